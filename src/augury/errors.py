@@ -1,7 +1,7 @@
 """The three kinds of error a user meets.
 
 A mistake in the call (`UsageError`), a mistake in the data (`DataError`), and a fit that cannot be
-trusted (`FitError`). The command line prints each as one line, without a traceback; it exits with 2.
+trusted (`FitError`). The command line prints each as one line, without a traceback, exiting with 2.
 """
 
 from __future__ import annotations
