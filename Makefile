@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . $$($(PYTHON) -c "import tomllib; g = tomllib.load(open('pyproject.toml','rb'))['dependency-groups']; print(' '.join(repr(x) for k in ('test','docs') for x in g[k]))")
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . $$($(PYTHON) -c "import tomllib; g = tomllib.load(open('pyproject.toml','rb'))['dependency-groups']; print(' '.join(x for k in ('test','docs') for x in g[k]))")
 	touch $@
 
 demo: $(STAMP)

@@ -1,0 +1,40 @@
+"""Loss as a pure power of compute."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from augury.laws.base import Array, Law, Parameter, positive
+from augury.laws.registry import register
+
+
+@register
+@dataclass(frozen=True)
+class ComputeLaw(Law):
+    """L(C) = (C_c / C)^alpha: loss along a compute-optimal path.
+
+    Kaplan et al. 2020 (arXiv 2001.08361), eq. 1.3; stage 1 of FLP (Chen et al. 2024,
+    arXiv 2410.08527). No floor, and blind to how compute is split between parameters and tokens:
+    heavily over-trained targets come out too low. `power:over=flops` has the floor.
+    """
+
+    name: ClassVar[str] = "compute"
+    output: ClassVar[str] = "loss"
+    equation: ClassVar[str] = r"L(C) = (C_c / C)^{\alpha}"
+    source: ClassVar[str] = "Kaplan et al. 2020 (arXiv 2001.08361), eq. 1.3"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return ("flops",)
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        return {
+            "C_c": positive((1e15, 1e35), "compute at which the loss is 1, FLOP"),
+            "alpha": positive((0.01, 0.3), "exponent", bounds=(1e-3, 5.0)),
+        }
+
+    def formula(self, p: Any, *inputs: Array) -> Array:
+        (flops,) = inputs
+        return (p.C_c / flops) ** p.alpha
