@@ -1,1 +1,28 @@
-"""fit"""
+"""Fitting: likelihoods, one batched engine, uncertainty, and what a reader of a fit has to know."""
+
+from augury.fitting.fit import fit
+from augury.fitting.likelihoods import (
+    LIKELIHOODS,
+    BetaBinomial,
+    Binomial,
+    Gaussian,
+    Huber,
+    Likelihood,
+)
+from augury.fitting.result import Fit, Note, Status
+from augury.fitting.store import load_fit, save_fit
+
+__all__ = [
+    "LIKELIHOODS",
+    "BetaBinomial",
+    "Binomial",
+    "Fit",
+    "Gaussian",
+    "Huber",
+    "Likelihood",
+    "Note",
+    "Status",
+    "fit",
+    "load_fit",
+    "save_fit",
+]

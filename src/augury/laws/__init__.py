@@ -1,6 +1,6 @@
 """Laws: one a file, each a pure function with named, bounded parameters."""
 
-from augury.laws.base import INPUT_UNITS, Law, Parameter, positive, real
+from augury.laws.base import INPUT_UNITS, Law, Parameter, positive, power, real
 from augury.laws.broken_power import BrokenPowerLaw
 from augury.laws.chinchilla import Chinchilla
 from augury.laws.compute import ComputeLaw
@@ -30,6 +30,7 @@ __all__ = [
     "law",
     "parse_law",
     "positive",
+    "power",
     "real",
     "register",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from augury.laws.base import Array, Law, Parameter, positive, real
+from augury.laws.base import Array, Law, Parameter, positive, power, real
 from augury.laws.registry import register
 
 
@@ -39,4 +39,4 @@ class Chinchilla(Law):
 
     def formula(self, p: Any, *inputs: Array) -> Array:
         params, tokens = inputs
-        return p.E + p.A * params ** (-p.alpha) + p.B * tokens ** (-p.beta)
+        return p.E + p.A * power(params, -p.alpha) + p.B * power(tokens, -p.beta)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from augury.laws.base import Array, Law, Parameter, positive
+from augury.laws.base import Array, Law, Parameter, positive, power
 from augury.laws.registry import register
 
 
@@ -37,4 +37,4 @@ class ComputeLaw(Law):
 
     def formula(self, p: Any, *inputs: Array) -> Array:
         (flops,) = inputs
-        return (p.C_c / flops) ** p.alpha
+        return power(p.C_c / flops, p.alpha)

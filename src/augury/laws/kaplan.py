@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from augury.laws.base import Array, Law, Parameter, positive
+from augury.laws.base import Array, Law, Parameter, positive, power
 from augury.laws.registry import register
 
 
@@ -39,4 +39,4 @@ class Kaplan(Law):
 
     def formula(self, p: Any, *inputs: Array) -> Array:
         params, tokens = inputs
-        return ((p.N_c / params) ** (p.alpha_N / p.alpha_D) + p.D_c / tokens) ** p.alpha_D
+        return power(power(p.N_c / params, p.alpha_N / p.alpha_D) + p.D_c / tokens, p.alpha_D)

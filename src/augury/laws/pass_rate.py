@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from augury.laws.base import Array, Law, Parameter, positive, real
+from augury.laws.base import Array, Law, Parameter, positive, power, real
 from augury.laws.registry import register
 
 
@@ -45,7 +45,7 @@ class PassRate(Law):
         x, chance = inputs
         import jax.numpy as jnp
 
-        return chance + (1.0 - chance) * jnp.exp(-p.c * x ** (-p.alpha))
+        return chance + (1.0 - chance) * jnp.exp(-p.c * power(x, -p.alpha))
 
     def guess(self, inputs: Mapping[str, Array], y: Array) -> dict[str, tuple[float, float]]:
         x = np.log(np.asarray(inputs[self.over]))

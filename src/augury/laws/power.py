@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from augury.laws.base import Array, Law, Parameter, positive, real
+from augury.laws.base import Array, Law, Parameter, positive, power, real
 from augury.laws.registry import register
 
 
@@ -39,4 +39,4 @@ class PowerLaw(Law):
 
     def formula(self, p: Any, *inputs: Array) -> Array:
         (x,) = inputs
-        return p.E + p.A * x ** (-p.alpha)
+        return p.E + p.A * power(x, -p.alpha)

@@ -1,0 +1,259 @@
+"""What every observation table goes through: types, derived columns, rules, identity, writing."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from augury.data.schema import BY_NAME, KEY, Column
+from augury.errors import DataError, UsageError
+
+# Words that stand for a missing value in files where every cell is text.
+MISSING = ("", "NA", "N/A", "na", "n/a", "null", "NULL", "None", "none", "-")
+ROW = "__row__"
+
+
+def typed(table: pl.DataFrame, source: str | None) -> pl.DataFrame:
+    """Cast the schema's columns to their types; text that is a number becomes one.
+
+    Raises:
+        DataError: a cell of a number column is no number; it names row, column and value.
+    """
+    columns = []
+    for series in table.iter_columns():
+        column = BY_NAME.get(series.name)
+        if column is None or column.kind == "text":
+            is_identity = column is not None and series.dtype != pl.String
+            columns.append(series.cast(pl.String) if is_identity else series)
+        else:
+            columns.append(_numbers(series, table, column, source))
+    return pl.DataFrame(columns)
+
+
+def _numbers(
+    series: pl.Series, table: pl.DataFrame, column: Column, source: str | None
+) -> pl.Series:
+    values = series
+    if series.dtype == pl.String:
+        values = series.str.strip_chars()
+        values = values.set(values.is_in(MISSING), None)
+    elif not series.dtype.is_numeric() and series.dtype not in (pl.Null, pl.Boolean):
+        raise DataError(
+            f"holds {series.dtype}", source=source, column=column.name, expected="numbers"
+        )
+    numbers = values.cast(pl.Float64, strict=False)
+    lost = values.is_not_null() & numbers.is_null()
+    if lost.any():
+        i = int(lost.arg_max() or 0)
+        raise DataError(
+            "text in a number column",
+            source=source,
+            row=_row(table, i),
+            column=column.name,
+            value=series[i],
+            expected=column.expected,
+        )
+    if column.kind == "whole":
+        broken = numbers.is_finite() & (numbers != numbers.floor())
+        if broken.any():
+            i = int(broken.arg_max() or 0)
+            raise DataError(
+                "not a whole number",
+                source=source,
+                row=_row(table, i),
+                column=column.name,
+                value=numbers[i],
+                expected="a whole number",
+            )
+        return numbers.cast(pl.Int64, strict=False).alias(column.name)
+    return numbers.alias(column.name)
+
+
+def derived(table: pl.DataFrame) -> pl.DataFrame:
+    """Fill flops = 6 N D, tokens = C / 6 N and params = C / 6 D where the other two are known.
+
+    In float64 from the start: 6 N D overflows 64-bit integers at the scale of today's runs.
+    """
+    for name, value in (
+        ("flops", 6.0 * pl.col("params") * pl.col("tokens")),
+        ("tokens", pl.col("flops") / (6.0 * pl.col("params"))),
+        ("params", pl.col("flops") / (6.0 * pl.col("tokens"))),
+    ):
+        others = {"flops", "tokens", "params"} - {name}
+        if others <= set(table.columns):
+            known = pl.col(name) if name in table.columns else pl.lit(None, pl.Float64)
+            table = table.with_columns(pl.coalesce(known, value).alias(name))
+    return table
+
+
+def checked(
+    table: pl.DataFrame, source: str | None = None, require: Sequence[str] = ()
+) -> pl.DataFrame:
+    """The table, if every value obeys its column's rule and no measurement stands there twice.
+
+    Two rows are the same measurement if they agree in every identity column that the table has
+    (`schema.KEY`) and the table says at least which model, or which run, each row is of: a table
+    of nothing but params, flops and loss may hold the same point twice.
+
+    Args:
+        table: typed.
+        source: file, for messages.
+        require: columns that must be there and filled in every row.
+
+    Raises:
+        DataError: it names file, row, column, value and what was expected.
+    """
+    for name in require:
+        if name not in table.columns:
+            there = ", ".join(c for c in table.columns if c != ROW)
+            raise DataError(
+                "the column is missing",
+                source=source,
+                column=name,
+                expected=f"it, or a mapping onto it from one of: {there}",
+            )
+    for series in table.iter_columns():
+        column = BY_NAME.get(series.name)
+        if column is None or column.kind == "text":
+            continue
+        bad = _against_rule(series, column)
+        if bad.any():
+            i = int(bad.arg_max() or 0)
+            raise DataError(
+                f"the value is not {column.expected}",
+                source=source,
+                row=_row(table, i),
+                column=column.name,
+                value=series[i],
+                expected=f"{column.expected} ({column.meaning})",
+            )
+    for name in require:
+        if table[name].null_count():
+            i = int(table[name].is_null().arg_max() or 0)
+            wanted = BY_NAME[name].expected if name in BY_NAME else "a value"
+            raise DataError(
+                "the value is missing",
+                source=source,
+                row=_row(table, i),
+                column=name,
+                expected=wanted,
+            )
+    if {"passes", "samples"} <= set(table.columns):
+        over = (table["passes"] > table["samples"]).fill_null(False)
+        if over.any():
+            i = int(over.arg_max() or 0)
+            raise DataError(
+                "more passes than samples",
+                source=source,
+                row=_row(table, i),
+                column="passes",
+                value=table["passes"][i],
+                expected=f"at most the {table['samples'][i]:g} samples",
+            )
+    _no_duplicates(table, source)
+    return table
+
+
+def _against_rule(series: pl.Series, column: Column) -> pl.Series:
+    bad = ~series.cast(pl.Float64).is_finite()
+    if column.rule == "positive":
+        bad = bad | (series <= 0)
+    elif column.rule == "not negative":
+        bad = bad | (series < 0)
+    elif column.rule == "share":
+        bad = bad | (series < 0) | (series >= 1)
+    elif column.rule == "not positive":
+        bad = bad | (series > 0)
+    return bad.fill_null(False)
+
+
+def _no_duplicates(table: pl.DataFrame, source: str | None) -> None:
+    key = [name for name in KEY if name in table.columns]
+    if not {"model", "run"} & set(key) or not {"step", "task", "seed", "run"} & set(key):
+        return
+    twice = table.select(key).is_duplicated()
+    if twice.any():
+        second = int(table.select(~pl.struct(key).is_first_distinct()).to_series().arg_max() or 0)
+        identity = table.select(key).row(second)
+        first = next(i for i in range(second) if table.select(key).row(i) == identity)
+        named = ", ".join(f"{k}={v}" for k, v in zip(key, identity, strict=True) if v is not None)
+        raise DataError(
+            f"the same measurement as row {_row(table, first)} ({named})",
+            source=source,
+            row=_row(table, second),
+            expected="every measurement once; a column that tells them apart is missing",
+        )
+
+
+def _row(table: pl.DataFrame, i: int) -> int:
+    """Row number in the user's file, counted from 1."""
+    return int(table[ROW][i]) if ROW in table.columns else i + 1
+
+
+def observations(
+    data: pl.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+) -> pl.DataFrame:
+    """A checked observation table from columns or rows made in code.
+
+    Raises:
+        DataError: as `read_table`.
+    """
+    table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(data, infer_schema_length=None)
+    return checked(derived(typed(table, None)))
+
+
+def run_ids(table: pl.DataFrame) -> NDArray[np.int64]:
+    """(n,) which training run each row is of, from 0 in order of appearance.
+
+    The column `run` if there is one; else model, family and seed together, if there is a model;
+    else every row is a run of its own.
+    """
+    key = ["run"] if "run" in table.columns else []
+    if not key and "model" in table.columns:
+        key = [name for name in ("model", "family", "seed") if name in table.columns]
+    if not key:
+        return np.arange(table.height, dtype=np.int64)
+    named = table.select(pl.struct(key).alias("k"))
+    ids = named.join(
+        named.unique(maintain_order=True).with_row_index("i"), on="k", how="left", nulls_equal=True
+    )
+    return ids["i"].to_numpy().astype(np.int64)
+
+
+def write_table(table: pl.DataFrame, path: str | Path) -> Path:
+    """Check a table and write it, whole or not at all: .parquet, .csv, .tsv or .jsonl.
+
+    Raises:
+        DataError: the table breaks a rule; nothing is written.
+        UsageError: the suffix is none of these.
+    """
+    path = Path(path)
+    table = checked(typed(table, None))
+    writers: dict[str, Callable[[IO[bytes]], Any]] = {
+        ".parquet": table.write_parquet,
+        ".csv": table.write_csv,
+        ".tsv": partial(table.write_csv, separator="\t"),
+        ".jsonl": table.write_ndjson,
+        ".ndjson": table.write_ndjson,
+    }
+    if path.suffix not in writers:
+        raise UsageError(f"cannot write {path.name}: expected one of {', '.join(writers)}")
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as f:
+            writers[path.suffix](f)
+            f.flush()
+            os.fsync(f.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return path

@@ -1,0 +1,231 @@
+"""What a reader of a fit has to know: which points move it, what is not identified, what agrees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from augury.fitting.covariance import (
+    condition_number,
+    covariance,
+    pieces_at,
+    residuals,
+)
+from augury.fitting.optimise import Solution, solve
+from augury.fitting.problem import Problem
+from augury.fitting.result import Note, Status
+from augury.fitting.space import Floats
+
+# A single point that moves a parameter by more than one standard error matters; one that besides
+# lies more than six robust standard deviations off the law is not noise (one normal residual in
+# 5e8). On Chinchilla's 245 points the pair picks the five that Besiroglu et al. (arXiv 2404.10102)
+# dropped: the fifth lies at 6.1, the sixth at 5.8.
+MOVES, STRAYS = 1.0, 6.0
+# No more than this share of the points is ever called influential: beyond, the law is wrong.
+MOST_INFLUENTIAL = 0.05
+# Leave-one-out refits every point up to this many, else those with the largest residuals.
+MOST_REFITS = 512
+# Curvature scaled to a unit diagonal: Chinchilla's 240 points have 2e4. Above 1e10 double
+# precision and the data's noise no longer tell directions apart.
+WORST_CONDITION = 1e10
+# Starts that end within this of the best objective found the same optimum.
+SAME_OBJECTIVE = 1e-6
+# Distance from a bound, in internal coordinates, at which a parameter sits on it.
+ON_BOUND = 1e-6
+
+
+def parameters_at_bounds(problem: Problem, u: Floats) -> list[str]:
+    """Names of the law's parameters that lie on a bound."""
+    space = problem.space
+    return [
+        name
+        for name, x, low, high in zip(space.names, u, space.lower, space.upper, strict=True)
+        if name in problem.law.parameters and (x - low < ON_BOUND or high - x < ON_BOUND)
+    ]
+
+
+def enough_runs(problem: Problem) -> bool:
+    """Whether there are as many runs as parameters, counting as runs what varies inside them.
+
+    A run whose checkpoints vary every input of the law brings as many scales as checkpoints. If
+    one input (params, mostly) is constant in every run, only the number of runs counts.
+    """
+    size = len(problem.law.parameters)
+    if problem.size < size:
+        return False
+    first = np.unique(problem.runs, return_index=True)[1]
+    for name, x in zip(problem.law.inputs, problem.points.inputs, strict=True):
+        fixed = np.array_equal(x[0], x[0][first][problem.runs])
+        if name not in problem.law.defaults and fixed:
+            return problem.run_count >= size
+    return True
+
+
+def status_of(problem: Problem, best: int, solution: Solution) -> Status:
+    """The named state of a fit, from what the optimiser left."""
+    if not solution.converged.any():
+        return Status.NO_START_CONVERGED
+    u = solution.u[best]
+    at_bounds = parameters_at_bounds(problem, u)
+    inside = [i for i, name in enumerate(problem.law.parameters) if name not in at_bounds]
+    jacobian = pieces_at(problem, u, problem.ones)[1][:, inside]
+    if rank_of(jacobian) < len(inside) or not enough_runs(problem):
+        return Status.NOT_IDENTIFIABLE
+    return Status.AT_BOUND if at_bounds else Status.CONVERGED
+
+
+def rank_of(jacobian: Floats) -> int:
+    """Rank of the Jacobian with columns scaled to length 1, to the worst condition allowed."""
+    norms = np.sqrt((jacobian**2).sum(0))
+    if not np.isfinite(norms).all():
+        return 0
+    scaled = jacobian / np.maximum(norms, 1e-300)
+    values = np.linalg.svd(scaled, compute_uv=False)
+    return int((values > values[0] / np.sqrt(WORST_CONDITION)).sum())
+
+
+def notes_on(
+    problem: Problem, best: int, solution: Solution, status: Status
+) -> tuple[list[Note], dict[str, Any]]:
+    """Notes and diagnostics that need no draws."""
+    u = solution.u[best]
+    diagnostics: dict[str, Any] = {}
+    notes: list[Note] = []
+    if status in (Status.NOT_IDENTIFIABLE, Status.NO_START_CONVERGED):
+        details = {"runs": problem.run_count, "parameters": len(problem.law.parameters)}
+        message = f"The fit is {status}. {status.remedy}"
+        if not enough_runs(problem):
+            message = (
+                f"{problem.run_count} runs ({problem.size} points) cannot identify "
+                f"{len(problem.law.parameters)} parameters. {status.remedy}"
+            )
+        notes.append(Note(str(status).replace(" ", "-"), "serious", message, details))
+    for name in parameters_at_bounds(problem, u):
+        value = float(problem.space.natural(u)[problem.space.names.index(name)])
+        notes.append(
+            Note(
+                "parameter-at-bound",
+                "warning",
+                f"{name} sits at its bound {value:g}. {Status.AT_BOUND.remedy}",
+                {"parameter": name, "bound": value},
+            )
+        )
+    jacobian = pieces_at(problem, u, problem.ones)[1][:, : len(problem.law.parameters)]
+    condition = condition_number(jacobian.T @ jacobian)
+    diagnostics["condition"] = condition
+    if condition > WORST_CONDITION and status is not Status.NOT_IDENTIFIABLE:
+        notes.append(
+            Note(
+                "condition",
+                "warning",
+                f"The parameters are hardly told apart (condition number {condition:.1e}): trust "
+                "the curve within the data, not single parameters.",
+                {"condition": condition},
+            )
+        )
+    objective = solution.objective
+    floor = objective[best]
+    close = objective <= floor + SAME_OBJECTIVE * abs(floor) + 1e-15
+    diagnostics["starts"] = len(objective)
+    diagnostics["starts_agree"] = int(close.sum())
+    if close.sum() == 1 and len(objective) > 1:
+        notes.append(
+            Note(
+                "starts-disagree",
+                "warning",
+                f"Only one of {len(objective)} starts reached the best objective: it may not be "
+                "the best there is.",
+                {"starts": len(objective), "agree": 1},
+            )
+        )
+    if status in (Status.CONVERGED, Status.AT_BOUND):
+        notes += influence_notes(problem, u)
+    return notes, diagnostics
+
+
+def influence_notes(problem: Problem, u: Floats) -> list[Note]:
+    """The points that move the answer, and what it is without them.
+
+    Points are taken out one at a time, each time the one that moves a parameter most (refitted, in
+    standard errors), as long as it moves one by more than `MOVES` and lies off by more than
+    `STRAYS`: a second wild point often hides behind the first.
+    """
+    names = list(problem.law.parameters)
+    weights = problem.ones
+    current = u
+    taken: list[int] = []
+    first: tuple[int, Floats] | None = None
+    while len(taken) <= max(MOST_INFLUENTIAL * problem.size, 1):
+        live = np.flatnonzero(weights[0] > 0)
+        if len(live) <= len(names) + 1:
+            break
+        residual = np.abs(residuals(problem, current))
+        if len(live) > MOST_REFITS:
+            live = live[np.argsort(-residual[live])[:MOST_REFITS]]
+        without = np.repeat(weights, len(live), 0)
+        without[np.arange(len(live)), live] = 0.0
+        refits = solve(
+            problem.law,
+            problem.likelihood,
+            np.repeat(current[None], len(live), 0),
+            problem.points,
+            without,
+        )
+        errors = np.sqrt(np.maximum(np.diag(covariance(problem, current, weights)), 0.0))
+        moves = ((refits.u - current) / np.where(errors > 0, errors, np.inf))[:, : len(names)]
+        if not np.isfinite(moves).all():
+            break
+        worst = int(np.argmax(np.abs(moves).max(1)))
+        if first is None:
+            first = (int(live[worst]), moves[worst])
+        strays = residual[live[worst]] / robust_spread(residual[weights[0] > 0])
+        if np.abs(moves[worst]).max() < MOVES or strays < STRAYS:
+            break
+        taken.append(int(live[worst]))
+        weights = without[worst : worst + 1]
+        current = refits.u[worst]
+    rows = problem.table["row"].to_numpy()
+    notes = []
+    if taken:
+        before, after = problem.space.natural(u), problem.space.natural(current)
+        changes = {
+            name: {"with": float(before[i]), "without": float(after[i])}
+            for i, name in enumerate(names)
+        }
+        listed = ", ".join(str(rows[i]) for i in sorted(taken))
+        told = "; ".join(
+            f"{name} {c['with']:.4g} -> {c['without']:.4g}" for name, c in changes.items()
+        )
+        subject, verb = ("Row", "lies") if len(taken) == 1 else ("Rows", "lie")
+        notes.append(
+            Note(
+                "influential-points",
+                "warning",
+                f"{subject} {listed} (counted from 1) {verb} far off the law and move it. "
+                f"Without: {told}. Look at the data, or fit with huber.",
+                {"rows": sorted(int(rows[i]) for i in taken), "parameters": changes},
+            )
+        )
+    if first is not None:
+        point, shift = first
+        j = int(np.argmax(np.abs(shift)))
+        notes.append(
+            Note(
+                "leave-one-out",
+                "info",
+                f"Of single points, row {rows[point]} moves the answer most: {names[j]} by "
+                f"{abs(shift[j]):.2f} standard errors.",
+                {
+                    "row": int(rows[point]),
+                    "standard_errors": {n: float(s) for n, s in zip(names, shift, strict=True)},
+                },
+            )
+        )
+    return notes
+
+
+def robust_spread(sizes: Floats) -> float:
+    """Standard deviation from the median of absolute residuals: wild points do not inflate it."""
+    # 1e-9: residuals of noise-free data are rounding, and none of them is wild.
+    return max(1.4826 * float(np.median(sizes)), 1e-9)

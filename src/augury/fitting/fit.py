@@ -1,0 +1,174 @@
+"""Fit a law to a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from scipy import optimize, stats
+
+from augury.errors import FitError, UsageError
+from augury.fitting.covariance import pieces_at, residuals
+from augury.fitting.diagnose import notes_on, status_of
+from augury.fitting.likelihoods import RATE_EDGE, Likelihood
+from augury.fitting.optimise import Solution, solve
+from augury.fitting.problem import Problem, problem_of
+from augury.fitting.result import Fit, Note, Status
+from augury.fitting.space import Floats
+from augury.fitting.starts import find_starts
+from augury.fitting.uncertainty import bootstrap, laplace
+from augury.laws import Law, parse_law
+
+Uncertainty = Literal["bootstrap", "laplace", "nuts", "none"]
+
+# Starts polished: on Chinchilla's 240 points every one of the grid's best eight ends in the same
+# optimum; laws with several minima (broken power laws) need the spare ones.
+POLISHED = 8
+# Fewer converged resamples than this, and the law is near losing its identification.
+ENOUGH_RESAMPLES = 0.9
+
+
+def fit(
+    law: Law | str,
+    data: pl.DataFrame | Mapping[str, Any],
+    *,
+    likelihood: Likelihood | str | None = None,
+    uncertainty: Uncertainty = "bootstrap",
+    resamples: int = 1000,
+    level: float = 0.9,
+    output: str | None = None,
+    seed: int = 0,
+    throw: bool = False,
+) -> Fit:
+    """Fit `law` to `data`, with intervals and notes on how far to trust it.
+
+    The search is deterministic: variable projection over the parameters that do not enter linearly,
+    then Levenberg-Marquardt from the best starts. Intervals come from resampled *runs*.
+
+    Args:
+        law: a law, or its name as `augury laws` lists it (`"broken-power:breaks=2"`).
+        data: the observation table, or a mapping of columns: the law's inputs (params, tokens and
+            flops as plain numbers, losses in nats per token), what it predicts, and, where there
+            are any, `model`, `seed` or `run`, which say which rows are one training run.
+        likelihood: "huber" (log residuals, delta 1e-3, summed), "gaussian", "binomial",
+            "beta-binomial", or an instance. By default Huber for losses, binomial for scores with
+            counts, Gaussian for scores without.
+        uncertainty: "bootstrap" over runs; "laplace", instant, symmetric in the fit's coordinates;
+            "nuts", a posterior with R-hat and effective sample size in `diagnostics`; "none".
+        resamples: number of draws S.
+        level: of the intervals.
+        output: column predicted, if it is not the law's own (a task's bits per byte, say).
+        seed: of everything random.
+        throw: raise `FitError` where the status is "not identifiable" or "no start converged",
+            instead of returning it.
+
+    Returns:
+        A `Fit`: parameters, objective, status with its remedy, notes, (S, P) draws.
+
+    Raises:
+        DataError: a column is missing, or a value cannot be fitted; it names row and column.
+        UsageError: the law, likelihood or an option does not exist or does not suit the table.
+        FitError: only with `throw`.
+
+    Sources: Hoffmann et al. 2022 (arXiv 2203.15556), approach 3; Besiroglu et al. 2024
+    (arXiv 2404.10102) for the bootstrap; Golub & Pereyra 1973 for variable projection.
+    """
+    law = parse_law(law) if isinstance(law, str) else law
+    if not 0.0 < level < 1.0:
+        raise UsageError(f"level must lie between 0 and 1, not {level}")
+    if resamples < 1:
+        raise UsageError(f"resamples must be at least 1, not {resamples}")
+    if uncertainty not in ("bootstrap", "laplace", "nuts", "none"):
+        raise UsageError(
+            f"no uncertainty is called '{uncertainty}'; there are: bootstrap, laplace, nuts, none"
+        )
+    problem = problem_of(law, data, likelihood, output=output)
+    rng = np.random.default_rng(seed)
+    solution, best = optimum(problem)
+    status = status_of(problem, best, solution)
+    u = solution.u[best]
+    notes, diagnostics = notes_on(problem, best, solution, status)
+    draws = np.empty((0, len(u)))
+    if status is Status.NO_START_CONVERGED:
+        uncertainty = "none"
+    elif uncertainty == "bootstrap":
+        draws, converged = bootstrap(problem, u, resamples, rng)
+        diagnostics["converged_draws"] = converged
+        if converged < ENOUGH_RESAMPLES:
+            notes.append(
+                Note(
+                    "resamples",
+                    "warning",
+                    f"Only {converged:.0%} of the resamples could be fitted: with some runs left "
+                    "out the law is no longer identified, and the intervals are too narrow.",
+                    {"converged": converged},
+                )
+            )
+    elif uncertainty == "laplace":
+        draws = laplace(problem, u, resamples, rng)
+    elif uncertainty == "nuts":
+        from augury.fitting.posterior import posterior
+
+        draws, found, warnings = posterior(problem, u, resamples, seed)
+        diagnostics |= found
+        notes += warnings
+    natural = problem.space.natural(u)
+    result = Fit(
+        law=law,
+        likelihood=problem.likelihood,
+        parameters={n: float(x) for n, x in zip(problem.space.names, natural, strict=True)},
+        objective=float(solution.objective[best]),
+        status=status,
+        notes=tuple(notes),
+        draws=problem.space.natural(draws),
+        uncertainty=uncertainty,
+        level=level,
+        residuals=run_residuals(problem, u),
+        data=problem.table,
+        diagnostics=diagnostics,
+        seed=seed,
+    )
+    if throw and not result.usable:
+        raise FitError(f"{law}: {status}. {status.remedy}")
+    return result
+
+
+def optimum(problem: Problem) -> tuple[Solution, int]:
+    """All polished starts, and the index of the best that converged."""
+    ones = problem.ones
+    starts = find_starts(problem.law, problem.likelihood, problem.points, ones, keep=POLISHED)[0]
+    solution = solve(problem.law, problem.likelihood, starts, problem.points, ones)
+    usable = np.where(solution.converged, solution.objective, np.inf)
+    best = int(np.argmin(usable if solution.converged.any() else solution.objective))
+    return solution, best
+
+
+def run_residuals(problem: Problem, u: Floats) -> Floats:
+    """How far a new run may stray from the law, in logarithms, values, or logits for counts.
+
+    Residuals are widened by sqrt(G / (G - P)) for the parameters that were fitted to them. For
+    counts, the noise of counting is taken out: what is left is a normal spread of logits whose
+    variance is what makes Pearson's chi-square its degrees of freedom (Paule & Mandel 1982).
+    """
+    spare = max(problem.run_count - len(problem.law.parameters), 1)
+    stretch = problem.run_count / spare
+    if not problem.likelihood.counts:
+        return residuals(problem, u) * np.sqrt(stretch)
+    eta = pieces_at(problem, u, problem.ones)[0]
+    rate = np.clip(eta, RATE_EDGE, 1 - RATE_EDGE)
+    slope = rate * (1 - rate)
+    off = (problem.points.y[0] - rate) / slope
+    counting = 1.0 / (slope * problem.points.trials[0])
+    aim = problem.size * spare / problem.run_count
+
+    def surplus(variance: float) -> float:
+        return float((off**2 / (counting + variance)).sum()) - aim
+
+    if surplus(0.0) <= 0:
+        return np.zeros(1)
+    high = float((off**2).sum()) / aim  # where every term is at most its share
+    variance = optimize.brentq(surplus, 0.0, high * 1.01)
+    grid = (np.arange(101) + 0.5) / 101
+    return np.asarray(stats.norm.ppf(grid)) * np.sqrt(variance)

@@ -1,0 +1,303 @@
+"""Levenberg-Marquardt for a batch of problems at once: starts x resamples x groups, float64 JAX.
+
+Every problem is one row: its own coordinates (P,), its own weights of the points, its own points or
+shared ones. Problems go through in blocks of one size, so that one compiled function serves any
+number of them and a slow one holds up only its block; blocks run in threads, one a core.
+
+The step solves (H + lambda diag(K)) s = -g with H = J^T C J, where C is the likelihood's curvature
+and K is built from its upper bound. For Huber, H counts only the points inside delta: near the
+optimum the step is Newton's, where reweighted least squares would crawl, since most residuals of a
+Chinchilla fit lie outside. Coordinates at a bound that the gradient pushes against are held.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from augury.fitting.likelihoods import Likelihood, Points
+from augury.fitting.space import Floats, Space
+from augury.laws import Law
+
+# Problems a block. 128 x 256 points x 8 bytes = 256 KB an array: near the second-level cache,
+# and wide enough that dispatch (60 us a call) is lost in the work.
+BLOCK = 128
+# A problem whose damping has grown this far makes no step that floating point can see.
+MAX_DAMPING = 1e12
+
+
+class Solution(NamedTuple):
+    """What the optimiser leaves, a row a problem.
+
+    u: (B, P) coordinates; objective: (B,); converged: (B,) whether the predicted gain of another
+    step is below tolerance; steps: (B,) evaluations; hessian: (B, P, P) of the Gauss-Newton kind,
+    with the bounding curvature; gradient: (B, P).
+    """
+
+    u: Floats
+    objective: Floats
+    converged: Any
+    steps: Any
+    hessian: Floats
+    gradient: Floats
+
+
+class Prior(NamedTuple):
+    """Independent normal priors in the coordinates: (1 or B, P) mean and precision."""
+
+    mean: Any
+    precision: Any
+
+
+def no_prior(size: int) -> Prior:
+    """A prior that says nothing."""
+    return Prior(np.zeros((1, size)), np.zeros((1, size)))
+
+
+def objective_terms(
+    law: Law, likelihood: Likelihood, u: Any, points: Points, weights: Any, prior: Prior
+) -> tuple[Any, Any, Any, Any]:
+    """Objective (B,), gradient (B, P), curvature (B, P, P) and its bound's diagonal (B, P)."""
+    import jax
+    import jax.numpy as jnp
+
+    space = Space.of(law, likelihood.nuisance)
+    size = len(space.names)
+    own = len(law.parameters)
+    columns = tuple(u[:, j : j + 1] for j in range(size))
+
+    def predictor(cols: tuple[Any, ...]) -> Any:
+        return likelihood.predictor(law.formula(space.unpack(cols), *points.inputs))
+
+    def replaced(j: int, c: Any) -> tuple[Any, ...]:
+        return (*columns[:j], c, *columns[j + 1 :])
+
+    one = jnp.ones_like(columns[0])
+    eta = predictor(columns)
+    slopes = [
+        jax.jvp(lambda c, j=j: predictor(replaced(j, c)), (columns[j],), (one,))[1]
+        for j in range(own)
+    ]
+    terms = likelihood.terms(eta, space.unpack(columns), points)
+    # Points with weight 0 (padding, left out, not drawn) must not spread a NaN of theirs.
+    used = weights > 0
+
+    def total(x: Any) -> Any:
+        return jnp.sum(jnp.where(used, weights * x, 0.0), axis=-1)
+
+    objective = total(terms.loss)
+    gradient = [total(terms.slope * s) for s in slopes]
+    bound = [total(terms.bound * s * s) for s in slopes]
+    rows = [[jnp.zeros_like(objective)] * size for _ in range(size)]
+    for j in range(own):
+        for k in range(j, own):
+            rows[j][k] = rows[k][j] = total(terms.curvature * slopes[j] * slopes[k])
+    for j in range(own, size):  # the likelihood's own parameters, by their own derivatives
+
+        def loss(c: Any, j: int = j) -> Any:
+            return likelihood.terms(eta, space.unpack(replaced(j, c)), points).loss
+
+        def slope(c: Any, loss: Any = loss) -> Any:
+            return jax.jvp(loss, (c,), (one,))[1]
+
+        first, second = jax.jvp(slope, (columns[j],), (one,))
+        gradient.append(total(first))
+        rows[j][j] = jnp.abs(total(second))
+        bound.append(rows[j][j])
+    offset = u - prior.mean
+    objective = objective + 0.5 * jnp.sum(prior.precision * offset * offset, axis=-1)
+    grad = jnp.stack(gradient, -1) + prior.precision * offset
+    precision = jnp.broadcast_to(prior.precision, u.shape)
+    hess = jnp.stack([jnp.stack(r, -1) for r in rows], -1) + precision[:, :, None] * jnp.eye(size)
+    return objective, grad, hess, jnp.stack(bound, -1) + precision
+
+
+@lru_cache(maxsize=64)
+def block_solver(law: Law, likelihood: Likelihood, max_steps: int, tolerance: float) -> Any:
+    """The compiled solver of one block: (u, points, weights, prior) -> Solution."""
+    import jax
+    import jax.numpy as jnp
+
+    space = Space.of(law, likelihood.nuisance)
+    lower, upper = np.asarray(space.lower), np.asarray(space.upper)
+    evaluate = partial(objective_terms, law, likelihood)
+
+    def solve(u: Any, points: Points, weights: Any, prior: Prior) -> Solution:
+        def propose(u: Any, g: Any, h: Any, k: Any, damping: Any) -> tuple[Any, Any]:
+            held = ((u <= lower) & (g > 0)) | ((u >= upper) & (g < 0))
+            free = ~held
+            scale = jnp.sqrt(jnp.maximum(k, 1e-300))
+            g_s = jnp.where(free, g / scale, 0.0)
+            h_s = h / (scale[:, :, None] * scale[:, None, :])
+            h_s = jnp.where(free[:, :, None] & free[:, None, :], h_s, 0.0)
+            # 1e-14: a flat direction stays solvable, far below any curvature that matters.
+            ridge = jnp.where(free, damping[:, None] + 1e-14, 1.0)
+            h_s = h_s + ridge[:, :, None] * jnp.eye(u.shape[1])
+            step = -jnp.linalg.solve(h_s, g_s[..., None])[..., 0] / scale
+            new = jnp.clip(u + step, lower, upper)
+            moved = new - u
+            gain = -jnp.sum(g * moved, -1) - 0.5 * jnp.einsum("bi,bij,bj->b", moved, h, moved)
+            return new, gain
+
+        def cond(state: Any) -> Any:
+            return jnp.any(~state["done"]) & (state["count"] < max_steps)
+
+        def body(state: Any) -> Any:
+            u, f, g, h, k, damping = (state[n] for n in ("u", "f", "g", "h", "k", "damping"))
+            new, gain = propose(u, g, h, k, damping)
+            f_new, g_new, h_new, k_new = evaluate(new, points, weights, prior)
+            finite = jnp.isfinite(f_new) & jnp.all(jnp.isfinite(g_new), -1)
+            drop = jnp.where(finite, f - f_new, -jnp.inf)
+            ratio = drop / jnp.maximum(gain, 1e-300)
+            better = (drop > 0) & ~state["done"]
+            pick = better[:, None]
+            # Where the undamped model promises nothing more, that is the optimum; a step that
+            # damping has made short promises nothing either, and does not count.
+            small = gain <= tolerance * (jnp.abs(f) + 1e-300)
+            converged = small & (damping <= 1e-2) & (drop >= -tolerance * jnp.abs(f))
+            factor = jnp.where(ratio > 0.75, 0.2, jnp.where(ratio < 0.25, 4.0, 1.0))
+            factor = jnp.where(better | state["done"], factor, 8.0)
+            damping_new = jnp.clip(damping * factor, 1e-12, MAX_DAMPING)
+            stuck = ~better & (damping >= MAX_DAMPING / 8)
+            return {
+                "u": jnp.where(pick, new, u),
+                "f": jnp.where(better, f_new, f),
+                "g": jnp.where(pick, g_new, g),
+                "h": jnp.where(pick[..., None], h_new, h),
+                "k": jnp.where(pick, k_new, k),
+                "damping": damping_new,
+                "converged": state["converged"] | (converged & ~state["done"]),
+                "done": state["done"] | converged | stuck,
+                "steps": state["steps"] + ~state["done"],
+                "count": state["count"] + 1,
+            }
+
+        u = jnp.clip(u, lower, upper)
+        f, g, h, k = evaluate(u, points, weights, prior)
+        f = jnp.where(jnp.isfinite(f), f, jnp.inf)
+        batch = u.shape[:1]
+        start = {
+            "u": u,
+            "f": f,
+            "g": jnp.where(jnp.isfinite(g), g, 0.0),
+            "h": jnp.where(jnp.isfinite(h), h, 0.0),
+            "k": jnp.where(jnp.isfinite(k), k, 1.0),
+            "damping": jnp.full(batch, 1e-2),
+            "converged": jnp.zeros(batch, bool),
+            "done": ~jnp.isfinite(f),
+            "steps": jnp.zeros(batch, int),
+            "count": 0,
+        }
+        end = jax.lax.while_loop(cond, body, start)
+        return Solution(end["u"], end["f"], end["converged"], end["steps"], end["h"], end["g"])
+
+    return jax.jit(solve)
+
+
+@lru_cache(maxsize=64)
+def block_objective(law: Law, likelihood: Likelihood) -> Any:
+    """The compiled objective of one block: (u, points, weights, prior) -> (B,)."""
+    import jax
+
+    def objective(u: Any, points: Points, weights: Any, prior: Prior) -> Any:
+        return objective_terms(law, likelihood, u, points, weights, prior)[0]
+
+    return jax.jit(objective)
+
+
+def solve(
+    law: Law,
+    likelihood: Likelihood,
+    starts: Floats,
+    points: Points,
+    weights: Floats,
+    prior: Prior | None = None,
+    *,
+    max_steps: int = 200,
+    tolerance: float = 1e-13,
+) -> Solution:
+    """Minimise B problems from (B, P) starts in internal coordinates.
+
+    Args:
+        law, likelihood: what is fitted.
+        starts: (B, P) coordinates.
+        points: arrays (1, n) shared by all problems, or (B, n).
+        weights: (1, n) or (B, n) weight of each point, 0 leaves it out.
+        prior: independent normal priors, (1, P) or (B, P).
+        max_steps: evaluations before a problem is given up as not converged.
+        tolerance: relative gain below which a problem counts as converged.
+    """
+    compiled = block_solver(law, likelihood, max_steps, tolerance)
+    prior = prior or no_prior(starts.shape[1])
+    blocks = run_blocks(compiled, starts, points, weights, prior)
+    return Solution(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+
+
+def objectives(
+    law: Law, likelihood: Likelihood, u: Floats, points: Points, weights: Floats
+) -> Floats:
+    """The objective at (B, P) coordinates: (B,), infinite where it is not a number."""
+    compiled = block_objective(law, likelihood)
+    blocks = run_blocks(compiled, u, points, weights, no_prior(u.shape[1]))
+    values = np.concatenate([part for (part,) in blocks])
+    return np.where(np.isfinite(values), values, np.inf)
+
+
+def run_blocks(
+    compiled: Any, u: Floats, points: Points, weights: Floats, prior: Prior
+) -> list[tuple[Floats, ...]]:
+    """Put B problems through a compiled function, block by block, on every core."""
+    import jax
+
+    count = len(u)
+    width = BLOCK if count > BLOCK // 2 else 1 << max(count - 1, 0).bit_length()
+    points, weights = padded(points, weights)
+
+    def one(first: int) -> tuple[Floats, ...]:
+        last = min(first + width, count)
+        rows = np.minimum(np.arange(first, first + width), last - 1)
+
+        def take(x: Any) -> Any:
+            return x[rows] if len(x) > 1 else x
+
+        with jax.enable_x64(True):
+            out = compiled(
+                u[rows],
+                Points(tuple(take(x) for x in points.inputs), take(points.y), take(points.trials)),
+                take(weights),
+                Prior(take(prior.mean), take(prior.precision)),
+            )
+            out = out if isinstance(out, tuple) else (out,)
+            return tuple(np.asarray(x)[: last - first] for x in out)
+
+    firsts = range(0, count, width)
+    if len(firsts) == 1:
+        return [one(0)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(one, firsts))
+
+
+def padded(points: Points, weights: Floats) -> tuple[Points, Floats]:
+    """Points repeated with weight 0 up to a round number, so that few sizes are ever compiled."""
+    n = points.y.shape[1]
+    room = round_up(n)
+    index = np.concatenate([np.arange(n), np.zeros(room - n, int)])
+    live = np.arange(room) < n
+    widened = Points(
+        tuple(x[:, index] for x in points.inputs), points.y[:, index], points.trials[:, index]
+    )
+    return widened, np.where(live, weights[:, index], 0.0)
+
+
+def round_up(n: int) -> int:
+    """The next of 8, 12, 16, 24, 32, 48, 64 ...: at most half as much again."""
+    size = 8
+    while size < n:
+        if size * 3 // 2 >= n:
+            return size * 3 // 2
+        size *= 2
+    return size

@@ -1,0 +1,151 @@
+"""The posterior by NUTS (NumPyro), with the figures that say whether its chains can be believed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from augury.fitting.likelihoods import Gaussian, Huber
+from augury.fitting.problem import Problem
+from augury.fitting.result import Note
+from augury.fitting.space import Floats
+
+CHAINS = 2
+WARM_UP = 1000
+# Gelman et al. (arXiv 1903.08008): chains above 1.01 have not mixed; 100 effective draws a chain
+# is what quantiles at 5 and 95 % need.
+WORST_RHAT = 1.01
+LEAST_ESS = 100 * CHAINS
+
+
+def posterior(
+    problem: Problem, u: Floats, count: int, seed: int
+) -> tuple[Floats, dict[str, Any], list[Note]]:
+    """Draw `count` times from the posterior around the optimum `u`.
+
+    Priors are normal in internal coordinates: each parameter's start range read as mean +- one
+    standard deviation, cut at its bounds. The noise level of Gaussian fits is a parameter; Huber
+    stands for Student's t with its degrees of freedom fitted. Runs with several rows share a random
+    effect.
+
+    Returns:
+        (S, P) draws in internal coordinates; {"rhat": {name: x}, "ess": {name: x},
+        "divergences": n}; notes where the chains do not agree.
+    """
+    import jax
+    import jax.numpy as jnp
+    import numpyro
+    import numpyro.distributions as dist
+    from numpyro.diagnostics import effective_sample_size, gelman_rubin
+    from numpyro.infer import MCMC, NUTS, init_to_value
+
+    space, law, likelihood = problem.space, problem.law, problem.likelihood
+    middle, width = _weak_prior(problem, u)
+    inputs = [x[0] for x in problem.points.inputs]
+    y, trials = problem.points.y[0], problem.points.trials[0]
+    runs, run_count = problem.runs, problem.run_count
+    clustered = run_count < problem.size and run_count > 1
+    # Sampled in units of the Laplace covariance: a Chinchilla posterior is a ridge.
+    root = _preconditioner(problem, u)
+
+    def model() -> None:
+        z = numpyro.sample("z", dist.ImproperUniform(dist.constraints.real_vector, (), (len(u),)))
+        v = u + root @ z
+        inside = jnp.all((v >= np.array(space.lower)) & (v <= np.array(space.upper)))
+        numpyro.factor(
+            "prior", jnp.where(inside, dist.Normal(middle, width).log_prob(v).sum(), -1e10)
+        )
+        v = jnp.clip(v, np.array(space.lower), np.array(space.upper))
+        p = space.unpack([v[j] for j in range(len(u))])
+        eta = likelihood.predictor(law.formula(p, *inputs))
+        effect = 0.0
+        if clustered:
+            between = numpyro.sample("between", dist.HalfNormal(1.0))
+            effect = (
+                between * numpyro.sample("effect", dist.Normal(jnp.zeros(run_count), 1.0))[runs]
+            )
+        if isinstance(likelihood, Huber | Gaussian):
+            at = np.log(y) if likelihood.on_log else y
+            sigma = numpyro.sample("sigma", dist.LogNormal(np.log(np.std(at) / 10 + 1e-12), 3.0))
+            scale_effect = sigma * effect
+            if isinstance(likelihood, Huber):
+                nu = numpyro.sample("nu", dist.LogNormal(np.log(3.0), 1.0))
+                numpyro.sample("y", dist.StudentT(nu, eta + scale_effect, sigma), obs=at)
+            else:
+                numpyro.sample("y", dist.Normal(eta + scale_effect, sigma), obs=at)
+        else:
+            rate = jnp.clip(eta, 1e-12, 1 - 1e-12)
+            if clustered:
+                rate = jax.nn.sigmoid(jnp.log(rate) - jnp.log1p(-rate) + effect)
+            from augury.fitting.likelihoods import Points
+
+            shaped = Points((), y[None], trials[None])
+            numpyro.factor("y", -likelihood.terms(rate[None], p, shaped).loss.sum())
+
+    with jax.enable_x64(True):
+        kernel = NUTS(
+            model,
+            dense_mass=[("z",)],
+            target_accept_prob=0.9,
+            init_strategy=init_to_value(values={"z": np.zeros(len(u))}),
+        )
+        mcmc = MCMC(
+            kernel,
+            num_warmup=WARM_UP,
+            num_samples=max(-(-count // CHAINS), 200),
+            num_chains=CHAINS,
+            chain_method="vectorized",
+            progress_bar=False,
+        )
+        mcmc.run(jax.random.key(seed), extra_fields=("diverging",))
+        z = np.asarray(mcmc.get_samples(group_by_chain=True)["z"])
+        divergences = int(np.asarray(mcmc.get_extra_fields()["diverging"]).sum())
+    chains = space.clip(u + z @ root.T)
+    rhat = {n: float(x) for n, x in zip(space.names, gelman_rubin(chains), strict=True)}
+    ess = {n: float(x) for n, x in zip(space.names, effective_sample_size(chains), strict=True)}
+    found = {"rhat": rhat, "ess": ess, "divergences": divergences}
+    notes = []
+    if max(rhat.values()) > WORST_RHAT or min(ess.values()) < LEAST_ESS:
+        notes.append(
+            Note(
+                "chains-disagree",
+                "warning",
+                f"The chains have not mixed (worst R-hat {max(rhat.values()):.3f}, least effective "
+                f"sample size {min(ess.values()):.0f}): take more resamples, or the bootstrap.",
+                found,
+            )
+        )
+    return chains.reshape(-1, len(u))[:count], found, notes
+
+
+def _weak_prior(problem: Problem, u: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each coordinate's prior, from its start range.
+
+    An amplitude's start range is a convention of units, so that it is centred on the fit instead,
+    three e-folds wide: what it should say is only that it is finite.
+    """
+    space = problem.space
+    middle, width = np.empty(len(u)), np.empty(len(u))
+    parameters = {**problem.law.parameters, **problem.likelihood.nuisance}
+    for j, (name, p) in enumerate(parameters.items()):
+        low, high = (float(space.internal(np.full(len(u), x))[j]) for x in p.start)
+        if p.amplitude:
+            half = 3.0 if p.scale == "log" else max(high - low, abs(u[j]))
+            middle[j], width[j] = u[j], half
+        else:
+            guess = (low + high) / 2, (high - low) / 2
+            middle[j], width[j] = guess[0], max(guess[1], abs(u[j] - guess[0]))
+        del name
+    return middle, width
+
+
+def _preconditioner(problem: Problem, u: Floats) -> Floats:
+    """(P, P) root of the Laplace covariance, no direction wider than 3 in internal units."""
+    from augury.fitting.covariance import covariance
+
+    cov = covariance(problem, u)
+    if not np.isfinite(cov).all():
+        return np.eye(len(u))
+    values, vectors = np.linalg.eigh(cov)
+    return vectors * np.sqrt(np.clip(values, 1e-12, 9.0))

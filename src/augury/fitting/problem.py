@@ -1,0 +1,172 @@
+"""From a table to what the optimiser takes: points, weights, and which rows are one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from augury.data import run_ids
+from augury.errors import DataError, UsageError
+from augury.fitting.likelihoods import Likelihood, Points, likelihood_for
+from augury.fitting.space import Floats, Space
+from augury.laws import Law
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One law, one likelihood, one set of points.
+
+    Attributes:
+        table: one row a point: `row` in the user's table (from 1), `run`, the law's inputs, `y`
+            (what is predicted) and `trials` (1 where there are no counts).
+        points: the same as arrays, (1, n).
+        runs: (n,) int, from 0: rows of one training run share a number.
+    """
+
+    law: Law
+    likelihood: Likelihood
+    table: pl.DataFrame
+    points: Points
+    runs: NDArray[np.int64]
+
+    @property
+    def space(self) -> Space:
+        return Space.of(self.law, self.likelihood.nuisance)
+
+    @property
+    def size(self) -> int:
+        """Number of points n."""
+        return len(self.runs)
+
+    @property
+    def run_count(self) -> int:
+        return int(self.runs.max()) + 1
+
+    @property
+    def ones(self) -> Floats:
+        """(1, n) weights of 1."""
+        return np.ones((1, self.size))
+
+
+def problem_of(
+    law: Law,
+    data: pl.DataFrame | Mapping[str, Any],
+    likelihood: Likelihood | str | None = None,
+    *,
+    output: str | None = None,
+) -> Problem:
+    """Check a table against what a law and a likelihood need, and take it from there.
+
+    Args:
+        law: the law to be fitted.
+        data: observation table, or columns by name.
+        likelihood: see `likelihood_for`.
+        output: column predicted, if it is not the law's own.
+
+    Raises:
+        DataError: a column is missing, or a value is null, not finite or out of range.
+        UsageError: the table holds several tasks or metrics, or no counts where they are needed.
+    """
+    table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(dict(data))
+    if table.is_empty():
+        raise DataError("there are no rows to fit", expected="at least one row")
+    has_counts = {"passes", "samples"} <= set(table.columns) or {"value", "n"} <= set(table.columns)
+    likelihood = likelihood_for(law, likelihood, has_counts=has_counts)
+    target = output or (law.output if law.output in table.columns else "value")
+    if target == "value":
+        _one_thing_only(table)
+    numbered = table.with_columns(
+        pl.Series("row", np.arange(1, table.height + 1)), pl.Series("run", run_ids(table))
+    )
+    trials = np.ones(table.height)
+    if likelihood.counts:
+        y, trials = _counts(numbered, likelihood)
+    elif target not in table.columns and {"passes", "samples"} <= set(table.columns):
+        y, trials = _counts(numbered, likelihood)
+        trials = np.ones(table.height)
+    else:
+        y = _column(numbered, target, positive=likelihood.on_log)
+    inputs = {}
+    for name in law.inputs:
+        if name in law.defaults and name not in table.columns:
+            inputs[name] = np.full(table.height, law.defaults[name])
+        elif name in law.defaults:
+            filled = numbered.with_columns(pl.col(name).fill_null(law.defaults[name]))
+            inputs[name] = _column(filled, name, positive=False)
+        else:
+            inputs[name] = _column(numbered, name, positive=True)
+    used = pl.DataFrame(
+        {"row": numbered["row"], "run": numbered["run"], **inputs, "y": y, "trials": trials}
+    )
+    if target != "value" and "metric" in table.columns:
+        # A table of scores repeats the loss of a checkpoint once per task: one point, not twenty.
+        used = used.unique(["run", *inputs, "y"], keep="first", maintain_order=True)
+    _, runs = np.unique(used["run"].to_numpy(), return_inverse=True)
+    points = Points(
+        tuple(used[name].to_numpy()[None] for name in law.inputs),
+        used["y"].to_numpy()[None],
+        used["trials"].to_numpy()[None],
+    )
+    return Problem(law, likelihood, used, points, runs.astype(np.int64))
+
+
+def _one_thing_only(table: pl.DataFrame) -> None:
+    for column in ("task", "metric"):
+        if column in table.columns and (kinds := table[column].n_unique()) > 1:
+            some = ", ".join(map(str, table[column].unique().sort().to_list()[:4]))
+            raise UsageError(
+                f"the table holds {kinds} {column}s ({some}{' ...' if kinds > 4 else ''}); "
+                f"a fit takes one: choose it with where=\"{column} = '...'\", or use fit_many"
+            )
+
+
+def _column(table: pl.DataFrame, name: str, *, positive: bool) -> Floats:
+    if name not in table.columns:
+        raise DataError(
+            "the column is missing",
+            column=name,
+            expected=f"one of the table's columns ({', '.join(table.columns[:12])}) mapped to it",
+        )
+    column = table[name]
+    if not column.dtype.is_numeric():
+        raise DataError("is not a column of numbers", column=name, expected="numbers")
+    values = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
+    bad = ~np.isfinite(values) | ((values <= 0) if positive else np.zeros(len(values), bool))
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise DataError(
+            "the value is missing" if column[i] is None else "the value cannot be fitted",
+            row=int(table["row"][i]),
+            column=name,
+            value=column[i],
+            expected="a positive finite number" if positive else "a finite number",
+        )
+    return values
+
+
+def _counts(table: pl.DataFrame, likelihood: Likelihood) -> tuple[Floats, Floats]:
+    """Rates and trials from `passes` and `samples`, or from `value` and `n`."""
+    if {"passes", "samples"} <= set(table.columns) and table["samples"].null_count() == 0:
+        trials = _column(table, "samples", positive=True)
+        return _column(table, "passes", positive=False) / trials, trials
+    if {"value", "n"} <= set(table.columns):
+        y, trials = _column(table, "value", positive=False), _column(table, "n", positive=True)
+        bad = (y < 0) | (y > 1)
+        if bad.any():
+            i = int(np.argmax(bad))
+            raise DataError(
+                "the value is not a rate",
+                row=int(table["row"][i]),
+                column="value",
+                value=float(y[i]),
+                expected="a share between 0 and 1 of n trials",
+            )
+        return y, trials
+    raise UsageError(
+        f"the {likelihood.name} likelihood needs counts: columns passes and samples, or value and n"
+    )

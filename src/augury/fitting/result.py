@@ -1,0 +1,168 @@
+"""What a fit leaves: frozen data that says how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from augury.fitting.likelihoods import Likelihood
+from augury.fitting.space import Floats, Space
+from augury.laws import Law
+
+
+class Status(StrEnum):
+    """How a fit ended. Only `CONVERGED` and `AT_BOUND` leave parameters worth reading."""
+
+    CONVERGED = "converged"
+    AT_BOUND = "parameter at its bound"
+    NOT_IDENTIFIABLE = "not identifiable"
+    NO_START_CONVERGED = "no start converged"
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return _REMEDIES[self]
+
+
+_REMEDIES = {
+    Status.CONVERGED: "",
+    Status.AT_BOUND: (
+        "The data want a parameter outside its bounds, often a floor below 0: use a law without "
+        "that parameter, or more scales; its interval is one-sided."
+    ),
+    Status.NOT_IDENTIFIABLE: (
+        "Many parameter values fit these runs equally well. Add runs at other scales, or use a "
+        "law with fewer parameters; a forecast from this fit is a guess."
+    ),
+    Status.NO_START_CONVERGED: (
+        "Check the units of the inputs (params and tokens as plain numbers, not millions), look "
+        "for wrong rows, and try another law."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something a reader of the fit has to know, as data.
+
+    Attributes:
+        code: what kind, stable between versions ("influential-points", "condition" ...).
+        severity: "info", "warning" (read it before you use the fit) or "serious" (do not).
+        message: one sentence.
+        details: the figures behind it.
+    """
+
+    code: str
+    severity: Literal["info", "warning", "serious"]
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted law.
+
+    Attributes:
+        law, likelihood: what was fitted, and how residuals were weighed.
+        parameters: best value of every parameter, the likelihood's own included.
+        objective: what was minimised, at the best value (`likelihood.objective` says what it is).
+        status: how it ended; `status.remedy` says what to do.
+        notes: what a reader has to know.
+        draws: (S, P) joint draws of the parameters, in the order of `parameters`.
+        uncertainty: how the draws were made: "bootstrap", "laplace", "nuts" or "none".
+        level: of the intervals reported, such as 0.9.
+        residuals: (R,) how far single runs stray from the law, in the likelihood's predictor
+            (log units for losses), each run's mean, corrected for the parameters spent on it.
+        data: the points fitted: row, run, the law's inputs, y, trials.
+        diagnostics: condition, starts_agree, converged_draws, and with NUTS rhat and ess by name.
+        seed: of everything random in it.
+    """
+
+    law: Law
+    likelihood: Likelihood
+    parameters: Mapping[str, float]
+    objective: float
+    status: Status
+    notes: tuple[Note, ...]
+    draws: Floats
+    uncertainty: str
+    level: float
+    residuals: Floats
+    data: pl.DataFrame
+    diagnostics: Mapping[str, Any]
+    seed: int
+
+    @property
+    def n(self) -> int:
+        """Number of points."""
+        return self.data.height
+
+    @property
+    def run_count(self) -> int:
+        """Number of training runs behind the points."""
+        return self.data["run"].n_unique()
+
+    @property
+    def space(self) -> Space:
+        return Space.of(self.law, self.likelihood.nuisance)
+
+    @property
+    def usable(self) -> bool:
+        """Whether the parameters mean something."""
+        return self.status in (Status.CONVERGED, Status.AT_BOUND)
+
+    @property
+    def intervals(self) -> dict[str, tuple[float, float]]:
+        """Equal-tailed interval of every parameter at `level`; NaN without draws."""
+        return self.intervals_at(self.level)
+
+    def intervals_at(self, level: float) -> dict[str, tuple[float, float]]:
+        """Equal-tailed intervals of the parameters at another level, such as 0.95."""
+        if len(self.draws) == 0:
+            return dict.fromkeys(self.parameters, (np.nan, np.nan))
+        tail = (1.0 - level) / 2.0
+        low, high = np.quantile(self.draws, [tail, 1.0 - tail], axis=0)
+        return {
+            name: (float(a), float(b))
+            for name, a, b in zip(self.parameters, low, high, strict=True)
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but draws and data, ready for JSON."""
+        return {
+            "law": str(self.law),
+            "likelihood": self.likelihood.name,
+            "n": self.n,
+            "runs": self.run_count,
+            "params": dict(self.parameters),
+            "objective": self.objective,
+            "status": str(self.status),
+            "remedy": self.status.remedy,
+            "level": self.level,
+            "uncertainty": self.uncertainty,
+            "intervals": {name: list(pair) for name, pair in self.intervals.items()},
+            "notes": [
+                {
+                    "code": note.code,
+                    "severity": note.severity,
+                    "message": note.message,
+                    "details": dict(note.details),
+                }
+                for note in self.notes
+            ],
+            "diagnostics": dict(self.diagnostics),
+            "seed": self.seed,
+        }
+
+    def __str__(self) -> str:
+        lines = [f"{self.law} on {self.n} points of {self.run_count} runs: {self.status}"]
+        for name, value in self.parameters.items():
+            low, high = self.intervals[name]
+            lines.append(f"  {name:8s} {value:12.6g}   {self.level:.0%} [{low:.5g}, {high:.5g}]")
+        lines += [f"  {note.severity}: {note.message}" for note in self.notes]
+        return "\n".join(lines)

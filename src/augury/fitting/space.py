@@ -1,0 +1,76 @@
+"""The coordinates in which fits are made: logarithms where a parameter says so, a box around all.
+
+Positive parameters that range over orders of magnitude are fitted as logarithms, so that steps,
+covariances and intervals are in natural proportions, and no fit leaves its bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augury.laws import Law, Parameter
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Parameters of a law, then those of its likelihood, and the map to the coordinates of a fit.
+
+    Attributes:
+        names: (P,) names.
+        log: (P,) whether a coordinate is the logarithm of its parameter.
+        lower, upper: (P,) bounds in those coordinates.
+    """
+
+    names: tuple[str, ...]
+    log: tuple[bool, ...]
+    lower: tuple[float, ...]
+    upper: tuple[float, ...]
+
+    @classmethod
+    def of(cls, law: Law, nuisance: Mapping[str, Parameter]) -> Space:
+        parameters = {**law.parameters, **nuisance}
+        log = tuple(p.scale == "log" for p in parameters.values())
+        ends = [
+            tuple(np.log(p.bounds)) if p.scale == "log" else tuple(p.bounds)
+            for p in parameters.values()
+        ]
+        return cls(
+            names=tuple(parameters),
+            log=log,
+            lower=tuple(float(low) for low, _ in ends),
+            upper=tuple(float(high) for _, high in ends),
+        )
+
+    def internal(self, values: Floats) -> Floats:
+        """(..., P) parameters to (..., P) coordinates, pulled into the box."""
+        values = np.asarray(values, float)
+        safe = np.where(self.log, np.maximum(values, 1e-300), 1.0)
+        return self.clip(np.where(self.log, np.log(safe), values))
+
+    def natural(self, u: Floats) -> Floats:
+        """(..., P) coordinates to (..., P) parameters."""
+        u = np.asarray(u, float)
+        return np.where(self.log, np.exp(np.where(self.log, u, 0.0)), u)
+
+    def clip(self, u: Floats) -> Floats:
+        """(..., P) coordinates pulled into the box."""
+        return np.clip(u, self.lower, self.upper)
+
+    def unpack(self, columns: Sequence[Any]) -> SimpleNamespace:
+        """Traced columns of coordinates to the namespace of parameters that a formula takes."""
+        import jax.numpy as jnp
+
+        return SimpleNamespace(
+            **{
+                name: jnp.exp(c) if log else c
+                for name, log, c in zip(self.names, self.log, columns, strict=True)
+            }
+        )
