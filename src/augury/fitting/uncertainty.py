@@ -7,7 +7,6 @@ intervals come out too narrow by the square root of how many there are.
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 from augury.fitting.covariance import covariance
 from augury.fitting.optimise import Prior, solve
@@ -26,23 +25,13 @@ def run_weights(problem: Problem, count: int, rng: np.random.Generator) -> Float
     return drawn[:, problem.runs]
 
 
-def widening(problem: Problem) -> float:
-    """How much wider resampled deviations have to be for the runs that the parameters used up.
-
-    sqrt(G / (G - P)) restores the residual variance, and Student's t with G - P degrees of freedom
-    replaces the normal (tests/claims measures the coverage this gives).
-    """
-    runs, size = problem.run_count, len(problem.law.parameters)
-    spare = runs - size
-    if spare < 1:
-        return 1.0
-    return float(np.sqrt(runs / spare) * stats.t.ppf(0.95, spare) / stats.norm.ppf(0.95))
-
-
 def bootstrap(
     problem: Problem, u: Floats, count: int, rng: np.random.Generator, prior: Prior | None = None
 ) -> tuple[Floats, float]:
     """Draws by refitting resampled runs, each from the optimum.
+
+    The published way (Besiroglu et al. 2024), and as such left alone: on 20 to 60 runs its 90 %
+    intervals hold 87-95 % of the time with Gaussian noise, 92-97 % with Huber (tests/claims).
 
     Returns:
         (S, P) draws in internal coordinates, and the share of resamples that converged; those that
@@ -59,12 +48,14 @@ def bootstrap(
         tolerance=RESAMPLE_TOLERANCE,
     )
     good = solution.converged & np.isfinite(solution.u).all(1)
-    draws = u + (solution.u[good] - u) * widening(problem)
-    return problem.space.clip(draws), float(good.mean())
+    return solution.u[good], float(good.mean())
 
 
 def laplace(problem: Problem, u: Floats, count: int, rng: np.random.Generator) -> Floats:
-    """(S, P) draws from Student's t with the Laplace covariance, pulled into the bounds."""
+    """(S, P) draws from Student's t with the Laplace covariance, pulled into the bounds.
+
+    Its degrees of freedom are the runs that the parameters leave over.
+    """
     cov = covariance(problem, u)
     if not np.isfinite(cov).all():
         return np.empty((0, len(u)))

@@ -1,0 +1,274 @@
+"""One law fitted to thousands of groups in one call: apart, or pooling their exponents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from augury.errors import UsageError
+from augury.fitting.diagnose import ON_BOUND, enough_runs
+from augury.fitting.likelihoods import Likelihood, Points
+from augury.fitting.optimise import Prior, Solution, no_prior, solve
+from augury.fitting.problem import Problem, problem_of
+from augury.fitting.result import Status
+from augury.fitting.space import Floats, Space
+from augury.fitting.starts import find_starts
+from augury.laws import Law, parse_law
+
+# Starts polished per group; with 2,000 groups of 50 points the best two of the grid already end in
+# the same optimum as the best eight in all but 0.1 % of the groups.
+POLISHED = 3
+# EM steps of the pooling: the spread between groups settles to 1 % within 30 on eight tasks.
+EM_STEPS = 60
+# A spread between groups smaller than this, in internal (log) units, is none.
+LEAST_SPREAD = 1e-3
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """What the groups have in common, in internal coordinates (logarithms of exponents).
+
+    Attributes:
+        names: parameters pooled.
+        mean: (Q,) their mean over groups.
+        spread: (Q,) their standard deviation between groups, estimated from the data: 0 is one
+            value for all, infinity is every group for itself.
+    """
+
+    names: tuple[str, ...]
+    mean: Floats
+    spread: Floats
+
+
+@dataclass(frozen=True)
+class ManyFits:
+    """One law on G groups.
+
+    Attributes:
+        law, likelihood: what was fitted.
+        groups: (G, ...) the values that tell groups apart.
+        parameters: (G, P) best values, in the order of `names`.
+        objective: (G,).
+        status: (G,) as in a single fit.
+        covariance: (G, P, P) Laplace covariance in internal coordinates, prior included.
+        noise: (G,) residual scale squared, in the likelihood's predictor.
+        pooling: what was shared, or None.
+    """
+
+    law: Law
+    likelihood: Likelihood
+    groups: pl.DataFrame
+    parameters: Floats
+    objective: Floats
+    status: tuple[Status, ...]
+    covariance: Floats
+    noise: Floats
+    pooling: Pooling | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return Space.of(self.law, self.likelihood.nuisance).names
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """One row a group: its key, every parameter and its standard error, objective, status."""
+        errors = np.sqrt(np.maximum(np.diagonal(self.covariance, axis1=1, axis2=2), 0.0))
+        space = Space.of(self.law, self.likelihood.nuisance)
+        # Standard errors of logarithms, turned into those of the parameters.
+        errors = np.where(space.log, errors * self.parameters, errors)
+        columns: dict[str, Any] = {}
+        for j, name in enumerate(self.names):
+            columns[name] = self.parameters[:, j]
+            columns[f"{name}_stderr"] = errors[:, j]
+        return self.groups.with_columns(
+            **{k: pl.Series(k, v) for k, v in columns.items()},
+            objective=pl.Series(self.objective),
+            status=pl.Series([str(s) for s in self.status]),
+        )
+
+
+def fit_many(
+    law: Law | str,
+    data: pl.DataFrame,
+    *,
+    by: str | Sequence[str],
+    likelihood: Likelihood | str | None = None,
+    pool: bool | Sequence[str] = False,
+    output: str | None = None,
+) -> ManyFits:
+    """Fit one law to every group of a table, all in one batch.
+
+    Args:
+        law: a law or its name.
+        data: observation table.
+        by: column or columns that tell groups apart (`"task"`).
+        likelihood: as in `fit`.
+        pool: share parameters partially between groups. True: all that are not amplitudes (the
+            exponents); or their names. Each group's value is drawn from a normal distribution in
+            internal coordinates whose mean and spread are estimated from all groups (empirical
+            Bayes by EM with Laplace approximations), so that weak groups lean on strong ones and
+            groups that truly differ stay apart.
+        output: column predicted, if not the law's own.
+
+    Raises:
+        DataError: as `fit`.
+        UsageError: a column of `by` is missing, or a parameter to pool does not exist.
+    """
+    law = parse_law(law) if isinstance(law, str) else law
+    keys = [by] if isinstance(by, str) else list(by)
+    for key in keys:
+        if key not in data.columns:
+            raise UsageError(f"there is no column '{key}' to group by")
+    parts = data.partition_by(keys, maintain_order=True, include_key=True)
+    problems = [problem_of(law, part, likelihood, output=output) for part in parts]
+    groups = pl.concat([part.select(keys).head(1) for part in parts])
+    first = problems[0]
+    points, weights = _stacked(problems)
+    starts = find_starts(law, first.likelihood, points, weights, keep=POLISHED)
+    solution = _best(law, first.likelihood, starts, points, weights)
+    size = np.array([p.size for p in problems])
+    own = len(law.parameters)
+    noise = _noise(first.likelihood, solution, size, own)
+    pooling, prior = None, no_prior(solution.u.shape[1])
+    if pool and len(problems) > 1:
+        names = _pooled_names(law, pool)
+        pooling, prior, solution = _pooled(law, first, names, solution, points, weights, noise)
+    space = first.space
+    covariance = _covariances(solution, noise, prior)
+    return ManyFits(
+        law=law,
+        likelihood=first.likelihood,
+        groups=groups,
+        parameters=space.natural(solution.u),
+        objective=solution.objective,
+        status=tuple(
+            _status(p, space, solution, g, pooled=pooling is not None)
+            for g, p in enumerate(problems)
+        ),
+        covariance=covariance,
+        noise=noise,
+        pooling=pooling,
+    )
+
+
+def _stacked(problems: Sequence[Problem]) -> tuple[Points, Floats]:
+    """All groups as (G, n) arrays, short ones filled with points of weight 0."""
+    width = max(p.size for p in problems)
+
+    def fill(x: Floats) -> Floats:
+        return np.concatenate([x, np.full(width - len(x), x[0])])
+
+    points = Points(
+        tuple(
+            np.stack([fill(p.points.inputs[i][0]) for p in problems])
+            for i in range(len(problems[0].points.inputs))
+        ),
+        np.stack([fill(p.points.y[0]) for p in problems]),
+        np.stack([fill(p.points.trials[0]) for p in problems]),
+    )
+    weights = np.stack([np.arange(width) < p.size for p in problems]).astype(float)
+    return points, weights
+
+
+def _best(
+    law: Law, likelihood: Likelihood, starts: Floats, points: Points, weights: Floats
+) -> Solution:
+    """Polish every group's starts and keep each group's best."""
+    groups, keep, size = starts.shape
+    rows = np.repeat(np.arange(groups), keep)
+    repeated = Points(tuple(x[rows] for x in points.inputs), points.y[rows], points.trials[rows])
+    all_ends = solve(law, likelihood, starts.reshape(-1, size), repeated, weights[rows])
+    ranked = np.where(all_ends.converged, all_ends.objective, np.inf).reshape(groups, keep)
+    pick = np.arange(groups) * keep + np.argmin(ranked, axis=1)
+    return Solution(*(part[pick] for part in all_ends))
+
+
+def _noise(likelihood: Likelihood, solution: Solution, size: Any, own: int) -> Floats:
+    """(G,) what a group's objective has to be divided by to be a log-likelihood.
+
+    Least squares: the residual variance. Huber: the ratio of the score's variance to its slope,
+    E psi^2 / E psi', by which the objective is too small in the same way. Counts: 1.
+    """
+    if likelihood.counts:
+        return np.ones(len(size))
+    # For Huber with delta well below the noise, loss = delta |r|, psi^2 = delta^2, and
+    # E psi' = 2 delta f(0): with normal noise of mean absolute deviation m = loss / delta n,
+    # f(0) = 1 / (pi m), so that the ratio is delta pi m / 2 = pi / 2 times the mean loss.
+    factor = np.pi / 2 if likelihood.name == "huber" else 2.0
+    return np.maximum(factor * solution.objective / np.maximum(size - own, 1), 1e-300)
+
+
+def _pooled_names(law: Law, pool: bool | Sequence[str]) -> list[str]:
+    if pool is True:
+        return [name for name, p in law.parameters.items() if not p.amplitude]
+    names = [pool] if isinstance(pool, str) else list(pool or ())
+    for name in names:
+        if name not in law.parameters:
+            raise UsageError(f"cannot pool '{name}': law '{law}' has {', '.join(law.parameters)}")
+    return names
+
+
+def _pooled(
+    law: Law,
+    first: Problem,
+    names: Sequence[str],
+    apart: Solution,
+    points: Points,
+    weights: Floats,
+    noise: Floats,
+) -> tuple[Pooling, Prior, Solution]:
+    """Mean and spread of the pooled parameters by EM, and every group's fit under them."""
+    space = first.space
+    index = [space.names.index(name) for name in names]
+    groups, size = apart.u.shape
+    mean = np.median(apart.u[:, index], axis=0)
+    spread = np.maximum(apart.u[:, index].std(axis=0), 0.1)
+    solution = apart
+    prior = no_prior(size)
+    for _ in range(EM_STEPS):
+        full_mean, precision = np.zeros((groups, size)), np.zeros((groups, size))
+        full_mean[:, index] = mean
+        # The objective is noise times minus the log-likelihood, and so must be the prior's part.
+        precision[:, index] = noise[:, None] / spread**2
+        prior = Prior(full_mean, precision)
+        solution = solve(law, first.likelihood, solution.u, points, weights, prior)
+        covariance = _covariances(solution, noise, prior)
+        variance = np.diagonal(covariance, axis1=1, axis2=2)[:, index]
+        values = solution.u[:, index]
+        mean = values.mean(axis=0)
+        # groups - 1: the mean was estimated too.
+        total = ((values - mean) ** 2).sum(0) / (groups - 1) + variance.mean(0)
+        new = np.maximum(np.sqrt(total), LEAST_SPREAD)
+        settled = np.allclose(new, spread, rtol=1e-3)
+        spread = new
+        if settled:
+            break
+    return Pooling(tuple(names), mean, spread), prior, solution
+
+
+def _covariances(solution: Solution, noise: Floats, prior: Prior) -> Floats:
+    """(G, P, P) noise times the inverse curvature, the prior's included.
+
+    Curvature is the optimiser's, which for Huber counts the points inside delta only; groups where
+    that leaves a singular matrix get NaN.
+    """
+    del prior  # its precision stands on the diagonal of the curvature already
+    scale = np.sqrt(np.maximum(np.diagonal(solution.hessian, axis1=1, axis2=2), 1e-300))
+    unit = solution.hessian / (scale[:, :, None] * scale[:, None, :])
+    unit = unit + 1e-13 * np.eye(unit.shape[1])
+    return np.linalg.inv(unit) / (scale[:, :, None] * scale[:, None, :]) * noise[:, None, None]
+
+
+def _status(problem: Problem, space: Space, solution: Solution, g: int, *, pooled: bool) -> Status:
+    if not solution.converged[g]:
+        return Status.NO_START_CONVERGED
+    if not pooled and not enough_runs(problem):
+        return Status.NOT_IDENTIFIABLE
+    u = solution.u[g]
+    own = len(problem.law.parameters)
+    at = (u - space.lower < ON_BOUND) | (np.asarray(space.upper) - u < ON_BOUND)
+    return Status.AT_BOUND if at[:own].any() else Status.CONVERGED
