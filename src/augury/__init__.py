@@ -1,1 +1,81 @@
-"""Augury."""
+"""Augury: which abilities a larger language model will have, before you pay for it.
+
+import augury
+
+table = augury.read_table("runs.csv", columns={"params": "Model Size"})
+fitted = augury.fit("chinchilla", table)
+print(fitted)
+print(augury.predict(fitted, {"params": 7e9, "tokens": 4e12}))
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from augury.data import read_table
+    from augury.errors import AuguryError
+    from augury.fitting import Fit, fit, fit_many, load_fit, save_fit
+    from augury.forecast import (
+        Chain,
+        Forecast,
+        backtest,
+        combine,
+        compare,
+        fit_chain,
+        predict,
+    )
+    from augury.laws import Law, all_laws, law
+
+# Where each public name lives. Loaded when first asked for: `import augury` takes milliseconds.
+_HOME = {
+    "data": ("read_table",),
+    "errors": ("AuguryError",),
+    "fitting": ("Fit", "fit", "fit_many", "load_fit", "save_fit"),
+    "forecast": (
+        "Chain",
+        "Forecast",
+        "backtest",
+        "combine",
+        "compare",
+        "fit_chain",
+        "predict",
+    ),
+    "laws": ("Law", "all_laws", "law"),
+}
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
+
+__version__ = version("augury")
+__all__ = [
+    "AuguryError",
+    "Chain",
+    "Fit",
+    "Forecast",
+    "Law",
+    "all_laws",
+    "backtest",
+    "combine",
+    "compare",
+    "fit",
+    "fit_chain",
+    "fit_many",
+    "law",
+    "load_fit",
+    "predict",
+    "read_table",
+    "save_fit",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE:
+        raise AttributeError(f"module 'augury' has no attribute '{name}'")
+    value = getattr(import_module(f"augury.{_MODULE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

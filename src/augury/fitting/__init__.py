@@ -9,6 +9,7 @@ from augury.fitting.likelihoods import (
     Huber,
     Likelihood,
 )
+from augury.fitting.many import ManyFits, Pooling, fit_many
 from augury.fitting.result import Fit, Note, Status
 from augury.fitting.store import load_fit, save_fit
 
@@ -20,9 +21,12 @@ __all__ = [
     "Gaussian",
     "Huber",
     "Likelihood",
+    "ManyFits",
     "Note",
+    "Pooling",
     "Status",
     "fit",
+    "fit_many",
     "load_fit",
     "save_fit",
 ]

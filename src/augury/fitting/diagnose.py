@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from augury.fitting.covariance import (
     condition_number,
@@ -12,10 +13,12 @@ from augury.fitting.covariance import (
     pieces_at,
     residuals,
 )
+from augury.fitting.likelihoods import Points
 from augury.fitting.optimise import Solution, solve
 from augury.fitting.problem import Problem
 from augury.fitting.result import Note, Status
 from augury.fitting.space import Floats
+from augury.laws import Law
 
 # A single point that moves a parameter by more than one standard error matters; one that besides
 # lies more than six robust standard deviations off the law is not noise (one normal residual in
@@ -45,20 +48,19 @@ def parameters_at_bounds(problem: Problem, u: Floats) -> list[str]:
     ]
 
 
-def enough_runs(problem: Problem) -> bool:
+def enough_runs(law: Law, points: Points, runs: NDArray[np.int64]) -> bool:
     """Whether there are as many runs as parameters, counting as runs what varies inside them.
 
     A run whose checkpoints vary every input of the law brings as many scales as checkpoints. If
     one input (params, mostly) is constant in every run, only the number of runs counts.
     """
-    size = len(problem.law.parameters)
-    if problem.size < size:
+    size = len(law.parameters)
+    if len(runs) < size:
         return False
-    first = np.unique(problem.runs, return_index=True)[1]
-    for name, x in zip(problem.law.inputs, problem.points.inputs, strict=True):
-        fixed = np.array_equal(x[0], x[0][first][problem.runs])
-        if name not in problem.law.defaults and fixed:
-            return problem.run_count >= size
+    _, first, which = np.unique(runs, return_index=True, return_inverse=True)
+    for name, x in zip(law.inputs, points.inputs, strict=True):
+        if name not in law.defaults and np.array_equal(x[0], x[0][first][which]):
+            return len(first) >= size
     return True
 
 
@@ -70,7 +72,9 @@ def status_of(problem: Problem, best: int, solution: Solution) -> Status:
     at_bounds = parameters_at_bounds(problem, u)
     inside = [i for i, name in enumerate(problem.law.parameters) if name not in at_bounds]
     jacobian = pieces_at(problem, u, problem.ones)[1][:, inside]
-    if rank_of(jacobian) < len(inside) or not enough_runs(problem):
+    if rank_of(jacobian) < len(inside) or not enough_runs(
+        problem.law, problem.points, problem.runs
+    ):
         return Status.NOT_IDENTIFIABLE
     return Status.AT_BOUND if at_bounds else Status.CONVERGED
 
@@ -95,7 +99,7 @@ def notes_on(
     if status in (Status.NOT_IDENTIFIABLE, Status.NO_START_CONVERGED):
         details = {"runs": problem.run_count, "parameters": len(problem.law.parameters)}
         message = f"The fit is {status}. {status.remedy}"
-        if not enough_runs(problem):
+        if not enough_runs(problem.law, problem.points, problem.runs):
             message = (
                 f"{problem.run_count} runs ({problem.size} points) cannot identify "
                 f"{len(problem.law.parameters)} parameters. {status.remedy}"

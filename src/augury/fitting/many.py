@@ -123,31 +123,34 @@ def fit_many(
     for key in keys:
         if key not in data.columns:
             raise UsageError(f"there is no column '{key}' to group by")
-    parts = data.partition_by(keys, maintain_order=True, include_key=True)
-    problems = [problem_of(law, part, likelihood, output=output) for part in parts]
-    groups = pl.concat([part.select(keys).head(1) for part in parts])
-    first = problems[0]
-    points, weights = _stacked(problems)
-    starts = find_starts(law, first.likelihood, points, weights, keep=POLISHED)
-    solution = _best(law, first.likelihood, starts, points, weights)
-    size = np.array([p.size for p in problems])
+    problem = problem_of(law, data, likelihood, output=output, by=keys)
+    likelihood = problem.likelihood
+    groups, index, weights = _grouped(problem.table.select(f"by_{key}" for key in keys))
+    groups.columns = keys
+    points = Points(
+        tuple(x[0][index] for x in problem.points.inputs),
+        problem.points.y[0][index],
+        problem.points.trials[0][index],
+    )
+    starts = find_starts(law, likelihood, points, weights, keep=POLISHED)
+    solution = _best(law, likelihood, starts, points, weights)
     own = len(law.parameters)
-    noise = _noise(first.likelihood, solution, size, own)
+    noise = _noise(likelihood, solution, weights.sum(1), own)
     pooling, prior = None, no_prior(solution.u.shape[1])
-    if pool and len(problems) > 1:
+    if pool and len(groups) > 1:
         names = _pooled_names(law, pool)
-        pooling, prior, solution = _pooled(law, first, names, solution, points, weights, noise)
-    space = first.space
+        pooling, prior, solution = _pooled(problem, names, solution, points, weights, noise)
+    space = problem.space
     covariance = _covariances(solution, noise, prior)
     return ManyFits(
         law=law,
-        likelihood=first.likelihood,
+        likelihood=likelihood,
         groups=groups,
         parameters=space.natural(solution.u),
         objective=solution.objective,
         status=tuple(
-            _status(p, space, solution, g, pooled=pooling is not None)
-            for g, p in enumerate(problems)
+            _status(problem, points, index, weights, solution, g, pooled=pooling is not None)
+            for g in range(len(groups))
         ),
         covariance=covariance,
         noise=noise,
@@ -155,23 +158,17 @@ def fit_many(
     )
 
 
-def _stacked(problems: Sequence[Problem]) -> tuple[Points, Floats]:
-    """All groups as (G, n) arrays, short ones filled with points of weight 0."""
-    width = max(p.size for p in problems)
-
-    def fill(x: Floats) -> Floats:
-        return np.concatenate([x, np.full(width - len(x), x[0])])
-
-    points = Points(
-        tuple(
-            np.stack([fill(p.points.inputs[i][0]) for p in problems])
-            for i in range(len(problems[0].points.inputs))
-        ),
-        np.stack([fill(p.points.y[0]) for p in problems]),
-        np.stack([fill(p.points.trials[0]) for p in problems]),
+def _grouped(keys: pl.DataFrame) -> tuple[pl.DataFrame, Any, Floats]:
+    """Distinct keys (G, ...), (G, n) row numbers, and weights: 0 where a short group is filled."""
+    parts = (
+        keys.with_row_index("at")
+        .group_by(keys.columns, maintain_order=True)
+        .agg(pl.col("at"), pl.len().alias("size"))
     )
-    weights = np.stack([np.arange(width) < p.size for p in problems]).astype(float)
-    return points, weights
+    width = int(parts["size"].max())  # type: ignore[arg-type]
+    filled = [rows + rows[:1] * (width - len(rows)) for rows in parts["at"].to_list()]
+    weights = (np.arange(width) < parts["size"].to_numpy()[:, None]).astype(float)
+    return parts.select(keys.columns), np.array(filled), weights
 
 
 def _best(
@@ -180,8 +177,7 @@ def _best(
     """Polish every group's starts and keep each group's best."""
     groups, keep, size = starts.shape
     rows = np.repeat(np.arange(groups), keep)
-    repeated = Points(tuple(x[rows] for x in points.inputs), points.y[rows], points.trials[rows])
-    all_ends = solve(law, likelihood, starts.reshape(-1, size), repeated, weights[rows])
+    all_ends = solve(law, likelihood, starts.reshape(-1, size), points, weights, rows=rows)
     ranked = np.where(all_ends.converged, all_ends.objective, np.inf).reshape(groups, keep)
     pick = np.arange(groups) * keep + np.argmin(ranked, axis=1)
     return Solution(*(part[pick] for part in all_ends))
@@ -213,8 +209,7 @@ def _pooled_names(law: Law, pool: bool | Sequence[str]) -> list[str]:
 
 
 def _pooled(
-    law: Law,
-    first: Problem,
+    problem: Problem,
     names: Sequence[str],
     apart: Solution,
     points: Points,
@@ -222,7 +217,7 @@ def _pooled(
     noise: Floats,
 ) -> tuple[Pooling, Prior, Solution]:
     """Mean and spread of the pooled parameters by EM, and every group's fit under them."""
-    space = first.space
+    space = problem.space
     index = [space.names.index(name) for name in names]
     groups, size = apart.u.shape
     mean = np.median(apart.u[:, index], axis=0)
@@ -235,7 +230,7 @@ def _pooled(
         # The objective is noise times minus the log-likelihood, and so must be the prior's part.
         precision[:, index] = noise[:, None] / spread**2
         prior = Prior(full_mean, precision)
-        solution = solve(law, first.likelihood, solution.u, points, weights, prior)
+        solution = solve(problem.law, problem.likelihood, solution.u, points, weights, prior)
         covariance = _covariances(solution, noise, prior)
         variance = np.diagonal(covariance, axis1=1, axis2=2)[:, index]
         values = solution.u[:, index]
@@ -263,12 +258,22 @@ def _covariances(solution: Solution, noise: Floats, prior: Prior) -> Floats:
     return np.linalg.inv(unit) / (scale[:, :, None] * scale[:, None, :]) * noise[:, None, None]
 
 
-def _status(problem: Problem, space: Space, solution: Solution, g: int, *, pooled: bool) -> Status:
+def _status(
+    problem: Problem,
+    points: Points,
+    index: Any,
+    weights: Floats,
+    solution: Solution,
+    g: int,
+    *,
+    pooled: bool,
+) -> Status:
     if not solution.converged[g]:
         return Status.NO_START_CONVERGED
-    if not pooled and not enough_runs(problem):
+    live = weights[g] > 0
+    own = Points(tuple(x[g : g + 1, live] for x in points.inputs), points.y, points.trials)
+    if not pooled and not enough_runs(problem.law, own, problem.runs[index[g]][live]):
         return Status.NOT_IDENTIFIABLE
-    u = solution.u[g]
-    own = len(problem.law.parameters)
+    space, u = problem.space, solution.u[g]
     at = (u - space.lower < ON_BOUND) | (np.asarray(space.upper) - u < ON_BOUND)
-    return Status.AT_BOUND if at[:own].any() else Status.CONVERGED
+    return Status.AT_BOUND if at[: len(problem.law.parameters)].any() else Status.CONVERGED

@@ -217,6 +217,7 @@ def solve(
     weights: Floats,
     prior: Prior | None = None,
     *,
+    rows: Any = None,
     max_steps: int = 200,
     tolerance: float = 1e-13,
 ) -> Solution:
@@ -228,27 +229,28 @@ def solve(
         points: arrays (1, n) shared by all problems, or (B, n).
         weights: (1, n) or (B, n) weight of each point, 0 leaves it out.
         prior: independent normal priors, (1, P) or (B, P).
+        rows: (B,) which row of points, weights and prior each problem takes; by default its own.
         max_steps: evaluations before a problem is given up as not converged.
         tolerance: relative gain below which a problem counts as converged.
     """
     compiled = block_solver(law, likelihood, max_steps, tolerance)
     prior = prior or no_prior(starts.shape[1])
-    blocks = run_blocks(compiled, starts, points, weights, prior)
+    blocks = run_blocks(compiled, starts, points, weights, prior, rows)
     return Solution(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
 
 def objectives(
-    law: Law, likelihood: Likelihood, u: Floats, points: Points, weights: Floats
+    law: Law, likelihood: Likelihood, u: Floats, points: Points, weights: Floats, rows: Any = None
 ) -> Floats:
     """The objective at (B, P) coordinates: (B,), infinite where it is not a number."""
     compiled = block_objective(law, likelihood)
-    blocks = run_blocks(compiled, u, points, weights, no_prior(u.shape[1]))
+    blocks = run_blocks(compiled, u, points, weights, no_prior(u.shape[1]), rows)
     values = np.concatenate([part for (part,) in blocks])
     return np.where(np.isfinite(values), values, np.inf)
 
 
 def run_blocks(
-    compiled: Any, u: Floats, points: Points, weights: Floats, prior: Prior
+    compiled: Any, u: Floats, points: Points, weights: Floats, prior: Prior, rows: Any = None
 ) -> list[tuple[Floats, ...]]:
     """Put B problems through a compiled function, block by block, on every core."""
     import jax
@@ -259,14 +261,15 @@ def run_blocks(
 
     def one(first: int) -> tuple[Floats, ...]:
         last = min(first + width, count)
-        rows = np.minimum(np.arange(first, first + width), last - 1)
+        block = np.minimum(np.arange(first, first + width), last - 1)
+        source = block if rows is None else rows[block]
 
         def take(x: Any) -> Any:
-            return x[rows] if len(x) > 1 else x
+            return x[source] if len(x) > 1 else x
 
         with jax.enable_x64(True):
             out = compiled(
-                u[rows],
+                u[block],
                 Points(tuple(take(x) for x in points.inputs), take(points.y), take(points.trials)),
                 take(weights),
                 Prior(take(prior.mean), take(prior.precision)),

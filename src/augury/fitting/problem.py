@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,7 @@ def problem_of(
     likelihood: Likelihood | str | None = None,
     *,
     output: str | None = None,
+    by: Sequence[str] = (),
 ) -> Problem:
     """Check a table against what a law and a likelihood need, and take it from there.
 
@@ -67,6 +68,7 @@ def problem_of(
         data: observation table, or columns by name.
         likelihood: see `likelihood_for`.
         output: column predicted, if it is not the law's own.
+        by: columns that tell groups apart, if there are several; they are kept.
 
     Raises:
         DataError: a column is missing, or a value is null, not finite or out of range.
@@ -79,7 +81,7 @@ def problem_of(
     likelihood = likelihood_for(law, likelihood, has_counts=has_counts)
     target = output or (law.output if law.output in table.columns else "value")
     if target == "value":
-        _one_thing_only(table)
+        _one_thing_only(table, by)
     numbered = table.with_columns(
         pl.Series("row", np.arange(1, table.height + 1)), pl.Series("run", run_ids(table))
     )
@@ -102,10 +104,12 @@ def problem_of(
             inputs[name] = _column(numbered, name, positive=True)
     used = pl.DataFrame(
         {"row": numbered["row"], "run": numbered["run"], **inputs, "y": y, "trials": trials}
-    )
+    ).with_columns(table.select(pl.col(key).alias(f"by_{key}") for key in by))
     if target != "value" and "metric" in table.columns:
         # A table of scores repeats the loss of a checkpoint once per task: one point, not twenty.
-        used = used.unique(["run", *inputs, "y"], keep="first", maintain_order=True)
+        used = used.unique(
+            ["run", *inputs, "y", *(f"by_{k}" for k in by)], keep="first", maintain_order=True
+        )
     _, runs = np.unique(used["run"].to_numpy(), return_inverse=True)
     points = Points(
         tuple(used[name].to_numpy()[None] for name in law.inputs),
@@ -115,9 +119,9 @@ def problem_of(
     return Problem(law, likelihood, used, points, runs.astype(np.int64))
 
 
-def _one_thing_only(table: pl.DataFrame) -> None:
+def _one_thing_only(table: pl.DataFrame, by: Sequence[str]) -> None:
     for column in ("task", "metric"):
-        if column in table.columns and (kinds := table[column].n_unique()) > 1:
+        if column not in by and column in table.columns and (kinds := table[column].n_unique()) > 1:
             some = ", ".join(map(str, table[column].unique().sort().to_list()[:4]))
             raise UsageError(
                 f"the table holds {kinds} {column}s ({some}{' ...' if kinds > 4 else ''}); "

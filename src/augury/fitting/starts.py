@@ -21,27 +21,29 @@ from augury.fitting.optimise import no_prior, objectives, run_blocks
 from augury.fitting.space import Floats, Space
 from augury.laws import Law, Parameter
 
-# Values tried: one nonlinear parameter on a line of 32, two on a 12 x 12 grid, more by a Sobol
-# sequence of 512. On Chinchilla's 240 points an 8 x 8 grid already finds the optimum from each of
-# its best four; the rest is margin for odd data.
-LINE, SQUARE, SOBOL = 32, 12, 512
+# Values tried: one nonlinear parameter on a line, two on a square grid, more by a Sobol sequence.
+# On Chinchilla's 240 points an 8 x 8 grid finds the optimum from each of its best four: the fine
+# numbers have margin for odd data. Coarse ones serve many groups at once, where 6 x 6 ended in
+# another optimum than 12 x 12 for none of 2,000 groups of 50 points.
+FINE, COARSE = (32, 12, 512), (16, 6, 128)
 # Reweighted linear solves per grid point, for likelihoods that are not least squares.
 REWEIGHTINGS = 3
 # An amplitude that must be positive but came out as zero starts at this share of the mean of y.
 SMALL_SHARE = 1e-3
 
 
-def start_grid(law: Law, ranges: dict[str, Parameter]) -> tuple[list[str], Floats]:
+def start_grid(ranges: dict[str, Parameter], *, coarse: bool) -> tuple[list[str], Floats]:
     """Names of the parameters searched over, and the (M, Q) values tried, in natural units."""
+    line_size, square_size, sobol_size = COARSE if coarse else FINE
     names = [name for name, p in ranges.items() if not p.amplitude]
     count = len(names)
     if count == 0:
         return names, np.zeros((1, 0))
     if count <= 2:
-        line = np.linspace(0.0, 1.0, LINE if count == 1 else SQUARE)
+        line = np.linspace(0.0, 1.0, line_size if count == 1 else square_size)
         unit = np.array(list(product(line, repeat=count)))
     else:
-        unit = qmc.Sobol(count, scramble=True, rng=np.random.default_rng(0)).random(SOBOL)
+        unit = qmc.Sobol(count, scramble=True, rng=np.random.default_rng(0)).random(sobol_size)
     values = np.empty_like(unit)
     for j, name in enumerate(names):
         low, high = ranges[name].start
@@ -164,48 +166,36 @@ def find_starts(
     """
     space = Space.of(law, likelihood.nuisance)
     groups = len(points.y)
-    ranges = start_ranges(law, likelihood, points) if groups == 1 else None
-    per_group = (
-        [ranges]
-        if ranges is not None
-        else [start_ranges(law, likelihood, _group(points, g)) for g in range(groups)]
-    )
-    names, first = start_grid(law, per_group[0])
-    tried = len(first)
-    grid = np.concatenate([first] + [start_grid(law, r)[1] for r in per_group[1:]])
+    grids = []
+    for g in range(groups):
+        live = weights[g] > 0
+        own = Points(
+            tuple(x[g : g + 1, live] for x in points.inputs),
+            points.y[g : g + 1, live],
+            points.y[:1],
+        )
+        names, grid = start_grid(start_ranges(law, likelihood, own), coarse=groups > 1)
+        grids.append(grid)
+    tried = len(grids[0])
+    values = np.concatenate(grids)
     rows = np.repeat(np.arange(groups), tried)
-    at = _repeat(points, rows) if groups > 1 else points
-    w = weights[rows] if len(weights) > 1 else weights
-
-    full = np.empty((len(grid), len(space.names)))
+    full = np.empty((len(values), len(space.names)))
     for j, name in enumerate(names):
-        full[:, space.names.index(name)] = grid[:, j]
+        full[:, space.names.index(name)] = values[:, j]
     amplitudes = [name for name, p in law.parameters.items() if p.amplitude]
     if amplitudes:
         searched = [n for n in names if n in law.parameters]
         compiled = amplitude_solver(law, likelihood, tuple(searched))
-        values = grid[:, [names.index(n) for n in searched]]
-        solved = np.concatenate(
-            [part for (part,) in run_blocks(compiled, values, at, w, no_prior(1))]
-        )
-        scale = np.abs(np.average(np.where(w > 0, at.y, 0.0), axis=1))
+        at = values[:, [names.index(n) for n in searched]]
+        blocks = run_blocks(compiled, at, points, weights, no_prior(1), rows)
+        solved = np.concatenate([part for (part,) in blocks])
+        scale = np.abs((weights * points.y).sum(1) / weights.sum(1))[rows]
         for k, name in enumerate(amplitudes):
             column = np.where(np.isfinite(solved[:, k]), solved[:, k], 1.0)
             if law.parameters[name].scale == "log":
                 column = np.maximum(column, SMALL_SHARE * scale)
             full[:, space.names.index(name)] = column
     u = space.internal(full)
-    cost = objectives(law, likelihood, u, at, w).reshape(groups, tried)
+    cost = objectives(law, likelihood, u, points, weights, rows).reshape(groups, tried)
     order = np.argsort(cost, axis=1)[:, :keep]
     return np.take_along_axis(u.reshape(groups, tried, -1), order[:, :, None], 1)
-
-
-def _group(points: Points, g: int) -> Points:
-    return _repeat(points, np.array([g]))
-
-
-def _repeat(points: Points, rows: Any) -> Points:
-    def take(x: Any) -> Any:
-        return x[rows] if len(x) > 1 else x
-
-    return Points(tuple(take(x) for x in points.inputs), take(points.y), take(points.trials))

@@ -51,12 +51,18 @@ def bootstrap(
     return solution.u[good], float(good.mean())
 
 
-def laplace(problem: Problem, u: Floats, count: int, rng: np.random.Generator) -> Floats:
+def laplace(
+    problem: Problem,
+    u: Floats,
+    count: int,
+    rng: np.random.Generator,
+    weights: Floats | None = None,
+) -> Floats:
     """(S, P) draws from Student's t with the Laplace covariance, pulled into the bounds.
 
     Its degrees of freedom are the runs that the parameters leave over.
     """
-    cov = covariance(problem, u)
+    cov = covariance(problem, u, weights)
     if not np.isfinite(cov).all():
         return np.empty((0, len(u)))
     spare = max(problem.run_count - len(problem.law.parameters), 1)

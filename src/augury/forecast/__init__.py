@@ -1,1 +1,20 @@
-"""forecast"""
+"""Forecasting: predict, chain laws, backtest them, and choose among them by it."""
+
+from augury.forecast.backtest import Backtest, backtest, compare
+from augury.forecast.chain import Chain, ChainFit, fit_chain, parse_chain
+from augury.forecast.combine import Combination, combine
+from augury.forecast.predict import Forecast, predict
+
+__all__ = [
+    "Backtest",
+    "Chain",
+    "ChainFit",
+    "Combination",
+    "Forecast",
+    "backtest",
+    "combine",
+    "compare",
+    "fit_chain",
+    "parse_chain",
+    "predict",
+]

@@ -1,0 +1,323 @@
+"""Chains: a law of loss, then a law of the task in that loss, with one joint uncertainty.
+
+Both laws are fitted to the same runs, so that what is uncertain in the one is uncertain in the
+other: a resample draws runs once and refits both. Fitted step by step, the task law learns from
+measured losses and the loss law never sees a score (Bhagia et al. 2024). Fitted jointly, the loss
+law also bends to make the scores right, each residual weighed by its own noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import polars as pl
+
+from augury.data import run_ids
+from augury.errors import UsageError
+from augury.fitting import Fit, Gaussian, Likelihood, Note, Status
+from augury.fitting.fit import fit
+from augury.fitting.likelihoods import Points
+from augury.fitting.optimise import solve
+from augury.fitting.problem import Problem
+from augury.fitting.space import Floats
+from augury.fitting.uncertainty import laplace
+from augury.forecast.predict import Predictive, law_inputs, observed, predictive, strayed
+from augury.laws import Law, Parameter, parse_law
+from augury.laws.base import Array
+
+How = Literal["stepwise", "joint"]
+
+
+@dataclass(frozen=True)
+class Chain(Law):
+    """score = task(loss(inputs)): a law from (params, tokens) to a score.
+
+    Bhagia et al. 2024 (arXiv 2412.04403); Chen et al. 2024 (arXiv 2410.08527). Parameters keep
+    their names, those of the task law with "task_" before them. `fit_chain` fits it to losses and
+    scores; `fit` on scores alone treats it as one law with many parameters.
+    """
+
+    loss: Law
+    task: Law
+
+    name: ClassVar[str] = "chain"
+    output: ClassVar[str] = "value"
+    equation: ClassVar[str] = r"s = f_{task}(L(N, D))"
+    source: ClassVar[str] = "Bhagia et al. 2024 (arXiv 2412.04403)"
+
+    def __post_init__(self) -> None:
+        if len([n for n in self.task.inputs if n not in self.task.defaults]) != 1:
+            raise UsageError(f"the task law of a chain takes one input, not {self.task.inputs}")
+
+    @property
+    def link(self) -> str:
+        """What the first law predicts and the second takes: "loss", "bpb"."""
+        return self.task.inputs[0]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (*self.loss.inputs, *(n for n in self.task.inputs if n in self.task.defaults))
+
+    @property
+    def defaults(self) -> Mapping[str, float]:  # type: ignore[override]
+        return {**self.loss.defaults, **self.task.defaults}
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        # Amplitudes of the loss law are not linear in the score.
+        plain = {
+            n: Parameter(p.start, p.bounds, p.scale, False, p.meaning)
+            for n, p in self.loss.parameters.items()
+        }
+        return plain | {f"task_{n}": p for n, p in self.task.parameters.items()}
+
+    def formula(self, p: Any, *inputs: Array) -> Array:
+        count = len(self.loss.inputs)
+        link = self.loss.formula(p, *inputs[:count])
+        own = SimpleNamespace(**{n: getattr(p, f"task_{n}") for n in self.task.parameters})
+        return self.task.formula(own, link, *inputs[count:])
+
+    def __str__(self) -> str:
+        return f"{self.loss}+{self.task}"
+
+
+@dataclass(frozen=True)
+class _Stacked(Law):
+    """Losses and scores in one column: log loss where `scored` is 0, the score where it is 1."""
+
+    chain: Chain
+
+    name: ClassVar[str] = "stacked-chain"
+    output: ClassVar[str] = "value"
+    equation: ClassVar[str] = ""
+    source: ClassVar[str] = "ours"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return (*self.chain.inputs, "scored")
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        return self.chain.parameters
+
+    def formula(self, p: Any, *inputs: Array) -> Array:
+        import jax.numpy as jnp
+
+        count = len(self.chain.loss.inputs)
+        loss = self.chain.loss.formula(p, *inputs[:count])
+        return jnp.where(inputs[-1] > 0, self.chain.formula(p, *inputs[:-1]), jnp.log(loss))
+
+
+@dataclass(frozen=True)
+class ChainFit:
+    """A fitted chain.
+
+    Attributes:
+        chain, how: what was fitted, and whether "stepwise" or "joint".
+        loss, task: the two fits; their draws belong together, row by row.
+        level: of intervals.
+    """
+
+    chain: Chain
+    how: How
+    loss: Fit
+    task: Fit
+    level: float
+
+    @property
+    def status(self) -> Status:
+        """The worse of the two."""
+        return self.task.status if self.loss.usable else self.loss.status
+
+    @property
+    def notes(self) -> tuple[Note, ...]:
+        return (*self.loss.notes, *self.task.notes)
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        task = {f"task_{n}": x for n, x in self.task.parameters.items()}
+        return {**self.loss.parameters, **task}
+
+
+def parse_chain(text: str) -> Law:
+    """A law, or two joined by a plus sign: "chinchilla+logistic-task:over=bpb"."""
+    first, plus, second = text.partition("+")
+    return Chain(parse_law(first), parse_law(second)) if plus else parse_law(text)
+
+
+def fit_chain(
+    chain: Chain,
+    data: pl.DataFrame,
+    *,
+    scores: pl.DataFrame | None = None,
+    how: How = "stepwise",
+    likelihood: Likelihood | str | None = None,
+    task_likelihood: Likelihood | str | None = None,
+    resamples: int = 1000,
+    level: float = 0.9,
+    seed: int = 0,
+) -> ChainFit:
+    """Fit both laws of a chain to the same runs.
+
+    Args:
+        chain: the two laws.
+        data: rows with the loss law's inputs and the link (loss or bpb); and, unless `scores` has
+            them, the scores.
+        scores: rows with the link and the score, where those are more (all checkpoints, say, where
+            `data` has final ones). Runs are matched by `run`, or by model, family and seed.
+        how: see the module.
+        likelihood, task_likelihood: of the two laws.
+        resamples: joint draws S.
+        level: of intervals.
+        seed: of the draws.
+
+    Raises:
+        DataError, UsageError: as `fit`.
+    """
+    first = fit(chain.loss, data, likelihood=likelihood, uncertainty="none", output=chain.link)
+    scored = data if scores is None else scores
+    second = fit(chain.task, scored, likelihood=task_likelihood, uncertainty="none")
+    rng = np.random.default_rng(seed)
+    one, two = _problem(first), _problem(second)
+    if how == "joint":
+        pair = _joint(chain, scored, first, second, resamples, rng)
+        first, second = (
+            _with(f, *end, "laplace", level, seed + k)
+            for k, (f, end) in enumerate(zip((first, second), pair, strict=True))
+        )
+        return ChainFit(chain, how, first, second, level)
+    names = _shared_runs(data, scored)
+    drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    parts = []
+    for problem, result, table in ((one, first, data), (two, second, scored)):
+        weights = drawn[:, _run_index(names, table, problem)].astype(float)
+        u = problem.space.internal(np.array(list(result.parameters.values())))
+        ends = solve(
+            problem.law,
+            problem.likelihood,
+            np.repeat(u[None], resamples, 0),
+            problem.points,
+            weights,
+            tolerance=1e-10,
+        )
+        parts.append((u, ends))
+    good = parts[0][1].converged & parts[1][1].converged
+    fits = []
+    for k, ((u, ends), result, problem) in enumerate(
+        zip(parts, (first, second), (one, two), strict=True)
+    ):
+        natural = problem.space.natural(ends.u[good])
+        best = problem.space.natural(u)
+        fits.append(_with(result, best, natural, "bootstrap", level, seed + k))
+    return ChainFit(chain, how, fits[0], fits[1], level)
+
+
+def _with(
+    result: Fit, best: Floats, draws: Floats, uncertainty: str, level: float, seed: int
+) -> Fit:
+    named = dict(zip(result.parameters, map(float, best), strict=True))
+    return replace(
+        result, parameters=named, draws=draws, uncertainty=uncertainty, level=level, seed=seed
+    )
+
+
+def _problem(result: Fit) -> Problem:
+    """The problem behind a fit, from the data it carries."""
+    _, runs = np.unique(result.data["run"].to_numpy(), return_inverse=True)
+    points = Points(
+        tuple(result.data[n].to_numpy()[None] for n in result.law.inputs),
+        result.data["y"].to_numpy()[None],
+        result.data["trials"].to_numpy()[None],
+    )
+    return Problem(result.law, result.likelihood, result.data, points, runs.astype(np.int64))
+
+
+def _run_key(table: pl.DataFrame) -> pl.Series:
+    if "run" in table.columns:
+        return table["run"].cast(pl.String)
+    keys = [n for n in ("model", "family", "seed") if n in table.columns]
+    if "model" not in keys:
+        return pl.Series(map(str, range(table.height)))
+    return table.select(pl.concat_str(pl.col(keys).cast(pl.String), separator="|")).to_series()
+
+
+def _shared_runs(data: pl.DataFrame, scores: pl.DataFrame) -> list[str]:
+    return sorted(set(_run_key(data)) | set(_run_key(scores)))
+
+
+def _run_index(names: list[str], table: pl.DataFrame, problem: Problem) -> Any:
+    rows = problem.table["row"].to_numpy() - 1
+    place = {name: i for i, name in enumerate(names)}
+    keys = _run_key(table).to_list()
+    return np.array([place[keys[r]] for r in rows])
+
+
+def _joint(
+    chain: Chain,
+    data: pl.DataFrame,
+    first: Fit,
+    second: Fit,
+    count: int,
+    rng: np.random.Generator,
+) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+    """Best values and draws of both laws, fitted to losses and scores at once."""
+    missing = [n for n in chain.loss.inputs if n not in data.columns]
+    if missing or chain.link not in data.columns or second.likelihood.counts:
+        raise UsageError(
+            "a joint fit needs inputs, losses and scores in the same rows, and a Gaussian "
+            "likelihood for the scores; fit step by step instead"
+        )
+    table = data.with_columns(run=pl.Series(run_ids(data)))
+    losses = table.with_columns(scored=pl.lit(0.0), y=pl.col(chain.link).log())
+    scores = table.with_columns(scored=pl.lit(1.0), y=pl.col("value"))
+    both = pl.concat([losses, scores]).with_columns(
+        pl.lit(x).alias(n) for n, x in chain.defaults.items() if n not in table.columns
+    )
+    law = _Stacked(chain)
+    points = Points(
+        tuple(both[n].cast(pl.Float64).to_numpy()[None] for n in law.inputs),
+        both["y"].to_numpy()[None],
+        np.ones((1, both.height)),
+    )
+    problem = Problem(law, Gaussian(), both, points, both["run"].to_numpy().astype(np.int64))
+    # Each residual in units of its own noise: a tenth of a nat and a tenth of a score differ.
+    noise = [float(np.mean(f.residuals**2)) + 1e-12 for f in (first, second)]
+    weights = 1.0 / np.repeat(noise, table.height)[None]
+    best = [*first.parameters.values(), *second.parameters.values()]
+    start = problem.space.internal(np.array(best))
+    end = solve(law, problem.likelihood, start[None], points, weights)
+    draws = problem.space.natural(laplace(problem, end.u[0], count, rng, weights))
+    split = len(first.parameters)
+    value = problem.space.natural(end.u[0])
+    return (value[:split], draws[:, :split]), (value[split:], draws[:, split:])
+
+
+@predictive.register
+def _(fitted: ChainFit, at: pl.DataFrame) -> Predictive:
+    loss = predictive(fitted.loss, at)
+    task, names = fitted.chain.task, list(fitted.chain.task.parameters)
+    rest = law_inputs_of_task(fitted, at)
+    columns = {n: fitted.task.draws[:, j : j + 1] for j, n in enumerate(names)}
+    value = task(fitted.task.parameters, **{fitted.chain.link: loss.value}, **rest)
+    wide = {n: x[None] for n, x in rest.items()}
+    mean = task(columns, **{fitted.chain.link: loss.mean}, **wide)
+    moved = task(columns, **{fitted.chain.link: loss.run}, **wide)
+    rng = np.random.default_rng(fitted.task.seed)
+    drawn = rng.choice(fitted.task.residuals, size=moved.shape)
+    return Predictive(value, mean, strayed(fitted.task.likelihood, moved, drawn))
+
+
+def law_inputs_of_task(fitted: ChainFit, at: pl.DataFrame) -> dict[str, Floats]:
+    """What the task law takes besides the link: chance, as it was in the fit."""
+    linked = at.with_columns(pl.lit(1.0).alias(fitted.chain.link))
+    inputs = law_inputs(fitted.task, linked)
+    return {n: x for n, x in inputs.items() if n != fitted.chain.link}
+
+
+@observed.register
+def _(fitted: ChainFit) -> pl.DataFrame:
+    return observed(fitted.loss)

@@ -1,0 +1,198 @@
+"""What a fitted law says of points it has not seen: a value, two intervals, and how far out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from augury.data import observations
+from augury.errors import UsageError
+from augury.fitting import Fit, Likelihood
+from augury.fitting.space import Floats
+
+At = Mapping[str, Any] | Sequence[Mapping[str, float]] | pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One point.
+
+    Attributes:
+        inputs: where.
+        value: the law at its best parameters.
+        mean_interval: for the law itself, the mean over runs, at `level`.
+        run_interval: for one new run, whose seed and noise stray from the law as those fitted did.
+        extrapolation: distance from the data in units of their range (logarithms of inputs): 0
+            inside, 1 one whole observed range beyond. Above 1, backtests are all there is to
+            trust.
+        level: of both intervals.
+    """
+
+    inputs: Mapping[str, float]
+    value: float
+    mean_interval: tuple[float, float]
+    run_interval: tuple[float, float]
+    extrapolation: float
+    level: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "inputs": dict(self.inputs),
+            "value": self.value,
+            "mean_interval": list(self.mean_interval),
+            "run_interval": list(self.run_interval),
+            "extrapolation": self.extrapolation,
+            "level": self.level,
+        }
+
+
+@dataclass(frozen=True)
+class Predictive:
+    """Draws at m points: `value` (m,), `mean` (S, m) of the law, `run` (S, m) of new runs."""
+
+    value: Floats
+    mean: Floats
+    run: Floats
+
+
+@singledispatch
+def predictive(fitted: Any, at: pl.DataFrame) -> Predictive:
+    """Joint draws at the rows of `at`, for anything that forecasts.
+
+    Raises:
+        UsageError: nobody knows how to forecast with it.
+    """
+    raise UsageError(f"cannot forecast with a {type(fitted).__name__}")
+
+
+@predictive.register
+def _(fitted: Fit, at: pl.DataFrame) -> Predictive:
+    inputs = law_inputs(fitted, at)
+    draws = fitted.draws if len(fitted.draws) else np.array([list(fitted.parameters.values())])
+    own = list(fitted.law.parameters)
+    columns = {name: draws[:, j : j + 1] for j, name in enumerate(fitted.parameters)}
+    value = fitted.law({n: fitted.parameters[n] for n in own}, **inputs)
+    mean = fitted.law({n: columns[n] for n in own}, **{k: x[None] for k, x in inputs.items()})
+    rng = np.random.default_rng(fitted.seed)
+    drawn = rng.choice(fitted.residuals, size=mean.shape)
+    return Predictive(value, mean, strayed(fitted.likelihood, mean, drawn))
+
+
+def strayed(likelihood: Likelihood, mean: Floats, residual: Floats) -> Floats:
+    """The mean moved by a run's residual, on the scale of the likelihood's residuals."""
+    if likelihood.counts:
+        rate = np.clip(mean, 1e-300, 1.0 - 1e-16)
+        logit = np.log(rate) - np.log1p(-rate) + residual
+        return 1.0 / (1.0 + np.exp(-logit))
+    return mean * np.exp(residual) if likelihood.on_log else mean + residual
+
+
+def law_inputs(fitted: Fit, at: pl.DataFrame) -> dict[str, Floats]:
+    """The columns the law takes, as (m,) arrays.
+
+    Raises:
+        UsageError: one is missing and has no default.
+    """
+    inputs = {}
+    for name in fitted.law.inputs:
+        if name in at.columns:
+            inputs[name] = at[name].cast(pl.Float64).to_numpy()
+        elif name in fitted.law.defaults:
+            # A floor of chance that was fitted with holds for new points too.
+            seen = fitted.data[name].unique()
+            if len(seen) > 1:
+                raise UsageError(
+                    f"the fit saw several values of '{name}'; say which to forecast at"
+                )
+            inputs[name] = np.full(at.height, float(seen[0]))
+        else:
+            raise UsageError(
+                f"law '{fitted.law}' needs {', '.join(fitted.law.inputs)}; there is no '{name}'"
+            )
+    return inputs
+
+
+def points_table(at: At) -> pl.DataFrame:
+    """Points as a table, with flops, tokens or params derived from the other two."""
+    if isinstance(at, Mapping):
+        at = pl.DataFrame({k: np.atleast_1d(np.asarray(v, float)) for k, v in at.items()})
+    return observations(at)
+
+
+def predict(fitted: Any, at: At, *, level: float | None = None) -> list[Forecast]:
+    """Forecast at new points.
+
+    Args:
+        fitted: a `Fit`, a `ChainFit` or a `Combination`.
+        at: columns, rows or a table with what the law takes: {"params": 7e9, "tokens": 4e12}.
+            flops, tokens and params are derived from each other.
+        level: of the intervals; by default the fit's.
+
+    Returns:
+        A `Forecast` per point, in order.
+
+    Raises:
+        UsageError: an input is missing.
+        DataError: an input is not a positive number.
+    """
+    table = points_table(at)
+    drawn = predictive(fitted, table)
+    level = fitted.level if level is None else level
+    tail = (1.0 - level) / 2.0
+    mean = np.quantile(drawn.mean, [tail, 1.0 - tail], axis=0)
+    run = np.quantile(drawn.run, [tail, 1.0 - tail], axis=0)
+    names = [n for n in inputs_of(fitted) if n in table.columns]
+    distance = extrapolation(observed(fitted), table)
+    return [
+        Forecast(
+            inputs={n: float(table[n][i]) for n in names},
+            value=float(drawn.value[i]),
+            mean_interval=(float(mean[0, i]), float(mean[1, i])),
+            run_interval=(float(run[0, i]), float(run[1, i])),
+            extrapolation=float(distance[i]),
+            level=level,
+        )
+        for i in range(table.height)
+    ]
+
+
+@singledispatch
+def observed(fitted: Any) -> pl.DataFrame:
+    """The inputs of the points that were fitted."""
+    raise UsageError(f"cannot forecast with a {type(fitted).__name__}")
+
+
+@observed.register
+def _(fitted: Fit) -> pl.DataFrame:
+    names = [n for n in fitted.law.inputs if n not in fitted.law.defaults]
+    return fitted.data.select(names)
+
+
+def inputs_of(fitted: Any) -> list[str]:
+    """Names of the inputs, those with defaults left out."""
+    return observed(fitted).columns
+
+
+def extrapolation(seen: pl.DataFrame, at: pl.DataFrame) -> Floats:
+    """(m,) the largest distance outside the observed range of an input, in units of that range.
+
+    Logarithms of inputs; infinite where an input never varied and the point lies elsewhere.
+    """
+    far = np.zeros(at.height)
+    for name in seen.columns:
+        x = np.log(seen[name].cast(pl.Float64).to_numpy())
+        new = np.log(at[name].cast(pl.Float64).to_numpy())
+        low, high = x.min(), x.max()
+        beyond = np.maximum(np.maximum(new - high, low - new), 0.0)
+        width = high - low
+        # 1e-9: rounding of an input that never varied is no distance.
+        far = np.maximum(
+            far, np.where(beyond <= 1e-9, 0.0, beyond / width if width > 0 else np.inf)
+        )
+    return far
