@@ -1,1 +1,21 @@
-"""evaluate"""
+"""Evaluating: tasks, backends, and exact pass probabilities."""
+
+from augury.evaluate.backend import Backend, SampleRequest, Score, ScoreRequest
+from augury.evaluate.exact import ExactScores, exact_scores
+from augury.evaluate.lab import LabBackend
+from augury.evaluate.measure import measure
+from augury.evaluate.tasks import Instance, Task, lab_instances
+
+__all__ = [
+    "Backend",
+    "ExactScores",
+    "Instance",
+    "LabBackend",
+    "SampleRequest",
+    "Score",
+    "ScoreRequest",
+    "Task",
+    "exact_scores",
+    "lab_instances",
+    "measure",
+]

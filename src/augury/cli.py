@@ -1,0 +1,290 @@
+"""The command line: parse, call the API, print. Everything heavy is imported inside a command."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from augury.errors import AuguryError, UsageError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+app = typer.Typer(
+    help="Forecast which abilities a larger language model will have, before you pay for it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Table = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSON lines.")]
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", help='Our column from theirs, as in "params=Model Size". Repeatable.'),
+]
+Where = Annotated[str | None, typer.Option(help='Rows to keep, SQL: "loss < 3.43".')]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable on standard output.")]
+Level = Annotated[float, typer.Option(help="Level of the intervals.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+LikelihoodName = Annotated[
+    str | None,
+    typer.Option("--likelihood", help="huber, gaussian, binomial or beta-binomial."),
+]
+
+
+@app.command()
+def fit(
+    table: Table,
+    law: Annotated[str, typer.Option(help="A law of `augury laws`, such as chinchilla.")],
+    map_: Map = None,
+    where: Where = None,
+    likelihood: LikelihoodName = None,
+    bootstrap: Annotated[
+        int | None, typer.Option(help="Resample runs this often (default: Laplace intervals).")
+    ] = None,
+    nuts: Annotated[bool, typer.Option("--nuts", help="Draw a posterior instead.")] = False,
+    level: Level = 0.9,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder to save the fit in.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a law to a table: parameters, intervals, and how far to trust them."""
+    from augury.fitting import save_fit
+    from augury.fitting.fit import fit as fit_law
+    from augury.laws import parse_law
+
+    if bootstrap is not None and nuts:
+        raise UsageError("choose one of --bootstrap and --nuts")
+    parsed = parse_law(law)
+    data = _read(table, map_, where, parsed.inputs, parsed.output, parsed.defaults)
+    uncertainty: Any = "nuts" if nuts else "laplace" if bootstrap is None else "bootstrap"
+    _quick_start()
+    fitted = fit_law(
+        parsed,
+        data,
+        likelihood=likelihood,
+        uncertainty=uncertainty,
+        resamples=bootstrap or 1000,
+        level=level,
+        seed=seed,
+    )
+    if out is not None:
+        save_fit(fitted, out)
+    if as_json:
+        _print_json(fitted.to_dict())
+    else:
+        print(fitted)
+        if fitted.status.remedy:
+            print(f"  {fitted.status.remedy}")
+
+
+@app.command()
+def predict(
+    folder: Annotated[Path, typer.Argument(metavar="FIT", help="A folder of `fit --out`.")],
+    at: Annotated[
+        list[str], typer.Option(help='Where: "params=7e9,tokens=4e12". Repeat for more points.')
+    ],
+    level: Annotated[float | None, typer.Option(help="Level of the intervals.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast at new points with a saved fit."""
+    from augury.fitting import load_fit
+    from augury.forecast.predict import predict as predict_at
+
+    fitted = load_fit(folder)
+    forecasts = predict_at(fitted, [_point(text) for text in at], level=level)
+    if as_json:
+        _print_json([f.to_dict() for f in forecasts])
+        return
+    if not fitted.usable:
+        print(f"The fit is {fitted.status}: {fitted.status.remedy}")
+    for f in forecasts:
+        where = ", ".join(f"{name}={x:.4g}" for name, x in f.inputs.items())
+        print(
+            f"{where}: {f.value:.5g}   {f.level:.0%} mean [{f.mean_interval[0]:.5g}, "
+            f"{f.mean_interval[1]:.5g}], new run [{f.run_interval[0]:.5g}, "
+            f"{f.run_interval[1]:.5g}]   {f.extrapolation:.2f} ranges beyond the data"
+        )
+
+
+@app.command()
+def backtest(
+    table: Table,
+    law: Annotated[
+        list[str], typer.Option(help='A law, or a chain "chinchilla+logistic-task". Repeatable.')
+    ],
+    holdout: Annotated[
+        str | None,
+        typer.Option(help='Rows held out, SQL: "params >= 3e9". Default: an expanding window.'),
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Scale of the expanding window.")] = None,
+    map_: Map = None,
+    where: Where = None,
+    likelihood: LikelihoodName = None,
+    level: Level = 0.9,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Fit below a scale, forecast above it, and count how often the intervals held."""
+    from augury.forecast.backtest import backtest as run_backtest
+    from augury.forecast.chain import Chain, parse_chain
+
+    parsed = [parse_chain(text) for text in law]
+    needed = {n for x in parsed for n in (*x.inputs, *((x.link,) if isinstance(x, Chain) else ()))}
+    defaults = {k: v for x in parsed for k, v in x.defaults.items()}
+    data = _read(table, map_, where, sorted(needed), parsed[0].output, defaults)
+    _quick_start()
+    result = run_backtest(
+        parsed, data, holdout=holdout, by=by, likelihood=likelihood, level=level, seed=seed
+    )
+    summary = result.summary.to_dicts()
+    if as_json:
+        for row in summary:
+            own = result.rows.filter(result.rows["law"] == row["law"])
+            row["forecasts"] = own.drop("law").to_dicts()
+        _print_json(summary)
+        return
+    print(f"{'law':32s} {'n':>5s} {'abs error':>10s} {'CRPS':>10s} {'held':>6s} {'width':>9s}")
+    for row in summary:
+        print(
+            f"{row['law']:32s} {row['n']:5d} {row['mean_abs_error']:10.4g} {row['crps']:10.4g} "
+            f"{row['coverage']:6.0%} {row['mean_width']:9.4g}"
+        )
+    print(f"Intervals are for a new run, at {level:.0%}.")
+
+
+@app.command()
+def laws(as_json: AsJson = False) -> None:
+    """List the laws: what they take, what they give, where they come from."""
+    from augury.laws import all_laws
+
+    rows = []
+    for kind in all_laws():
+        law = kind()
+        rows.append(
+            {
+                "name": law.name,
+                "inputs": list(law.inputs),
+                "output": law.output,
+                "parameters": {n: p.meaning for n, p in law.parameters.items()},
+                "settings": law.settings,
+                "equation": law.equation,
+                "source": law.source,
+            }
+        )
+    if as_json:
+        _print_json(rows)
+        return
+    for row in rows:
+        takes = ", ".join(row["inputs"])
+        print(f"{row['name']:18s} {row['output']:6s} from {takes:18s} {row['source']}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for models, tables and the figure.")] = Path(
+        "out/demo"
+    ),
+    steps: Annotated[int, typer.Option(help="Training steps per model.")] = 500,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train a ladder of tiny models, forecast the two largest, train them, and compare."""
+    from augury.demo import run_demo
+
+    result = run_demo(out, steps=steps, seed=seed, quiet=as_json)
+    if as_json:
+        _print_json(result)
+
+
+def main() -> None:
+    """Run the command line: mistakes of the user print one line and exit with 2."""
+    try:
+        app(standalone_mode=False)
+    except AuguryError as error:
+        print(f"augury: {error}", file=sys.stderr)
+        sys.exit(2)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        print("augury: stopped", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    except Exception as error:
+        # Typer's own parsing errors know how to print themselves in one line.
+        shown = getattr(error, "format_message", None)
+        if shown is None:
+            raise
+        print(f"augury: {shown()}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _read(
+    table: Path,
+    map_: list[str] | None,
+    where: str | None,
+    inputs: Any,
+    output: str,
+    defaults: Any,
+) -> pl.DataFrame:
+    from augury.data import parse_map, read_table
+
+    needed = [name for name in inputs if name not in defaults]
+    data = read_table(table, columns=parse_map(map_ or []), where=where, require=needed)
+    counted = {"passes", "samples"} <= set(data.columns)
+    if output not in data.columns and "value" not in data.columns and not counted:
+        read_table(table, columns=parse_map(map_ or []), where=where, require=[output])
+    return data
+
+
+def _point(text: str) -> dict[str, float]:
+    point = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        try:
+            point[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise UsageError(f"--at '{text}': expected name=number,name=number, not '{part}'")
+    return point
+
+
+def _quick_start() -> None:
+    """Keep compiled fits on disk between calls: compiling is most of a cold fit's time."""
+    import os
+
+    import jax
+
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "augury"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    jax.config.update("jax_compilation_cache_dir", str(home / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(_plain(value), allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no word for infinity and NaN: null."""
+    if isinstance(value, dict):
+        return {str(k): _plain(x) for k, x in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(x) for x in value]
+    if hasattr(value, "item"):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
