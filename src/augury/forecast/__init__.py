@@ -3,6 +3,7 @@
 from augury.forecast.backtest import Backtest, backtest, compare
 from augury.forecast.chain import Chain, ChainFit, fit_chain, parse_chain
 from augury.forecast.combine import Combination, combine
+from augury.forecast.ladder import LadderForecast, Recipe, forecast_ladder
 from augury.forecast.predict import Forecast, predict
 
 __all__ = [
@@ -11,10 +12,13 @@ __all__ = [
     "ChainFit",
     "Combination",
     "Forecast",
+    "LadderForecast",
+    "Recipe",
     "backtest",
     "combine",
     "compare",
     "fit_chain",
+    "forecast_ladder",
     "parse_chain",
     "predict",
 ]

@@ -16,6 +16,7 @@ import polars as pl
 
 from augury.errors import UsageError
 from augury.fitting import Likelihood, Note, Status
+from augury.fitting.space import Floats
 from augury.forecast.backtest import Backtest, Fitted, backtest
 from augury.forecast.backtest import fitter as fitter_of
 from augury.forecast.chain import parse_chain
@@ -127,11 +128,15 @@ def widening(tested: Backtest, weights: dict[str, float], level: float) -> float
     rows = tested.rows.filter(pl.col("law").is_in([n for n, w in weights.items() if w > 0.1]))
     off = (rows["observed"] - rows["value"]).to_numpy()
     side = np.where(off > 0, rows["high"] - rows["value"], rows["value"] - rows["low"])
-    ratio = np.sort(np.abs(off) / np.maximum(side, 1e-300))
-    if len(ratio) == 0:
+    return conformal_factor(np.abs(off) / np.maximum(side, 1e-300), level)
+
+
+def conformal_factor(ratios: Floats, level: float) -> float:
+    """The (n + 1) level-th smallest ratio of error to half-width, from 1 to `MOST_WIDENING`."""
+    if len(ratios) == 0:
         return 1.0
-    rank = min(int(np.ceil((len(ratio) + 1) * level)), len(ratio)) - 1
-    return float(np.clip(ratio[rank], 1.0, MOST_WIDENING))
+    rank = min(int(np.ceil((len(ratios) + 1) * level)), len(ratios)) - 1
+    return float(np.clip(np.sort(ratios)[rank], 1.0, MOST_WIDENING))
 
 
 @predictive.register

@@ -57,9 +57,7 @@ class RunConfig:
         for name in self.shares:
             lab_task(name)
         if sum(self.shares.values()) > 1 or min(self.shares.values(), default=0) < 0:
-            raise UsageError(
-                f"shares of tasks must be positive and sum to at most 1: {self.shares}"
-            )
+            raise UsageError(f"shares must be positive and sum to at most 1: {self.shares}")
 
     @property
     def name(self) -> str:
@@ -127,7 +125,7 @@ def train(config: RunConfig, folder: str | Path, progress: Progress | None = Non
         carry, _ = block(carry, text.astype(np.int32))
         step = start + BLOCK
         if progress:
-            jax.block_until_ready(carry)
+            jax.tree.leaves(carry)[0].block_until_ready()
             progress(config.name, step, config.steps)
         if step in wanted:
             _save(folder / f"step-{step}", config, step, *carry)

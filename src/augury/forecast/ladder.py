@@ -1,0 +1,350 @@
+"""A ladder of models, several tasks, one larger target: chains whose exponents lean on each other.
+
+Bhagia et al. 2024 (arXiv 2412.04403) fit every task alone: a Chinchilla law of its bits per byte,
+then a logistic curve to its score. Sixteen runs do not pin five parameters of eight tasks each; but
+the tasks of one ladder share a good part of their exponents. Here that is one option among others
+(`Recipe`), and which to use is decided by backtests inside the ladder: fit the runs below a
+compute, forecast those above. The target is never looked at.
+
+Intervals come from resampling runs, the same for every task and both steps, widened by what the
+backtests say of their own intervals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from augury.errors import DataError, UsageError
+from augury.fitting import Gaussian, Likelihood
+from augury.fitting.likelihoods import Points
+from augury.fitting.many import ManyFits, fit_many
+from augury.fitting.optimise import Prior, no_prior, solve
+from augury.fitting.space import Floats, Space
+from augury.forecast.combine import conformal_factor
+from augury.laws import Law
+
+Scores = Literal["final", "late", "all"]
+
+# Share of the ladder that the first backtest is fitted on, and by which the next ones grow.
+FIRST_CUT, NEXT_CUT = 0.5, 0.125
+RESAMPLES = 400
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to forecast a ladder.
+
+    Attributes:
+        loss: law of bits per byte.
+        pool: whether tasks share their exponents partially.
+        likelihood: of the loss law.
+        scores: points of the score curve: "final" of each run, "late" (second half of each run) or
+            "all" checkpoints.
+    """
+
+    loss: str = "chinchilla"
+    pool: bool = True
+    likelihood: str = "huber"
+    scores: Scores = "final"
+
+    def __str__(self) -> str:
+        pooled = "pooled" if self.pool else "apart"
+        return f"{self.loss}, {self.likelihood}, {pooled}, {self.scores} scores"
+
+
+RECIPES = tuple(
+    Recipe(loss, pool, likelihood, scores)
+    for loss, pool, likelihood in (
+        ("chinchilla", False, "huber"),
+        ("chinchilla", True, "huber"),
+        ("chinchilla", False, "gaussian"),
+        ("chinchilla", True, "gaussian"),
+        ("power:over=flops", False, "huber"),
+    )
+    for scores in ("all", "late", "final")
+)
+
+
+@dataclass(frozen=True)
+class LadderForecast:
+    """Forecasts of every task at the target.
+
+    Attributes:
+        recipe: the one that was chosen.
+        table: per task: value, low, high (interval for a new run at `level`).
+        scoreboard: per recipe: mean absolute error of its backtests, best first.
+        widening: factor by which intervals were widened.
+        coverage: share of the chosen recipe's backtest forecasts inside their intervals, after
+            widening.
+        level: of the intervals.
+    """
+
+    recipe: Recipe
+    table: pl.DataFrame
+    scoreboard: pl.DataFrame
+    widening: float
+    coverage: float
+    level: float
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Both fits of a recipe, and the tables they came from."""
+
+    loss: ManyFits
+    score: ManyFits
+    finals: pl.DataFrame
+    scored: pl.DataFrame
+
+
+def forecast_ladder(
+    finals: pl.DataFrame,
+    checkpoints: pl.DataFrame,
+    at: dict[str, float],
+    *,
+    recipes: Sequence[Recipe] = RECIPES,
+    level: float = 0.9,
+    seed: int = 0,
+) -> LadderForecast:
+    """Forecast the score of every task at a target, by the recipe that backtests best.
+
+    Args:
+        finals: one row a run and task: run, task, params, tokens, bpb (bits per byte of the right
+            answer) and value (score).
+        checkpoints: the same columns, one row a checkpoint.
+        at: params and tokens of the target.
+        recipes: candidates.
+        level: of the intervals.
+        seed: of the resampling.
+
+    Raises:
+        DataError: a column is missing, or runs and tasks do not form a full grid.
+        UsageError: there are no recipes.
+    """
+    if not recipes:
+        raise UsageError("there are no recipes to choose from")
+    finals, checkpoints = _checked(finals), _checked(checkpoints)
+    folds = _folds(finals, checkpoints)
+    errors: dict[Recipe, list[Floats]] = {r: [] for r in recipes}
+    chosen_steps: dict[tuple[int, Recipe], _Steps] = {}
+    for k, (past, past_checkpoints, future) in enumerate(folds):
+        shared: dict[Any, ManyFits] = {}
+        for recipe in recipes:
+            steps = _fit(recipe, past, past_checkpoints, shared)
+            chosen_steps[k, recipe] = steps
+            errors[recipe].append(_value(steps, future) - future["value"].to_numpy())
+    means = {r: float(np.abs(np.concatenate(e)).mean()) for r, e in errors.items()}
+    best = min(means, key=lambda r: means[r])
+    rng = np.random.default_rng(seed)
+    ratios = []
+    for k, (_, _, future) in enumerate(folds):
+        steps = chosen_steps[k, best]
+        ratios.append(_ratios(steps, future, level, rng))
+    factor = conformal_factor(np.concatenate(ratios), level)
+    inside = np.concatenate(ratios) <= factor
+    steps = _fit(best, finals, checkpoints, {})
+    tasks = steps.loss.groups["task"].to_list()
+    target = pl.DataFrame({"task": tasks, **{n: [float(x)] * len(tasks) for n, x in at.items()}})
+    value = _value(steps, target)
+    low, high = _interval(_draws(steps, target, rng), value, level, factor)
+    return LadderForecast(
+        recipe=best,
+        table=pl.DataFrame({"task": tasks, "value": value, "low": low, "high": high}),
+        scoreboard=pl.DataFrame(
+            {"recipe": [str(r) for r in means], "backtest_error": list(means.values())}
+        ).sort("backtest_error"),
+        widening=factor,
+        coverage=float(inside.mean()),
+        level=level,
+    )
+
+
+def _checked(table: pl.DataFrame) -> pl.DataFrame:
+    for name in ("run", "task", "params", "tokens", "bpb", "value"):
+        if name not in table.columns:
+            raise DataError("the column is missing", column=name, expected="a ladder's table")
+    return table.with_columns(flops=6.0 * pl.col("params") * pl.col("tokens"))
+
+
+def _folds(
+    finals: pl.DataFrame, checkpoints: pl.DataFrame
+) -> list[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
+    """(final points below a compute, checkpoints of those runs, final points above) per cut."""
+    runs = finals.group_by("run").agg(pl.col("flops").max()).sort("flops", "run")["run"].to_list()
+    if len(runs) < 8:
+        raise DataError(f"{len(runs)} runs are too few to backtest", expected="at least 8 runs")
+    folds = []
+    share = FIRST_CUT
+    while share < 1.0:
+        known = runs[: round(share * len(runs))]
+        past = pl.col("run").is_in(known)
+        folds.append((finals.filter(past), checkpoints.filter(past), finals.filter(~past)))
+        share += NEXT_CUT
+    return folds
+
+
+def _fit(
+    recipe: Recipe,
+    finals: pl.DataFrame,
+    checkpoints: pl.DataFrame,
+    shared: dict[Any, ManyFits],
+) -> _Steps:
+    """Fit a recipe; recipes that have a step in common share it through `shared`."""
+    scored = _scores(recipe.scores, finals, checkpoints)
+    one = (recipe.loss, recipe.pool, recipe.likelihood)
+    if one not in shared:
+        likelihood: Likelihood | str = (
+            Gaussian("log") if recipe.likelihood == "gaussian" else recipe.likelihood
+        )
+        shared[one] = fit_many(
+            recipe.loss, finals, by="task", likelihood=likelihood, pool=recipe.pool, output="bpb"
+        )
+    if recipe.scores not in shared:
+        shared[recipe.scores] = fit_many(
+            "logistic-task:over=bpb", scored, by="task", likelihood="gaussian"
+        )
+    return _Steps(shared[one], shared[recipe.scores], finals, scored)
+
+
+def _scores(which: Scores, finals: pl.DataFrame, checkpoints: pl.DataFrame) -> pl.DataFrame:
+    """Points of the score curve, and the ideal one: no bits per byte, score 1."""
+    if which == "final":
+        table = finals
+    elif which == "late":
+        half = 0.5 * pl.col("tokens").max().over("run", "task")
+        table = checkpoints.filter(pl.col("tokens") >= half)
+    else:
+        table = checkpoints
+    kept = table.select("run", "task", "bpb", "value")
+    ideal = (
+        kept.select("task")
+        .unique(maintain_order=True)
+        .with_columns(
+            # 1e-9: bits per byte are positive, and no law can tell this from 0
+            run=pl.lit("ideal"),
+            bpb=pl.lit(1e-9),
+            value=pl.lit(1.0),
+        )
+    )
+    return pl.concat([kept, ideal.select(kept.columns)])
+
+
+def _value(steps: _Steps, at: pl.DataFrame) -> Floats:
+    """(m,) forecasts at rows of task, params, tokens (and flops)."""
+    names = steps.loss.groups["task"].to_list()
+    rows = np.array([names.index(t) for t in at["task"]])
+    link = _law_at(steps.loss.law, steps.loss.parameters[rows], _inputs(steps.loss.law, at))
+    return _law_at(steps.score.law, steps.score.parameters[_rows(steps.score, at)], [link])
+
+
+def _rows(fits: ManyFits, at: pl.DataFrame) -> Any:
+    names = fits.groups["task"].to_list()
+    return np.array([names.index(t) for t in at["task"]])
+
+
+def _law_at(law: Law, parameters: Floats, inputs: list[Floats]) -> Floats:
+    """The law at (..., m, P) parameters and (..., m) inputs."""
+    named = {n: parameters[..., j] for j, n in enumerate(law.parameters)}
+    return law(named, **dict(zip(law.inputs, inputs, strict=True)))
+
+
+def _inputs(law: Law, at: pl.DataFrame) -> list[Floats]:
+    flops = at.with_columns(flops=6.0 * pl.col("params") * pl.col("tokens"))
+    return [flops[name].cast(pl.Float64).to_numpy() for name in law.inputs]
+
+
+def _draws(steps: _Steps, at: pl.DataFrame, rng: np.random.Generator) -> Floats:
+    """(S, m) forecasts of new runs: both steps refitted to the same resampled runs."""
+    runs = steps.finals["run"].unique().sort().to_list()
+    drawn = rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size=RESAMPLES)
+    loss, loss_residuals = _resampled(steps.loss, steps.finals, "bpb", runs, drawn, rng)
+    score, score_residuals = _resampled(steps.score, steps.scored, "value", runs, drawn, rng)
+    rows = _rows(steps.loss, at)
+    link = _law_at(steps.loss.law, loss[:, rows], [x[None] for x in _inputs(steps.loss.law, at)])
+    noise = np.stack([rng.choice(loss_residuals[g], size=RESAMPLES) for g in rows], axis=1)
+    link = link * np.exp(noise)
+    rows = _rows(steps.score, at)
+    value = _law_at(steps.score.law, score[:, rows], [link])
+    noise = np.stack([rng.choice(score_residuals[g], size=RESAMPLES) for g in rows], axis=1)
+    return value + noise
+
+
+def _resampled(
+    fits: ManyFits,
+    table: pl.DataFrame,
+    output: str,
+    runs: list[str],
+    drawn: Any,
+    rng: np.random.Generator,
+) -> tuple[Floats, list[Floats]]:
+    """(S, G, P) parameters refitted to resampled runs, and each group's residuals.
+
+    What is pooled keeps its spread between groups; its mean is drawn anew for every resample.
+    """
+    space = Space.of(fits.law, fits.likelihood.nuisance)
+    tasks = fits.groups["task"].to_list()
+    out = np.empty((len(drawn), len(tasks), len(space.names)))
+    residuals = []
+    means = None
+    if fits.pooling is not None:
+        pooled = fits.pooling
+        error = pooled.spread / np.sqrt(len(tasks))
+        means = pooled.mean + error * rng.standard_normal((len(drawn), len(pooled.mean)))
+    place = {run: i for i, run in enumerate(runs)}
+    for g, task in enumerate(tasks):
+        own = table.filter(pl.col("task") == task)
+        inputs = [own["bpb"].to_numpy()] if output == "value" else _inputs(fits.law, own)
+        y = own[output].to_numpy()
+        points = Points(tuple(x[None] for x in inputs), y[None], np.ones((1, len(y))))
+        # The ideal point is no run: it is in every resample.
+        weights = np.stack(
+            [drawn[:, place[r]] if r in place else np.ones(len(drawn)) for r in own["run"]], axis=1
+        ).astype(float)
+        u = space.internal(fits.parameters[g])
+        prior = no_prior(len(u))
+        if means is not None and fits.pooling is not None:
+            index = [space.names.index(n) for n in fits.pooling.names]
+            mean, precision = np.zeros((len(drawn), len(u))), np.zeros((len(drawn), len(u)))
+            mean[:, index] = means
+            precision[:, index] = fits.noise[g] / fits.pooling.spread**2
+            prior = Prior(mean, precision)
+        ends = solve(
+            fits.law,
+            fits.likelihood,
+            np.repeat(u[None], len(drawn), 0),
+            points,
+            weights,
+            prior,
+            tolerance=1e-9,
+        )
+        good = np.isfinite(ends.u).all(1) & ends.converged
+        refit = np.where(good[:, None], ends.u, u)
+        out[:, g] = space.natural(refit)
+        fitted = _law_at(fits.law, fits.parameters[g], inputs)
+        off = np.log(y / fitted) if output == "bpb" else y - fitted
+        spare = max(len(runs) - len(fits.law.parameters), 1)
+        residuals.append(off * np.sqrt(len(runs) / spare))
+    return out, residuals
+
+
+def _ratios(steps: _Steps, future: pl.DataFrame, level: float, rng: np.random.Generator) -> Floats:
+    """(m,) how far off each forecast was, in half-widths of its interval."""
+    value = _value(steps, future)
+    low, high = _interval(_draws(steps, future, rng), value, level, 1.0)
+    off = future["value"].to_numpy() - value
+    side = np.where(off > 0, high - value, value - low)
+    return np.abs(off) / np.maximum(side, 1e-12)
+
+
+def _interval(draws: Floats, value: Floats, level: float, factor: float) -> tuple[Floats, Floats]:
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(draws, [tail, 1.0 - tail], axis=0)
+    # A median off the value must not leave the value outside.
+    low, high = np.minimum(low, value), np.maximum(high, value)
+    wide = value - factor * (value - low), value + factor * (high - value)
+    return np.clip(wide[0], 0.0, 1.0), np.clip(wide[1], 0.0, 1.0)
