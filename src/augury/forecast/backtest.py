@@ -38,7 +38,7 @@ class Backtest:
         rows: one row a law and held-out point: law, cut (the scale below which was fitted), the
             row in the table, observed, value, low, high, held, error (forecast - observed),
             relative (error / observed), crps (continuous ranked probability score, in the unit of
-            what is forecast), extrapolation, status.
+            residuals: logarithms where the likelihood takes them), extrapolation, status.
         level: of the intervals, which are for a new run.
     """
 
@@ -96,7 +96,7 @@ def backtest(
     numbered = data.with_row_index("__at__", offset=1)
     parts = []
     for name, fit_past in fitters.items():
-        least = len(next(x for x in parsed if str(x) == name).parameters) + 1
+        least = _least_runs(next(x for x in parsed if str(x) == name))
         for label, past, future in splits(numbered, holdout, by, least):
             fitted = fit_past(past.drop("__at__"))
             parts.append(
@@ -123,6 +123,12 @@ def fitter(law: Law, likelihood: Likelihood | str | None, level: float, seed: in
         return fit(law, past, likelihood=likelihood, resamples=DRAWS, level=level, seed=seed)
 
     return run
+
+
+def _least_runs(law: Law) -> int:
+    """Scales needed below a cut: one more than parameters; a chain's laws are fitted apart."""
+    parts = (law.loss, law.task) if isinstance(law, Chain) else (law,)
+    return max(len(part.parameters) for part in parts) + 1
 
 
 def splits(
@@ -153,7 +159,7 @@ def splits(
     return cuts
 
 
-def scored(fitted: Any, future: pl.DataFrame, target: str, level: float) -> pl.DataFrame:
+def scored(fitted: Fitted, future: pl.DataFrame, target: str, level: float) -> pl.DataFrame:
     """Forecasts of the rows of `future` beside what was observed."""
     drawn = predictive(fitted, future)
     truth = future[target].cast(pl.Float64).to_numpy()
@@ -169,11 +175,22 @@ def scored(fitted: Any, future: pl.DataFrame, target: str, level: float) -> pl.D
             "held": (truth >= low) & (truth <= high),
             "error": drawn.value - truth,
             "relative": (drawn.value - truth) / truth,
-            "crps": crps(drawn.run, truth),
+            "crps": _score(fitted, drawn.run, truth),
             "extrapolation": extrapolation(observed(fitted), future),
             "status": [str(fitted.status)] * len(truth),
         }
     )
+
+
+def _score(fitted: Fitted, draws: Floats, truth: Floats) -> Floats:
+    """CRPS in the unit that residuals are measured in: logarithms where the likelihood takes them.
+
+    A pass rate forecast as 1e-3 and found to be 1e-5 is as wrong as one of 1e-1 found to be 1e-3.
+    """
+    last = fitted.task if isinstance(fitted, ChainFit) else fitted
+    if last.likelihood.on_log and (draws > 0).all() and (truth > 0).all():
+        return crps(np.log(draws), np.log(truth))
+    return crps(draws, truth)
 
 
 def crps(draws: Floats, truth: Floats) -> Floats:

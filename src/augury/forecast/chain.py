@@ -30,6 +30,8 @@ from augury.laws import Law, Parameter, parse_law
 from augury.laws.base import Array
 
 How = Literal["stepwise", "joint"]
+# Resampling fewer runs than this leaves some resamples with too few distinct ones for either law.
+ENOUGH_RUNS = 12
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ def fit_chain(
     how: How = "stepwise",
     likelihood: Likelihood | str | None = None,
     task_likelihood: Likelihood | str | None = None,
+    uncertainty: Literal["bootstrap", "laplace"] | None = None,
     resamples: int = 1000,
     level: float = 0.9,
     seed: int = 0,
@@ -171,6 +174,8 @@ def fit_chain(
             `data` has final ones). Runs are matched by `run`, or by model, family and seed.
         how: see the module.
         likelihood, task_likelihood: of the two laws.
+        uncertainty: "bootstrap", runs resampled once for both laws; "laplace", each law's own, for
+            ladders too short to lose a run (the default below 12 runs).
         resamples: joint draws S.
         level: of intervals.
         seed: of the draws.
@@ -191,6 +196,16 @@ def fit_chain(
         )
         return ChainFit(chain, how, first, second, level)
     names = _shared_runs(data, scored)
+    if uncertainty is None:
+        uncertainty = "bootstrap" if len(names) >= ENOUGH_RUNS else "laplace"
+    if uncertainty == "laplace":
+        first, second = (
+            _with(f, p.space.natural(u), p.space.natural(draws), "laplace", level, seed + k)
+            for k, (f, p) in enumerate(((first, one), (second, two)))
+            for u in (p.space.internal(np.array(list(f.parameters.values()))),)
+            for draws in (laplace(p, u, resamples, rng),)
+        )
+        return ChainFit(chain, how, first, second, level)
     drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
     parts = []
     for problem, result, table in ((one, first, data), (two, second, scored)):

@@ -11,11 +11,16 @@ import numpy as np
 from augury.laws.base import Array, Law, Parameter, positive, power, real
 from augury.laws.registry import register
 
+# Inputs of which less is better: a pass rate falls as they grow.
+FALLS_WITH = ("loss", "bpb")
+
 
 @register
 @dataclass(frozen=True)
 class PassRate(Law):
     """pass(x) = chance + (1 - chance) exp(-c x^-alpha): a straight line in log(-log pass), log x.
+
+    Over a loss, where more is worse, the exponent is +alpha.
 
     Hu et al. 2023 (arXiv 2310.03262), task scaling law, with a floor for what a guesser passes
     (ours: without it the small end of a series bends the line). `chance` is a column of the table,
@@ -45,13 +50,15 @@ class PassRate(Law):
         x, chance = inputs
         import jax.numpy as jnp
 
-        return chance + (1.0 - chance) * jnp.exp(-p.c * power(x, -p.alpha))
+        sign = 1.0 if self.over in FALLS_WITH else -1.0
+        return chance + (1.0 - chance) * jnp.exp(-p.c * power(x, sign * p.alpha))
 
     def guess(self, inputs: Mapping[str, Array], y: Array) -> dict[str, tuple[float, float]]:
         x = np.log(np.asarray(inputs[self.over]))
         slope, level = line_through_log_log(x, np.asarray(y), np.asarray(inputs["chance"]))
-        alpha = max(-slope, 0.02)
-        log_c = level + alpha * float(x.mean())
+        sign = 1.0 if self.over in FALLS_WITH else -1.0
+        alpha = max(sign * slope, 0.02)
+        log_c = level - sign * alpha * float(x.mean())
         return {
             "alpha": (alpha / 3, 3 * alpha),
             "c": (float(np.exp(log_c - 3.0)), float(np.exp(log_c + 3.0))),

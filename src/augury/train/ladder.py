@@ -19,6 +19,8 @@ ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
 }
 
 _events: Any = None
@@ -49,9 +51,11 @@ def train_ladder(
     context = get_context("spawn")
     events = context.Queue()
     names = [f"{run.name}-seed-{run.seed}" for run in runs]
-    order = sorted(range(len(runs)), key=lambda i: -runs[i].model.params * runs[i].steps)
-    old = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(ONE_THREAD)
+    # Seed by seed, the largest first: the second seed of a width finds it compiled.
+    order = sorted(range(len(runs)), key=lambda i: (runs[i].seed, -runs[i].model.params))
+    settings = ONE_THREAD | {"JAX_COMPILATION_CACHE_DIR": str(folder.absolute() / ".compiled")}
+    old = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
     found: dict[str, list[Path]] = {}
     failed: list[str] = []
     try:

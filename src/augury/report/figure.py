@@ -1,0 +1,141 @@
+"""The picture of a forecast: what was observed, what was forecast, and what came."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from augury.errors import UsageError
+
+# Okabe & Ito's colours: told apart by every kind of colour vision, and in grey.
+OBSERVED, FORECAST, GREEDY = "#0072B2", "#D55E00", "#767676"
+
+
+def ladder_figure(
+    observed: pl.DataFrame,
+    forecast: pl.DataFrame,
+    truth: pl.DataFrame | None = None,
+    *,
+    title: str,
+    subtitle: str,
+    level: float,
+) -> Any:
+    """Pass probability over parameters, log-log: a vega-lite chart.
+
+    Args:
+        observed: params, value (pass probability), greedy (accuracy; 0 is drawn on the lower edge).
+        forecast: params, value, mean_low, mean_high, run_low, run_high, a smooth grid.
+        truth: params, value, greedy of the models that were forecast, once trained.
+        title, subtitle: what the figure shows, in words.
+        level: of the intervals.
+    """
+    import altair as alt
+
+    parts = [observed.with_columns(what=pl.lit("fitted"))]
+    if truth is not None:
+        parts.append(truth.with_columns(what=pl.lit("trained after the forecast")))
+    points = pl.concat(parts, how="diagonal")
+    lowest = float(points["value"].min())  # type: ignore[arg-type]
+    floor = 10.0 ** (math.floor(math.log10(lowest)) - 0.5)
+    x = alt.X(
+        "params:Q",
+        scale=alt.Scale(type="log", nice=False, padding=18),
+        axis=alt.Axis(title="Parameters", format="~s", grid=False),
+    )
+    y_scale = alt.Scale(type="log", domain=[floor, 1.0], clamp=True)
+    y_axis = alt.Axis(title="Rate of passing", format=".0e", gridColor="#e8e8e8", tickCount=7)
+
+    def y(field: str) -> Any:
+        return alt.Y(f"{field}:Q", scale=y_scale, axis=y_axis)
+
+    run_name = f"a new run, {level:.0%}"
+    band = (
+        alt.Chart(forecast.with_columns(shown=pl.lit(run_name)))
+        .mark_area(opacity=0.18, color=FORECAST, clip=True)
+        .encode(x=x, y=y("run_low"), y2="run_high:Q")
+    )
+    inner = (
+        alt.Chart(forecast)
+        .mark_area(opacity=0.28, color=FORECAST, clip=True)
+        .encode(x=x, y=y("mean_low"), y2="mean_high:Q")
+    )
+    line = (
+        alt.Chart(forecast)
+        .mark_line(color=FORECAST, strokeWidth=2, clip=True)
+        .encode(x=x, y=y("value"))
+    )
+    rates = points.select("params", "what", pl.col("value").alias("rate")).with_columns(
+        shown=pl.lit("exact pass probability")
+    )
+    greedy = points.select(
+        "params", "what", pl.col("greedy").clip(lower_bound=floor).alias("rate")
+    ).with_columns(shown=pl.lit("greedy accuracy"))
+    both = pl.concat([rates, greedy])
+    marks = (
+        alt.Chart(both)
+        .mark_point(size=75, strokeWidth=1.6, clip=False)
+        .encode(
+            x=x,
+            y=y("rate"),
+            color=alt.Color(
+                "shown:N",
+                title="measured",
+                scale=alt.Scale(
+                    domain=["exact pass probability", "greedy accuracy"], range=[OBSERVED, GREEDY]
+                ),
+            ),
+            shape=alt.Shape(
+                "what:N",
+                title="models",
+                scale=alt.Scale(
+                    domain=["fitted", "trained after the forecast"], range=["circle", "diamond"]
+                ),
+            ),
+            fill=alt.condition(
+                "datum.shown == 'exact pass probability'",
+                alt.value(OBSERVED),
+                alt.value("white"),
+            ),
+            tooltip=[
+                alt.Tooltip("params:Q", format=",.0f"),
+                alt.Tooltip("rate:Q", format=".2e"),
+                "shown:N",
+                "what:N",
+            ],
+        )
+    )
+    return (
+        (band + inner + line + marks)
+        .properties(
+            width=560,
+            height=360,
+            title=alt.TitleParams(title, subtitle=subtitle, anchor="start", subtitleColor="#444"),
+            background="white",
+        )
+        .configure_axis(labelFontSize=12, titleFontSize=13, titleFontWeight="normal")
+        .configure_title(fontSize=16, subtitleFontSize=12, offset=12)
+        .configure_legend(
+            orient="bottom", titleFontWeight="normal", labelFontSize=12, labelLimit=260, columns=2
+        )
+        .configure_view(stroke=None)
+    )
+
+
+def save_figure(chart: Any, path: str | Path) -> Path:
+    """Write a chart as .svg, .png, .pdf or .html.
+
+    Raises:
+        UsageError: the suffix is none of these.
+    """
+    path = Path(path)
+    if path.suffix not in (".svg", ".png", ".pdf", ".html"):
+        raise UsageError(f"cannot draw {path.name}: expected .svg, .png, .pdf or .html")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".html":
+        chart.save(str(path), inline=True)
+    else:
+        chart.save(str(path), **({"ppi": 200} if path.suffix == ".png" else {}))
+    return path
