@@ -2,6 +2,7 @@
 
 from augury.evaluate.backend import Backend, SampleRequest, Score, ScoreRequest
 from augury.evaluate.exact import ExactScores, exact_scores
+from augury.evaluate.greedy import greedy_texts
 from augury.evaluate.lab import LabBackend
 from augury.evaluate.measure import measure
 from augury.evaluate.tasks import Instance, Task, lab_instances
@@ -16,6 +17,7 @@ __all__ = [
     "ScoreRequest",
     "Task",
     "exact_scores",
+    "greedy_texts",
     "lab_instances",
     "measure",
 ]

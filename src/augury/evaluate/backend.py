@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from augury.errors import UsageError
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +45,12 @@ class SampleRequest:
     """Write `samples` continuations of `length` tokens after `prompt`.
 
     Attributes:
-        seed: of this request's own stream: what it gets does not depend on its batch.
+        seed: of this request's own stream. The i-th sample depends on prompt, seed, temperature
+            and i: not on the batch it is drawn in, nor on how many follow.
+        temperature: logits are divided by it.
+
+    Raises:
+        UsageError: a number is out of range.
     """
 
     prompt: str
@@ -52,10 +59,30 @@ class SampleRequest:
     seed: int
     temperature: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.length < 1:
+            raise UsageError(
+                f"samples and length must be positive, not {self.samples} and {self.length}"
+            )
+        if not 0 < self.temperature < float("inf"):
+            raise UsageError(f"temperature must be positive, not {self.temperature}")
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed must be from 0 to 2^63 - 1, not {self.seed}")
+
 
 @runtime_checkable
 class Backend(Protocol):
     """A model that can be measured."""
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Columns of the observation table that say which model this is."""
+        ...
+
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """Text of every token, in the order of `next_token_logprobs`."""
+        ...
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
         """Log-probabilities of given continuations, in the order of the requests."""

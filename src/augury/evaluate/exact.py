@@ -9,9 +9,10 @@ resolution).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
-from scipy.special import logsumexp
+from numpy.typing import NDArray
 
 from augury.errors import UsageError
 from augury.evaluate.backend import Backend, Floats, ScoreRequest
@@ -23,33 +24,50 @@ class ExactScores:
     """Per instance of a task.
 
     Attributes:
-        logprob: (n,) exact log-probability of passing, nats.
+        logprob: (n,) exact log-probability of passing, nats, at most 0.
         greedy: (n,) whether greedy decoding passes.
     """
 
     logprob: Floats
-    greedy: Floats
+    greedy: NDArray[np.bool_]
+
+    @property
+    def passing(self) -> Floats:
+        """(n,) probability of passing."""
+        return np.exp(self.logprob)
 
 
 def exact_scores(backend: Backend, task: Task) -> ExactScores:
     """Exact pass probabilities and greedy passes of every instance.
 
+    A lower bound where the same text can be written with other tokens, which the lab's characters
+    exclude.
+
     Raises:
-        UsageError: an accepted answer begins with another one, so that their probabilities overlap.
+        UsageError: an instance accepts nothing, the empty answer, or two answers of which one
+            begins with the other, so that their probabilities overlap.
     """
     requests, owner = [], []
     for i, instance in enumerate(task.instances):
-        for a in instance.answers:
-            if any(a != b and a.startswith(b) for b in instance.answers):
-                raise UsageError(
-                    f"{instance.id}: accepted answer {a!r} begins with another accepted answer"
-                )
-            requests.append(ScoreRequest(instance.prompt, a))
+        _check(instance.id, instance.answers)
+        for answer in instance.answers:
+            requests.append(ScoreRequest(instance.prompt, answer))
             owner.append(i)
     scores = backend.logprobs(requests)
     totals = np.array([s.total for s in scores])
-    owners = np.array(owner)
-    logprob = np.array([logsumexp(totals[owners == i]) for i in range(len(task.instances))])
-    greedy = np.zeros(len(task.instances))
-    np.maximum.at(greedy, owners, [float(s.greedy) for s in scores])
-    return ExactScores(logprob, greedy)
+    logprob = np.full(len(task.instances), -np.inf)
+    np.logaddexp.at(logprob, owner, totals)
+    greedy = np.zeros(len(task.instances), dtype=bool)
+    np.logical_or.at(greedy, owner, [s.greedy for s in scores])
+    return ExactScores(np.minimum(logprob, 0.0), greedy)
+
+
+def _check(name: str, answers: tuple[str, ...]) -> None:
+    if not answers or "" in answers:
+        raise UsageError(f"{name}: accepts {answers!r}; expected at least one answer, none empty")
+    ordered = sorted(answers)  # an answer that begins with another one follows it
+    for first, second in pairwise(ordered):
+        if second.startswith(first):
+            raise UsageError(
+                f"{name}: accepted answer {second!r} begins with another one, {first!r}"
+            )

@@ -1,134 +1,264 @@
-"""The lab's models as a backend: teacher forcing to score, a key-value cache to sample."""
+"""The lab's models as a backend: teacher forcing to score, cached keys and values to sample.
+
+Everything runs in a few fixed shapes, so that JAX compiles once a model and kind of question: rows
+are filled up to 64 or 1,024, places to a multiple of eight.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache, partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from augury.errors import UsageError
 from augury.evaluate.backend import Floats, SampleRequest, Score, ScoreRequest
-from augury.train import CODE, LENGTH, ModelConfig, decode, encode, forward, load_checkpoint
+from augury.train import (
+    ALPHABET,
+    BEGIN,
+    LENGTH,
+    Checkpoint,
+    ModelConfig,
+    empty_cache,
+    encode,
+    extend,
+    load_checkpoint,
+    logits,
+    prefill,
+    shifted,
+)
 
-# Rows per compiled call: enough to fill a core at width 6, and one shape to compile.
-ROWS = 512
+# Rows per compiled call. 1,024 draws as many samples a second as 4,096 at width 8 and more at 64.
+ROWS = (64, 1024)
+PLACES = 8
+_TEXT = np.array(list(ALPHABET))
 
 
 class LabBackend:
-    """A checkpoint of the lab, as a `Backend`. Prompts hold at most 32 characters with the answer.
+    """A checkpoint of the lab, as a `Backend`. Prompt and answer hold at most 32 characters.
 
     Args:
-        folder: a checkpoint.
+        checkpoint: its folder, or a checkpoint in memory.
 
     Raises:
         DataError: there is none, or it is damaged.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        self.checkpoint = load_checkpoint(folder)
-        self._config = self.checkpoint.config.model
-        self._weights = self.checkpoint.weights
+    def __init__(self, checkpoint: str | Path | Checkpoint) -> None:
+        loaded = checkpoint if isinstance(checkpoint, Checkpoint) else load_checkpoint(checkpoint)
+        self.checkpoint = loaded
+        self._config = loaded.config.model
+        self._weights = loaded.weights
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Model, family, step, seed, params (all), tokens, flops, loss and what it is of."""
+        saved = self.checkpoint
+        return {
+            "model": saved.config.name,
+            "family": saved.config.family,
+            "step": saved.step,
+            "seed": saved.config.seed,
+            "params": float(saved.config.model.params),
+            "params_kind": "all",
+            "tokens": saved.tokens,
+            "flops": saved.flops,
+            "loss": saved.loss,
+            "loss_set": f"lab: {saved.config.mixture}",
+        }
+
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """The lab's 57 characters."""
+        return ALPHABET
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
-        """Log-probabilities by teacher forcing, `ROWS` requests a call."""
-        spans = []
-        text = np.zeros((len(requests), LENGTH), dtype=np.int32)
+        """Log-probabilities by teacher forcing.
+
+        Raises:
+            UsageError: prompt and continuation do not fit 32 characters, or are not of the lab's.
+        """
+        texts = [request.prompt + request.continuation for request in requests]
+        tokens = _filled(texts, LENGTH)
+        score = _scorer(self._config)
+        chosen, best = _by_rows(lambda rows: score(self._weights, rows), tokens)
+        scores = []
         for i, request in enumerate(requests):
-            whole = encode(request.prompt + request.continuation)
-            _fits(len(whole), request.prompt + request.continuation)
-            text[i, : len(whole)] = whole
-            spans.append((len(request.prompt), len(whole)))
-        table = self._tables(text)
-        chosen = np.take_along_axis(table, text[:, :, None].astype(int), 2)[:, :, 0]
-        best = table.argmax(2)
-        return [
-            Score(chosen[i, a:b].astype(float), bool((best[i, a:b] == text[i, a:b]).all()))
-            for i, (a, b) in enumerate(spans)
-        ]
+            span = slice(len(request.prompt), len(texts[i]))
+            scores.append(Score(chosen[i, span].astype(float), bool(best[i, span].all())))
+        return scores
 
     def next_token_logprobs(self, prompts: Sequence[str]) -> Floats:
-        """(n, 57) log-probabilities of the next character."""
-        text = np.zeros((len(prompts), LENGTH), dtype=np.int32)
-        for i, prompt in enumerate(prompts):
-            _fits(len(prompt) + 1, prompt)
-            text[i, : len(prompt)] = encode(prompt)
-        places = [len(p) for p in prompts]
-        return self._tables(text)[np.arange(len(prompts)), places].astype(float)
+        """(n, 57) log-probabilities of the next character.
+
+        Raises:
+            UsageError: a prompt has more than 31 characters, or some that are not of the lab's.
+        """
+        tokens = _filled(prompts, LENGTH - 1)
+        places = np.array([len(prompt) for prompt in prompts], dtype=np.int32)
+        look = _looker(self._config)
+        (table,) = _by_rows(lambda rows, at: (look(self._weights, rows, at),), tokens, places)
+        return table.astype(float)
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[list[str]]:
-        """Continuations, each request from its own random stream."""
-        import jax
+        """Continuations; requests of any kind share a batch, each row from its own stream.
 
-        out: list[list[str]] = []
+        Probabilities are resolved to 2^-24 (single precision): a token rarer than that is hardly
+        ever drawn. `exact` has no such floor.
+
+        Raises:
+            UsageError: prompt and length do not fit 32 characters, or a character is not the lab's.
+        """
+        if not requests:
+            return []
         for request in requests:
-            if request.samples < 1 or request.length < 1 or request.temperature <= 0:
-                raise UsageError(f"cannot sample {request}: all numbers must be positive")
             _fits(len(request.prompt) + request.length, request.prompt)
-            prompt = encode("^" + request.prompt).astype(np.int32)
-            draw = _sampler(self._config, len(prompt), request.length)
-            texts: list[str] = []
-            # One stream for each block of rows: the first samples are the same however many follow.
-            for block in range(-(-request.samples // ROWS)):
-                key = jax.random.fold_in(jax.random.key(request.seed), block)
-                drawn = draw(self._weights, prompt, key, request.temperature)
-                texts += [decode(row) for row in np.asarray(drawn)]
-            out.append(texts[: request.samples])
+        prompts = _filled([request.prompt for request in requests], LENGTH - 1)
+        lengths = np.array([len(r.prompt) + 1 for r in requests], dtype=np.int32)
+        longest = max(r.length for r in requests)
+        seeds = np.array([r.seed for r in requests], dtype=np.uint64)
+        before = min(_rounded(int(lengths.max())), LENGTH)
+        draw = _sampler(self._config, before, _rounded(longest))
+        counts = np.array([r.samples for r in requests])
+        of = np.repeat(np.arange(len(requests)), counts)
+        which = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
+        streams = np.stack([seeds >> np.uint64(32), seeds & np.uint64(2**32 - 1)], 1)
+        temperatures = np.array([r.temperature for r in requests], dtype=np.float32)
+        # What a row reads: the begin token and its prompt, cut where no prompt of the call reaches.
+        read = _with_begin(prompts)[:, :before]
+        (tokens,) = _by_rows(
+            lambda *rows: (draw(self._weights, longest, *rows),),
+            read[of],
+            lengths[of],
+            streams[of].astype(np.uint32),
+            which.astype(np.uint32),
+            temperatures[of],
+        )
+        out: list[list[str]] = []
+        for i, end in enumerate(np.cumsum(counts)):
+            rows = _TEXT[tokens[end - counts[i] : end, : requests[i].length]]
+            out.append(["".join(row) for row in rows])
         return out
 
-    def _tables(self, text: Any) -> Any:
-        """(n, 32, 57) log-probability of every character at every position."""
-        compiled = _scorer(self._config)
-        blocks = []
-        for first in range(0, len(text), ROWS):
-            rows = text[first : first + ROWS]
-            filled = np.zeros((ROWS, LENGTH), np.int32)
-            filled[: len(rows)] = rows
-            blocks.append(np.asarray(compiled(self._weights, filled))[: len(rows)])
-        return np.concatenate(blocks)
+
+def _filled(texts: Sequence[str], most: int) -> NDArray[np.int32]:
+    """(n, 32) tokens of texts of up to `most` characters, zeros behind."""
+    tokens = np.zeros((len(texts), LENGTH), dtype=np.int32)
+    for i, text in enumerate(texts):
+        _fits(len(text) + LENGTH - most, text)
+        tokens[i, : len(text)] = encode(text)
+    return tokens
+
+
+def _with_begin(tokens: NDArray[np.int32]) -> NDArray[np.int32]:
+    begin = np.full((len(tokens), 1), ALPHABET.index(BEGIN), np.int32)
+    return np.concatenate([begin, tokens[:, :-1]], axis=1)
 
 
 def _fits(length: int, text: str) -> None:
     if length > LENGTH:
-        raise UsageError(f"{length} characters do not fit the lab's {LENGTH}: {text!r}")
+        raise UsageError(
+            f"{text!r} needs {length} characters with what is written behind it; "
+            f"the lab's models have {LENGTH}"
+        )
 
 
-@lru_cache(maxsize=16)
+def _rounded(places: int) -> int:
+    return -(-places // PLACES) * PLACES
+
+
+def _by_rows(ask: Callable[..., tuple[Any, ...]], *inputs: Any) -> list[Any]:
+    """Ask in blocks of one of the fixed numbers of rows, and put the answers together."""
+    parts = []
+    for first, last, size in _blocks(len(inputs[0])):
+        block = []
+        for x in inputs:
+            rows = np.zeros((size, *x.shape[1:]), x.dtype)
+            rows[: last - first] = x[first:last]
+            block.append(rows)
+        parts.append([np.asarray(answer)[: last - first] for answer in ask(*block)])
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def _blocks(n: int) -> Iterator[tuple[int, int, int]]:
+    """First row, last row and rows to fill up to; at least one block."""
+    first = 0
+    while True:
+        size = next((rows for rows in ROWS if n - first <= rows), ROWS[-1])
+        last = min(first + size, n)
+        yield first, last, size
+        if last >= n:
+            return
+        first = last
+
+
+@lru_cache(maxsize=64)
 def _scorer(config: ModelConfig) -> Any:
+    """Compiled: log-probability of each character of (b, 32) texts, and whether it is likeliest."""
     import jax
     import jax.numpy as jnp
 
-    def score(weights: Any, text: Any) -> Any:
-        begin = jnp.full((text.shape[0], 1), CODE["^"], text.dtype)
-        logits, _ = forward(config, weights, jnp.concatenate([begin, text[:, :-1]], axis=1))
-        return jax.nn.log_softmax(logits)
+    def score(weights: Any, text: Any) -> tuple[Any, Any]:
+        table = jax.nn.log_softmax(logits(config, weights, shifted(text)))
+        chosen = jnp.take_along_axis(table, text[:, :, None], 2)[:, :, 0]
+        return chosen, table.argmax(2) == text
 
     return jax.jit(score)
 
 
 @lru_cache(maxsize=64)
-def _sampler(config: ModelConfig, prompt_length: int, length: int) -> Any:
-    """Compiled: (weights, prompt (p,), key, temperature) -> (ROWS, length) tokens."""
+def _looker(config: ModelConfig) -> Any:
+    """Compiled: log-probabilities (b, 57) of the character at a place of (b, 32) texts."""
     import jax
     import jax.numpy as jnp
 
-    step = partial(forward, config)
+    def look(weights: Any, text: Any, places: Any) -> Any:
+        table = logits(config, weights, shifted(text))
+        return jax.nn.log_softmax(jnp.take_along_axis(table, places[:, None, None], 1)[:, 0])
 
-    def draw(weights: Any, prompt: Any, key: Any, temperature: Any) -> Any:
-        logits, cache = step(weights, prompt[None])
-        shared = jnp.repeat(cache, ROWS, axis=2)
-        last = jnp.repeat(logits[:, -1], ROWS, axis=0)
+    return jax.jit(look)
 
-        def one(carry: Any, k: Any) -> Any:
-            logits, cache = carry
-            own = jax.random.fold_in(key, k)
-            token = jax.random.categorical(own, logits / temperature, axis=-1).astype(jnp.int32)
-            logits, cache = step(weights, token[:, None], cache, prompt_length + k)
-            return (logits[:, -1], cache), token
 
-        _, tokens = jax.lax.scan(one, (last, shared), jnp.arange(length))
-        return tokens.T
+@lru_cache(maxsize=64)
+def _sampler(config: ModelConfig, before: int, behind: int) -> Any:
+    """Compiled: (b, behind) characters, of which the first `longest` are drawn."""
+    import jax
+    import jax.numpy as jnp
+
+    def draw(
+        weights: Any,
+        longest: Any,
+        prompts: Any,
+        lengths: Any,
+        streams: Any,
+        which: Any,
+        temperature: Any,
+    ) -> Any:
+        rows = prompts.shape[0]
+        table, cache = prefill(config, weights, prompts)
+        last = jnp.take_along_axis(table, jnp.maximum(lengths - 1, 0)[:, None, None], 1)[:, 0]
+
+        def own_key(stream: Any, i: Any) -> Any:
+            key = jax.random.fold_in(jax.random.key(stream[0]), stream[1])
+            return jax.random.fold_in(key, i)
+
+        keys = jax.vmap(own_key)(streams, which)
+        # One uniform number a character, by inverse distribution: Gumbel noise would need 57.
+        uniform = jax.vmap(lambda key: jax.random.uniform(key, (LENGTH,)))(keys)
+
+        def one(k: Any, carry: Any) -> Any:
+            last, own, tokens = carry
+            below = jnp.cumsum(jax.nn.softmax(last / temperature[:, None], -1), -1)
+            chosen = (below <= (uniform[:, k] * below[:, -1])[:, None]).sum(-1)
+            token = jnp.minimum(chosen, len(ALPHABET) - 1).astype(jnp.int32)
+            tokens = jax.lax.dynamic_update_slice(tokens, token[:, None], (0, k))
+            last, own = extend(config, weights, token, (cache, lengths), own, k)
+            return last, own, tokens
+
+        start = (last, empty_cache(config, rows, behind), jnp.zeros((rows, behind), jnp.int32))
+        return jax.lax.fori_loop(0, longest, one, start)[2]
 
     return jax.jit(draw)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from augury.errors import UsageError
-from augury.train import decode, lab_task
+from augury.train import lab_task
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,19 @@ class Instance:
 
 @dataclass(frozen=True)
 class Task:
-    """A name, its instances, and the rate at which a guesser passes."""
+    """A name, its instances, and the rate at which a guesser passes.
+
+    Raises:
+        UsageError: there is no instance.
+    """
 
     name: str
     instances: tuple[Instance, ...]
     chance: float
+
+    def __post_init__(self) -> None:
+        if not self.instances:
+            raise UsageError(f"task '{self.name}' needs at least one instance")
 
 
 def lab_instances(name: str, count: int, seed: int = 12345) -> Task:
@@ -34,15 +42,14 @@ def lab_instances(name: str, count: int, seed: int = 12345) -> Task:
     Raises:
         UsageError: there is no such task, or `count` is not positive.
     """
+    task = lab_task(name)
     if count < 1:
         raise UsageError(f"a task needs at least one instance, not {count}")
-    task = lab_task(name)
-    prompts, answers = task.draw(np.random.default_rng([seed, 7]), count)
+    drawn = task.instances(np.random.default_rng([seed, 7]), count)
     return Task(
         name,
         tuple(
-            Instance(f"{name}-{i}", decode(p), (decode(a),))
-            for i, (p, a) in enumerate(zip(prompts, answers, strict=True))
+            Instance(f"{name}-{i}", prompt, (answer,)) for i, (prompt, answer) in enumerate(drawn)
         ),
         task.chance,
     )

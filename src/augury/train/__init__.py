@@ -1,36 +1,33 @@
 """The lab: tiny GPTs on a synthetic corpus, in which abilities emerge on a laptop."""
 
+from augury.train.checkpoint import Checkpoint, load_checkpoint
+from augury.train.config import RunConfig
 from augury.train.corpus import LENGTH
-from augury.train.ladder import train_ladder
-from augury.train.model import ModelConfig, Weights, forward
-from augury.train.tasks import ALPHABET, CODE, TASKS, LabTask, Tokens, decode, encode, lab_task
-from augury.train.trainer import (
-    Checkpoint,
-    RunConfig,
-    load_checkpoint,
-    logprobs_of,
-    train,
-    validation_text,
-)
+from augury.train.ladder import Ladder, train_ladder
+from augury.train.model import ModelConfig, Weights, empty_cache, extend, logits, prefill
+from augury.train.tasks import ALPHABET, BEGIN, TASKS, LabTask, decode, encode, lab_task
+from augury.train.trainer import shifted, train
 
 __all__ = [
     "ALPHABET",
-    "CODE",
+    "BEGIN",
     "LENGTH",
     "TASKS",
     "Checkpoint",
     "LabTask",
+    "Ladder",
     "ModelConfig",
     "RunConfig",
-    "Tokens",
     "Weights",
     "decode",
+    "empty_cache",
     "encode",
-    "forward",
+    "extend",
     "lab_task",
     "load_checkpoint",
-    "logprobs_of",
+    "logits",
+    "prefill",
+    "shifted",
     "train",
     "train_ladder",
-    "validation_text",
 ]

@@ -1,29 +1,51 @@
-"""Train several runs at once, one thread a process, and report as they go."""
+"""Train several runs at once, one thread a process, and report as they go.
+
+Processes are spawned, so a script that calls `train_ladder` needs the usual
+`if __name__ == "__main__":` around what it does.
+"""
 
 from __future__ import annotations
 
 import os
-import queue
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+import signal
+import traceback
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from augury.errors import FitError
-from augury.train.trainer import Progress, RunConfig, train
+from augury.errors import AuguryError, UsageError
+from augury.train.checkpoint import checkpoint_folder
+from augury.train.config import RunConfig
+from augury.train.trainer import Progress, is_complete, train
 
 # One thread a process: two threads spin at each other's barriers and become 30x slower on a busy
-# machine. Set before the worker imports JAX.
-ONE_THREAD = {
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "0",
-}
+# machine. Read when JAX starts its backend, which no worker has done before these are set.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NPROC": "1"}
+XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+FAILURE = "failure.txt"
 
-_events: Any = None
+
+@dataclass(frozen=True)
+class Ladder:
+    """What became of a ladder.
+
+    Attributes:
+        checkpoints: folders of every complete run, by run, in the order asked for.
+        failures: traceback of every run that failed, by run.
+    """
+
+    checkpoints: dict[str, list[Path]]
+    failures: dict[str, str]
+
+    @property
+    def last(self) -> list[Path]:
+        """The last checkpoint of every complete run."""
+        return [folders[-1] for folders in self.checkpoints.values()]
 
 
 def train_ladder(
@@ -32,83 +54,157 @@ def train_ladder(
     *,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> dict[str, list[Path]]:
-    """Train every run into `folder/NAME-seed-SEED`, the largest first; finished ones are kept.
+    throw: bool = True,
+) -> Ladder:
+    """Train every run into `folder/RUN`, the largest first; complete ones are kept.
 
     Args:
         runs: what to train.
         folder: where.
         workers: processes; by default one a core.
-        progress: called in this process with (name, step, steps).
-
-    Returns:
-        Checkpoint folders by run folder name, in the order of `runs`.
+        progress: called in this process with (run, step, steps).
+        throw: raise if a run failed; else leave it to `Ladder.failures`.
 
     Raises:
-        FitError: runs failed; the others are finished, and the message names each failure.
+        UsageError: two runs would share a folder, or there are none.
+        AuguryError: runs failed. The others are complete; each failure's traceback lies in
+            `folder/RUN/failure.txt`.
     """
     folder = Path(folder)
-    context = get_context("spawn")
-    events = context.Queue()
-    names = [f"{run.name}-seed-{run.seed}" for run in runs]
-    # Seed by seed, the largest first: the second seed of a width finds it compiled.
-    order = sorted(range(len(runs)), key=lambda i: (runs[i].seed, -runs[i].model.params))
-    settings = ONE_THREAD | {"JAX_COMPILATION_CACHE_DIR": str(folder.absolute() / ".compiled")}
-    old = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    found: dict[str, list[Path]] = {}
-    failed: list[str] = []
+    named = {run.run: run for run in runs}
+    if not runs or (workers is not None and workers < 1):
+        raise UsageError(f"a ladder needs runs and workers, not {len(runs)} and {workers}")
+    if len(named) < len(runs):
+        twice = sorted({r.run for r in runs if [q.run for q in runs].count(r.run) > 1})
+        raise UsageError(f"runs of the same name: {', '.join(twice)}; give each family its name")
+    failures: dict[str, str] = {}
+    todo: list[RunConfig] = []
+    for run in runs:
+        try:
+            if not is_complete(run, folder / run.run):
+                todo.append(run)
+            elif progress:
+                progress(run.run, run.steps, run.steps)
+        except AuguryError as error:
+            failures[run.run] = str(error)
+    todo.sort(key=lambda run: -run.model.params * run.steps)
+    failures |= _train_all(deque(todo), folder, workers or _cores(), progress)
+    for name, text in failures.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name / FAILURE).write_text(text.rstrip() + "\n")
+    for name in named.keys() - failures.keys():
+        (folder / name / FAILURE).unlink(missing_ok=True)
+    done = {
+        name: [checkpoint_folder(folder / name, step) for step in run.saves]
+        for name, run in named.items()
+        if name not in failures
+    }
+    if failures and throw:
+        why = "; ".join(f"{n}: {t.strip().splitlines()[-1]}" for n, t in failures.items())
+        raise AuguryError(
+            f"{len(failures)} of {len(runs)} runs failed, the others are complete "
+            f"(tracebacks in {folder}/RUN/{FAILURE}): {why}"
+        )
+    return Ladder(done, failures)
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _train_all(
+    todo: deque[RunConfig], folder: Path, workers: int, progress: Progress | None
+) -> dict[str, str]:
+    """Tracebacks of the runs that failed, by run; every process is gone on return."""
+    failures: dict[str, str] = {}
+    crew: dict[Connection, Any] = {}
+    busy: dict[Connection, RunConfig] = {}
+
+    def hire() -> None:
+        ours, process = _worker(folder)
+        crew[ours] = process
+        assign(ours)
+
+    def assign(line: Connection) -> None:
+        busy.pop(line, None)
+        if todo:
+            busy[line] = todo.popleft()
+            with suppress(OSError):  # a process that is gone shows at the next `recv`
+                line.send(busy[line])
+
     try:
-        with ProcessPoolExecutor(
-            min(workers or os.cpu_count() or 1, len(runs)),
-            mp_context=context,
-            initializer=_listen,
-            initargs=(events,),
-        ) as pool:
-            jobs = {pool.submit(_train_one, runs[i], folder / names[i]): names[i] for i in order}
-            try:
-                waiting = set(jobs)
-                while waiting:
-                    _drain(events, progress)
-                    for job in [j for j in waiting if j.done()]:
-                        waiting.discard(job)
-                        error = job.exception()
-                        if error is None:
-                            found[jobs[job]] = job.result()
-                        else:
-                            failed.append(f"{jobs[job]}: {type(error).__name__}: {error}")
-                _drain(events, progress)
-            except BaseException:
-                for process in list(pool._processes.values()):
-                    process.terminate()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        for _ in range(min(workers, len(todo))):
+            hire()
+        while busy:
+            for line in wait(list(busy)):
+                assert isinstance(line, Connection)
+                run = busy[line].run
+                try:
+                    kind, content = line.recv()
+                except (EOFError, OSError):  # killed, for instance for want of memory
+                    crew[line].join()
+                    failures[run] = f"the process ended with exit code {crew[line].exitcode}"
+                    del busy[line]
+                    if todo:
+                        hire()
+                    continue
+                if kind == "step":
+                    if progress:
+                        progress(*content)
+                    continue
+                if kind == "failed":
+                    failures[run] = content
+                assign(line)
     finally:
-        for name, value in old.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-    if failed:
-        raise FitError("training failed: " + "; ".join(failed))
-    return {name: found[name] for name in names}
+        for line, process in crew.items():
+            line.close()
+            process.terminate()
+        for process in crew.values():
+            process.join(5)
+            if process.is_alive():
+                process.kill()
+                process.join()
+    return failures
 
 
-def _drain(events: Any, progress: Progress | None) -> None:
-    """Pass on what workers reported, waiting a moment for it."""
+def _worker(folder: Path) -> tuple[Connection, Any]:
+    """A new process, and the line to it."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, folder), daemon=True)
+    with _interrupts_blocked():
+        process.start()
+    theirs.close()  # so that the line breaks when the process ends
+    return ours, process
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A process started inside never sees Ctrl-C: it is for the parent to end it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(line: Connection, folder: Path) -> None:
+    """Train what comes down the line until it breaks, as it does when the parent is gone."""
+    os.environ.update(ONE_THREAD)
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {XLA_ONE_THREAD}".strip()
     try:
         while True:
-            event = events.get(timeout=0.1)
-            if progress:
-                progress(*event)
-    except queue.Empty:
+            run = line.recv()
+            try:
+                train(run, folder / run.run, lambda *event: line.send(("step", event)))
+            except (BrokenPipeError, ConnectionResetError):
+                return
+            except Exception:
+                line.send(("failed", traceback.format_exc()))
+            else:
+                line.send(("done", None))
+    except (EOFError, OSError):
         return
-
-
-def _listen(events: Any) -> None:
-    global _events
-    _events = events
-
-
-def _train_one(run: RunConfig, folder: Path) -> list[Path]:
-    return train(run, folder, progress=lambda *event: _events.put(event))
