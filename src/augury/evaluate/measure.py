@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
 from augury.data import observations
+from augury.errors import UsageError
 from augury.evaluate.backend import Backend, Floats
 from augury.evaluate.exact import exact_scores
+from augury.evaluate.lab import LabBackend
 from augury.evaluate.tasks import Task, lab_instances
 
 # The mean of 2,048 exact pass probabilities has a standard error of 3-9 % over the lab's ladder.
@@ -17,29 +21,42 @@ INSTANCES = 2048
 
 
 def measure(
-    backend: Backend,
+    models: Backend | Sequence[str | Path],
     task: str | Task = "rule",
     *,
     instances: int = INSTANCES,
     each: bool = False,
 ) -> pl.DataFrame:
-    """Exact pass probability, its logarithm and greedy accuracy of one model on one task.
+    """Exact pass probability, its logarithm and greedy accuracy of models on one task.
 
     Args:
-        backend: the model; its `about` fills the columns that say which.
+        models: a model, whose `about` fills the columns that say which; or checkpoint folders that
+            the lab's training wrote.
         task: one of the lab's tasks by name, or a task of your own.
         instances: how many held-out instances of a lab task.
         each: also one row an instance: metric "pass", with `instance` and `logprob`.
 
     Returns:
-        Observation table with one row a metric: "pass" (mean exact pass probability), "logprob"
-        (mean log pass probability, nats) and "greedy" (accuracy of greedy decoding). `stderr` is
-        over instances; null where there is but one.
+        Observation table with one row a model and metric: "pass" (mean exact pass probability),
+        "logprob" (mean log pass probability, nats) and "greedy" (accuracy of greedy decoding).
+        `stderr` is over instances; null where there is but one.
 
     Raises:
-        UsageError: there is no such task, or its answers overlap.
+        UsageError: there is no such task, its answers overlap, or there is no model.
+        DataError: a folder holds no whole checkpoint.
     """
     asked = lab_instances(task, instances) if isinstance(task, str) else task
+    if isinstance(models, Backend):
+        return observations(_rows(models, asked, each))
+    if not models:
+        raise UsageError("there is no model to measure: the list of checkpoints is empty")
+    rows: list[dict[str, Any]] = []
+    for folder in models:
+        rows += _rows(LabBackend(folder), asked, each)
+    return observations(rows)
+
+
+def _rows(backend: Backend, asked: Task, each: bool) -> list[dict[str, Any]]:
     scores = exact_scores(backend, asked)
     common = {**backend.about, "task": asked.name}
     chance = {"chance": asked.chance}
@@ -61,7 +78,7 @@ def measure(
             }
             for instance, logprob in zip(asked.instances, scores.logprob, strict=True)
         ]
-    return observations(rows)
+    return rows
 
 
 def _mean(values: Floats) -> dict[str, float | None]:

@@ -3,7 +3,7 @@
 from augury.train.checkpoint import Checkpoint, load_checkpoint
 from augury.train.config import RunConfig
 from augury.train.corpus import LENGTH
-from augury.train.ladder import Ladder, train_ladder
+from augury.train.ladder import TrainingError, train_ladder
 from augury.train.model import ModelConfig, Weights, empty_cache, extend, logits, prefill
 from augury.train.tasks import ALPHABET, BEGIN, TASKS, LabTask, decode, encode, lab_task
 from augury.train.trainer import shifted, train
@@ -15,9 +15,9 @@ __all__ = [
     "TASKS",
     "Checkpoint",
     "LabTask",
-    "Ladder",
     "ModelConfig",
     "RunConfig",
+    "TrainingError",
     "Weights",
     "decode",
     "empty_cache",

@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import traceback
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -30,22 +28,24 @@ XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_thread
 FAILURE = "failure.txt"
 
 
-@dataclass(frozen=True)
-class Ladder:
-    """What became of a ladder.
+class TrainingError(AuguryError):
+    """Runs of a ladder failed; the others are complete.
 
     Attributes:
-        checkpoints: folders of every complete run, by run, in the order asked for.
         failures: traceback of every run that failed, by run.
+        checkpoints: folders of the complete ones, by run.
     """
 
-    checkpoints: dict[str, list[Path]]
-    failures: dict[str, str]
-
-    @property
-    def last(self) -> list[Path]:
-        """The last checkpoint of every complete run."""
-        return [folders[-1] for folders in self.checkpoints.values()]
+    def __init__(
+        self, folder: Path, failures: dict[str, str], checkpoints: dict[str, list[Path]]
+    ) -> None:
+        self.failures = failures
+        self.checkpoints = checkpoints
+        why = "; ".join(f"{n}: {t.strip().splitlines()[-1]}" for n, t in failures.items())
+        super().__init__(
+            f"{len(failures)} of {len(failures) + len(checkpoints)} runs failed, the others are "
+            f"complete (tracebacks in {folder}/RUN/{FAILURE}): {why}"
+        )
 
 
 def train_ladder(
@@ -54,8 +54,7 @@ def train_ladder(
     *,
     workers: int | None = None,
     progress: Progress | None = None,
-    throw: bool = True,
-) -> Ladder:
+) -> dict[str, list[Path]]:
     """Train every run into `folder/RUN`, the largest first; complete ones are kept.
 
     Args:
@@ -63,12 +62,14 @@ def train_ladder(
         folder: where.
         workers: processes; by default one a core.
         progress: called in this process with (run, step, steps).
-        throw: raise if a run failed; else leave it to `Ladder.failures`.
+
+    Returns:
+        Checkpoint folders by run, in the order asked for, each earliest first.
 
     Raises:
         UsageError: two runs would share a folder, or there are none.
-        AuguryError: runs failed. The others are complete; each failure's traceback lies in
-            `folder/RUN/failure.txt`.
+        TrainingError: runs failed; the others were trained all the same. Each failure's traceback
+            lies in `folder/RUN/failure.txt` too.
     """
     folder = Path(folder)
     named = {run.run: run for run in runs}
@@ -88,7 +89,7 @@ def train_ladder(
         except AuguryError as error:
             failures[run.run] = str(error)
     todo.sort(key=lambda run: -run.model.params * run.steps)
-    failures |= _train_all(deque(todo), folder, workers or _cores(), progress)
+    failures |= _train_all(todo, folder, workers or _cores(), progress)
     for name, text in failures.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / name / FAILURE).write_text(text.rstrip() + "\n")
@@ -99,13 +100,9 @@ def train_ladder(
         for name, run in named.items()
         if name not in failures
     }
-    if failures and throw:
-        why = "; ".join(f"{n}: {t.strip().splitlines()[-1]}" for n, t in failures.items())
-        raise AuguryError(
-            f"{len(failures)} of {len(runs)} runs failed, the others are complete "
-            f"(tracebacks in {folder}/RUN/{FAILURE}): {why}"
-        )
-    return Ladder(done, failures)
+    if failures:
+        raise TrainingError(folder, failures, done)
+    return done
 
 
 def _cores() -> int:
@@ -116,22 +113,26 @@ def _cores() -> int:
 
 
 def _train_all(
-    todo: deque[RunConfig], folder: Path, workers: int, progress: Progress | None
+    todo: list[RunConfig], folder: Path, workers: int, progress: Progress | None
 ) -> dict[str, str]:
     """Tracebacks of the runs that failed, by run; every process is gone on return."""
     failures: dict[str, str] = {}
     crew: dict[Connection, Any] = {}
     busy: dict[Connection, RunConfig] = {}
+    compiled: dict[Connection, set[Any]] = {}
 
     def hire() -> None:
         ours, process = _worker(folder)
         crew[ours] = process
+        compiled[ours] = set()
         assign(ours)
 
     def assign(line: Connection) -> None:
         busy.pop(line, None)
         if todo:
-            busy[line] = todo.popleft()
+            begun = set().union(*compiled.values())
+            busy[line] = todo.pop(_next(todo, compiled[line], begun))
+            compiled[line].add(_program(busy[line]))
             with suppress(OSError):  # a process that is gone shows at the next `recv`
                 line.send(busy[line])
 
@@ -168,6 +169,19 @@ def _train_all(
                 process.kill()
                 process.join()
     return failures
+
+
+def _program(run: RunConfig) -> Any:
+    """Runs that agree in this share one compiled program within a process."""
+    return run.model, run.steps
+
+
+def _next(todo: Sequence[RunConfig], own: Set[Any], begun: Set[Any]) -> int:
+    """Which run to take: one compiled here, else the first that nobody compiled, else the first."""
+    programs = [_program(run) for run in todo]
+    here = [i for i, program in enumerate(programs) if program in own]
+    nowhere = [i for i, program in enumerate(programs) if program not in begun]
+    return [*here, *nowhere, 0][0]
 
 
 def _worker(folder: Path) -> tuple[Connection, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -57,10 +57,9 @@ def train(config: RunConfig, folder: str | Path, progress: Progress | None = Non
 
     import jax
     import jax.numpy as jnp
-    import optax
 
     folder.mkdir(parents=True, exist_ok=True)
-    optimiser = _optimiser(config)
+    optimiser = _optimiser(config.model, config.steps)
     weights: Weights = {n: jnp.asarray(x) for n, x in init(config.model, config.seed).items()}
     carry: Any = (weights, optimiser.init(weights))
     leaves, shape = jax.tree.flatten(carry)
@@ -73,13 +72,7 @@ def train(config: RunConfig, folder: str | Path, progress: Progress | None = Non
     if missing and missing[0] < first:  # a checkpoint was asked for, or deleted, after the fact
         carry, first = (weights, optimiser.init(weights)), 0
 
-    def one(carry: Any, batch: Any) -> Any:
-        weights, state = carry
-        gradient = jax.grad(partial(mean_loss, config.model))(weights, batch)
-        updates, state = optimiser.update(gradient, state, weights)
-        return (optax.apply_updates(weights, updates), state), None
-
-    block = jax.jit(lambda carry, batches: jax.lax.scan(one, carry, batches)[0])
+    block = _block(config.model, config.steps)
     written = time.monotonic()
     for start in range(first, config.steps, BLOCK):
         text = training_text(config.seed, start, BLOCK * BATCH, config.shares)
@@ -121,10 +114,8 @@ def mean_loss(config: ModelConfig, weights: Weights, text: Any) -> Any:
 
 def validation_loss(config: RunConfig, weights: Weights) -> float:
     """Nats per token on held-out documents of the run's mixture, the same for every seed."""
-    import jax
-
     text = validation_text(config.shares).astype("int32")
-    return float(jax.jit(partial(mean_loss, config.model))(weights, text))
+    return float(_loss(config.model)(weights, text))
 
 
 def shifted(text: Any) -> Any:
@@ -135,15 +126,44 @@ def shifted(text: Any) -> Any:
     return jnp.concatenate([begin, text[:, :-1]], axis=1)
 
 
-def _optimiser(config: RunConfig) -> Any:
+@lru_cache(maxsize=16)
+def _loss(model: ModelConfig) -> Any:
+    """Compiled `mean_loss`."""
+    import jax
+
+    return jax.jit(partial(mean_loss, model))
+
+
+@lru_cache(maxsize=16)
+def _block(model: ModelConfig, steps: int) -> Any:
+    """Compiled: (weights, optimiser state) after the steps of a block, on (BLOCK, b, 32) text.
+
+    Kept, since compiling takes as long as training a width of 6 for 500 steps: other seeds and
+    mixtures of the same model use it again.
+    """
+    import jax
     import optax
 
-    peak = 0.01 * (16 / config.model.width) ** 0.5
+    optimiser = _optimiser(model, steps)
+
+    def one(carry: Any, batch: Any) -> Any:
+        weights, state = carry
+        gradient = jax.grad(partial(mean_loss, model))(weights, batch)
+        updates, state = optimiser.update(gradient, state, weights)
+        return (optax.apply_updates(weights, updates), state), None
+
+    return jax.jit(lambda carry, batches: jax.lax.scan(one, carry, batches)[0])
+
+
+def _optimiser(model: ModelConfig, steps: int) -> Any:
+    import optax
+
+    peak = 0.01 * (16 / model.width) ** 0.5
     schedule = optax.warmup_cosine_decay_schedule(
         init_value=0.0,
         peak_value=peak,
-        warmup_steps=max(config.steps // 20, 1),
-        decay_steps=config.steps,
+        warmup_steps=max(steps // 20, 1),
+        decay_steps=steps,
         end_value=0.1 * peak,
     )
     # Flattened: one update of one long vector compiles a second faster than forty small ones.
