@@ -37,7 +37,8 @@ def read_table(
         require: columns that must be there, given or derived (flops, tokens, params), and filled.
 
     Returns:
-        The table: schema columns typed, unknown ones as they came.
+        The table: schema columns typed, unknown ones as they came; with `where`, also `row`, the
+        row in the file.
 
     Raises:
         DataError: the file cannot be read, or a value breaks a rule; one line that names file,
@@ -53,7 +54,10 @@ def read_table(
     table = derived(typed(_mapped(raw, columns or {}, source), source))
     if where is not None:
         table = _filtered(table, where, source)
-    return checked(table, source, require).drop(ROW)
+    table = checked(table, source, require)
+    if where is not None and "row" not in table.columns:
+        return table.rename({ROW: "row"})  # which rows of the file are left, for notes on them
+    return table.drop(ROW)
 
 
 def parse_map(pairs: Sequence[str]) -> dict[str, str]:

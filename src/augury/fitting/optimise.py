@@ -117,8 +117,8 @@ def objective_terms(
 
 
 @lru_cache(maxsize=64)
-def block_solver(law: Law, likelihood: Likelihood, max_steps: int, tolerance: float) -> Any:
-    """The compiled solver of one block: (u, points, weights, prior) -> Solution."""
+def block_solver(law: Law, likelihood: Likelihood) -> Any:
+    """The compiled solver of one block: (u, points, weights, prior, limits) -> Solution."""
     import jax
     import jax.numpy as jnp
 
@@ -126,7 +126,9 @@ def block_solver(law: Law, likelihood: Likelihood, max_steps: int, tolerance: fl
     lower, upper = np.asarray(space.lower), np.asarray(space.upper)
     evaluate = partial(objective_terms, law, likelihood)
 
-    def solve(u: Any, points: Points, weights: Any, prior: Prior) -> Solution:
+    def solve(u: Any, points: Points, weights: Any, prior: Prior, limits: Any) -> Solution:
+        max_steps, tolerance = limits
+
         def propose(u: Any, g: Any, h: Any, k: Any, damping: Any) -> tuple[Any, Any]:
             held = ((u <= lower) & (g > 0)) | ((u >= upper) & (g < 0))
             free = ~held
@@ -233,7 +235,11 @@ def solve(
         max_steps: evaluations before a problem is given up as not converged.
         tolerance: relative gain below which a problem counts as converged.
     """
-    compiled = block_solver(law, likelihood, max_steps, tolerance)
+    solver = block_solver(law, likelihood)
+
+    def compiled(*block: Any) -> Any:
+        return solver(*block, (max_steps, tolerance))
+
     prior = prior or no_prior(starts.shape[1])
     blocks = run_blocks(compiled, starts, points, weights, prior, rows)
     return Solution(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))

@@ -82,9 +82,8 @@ def problem_of(
     target = output or (law.output if law.output in table.columns else "value")
     if target == "value":
         _one_thing_only(table, by)
-    numbered = table.with_columns(
-        pl.Series("row", np.arange(1, table.height + 1)), pl.Series("run", run_ids(table))
-    )
+    row = table["row"] if "row" in table.columns else np.arange(1, table.height + 1)
+    numbered = table.with_columns(pl.Series("row", row), pl.Series("run", run_ids(table)))
     trials = np.ones(table.height)
     if likelihood.counts:
         y, trials = _counts(numbered, likelihood)

@@ -112,15 +112,17 @@ def backtest(
     return Backtest(pl.concat(parts), level)
 
 
-def fitter(law: Law, likelihood: Likelihood | str | None, level: float, seed: int) -> Fitter:
+def fitter(
+    law: Law, likelihood: Likelihood | str | None, level: float, seed: int, draws: int = DRAWS
+) -> Fitter:
     """What fits a law or chain to the past, with draws for a forecast."""
 
     def run(past: pl.DataFrame) -> Fitted:
         if isinstance(law, Chain):
             return fit_chain(
-                law, past, task_likelihood=likelihood, resamples=DRAWS, level=level, seed=seed
+                law, past, task_likelihood=likelihood, resamples=draws, level=level, seed=seed
             )
-        return fit(law, past, likelihood=likelihood, resamples=DRAWS, level=level, seed=seed)
+        return fit(law, past, likelihood=likelihood, resamples=draws, level=level, seed=seed)
 
     return run
 

@@ -265,10 +265,10 @@ def _shared_runs(data: pl.DataFrame, scores: pl.DataFrame) -> list[str]:
 
 
 def _run_index(names: list[str], table: pl.DataFrame, problem: Problem) -> Any:
-    rows = problem.table["row"].to_numpy() - 1
+    """(n,) index in `names` of each point's run."""
+    key = dict(zip(run_ids(table).tolist(), _run_key(table).to_list(), strict=True))
     place = {name: i for i, name in enumerate(names)}
-    keys = _run_key(table).to_list()
-    return np.array([place[keys[r]] for r in rows])
+    return np.array([place[key[run]] for run in problem.table["run"].to_list()])
 
 
 def _joint(

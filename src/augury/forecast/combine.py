@@ -26,6 +26,8 @@ from augury.laws import Law
 # No more widening than this: a backtest of a few points from a handful of runs says that intervals
 # were too narrow, not by which factor of ten.
 MOST_WIDENING = 3.0
+# Draws of the final fits: smooth bands, 10 times a backtest's.
+FINAL_DRAWS = 4000
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def combine(
     tested = backtest(parsed, data, by=by, likelihood=likelihood, level=level, seed=seed)
     # Only cuts that every candidate could be tested on compare like with like.
     score = common_scores(tested)
-    fits = {str(law): fitter_of(law, likelihood, level, seed)(data) for law in parsed}
+    fits = {str(law): fitter_of(law, likelihood, level, seed, FINAL_DRAWS)(data) for law in parsed}
     usable = {n: s for n, s in score.items() if fits[n].status in ("converged", Status.AT_BOUND)}
     usable = usable or score
     if how == "choose":

@@ -20,7 +20,7 @@ def ladder_figure(
     truth: pl.DataFrame | None = None,
     *,
     title: str,
-    subtitle: str,
+    subtitle: list[str],
     level: float,
 ) -> Any:
     """Pass probability over parameters, log-log: a vega-lite chart.
@@ -29,7 +29,7 @@ def ladder_figure(
         observed: params, value (pass probability), greedy (accuracy; 0 is drawn on the lower edge).
         forecast: params, value, mean_low, mean_high, run_low, run_high, a smooth grid.
         truth: params, value, greedy of the models that were forecast, once trained.
-        title, subtitle: what the figure shows, in words.
+        title, subtitle: what the figure shows, in words; the subtitle line by line.
         level: of the intervals.
     """
     import altair as alt
@@ -46,7 +46,8 @@ def ladder_figure(
         axis=alt.Axis(title="Parameters", format="~s", grid=False),
     )
     y_scale = alt.Scale(type="log", domain=[floor, 1.0], clamp=True)
-    y_axis = alt.Axis(title="Rate of passing", format=".0e", gridColor="#e8e8e8", tickCount=7)
+    decades = [10.0**k for k in range(math.ceil(math.log10(floor)), 1)]
+    y_axis = alt.Axis(title="Rate of passing", format=".0e", gridColor="#e4e4e4", values=decades)
 
     def y(field: str) -> Any:
         return alt.Y(f"{field}:Q", scale=y_scale, axis=y_axis)
@@ -86,6 +87,7 @@ def ladder_figure(
                 scale=alt.Scale(
                     domain=["exact pass probability", "greedy accuracy"], range=[OBSERVED, GREEDY]
                 ),
+                legend=alt.Legend(symbolType="circle"),
             ),
             shape=alt.Shape(
                 "what:N",
@@ -93,6 +95,7 @@ def ladder_figure(
                 scale=alt.Scale(
                     domain=["fitted", "trained after the forecast"], range=["circle", "diamond"]
                 ),
+                legend=alt.Legend(symbolStrokeColor="#333", symbolFillColor="white"),
             ),
             fill=alt.condition(
                 "datum.shown == 'exact pass probability'",
