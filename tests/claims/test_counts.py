@@ -1,0 +1,64 @@
+"""Counts are not numbers with equal errors: on small ones the binomial likelihood wins."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from augury.fitting import fit
+from augury.laws import PassRate
+
+TRUE = {"c": 2000.0, "alpha": 0.3}
+
+
+def counts(rng: np.random.Generator, samples: int) -> pl.DataFrame:
+    n = np.geomspace(2e8, 2e10, 14)
+    rate = PassRate()(TRUE, params=n)
+    passes = rng.binomial(samples, rate).astype(float)
+    return pl.DataFrame({"params": n, "passes": passes, "samples": [float(samples)] * len(n)})
+
+
+@pytest.mark.slow
+def test_binomial_beats_least_squares_on_small_counts() -> None:
+    rng = np.random.default_rng(0)
+    off: dict[str, list[float]] = {"binomial": [], "gaussian": []}
+    target = np.array([4e8])
+    truth = PassRate()(TRUE, params=target).item()
+    for _ in range(150):
+        table = counts(rng, 60)
+        for likelihood, errors in off.items():
+            p = fit("pass-rate", table, likelihood=likelihood, uncertainty="none").parameters
+            errors.append(np.log(PassRate()(p, params=target).item() / truth))
+    rmse = {name: float(np.sqrt(np.mean(np.square(e)))) for name, e in off.items()}
+    assert rmse["binomial"] < 0.8 * rmse["gaussian"], rmse
+
+
+@pytest.mark.slow
+def test_binomial_intervals_hold_and_overdispersion_widens_them() -> None:
+    rng = np.random.default_rng(1)
+    held, wide = [], []
+    for s in range(200):
+        table = counts(rng, 300)
+        fitted = fit("pass-rate", table, resamples=400, seed=s)
+        low, high = fitted.intervals["alpha"]
+        held.append(low <= TRUE["alpha"] <= high)
+        rate = PassRate()(TRUE, params=table["params"].to_numpy())
+        total = 1 / 0.03 - 1
+        spread = rng.binomial(300, rng.beta(rate * total, (1 - rate) * total)).astype(float)
+        low, high = fit("pass-rate", table.with_columns(passes=spread), resamples=400).intervals[
+            "alpha"
+        ]
+        wide.append(low <= TRUE["alpha"] <= high)
+    assert 0.85 <= np.mean(held) <= 0.95
+    assert 0.83 <= np.mean(wide) <= 0.96
+
+
+def test_beta_binomial_finds_the_correlation_of_trials() -> None:
+    rng = np.random.default_rng(2)
+    n = np.repeat(np.geomspace(2e8, 2e10, 20), 20)
+    rate = PassRate()(TRUE, params=n)
+    total = 1 / 0.05 - 1
+    passes = rng.binomial(200, rng.beta(rate * total, (1 - rate) * total)).astype(float)
+    table = pl.DataFrame({"params": n, "passes": passes, "samples": [200.0] * len(n)})
+    fitted = fit("pass-rate", table, likelihood="beta-binomial")
+    assert fitted.parameters["rho"] == pytest.approx(0.05, rel=0.15)
+    assert fitted.parameters["alpha"] == pytest.approx(0.3, rel=0.1)

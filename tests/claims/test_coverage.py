@@ -1,0 +1,91 @@
+"""Intervals hold as often as they say: simulated Chinchilla ladders, law and forecast.
+
+Runs vary in size and tokens; checkpoints of one run share its error. What is counted: the five
+parameters, the law at ten times the largest compute, and a new run there.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from augury.fitting import fit
+from augury.forecast import predict
+from augury.laws import Chinchilla
+from tests.laws.cases import TRUTH
+
+pytestmark = pytest.mark.slow
+TRUE = TRUTH["chinchilla"]
+LEVEL = 0.9
+SETTINGS = [
+    # runs, checkpoints a run, noise of a run (log units), simulations
+    (20, 1, 0.01, 300),
+    (20, 4, 0.003, 300),
+    (60, 4, 0.02, 200),
+    (250, 1, 0.01, 150),
+]
+
+
+def ladder(rng: np.random.Generator, runs: int, checkpoints: int, noise: float) -> pl.DataFrame:
+    n = np.repeat(10 ** rng.uniform(7, 9.5, runs), checkpoints)
+    share = np.tile(np.linspace(0.4, 1, checkpoints) if checkpoints > 1 else [1.0], runs)
+    d = n * np.repeat(10 ** rng.uniform(0.5, 2.2, runs), checkpoints) * share
+    error = np.repeat(rng.standard_normal(runs), checkpoints)
+    if checkpoints > 1:
+        error = error + 0.3 * rng.standard_normal(len(error))
+    loss = Chinchilla()(TRUE, params=n, tokens=d) * np.exp(noise * error)
+    name = np.repeat(np.arange(runs), checkpoints).astype(str)
+    return pl.DataFrame({"run": name, "params": n, "tokens": d, "loss": loss})
+
+
+def coverage(
+    runs: int, checkpoints: int, noise: float, likelihood: str, uncertainty: str, simulations: int
+) -> np.ndarray:
+    """Share of intervals that hold: five parameters, the mean and a run at 10x the compute."""
+    rng = np.random.default_rng(runs + checkpoints)
+    held = []
+    for s in range(simulations):
+        table = ladder(rng, runs, checkpoints, noise)
+        fitted = fit(
+            "chinchilla",
+            table,
+            likelihood=likelihood,
+            uncertainty=uncertainty,  # type: ignore[arg-type]
+            resamples=400,
+            level=LEVEL,
+            seed=s,
+        )
+        compute = 60 * (table["params"] * table["tokens"]).max()
+        n = float(np.sqrt(compute / 6 / 20))
+        at = {"params": [n], "tokens": [20 * n]}
+        mean = Chinchilla()(TRUE, params=np.array([n]), tokens=np.array([20 * n])).item()
+        spread = noise * (np.sqrt(1.09) if checkpoints > 1 else 1.0)
+        new = mean * np.exp(spread * rng.standard_normal())
+        f = predict(fitted, at)[0]
+        row = [low <= TRUE[p] <= high for p, (low, high) in fitted.intervals.items()]
+        row.append(f.mean_interval[0] <= mean <= f.mean_interval[1])
+        row.append(f.run_interval[0] <= new <= f.run_interval[1])
+        held.append(row)
+    return np.mean(held, axis=0)
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "huber"])
+@pytest.mark.parametrize(("runs", "checkpoints", "noise", "simulations"), SETTINGS)
+def test_laplace_intervals_hold(
+    runs: int, checkpoints: int, noise: float, simulations: int, likelihood: str
+) -> None:
+    rates = coverage(runs, checkpoints, noise, likelihood, "laplace", simulations)
+    # 85-95 % is what is claimed; a rate of .9 is seen with a standard error of sqrt(.09 / n), so
+    # that one of seven may stray by up to two of them without the claim being false.
+    error = np.sqrt(0.09 / simulations)
+    assert (rates > 0.85 - 2 * error).all(), rates
+    assert (rates < 0.95 + 2 * error).all(), rates
+    assert 0.85 <= rates.mean() <= 0.95, rates
+
+
+@pytest.mark.parametrize("likelihood", ["gaussian", "huber"])
+def test_bootstrap_intervals_hold(likelihood: str) -> None:
+    rates = coverage(60, 1, 0.01, likelihood, "bootstrap", 120)
+    assert (rates > 0.85 - 2 * np.sqrt(0.09 / 120)).all(), rates
+    assert 0.85 <= rates.mean() <= 0.96, rates
