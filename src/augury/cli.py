@@ -70,7 +70,7 @@ def fit(
         data,
         likelihood=likelihood,
         uncertainty=uncertainty,
-        resamples=bootstrap or 1000,
+        resamples=1000 if bootstrap is None else bootstrap,
         level=level,
         seed=seed,
     )

@@ -217,5 +217,4 @@ def _figure(
             f"one run). {held} of {count} runs trained afterwards fell inside. Marks on the lower "
             f"edge: greedy passed 0 of {INSTANCES:,}.",
         ],
-        level=LEVEL,
     )

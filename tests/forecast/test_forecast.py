@@ -37,10 +37,12 @@ def test_a_forecast_knows_how_far_out_it_is() -> None:
     assert near.extrapolation == 0.0
     assert far.extrapolation == pytest.approx(0.5)
     for f in (near, far):
-        assert f.run_interval[0] < f.mean_interval[0] < f.value
-        assert f.value < f.mean_interval[1] < f.run_interval[1]
+        assert f.mean_interval[0] < f.value < f.mean_interval[1]
     width = [f.mean_interval[1] - f.mean_interval[0] for f in (near, far)]
+    runs_width = [f.run_interval[1] - f.run_interval[0] for f in (near, far)]
     assert width[1] > width[0]
+    assert runs_width[0] > 1.2 * width[0]  # here the noise of a run counts
+    assert runs_width[1] > 0.98 * width[1]  # there it is lost in the law's: 1,000 draws
 
 
 def test_tokens_follow_from_flops() -> None:

@@ -321,8 +321,8 @@ def _(fitted: ChainFit, at: pl.DataFrame) -> Predictive:
     wide = {n: x[None] for n, x in rest.items()}
     mean = task(columns, **{fitted.chain.link: loss.mean}, **wide)
     moved = task(columns, **{fitted.chain.link: loss.run}, **wide)
-    rng = np.random.default_rng(fitted.task.seed)
-    drawn = rng.choice(fitted.task.residuals, size=moved.shape)
+    rng = np.random.default_rng([fitted.task.seed, 1])  # a stream apart from the loss law's
+    drawn = rng.choice(fitted.task.residuals, size=(len(moved), 1))
     return Predictive(value, mean, strayed(fitted.task.likelihood, moved, drawn))
 
 

@@ -80,7 +80,7 @@ def _(fitted: Fit, at: pl.DataFrame) -> Predictive:
     value = fitted.law({n: fitted.parameters[n] for n in own}, **inputs)
     mean = fitted.law({n: columns[n] for n in own}, **{k: x[None] for k, x in inputs.items()})
     rng = np.random.default_rng(fitted.seed)
-    drawn = rng.choice(fitted.residuals, size=mean.shape)
+    drawn = rng.choice(fitted.residuals, size=(len(mean), 1))  # one run a draw: smooth in size
     return Predictive(value, mean, strayed(fitted.likelihood, mean, drawn))
 
 

@@ -12,6 +12,7 @@ from augury.errors import UsageError
 
 # Okabe & Ito's colours: told apart by every kind of colour vision, and in grey.
 OBSERVED, FORECAST, GREEDY = "#0072B2", "#D55E00", "#767676"
+EXACT, FITTED = "exact pass probability", "fitted"
 
 
 def ladder_figure(
@@ -21,7 +22,6 @@ def ladder_figure(
     *,
     title: str,
     subtitle: list[str],
-    level: float,
 ) -> Any:
     """Pass probability over parameters, log-log: a vega-lite chart.
 
@@ -30,11 +30,10 @@ def ladder_figure(
         forecast: params, value, mean_low, mean_high, run_low, run_high, a smooth grid.
         truth: params, value, greedy of the models that were forecast, once trained.
         title, subtitle: what the figure shows, in words; the subtitle line by line.
-        level: of the intervals.
     """
     import altair as alt
 
-    parts = [observed.with_columns(what=pl.lit("fitted"))]
+    parts = [observed.with_columns(what=pl.lit(FITTED))]
     if truth is not None:
         parts.append(truth.with_columns(what=pl.lit("trained after the forecast")))
     points = pl.concat(parts, how="diagonal")
@@ -52,9 +51,8 @@ def ladder_figure(
     def y(field: str) -> Any:
         return alt.Y(f"{field}:Q", scale=y_scale, axis=y_axis)
 
-    run_name = f"a new run, {level:.0%}"
     band = (
-        alt.Chart(forecast.with_columns(shown=pl.lit(run_name)))
+        alt.Chart(forecast)
         .mark_area(opacity=0.18, color=FORECAST, clip=True)
         .encode(x=x, y=y("run_low"), y2="run_high:Q")
     )
@@ -69,44 +67,36 @@ def ladder_figure(
         .encode(x=x, y=y("value"))
     )
     rates = points.select("params", "what", pl.col("value").alias("rate")).with_columns(
-        shown=pl.lit("exact pass probability")
+        measured=pl.lit(EXACT)
     )
     greedy = points.select(
         "params", "what", pl.col("greedy").clip(lower_bound=floor).alias("rate")
-    ).with_columns(shown=pl.lit("greedy accuracy"))
-    both = pl.concat([rates, greedy])
-    marks = (
+    ).with_columns(measured=pl.lit("greedy accuracy"))
+    both = pl.concat([rates, greedy]).with_columns(
+        shown=pl.concat_str("measured", pl.lit(", "), "what")
+    )
+    kinds = both.select("measured", "what", "shown").unique(maintain_order=True).to_dicts()
+    names = [k["shown"] for k in kinds]
+    colours = [OBSERVED if k["measured"] == EXACT else GREEDY for k in kinds]
+    fills = [OBSERVED if k["measured"] == EXACT else "white" for k in kinds]
+    shapes = ["circle" if k["what"] == FITTED else "diamond" for k in kinds]
+
+    def scale(values: list[str]) -> Any:
+        return alt.Scale(domain=names, range=values)
+
+    marks = (  # one field in three channels, so that the legends merge into one
         alt.Chart(both)
         .mark_point(size=75, strokeWidth=1.6, clip=False)
         .encode(
             x=x,
             y=y("rate"),
-            color=alt.Color(
-                "shown:N",
-                title="measured",
-                scale=alt.Scale(
-                    domain=["exact pass probability", "greedy accuracy"], range=[OBSERVED, GREEDY]
-                ),
-                legend=alt.Legend(symbolType="circle"),
-            ),
-            shape=alt.Shape(
-                "what:N",
-                title="models",
-                scale=alt.Scale(
-                    domain=["fitted", "trained after the forecast"], range=["circle", "diamond"]
-                ),
-                legend=alt.Legend(symbolStrokeColor="#333", symbolFillColor="white"),
-            ),
-            fill=alt.condition(
-                "datum.shown == 'exact pass probability'",
-                alt.value(OBSERVED),
-                alt.value("white"),
-            ),
+            stroke=alt.Stroke("shown:N", title=None, scale=scale(colours)),
+            fill=alt.Fill("shown:N", title=None, scale=scale(fills)),
+            shape=alt.Shape("shown:N", title=None, scale=scale(shapes)),
             tooltip=[
                 alt.Tooltip("params:Q", format=",.0f"),
                 alt.Tooltip("rate:Q", format=".2e"),
                 "shown:N",
-                "what:N",
             ],
         )
     )
