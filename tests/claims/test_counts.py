@@ -56,6 +56,7 @@ def test_binomial_intervals_hold_and_overdispersion_widens_them() -> None:
     assert 0.83 <= np.mean(wide) <= 0.96
 
 
+@pytest.mark.slow
 def test_beta_binomial_finds_the_correlation_of_trials() -> None:
     rng = np.random.default_rng(2)
     n = np.repeat(np.geomspace(2e8, 2e10, 20), 20)

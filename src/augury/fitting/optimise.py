@@ -26,6 +26,8 @@ from augury.laws import Law
 # Problems a block. 128 x 256 points x 8 bytes = 256 KB an array: near the second-level cache,
 # and wide enough that dispatch (60 us a call) is lost in the work.
 BLOCK = 128
+# One fit's polished starts. Only these two widths are compiled, at a second each.
+NARROW = 8
 # A problem whose damping has grown this far makes no step that floating point can see.
 MAX_DAMPING = 1e12
 
@@ -262,7 +264,7 @@ def run_blocks(
     import jax
 
     count = len(u)
-    width = BLOCK if count > BLOCK // 2 else 1 << max(count - 1, 0).bit_length()
+    width = BLOCK if count > NARROW else NARROW
     points, weights = padded(points, weights)
 
     def one(first: int) -> tuple[Floats, ...]:
@@ -303,8 +305,11 @@ def padded(points: Points, weights: Floats) -> tuple[Points, Floats]:
 
 
 def round_up(n: int) -> int:
-    """The next of 8, 12, 16, 24, 32, 48, 64 ...: at most half as much again."""
-    size = 8
+    """The next of 32, 48, 64, 96, 128 ...: at most half as much again, from 32 on.
+
+    Below 32, compiling another size (1 s) costs more than any number of fits saves.
+    """
+    size = 32
     while size < n:
         if size * 3 // 2 >= n:
             return size * 3 // 2

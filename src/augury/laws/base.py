@@ -8,9 +8,11 @@ is derived from that.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, ClassVar, Literal
 
@@ -94,6 +96,11 @@ def power(x: Array, exponent: Array) -> Array:
     return jnp.exp(exponent * jnp.log(x))
 
 
+# Points a compiled formula takes, or four, sixteen ... times as many: few sizes are ever compiled,
+# which takes .1 s, where evaluating 1,000 points takes microseconds.
+FEWEST = 1024
+
+
 @dataclass(frozen=True)
 class Law(ABC):
     """Base of every law. A subclass is a frozen dataclass whose fields are its settings.
@@ -143,10 +150,23 @@ class Law(ABC):
         import jax
 
         values = [
-            np.asarray(inputs[n] if n in inputs else self.defaults[n], float) for n in self.inputs
+            np.asarray(x, float)
+            for x in (
+                *(parameters[n] for n in self.parameters),
+                *(inputs[n] if n in inputs else self.defaults[n] for n in self.inputs),
+            )
         ]
+        shape = np.broadcast_shapes(*(x.shape for x in values))
+        size = math.prod(shape)
+        if size == 0:
+            return np.empty(shape)
+        room = FEWEST
+        while room < size:
+            room *= 4
+        flat = [np.resize(np.broadcast_to(x, shape).ravel(), room) if x.ndim else x for x in values]
         with jax.enable_x64(True):
-            return np.asarray(self.formula(SimpleNamespace(**parameters), *values))
+            out = _compiled(self)(*flat)
+        return np.broadcast_to(np.asarray(out), (room,))[:size].reshape(shape)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -160,3 +180,17 @@ class Law(ABC):
             if getattr(self, f.name) != f.default
         ]
         return self.name + (":" + ",".join(changed) if changed else "")
+
+
+@lru_cache(maxsize=64)
+def _compiled(law: Law) -> Any:
+    """The formula, compiled: parameters, then inputs, numbers or (n,) arrays."""
+    import jax
+
+    names = list(law.parameters)
+
+    def evaluate(*values: Any) -> Any:
+        own = SimpleNamespace(**dict(zip(names, values, strict=False)))
+        return law.formula(own, *values[len(names) :])
+
+    return jax.jit(evaluate)
