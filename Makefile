@@ -19,11 +19,13 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The blocks of a document go on where the last one ended: one process.
 test: lint
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 tests
+	$(BIN)/pytest README.md docs
 
 quick: lint
-	$(BIN)/pytest -n 2 -m "not slow"
+	$(BIN)/pytest -n 2 -m "not slow" tests
 
 docs: $(STAMP)
 	$(BIN)/mkdocs build --strict

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from augury.data import read_table
     from augury.errors import AuguryError
-    from augury.fitting import Fit, fit, fit_many, load_fit, save_fit
+    from augury.fitting import Fit, Gaussian, fit, fit_many, load_fit, save_fit
     from augury.forecast import (
         Chain,
         Forecast,
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         combine,
         compare,
         fit_chain,
+        forecast_ladder,
         predict,
     )
     from augury.laws import Law, all_laws, law
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _HOME = {
     "data": ("read_table",),
     "errors": ("AuguryError",),
-    "fitting": ("Fit", "fit", "fit_many", "load_fit", "save_fit"),
+    "fitting": ("Fit", "Gaussian", "fit", "fit_many", "load_fit", "save_fit"),
     "forecast": (
         "Chain",
         "Forecast",
@@ -41,6 +42,7 @@ _HOME = {
         "combine",
         "compare",
         "fit_chain",
+        "forecast_ladder",
         "predict",
     ),
     "laws": ("Law", "all_laws", "law"),
@@ -53,6 +55,7 @@ __all__ = [
     "Chain",
     "Fit",
     "Forecast",
+    "Gaussian",
     "Law",
     "all_laws",
     "backtest",
@@ -61,6 +64,7 @@ __all__ = [
     "fit",
     "fit_chain",
     "fit_many",
+    "forecast_ladder",
     "law",
     "load_fit",
     "predict",

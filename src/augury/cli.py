@@ -105,12 +105,7 @@ def predict(
     if not fitted.usable:
         print(f"The fit is {fitted.status}: {fitted.status.remedy}")
     for f in forecasts:
-        where = ", ".join(f"{name}={x:.4g}" for name, x in f.inputs.items())
-        print(
-            f"{where}: {f.value:.5g}   {f.level:.0%} mean [{f.mean_interval[0]:.5g}, "
-            f"{f.mean_interval[1]:.5g}], new run [{f.run_interval[0]:.5g}, "
-            f"{f.run_interval[1]:.5g}]   {f.extrapolation:.2f} ranges beyond the data"
-        )
+        print(f)
 
 
 @app.command()

@@ -178,3 +178,16 @@ def test_a_combination_prefers_what_backtests_well_and_widens_what_did_not_hold(
     with pytest.raises(UsageError, match="no laws"):
         combine([], table)
     assert law("power").name == "power"
+
+
+def test_a_held_out_count_is_forecast_with_its_counting_noise() -> None:
+    """Rates from 40 samples scatter by .05 around a law that 5,000 samples below pin down."""
+    rng = np.random.default_rng(5)
+    n = np.concatenate([np.geomspace(1e8, 1e9, 20), np.geomspace(1.1e9, 2e9, 300)])
+    samples = np.repeat([5000, 40], [20, 300])
+    passes = rng.binomial(samples, PassRate()({"c": 900.0, "alpha": 0.35}, params=n))
+    table = {"params": n, "passes": passes, "samples": samples}
+    report = backtest("pass-rate", table, holdout="params > 1.05e9")
+    assert report.rows.height == 300
+    assert 0.86 <= report.summary["coverage"].item() <= 0.96
+    assert report.rows["observed"].to_numpy() == pytest.approx(passes[20:] / 40)

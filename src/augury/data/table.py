@@ -252,6 +252,7 @@ def write_table(table: pl.DataFrame, path: str | Path) -> Path:
             writers[path.suffix](f)
             f.flush()
             os.fsync(f.fileno())
+        os.chmod(name, 0o644)  # mkstemp keeps others out; a table is a file like any other
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)

@@ -45,6 +45,7 @@ def save_fit(fit: Fit, folder: str | Path) -> Path:
         pl.DataFrame(fit.draws, schema=names).write_parquet(fresh / "draws.parquet")
         pl.DataFrame({"residual": fit.residuals}).write_parquet(fresh / "residuals.parquet")
         fit.data.write_parquet(fresh / "data.parquet")
+        fresh.chmod(0o755)  # mkdtemp keeps others out; a fit is a folder like any other
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(fresh, folder)

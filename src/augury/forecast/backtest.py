@@ -7,7 +7,7 @@ intervals held.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ class Backtest:
 
 def backtest(
     laws: Sequence[Law | str] | Law | str,
-    data: pl.DataFrame,
+    data: pl.DataFrame | Mapping[str, Any],
     *,
     holdout: str | None = None,
     by: str | None = None,
@@ -77,7 +77,7 @@ def backtest(
 
     Args:
         laws: laws, chains, or their names ("chinchilla", "power+logistic-task").
-        data: observation table.
+        data: observation table, or columns by name.
         holdout: SQL expression of the rows held out, one split; without it, every scale at which
             the data can be cut with enough runs below.
         by: the scale of the expanding window; by default flops, tokens or params, the first there.
@@ -92,8 +92,11 @@ def backtest(
     wanted = [laws] if isinstance(laws, Law | str) else list(laws)
     parsed = [parse_chain(x) if isinstance(x, str) else x for x in wanted]
     fitters = {str(law): fitter(law, likelihood, level, seed) for law in parsed}
-    targets = {str(law): law.output if law.output in data.columns else "value" for law in parsed}
-    numbered = data.with_row_index("__at__", offset=1)
+    table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(dict(data))
+    if "value" not in table.columns and {"passes", "samples"} <= set(table.columns):
+        table = table.with_columns(value=pl.col("passes") / pl.col("samples"))
+    targets = {str(law): law.output if law.output in table.columns else "value" for law in parsed}
+    numbered = table.with_row_index("__at__", offset=1)
     parts = []
     for name, fit_past in fitters.items():
         least = _least_runs(next(x for x in parsed if str(x) == name))
@@ -106,7 +109,7 @@ def backtest(
             )
     if not parts:
         raise DataError(
-            f"{data.height} rows are too few to fit these laws below any scale and forecast above",
+            f"{table.height} rows are too few to fit these laws below any scale and forecast above",
             expected="more runs, or laws with fewer parameters",
         )
     return Backtest(pl.concat(parts), level)
@@ -162,11 +165,20 @@ def splits(
 
 
 def scored(fitted: Fitted, future: pl.DataFrame, target: str, level: float) -> pl.DataFrame:
-    """Forecasts of the rows of `future` beside what was observed."""
+    """Forecasts of the rows of `future` beside what was observed.
+
+    What a score was counted from is counted again: with 20 samples, even a rate that is known
+    exactly is seen only to within a tenth.
+    """
     drawn = predictive(fitted, future)
     truth = future[target].cast(pl.Float64).to_numpy()
+    run = drawn.run
+    if last_step(fitted).likelihood.counts:
+        trials = future["samples" if "samples" in future.columns else "n"].cast(pl.Int64).to_numpy()
+        rng = np.random.default_rng([last_step(fitted).seed, 2])
+        run = rng.binomial(trials, np.clip(run, 0.0, 1.0)) / trials
     tail = (1.0 - level) / 2.0
-    low, high = np.quantile(drawn.run, [tail, 1.0 - tail], axis=0)
+    low, high = np.quantile(run, [tail, 1.0 - tail], axis=0)
     return pl.DataFrame(
         {
             "row": future["__at__"] if "__at__" in future.columns else np.arange(len(truth)),
@@ -177,11 +189,16 @@ def scored(fitted: Fitted, future: pl.DataFrame, target: str, level: float) -> p
             "held": (truth >= low) & (truth <= high),
             "error": drawn.value - truth,
             "relative": (drawn.value - truth) / truth,
-            "crps": _score(fitted, drawn.run, truth),
+            "crps": _score(fitted, run, truth),
             "extrapolation": extrapolation(observed(fitted), future),
             "status": [str(fitted.status)] * len(truth),
         }
     )
+
+
+def last_step(fitted: Fitted) -> Fit:
+    """The fit that gives what is forecast: a chain's task law."""
+    return fitted.task if isinstance(fitted, ChainFit) else fitted
 
 
 def _score(fitted: Fitted, draws: Floats, truth: Floats) -> Floats:
@@ -189,8 +206,7 @@ def _score(fitted: Fitted, draws: Floats, truth: Floats) -> Floats:
 
     A pass rate forecast as 1e-3 and found to be 1e-5 is as wrong as one of 1e-1 found to be 1e-3.
     """
-    last = fitted.task if isinstance(fitted, ChainFit) else fitted
-    if last.likelihood.on_log and (draws > 0).all() and (truth > 0).all():
+    if last_step(fitted).likelihood.on_log and (draws > 0).all() and (truth > 0).all():
         return crps(np.log(draws), np.log(truth))
     return crps(draws, truth)
 
@@ -207,6 +223,8 @@ def crps(draws: Floats, truth: Floats) -> Floats:
     return np.abs(draws - truth).mean(0) - (rank * ordered).sum(0) / count**2
 
 
-def compare(laws: Sequence[Law | str], data: pl.DataFrame, **options: Any) -> pl.DataFrame:
+def compare(
+    laws: Sequence[Law | str], data: pl.DataFrame | Mapping[str, Any], **options: Any
+) -> pl.DataFrame:
     """`backtest` of several laws, summed up: one row a law, best first."""
     return backtest(laws, data, **options).summary

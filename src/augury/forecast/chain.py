@@ -173,7 +173,8 @@ def fit_chain(
         scores: rows with the link and the score, where those are more (all checkpoints, say, where
             `data` has final ones). Runs are matched by `run`, or by model, family and seed.
         how: see the module.
-        likelihood, task_likelihood: of the two laws.
+        likelihood: of the loss law.
+        task_likelihood: of the task law.
         uncertainty: "bootstrap", runs resampled once for both laws; "laplace", each law's own, for
             ladders too short to lose a run (the default below 12 runs).
         resamples: joint draws S.

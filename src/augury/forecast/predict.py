@@ -40,6 +40,15 @@ class Forecast:
     extrapolation: float
     level: float
 
+    def __str__(self) -> str:
+        where = ", ".join(f"{name}={x:.4g}" for name, x in self.inputs.items())
+        (low, high), (run_low, run_high) = self.mean_interval, self.run_interval
+        return (
+            f"{where}: {self.value:.4g}   {self.level:.0%} mean [{low:.4g}, {high:.4g}], "
+            f"new run [{run_low:.4g}, {run_high:.4g}]   "
+            f"{self.extrapolation:.2f} ranges beyond the data"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         return {
