@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from augury.data.schema import BY_NAME, KEY, Column
 from augury.errors import DataError, UsageError
+from augury.whole import whole_file
 
 # Words that stand for a missing value in files where every cell is text.
 MISSING = ("", "NA", "N/A", "na", "n/a", "null", "NULL", "None", "none", "-")
@@ -246,15 +245,6 @@ def write_table(table: pl.DataFrame, path: str | Path) -> Path:
     }
     if path.suffix not in writers:
         raise UsageError(f"cannot write {path.name}: expected one of {', '.join(writers)}")
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as f:
-            writers[path.suffix](f)
-            f.flush()
-            os.fsync(f.fileno())
-        os.chmod(name, 0o644)  # mkstemp keeps others out; a table is a file like any other
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as fresh, fresh.open("wb") as f:
+        writers[path.suffix](f)
     return path

@@ -2,16 +2,13 @@
 
 Problem: a fit outlives the session and the version that made it. Decision: plain JSON for what a
 person reads, Parquet for numbers in bulk, a format number, and nothing that needs unpickling.
-Pinned by tests/fitting/test_store.py: what is loaded equals what was saved, field by field.
+Pinned by tests/fitting/test_matrix.py: what is loaded equals what was saved, field by field.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
-import tempfile
 from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +21,7 @@ from augury.errors import DataError, UsageError
 from augury.fitting.likelihoods import LIKELIHOODS
 from augury.fitting.result import Fit, Note, Status
 from augury.laws import law as law_called
+from augury.whole import whole_folder
 
 FORMAT = 1
 
@@ -37,21 +35,12 @@ def save_fit(fit: Fit, folder: str | Path) -> Path:
     folder = Path(folder)
     if folder.exists() and not (folder / "fit.json").exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty and holds no fit: it is left as it is")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with whole_folder(folder) as fresh:
         (fresh / "fit.json").write_text(json.dumps(_plain(_record(fit)), indent=2) + "\n")
         names = list(fit.parameters)
         pl.DataFrame(fit.draws, schema=names).write_parquet(fresh / "draws.parquet")
         pl.DataFrame({"residual": fit.residuals}).write_parquet(fresh / "residuals.parquet")
         fit.data.write_parquet(fresh / "data.parquet")
-        fresh.chmod(0o755)  # mkdtemp keeps others out; a fit is a folder like any other
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(fresh, folder)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
     return folder
 
 

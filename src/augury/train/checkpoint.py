@@ -7,9 +7,6 @@ it trains, `restart.safetensors` with the weights and the optimiser's moments.
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,6 +18,7 @@ import numpy as np
 from augury.errors import AuguryError, DataError
 from augury.train.config import RunConfig
 from augury.train.model import Weights, init
+from augury.whole import whole_file, whole_folder
 
 FORMAT = 2
 RESTART = "restart.safetensors"
@@ -62,8 +60,7 @@ def save_checkpoint(folder: Path, saved: Checkpoint) -> None:
     """Write a checkpoint's folder, whole or not at all; one that is there is replaced."""
     from safetensors.numpy import save_file
 
-    fresh = Path(tempfile.mkdtemp(prefix=".checkpoint-", dir=folder.parent))
-    try:
+    with whole_folder(folder) as fresh:
         save_file({n: np.asarray(x) for n, x in saved.weights.items()}, fresh / "model.safetensors")
         record = {
             "format": FORMAT,
@@ -79,13 +76,6 @@ def save_checkpoint(folder: Path, saved: Checkpoint) -> None:
             "loss_set": saved.config.mixture,
         }
         (fresh / "config.json").write_text(json.dumps(record, indent=2) + "\n")
-        fresh.chmod(0o755)  # mkdtemp keeps others out; a checkpoint is a file like any other
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(fresh, folder)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
 
 
 def load_checkpoint(folder: str | Path) -> Checkpoint:
@@ -137,15 +127,9 @@ def save_restart(folder: Path, config: RunConfig, step: int, arrays: Mapping[str
     """Write everything that training needs to go on, as one file."""
     from safetensors.numpy import save_file
 
-    handle, name = tempfile.mkstemp(prefix=".restart-", dir=folder)
-    os.close(handle)
-    try:
-        about = {"format": str(FORMAT), "step": str(step), "run": json.dumps(config.to_json())}
-        save_file({n: np.asarray(x) for n, x in arrays.items()}, name, metadata=about)
-        os.replace(name, folder / RESTART)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    about = {"format": str(FORMAT), "step": str(step), "run": json.dumps(config.to_json())}
+    with whole_file(folder / RESTART) as fresh:
+        save_file({n: np.asarray(x) for n, x in arrays.items()}, fresh, metadata=about)
 
 
 def load_restart(folder: Path, config: RunConfig) -> tuple[int, dict[str, Any]] | None:

@@ -1,0 +1,1 @@
+"""Trends: which abilities rise, fall, turn or leap over the course of pretraining."""
