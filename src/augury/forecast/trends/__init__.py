@@ -1,1 +1,6 @@
 """Trends: which abilities rise, fall, turn or leap over the course of pretraining."""
+
+from augury.forecast.trends.published import adjusted, published_trends
+from augury.forecast.trends.trends import Trend, Trends, sentence, trends
+
+__all__ = ["Trend", "Trends", "adjusted", "published_trends", "sentence", "trends"]

@@ -1,0 +1,213 @@
+"""From an observation table to series: per family, task and metric, scores of runs over training.
+
+Scores between 0 and 1 are analysed as 2 arcsin(sqrt(score)), on which a binomial proportion of n
+items has the standard error 1 / sqrt(n) wherever it lies (Freeman & Tukey 1950), and noise between
+checkpoints is about as large at .9 as at .5. Positive unbounded metrics (perplexity) are analysed
+in logarithms. Both transforms are monotone: a fall is a fall, a turn a turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from augury.data import run_ids
+from augury.errors import DataError, UsageError
+
+Floats = NDArray[np.float64]
+# What training is measured by, the first that the table has.
+PROGRESS = ("tokens", "step", "loss")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a metric is analysed: `forward` to the scale of the analysis, `back` from it."""
+
+    name: str
+    forward: Callable[[Floats], Floats]
+    back: Callable[[Floats], Floats]
+
+
+RATE = Scale(
+    "rate",
+    lambda p: 2.0 * np.arcsin(np.sqrt(np.clip(p, 0.0, 1.0))),
+    lambda a: np.sin(np.clip(a, 0.0, np.pi) / 2.0) ** 2,
+)
+POSITIVE = Scale("positive", np.log, np.exp)
+PLAIN = Scale("plain", lambda y: y, lambda y: y)
+
+
+@dataclass(frozen=True)
+class Design:
+    """Where a family was measured.
+
+    Attributes:
+        x: (n,) logarithm of tokens or steps, or minus the loss, growing with training.
+        z: (n,) logarithm of params less its mean over runs, 0 where there is one size.
+        run: (n,) int from 0; rows are ordered by run, then by x.
+        sizes: (R,) params of each run (NaN if unknown).
+        progress: the column x is from.
+        zero: logarithm of params at z = 0.
+    """
+
+    x: Floats
+    z: Floats
+    run: NDArray[np.int64]
+    sizes: Floats
+    progress: str
+    zero: float
+
+    @property
+    def runs(self) -> int:
+        """Number of runs R."""
+        return int(self.run.max()) + 1
+
+    @property
+    def largest(self) -> float:
+        """Position z of the largest model."""
+        return float(self.z.max())
+
+    def at(self, x: Any) -> Any:
+        """Values of x in the unit of its column."""
+        return -x if self.progress == "loss" else np.exp(x)
+
+
+@dataclass(frozen=True)
+class Series:
+    """Tasks of one family that were measured at the same points.
+
+    Attributes:
+        family: name, None if the table has none.
+        keys: (T,) task and metric.
+        design: the points.
+        y: (T, n) scores on the scale of the analysis.
+        sampling: (T,) mean sampling variance of a score on that scale, NaN if unknown.
+        scales: (T,) of each task.
+        chance: (T,) score of a guesser on the original scale, NaN if unknown.
+    """
+
+    family: str | None
+    keys: tuple[tuple[str, str], ...]
+    design: Design
+    y: Floats
+    sampling: Floats
+    scales: tuple[Scale, ...]
+    chance: Floats
+
+
+def series_of(table: pl.DataFrame, by: Sequence[str] = ("family",)) -> list[Series]:
+    """Group a table by family, task and metric; tasks of equal design come together.
+
+    Rows without a score or without a measure of training (step 0 among them) are left out.
+
+    Raises:
+        UsageError: no column says how far training was.
+        DataError: a needed column is missing, or one run was scored twice at the same point.
+    """
+    for name in ("task", "value"):
+        if name not in table.columns:
+            raise DataError("the column is missing", column=name, expected="task and value")
+    progress = next((p for p in PROGRESS if p in table.columns and table[p].count()), None)
+    if progress is None:
+        raise UsageError(f"trends need one of the columns {', '.join(PROGRESS)}")
+    by = [name for name in by if name in table.columns]
+    metric = pl.col("metric") if "metric" in table.columns else pl.lit("score")
+    rows = table.with_columns(run=pl.Series(run_of(table)), metric=metric)
+    if "instance" in rows.columns:
+        rows = rows.filter(pl.col("instance").is_null())
+    rows = rows.filter(pl.col("value").is_not_nan() & (pl.col(progress) > 0))
+    if rows.is_empty():
+        raise DataError("there is no score to look at", expected=f"rows with value and {progress}")
+    collected: dict[Any, list[Any]] = {}
+    for key, own in rows.group_by([*by, "task", "metric"], maintain_order=True):
+        family = " ".join(str(k) for k in key[: len(by)] if k is not None) or None
+        own = own.sort("run", progress, descending=[False, progress == "loss"])
+        again = own.select("run", progress).is_duplicated()
+        if again.any():
+            i = int(again.arg_max())  # type: ignore[arg-type]
+            raise DataError(
+                f"task '{key[-2]}', metric '{key[-1]}' has two scores of one run at one point",
+                column=progress,
+                value=own[progress][i],
+                expected="one row a run, task, metric and point; a column that tells them apart "
+                "(shots, say) can be filtered on",
+            )
+        if own.height < 3:
+            continue
+        design = (family, *(own[c].to_numpy().tobytes() for c in ("run", progress)))
+        collected.setdefault(design, []).append((str(key[-2]), str(key[-1]), own))
+    return [_series(key[0], parts, progress) for key, parts in collected.items()]
+
+
+def run_of(table: pl.DataFrame) -> NDArray[np.int64]:
+    """(n,) which run each row is of; without model or run names, rows of one size are one run."""
+    if {"run", "model"} & set(table.columns) or "params" not in table.columns:
+        return run_ids(table)
+    key = [c for c in ("family", "params", "seed") if c in table.columns]
+    return run_ids(table.with_columns(model=pl.struct(key).struct.json_encode()))
+
+
+def _series(family: str | None, parts: list[Any], progress: str) -> Series:
+    first: pl.DataFrame = parts[0][2]
+    _, run = np.unique(first["run"].to_numpy(), return_inverse=True)
+    x = first[progress].cast(pl.Float64).to_numpy()
+    sizes = np.full(int(run.max()) + 1, np.nan)
+    if "params" in first.columns:
+        sizes[run] = first["params"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    known = bool(np.isfinite(sizes).all())
+    zero = float(np.log(sizes).mean()) if known else 0.0
+    z = (np.log(sizes) - zero)[run] if known else np.zeros(len(x))
+    design = Design(
+        -x if progress == "loss" else np.log(x), z, run.astype(np.int64), sizes, progress, zero
+    )
+    y, sampling, scales, chance = [], [], [], []
+    for _, _, own in parts:
+        values = own["value"].cast(pl.Float64).to_numpy()
+        scale = scale_of(values)
+        scales.append(scale)
+        y.append(scale.forward(values))
+        sampling.append(_sampling(own, values, scale))
+        given = (
+            own["chance"].drop_nulls()
+            if "chance" in own.columns
+            else pl.Series([], dtype=pl.Float64)
+        )
+        chance.append(float(given[0]) if len(given) else np.nan)
+    return Series(
+        family,
+        tuple((task, metric) for task, metric, _ in parts),
+        design,
+        np.array(y),
+        np.array(sampling),
+        tuple(scales),
+        np.array(chance),
+    )
+
+
+def scale_of(values: Floats) -> Scale:
+    """Rates between 0 and 1, positive numbers, or anything."""
+    if values.min() >= 0 and values.max() <= 1:
+        return RATE
+    return POSITIVE if values.min() > 0 else PLAIN
+
+
+def _sampling(own: pl.DataFrame, values: Floats, scale: Scale) -> float:
+    """Mean sampling variance on the scale of the analysis, from n or from standard errors."""
+    if scale is RATE and "n" in own.columns and own["n"].drop_nulls().len() == own.height:
+        return float(np.mean(1.0 / own["n"].cast(pl.Float64).to_numpy()))
+    if "stderr" not in own.columns:
+        return np.nan
+    error = own["stderr"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    if scale is RATE:
+        inside = values * (1 - values)
+        slope = np.where(inside > 1e-3, 1.0 / np.sqrt(np.maximum(inside, 1e-3)), np.nan)
+    else:
+        slope = 1.0 / values if scale is POSITIVE else np.ones_like(values)
+    variance = (error * slope) ** 2
+    usable = variance[np.isfinite(variance)]
+    return float(usable.mean()) if len(usable) else np.nan

@@ -1,0 +1,376 @@
+"""Trends of every task of a table: shape, turning point, effect, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from augury.errors import UsageError
+from augury.fitting import Note
+from augury.forecast.trends.evidence import FEW_RUNS, evidence
+from augury.forecast.trends.leaps import shared_leaps
+from augury.forecast.trends.noise import GRID, Noise, estimate, roots
+from augury.forecast.trends.published import adjusted
+from augury.forecast.trends.series import Design, Series, series_of
+from augury.forecast.trends.shapes import Curve, Shape, curves
+
+# Of training, the last quarter of the observed logarithmic range stands for "trained": where sizes
+# are compared, its checkpoints are averaged.
+LATE = 0.75
+# A task that falls is called inverse where the rest of its family rises by at least this share of
+# its standard error times two.
+SURELY = 2.0
+
+
+@dataclass(frozen=True)
+class Trend:
+    """One task along one axis.
+
+    Attributes:
+        family, task, metric: which.
+        axis: "tokens", "step" or "loss" (over training) or "params" (over sizes, late in training).
+        shape: flat, rising, falling, U, inverted U or threshold. Flat means: no trend is shown at
+            the false-discovery rate asked for.
+        turning_point: where it turns or leaps, in the unit of the axis; None for other shapes.
+        turning_interval: of it.
+        effect: change of the score from the first to the last point, in the metric's unit; at the
+            largest size where the shape varies with size.
+        effect_interval: of it.
+        after_turn: change from the turning point to the end, for shapes that turn.
+        by_size: whether the shape varies with size.
+        p: of "no trend in any run".
+        q: p adjusted over everything in the report (Benjamini & Hochberg 1995).
+        inverse: the score falls while the rest of the family rises (or the loss falls).
+        notes: what to know before believing it.
+    """
+
+    family: str | None
+    task: str
+    metric: str
+    axis: str
+    shape: Shape
+    turning_point: float | None
+    turning_interval: tuple[float, float] | None
+    effect: float
+    effect_interval: tuple[float, float]
+    after_turn: float | None
+    by_size: bool
+    p: float
+    q: float
+    inverse: bool
+    notes: tuple[Note, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        point = None
+        if self.turning_point is not None and self.turning_interval is not None:
+            point = {"value": self.turning_point, "interval": list(self.turning_interval)}
+        return {
+            "family": self.family,
+            "task": self.task,
+            "metric": self.metric,
+            "axis": self.axis,
+            "shape": self.shape,
+            "turning_point": point,
+            "effect": self.effect,
+            "effect_interval": list(self.effect_interval),
+            "after_turn": self.after_turn,
+            "by_size": self.by_size,
+            "p": self.p,
+            "q": self.q,
+            "inverse": self.inverse,
+            "notes": [asdict(n) for n in self.notes],
+        }
+
+    def __str__(self) -> str:
+        return sentence(self)
+
+
+@dataclass(frozen=True)
+class Trends:
+    """All trends of a table, those that matter most first.
+
+    Attributes:
+        trends: one per family, task, metric and axis.
+        rate: false-discovery rate at which a shape other than flat is named.
+        level: of the intervals.
+        series: what was analysed, for pictures and forecasts.
+    """
+
+    trends: tuple[Trend, ...]
+    rate: float
+    level: float
+    series: tuple[Series, ...]
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """One row a trend."""
+        rows = []
+        for t in self.trends:
+            row = t.to_dict()
+            point = row.pop("turning_point") or {"value": None, "interval": [None, None]}
+            low, high = row.pop("effect_interval")
+            row |= {"effect_low": low, "effect_high": high, "turning_point": point["value"]}
+            row["turning_low"], row["turning_high"] = point["interval"]
+            row["notes"] = "; ".join(n["message"] for n in row["notes"])
+            rows.append(row)
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def trends(
+    table: pl.DataFrame,
+    *,
+    by: Sequence[str] = ("family",),
+    rate: float = 0.1,
+    level: float = 0.9,
+) -> Trends:
+    """Find which abilities rise, fall, turn or leap, over training and over size.
+
+    Per family, task and metric: a p value that serial dependence within runs cannot fool, adjusted
+    over everything tested; the shape by model comparison; turning points by profile likelihood; and
+    the effect. See docs/trends.md for what was measured of each.
+
+    Args:
+        table: observation table: task, value, and tokens, step or loss; params and model (or run)
+            tell runs apart; n or stderr say how well a score is known; chance what guessing gives.
+        by: columns that separate series of comparable runs.
+        rate: false-discovery rate.
+        level: of intervals.
+
+    Raises:
+        UsageError: rate or level is out of range, or nothing says how far training was.
+        DataError: a column is missing, or one run has two scores at one point.
+    """
+    for name, x in (("rate", rate), ("level", level)):
+        if not 0 < x < 1:
+            raise UsageError(f"{name} must lie between 0 and 1, not {x}")
+    found: list[Trend] = []
+    analysed = series_of(table, by)
+    for series in analysed:
+        for own in (series, _over_sizes(series)):
+            if own is not None:
+                found += _analysed(own, level)
+    q = adjusted(np.array([t.p for t in found]))
+    named = [_judged(t, float(x), rate) for t, x in zip(found, q, strict=True)]
+    named = shared_leaps(_against_the_rest(named), analysed)
+    return Trends(tuple(sorted(named, key=_importance)), rate, level, tuple(analysed))
+
+
+def _over_sizes(series: Series) -> Series | None:
+    """The same tasks over size: late checkpoints averaged, every run a point."""
+    design = series.design
+    sizes = design.sizes
+    if len(np.unique(sizes)) < FEW_RUNS or not np.isfinite(sizes).all():
+        return None
+    cut = design.x.min() + LATE * (design.x.max() - design.x.min())
+    late = [np.flatnonzero((design.run == r) & (design.x >= cut)) for r in range(design.runs)]
+    if any(len(own) == 0 for own in late):
+        return None
+    order = np.argsort(sizes)
+    y = np.stack([series.y[:, late[r]].mean(1) for r in order], 1)
+    flat = np.zeros(len(order))
+    over = Design(
+        np.log(sizes[order]), flat, flat.astype(np.int64), sizes[order][:1], "params", 0.0
+    )
+    # Checkpoints of a run share most of their noise: averaging them is not worth n of them.
+    return Series(
+        series.family, series.keys, over, y, series.sampling, series.scales, series.chance
+    )
+
+
+def _analysed(series: Series, level: float) -> list[Trend]:
+    if series.design.progress == "params":
+        whitening = [np.eye(len(series.design.x))]
+        noise = Noise(np.zeros(len(series.y), int), np.ones(len(series.y)))
+    else:
+        whitening = roots(series.design)
+        noise = estimate(series, whitening)
+    p, how = evidence(series, whitening, noise)
+    shaped = curves(series, whitening, noise, level)
+    return [
+        _trend(series, task, curve, float(p[task]), how, noise, level)
+        for task, curve in enumerate(shaped)
+    ]
+
+
+def _trend(
+    series: Series, task: int, curve: Curve, p: float, how: str, noise: Noise, level: float
+) -> Trend:
+    design, scale = series.design, series.scales[task]
+    t = stats.t.ppf(0.5 + level / 2, max(curve.df, 1))
+    change, error = curve.change
+
+    def moved(by: float) -> float:
+        ends = scale.back(np.array([curve.start + by, curve.start]))
+        return float(ends[0] - ends[1])
+
+    shape = _shape(curve)
+    turn: float | None = None
+    interval: tuple[float, float] | None = None
+    after: float | None = None
+    notes = []
+    if shape in ("U", "inverted U", "threshold"):
+        turn = float(design.at(curve.knot))
+        low, high = sorted(float(design.at(k)) for k in curve.knot_interval)
+        interval = (low, high)
+        after = moved(change) - moved(curve.slopes[0] * (curve.knot - design.x.min()))
+        if min(curve.knot_interval) <= np.unique(design.x)[1] + 1e-9 or max(
+            curve.knot_interval
+        ) >= (np.unique(design.x)[-2] - 1e-9):
+            notes.append(
+                Note(
+                    "turn-at-edge",
+                    "warning",
+                    "The turning point reaches the edge of what was observed: it may lie beyond.",
+                    {},
+                )
+            )
+    if curve.by_size:
+        notes.append(
+            Note(
+                "by-size",
+                "info",
+                "The shape varies with size; what is said is of the largest model.",
+                {"params": float(np.exp(design.largest + design.zero))},
+            )
+        )
+    if how == "series" and design.progress != "params":
+        notes.append(
+            Note(
+                "few-runs",
+                "warning",
+                f"{design.runs} run{'s' if design.runs > 1 else ''}: the p value rests on the "
+                "estimated serial dependence of checkpoints, not on runs that agree.",
+                {"runs": design.runs},
+            )
+        )
+    if shape == "threshold":
+        notes += _threshold_notes(series, task, curve)
+    if design.progress != "params":
+        share, reach = GRID[noise.choice[task]]
+        sampling = series.sampling[task]
+        if np.isfinite(sampling) and noise.variance[task] > 4 * sampling:
+            notes.append(
+                Note(
+                    "restless",
+                    "info",
+                    f"Checkpoints scatter {np.sqrt(noise.variance[task] / sampling):.0f} times as "
+                    "far as counting explains.",
+                    {"share": share, "reach": reach},
+                )
+            )
+    ends = sorted((moved(change - t * error), moved(change + t * error)))
+    name, metric = series.keys[task]
+    return Trend(
+        family=series.family,
+        task=name,
+        metric=metric,
+        axis=design.progress,
+        shape=shape,
+        turning_point=turn,
+        turning_interval=interval,
+        effect=moved(change),
+        effect_interval=(ends[0], ends[1]),
+        after_turn=after,
+        by_size=curve.by_size,
+        p=p,
+        q=np.nan,
+        inverse=False,
+        notes=tuple(notes),
+    )
+
+
+def _shape(curve: Curve) -> Shape:
+    if curve.form == "flat":
+        return "flat"
+    if curve.turns:
+        return "inverted U" if curve.slopes[0] > 0 else "U"
+    if curve.form == "leap" and curve.slopes[1] > 0:
+        return "threshold"
+    return "rising" if curve.change[0] > 0 else "falling"
+
+
+def _threshold_notes(series: Series, task: int, curve: Curve) -> list[Note]:
+    """Whether what it leaves is chance."""
+    chance = series.chance[task]
+    before = float(series.scales[task].back(np.array([curve.start]))[0])
+    if not np.isfinite(chance):
+        text = f"It leaves a level of {before:.3g}; no column says whether that is chance."
+        return [Note("chance-unknown", "info", text, {"before": before})]
+    text = f"Before, {before:.3g}, where guessing gives {chance:.3g}."
+    return [Note("level-before", "info", text, {"before": before, "chance": float(chance)})]
+
+
+def _judged(trend: Trend, q: float, rate: float) -> Trend:
+    """With its q; a shape is named only where the evidence for any trend holds."""
+    kept = q <= rate and trend.shape != "flat"
+    if kept:
+        return replace(trend, q=q)
+    return replace(
+        trend, q=q, shape="flat", turning_point=None, turning_interval=None, after_turn=None
+    )
+
+
+def _against_the_rest(found: list[Trend]) -> list[Trend]:
+    """Mark falls that happen while the other tasks of the family rise: inverse scaling."""
+    out = []
+    for trend in found:
+        rest = [
+            t.effect
+            for t in found
+            if (t.family, t.axis, t.metric) == (trend.family, trend.axis, trend.metric)
+            and t.task != trend.task
+        ]
+        falls = (
+            trend.shape in ("falling", "inverted U")
+            and (trend.after_turn if trend.after_turn is not None else trend.effect) < 0
+        )
+        inverse = False
+        notes = trend.notes
+        if falls and len(rest) >= 2:
+            mean = float(np.mean(rest))
+            error = float(np.std(rest, ddof=1) / np.sqrt(len(rest)))
+            inverse = mean > SURELY * error
+            text = (
+                f"The other {len(rest)} tasks change by {mean:+.3g} on average (standard error "
+                f"{error:.2g}) meanwhile"
+                + (": inverse scaling." if inverse else ": not surely rising.")
+            )
+            notes = (*notes, Note("against-the-rest", "info", text, {"mean": mean}))
+        out.append(replace(trend, inverse=inverse, notes=notes))
+    return out
+
+
+def _importance(trend: Trend) -> tuple[int, float, float]:
+    """Surest and largest falls first, then turns, leaps, rises, and what is flat."""
+    order = {"falling": 0, "inverted U": 0, "U": 1, "threshold": 2, "rising": 3, "flat": 4}
+    loss = trend.after_turn if trend.after_turn is not None else trend.effect
+    return order[trend.shape], loss if trend.shape != "flat" else trend.q, trend.q
+
+
+def sentence(trend: Trend) -> str:
+    """What the trend says, in words."""
+    where: Literal["over training", "over size"] = (
+        "over size" if trend.axis == "params" else "over training"
+    )
+    name = trend.task + (f" ({trend.metric})" if trend.metric != "score" else "")
+    name = f"{trend.family}: {name}" if trend.family else name
+    low, high = trend.effect_interval
+    sure = f"q = {trend.q:.2g}"
+    if trend.shape == "flat":
+        return f"{name} shows no trend {where} ({sure})."
+    if trend.turning_point is None or trend.turning_interval is None:
+        verb = "rises" if trend.effect > 0 else "falls"
+        return f"{name} {verb} {where} by {abs(trend.effect):.3g} [{low:.2g}, {high:.2g}] ({sure})."
+    at = f"{trend.turning_point:.3g} {trend.axis}"
+    span = f"[{trend.turning_interval[0]:.2g}, {trend.turning_interval[1]:.2g}]"
+    after = abs(trend.after_turn or 0.0)
+    if trend.shape == "threshold":
+        return f"{name} starts to rise {where} at {at} {span}, by {after:.3g} since ({sure})."
+    verb = "rises, then falls" if trend.shape == "inverted U" else "falls, then rises"
+    return f"{name} {verb} {where}: it turns at {at} {span}, {after:.3g} from there ({sure})."
