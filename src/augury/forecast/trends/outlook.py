@@ -1,0 +1,370 @@
+"""What a task does next: at the next size, or further in training.
+
+Two naive forecasts are hard to beat: the last value (nothing changes) and a line in logarithms
+(everything goes on). Which of them is nearer the truth differs between families, so this learns it
+from the family itself: forecasts are made inside the table from ever shorter histories, and how far
+to follow a task's own recent slope, its slope over all, and the mean slope of its other runs is
+fitted to what then came (a ridge regression over all tasks: stacking, Wolpert 1992). Intervals are
+quantiles of the same errors (split conformal prediction), in units of each task's own scatter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from augury.errors import DataError, UsageError
+from augury.forecast.trends.series import Floats, Series, series_of
+
+Axis = Literal["training", "size"]
+# A line needs this many points before it is forecast from.
+FEWEST = 3
+# Ridge penalties tried, in units of the mean square of a feature.
+PENALTIES = (0.01, 0.1, 1.0, 10.0)
+# Points that say how far a line's points scatter now, not early in training.
+RECENT = 8
+# Learning looks at most this many horizons back, and at most that many ahead: the first thousand
+# steps of a run say nothing of its last doubling.
+BACK, AHEAD = 4.0, 1.5
+# Learned errors below this count say little of a 90 % quantile.
+ENOUGH = 30
+
+
+@dataclass(frozen=True)
+class Line:
+    """One task's scores along one axis: a run over training, or a checkpoint over sizes.
+
+    Attributes:
+        task: index of the task in its series.
+        other: coordinate on the other axis, which tells lines of a task apart.
+        u: (k,) coordinate, ascending.
+        y: (k,) scores on the scale of the analysis.
+    """
+
+    task: int
+    other: float
+    u: Floats
+    y: Floats
+
+
+def lines_of(series: Series, axis: Axis) -> list[Line]:
+    """Every task cut into lines along an axis."""
+    design = series.design
+    along, across = (design.x, design.z) if axis == "training" else (design.z, design.x)
+    label = design.run if axis == "training" else np.unique(design.x, return_inverse=True)[1]
+    out = []
+    for which in np.unique(label):
+        own = np.flatnonzero(label == which)
+        own = own[np.argsort(along[own], kind="stable")]
+        if len(np.unique(along[own])) < len(own):  # two seeds of one size: no function of size
+            continue
+        out += [
+            Line(task, float(across[own[0]]), along[own], series.y[task, own])
+            for task in range(len(series.y))
+        ]
+    return out
+
+
+def slopes(u: Floats, y: Floats) -> tuple[float, float, float, float]:
+    """Slope over the last three points and over all, value of the latter line at the end, scatter.
+
+    Scatter is that of a point around the line between its neighbours, over the last `RECENT`
+    points, so that a bend in the trend is not taken for noise (von Neumann 1941).
+    """
+    whole = np.polynomial.polynomial.polyfit(u - u[-1], y, 1)
+    late = np.polynomial.polynomial.polyfit(u[-3:] - u[-1], y[-3:], 1)
+    v, w = u[-RECENT:], y[-RECENT:]
+    share = (v[1:-1] - v[:-2]) / (v[2:] - v[:-2])
+    off = w[1:-1] - (1 - share) * w[:-2] - share * w[2:]
+    scatter = float(np.sqrt(np.mean(off**2 / (1 + share**2 + (1 - share) ** 2))))
+    return float(late[1]), float(whole[1]), float(whole[0]), scatter
+
+
+@dataclass(frozen=True)
+class Step:
+    """Forecasting problems, a row each: from the last point seen to a later one."""
+
+    task: np.ndarray
+    other: Floats
+    last: Floats
+    ahead: Floats
+    features: Floats
+    scatter: Floats
+    truth: Floats
+
+    def within(self, most: float) -> Step:
+        """Those that look at most so far ahead; all, if none does."""
+        near = self.ahead <= most
+        return Step(*(getattr(self, f.name)[near] for f in fields(self))) if near.any() else self
+
+
+def steps_from(lines: Sequence[Line], cut: float, targets: Floats | None = None) -> Step:
+    """Problems with everything up to `cut` known; truths where the lines go on.
+
+    Args:
+        lines: of one family.
+        cut: last coordinate known.
+        targets: coordinates to forecast; by default all that the lines have behind the cut.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for line in lines:
+        known = line.u <= cut + 1e-9
+        if known.sum() < FEWEST:
+            continue
+        u, y = line.u[known], line.y[known]
+        late, whole, level, scatter = slopes(u, y)
+        later = line.u[~known] if targets is None else targets
+        truths = line.y[~known] if targets is None else np.full(len(targets), np.nan)
+        for at, truth in zip(later, truths, strict=True):
+            ahead = at - u[-1]
+            rows.append(
+                (line.task, line.other, y[-1], ahead, late, whole, level - y[-1], scatter, truth)
+            )
+    if not rows:
+        empty = np.empty(0)
+        return Step(empty.astype(int), empty, empty, empty, np.empty((0, 5)), empty, empty)
+    columns = np.array([row[1:] for row in rows], float)
+    task = np.array([row[0] for row in rows], int)
+    other, last, ahead, late, whole, gap, scatter, truth = columns.T
+
+    def mean_of_task(x: Floats) -> Floats:
+        total = np.bincount(task, x, task.max() + 1) / np.maximum(np.bincount(task), 1)
+        return total[task]
+
+    features = np.stack(
+        [
+            late * ahead,
+            whole * ahead,
+            mean_of_task(late) * ahead,
+            mean_of_task(whole) * ahead,
+            gap,
+        ],
+        1,
+    )
+    # Lines of one task share their scatter: three points say nothing of it alone.
+    pooled = np.sqrt(mean_of_task(scatter**2))
+    floor = 0.1 * float(np.median(pooled)) + 1e-6
+    return Step(task, other, last, ahead, features, np.maximum(pooled, floor), truth)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """How far to follow which slope, and how wrong that was.
+
+    Attributes:
+        weights: (5,) of the features.
+        errors: (m,) of the learning forecasts, in units of `reach`.
+        count: forecasts learned from.
+    """
+
+    weights: Floats
+    errors: Floats
+    count: int
+
+    def forecast(self, step: Step) -> Floats:
+        """(m,) forecasts on the scale of the analysis."""
+        return step.last + step.features @ self.weights
+
+
+def reach(step: Step) -> Floats:
+    """(m,) what an error is measured in: the task's scatter, more the further ahead."""
+    return step.scatter * np.sqrt(1.0 + step.ahead**2)
+
+
+def learn(lines: Sequence[Line], cut: float, ahead: float) -> Learned:
+    """Fit the weights to forecasts made inside the history up to `cut`, about `ahead` far.
+
+    Errors are of forecasts that their own cut had no part in learning; with too few of them (a
+    short history), the last value is the forecast and its errors are all there is.
+    """
+    known = [
+        Line(line.task, line.other, line.u[line.u <= cut + 1e-9], line.y[line.u <= cut + 1e-9])
+        for line in lines
+    ]
+    inner = np.unique(np.concatenate([line.u for line in known]))
+    cuts = inner[FEWEST - 1 : -1]
+    near = cuts[cuts >= inner[-1] - BACK * ahead]
+    folds = []
+    for c in near if len(near) >= 2 else cuts[-2:]:
+        fold = steps_from(known, float(c)).within(AHEAD * ahead)
+        if len(fold.last):
+            folds.append(fold)
+    nothing = np.zeros(5)
+    if not folds:
+        return Learned(nothing, np.empty(0), 0)
+
+    def weights_of(parts: list[Step], penalty: float) -> Floats:
+        unit = np.concatenate([reach(p) for p in parts])
+        x = np.concatenate([p.features for p in parts]) / unit[:, None]
+        y = np.concatenate([p.truth - p.last for p in parts]) / unit
+        gram = x.T @ x
+        ridge = penalty * np.trace(gram) / len(gram) + 1e-12
+        return np.linalg.solve(gram + ridge * np.eye(len(gram)), x.T @ y)
+
+    def errors_of(penalty: float | None) -> Floats:
+        """Of every fold by weights learned from the others."""
+        out = []
+        for i, fold in enumerate(folds):
+            rest = [f for j, f in enumerate(folds) if j != i]
+            w = nothing if penalty is None or not rest else weights_of(rest, penalty)
+            out.append((fold.truth - fold.last - fold.features @ w) / reach(fold))
+        return np.concatenate(out)
+
+    tried = {penalty: errors_of(penalty) for penalty in (None, *PENALTIES)}
+    best = min(tried, key=lambda k: float(np.abs(tried[k]).mean()))
+    # Only a gain that tasks agree on is followed: slopes learned from a dozen tasks often are not.
+    task = np.concatenate([fold.task for fold in folds])
+    gain = np.abs(tried[None]) - np.abs(tried[best])
+    per_task = np.bincount(task, gain) / np.maximum(np.bincount(task), 1)
+    per_task = per_task[np.bincount(task) > 0]
+    if len(per_task) < 2 or per_task.mean() < per_task.std(ddof=1) / np.sqrt(len(per_task)):
+        best = None
+    weights = nothing if best is None else weights_of(folds, best)
+    return Learned(weights, tried[best], len(tried[best]))
+
+
+def outlook(
+    table: pl.DataFrame,
+    *,
+    axis: Axis = "training",
+    factor: float = 2.0,
+    by: Sequence[str] = ("family",),
+    level: float = 0.9,
+) -> pl.DataFrame:
+    """Forecast every task's next score: at `factor` times the tokens, or the largest size.
+
+    Args:
+        table: observation table, as for `trends`.
+        axis: "training" (each run, further on) or "size" (the next size, at each checkpoint's
+            place; the last is given).
+        factor: how far ahead.
+        by: columns that separate families.
+        level: of the intervals.
+
+    Returns:
+        Per family, task, metric and largest run (or last checkpoint): last (score now), value
+        (forecast), low, high, and falls, the probability that the next score is below this one.
+
+    Raises:
+        UsageError: factor is not above 1.
+        DataError: as `trends`; or no line is long enough.
+    """
+    if not factor > 1 or not 0 < level < 1:
+        raise UsageError(f"factor must be above 1 and level in (0, 1), not {factor} and {level}")
+    rows = []
+    for series in series_of(table, by):
+        lines = lines_of(series, axis)
+        if not lines:
+            continue
+        last = max(float(line.u[-1]) for line in lines)
+        learned = learn(lines, last, float(np.log(factor)))
+        step = steps_from(lines, last, np.array([last + np.log(factor)]))
+        if not len(step.last) or learned.count < ENOUGH:
+            continue
+        value = learned.forecast(step)
+        unit = reach(step)
+        for task in range(len(series.y)):
+            own = np.flatnonzero(step.task == task)
+            if not len(own):
+                continue
+            i = own[np.argmax(step.other[own])]  # the largest run, or the last checkpoint
+            scale = series.scales[task]
+            low, high = quantiles(learned.errors, level) * unit[i] + value[i]
+            ends = scale.back(np.array([step.last[i], value[i], low, high]))
+            falls = float(np.mean(value[i] + learned.errors * unit[i] < step.last[i]))
+            name, metric = series.keys[task]
+            rows.append(
+                {
+                    "family": series.family,
+                    "task": name,
+                    "metric": metric,
+                    "axis": axis,
+                    **dict(zip(("last", "value", "low", "high"), map(float, ends), strict=True)),
+                    "falls": falls,
+                }
+            )
+    if not rows:
+        raise DataError(
+            "no family is long enough to learn how its tasks go on",
+            expected=f"runs of at least {FEWEST + 1} checkpoints (or sizes), {ENOUGH} forecasts",
+        )
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def quantiles(errors: Floats, level: float) -> Floats:
+    """(2,) ends of the central interval of learned errors, with the finite-sample correction."""
+    tail = (1 - level) / 2
+    corrected = np.clip(tail * (1 - 1 / (len(errors) + 1)), 0, 0.5)
+    return np.quantile(errors, [corrected, 1 - corrected])
+
+
+def backtest_outlook(
+    table: pl.DataFrame,
+    cut: float,
+    *,
+    axis: Axis = "training",
+    by: Sequence[str] = ("family",),
+    level: float = 0.9,
+) -> pl.DataFrame:
+    """Forecast everything beyond `cut` from what lies up to it, beside two naive forecasts.
+
+    Args:
+        table: observation table.
+        cut: last tokens (or step), or last params, that may be seen.
+        axis: which of them.
+        by: columns that separate families.
+        level: of the intervals.
+
+    Returns:
+        A row per task and held-out score: truth, ours, low, high, held, last_value, line.
+        `line` is least squares in log params and log tokens on everything seen.
+    """
+    parts = []
+    for series in series_of(table, by):
+        lines = lines_of(series, axis)
+        at = np.log(cut) - (series.design.zero if axis == "size" else 0.0)
+        step = steps_from(lines, at)
+        if not len(step.last):
+            continue
+        learned = learn(lines, at, float(step.ahead.max()))
+        straight = _straight(series, axis, at, step)
+        low, high = quantiles(learned.errors, level) if learned.count else (-np.inf, np.inf)
+        value, unit = learned.forecast(step), reach(step)
+        for task in range(len(series.y)):
+            own = step.task == task
+            back = series.scales[task].back
+            name, metric = series.keys[task]
+            parts.append(
+                pl.DataFrame(
+                    {
+                        "task": name,
+                        "metric": metric,
+                        "truth": back(step.truth[own]),
+                        "ours": back(value[own]),
+                        "low": back(value[own] + low * unit[own]),
+                        "high": back(value[own] + high * unit[own]),
+                        "last_value": back(step.last[own]),
+                        "line": back(straight[own]),
+                    }
+                )
+            )
+    if not parts:
+        raise DataError("nothing lies beyond the cut", value=cut, expected=f"a cut within {axis}")
+    held = pl.col("truth").is_between(pl.col("low"), pl.col("high"))
+    return pl.concat(parts).with_columns(held=held)
+
+
+def _straight(series: Series, axis: Axis, cut: float, step: Step) -> Floats:
+    """Least squares in both logarithms on what lies up to the cut, at the problems of `step`."""
+    design = series.design
+    along, across = (design.x, design.z) if axis == "training" else (design.z, design.x)
+    seen = along <= cut + 1e-9
+    full = np.stack([np.ones(seen.sum()), along[seen], across[seen]], 1)
+    found = np.linalg.lstsq(full, series.y[:, seen].T)[0]
+    last = np.array([along[seen & np.isclose(across, o)].max() for o in step.other])
+    at = np.stack([np.ones(len(last)), last + step.ahead, step.other], 1)
+    return np.asarray((at * found[:, step.task].T).sum(1))
