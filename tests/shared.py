@@ -93,3 +93,54 @@ def _smooth(x: np.ndarray) -> np.ndarray:
     at = np.arange(1, len(x) + 1)
     first = np.maximum(at - 5, 0)
     return (total[at] - total[first]) / (at - first)
+
+
+INABILITIES = DATA / "emergent-inabilities"
+needs_inabilities = pytest.mark.skipif(
+    not INABILITIES.exists(), reason="the shared data are absent"
+)
+# Non-embedding parameters (Pythia's README), and the nominal sizes that the paper regresses on.
+PYTHIA = {
+    "70m": (18915328.0, 70e6),
+    "160m": (85056000.0, 160e6),
+    "410m": (302311424.0, 410e6),
+    "1b": (805736448.0, 1e9),
+    "1.4b": (1208602624.0, 1.4e9),
+    "2.8b": (2517652480.0, 2.8e9),
+    "6.9b": (6444163072.0, 6.9e9),
+    "12b": (11327027200.0, 12e9),
+}
+PYTHIA_TOKENS = 2097152.0  # a step
+
+
+def inabilities(*, nominal: bool = False) -> pl.DataFrame:
+    """Michaelov & Bergen 2023: 12 scores of 8 Pythia sizes at 8 checkpoints."""
+    table = pl.read_csv(INABILITIES / "all_results.tsv", separator="\t")
+    size = pl.col("ModelName").str.extract(r"pythia-([\d.]+[mb])")
+    step = pl.col("ModelRevision").str.strip_prefix("step").cast(pl.Float64)
+    return table.select(
+        model="ModelName",
+        family=pl.lit("pythia"),
+        params=size.replace_strict({k: v[nominal] for k, v in PYTHIA.items()}),
+        tokens=step * PYTHIA_TOKENS,
+        task="Task",
+        value="Accuracy",
+        stderr="Accuracy_SE",
+    )
+
+
+# Published t of params, tokens, interaction, each with its adjusted p (None: below .001).
+INABILITIES_T: dict[str, tuple[tuple[float, float | None], ...]] = {
+    "hindsight_neglect": ((-4.22, None), (-4.69, None), (-2.88, 0.012)),
+    "into_the_unknown": ((-0.31, 0.824), (2.04, 0.079), (0.02, 0.986)),
+    "memo_trap": ((-10.05, None), (-11.34, None), (-9.71, None)),
+    "modus_tollens": ((-0.16, 0.927), (-2.13, 0.071), (-1.50, 0.208)),
+    "neqa": ((0.79, 0.559), (-0.08, 0.963), (2.45, 0.034)),
+    "pattern_matching_suppression": ((-3.20, 0.005), (-9.58, None), (-6.37, None)),
+    "redefine": ((0.60, 0.645), (-0.79, 0.559), (-1.53, 0.205)),
+    "repetitive_algebra": ((-0.49, 0.706), (-2.11, 0.071), (-1.00, 0.443)),
+    "resisting_correction": ((5.13, None), (5.63, None), (-1.89, 0.104)),
+    "sig_figs": ((-0.59, 0.645), (-0.74, 0.574), (-1.46, 0.215)),
+    "truthfulqa_mc1": ((-10.90, None), (-11.45, None), (-2.97, 0.01)),
+    "truthfulqa_mc2": ((-24.72, None), (-23.89, None), (-12.02, None)),
+}

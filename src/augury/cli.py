@@ -155,6 +155,52 @@ def backtest(
 
 
 @app.command()
+def trends(
+    table: Table,
+    by: Annotated[
+        str, typer.Option(help='Columns that separate families: "family", "family,params".')
+    ] = "family",
+    map_: Map = None,
+    where: Where = None,
+    rate: Annotated[float, typer.Option(help="False-discovery rate.")] = 0.1,
+    level: Level = 0.9,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the table and the small multiples.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find which abilities rise, fall, turn or leap over training and over size."""
+    from augury.forecast.trends import trends as find_trends
+
+    data = _read(table, map_, where, ("task",), "value", {})
+    found = find_trends(data, by=[b.strip() for b in by.split(",")], rate=rate, level=level)
+    if out is not None:
+        from augury.report import save_figure, trend_figure
+
+        out.mkdir(parents=True, exist_ok=True)
+        found.table.write_parquet(out / "trends.parquet")
+        if any(t.axis != "params" and t.shape != "flat" for t in found.trends):
+            chart = trend_figure(found)
+            for kind in ("html", "svg", "png"):
+                save_figure(chart, out / f"trends.{kind}")
+    if as_json:
+        _print_json([t.to_dict() for t in found.trends])
+        return
+    print(f"{'shape':11s} {'axis':7s} {'effect':>8s} {'turns at':>10s} {'q':>8s}  task")
+    for t in found.trends:
+        point = "" if t.turning_point is None else f"{t.turning_point:.3g}"
+        name = " ".join(x for x in (t.family, t.task, t.metric) if x)
+        print(f"{t.shape:11s} {t.axis:7s} {t.effect:8.3f} {point:>10s} {t.q:8.2g}  {name}")
+    print()
+    for t in found.trends:
+        if t.shape != "flat":
+            warnings = [n.message for n in t.notes if n.severity != "info"]
+            print(" ".join([f"- {t}", *(["Inverse scaling."] if t.inverse else []), *warnings]))
+    if out is not None:
+        print(f"\nTable and figures: {out}")
+
+
+@app.command()
 def laws(as_json: AsJson = False) -> None:
     """List the laws: what they take, what they give, where they come from."""
     from augury.laws import all_laws

@@ -231,6 +231,7 @@ def test_the_commands_and_their_options_are_these() -> None:
         "fit": shared | {"--law", "--bootstrap", "--nuts", "--out"},
         "predict": {"--at", "--level", "--json"},
         "backtest": shared | {"--law", "--holdout", "--by"},
+        "trends": {"--by", "--map", "--where", "--rate", "--level", "--out", "--json"},
         "laws": {"--json"},
         "demo": {"--out", "--steps", "--seed", "--json"},
     }

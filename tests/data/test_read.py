@@ -91,7 +91,7 @@ BAD_CELLS = {
     ),
     "duplicate key": (
         "model,step,params,tokens,loss\na,1,1,2,3\nb,1,1,2,3\na,1,1,2,3\n",
-        "t.csv, row 3: the same measurement as row 1 (model=a, step=1); "
+        "t.csv, row 3: the same measurement as row 1 (model=a, params=1.0, step=1, tokens=2.0); "
         "expected every measurement once; a column that tells them apart is missing",
     ),
 }

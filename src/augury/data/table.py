@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,8 @@ from augury.whole import whole_file
 # Words that stand for a missing value in files where every cell is text.
 MISSING = ("", "NA", "N/A", "na", "n/a", "null", "NULL", "None", "none", "-")
 ROW = "__row__"
+# None of these for an untrained model; a law that takes one takes its logarithm.
+AMOUNTS = ("tokens", "flops")
 
 
 def typed(table: pl.DataFrame, source: str | None) -> pl.DataFrame:
@@ -84,7 +87,7 @@ def derived(table: pl.DataFrame) -> pl.DataFrame:
     for name, value in (
         ("flops", 6.0 * pl.col("params") * pl.col("tokens")),
         ("tokens", pl.col("flops") / (6.0 * pl.col("params"))),
-        ("params", pl.col("flops") / (6.0 * pl.col("tokens"))),
+        ("params", pl.when(pl.col("tokens") > 0).then(pl.col("flops") / (6.0 * pl.col("tokens")))),
     ):
         others = {"flops", "tokens", "params"} - {name}
         if others <= set(table.columns):
@@ -123,6 +126,8 @@ def checked(
         column = BY_NAME.get(series.name)
         if column is None or column.kind == "text":
             continue
+        if column.name in require and column.name in AMOUNTS:
+            column = replace(column, rule="positive")
         bad = _against_rule(series, column)
         if bad.any():
             i = int(bad.arg_max() or 0)

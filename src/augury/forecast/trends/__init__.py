@@ -1,6 +1,16 @@
 """Trends: which abilities rise, fall, turn or leap over the course of pretraining."""
 
+from augury.forecast.trends.outlook import backtest_outlook, outlook
 from augury.forecast.trends.published import adjusted, published_trends
 from augury.forecast.trends.trends import Trend, Trends, sentence, trends
 
-__all__ = ["Trend", "Trends", "adjusted", "published_trends", "sentence", "trends"]
+__all__ = [
+    "Trend",
+    "Trends",
+    "adjusted",
+    "backtest_outlook",
+    "outlook",
+    "published_trends",
+    "sentence",
+    "trends",
+]

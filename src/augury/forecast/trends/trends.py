@@ -35,7 +35,7 @@ class Trend:
         family, task, metric: which.
         axis: "tokens", "step" or "loss" (over training) or "params" (over sizes, late in training).
         shape: flat, rising, falling, U, inverted U or threshold. Flat means: no trend is shown at
-            the false-discovery rate asked for.
+            the false-discovery rate asked for, or none whose direction is sure at `level`.
         turning_point: where it turns or leaps, in the unit of the axis; None for other shapes.
         turning_interval: of it.
         effect: change of the score from the first to the last point, in the metric's unit; at the
@@ -210,10 +210,15 @@ def _trend(
         return float(ends[0] - ends[1])
 
     shape = _shape(curve)
+    unsure = shape in ("rising", "falling") and abs(change) < t * error
+    shape = "flat" if unsure else shape
     turn: float | None = None
     interval: tuple[float, float] | None = None
     after: float | None = None
     notes = []
+    if unsure:
+        text = "The runs change, but not surely in one direction over the whole range."
+        notes.append(Note("unsure-direction", "info", text, {"form": curve.form}))
     if shape in ("U", "inverted U", "threshold"):
         turn = float(design.at(curve.knot))
         low, high = sorted(float(design.at(k)) for k in curve.knot_interval)
