@@ -1,5 +1,6 @@
 """Trends: which abilities rise, fall, turn or leap over the course of pretraining."""
 
+from augury.forecast.trends.difficulty import by_difficulty
 from augury.forecast.trends.outlook import backtest_outlook, outlook
 from augury.forecast.trends.published import adjusted, published_trends
 from augury.forecast.trends.trends import Trend, Trends, sentence, trends
@@ -9,6 +10,7 @@ __all__ = [
     "Trends",
     "adjusted",
     "backtest_outlook",
+    "by_difficulty",
     "outlook",
     "published_trends",
     "sentence",
