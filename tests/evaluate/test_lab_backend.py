@@ -13,6 +13,7 @@ from augury.evaluate import (
     Backend,
     Instance,
     LabBackend,
+    NextRequest,
     SampleRequest,
     ScoreRequest,
     Task,
@@ -21,7 +22,7 @@ from augury.evaluate import (
     lab_instances,
     measure,
 )
-from augury.train import ALPHABET, ModelConfig, RunConfig, train
+from augury.train import ALPHABET, ModelConfig, RunConfig, encode, train
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,9 @@ def test_next_token_probabilities_sum_to_one_and_score_a_continuation(backend: L
     prompt, continuation = "=31425>", "123"
     total = 0.0
     for i, character in enumerate(continuation):
-        table = backend.next_token_logprobs([prompt + continuation[:i]])
+        table = backend.next_token_logprobs(
+            [NextRequest(prompt, tuple(encode(continuation[:i]).tolist()))]
+        )
         assert np.exp(table).sum() == pytest.approx(1, abs=1e-5)
         total += table[0, ALPHABET.index(character)]
     (score,) = backend.logprobs([ScoreRequest(prompt, continuation)])
@@ -71,10 +74,10 @@ def test_samples_come_at_their_exact_rates(backend: LabBackend, temperature: flo
     prompt, n = "=421>", 20_000
     (texts,) = backend.sample([SampleRequest(prompt, n, 2, seed=5, temperature=temperature)])
     found = {t: texts.count(t) for t in set(texts)}
-    first = backend.next_token_logprobs([prompt])[0] / temperature
+    first = backend.next_token_logprobs([NextRequest(prompt)])[0] / temperature
     first -= np.logaddexp.reduce(first)
     for text, count in sorted(found.items(), key=lambda item: -item[1])[:5]:
-        second = backend.next_token_logprobs([prompt + text[0]])[0] / temperature
+        second = backend.next_token_logprobs([NextRequest(prompt + text[0])])[0] / temperature
         second -= np.logaddexp.reduce(second)
         p = np.exp(first[ALPHABET.index(text[0])] + second[ALPHABET.index(text[1])])
         assert abs(count - n * p) < 4 * np.sqrt(n * p * (1 - p)), text
@@ -131,7 +134,7 @@ def test_bad_requests_are_named(backend: LabBackend, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"needs 40 characters .* the lab's models have 32"):
         backend.logprobs([ScoreRequest("a" * 30, "b" * 10)])
     with pytest.raises(UsageError, match="the lab's alphabet has no 'Z'"):
-        backend.next_token_logprobs(["Z"])
+        backend.next_token_logprobs([NextRequest("Z")])
     with pytest.raises(UsageError, match="temperature must be positive, not 0"):
         SampleRequest("a", 1, 1, 0, temperature=0)
     with pytest.raises(UsageError, match="samples and length must be positive, not 0 and 1"):

@@ -1,6 +1,6 @@
 """Evaluating: tasks, backends, and exact pass probabilities."""
 
-from augury.evaluate.backend import Backend, SampleRequest, Score, ScoreRequest
+from augury.evaluate.backend import Backend, NextRequest, SampleRequest, Score, ScoreRequest
 from augury.evaluate.exact import ExactScores, exact_scores
 from augury.evaluate.greedy import greedy_texts
 from augury.evaluate.lab import LabBackend
@@ -12,6 +12,7 @@ __all__ = [
     "ExactScores",
     "Instance",
     "LabBackend",
+    "NextRequest",
     "SampleRequest",
     "Score",
     "ScoreRequest",

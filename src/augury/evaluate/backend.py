@@ -70,6 +70,14 @@ class SampleRequest:
             raise UsageError(f"seed must be from 0 to 2^63 - 1, not {self.seed}")
 
 
+@dataclass(frozen=True)
+class NextRequest:
+    """Which token comes after `prompt` and the tokens `written` behind it?"""
+
+    prompt: str
+    written: tuple[int, ...] = ()
+
+
 @runtime_checkable
 class Backend(Protocol):
     """A model that can be measured."""
@@ -80,8 +88,12 @@ class Backend(Protocol):
         ...
 
     @property
-    def vocabulary(self) -> Sequence[str]:
-        """Text of every token, in the order of `next_token_logprobs`."""
+    def ends(self) -> frozenset[int]:
+        """Tokens that end a text when they are drawn. Their text is not part of it."""
+        ...
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of tokens written behind a prompt."""
         ...
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
@@ -89,9 +101,13 @@ class Backend(Protocol):
         ...
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[list[str]]:
-        """Continuations, in the order of the requests."""
+        """Continuations, in the order of the requests; each ends at a token of `ends`."""
         ...
 
-    def next_token_logprobs(self, prompts: Sequence[str]) -> Floats:
-        """(n, vocabulary) log-probabilities of the next token after each prompt."""
+    def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
+        """(n, vocabulary) log-probabilities of the next token at temperature 1.
+
+        Raises:
+            UsageError: the model does not show them.
+        """
         ...

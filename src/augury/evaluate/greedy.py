@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from augury.evaluate.backend import Backend
+from augury.evaluate.backend import Backend, NextRequest
 
 
 def greedy_texts(backend: Backend, prompts: Sequence[str], length: int) -> list[str]:
@@ -18,8 +18,16 @@ def greedy_texts(backend: Backend, prompts: Sequence[str], length: int) -> list[
         prompts: what to continue.
         length: tokens to write.
     """
-    texts = list(prompts)
+    written: list[tuple[int, ...]] = [()] * len(prompts)
+    going = set(range(len(prompts)))
     for _ in range(length):
-        best = backend.next_token_logprobs(texts).argmax(1)
-        texts = [text + backend.vocabulary[i] for text, i in zip(texts, best, strict=True)]
-    return [text[len(prompt) :] for text, prompt in zip(texts, prompts, strict=True)]
+        order = sorted(going)
+        if not order:
+            break
+        asked = [NextRequest(prompts[i], written[i]) for i in order]
+        for i, token in zip(order, backend.next_token_logprobs(asked).argmax(1), strict=True):
+            if int(token) in backend.ends:
+                going.discard(i)
+            else:
+                written[i] = (*written[i], int(token))
+    return [backend.decode(tokens) for tokens in written]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augury.errors import UsageError
-from augury.evaluate.backend import Floats, SampleRequest, Score, ScoreRequest
+from augury.evaluate.backend import Floats, NextRequest, SampleRequest, Score, ScoreRequest
 from augury.train import (
     ALPHABET,
     BEGIN,
@@ -71,9 +71,13 @@ class LabBackend:
         }
 
     @property
-    def vocabulary(self) -> Sequence[str]:
-        """The lab's 57 characters."""
-        return ALPHABET
+    def ends(self) -> frozenset[int]:
+        """None: the lab's models write characters until they are stopped."""
+        return frozenset()
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of tokens, a character each."""
+        return "".join(ALPHABET[token] for token in tokens)
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
         """Log-probabilities by teacher forcing.
@@ -91,16 +95,27 @@ class LabBackend:
             scores.append(Score(chosen[i, span].astype(float), bool(best[i, span].all())))
         return scores
 
-    def next_token_logprobs(self, prompts: Sequence[str]) -> Floats:
+    def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
         """(n, 57) log-probabilities of the next character.
 
         Raises:
-            UsageError: a prompt has more than 31 characters, or some that are not of the lab's.
+            UsageError: a text has more than 31 characters, or some that are not of the lab's.
         """
-        tokens = _filled(prompts, LENGTH - 1)
-        places = np.array([len(prompt) for prompt in prompts], dtype=np.int32)
+        n = len(requests)
+        prompts = _filled([r.prompt for r in requests], LENGTH - 1)
+        starts = np.array([len(r.prompt) for r in requests], dtype=np.int32)
+        places = starts + np.array([len(r.written) for r in requests], dtype=np.int32)
+        if n and places.max() >= LENGTH:
+            _fits(int(places.max()) + 1, requests[int(places.argmax())].prompt)
+        tokens = prompts
+        for depth in range(int((places - starts).max(initial=0))):
+            deep = np.flatnonzero(places - starts > depth)
+            tokens[deep, starts[deep] + depth] = [requests[i].written[depth] for i in deep.tolist()]
+        width = min(_rounded(int(places.max(initial=0)) + 1), LENGTH)
         look = _looker(self._config)
-        (table,) = _by_rows(lambda rows, at: (look(self._weights, rows, at),), tokens, places)
+        (table,) = _by_rows(
+            lambda rows, at: (look(self._weights, rows, at),), tokens[:, :width], places
+        )
         return table.astype(float)
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[list[str]]:
@@ -211,7 +226,7 @@ def _scorer(config: ModelConfig) -> Any:
 
 @lru_cache(maxsize=64)
 def _looker(config: ModelConfig) -> Any:
-    """Compiled: log-probabilities (b, 57) of the character at a place of (b, 32) texts."""
+    """Compiled: log-probabilities (b, 57) of the character at a place of (b, t) texts."""
     import jax
     import jax.numpy as jnp
 

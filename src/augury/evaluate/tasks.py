@@ -2,38 +2,91 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from augury.errors import UsageError
+from augury.errors import DataError, UsageError
 from augury.train import lab_task
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One question: `answers` are all the continuations that pass."""
+    """One question.
+
+    Attributes:
+        id: its name, unique in the task.
+        prompt: what the model reads.
+        answers: references; for lab tasks all the continuations that pass.
+        data: every other field of its line.
+    """
 
     id: str
     prompt: str
     answers: tuple[str, ...]
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Task:
-    """A name, its instances, and the rate at which a guesser passes.
+    """A name, its instances, how an answer is judged, and the rate at which a guesser passes.
+
+    Attributes:
+        name: of the task.
+        instances: at least one, of different ids.
+        chance: rate of a guesser.
+        checker: name of the check (see `checkers`).
+        length: tokens to sample.
+        stop: sampled text is cut before the first of these.
 
     Raises:
-        UsageError: there is no instance.
+        UsageError: there is no instance, or two share an id.
     """
 
     name: str
     instances: tuple[Instance, ...]
     chance: float
+    checker: str = "prefix"
+    length: int = 0
+    stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.instances:
             raise UsageError(f"task '{self.name}' needs at least one instance")
+        seen: set[str] = set()
+        for instance in self.instances:
+            if instance.id in seen:
+                raise UsageError(f"task '{self.name}' has two instances called '{instance.id}'")
+            seen.add(instance.id)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens to sample: as asked for, else as many as the longest answer has characters."""
+        longest = max((len(a) for i in self.instances for a in i.answers), default=0)
+        return self.length or max(longest, 1)
+
+    @property
+    def digest(self) -> str:
+        """What tells this task from any other: a hash of everything in it."""
+        whole = [
+            self.name,
+            self.checker,
+            self.tokens,
+            self.stop,
+            [[i.id, i.prompt, i.answers, dict(i.data)] for i in self.instances],
+        ]
+        text = json.dumps(whole, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def cut(self, text: str) -> str:
+        """A sample up to the first stop."""
+        ends = [at for s in self.stop if (at := text.find(s)) >= 0]
+        return text[: min(ends)] if ends else text
 
 
 def lab_instances(name: str, count: int, seed: int = 12345) -> Task:
@@ -53,3 +106,80 @@ def lab_instances(name: str, count: int, seed: int = 12345) -> Task:
         ),
         task.chance,
     )
+
+
+def read_task(
+    path: str | Path,
+    *,
+    checker: str = "exact",
+    length: int = 256,
+    stop: tuple[str, ...] = (),
+    chance: float = 0.0,
+) -> Task:
+    """A task from a JSONL file: `id`, `prompt`, `reference` or `references`, and anything else.
+
+    HumanEval's `task_id` serves as id; a line without an id is called by its number.
+
+    Args:
+        path: the file.
+        checker, length, stop, chance: as in `Task`.
+
+    Raises:
+        DataError: there is no such file, a line is not JSON, or a field is missing or of another
+            type; it names the line.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise DataError("there is no such file", source=str(path), expected="JSON lines") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"cannot be read: {error}", source=str(path), expected="JSON lines in UTF-8"
+        ) from error
+    instances = [
+        _instance(line, number, path) for number, line in enumerate(lines, 1) if line.strip()
+    ]
+    if not instances:
+        raise DataError("holds no instance", source=str(path), expected="a JSON object a line")
+    first: dict[str, int] = {}
+    for i, instance in enumerate(instances, 1):
+        if instance.id in first:
+            raise DataError(
+                f"line {i} has the id of line {first[instance.id]}",
+                source=str(path),
+                column="id",
+                value=instance.id,
+                expected="ids that differ",
+            )
+        first[instance.id] = i
+    return Task(path.stem, tuple(instances), chance, checker, length, stop)
+
+
+def _instance(line: str, number: int, path: Path) -> Instance:
+    def wrong(problem: str, column: str | None, value: object, expected: str) -> DataError:
+        return DataError(
+            f"line {number}: {problem}",
+            source=str(path),
+            column=column,
+            value=value,
+            expected=expected,
+        )
+
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise wrong(f"is not JSON ({error})", None, line[:60], "a JSON object") from error
+    if not isinstance(record, dict):
+        raise wrong("is not an object", None, line[:60], "a JSON object")
+    name = record.get("id", record.get("task_id", number))
+    prompt = record.get("prompt")
+    if not isinstance(prompt, str):
+        raise wrong("no text to complete", "prompt", prompt, "text")
+    given = record.get("references", record.get("reference", []))
+    answers = given if isinstance(given, list) else [given]
+    for answer in answers:
+        if not isinstance(answer, str | int | float) or isinstance(answer, bool):
+            raise wrong("a reference is no text", "reference", answer, "text, or a list of texts")
+    rest = {k: v for k, v in record.items() if k not in ("id", "prompt", "reference", "references")}
+    return Instance(str(name), prompt, tuple(str(a) for a in answers), rest)

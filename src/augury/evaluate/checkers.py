@@ -1,0 +1,167 @@
+"""Checkers: does this text pass this instance?
+
+A checker is a function of (instance, text). What a built-in one needs to know, it is given by name:
+
+    exact           text is the reference, spaces at the ends aside
+    any-of          text is one of the references
+    prefix          text begins with one of the references
+    regex           the pattern of the instance (field `pattern`, else a reference) matches
+    numeric:TOL     text is a number within TOL of a reference (relative; 1e-6)
+    last-number     the last number in the text is the reference's (GSM8K style, `#### 42` too)
+    MODULE:NAME     your own function (instance, text) -> bool
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+
+from augury.errors import DataError, UsageError
+from augury.evaluate.tasks import Instance
+
+Check = Callable[[Instance, str], bool]
+
+_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Checker:
+    """A named check.
+
+    Attributes:
+        name: as the user gave it; part of what identifies a measurement.
+        check: the function.
+        accepts: "prefixes" if it passes just what begins with an answer, so that pass
+            probabilities can be computed; "texts" if it passes just the answers; None otherwise.
+    """
+
+    name: str
+    check: Check
+    accepts: str | None = None
+
+    def __call__(self, instance: Instance, text: str) -> bool:
+        """Whether it passes.
+
+        Raises:
+            DataError: the checker raised, or did not say True or False.
+        """
+        try:
+            verdict = self.check(instance, text)
+        except DataError:
+            raise
+        except Exception as error:
+            raise DataError(
+                f"the checker '{self.name}' raised {type(error).__name__}: {error} "
+                f"on instance '{instance.id}'",
+                value=text[:60],
+                expected="True or False",
+            ) from error
+        if not isinstance(verdict, bool):
+            raise DataError(
+                f"the checker '{self.name}' said neither True nor False of '{instance.id}'",
+                value=verdict,
+                expected="True or False",
+            )
+        return verdict
+
+
+def checker(name: str) -> Checker:
+    """The checker called `name`.
+
+    Raises:
+        UsageError: there is none, or it cannot be imported.
+    """
+    kind, _, rest = name.partition(":")
+    if name == "exact":
+        return Checker(name, lambda i, t: t.strip() == i.answers[0].strip(), "texts")
+    if name == "any-of":
+        return Checker(name, lambda i, t: t.strip() in {a.strip() for a in i.answers}, "texts")
+    if name == "prefix":
+        return Checker(name, lambda i, t: t.startswith(i.answers), "prefixes")
+    if name == "regex":
+        return Checker(name, _regex)
+    if kind == "numeric":
+        tolerance = _tolerance(rest or "1e-6")
+        return Checker(name, lambda i, t: _numeric(i, t, tolerance))
+    if name == "last-number":
+        return Checker(name, _last_number)
+    if rest:
+        return Checker(name, _own(kind, rest))
+    known = "exact, any-of, prefix, regex, numeric:TOLERANCE, last-number, MODULE:FUNCTION"
+    raise UsageError(f"no checker is called '{name}'; there are: {known}")
+
+
+def _tolerance(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise UsageError(f"numeric takes a tolerance, as in numeric:1e-6, not '{text}'")
+    return value
+
+
+def _regex(instance: Instance, text: str) -> bool:
+    pattern = str(instance.data.get("pattern", instance.answers[0] if instance.answers else ""))
+    try:
+        return re.search(pattern, text) is not None
+    except re.error as error:
+        raise DataError(
+            f"instance '{instance.id}' has no regular expression: {error}",
+            value=pattern,
+            expected="a pattern as Python's re takes it",
+        ) from error
+
+
+def number_in(text: str) -> float | None:
+    """The number that a text is, thousands commas and a currency sign or percent aside."""
+    stripped = text.strip().strip("$€£%").rstrip(".").replace(",", "")
+    try:
+        value = float(stripped)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _wanted(instance: Instance, text: str) -> float:
+    value = number_in(text)
+    if value is None:
+        raise DataError(
+            f"the reference of instance '{instance.id}' is no number",
+            value=text,
+            expected="a number",
+        )
+    return value
+
+
+def _numeric(instance: Instance, text: str, tolerance: float) -> bool:
+    found = number_in(text)
+    return found is not None and any(
+        math.isclose(found, _wanted(instance, a), rel_tol=tolerance, abs_tol=tolerance * 1e-3)
+        for a in instance.answers
+    )
+
+
+def _last_number(instance: Instance, text: str) -> bool:
+    numbers = _NUMBER.findall(text)
+    if not numbers:
+        return False
+    found = number_in(numbers[-1])
+    for answer in instance.answers:
+        given = _NUMBER.findall(answer)  # "... so the answer is #### 42"
+        if found is not None and given and found == _wanted(instance, given[-1]):
+            return True
+    return False
+
+
+def _own(module: str, name: str) -> Check:
+    try:
+        found = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"checker '{module}:{name}': {error}") from error
+    if not callable(found):
+        raise UsageError(f"checker '{module}:{name}' is not a function")
+    return found

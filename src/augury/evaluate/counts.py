@@ -1,0 +1,160 @@
+"""What counts of repeated sampling say: pass rate, pass@k, and intervals, right under stopping.
+
+Sampling stops at r passes or at a cap. The likelihood of (passes, samples) is the same under any
+rule that looks only at the past; estimators are not. Those here are unbiased under "r passes or the
+cap": the ratio of sample paths that begin as asked to all paths that end where sampling ended
+(Girshick, Mosteller & Savage 1946). What is undefined is NaN, never a lucky 0 or 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special, stats
+
+from augury.errors import UsageError
+
+Floats = NDArray[np.float64]
+
+
+def rate_mle(passes: Any, samples: Any) -> Floats:
+    """Maximum likelihood, r/K: PassUntil's PU (Hu et al. 2023, arXiv 2310.03262). Biased upwards.
+
+    Its expectation is about r/(r-1) times the rate for r >= 2, and -ln p / (1 - p) times for r = 1:
+    7 at p = 1e-3. Zero where nothing passed: then only the interval says something.
+    """
+    passes, samples = _counts(passes, samples)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(samples > 0, passes / samples, np.nan)
+
+
+def rate(passes: Any, samples: Any, r: Any) -> Floats:
+    """Unbiased pass rate: (r-1)/(K-1) where r passes ended it, passes/samples at the cap.
+
+    Unbiased over both outcomes together. NaN for r = 1 where a pass ended it: from one pass nothing
+    unbiased can be said but 0 or 1.
+
+    Args:
+        passes, samples: (n,) counts.
+        r: passes at which sampling stops.
+    """
+    passes, samples = _counts(passes, samples)
+    done = passes >= r
+    with np.errstate(invalid="ignore", divide="ignore"):
+        stopped = np.where(passes > 1, (passes - 1.0) / (samples - 1.0), np.nan)
+        return np.where(done, stopped, rate_mle(passes, samples))
+
+
+def pass_at_k(passes: Any, samples: Any, k: int, r: Any = np.inf) -> Floats:
+    """Unbiased pass@k: one minus the probability that k samples all fail.
+
+    With r infinite, samples are a fixed number and this is the estimator of Chen et al. 2021
+    (arXiv 2107.03374), eq. 1. Where r passes ended sampling, paths end in a pass, and one fewer
+    place is free for the rest; fewer than k samples with r passes among them are a success. NaN
+    where sampling was capped below k: see `pass_at_k_fitted`.
+
+    Args:
+        passes, samples: (n,) counts.
+        k: attempts.
+        r: passes at which sampling stops.
+    """
+    if k < 1:
+        raise UsageError(f"pass@k needs k of at least 1, not {k}")
+    passes, samples = _counts(passes, samples)
+    done = passes >= r
+    places, free = np.where(done, samples - 1, samples), np.where(done, passes - 1, passes)
+    # C(places - k, free) / C(places, free), in logarithms.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left = places - k - free
+        log = (
+            special.gammaln(places - k + 1)
+            - special.gammaln(left + 1)
+            - special.gammaln(places + 1)
+            + special.gammaln(places - free + 1)
+        )
+        failing = np.where(left >= 0, np.exp(log), 0.0)
+    return np.where(done | (samples >= k), 1.0 - failing, np.nan)
+
+
+def rate_interval(passes: Any, samples: Any, r: Any, level: float = 0.9) -> tuple[Floats, Floats]:
+    """(n,) ends of Jeffreys' interval: equal tails, right on average under stopping and capping.
+
+    The posterior under the prior that Fisher information gives: p^-1 (1-p)^-1/2 where r passes
+    ended it, p^-1/2 (1-p)^-1/2 at the cap. From 0 where nothing passed.
+    """
+    passes, samples = _counts(passes, samples)
+    done = passes >= r
+    a = np.where(done, passes, passes + 0.5)
+    b = samples - passes + 0.5
+    tail = (1 - level) / 2
+    # At no pass at all the low end is 0, so that all of the tail belongs to the high one.
+    none = passes == 0
+    low = np.where(none, 0.0, stats.beta.ppf(tail, a, b))
+    high = stats.beta.ppf(np.where(none, level, 1 - tail), a, b)
+    empty = samples == 0
+    return np.where(empty, np.nan, low), np.where(empty, np.nan, high)
+
+
+def fitted_beta(passes: Any, samples: Any) -> tuple[float, float]:
+    """Shape parameters of the beta distribution of pass rates over instances, by their counts.
+
+    Maximum beta-binomial likelihood, which holds under any stopping that looks only at the past;
+    instances without a pass take part. NaN where there are fewer than three instances or no pass.
+    (arXiv 2510.05197 fits counts this way rather than regress log pass@k.)
+    """
+    from scipy.optimize import minimize
+
+    passes, samples = _counts(passes, samples)
+    if len(passes) < 3 or passes.sum() == 0:
+        return float("nan"), float("nan")
+
+    def minus(x: Floats) -> float:
+        a, b = np.exp(x)
+        return -float(
+            np.sum(special.betaln(a + passes, b + samples - passes) - special.betaln(a, b))
+        )
+
+    mean = max(float(passes.sum() / samples.sum()), 1e-12)
+    ends = [
+        minimize(minus, np.log([s, s / mean]), method="Nelder-Mead", options={"maxiter": 4000})
+        for s in (0.1, 0.5, 2.0)
+    ]
+    a, b = np.exp(min(ends, key=lambda e: e.fun).x)
+    return float(a), float(b)
+
+
+def pass_at_k_fitted(passes: Any, samples: Any, k: int) -> float:
+    """Mean pass@k over instances for any k, from the fitted beta: 1 - B(a, b + k) / B(a, b)."""
+    a, b = fitted_beta(passes, samples)
+    return float(1.0 - np.exp(special.betaln(a, b + k) - special.betaln(a, b)))
+
+
+def mean_interval(
+    passes: Any, samples: Any, r: Any, level: float = 0.9, *, draws: int = 4000, seed: int = 0
+) -> tuple[float, float]:
+    """Interval of the mean pass rate over instances like these.
+
+    Instances are drawn again with Bayesian-bootstrap weights (Rubin 1981), each with a rate drawn
+    from its posterior: what is not known of each, and what would differ with other instances.
+    """
+    passes, samples = _counts(passes, samples)
+    if len(passes) < 2:
+        low, high = rate_interval(passes, samples, r, level)
+        return float(low[0]), float(high[0])
+    rng = np.random.default_rng(seed)
+    a = np.where(passes >= r, passes, passes + 0.5)
+    rates = rng.beta(a, samples - passes + 0.5, size=(draws, len(passes)))
+    weights = rng.dirichlet(np.ones(len(passes)), size=draws)
+    tail = (1 - level) / 2
+    low, high = np.quantile((weights * rates).sum(1), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def _counts(passes: Any, samples: Any) -> tuple[Floats, Floats]:
+    p, n = (np.atleast_1d(np.asarray(x, float)) for x in (passes, samples))
+    if (p < 0).any() or (p > n).any():
+        i = int(np.argmax((p < 0) | (p > n)))
+        raise UsageError(f"{p[i]:g} passes of {n[i]:g} samples: expected from 0 to all of them")
+    return p, n
