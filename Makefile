@@ -2,16 +2,25 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+CORE := $(VENV)/.core
 STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test quick lint docs bench clean
 
-$(STAMP): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . $$($(PYTHON) -c "import tomllib; g = tomllib.load(open('pyproject.toml','rb'))['dependency-groups']; print(' '.join(x for k in ('test','docs') for x in g[k]))")
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The demo runs from the core install; torch, 900 MB of it, is for the tests.
+$(CORE): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e .
 	touch $@
 
-demo: $(STAMP)
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[models,http]' $$($(PYTHON) -c "import tomllib; g = tomllib.load(open('pyproject.toml','rb'))['dependency-groups']; print(' '.join(x for k in ('test','docs') for x in g[k]))")
+	touch $@
+
+demo: $(CORE)
 	$(BIN)/augury demo
 
 lint: $(STAMP)
