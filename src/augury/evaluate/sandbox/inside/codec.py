@@ -1,0 +1,126 @@
+"""Plain values as JSON text: what may cross between a program and its tests.
+
+A value is rebuilt on the other side from its content alone, so an object with methods of its own
+(an `__eq__` that is always true, say) cannot cross: subclasses arrive as the plain type.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
+from itertools import islice
+from typing import Any
+
+LONGEST_ITERATOR = 10_000  # an answer of `yield` is sent whole up to here; `check`s look at dozens
+SMALL = 1 << 63  # beyond this, integers travel in base 16: decimal text is quadratic, and capped
+
+
+class CannotCrossError(TypeError):
+    """A value has no plain form."""
+
+
+def encode(value: Any) -> Any:
+    """The JSON form of a value: scalars and lists are themselves, the rest is {tag: content}.
+
+    Raises:
+        CannotCrossError: the value, or one inside it, is not made of plain types.
+    """
+    if value is None or value is True or value is False:
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        n = int.__index__(value)
+        return n if -SMALL < n < SMALL else {"int": hex(n)}
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, list):
+        return [encode(v) for v in list.__iter__(value)]
+    if isinstance(value, tuple):
+        return {"tuple": [encode(v) for v in tuple.__iter__(value)]}
+    if isinstance(value, dict):
+        return {"dict": [[encode(k), encode(v)] for k, v in dict.items(value)]}
+    return _encode_rare(value)
+
+
+def _encode_rare(value: Any) -> Any:
+    if isinstance(value, set):
+        return {"set": [encode(v) for v in set.__iter__(value)]}
+    if isinstance(value, frozenset):
+        return {"frozenset": [encode(v) for v in frozenset.__iter__(value)]}
+    if isinstance(value, bytes):
+        return {"bytes": bytes.hex(value)}
+    if isinstance(value, bytearray):
+        return {"bytearray": bytearray.hex(value)}
+    if isinstance(value, complex):
+        return {"complex": [value.real, value.imag]}
+    if isinstance(value, range):
+        return {"range": [encode(n) for n in (value.start, value.stop, value.step)]}
+    if isinstance(value, Fraction):
+        return {"Fraction": [encode(value.numerator), encode(value.denominator)]}
+    if isinstance(value, Decimal):
+        return {"Decimal": str(value)}
+    if isinstance(value, Iterator):
+        items = [encode(v) for v in islice(value, LONGEST_ITERATOR + 1)]
+        return {"iterator": [items[:LONGEST_ITERATOR], len(items) > LONGEST_ITERATOR]}
+    raise CannotCrossError(f"a value of type '{type(value).__name__}' cannot be sent")
+
+
+def decode(form: Any) -> Any:
+    """The value of a JSON form.
+
+    Raises:
+        ValueError, TypeError: it is no such form.
+    """
+    if isinstance(form, list):
+        return [decode(f) for f in form]
+    if not isinstance(form, dict):
+        return form
+    if len(form) != 1:
+        raise ValueError("a tagged value has one tag")
+    ((tag, content),) = form.items()
+    if tag == "dict":
+        return {decode(k): decode(v) for k, v in content}
+    if tag == "iterator":
+        return _iterator(decode(content[0]), bool(content[1]))
+    if tag == "int":
+        return int(content, 16)
+    if tag == "Decimal":
+        return Decimal(str(content))
+    if tag in ("bytes", "bytearray"):
+        return (bytes if tag == "bytes" else bytearray).fromhex(content)
+    items = [decode(f) for f in content]
+    if tag in _FROM_ITEMS:
+        return _FROM_ITEMS[tag](items)
+    if tag in _FROM_NUMBERS:
+        return _FROM_NUMBERS[tag](*items)
+    raise ValueError(f"no value has the tag {tag!r}")
+
+
+_FROM_ITEMS: dict[str, Any] = {"tuple": tuple, "set": set, "frozenset": frozenset}
+_FROM_NUMBERS: dict[str, Any] = {"complex": complex, "range": range, "Fraction": Fraction}
+
+
+def _iterator(items: list[Any], more: bool) -> Iterator[Any]:
+    yield from items
+    if more:
+        raise ValueError(f"only the first {LONGEST_ITERATOR} items of an iterator are sent")
+
+
+def dumps(message: Any) -> bytes:
+    """One message as bytes."""
+    return json.dumps(message, separators=(",", ":")).encode()
+
+
+def loads(data: bytes) -> Any:
+    """One message from bytes.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError as deep:
+        raise ValueError("a message nested too deeply") from deep

@@ -1,0 +1,150 @@
+"""The process of one program's tests, in a sandbox where the program is not.
+
+The tests call the program through a channel and compare plain values here: they, and what they
+expect, are never in reach of the program. This process alone says whether the tests passed.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import socket
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from . import frames
+from .candidate import LONGEST_DETAIL
+from .codec import CannotCrossError, decode, dumps, encode, loads
+
+
+class GoneError(BaseException):
+    """The program has hung up or said nonsense. No `except Exception` in a test may swallow it."""
+
+
+class ProgramError(Exception):
+    """The program raised an exception of its own making."""
+
+
+class Candidate:
+    """The program, as its tests see it: functions to be called."""
+
+    def __init__(self, channel: socket.socket, limit: int) -> None:
+        self.channel, self.limit = channel, limit
+        self.lost: str | None = None  # why nothing can pass any more, whatever the tests catch
+        self.cannot_ask: str | None = None
+
+    def heard(self) -> dict[str, Any]:
+        """The program's next message."""
+        try:
+            data = frames.receive(self.channel, self.limit)
+            message = {} if data is None else loads(data)
+        except (OSError, ValueError) as error:
+            raise self.gone(f"the program's answer is unreadable: {error}") from None
+        if data is None:
+            raise self.gone("the program ended before its tests did")
+        if not isinstance(message, dict) or "broken" in message:
+            raise self.gone(str(message.get("broken") if isinstance(message, dict) else message))
+        return message
+
+    def gone(self, why: str) -> GoneError:
+        """Nothing passes from here on."""
+        self.lost = self.lost or why[:LONGEST_DETAIL]
+        return GoneError(self.lost)
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """A stand-in for one of the program's functions."""
+
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            if self.lost is not None:
+                raise GoneError(self.lost)
+            try:
+                sent = [encode(a) for a in arguments]
+                request = dumps([name, sent, {k: encode(v) for k, v in keywords.items()}])
+            except CannotCrossError as error:
+                self.cannot_ask = f"the tests give '{name}' an argument that cannot cross: {error}"
+                raise self.gone(self.cannot_ask) from None
+            try:
+                frames.send(self.channel, request)
+            except OSError:
+                raise self.gone("the program ended before its tests did") from None
+            return self.answer(self.heard(), arguments)
+
+        call.__name__ = call.__qualname__ = name
+        return call
+
+    def answer(self, message: dict[str, Any], arguments: tuple[Any, ...]) -> Any:
+        """What a message says, with its effect on the arguments."""
+        if "raised" in message:
+            raise rebuilt(message["raised"], str(message.get("detail"))[:LONGEST_DETAIL])
+        try:
+            value = decode(message["value"])
+            after = [decode(a) for a in message.get("arguments", [])]
+        except (KeyError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
+            raise self.gone(f"the program's answer is unreadable: {error}") from None
+        for old, new in zip(arguments, after, strict=False):
+            if type(old) is not type(new):
+                continue
+            if isinstance(old, list | bytearray):
+                old[:] = new
+            elif isinstance(old, dict | set):
+                old.clear()
+                old.update(new)
+        return value
+
+
+def rebuilt(kinds: Any, detail: str) -> Exception:
+    """The nearest built-in exception of the kinds named, so that tests can expect it."""
+    for name in kinds if isinstance(kinds, list) else ():
+        kind = getattr(builtins, name, None) if isinstance(name, str) else None
+        if isinstance(kind, type) and issubclass(kind, Exception):
+            try:
+                return kind(detail)
+            except TypeError:  # some take more than a text
+                continue
+    return ProgramError(detail)
+
+
+def judge(job: dict[str, Any], program: socket.socket, limit: int) -> dict[str, str]:
+    """Run the tests against the program: {"outcome": ..., "detail": ...}."""
+    candidate = Candidate(program, limit)
+    names: dict[str, Any] = {"__name__": "tests", "__builtins__": builtins}
+    try:
+        exec(compile(job["setup"], "<setup>", "exec"), names)  # noqa: S102 - behind walls as well
+        tests = compile(job["tests"], "<tests>", "exec")
+    except BaseException as error:
+        return {"outcome": "refused", "detail": f"the tests cannot be set up: {told(error)}"}
+    names.update((name, candidate.function(name)) for name in job["entry_points"])
+    try:
+        candidate.heard()  # that its definitions are loaded
+        exec(tests, names)  # noqa: S102
+    except MemoryError:
+        return {"outcome": "memory", "detail": "the tests ran out of memory"}
+    except BaseException as error:
+        detail = candidate.lost or told(error)
+        outcome = "refused" if candidate.cannot_ask else "failed"
+        return {"outcome": outcome, "detail": detail}
+    if candidate.lost is not None:
+        return {
+            "outcome": "refused" if candidate.cannot_ask else "failed",
+            "detail": candidate.lost,
+        }
+    return {"outcome": "passed", "detail": ""}
+
+
+def serve(
+    job: dict[str, Any], harness: socket.socket, program: socket.socket, limit: int
+) -> NoReturn:
+    """Judge one program and tell the harness."""
+    frames.send(harness, dumps(judge(job, program, limit)))
+    os._exit(0)
+
+
+def told(error: BaseException) -> str:
+    """An exception in one line, with the line of the tests that raised it."""
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename in ("<tests>", "<setup>"):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    text = f"{type(error).__name__}: {error}".removesuffix(": ")[:LONGEST_DETAIL]
+    return text if line is None else f"{text} (line {line} of the tests)"

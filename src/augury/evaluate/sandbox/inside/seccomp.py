@@ -1,0 +1,136 @@
+"""A system call filter that denies by default, assembled by hand: no library, no compiler.
+
+Classic BPF jumps at most 255 instructions ahead, so the calls are ordered by number, neighbours of
+one fate are merged into ranges, and a binary search decides among them. That also keeps the
+kernel's own pass over all numbers short, which is what installing a filter costs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+
+from . import syscalls
+from .kernel import call
+
+AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+SECCOMP_NUMBER = {"x86_64": 317, "aarch64": 277}
+X32_BIT = 0x40000000  # the second set of numbers that x86_64 kernels may answer to
+
+KILL_PROCESS, ERRNO, ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
+LOAD, JUMP, EQUAL, GREATER_EQUAL, ANY_BIT, RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0x06
+NR_AT, ARCH_AT, ARGUMENTS_AT = 0, 4, 16  # offsets in struct seccomp_data
+
+CLONE_THREAD = 0x00010000
+CLONE_NEW_ANYTHING = 0x7E020080  # every CLONE_NEW* flag
+AF_UNIX = 1
+PR_SET_NAME, PR_SET_VMA = 15, 0x53564D41  # what threading and the C library's allocator set
+# Asking a descriptor what it is, and close-on-exec: what opening files in Python does.
+IOCTLS = {"TCGETS": 0x5401, "FIOCLEX": 0x5451, "FIONCLEX": 0x5450, "FIONREAD": 0x541B}
+
+Instruction = tuple[int, int, int, int]
+
+
+OWN_PID = 0x5EC0C0DE  # stands for the process's own number until `install`
+
+
+def program(machine: str) -> bytes:
+    """The filter as an array of struct sock_filter, for `machine` "x86_64" or "aarch64"."""
+    fates: dict[int, int | str] = {}
+    for table, answer in (
+        (syscalls.ALLOWED, ALLOW),
+        (syscalls.ABSENT, ERRNO | errno.ENOSYS),
+        (syscalls.DEADLY, KILL_PROCESS),
+    ):
+        fates.update((n, answer) for n in syscalls.numbers(table, machine).values())
+    fates.update({n: name for name, n in syscalls.numbers(syscalls.LIMITED, machine).items()})
+
+    denied = ERRNO | errno.EPERM
+    ranges: list[tuple[int, int | str]] = [(0, fates.get(0, denied))]
+    for number in range(1, max(fates) + 2):
+        fate = fates.get(number, denied)
+        if fate != ranges[-1][1]:
+            ranges.append((number, fate))
+    if machine == "x86_64":
+        ranges.append((X32_BIT, KILL_PROCESS))
+
+    blocks = limited()
+    code: list[Instruction] = [
+        (LOAD, 0, 0, ARCH_AT),
+        (EQUAL, 1, 0, AUDIT_ARCH[machine]),
+        (RETURN, 0, 0, KILL_PROCESS),
+        (LOAD, 0, 0, NR_AT),
+    ]
+    code += search(ranges, blocks)
+    return b"".join(struct.pack("HBBI", *instruction) for instruction in code)
+
+
+def search(
+    ranges: list[tuple[int, int | str]], blocks: dict[str, list[Instruction]]
+) -> list[Instruction]:
+    """Instructions that find the range holding the loaded number, and meet its fate."""
+    if len(ranges) == 1:
+        fate = ranges[0][1]
+        return blocks[fate] if isinstance(fate, str) else [(RETURN, 0, 0, fate)]
+    middle = len(ranges) // 2
+    below, above = search(ranges[:middle], blocks), search(ranges[middle:], blocks)
+    start = ranges[middle][0]
+    if len(below) <= 255:
+        return [(GREATER_EQUAL, len(below), 0, start), *below, *above]
+    return [(GREATER_EQUAL, 0, 1, start), (JUMP, 0, 0, len(below)), *below, *above]
+
+
+def limited() -> dict[str, list[Instruction]]:
+    """For each limited call: which first arguments pass."""
+    return {
+        "kill": one_of(0, [OWN_PID]),
+        "tgkill": one_of(0, [OWN_PID]),
+        "prlimit64": one_of(0, [0]),
+        "socketpair": one_of(0, [AF_UNIX]),
+        "prctl": one_of(0, [PR_SET_NAME, PR_SET_VMA]),
+        "ioctl": one_of(1, list(IOCTLS.values())),
+        # New threads only: no second process, so CPU time and memory are counted in one place.
+        "clone": [
+            (LOAD, 0, 0, argument(0)),
+            (ANY_BIT, 0, 2, CLONE_THREAD),
+            (ANY_BIT, 1, 0, CLONE_NEW_ANYTHING),
+            (RETURN, 0, 0, ALLOW),
+            (RETURN, 0, 0, ERRNO | errno.EPERM),
+        ],
+    }
+
+
+def one_of(index: int, values: list[int]) -> list[Instruction]:
+    """Allow the call if an argument is one of `values`; the kernel too reads its low word only."""
+    n = len(values)
+    tests = [(EQUAL, n - i, 0, value) for i, value in enumerate(values)]
+    return [
+        (LOAD, 0, 0, argument(index)),
+        *tests,
+        (RETURN, 0, 0, ERRNO | errno.EPERM),
+        (RETURN, 0, 0, ALLOW),
+    ]
+
+
+def argument(index: int) -> int:
+    """Where the low word of an argument is (both machines are little-endian)."""
+    return ARGUMENTS_AT + 8 * index
+
+
+class _Program(ctypes.Structure):
+    """struct sock_fprog."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+def install(code: bytes) -> None:
+    """Put this thread, which must have no others beside it, behind the filter for good.
+
+    The one process it may signal is itself.
+    """
+    code = code.replace(struct.pack("I", OWN_PID), struct.pack("I", os.getpid()))
+    buffer = ctypes.create_string_buffer(code, len(code))
+    struct_ = _Program(len(code) // 8, ctypes.addressof(buffer))
+    call(SECCOMP_NUMBER[os.uname().machine], 1, 0, ctypes.addressof(struct_))  # MODE_FILTER

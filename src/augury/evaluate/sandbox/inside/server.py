@@ -1,0 +1,226 @@
+"""The fork server: the first process of a sandbox, which starts every other.
+
+It never reads a program: each child is forked before it receives its job over a channel of its own,
+so no child finds an earlier job in the memory it inherits. One child runs at a time. When it has
+ended, everything else in the sandbox is killed, and a sandbox in which a file is left over says so
+and is replaced.
+
+Messages from the harness: ["go", number, kind] with two descriptors, ["end", number] to kill the
+child. Messages to it: the walls found, then one report per child. All are JSON padded to one size,
+so that no two are ever read as one.
+
+Without walls (`config["walled"]` false, which takes an explicit flag) children get limits on their
+resources and nothing else.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+from typing import Any, NoReturn
+
+from . import candidate, frames, judge, kernel, seccomp
+from .codec import loads
+
+WORK = "/work"
+MESSAGE = 256  # bytes
+LONGEST_JOB = 1 << 26  # what the harness may send: the harness is trusted, and checks the program
+JOB_FD, PEER_FD, RULES_FD, ABOVE = 3, 4, 5, 32
+PATIENCE = 5  # milliseconds between looks at a child, where no descriptor tells of its end
+
+# Imported once here, so that no program pays for them: what the prompts of HumanEval and MBPP and
+# the answers to them import.
+PRELOADED = """
+abc array base64 bisect calendar cmath collections copy dataclasses datetime decimal
+enum fractions functools hashlib heapq inspect io itertools json math numbers operator random re
+statistics string struct sys textwrap time traceback types typing unicodedata
+"""
+
+
+class Server:
+    """One sandbox from the inside."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.machine = os.uname().machine
+        self.control = socket.socket(fileno=os.dup(0))
+        self.walled = bool(config["walled"])
+        self.ruleset: int | None = None
+        self.filter = b""
+        self.null = os.open("/dev/null", os.O_RDWR)
+        os.dup2(self.null, 0)
+
+    def prepare(self) -> None:
+        """Take the privileges off, keep what children need, tell the harness which walls stand."""
+        config = self.config
+        walls: dict[str, int] = {}
+        if self.walled:
+            kernel.mount_tmpfs(WORK, config["uid"], config["disk_bytes"], config["files"])
+            kernel.drop_privileges(config["uid"])
+            # Changing user clears this; without it an orphan would live until it reads EOF.
+            kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+            kernel.libc.mallopt(
+                kernel.M_ARENA_MAX, 1
+            )  # or each thread reserves 64 MiB of addresses
+            os.chdir(WORK)
+            self.ruleset = kernel.landlock_ruleset(config["readable"], [WORK, "/dev/null"])
+            self.filter = seccomp.program(self.machine)
+            walls = {"landlock": kernel.landlock_version(), "uid": os.getuid(), "pid": os.getpid()}
+        os.environ.clear()
+        for name in PRELOADED.split():
+            __import__(name)
+        self.say(walls)
+        os.dup2(self.null, 1)
+        os.dup2(self.null, 2)
+        gc.collect()
+        gc.freeze()  # or the first collection in a child copies every page
+
+    def say(self, message: dict[str, Any]) -> None:
+        """One message to the harness."""
+        self.control.send(json.dumps(message).encode().ljust(MESSAGE))
+
+    def serve(self) -> NoReturn:
+        """Run children until the harness hangs up."""
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(self.control, MESSAGE, 2)
+            if not data:
+                os._exit(0)
+            message = json.loads(data)
+            if message[0] != "go":
+                continue  # an "end" that crossed with its child's report
+            pid = os.fork()
+            if pid == 0:
+                self.child(message[2], descriptors)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            self.say(self.watch(pid, message[1]))
+
+    def watch(self, pid: int, number: int) -> dict[str, Any]:
+        """Wait for a child, killing it when told to; report how it ended."""
+        process = os.pidfd_open(pid) if self.walled else -1
+        poll = select.poll()
+        poll.register(self.control, select.POLLIN)
+        if self.walled:
+            poll.register(process, select.POLLIN)
+        ended, done = False, 0
+        while done == 0:
+            for fd, _ in poll.poll(None if self.walled else PATIENCE):
+                if fd == process:
+                    continue
+                data = self.control.recv(MESSAGE)
+                if not data:
+                    os.kill(pid, signal.SIGKILL)
+                    os._exit(0)
+                if json.loads(data) == ["end", number]:
+                    ended = True
+                    os.kill(pid, signal.SIGKILL)
+            done, status, usage = os.wait4(pid, os.WNOHANG)
+        if self.walled:
+            os.close(process)
+        return {
+            "number": number,
+            "code": os.waitstatus_to_exitcode(status),
+            "cpu": usage.ru_utime + usage.ru_stime,
+            "ended": ended,
+            "clean": self.clean(),
+        }
+
+    def clean(self) -> bool:
+        """Kill whatever is left, and say whether the sandbox is as new."""
+        left = False
+        if self.walled:  # -1 is everyone in this sandbox; without walls it would be everyone
+            try:
+                os.kill(-1, signal.SIGKILL)
+                os.waitpid(-1, 0)
+                left = True
+            except (ProcessLookupError, ChildProcessError):
+                pass
+        return not left and not os.listdir(".")
+
+    def child(self, kind: str, descriptors: list[int]) -> NoReturn:
+        """Everything a child does: take its job, go behind the inner walls, work."""
+        try:
+            ruleset = self.keep(descriptors)
+            harness = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=JOB_FD)
+            data = frames.receive(harness, LONGEST_JOB)
+            if data is None:
+                os._exit(0)
+            job = loads(data)
+            if kind == "script":
+                os.dup2(PEER_FD, 1)
+                os.close(PEER_FD)
+                give(job["stdin"].encode("utf-8", "surrogatepass"))
+            self.wall_in(ruleset)
+            limit = self.config["output_bytes"]
+            if kind == "script":
+                candidate.run(job["code"], harness)
+            peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=PEER_FD)
+            if kind == "functions":
+                candidate.serve(job["code"], peer, limit)
+            judge.serve(job, harness, peer, limit)
+        finally:
+            os._exit(1)
+
+    def keep(self, descriptors: list[int]) -> int | None:
+        """Close all but the child's two channels, which get fixed numbers, and the ruleset."""
+        self.control.detach()
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD, ABOVE) for fd in descriptors]
+        if self.ruleset is not None:
+            high.append(fcntl.fcntl(self.ruleset, fcntl.F_DUPFD, ABOVE))
+        os.closerange(3, ABOVE)
+        for fd, number in zip(high, (JOB_FD, PEER_FD, RULES_FD), strict=False):
+            os.dup2(fd, number)
+            os.close(fd)
+        return None if self.ruleset is None else RULES_FD
+
+    def wall_in(self, ruleset: int | None) -> None:
+        """Limits, Landlock and the filter, in this process for good."""
+        config = self.config
+        cpu, memory = config["cpu_seconds"], config["memory_bytes"]
+        limits = [
+            (resource.RLIMIT_CPU, cpu, cpu + 1),  # a signal at the first, the end at the second
+            (resource.RLIMIT_AS, memory, memory),
+            (resource.RLIMIT_FSIZE, config["disk_bytes"], config["disk_bytes"]),
+            (resource.RLIMIT_NOFILE, config["open_files"], config["open_files"]),
+            (resource.RLIMIT_CORE, 0, 0),
+            (resource.RLIMIT_MEMLOCK, 0, 0),
+        ]
+        if config["count_threads"]:
+            # This server and the program's first thread count as well.
+            limits.append((resource.RLIMIT_NPROC, config["threads"] + 2, config["threads"] + 2))
+        for what, soft, hard in limits:
+            try:
+                resource.setrlimit(what, (soft, hard))
+            except (OSError, ValueError):
+                if self.walled:  # macOS refuses some, and there are no walls there anyway
+                    raise
+        if not self.walled:
+            return
+        if ruleset is not None:
+            kernel.landlock_enter(ruleset)
+            os.close(ruleset)
+        seccomp.install(self.filter)
+
+
+def give(stdin: bytes) -> None:
+    """Make `stdin` this process's standard input."""
+    given = os.open("stdin", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    os.unlink("stdin")
+    os.write(given, stdin)
+    os.lseek(given, 0, os.SEEK_SET)
+    os.dup2(given, 0)
+    os.close(given)
+
+
+def main() -> None:
+    """What bubblewrap starts."""
+    server = Server(json.loads(sys.argv[1]))
+    server.prepare()
+    server.serve()

@@ -1,0 +1,143 @@
+"""The sandbox as callers use it: programs in, verdicts out."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from queue import SimpleQueue
+from threading import Event, Thread
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from augury.errors import UsageError
+from augury.evaluate.sandbox.program import Limits, Program, Verdict
+from augury.evaluate.sandbox.worker import Worker
+
+NO_WALLS = (
+    "augury: WARNING: model-written code runs WITHOUT WALLS (unsafe_no_walls=True). It can read,"
+    " change and send away whatever this user can.\n"
+)
+
+
+class _Job(NamedTuple):
+    number: int
+    program: Program
+    answers: SimpleQueue[tuple[int, Verdict | Exception]]
+    abandoned: Event  # nobody waits for the answer any more
+
+
+class Sandbox:
+    """Runs model-written programs behind walls, and says what came of each.
+
+    Use it as a context manager. It is safe to call from several threads. Programs never share a
+    process, and see nothing of each other, of the host or of the tests that judge them; what stands
+    in their way here is in `walls`.
+
+    Args:
+        limits: what each program may use.
+        workers: programs judged at a time, each with a fork server for programs and one for tests;
+            as many as this process has cores, unless told.
+        unsafe_no_walls: run programs as plain child processes, with limits on their resources
+            alone. For machines that may be lost.
+
+    Raises:
+        UsageError: walls cannot be built here; the message says what to install or to set.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        workers: int | None = None,
+        unsafe_no_walls: bool = False,
+    ) -> None:
+        if workers is not None and workers < 1:
+            raise UsageError(f"a sandbox needs at least one worker, not {workers}")
+        if unsafe_no_walls:
+            sys.stderr.write(NO_WALLS)
+        self.limits = limits or Limits()
+        self.walls: dict[str, str] = {}
+        self._walled = not unsafe_no_walls
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        started: SimpleQueue[dict[str, str] | Exception] = SimpleQueue()
+        self._threads = [
+            Thread(target=self._work, args=(started,), name=f"sandbox-{i}", daemon=True)
+            for i in range(workers or _cores())
+        ]
+        for thread in self._threads:
+            thread.start()
+        found = [started.get() for _ in self._threads]
+        for walls in found:
+            if isinstance(walls, Exception):
+                self.close()
+                raise walls
+            self.walls = walls
+
+    def run(self, programs: Iterable[Program]) -> list[Verdict]:
+        """One verdict per program, in the order given.
+
+        Raises:
+            UsageError: the sandbox is closed, or a worker that was lost cannot be replaced.
+        """
+        if not self._threads:
+            raise UsageError("this sandbox is closed")
+        answers: SimpleQueue[tuple[int, Verdict | Exception]] = SimpleQueue()
+        abandoned = Event()
+        verdicts: dict[int, Verdict] = {}
+        try:
+            count = 0
+            for program in programs:
+                self._jobs.put(_Job(count, program, answers, abandoned))
+                count += 1
+            while len(verdicts) < count:
+                index, answer = answers.get()
+                if isinstance(answer, Exception):
+                    raise answer
+                verdicts[index] = answer
+        finally:
+            abandoned.set()
+        return [verdicts[i] for i in range(count)]
+
+    def close(self) -> None:
+        """End the workers, when what they are at is done. Nothing is left running."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _work(self, started: SimpleQueue[dict[str, str] | Exception]) -> None:
+        """One worker: it lives in its own thread, because the kernel ties the walls to that."""
+        try:
+            worker = Worker(self.limits, walled=self._walled)
+        except Exception as error:
+            started.put(error)
+            return
+        started.put(worker.walls)
+        while (job := self._jobs.get()) is not None:
+            if job.abandoned.is_set():
+                continue
+            try:
+                job.answers.put((job.number, worker.verdict(job.program)))
+            except Exception as error:
+                job.answers.put((job.number, error))
+        worker.close()
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

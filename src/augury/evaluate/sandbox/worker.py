@@ -1,0 +1,229 @@
+"""One program after another, each judged from outside its process.
+
+A worker holds two enclosures: programs run in one, their tests in the other. What the tests expect
+is never where the program is, and a program that is lost takes nothing with it but its enclosure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import time
+from typing import Any
+
+from augury.evaluate.sandbox.enclosure import Enclosure, LostError
+from augury.evaluate.sandbox.inside import frames
+from augury.evaluate.sandbox.inside.candidate import LONGEST_DETAIL, OUT_OF_MEMORY
+from augury.evaluate.sandbox.inside.server import LONGEST_JOB
+from augury.evaluate.sandbox.program import Limits, Outcome, Program, Verdict
+
+ATTEMPTS = 2  # in a new enclosure where the first was lost; it may have been lost without fault
+WORD = 8 * LONGEST_DETAIL  # bytes of a message that says why; JSON writes a character in up to 6
+READ = 1 << 16
+
+
+class Worker:
+    """Judges programs one by one. It must be made, used and closed in one thread (`Enclosure`)."""
+
+    def __init__(self, limits: Limits, *, walled: bool) -> None:
+        self.limits, self.walled = limits, walled
+        self.rooms: dict[str, Enclosure] = {}
+        self.walls = self.room("programs").walls
+        self.room("tests")
+
+    def room(self, name: str) -> Enclosure:
+        """The enclosure of programs or of tests, made anew where there is none."""
+        if name not in self.rooms:
+            self.rooms[name] = Enclosure(self.limits, walled=self.walled)
+        return self.rooms[name]
+
+    def leave(self, name: str) -> None:
+        """Close an enclosure; the next program gets another."""
+        room = self.rooms.pop(name, None)
+        if room is not None:
+            room.close()
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for name in list(self.rooms):
+            self.leave(name)
+
+    def verdict(self, program: Program) -> Verdict:
+        """What comes of one program.
+
+        Raises:
+            UsageError: an enclosure had to be replaced, and could not be.
+        """
+        for _ in range(ATTEMPTS):
+            try:
+                if program.tests is not None:
+                    return self._by_tests(program)
+                return self._by_output(program)
+            except LostError:
+                self.close()
+        return Verdict(program.id, "crash", f"its sandbox was lost with it, {ATTEMPTS} times")
+
+    def _by_tests(self, program: Program) -> Verdict:
+        tests = {
+            "setup": program.setup,
+            "tests": program.tests,
+            "entry_points": list(program.entry_points),
+        }
+        try:
+            jobs = _job({"code": program.code}), _job(tests)
+        except ValueError as error:
+            return Verdict(program.id, "refused", str(error))
+        deadline = time.monotonic() + self.limits.wall_seconds
+        with contextlib.ExitStack() as channels:
+            asked, answering = map(channels.enter_context, socket.socketpair())
+            said = channels.enter_context(self._start("programs", "functions", answering.fileno()))
+            heard = channels.enter_context(self._start("tests", "judge", asked.fileno()))
+            asked.close()  # or neither would hear the other hang up
+            answering.close()
+            _send(said, jobs[0])
+            _send(heard, jobs[1])
+            answer = _word(heard, deadline)
+            # Whatever it does now, its tests are over.
+            report, judged = self._ended("programs"), self._ended("tests")
+        cpu = report["cpu"]
+        if answer is not None and answer["outcome"] == "passed":
+            return Verdict(program.id, "passed", cpu_seconds=cpu)
+        end = self._end_of(report)
+        if end is None and answer is None:
+            if judged["ended"]:
+                end = self._too_long(report)
+            else:
+                end = self._end_of(judged) or ("crash", f"exit status {judged['code']}")
+                end = end[0], f"its tests: {end[1]}"
+        if end is None:
+            assert answer is not None
+            end = answer["outcome"], answer["detail"]
+        return Verdict(program.id, *end, cpu_seconds=cpu)
+
+    def _by_output(self, program: Program) -> Verdict:
+        try:
+            job = _job({"code": program.code, "stdin": program.stdin})
+        except ValueError as error:
+            return Verdict(program.id, "refused", str(error))
+        if len(program.stdin.encode("utf-8", "surrogatepass")) > self.limits.disk_bytes:
+            return Verdict(program.id, "refused", "its input is larger than disk_bytes")
+        deadline = time.monotonic() + self.limits.wall_seconds
+        allowed = self.limits.output_bytes
+        with contextlib.ExitStack() as channels:
+            reading, writing = (channels.enter_context(os.fdopen(fd, "rb")) for fd in os.pipe())
+            said = channels.enter_context(self._start("programs", "script", writing.fileno()))
+            writing.close()
+            _send(said, job)
+            output = _printed(reading.fileno(), allowed + 1, deadline)
+            report = self._ended("programs", deadline if len(output) <= allowed else None)
+            why = _said(said)
+        text = output[:allowed].decode("utf-8", "replace")
+        end = self._end_of(report)
+        if end is None and len(output) > allowed:
+            end = "failed", f"it printed more than {allowed} bytes"
+        if end is None and report["ended"]:
+            end = self._too_long(report)
+        if end is None and report["code"] != 0:
+            end = "failed", why or f"exit status {report['code']}"
+        expected = program.expected_output
+        if end is None and expected is not None and _lines(text) != _lines(expected):
+            end = "failed", "it printed something else than expected"
+        return Verdict(program.id, *(end or ("passed", "")), report["cpu"], text)
+
+    def _start(self, room: str, kind: str, peer: int) -> socket.socket:
+        """Fork a child; our end of its channel."""
+        enclosure = self.room(room)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                enclosure.go(kind, [theirs.fileno(), peer])
+            except LostError:
+                ours.close()
+                raise
+        return ours
+
+    def _ended(self, room: str, until: float | None = None) -> dict[str, Any]:
+        """How the child of an enclosure ended, killed if need be; what is not as new is left."""
+        report = self.room(room).ended(until)
+        if not report["clean"]:
+            self.leave(room)
+        return report
+
+    def _end_of(self, report: dict[str, Any]) -> tuple[Outcome, str] | None:
+        """The outcome, where the way a process ended decides it."""
+        code, limit = report["code"], self.limits.cpu_seconds
+        if code == -signal.SIGXCPU or (code == -signal.SIGKILL and report["cpu"] >= limit):
+            return "timeout", f"more than {limit} s of CPU time"
+        if code == OUT_OF_MEMORY:
+            return "memory", f"more than {self.limits.memory_bytes} bytes of memory"
+        if code == -signal.SIGKILL and not report["ended"]:
+            return "memory", "killed by the kernel, as it does when the machine is out of memory"
+        if code == -signal.SIGSYS:
+            return "refused", "a system call that no program needs (network, other processes, ...)"
+        if code < 0 and not report["ended"]:
+            return "crash", signal.Signals(-code).name
+        return None
+
+    def _too_long(self, report: dict[str, Any]) -> tuple[Outcome, str]:
+        return (
+            "timeout",
+            f"no end within {self.limits.wall_seconds:g} s, of which {report['cpu']:.2f} s"
+            " of CPU time",
+        )
+
+
+def _job(content: dict[str, Any]) -> bytes:
+    data = json.dumps(content).encode()
+    if len(data) > LONGEST_JOB:
+        raise ValueError(f"{len(data)} bytes of program and tests, where {LONGEST_JOB} are allowed")
+    return data
+
+
+def _send(channel: socket.socket, data: bytes) -> None:
+    try:
+        frames.send(channel, data)
+    except OSError as error:
+        raise LostError(str(error)) from error
+
+
+def _word(channel: socket.socket, deadline: float) -> dict[str, Any] | None:
+    """What the judge says; None if it says nothing."""
+    channel.settimeout(max(deadline - time.monotonic(), 0.001))
+    try:
+        data = frames.receive(channel, WORD)
+    except OSError:  # the deadline has passed, or the judge is dead
+        return None
+    return None if data is None else json.loads(data)
+
+
+def _said(channel: socket.socket) -> str:
+    """Why a script that has ended says it stopped: its own words, cut."""
+    channel.settimeout(0)
+    with contextlib.suppress(OSError, ValueError):
+        return (frames.receive(channel, WORD) or b"").decode("utf-8", "replace")[:LONGEST_DETAIL]
+    return ""
+
+
+def _printed(pipe: int, most: int, deadline: float) -> bytes:
+    """What comes out of a pipe until its end, the deadline, or `most` bytes."""
+    output = b""
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    while len(output) < most:
+        left = deadline - time.monotonic()
+        if left <= 0 or not waiting.poll(1000 * left):
+            break
+        data = os.read(pipe, READ)
+        if not data:
+            break
+        output += data
+    return output
+
+
+def _lines(text: str) -> list[str]:
+    """A text's lines up to white space at their ends and at its own."""
+    return [line.rstrip() for line in text.rstrip().split("\n")]
