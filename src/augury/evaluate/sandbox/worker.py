@@ -18,12 +18,13 @@ from typing import Any
 from augury.evaluate.sandbox.enclosure import Enclosure, LostError
 from augury.evaluate.sandbox.inside import frames
 from augury.evaluate.sandbox.inside.candidate import LONGEST_DETAIL, OUT_OF_MEMORY
-from augury.evaluate.sandbox.inside.server import LONGEST_JOB
+from augury.evaluate.sandbox.inside.judge import LONGEST_JOB
 from augury.evaluate.sandbox.program import Limits, Outcome, Program, Verdict
 
 ATTEMPTS = 2  # in a new enclosure where the first was lost; it may have been lost without fault
 WORD = 8 * LONGEST_DETAIL  # bytes of a message that says why; JSON writes a character in up to 6
 READ = 1 << 16
+MOST_JUDGED = 1000  # by one process of tests; a new one costs what one program costs
 
 
 class Worker:
@@ -32,6 +33,8 @@ class Worker:
     def __init__(self, limits: Limits, *, walled: bool) -> None:
         self.limits, self.walled = limits, walled
         self.rooms: dict[str, Enclosure] = {}
+        self.judge: socket.socket | None = None
+        self.judged = 0
         self.walls = self.room("programs").walls
         self.room("tests")
 
@@ -49,6 +52,9 @@ class Worker:
 
     def close(self) -> None:
         """Leave nothing behind."""
+        if self.judge is not None:
+            self.judge.close()
+        self.judge, self.judged = None, 0
         for name in list(self.rooms):
             self.leave(name)
 
@@ -81,19 +87,22 @@ class Worker:
         with contextlib.ExitStack() as channels:
             asked, answering = map(channels.enter_context, socket.socketpair())
             said = channels.enter_context(self._start("programs", "functions", answering.fileno()))
-            heard = channels.enter_context(self._start("tests", "judge", asked.fileno()))
-            asked.close()  # or neither would hear the other hang up
-            answering.close()
+            answering.close()  # or the judge would not hear the program hang up
             _send(said, jobs[0])
-            _send(heard, jobs[1])
-            answer = _word(heard, deadline)
-            # Whatever it does now, its tests are over.
-            report, judged = self._ended("programs"), self._ended("tests")
+            judge = self._judge()
+            _send(judge, jobs[1], asked.fileno())
+            asked.close()
+            answer = _word(judge, deadline)
+            report = self._ended("programs")  # whatever it does now, its tests are over
+        judged = None
+        if answer is None or answer["outcome"] not in ("passed", "failed"):
+            judged = self._dismissed()
         cpu = report["cpu"]
         if answer is not None and answer["outcome"] == "passed":
             return Verdict(program.id, "passed", cpu_seconds=cpu)
         end = self._end_of(report)
         if end is None and answer is None:
+            assert judged is not None
             if judged["ended"]:
                 end = self._too_long(report)
             else:
@@ -134,13 +143,29 @@ class Worker:
             end = "failed", "it printed something else than expected"
         return Verdict(program.id, *(end or ("passed", "")), report["cpu"], text)
 
-    def _start(self, room: str, kind: str, peer: int) -> socket.socket:
+    def _judge(self) -> socket.socket:
+        """The channel to the process of the tests, made anew where there is none."""
+        if self.judged >= MOST_JUDGED:
+            self._dismissed()
+        if self.judge is None:
+            self.judge = self._start("tests", "judge")
+        self.judged += 1
+        return self.judge
+
+    def _dismissed(self) -> dict[str, Any]:
+        """How the process of the tests ended, killed if need be; the next one is new."""
+        if self.judge is not None:
+            self.judge.close()
+        self.judge, self.judged = None, 0
+        return self._ended("tests")
+
+    def _start(self, room: str, kind: str, *peer: int) -> socket.socket:
         """Fork a child; our end of its channel."""
         enclosure = self.room(room)
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                enclosure.go(kind, [theirs.fileno(), peer])
+                enclosure.go(kind, [theirs.fileno(), *peer])
             except LostError:
                 ours.close()
                 raise
@@ -183,9 +208,12 @@ def _job(content: dict[str, Any]) -> bytes:
     return data
 
 
-def _send(channel: socket.socket, data: bytes) -> None:
+def _send(channel: socket.socket, data: bytes, descriptor: int | None = None) -> None:
     try:
-        frames.send(channel, data)
+        if descriptor is None:
+            frames.send(channel, data)
+        else:
+            frames.send_with(channel, data, descriptor)
     except OSError as error:
         raise LostError(str(error)) from error
 

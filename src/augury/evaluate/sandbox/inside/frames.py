@@ -37,6 +37,33 @@ def receive(channel: socket.socket, limit: int) -> bytes | None:
     return _exactly(channel, length)
 
 
+def send_with(channel: socket.socket, data: bytes, descriptor: int) -> None:
+    """Send one message and a descriptor.
+
+    Raises:
+        OSError: the other side is gone.
+    """
+    socket.send_fds(channel, [HEADER.pack(len(data))], [descriptor])
+    channel.sendall(data)
+
+
+def receive_with(channel: socket.socket, limit: int) -> tuple[bytes, int] | None:
+    """The next message and its descriptor, or None where the other side has hung up.
+
+    Raises:
+        TooLongError: the message is longer than `limit` bytes.
+        OSError: the other side died.
+    """
+    header, descriptors, _, _ = socket.recv_fds(channel, HEADER.size, 1)
+    if len(header) < HEADER.size:
+        return None
+    (length,) = HEADER.unpack(header)
+    if length > limit:
+        raise TooLongError(f"a message of {length} bytes, where {limit} are allowed")
+    data = _exactly(channel, length)
+    return None if data is None else (data, descriptors[0])
+
+
 def _exactly(channel: socket.socket, count: int) -> bytes | None:
     data = channel.recv(count, socket.MSG_WAITALL)
     while len(data) < count:

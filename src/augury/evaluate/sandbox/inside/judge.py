@@ -1,20 +1,26 @@
-"""The process of one program's tests, in a sandbox where the program is not.
+"""The process of the tests, in a sandbox where no program is.
 
 The tests call the program through a channel and compare plain values here: they, and what they
-expect, are never in reach of the program. This process alone says whether the tests passed.
+expect, are never in reach of the program. This process alone says whether the tests passed. It
+judges one program after another, each over a channel of its own, until one ends in anything but a
+plain pass or fail: then the harness has it replaced.
 """
 
 from __future__ import annotations
 
 import builtins
 import os
+import resource
 import socket
+import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import frames
 from .candidate import LONGEST_DETAIL
 from .codec import CannotCrossError, decode, dumps, encode, loads
+
+LONGEST_JOB = 1 << 26  # bytes of a program's tests: the harness is trusted
 
 
 class GoneError(BaseException):
@@ -131,11 +137,15 @@ def judge(job: dict[str, Any], program: socket.socket, limit: int) -> dict[str, 
     return {"outcome": "passed", "detail": ""}
 
 
-def serve(
-    job: dict[str, Any], harness: socket.socket, program: socket.socket, limit: int
-) -> NoReturn:
-    """Judge one program and tell the harness."""
-    frames.send(harness, dumps(judge(job, program, limit)))
+def serve(harness: socket.socket, limit: int, cpu_seconds: int) -> NoReturn:
+    """Judge programs and tell the harness, until it hangs up."""
+    while (received := frames.receive_with(harness, LONGEST_JOB)) is not None:
+        job, descriptor = received
+        spent = int(time.process_time())
+        resource.setrlimit(resource.RLIMIT_CPU, (spent + 1 + cpu_seconds, resource.RLIM_INFINITY))
+        with socket.socket(fileno=descriptor) as program:
+            answer = judge(loads(job), program, limit)
+        frames.send(harness, dumps(answer))
     os._exit(0)
 
 

@@ -76,15 +76,15 @@ def landlock_version() -> int:
         return 0
 
 
-def landlock_ruleset(readable: list[str], writable: list[str]) -> int | None:
-    """A descriptor of rules: read below some paths, write below others, and nothing else.
+def landlock_enter(readable: list[str], writable: list[str]) -> None:
+    """Landlock for this process and its children, for good, where the kernel has it.
 
-    From version 4 also no TCP, from version 6 also no signals or abstract sockets to the outside.
-    None where the kernel has no Landlock.
+    They read below some paths, write below others, and nothing else. From version 4 also no TCP,
+    from version 6 also no signals or abstract sockets to the outside.
     """
     version = landlock_version()
     if version == 0:
-        return None
+        return
     rights = ALL_RIGHTS.get(version, ALL_RIGHTS_NOW)
     attributes = struct.pack("Q", rights)
     if version >= 4:
@@ -97,12 +97,8 @@ def landlock_ruleset(readable: list[str], writable: list[str]) -> int | None:
         _allow(ruleset, path, READ_FILE | READ_DIR)
     for path in writable:
         _allow(ruleset, path, rights & ~EXECUTE & ~MAKE_DEVICES)
-    return ruleset
-
-
-def landlock_enter(ruleset: int) -> None:
-    """Put this process behind the rules for good."""
     call(RESTRICT_SELF, ruleset, 0)
+    os.close(ruleset)
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:

@@ -28,11 +28,11 @@ from typing import Any, NoReturn
 
 from . import candidate, frames, judge, kernel, seccomp
 from .codec import loads
+from .judge import LONGEST_JOB
 
 WORK = "/work"
 MESSAGE = 256  # bytes
-LONGEST_JOB = 1 << 26  # what the harness may send: the harness is trusted, and checks the program
-JOB_FD, PEER_FD, RULES_FD, ABOVE = 3, 4, 5, 32
+JOB_FD, PEER_FD, ABOVE = 3, 4, 32
 PATIENCE = 5  # milliseconds between looks at a child, where no descriptor tells of its end
 
 # Imported once here, so that no program pays for them: what the prompts of HumanEval and MBPP and
@@ -52,7 +52,6 @@ class Server:
         self.machine = os.uname().machine
         self.control = socket.socket(fileno=os.dup(0))
         self.walled = bool(config["walled"])
-        self.ruleset: int | None = None
         self.filter = b""
         self.null = os.open("/dev/null", os.O_RDWR)
         os.dup2(self.null, 0)
@@ -70,7 +69,7 @@ class Server:
                 kernel.M_ARENA_MAX, 1
             )  # or each thread reserves 64 MiB of addresses
             os.chdir(WORK)
-            self.ruleset = kernel.landlock_ruleset(config["readable"], [WORK, "/dev/null"])
+            kernel.landlock_enter(config["readable"], [WORK, "/dev/null"])
             self.filter = seccomp.program(self.machine)
             walls = {"landlock": kernel.landlock_version(), "uid": os.getuid(), "pid": os.getpid()}
         os.environ.clear()
@@ -147,8 +146,12 @@ class Server:
     def child(self, kind: str, descriptors: list[int]) -> NoReturn:
         """Everything a child does: take its job, go behind the inner walls, work."""
         try:
-            ruleset = self.keep(descriptors)
+            self.keep(descriptors)
             harness = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=JOB_FD)
+            limit = self.config["output_bytes"]
+            if kind == "judge":
+                self.wall_in(resource.RLIM_INFINITY)  # it limits each program's tests by itself
+                judge.serve(harness, limit, self.config["cpu_seconds"])
             data = frames.receive(harness, LONGEST_JOB)
             if data is None:
                 os._exit(0)
@@ -157,35 +160,29 @@ class Server:
                 os.dup2(PEER_FD, 1)
                 os.close(PEER_FD)
                 give(job["stdin"].encode("utf-8", "surrogatepass"))
-            self.wall_in(ruleset)
-            limit = self.config["output_bytes"]
+            self.wall_in(self.config["cpu_seconds"] + 1)
             if kind == "script":
                 candidate.run(job["code"], harness)
             peer = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=PEER_FD)
-            if kind == "functions":
-                candidate.serve(job["code"], peer, limit)
-            judge.serve(job, harness, peer, limit)
+            candidate.serve(job["code"], peer, limit)
         finally:
             os._exit(1)
 
-    def keep(self, descriptors: list[int]) -> int | None:
-        """Close all but the child's two channels, which get fixed numbers, and the ruleset."""
+    def keep(self, descriptors: list[int]) -> None:
+        """Close all but the child's channels, which get fixed numbers."""
         self.control.detach()
         high = [fcntl.fcntl(fd, fcntl.F_DUPFD, ABOVE) for fd in descriptors]
-        if self.ruleset is not None:
-            high.append(fcntl.fcntl(self.ruleset, fcntl.F_DUPFD, ABOVE))
         os.closerange(3, ABOVE)
-        for fd, number in zip(high, (JOB_FD, PEER_FD, RULES_FD), strict=False):
+        for fd, number in zip(high, (JOB_FD, PEER_FD), strict=False):
             os.dup2(fd, number)
             os.close(fd)
-        return None if self.ruleset is None else RULES_FD
 
-    def wall_in(self, ruleset: int | None) -> None:
-        """Limits, Landlock and the filter, in this process for good."""
+    def wall_in(self, cpu_hard: int) -> None:
+        """Limits and the filter, in this process for good."""
         config = self.config
         cpu, memory = config["cpu_seconds"], config["memory_bytes"]
         limits = [
-            (resource.RLIMIT_CPU, cpu, cpu + 1),  # a signal at the first, the end at the second
+            (resource.RLIMIT_CPU, cpu, cpu_hard),  # a signal at the first, the end at the second
             (resource.RLIMIT_AS, memory, memory),
             (resource.RLIMIT_FSIZE, config["disk_bytes"], config["disk_bytes"]),
             (resource.RLIMIT_NOFILE, config["open_files"], config["open_files"]),
@@ -201,12 +198,8 @@ class Server:
             except (OSError, ValueError):
                 if self.walled:  # macOS refuses some, and there are no walls there anyway
                     raise
-        if not self.walled:
-            return
-        if ruleset is not None:
-            kernel.landlock_enter(ruleset)
-            os.close(ruleset)
-        seccomp.install(self.filter)
+        if self.walled:
+            seccomp.install(self.filter)
 
 
 def give(stdin: bytes) -> None:

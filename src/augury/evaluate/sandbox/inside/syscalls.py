@@ -36,7 +36,7 @@ gettimeofday 96 169, time 201 -, times 100 153, getpid 39 172, getppid 110 173, 
 getuid 102 174, geteuid 107 175, getgid 104 176, getegid 108 177, getresuid 118 148,
 getresgid 120 150, getgroups 115 158, getpgid 121 155, getpgrp 111 -, getsid 124 156,
 getpriority 140 141, getrusage 98 165, getrlimit 97 163, setrlimit 160 164, uname 63 160,
-sysinfo 99 179, getrandom 318 278, sendto 44 206, recvfrom 45 207, shutdown 48 210,
+sysinfo 99 179, getrandom 318 278, sendto 44 206, recvfrom 45 207, recvmsg 47 212, shutdown 48 210,
 getsockname 51 204, getpeername 52 205, getsockopt 55 209, wait4 61 260, waitid 247 95
 """
 
