@@ -1,0 +1,411 @@
+"""Checkpoints of transformers as a backend: a local folder, or a hub id with its revision.
+
+Prompts are read once a batch and their keys and values shared by the samples behind them. Texts of
+different lengths share a batch, filled up on the left and masked there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augury.errors import DataError, UsageError
+from augury.evaluate.backend import Floats, NextRequest, SampleRequest, Score, ScoreRequest
+from augury.evaluate.hf_text import TokenText
+from augury.evaluate.names import family_of, model_name, step_of
+from augury.evaluate.streams import uniforms
+
+# Keys and values of 16,384 tokens take 4 GB for Pythia-1B in single precision; the lab's models
+# draw as fast from 8,192 on.
+BATCH_TOKENS = 16_384
+# Numbers in a table of logits: 512 MB in single precision.
+LOGITS = 2**27
+# A step of a model this small is over before a second thread has begun; where another process has
+# that core, 64 x 256 samples of the lab's width 8 took 10-30 s with two threads, .4 s with one.
+SMALL = 1e6
+Ids = NDArray[np.int64]
+
+
+def needs_models(name: str) -> Any:
+    """Import a module of the extra `models`.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f'this needs {name}, which is not installed: pip install "augury[models]"'
+        ) from error
+
+
+@contextmanager
+def without_bars(transformers: Any) -> Iterator[None]:
+    """No progress bars of transformers inside the block."""
+    bars = transformers.utils.logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
+
+
+class TransformersBackend:
+    """A causal language model of transformers, as a `Backend`.
+
+    Probabilities are the model's own at temperature 1: no top-k, no top-p, whatever its generation
+    configuration says. Samples are drawn by inverse distribution in double precision from numbers
+    that belong to (seed, i), so a sample does not depend on the batch it is drawn in but for
+    rounding inside the model: in single precision about one token in a million, in half precision
+    far more.
+
+    Weights are read from safetensors; a checkpoint that has pickled weights alone is read by
+    torch's restricted reader, which runs no code. Code in a checkpoint is never run.
+
+    Args:
+        path_or_id: a folder, or an id on the hub.
+        revision: branch, tag or commit on the hub, such as "step1000".
+        device: where it runs; a GPU if there is one. "auto" spreads it over several.
+        dtype: precision, such as "bfloat16"; by default single on a CPU, the checkpoint's own on a
+            GPU.
+        batch_tokens: bound on the tokens of a batch, prompts included: memory against speed.
+
+    Raises:
+        UsageError: the extra `models` is missing, or an option is out of range.
+        DataError: there is no such checkpoint, or it cannot be read.
+    """
+
+    def __init__(
+        self,
+        path_or_id: str | Path,
+        revision: str | None = None,
+        *,
+        device: str | None = None,
+        dtype: str | None = None,
+        batch_tokens: int = BATCH_TOKENS,
+    ) -> None:
+        torch, transformers = needs_models("torch"), needs_models("transformers")
+        if batch_tokens < 1:
+            raise UsageError(f"batch_tokens must be positive, not {batch_tokens}")
+        if dtype is not None and not isinstance(getattr(torch, dtype, None), torch.dtype):
+            raise UsageError(f"dtype must be one of torch's, such as 'bfloat16', not {dtype!r}")
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        precision = dtype or ("float32" if device == "cpu" else "auto")
+        local = {"local_files_only": True} if Path(path_or_id).is_dir() else {}
+        options = {"revision": revision or "main", "trust_remote_code": False, **local}
+        spread = {"device_map": "auto"} if device == "auto" else {}
+        try:
+            with without_bars(transformers):
+                tokenizer = transformers.AutoTokenizer.from_pretrained(str(path_or_id), **options)
+                model = transformers.AutoModelForCausalLM.from_pretrained(
+                    str(path_or_id), dtype=precision, **spread, **options
+                )
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(
+                f"cannot be read: {str(error).splitlines()[0]}",
+                source=str(path_or_id) + (f" at {revision}" if revision else ""),
+                expected="a checkpoint of a causal language model and its tokenizer",
+            ) from error
+        self._model = (model if spread else model.to(device)).eval()
+        self._small = sum(p.numel() for p in model.parameters()) < SMALL
+        self._text = TokenText(tokenizer, str(path_or_id))
+        self._batch_tokens = batch_tokens
+        self._takes = set(inspect.signature(model.forward).parameters)
+        self._vocabulary = int(model.get_output_embeddings().weight.shape[0])
+        self._context = getattr(model.config, "max_position_embeddings", None)
+        self._about = _about(model, path_or_id, revision)
+        stops = model.generation_config.eos_token_id if model.generation_config else None
+        stops = stops if isinstance(stops, list) else [stops]
+        self._ends = frozenset(int(x) for x in (*stops, tokenizer.eos_token_id) if x is not None)
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Model, family, revision, step and params (non-embedding) as far as they can be told.
+
+        An exported model of the lab says what its `LabBackend` says.
+        """
+        return self._about
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """End tokens of the generation configuration and of the tokenizer."""
+        return self._ends
+
+    @property
+    def unique_tokens(self) -> bool:
+        """False: most texts can be written with several sequences of tokens."""
+        return False
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Text of tokens written behind a prompt, special tokens left out."""
+        return self._text.texts([tokens])[0]
+
+    def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
+        """Log-probabilities by teacher forcing, of the tokens `hf_text.TokenText.seam` names.
+
+        Raises:
+            UsageError: the tokenizer cannot write a continuation, or a text is too long.
+        """
+        torch = needs_models("torch")
+        pairs = [self._text.seam(r.prompt, r.continuation) for r in requests]
+        scores: dict[int, Score] = {}
+        for pair, request in zip(pairs, requests, strict=True):
+            self._fits(len(pair[0]) + len(pair[1]), request.prompt)
+        sizes = [len(a) + len(b) - 1 for a, b in pairs]
+        for rows in self._batches(sizes, [len(b) for _, b in pairs]):
+            keep = max(len(pairs[i][1]) for i in rows)
+            fed = [[*pairs[i][0], *pairs[i][1]][:-1] for i in rows]
+            with self._running():
+                logits = self._read(fed, keep)[0].float()
+                wanted = np.zeros((len(rows), keep), dtype=np.int64)
+                for row, i in enumerate(rows):
+                    wanted[row, keep - len(pairs[i][1]) :] = pairs[i][1]
+                target = torch.from_numpy(wanted).to(logits.device)
+                chosen = logits.gather(2, target[:, :, None])[:, :, 0] - logits.logsumexp(2)
+                best = (logits.argmax(2) == target).cpu().numpy()
+                tokens = chosen.double().cpu().numpy()
+            for row, i in enumerate(rows):
+                first = keep - len(pairs[i][1])
+                scores[i] = Score(tokens[row, first:], bool(best[row, first:].all()))
+        return [scores[i] for i in range(len(requests))]
+
+    def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
+        """(n, vocabulary) log-probabilities; requests that share a prompt share its reading.
+
+        Raises:
+            UsageError: a text is too long.
+        """
+        prompts = {r.prompt: self._text.prompt(r.prompt) for r in requests}
+        table = np.empty((len(requests), self._vocabulary))
+        sizes = []
+        for request in requests:
+            sizes.append(len(prompts[request.prompt]) + len(request.written))
+            self._fits(sizes[-1] + 1, request.prompt)
+        # One depth a batch: every row then ends in the place that is asked for.
+        for depth in sorted({len(r.written) for r in requests}):
+            at = [i for i, r in enumerate(requests) if len(r.written) == depth]
+            for chosen in self._batches([sizes[i] for i in at], [1] * len(at)):
+                rows = [at[i] for i in chosen]
+                batch = [requests[i] for i in rows]
+                with self._running():
+                    logits, past = self._shared([prompts[r.prompt] for r in batch])
+                    if depth:
+                        logits = past.extend([r.written for r in batch])
+                    table[rows] = logits.double().log_softmax(1).cpu().numpy()
+        return table
+
+    def sample(self, requests: Sequence[SampleRequest]) -> list[list[str]]:
+        """Continuations; requests of any kind share a batch, each row from its own stream.
+
+        Raises:
+            UsageError: prompt and length do not fit the model.
+        """
+        prompts = [self._text.prompt(r.prompt) for r in requests]
+        for request, tokens in zip(requests, prompts, strict=True):
+            self._fits(len(tokens) + request.length, request.prompt)
+        written: list[list[list[int]]] = [[] for _ in requests]
+        for parts in self._parts(requests, prompts):
+            rows = self._draw(requests, prompts, parts)
+            for of, first, last in parts:
+                written[of] += rows[: last - first]
+                del rows[: last - first]
+        return [self._text.texts(rows) for rows in written]
+
+    def _draw(
+        self,
+        requests: Sequence[SampleRequest],
+        prompts: Sequence[list[int]],
+        parts: Sequence[tuple[int, int, int]],
+    ) -> list[list[int]]:
+        """Tokens of the samples `first` to `last` of requests, one batch."""
+        torch = needs_models("torch")
+        of = [i for i, first, last in parts for _ in range(last - first)]
+        longest = max(requests[i].length for i, _, _ in parts)
+        with self._running():
+            logits, past = self._shared([prompts[i] for i in of])
+            place = logits.device if logits.device.type != "mps" else "cpu"  # it has no doubles
+            lengths = torch.tensor([requests[i].length for i in of], device=place)
+            heat = [requests[i].temperature for i in of]
+            temperature = torch.tensor(heat, dtype=torch.double, device=place)
+            numbers = [
+                uniforms(requests[i].seed, first, last - first, longest) for i, first, last in parts
+            ]
+            uniform = torch.from_numpy(np.concatenate(numbers)).to(place)
+            ends = torch.tensor(sorted(self._ends), dtype=torch.long, device=place)
+            tokens = torch.zeros((len(of), longest), dtype=torch.long, device=place)
+            written = torch.zeros(len(of), dtype=torch.long, device=place)
+            alive = torch.arange(len(of), device=place)
+            for k in range(longest):
+                scaled = logits.to(place).double() / temperature[alive, None]
+                below = (scaled - scaled.amax(1, keepdim=True)).exp().cumsum(1)
+                wanted = uniform[alive, k] * below[:, -1]
+                # The first token whose cumulative mass is above: never one without mass.
+                drawn = torch.searchsorted(below, wanted[:, None], right=True)[:, 0]
+                drawn = drawn.clamp_(max=self._vocabulary - 1)
+                ended = torch.isin(drawn, ends)
+                tokens[alive, k] = drawn
+                written[alive] += (~ended).long()
+                going = ~ended & (lengths[alive] > k + 1)
+                if not going.all():
+                    alive, drawn = alive[going], drawn[going]
+                    if not len(alive):
+                        break
+                    past.select(going.nonzero()[:, 0])
+                logits = past.step(drawn)
+            counts = written.tolist()
+            return [row[:n] for row, n in zip(tokens.tolist(), counts, strict=True)]
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """No gradients, and one thread for a small model."""
+        torch = needs_models("torch")
+        threads = torch.get_num_threads()
+        alone = self._small and threads > 1
+        if alone:
+            torch.set_num_threads(1)
+        try:
+            with torch.inference_mode():
+                yield
+        finally:
+            if alone:
+                torch.set_num_threads(threads)
+
+    def _shared(self, prompts: Sequence[list[int]]) -> tuple[Any, _Past]:
+        """Next-token logits (rows, vocabulary) behind prompts, each distinct one read once."""
+        torch = needs_models("torch")
+        distinct = {tuple(p): i for i, p in enumerate(dict.fromkeys(map(tuple, prompts)))}
+        logits, past = self._read([list(p) for p in distinct], 1)
+        if len(distinct) == len(prompts):
+            return logits[:, -1], past
+        index = torch.tensor([distinct[tuple(p)] for p in prompts], device=logits.device)
+        past.select(index)
+        return logits[index, -1], past
+
+    def _read(self, texts: Sequence[list[int]], keep: int) -> tuple[Any, _Past]:
+        """Logits (rows, keep, vocabulary) behind the last `keep` tokens, and what was cached."""
+        torch = needs_models("torch")
+        widest = max(map(len, texts))
+        tokens = np.zeros((len(texts), widest), dtype=np.int64)
+        for row, text in enumerate(texts):
+            tokens[row, widest - len(text) :] = text
+        blank = torch.tensor([widest - len(text) for text in texts], device=self._model.device)
+        past = _Past(self._model, self._takes, blank)
+        return past.read(torch.from_numpy(tokens).to(self._model.device), keep), past
+
+    def _fits(self, tokens: int, prompt: str) -> None:
+        # The last token is written, not read.
+        if self._context and tokens - 1 > self._context:
+            raise UsageError(
+                f"{prompt[:60]!r} needs {tokens} tokens with what is written behind it; "
+                f"{self._about['model']} reads {self._context}"
+            )
+
+    def _most(self, tokens: int, kept: int) -> int:
+        """Rows of a batch, at least one: `tokens` read and `kept` rows of logits each."""
+        return max(min(self._batch_tokens // tokens, LOGITS // (kept * self._vocabulary)), 1)
+
+    def _batches(self, sizes: Sequence[int], kept: Sequence[int]) -> Iterator[list[int]]:
+        """Indices of texts that are read together, of similar length."""
+        batch: list[int] = []
+        widest = 1
+        for i in sorted(range(len(sizes)), key=lambda i: (sizes[i], kept[i])):
+            widest = max(widest, kept[i])
+            if batch and len(batch) >= self._most(sizes[i], widest):
+                yield batch
+                batch, widest = [], kept[i]
+            batch.append(i)
+        if batch:
+            yield batch
+
+    def _parts(
+        self, requests: Sequence[SampleRequest], prompts: Sequence[list[int]]
+    ) -> Iterator[list[tuple[int, int, int]]]:
+        """Batches of (request, first, last sample), prompts of similar length together."""
+        parts: list[tuple[int, int, int]] = []
+        rows, longest = 0, 0
+        for i in sorted(range(len(requests)), key=lambda i: len(prompts[i])):
+            first = 0
+            while first < requests[i].samples:
+                longest = max(longest, requests[i].length)
+                free = self._most(len(prompts[i]) + longest, 1) - rows
+                if free <= 0:
+                    yield parts
+                    parts, rows, longest = [], 0, 0
+                    continue
+                last = min(first + free, requests[i].samples)
+                parts.append((i, first, last))
+                rows, first = rows + last - first, last
+        if parts:
+            yield parts
+
+
+class _Past:
+    """Rows that a model has read, filled up on the left by `blank` (rows,) tokens; its cache."""
+
+    def __init__(self, model: Any, takes: set[str], blank: Any) -> None:
+        self._model, self._takes, self._blank = model, takes, blank
+        self._cache: Any = None
+        self._length = 0
+        self._padded = bool(blank.any())
+
+    def read(self, tokens: Any, keep: int) -> Any:
+        """Read (rows, t) tokens more; logits (rows, keep, vocabulary) behind the last `keep`."""
+        torch = needs_models("torch")
+        before, self._length = self._length, self._length + tokens.shape[1]
+        inputs: dict[str, Any] = {"input_ids": tokens, "use_cache": True}
+        if self._cache is not None:
+            inputs["past_key_values"] = self._cache
+        if self._padded:
+            places = torch.arange(self._length, device=tokens.device)[None]
+            inputs["attention_mask"] = (places >= self._blank[:, None]).long()
+            if "position_ids" in self._takes:
+                inputs["position_ids"] = (places - self._blank[:, None]).clamp_(min=0)[:, before:]
+        if "logits_to_keep" in self._takes:
+            inputs["logits_to_keep"] = keep
+        out = self._model(**inputs)
+        self._cache = out.past_key_values
+        return out.logits[:, -keep:]
+
+    def step(self, token: Any) -> Any:
+        """Read (rows,) tokens; next-token logits (rows, vocabulary)."""
+        return self.read(token.to(self._blank.device)[:, None], 1)[:, -1]
+
+    def extend(self, written: Sequence[tuple[int, ...]]) -> Any:
+        """Read as many tokens of every row; next-token logits (rows, vocabulary)."""
+        torch = needs_models("torch")
+        return self.read(torch.tensor(written, device=self._blank.device), 1)[:, -1]
+
+    def select(self, rows: Any) -> None:
+        """Keep these rows, in this order; one may come several times."""
+        rows = rows.to(self._blank.device)
+        self._cache.batch_select_indices(rows)
+        self._blank = self._blank[rows]
+
+
+def _about(model: Any, path_or_id: str | Path, revision: str | None) -> dict[str, Any]:
+    told = getattr(model.config, "augury", None)
+    if isinstance(told, dict):
+        return dict(told)
+    torch = needs_models("torch")
+    name = model_name(path_or_id)
+    tables = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding)]
+    tables.append(model.get_output_embeddings().weight)
+    left_out = {id(table) for table in tables}
+    about = {
+        "model": name,
+        "family": family_of(name),
+        "revision": revision,
+        "step": step_of(revision, name),
+        "params": float(sum(p.numel() for p in model.parameters() if id(p) not in left_out)),
+    }
+    return {column: value for column, value in about.items() if value is not None}

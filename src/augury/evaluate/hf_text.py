@@ -1,0 +1,104 @@
+"""Text to a transformers tokenizer's tokens and back, with the seam between prompt and answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from augury.errors import UsageError
+
+# Stands in front of tokens to decode: several tokenizers drop a space that begins a text.
+_ANCHOR = "a"
+
+
+class TokenText:
+    """Prompts and continuations as one model reads and writes them.
+
+    A prompt gets the special tokens that the tokenizer puts in front of a text (never those that
+    it puts behind), or the begin token where it puts none and the prompt is empty.
+
+    Args:
+        tokenizer: of transformers.
+        name: of the model, for messages.
+    """
+
+    def __init__(self, tokenizer: Any, name: str) -> None:
+        self._tokenizer = tokenizer
+        self._name = name
+        plain = self._plain(_ANCHOR)
+        whole = tokenizer(_ANCHOR)["input_ids"]
+        at = next(
+            (i for i in range(len(whole)) if whole[i : i + len(plain)] == plain),
+            0,  # a tokenizer that merges them: nothing is in front
+        )
+        self._front: list[int] = whole[:at]
+        self._anchor = plain
+        self._anchored = self._text(plain)
+
+    def prompt(self, text: str) -> list[int]:
+        """Tokens that a model reads before it writes.
+
+        Raises:
+            UsageError: there is none, or the tokenizer cannot write the text.
+        """
+        tokens = self._front + self._plain(text)
+        if not tokens:
+            begin = self._tokenizer.bos_token_id
+            if begin is None:
+                raise UsageError(
+                    f"{self._name} has no begin token: a prompt must not be empty for it"
+                )
+            return [int(begin)]
+        return tokens
+
+    def seam(self, prompt: str, continuation: str) -> tuple[list[int], list[int]]:
+        """Tokens of a prompt and of what follows it.
+
+        Both are tokenised as one text. Where a token then spans the seam, which a model that has
+        read the prompt can no longer write, the continuation is tokenised on its own.
+
+        Raises:
+            UsageError: no tokens stand for exactly this continuation.
+        """
+        before = self.prompt(prompt)
+        joint = self._front + self._plain(prompt + continuation)
+        whole = joint[: len(before)] == before
+        behind = joint[len(before) :] if whole else self._plain(continuation)
+        unknown = self._tokenizer.unk_token_id
+        written = self.texts([behind])[0]
+        if written != continuation or (
+            unknown in behind and self._tokenizer.unk_token not in continuation
+        ):
+            raise UsageError(
+                f"the tokenizer of {self._name} cannot write {continuation!r} behind "
+                f"{prompt[-40:]!r}: what comes nearest reads {written!r}"
+            )
+        return before, behind
+
+    def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """Texts of rows of tokens written behind a prompt, special tokens left out."""
+        cut = len(self._anchored)
+        known: dict[tuple[int, ...], str] = {}  # rows repeat
+        texts = []
+        for row in map(tuple, rows):
+            if row not in known:
+                known[row] = self._text([*self._anchor, *row])[cut:]
+            texts.append(known[row])
+        return texts
+
+    def _text(self, tokens: list[int]) -> str:
+        if self._tokenizer.is_fast:  # a fifth of the time that transformers takes around it
+            text = self._tokenizer.backend_tokenizer.decode(tokens, skip_special_tokens=True)
+        else:
+            text = self._tokenizer.decode(
+                tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
+        return str(text)
+
+    def _plain(self, text: str) -> list[int]:
+        try:
+            return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+        except Exception as error:  # tokenizers (Rust) raise nothing more specific
+            raise UsageError(
+                f"the tokenizer of {self._name} cannot write {text[:60]!r}: {error}"
+            ) from error

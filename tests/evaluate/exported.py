@@ -1,0 +1,66 @@
+"""Tiny checkpoints of transformers, made here: an exported lab model, and one with merges and ends.
+
+Also servers nobody here wrote, started on a free loopback port.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from augury.evaluate.export import export_checkpoint
+from augury.train import ModelConfig, RunConfig, train
+
+transformers: Any = pytest.importorskip("transformers", reason="needs the extra models")
+tokenizers: Any = pytest.importorskip("tokenizers")
+torch: Any = pytest.importorskip("torch")
+
+TEXT = ["the cat sat on the mat", "the dog sat on the log", "a cat and a dog", "the end"]
+
+
+def trained(folder: Path) -> Path:
+    """A lab checkpoint that has learned that digits come after a prompt of digits."""
+    run = RunConfig(ModelConfig(8), steps=100, shares={"sort-digits": 1.0})
+    return train(run, folder)[-1]
+
+
+def exported(folder: Path) -> tuple[Path, Path]:
+    """A lab checkpoint, and the same for transformers."""
+    checkpoint = trained(folder / "run")
+    return checkpoint, export_checkpoint(checkpoint, folder / "export")
+
+
+def bpe_model(folder: Path, *, ends: bool = True) -> Path:
+    """A Llama of 64 tokens with merges across words, rotary positions, grouped heads and an end."""
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = tokenizers.decoders.ByteLevel()
+    letters = sorted({c for text in TEXT for c in text.replace(" ", "Ġ")})
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=64, special_tokens=["<s>", "</s>"], initial_alphabet=letters, show_progress=False
+    )
+    tokenizer.train_from_iterator(TEXT, trainer)
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>" if ends else None
+    )
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(fast),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        initializer_range=0.6,  # wide, so that tokens differ in probability
+        bos_token_id=0,
+        eos_token_id=1 if ends else None,
+        tie_word_embeddings=False,
+    )
+    model = transformers.LlamaForCausalLM(config)
+    folder.mkdir(parents=True)
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder

@@ -1,0 +1,260 @@
+"""The transformers backend: against the lab's own, against itself, and what it refuses."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from augury.errors import DataError, UsageError
+from augury.evaluate import (
+    Backend,
+    LabBackend,
+    NextRequest,
+    SampleRequest,
+    ScoreRequest,
+    greedy_texts,
+    lab_instances,
+)
+from augury.evaluate.hf import TransformersBackend
+from augury.evaluate.names import family_of, step_of
+from augury.evaluate.streams import uniforms
+from augury.train import encode
+from tests.evaluate.exported import bpe_model, exported, tokenizers, torch, transformers
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return exported(tmp_path_factory.mktemp("lab"))
+
+
+@pytest.fixture(scope="module")
+def lab(folders: tuple[Path, Path]) -> LabBackend:
+    return LabBackend(folders[0])
+
+
+@pytest.fixture(scope="module")
+def same(folders: tuple[Path, Path]) -> TransformersBackend:
+    return TransformersBackend(folders[1])
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> TransformersBackend:
+    return TransformersBackend(bpe_model(tmp_path_factory.mktemp("bpe") / "tiny"))
+
+
+def test_an_exported_lab_model_is_the_same_function(
+    lab: LabBackend, same: TransformersBackend
+) -> None:
+    instances = lab_instances("sort-digits", 100).instances
+    requests = [ScoreRequest(i.prompt, i.answers[0]) for i in instances]
+    requests += [ScoreRequest("", "abc"), ScoreRequest("=1>", "^ #"), ScoreRequest("ab", "c" * 30)]
+    for request, ours, theirs in zip(
+        requests, lab.logprobs(requests), same.logprobs(requests), strict=True
+    ):
+        assert theirs.tokens == pytest.approx(ours.tokens, abs=1e-4), request
+        assert theirs.greedy == ours.greedy, request
+    nexts = [
+        NextRequest(i.prompt, tuple(encode("12"[: k % 3]).tolist()))
+        for k, i in enumerate(instances)
+    ]
+    assert same.next_token_logprobs(nexts) == pytest.approx(
+        lab.next_token_logprobs(nexts), abs=1e-4
+    )
+    prompts = [i.prompt for i in instances]
+    assert greedy_texts(same, prompts, 8) == greedy_texts(lab, prompts, 8)
+    assert dict(same.about) == dict(lab.about)
+    assert same.ends == lab.ends == frozenset()
+    assert isinstance(same, Backend)
+    assert not same.unique_tokens
+
+
+@pytest.mark.parametrize("temperature", [0.7, 1.0, 1.6])
+def test_samples_come_at_their_exact_rates(llama: TransformersBackend, temperature: float) -> None:
+    """Chi-square over all texts of up to two tokens, which next_token_logprobs gives the rates of.
+
+    Two prompts of different lengths share the batches, so one of them is padded.
+    """
+    n = 20_000
+    prompts = ["the cat", "a"]
+    drawn = llama.sample(
+        [SampleRequest(p, n, 2, seed=3 + i, temperature=temperature) for i, p in enumerate(prompts)]
+    )
+    for prompt, texts in zip(prompts, drawn, strict=True):
+        expected: Counter[str] = Counter()
+        first = tempered(llama, NextRequest(prompt), temperature)
+        for token, p in enumerate(first):
+            if token in llama.ends:
+                expected[""] += p
+                continue
+            second = tempered(llama, NextRequest(prompt, (token,)), temperature)
+            for after, q in enumerate(second):
+                rest = () if after in llama.ends else (after,)
+                expected[llama.decode((token, *rest))] += p * q
+        assert sum(expected.values()) == pytest.approx(1)
+        found = Counter(texts)
+        assert set(found) <= set(expected)
+        common = [text for text in expected if n * expected[text] >= 5]
+        rates = np.array([expected[text] for text in common])
+        counts = np.array([found[text] for text in common])
+        observed = np.append(counts, n - counts.sum())
+        wanted = n * np.append(rates, 1 - rates.sum())
+        assert stats.chisquare(observed, wanted).pvalue > 1e-3
+        assert len(common) > 50
+
+
+def tempered(backend: TransformersBackend, request: NextRequest, temperature: float) -> np.ndarray:
+    scaled = backend.next_token_logprobs([request])[0] / temperature
+    return np.exp(scaled - np.logaddexp.reduce(scaled))
+
+
+def test_a_sample_depends_on_its_own_request_alone(
+    llama: TransformersBackend, tmp_path: Path
+) -> None:
+    wanted = SampleRequest("the cat sat", 40, 12, seed=7)
+    (alone,) = llama.sample([wanted])
+    others = [SampleRequest("a", 90, 20, seed=1), SampleRequest("the dog and a cat", 5, 3, seed=2)]
+    assert llama.sample([others[0], wanted, others[1]])[1] == alone
+    (more,) = llama.sample([SampleRequest("the cat sat", 70, 12, seed=7)])
+    assert more[:40] == alone
+    (longer,) = llama.sample([SampleRequest("the cat sat", 40, 20, seed=7)])
+    assert all(b.startswith(a) for a, b in zip(alone, longer, strict=True))
+    assert len(set(alone)) > 10
+    (other,) = llama.sample([SampleRequest("the cat sat", 40, 12, seed=8)])
+    assert other != alone
+    narrow = TransformersBackend(bpe_model(tmp_path / "tiny"), batch_tokens=60)
+    assert narrow.sample([others[0], wanted])[1] == alone
+    assert llama.sample([]) == []
+
+
+def test_scores_are_those_of_one_token_after_another(llama: TransformersBackend) -> None:
+    pairs = [("the cat", " sat on"), ("a", " dog and a cat"), ("", "the end"), ("the ", "mat")]
+    for (prompt, continuation), score in zip(
+        pairs, llama.logprobs([ScoreRequest(*p) for p in pairs]), strict=True
+    ):
+        _, behind = llama._text.seam(prompt, continuation)
+        nexts = [NextRequest(prompt, tuple(behind[:k])) for k in range(len(behind))]
+        table = llama.next_token_logprobs(nexts)
+        assert score.tokens == pytest.approx(
+            [table[k, token] for k, token in enumerate(behind)], abs=1e-5
+        )
+        assert llama.decode(behind) == continuation
+    assert np.exp(table).sum(1) == pytest.approx(1, abs=1e-6)
+
+
+def test_greedy_text_is_what_scores_call_greedy(llama: TransformersBackend) -> None:
+    token = int(llama.next_token_logprobs([NextRequest("the cat")]).argmax())
+    texts = {llama.decode([t]) for t in range(2, 40)}
+    scored = llama.logprobs([ScoreRequest("the cat", text) for text in sorted(texts) if text])
+    best = [text for text, s in zip(sorted(t for t in texts if t), scored, strict=True) if s.greedy]
+    assert best == [llama.decode([token])]
+
+
+def test_the_seam_keeps_the_prompt_as_a_model_reads_it(llama: TransformersBackend) -> None:
+    """Of "the " and "mat" the tokenizer makes one " mat", which nothing can write behind "the "."""
+    text = llama._text
+    before, behind = text.seam("the ", "mat")
+    assert before == text.prompt("the ")
+    assert behind == text.prompt("mat")
+    assert text.prompt("the mat") != [*before, *behind]
+    assert text.prompt("") == [0]  # the begin token, for want of anything else
+
+
+def test_a_reference_that_the_tokenizer_cannot_write_is_named(tmp_path: Path) -> None:
+    words = {"<unk>": 0, "yes": 1, "no": 2, "maybe": 3}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>")
+    config = transformers.GPT2Config(
+        vocab_size=4,
+        n_positions=8,
+        n_embd=4,
+        n_layer=1,
+        n_head=1,
+        bos_token_id=None,
+        eos_token_id=2,
+    )
+    transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    fast.save_pretrained(tmp_path)
+    backend = TransformersBackend(tmp_path)
+    with pytest.raises(UsageError, match="cannot write ' perhaps' behind 'yes'"):
+        backend.logprobs([ScoreRequest("yes", " perhaps")])
+    with pytest.raises(UsageError, match="has no begin token: a prompt must not be empty"):
+        backend.sample([SampleRequest("", 1, 1, seed=0)])
+
+
+def test_requests_that_do_not_fit_are_named(
+    same: TransformersBackend, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"needs 41 tokens .* lab-w8 reads 32"):
+        same.logprobs([ScoreRequest("a" * 30, "b" * 10)])
+    with pytest.raises(UsageError, match="needs 34 tokens"):
+        same.sample([SampleRequest("a" * 30, 1, 3, seed=0)])
+    with pytest.raises(UsageError, match="needs 34 tokens"):
+        same.next_token_logprobs([NextRequest("a" * 30, (1, 2))])
+    with pytest.raises(UsageError, match="cannot write 'Z'"):
+        same.next_token_logprobs([NextRequest("Z")])
+    with pytest.raises(UsageError, match="dtype must be one of torch's, such as 'bfloat16', not"):
+        TransformersBackend(folders[1], dtype="float31")
+    with pytest.raises(UsageError, match="batch_tokens must be positive, not 0"):
+        TransformersBackend(folders[1], batch_tokens=0)
+    with pytest.raises(DataError, match="expected a checkpoint of a causal language model"):
+        TransformersBackend(tmp_path)
+
+
+def test_a_missing_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(UsageError, match=r'pip install "augury\[models\]"'):
+        TransformersBackend("EleutherAI/pythia-70m")
+
+
+def test_names_tell_family_and_step(tmp_path: Path) -> None:
+    folder = bpe_model(tmp_path / "pythia-1.4b-deduped")
+    about = TransformersBackend(folder, "step3000").about
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    inner = sum(p.numel() for p in model.model.layers.parameters()) + 16  # and the last norm
+    assert about == {
+        "model": "pythia-1.4b-deduped",
+        "family": "pythia-deduped",
+        "revision": "step3000",
+        "step": 3000,
+        "params": float(inner),
+    }
+    assert family_of("Qwen/Qwen2.5-0.5B") == "Qwen2.5"
+    assert family_of("meta-llama/Llama-2-7b-hf") == "Llama-2-hf"
+    assert family_of("gpt2-xl") is None
+    assert step_of("stage1-step1000-tokens5B") == 1000
+    assert step_of(None, "main") is None
+
+
+def test_a_model_of_half_precision_answers(folders: tuple[Path, Path]) -> None:
+    half = TransformersBackend(folders[1], dtype="bfloat16")
+    (score,) = half.logprobs([ScoreRequest("=31>", "13")])
+    (whole,) = TransformersBackend(folders[1]).logprobs([ScoreRequest("=31>", "13")])
+    assert score.total == pytest.approx(whole.total, abs=0.2)
+    assert score.total != whole.total
+    assert len(half.sample([SampleRequest("=31>", 3, 2, seed=0)])[0]) == 3
+
+
+def test_threads_are_left_as_they_were(same: TransformersBackend) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        same.sample([SampleRequest("=31>", 1, 1, seed=0)])
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_numbers_of_a_sample_are_its_own() -> None:
+    whole = uniforms(11, 0, 500, 40)
+    assert np.array_equal(uniforms(11, 123, 50, 17), whole[123:173, :17])
+    assert not np.array_equal(uniforms(12, 0, 500, 40), whole)
+    assert stats.kstest(whole.ravel(), "uniform").pvalue > 1e-3
+    neighbours = [np.corrcoef(whole[:-1].ravel(), whole[1:].ravel())[0, 1]]
+    neighbours.append(np.corrcoef(whole[:, :-1].ravel(), whole[:, 1:].ravel())[0, 1])
+    assert np.abs(neighbours).max() < 4 / np.sqrt(whole.size)
