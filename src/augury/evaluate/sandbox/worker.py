@@ -89,29 +89,26 @@ class Worker:
             said = channels.enter_context(self._start("programs", "functions", answering.fileno()))
             answering.close()  # or the judge would not hear the program hang up
             _send(said, jobs[0])
+            said.shutdown(socket.SHUT_RD)  # nobody listens: it must not wait for that
             judge = self._judge()
             _send(judge, jobs[1], asked.fileno())
             asked.close()
             answer = _word(judge, deadline)
+            late = answer is None and time.monotonic() >= deadline
             report = self._ended("programs")  # whatever it does now, its tests are over
-        judged = None
-        if answer is None or answer["outcome"] not in ("passed", "failed"):
+        end = None if answer is None else (answer["outcome"], answer["detail"])
+        if end is None or end[0] not in ("passed", "failed"):
             judged = self._dismissed()
-        cpu = report["cpu"]
-        if answer is not None and answer["outcome"] == "passed":
-            return Verdict(program.id, "passed", cpu_seconds=cpu)
-        end = self._end_of(report)
-        if end is None and answer is None:
-            assert judged is not None
-            if judged["ended"]:
-                end = self._too_long(report)
-            else:
-                end = self._end_of(judged) or ("crash", f"exit status {judged['code']}")
-                end = end[0], f"its tests: {end[1]}"
-        if end is None:
-            assert answer is not None
-            end = answer["outcome"], answer["detail"]
-        return Verdict(program.id, *end, cpu_seconds=cpu)
+            end = end or (self._too_long(report) if late else self._of_tests(judged))
+        if end[0] != "passed":
+            end = self._end_of(report) or end
+        outcome, detail = end
+        return Verdict(program.id, outcome, detail, report["cpu"])
+
+    def _of_tests(self, judged: dict[str, Any]) -> tuple[Outcome, str]:
+        """The outcome where the process of the tests ended before they did."""
+        outcome, detail = self._end_of(judged) or ("crash", f"exit status {judged['code']}")
+        return outcome, f"its tests: {detail}"
 
     def _by_output(self, program: Program) -> Verdict:
         try:
@@ -185,11 +182,11 @@ class Worker:
             return "timeout", f"more than {limit} s of CPU time"
         if code == OUT_OF_MEMORY:
             return "memory", f"more than {self.limits.memory_bytes} bytes of memory"
-        if code == -signal.SIGKILL and not report["ended"]:
-            return "memory", "killed by the kernel, as it does when the machine is out of memory"
         if code == -signal.SIGSYS:
             return "refused", "a system call that no program needs (network, other processes, ...)"
-        if code < 0 and not report["ended"]:
+        if code == -signal.SIGKILL and report["ended"]:
+            return None  # that was us
+        if code < 0:
             return "crash", signal.Signals(-code).name
         return None
 

@@ -108,9 +108,13 @@ class Server:
         poll.register(self.control, select.POLLIN)
         if self.walled:
             poll.register(process, select.POLLIN)
-        ended, done = False, 0
-        while done == 0:
-            for fd, _ in poll.poll(None if self.walled else PATIENCE):
+        ended = False
+        while True:
+            ready = poll.poll(None if self.walled else PATIENCE)
+            done, status, usage = os.wait4(pid, os.WNOHANG)
+            if done:
+                break
+            for fd, _ in ready:
                 if fd == process:
                     continue
                 data = self.control.recv(MESSAGE)
@@ -120,7 +124,6 @@ class Server:
                 if json.loads(data) == ["end", number]:
                     ended = True
                     os.kill(pid, signal.SIGKILL)
-            done, status, usage = os.wait4(pid, os.WNOHANG)
         if self.walled:
             os.close(process)
         return {
