@@ -201,6 +201,32 @@ def trends(
 
 
 @app.command()
+def read(
+    kind: Annotated[
+        str, typer.Argument(help="lm-eval, inspect, lighteval, loss ...: see the docs.")
+    ],
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders that are searched.")],
+    out: Annotated[Path, typer.Option(help="Table to write: .parquet, .csv, .tsv or .jsonl.")],
+    models: Annotated[
+        Path | None, typer.Option(help="Table: model, and any of step, params, tokens, loss ...")
+    ] = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Read the rest when a file is wrong.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read result files of other tools into one table."""
+    from augury.data.readers import read_results, write_results
+
+    found = read_results(kind, paths, models=models, keep_going=keep_going)
+    write_results(found, out)
+    if as_json:
+        _print_json(found.to_dict() | {"out": str(out)})
+        return
+    print(f"{found}\nTable: {out}")
+
+
+@app.command()
 def laws(as_json: AsJson = False) -> None:
     """List the laws: what they take, what they give, where they come from."""
     from augury.laws import all_laws

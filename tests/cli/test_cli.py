@@ -232,6 +232,7 @@ def test_the_commands_and_their_options_are_these() -> None:
         "predict": {"--at", "--level", "--json"},
         "backtest": shared | {"--law", "--holdout", "--by"},
         "trends": {"--by", "--map", "--where", "--rate", "--level", "--out", "--json"},
+        "read": {"--out", "--models", "--keep-going", "--json"},
         "laws": {"--json"},
         "demo": {"--out", "--steps", "--seed", "--json"},
     }

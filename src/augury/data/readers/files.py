@@ -1,0 +1,189 @@
+"""Files found, read and parsed, with errors that say which file and what is wrong in it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+from augury.errors import DataError
+
+# json.loads stops at 4,300 digits; no count or score has more than float64 can hold.
+TOO_LONG = "a number too long to be one"
+
+
+def found(paths: Iterable[Path], fits: Callable[[Path], bool]) -> list[Path]:
+    """Files as given, and those in folders (searched recursively) that fit, in order of name.
+
+    Raises:
+        DataError: a path does not exist, or a folder holds nothing that fits.
+    """
+    files: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if fits(p) and p.is_file())
+            if not inside:
+                raise DataError("no fitting file in this folder", source=str(path))
+            files.update(dict.fromkeys(inside))
+        elif path.exists():
+            files[path] = None
+        else:
+            raise DataError("there is no such file or folder", source=str(path))
+    return list(files)
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        DataError: it cannot be read, or is empty.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"cannot be read: {error.strerror}", source=str(path), expected="a readable file"
+        ) from error
+    if not data.strip():
+        raise DataError("the file is empty", source=str(path), expected="results")
+    return data
+
+
+def parsed(data: bytes, source: str, line: int | None = None) -> Any:
+    """JSON, every key of an object once.
+
+    Raises:
+        DataError: it names the line and what is wrong there.
+    """
+    try:
+        value = from_json(data)
+    except ValueError:
+        return strict(data, source, line)
+    # Text may hold `":` too; then the careful parser decides.
+    return value if data.count(b'":') == keys(value) else strict(data, source, line)
+
+
+def strict(data: bytes, source: str, line: int | None = None) -> Any:
+    """As `parsed`, slower: the standard library's parser, which says where it stopped."""
+    first = 1 if line is None else line
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        at = first + data[: error.start].count(b"\n")
+        raise DataError(
+            f"line {at} is not UTF-8",
+            source=source,
+            value=data[error.start : error.start + 1],
+            expected="UTF-8 text",
+        ) from error
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        at = first + error.lineno - 1
+        problem = f"line {at}, character {error.colno}: not JSON ({error.msg})"
+    except KeyError as error:
+        problem = f"{'' if line is None else f'line {line}: '}the key {error} stands there twice"
+    except RecursionError:
+        problem = f"line {first}: nested too deeply"
+    except ValueError:
+        problem = f"line {first}: {TOO_LONG}"
+    raise DataError(problem, source=source, expected="whole JSON with every key once")
+
+
+def keys(value: Any) -> int:
+    """How many keys a parsed value holds, at all depths."""
+    total, left = 0, [value]
+    while left:
+        item = left.pop()
+        if type(item) is dict:
+            total += len(item)
+            left.extend(x for x in item.values() if type(x) in (dict, list))
+        elif type(item) is list:
+            left.extend(x for x in item if type(x) in (dict, list))
+    return total
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise KeyError(next(name for name in names if names.count(name) > 1))
+    return made
+
+
+def mapping(value: Any, source: str, where: str) -> dict[str, Any]:
+    """The value, if it is an object.
+
+    Raises:
+        DataError: it is not.
+    """
+    if not isinstance(value, dict):
+        raise DataError(f"{where} is missing or no object", source=source, value=short(value))
+    return value
+
+
+def number(value: Any, source: str, where: str, *, truth: bool = False) -> float | None:
+    """A finite number, or None where it is null or NaN.
+
+    Args:
+        value: as parsed.
+        source: the file, for messages.
+        where: the key, for messages.
+        truth: whether true and false stand for 1 and 0.
+
+    Raises:
+        DataError: it is neither.
+    """
+    if value is None:
+        return None
+    if isinstance(value, int | float) and (truth or not isinstance(value, bool)):
+        try:
+            made = float(value)
+        except OverflowError:
+            made = math.inf
+        if math.isnan(made):
+            return None
+        if math.isfinite(made):
+            return made
+    raise DataError(f"{where} holds no number", source=source, value=short(value),
+                    expected="a finite number, or null where it is missing")  # fmt: skip
+
+
+def whole(value: Any, source: str, where: str) -> int | None:
+    """A count of at least 0, or None where it is null.
+
+    Raises:
+        DataError: it is neither.
+    """
+    made = number(value, source, where)
+    if made is None:
+        return None
+    # Beyond 2^53 a float no longer says which whole number it is.
+    if made < 0 or made != int(made) or made > 2**53:
+        raise DataError(f"{where} is no count", source=source, value=short(value),
+                        expected="a whole number of at least 0")  # fmt: skip
+    return int(made)
+
+
+def text(mapped: Mapping[str, Any], *names: str) -> str | None:
+    """The first of these keys that holds text or a number, as text."""
+    for name in names:
+        value = mapped.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool) and str(value):
+            return str(value)
+    return None
+
+
+def short(value: Any) -> str | None:
+    """A value as messages show it."""
+    if value is None:
+        return None
+    try:
+        shown = repr(value)
+    except (ValueError, RecursionError):  # integers of more than 4,300 digits
+        shown = f"a huge {type(value).__name__}"
+    return shown if len(shown) <= 60 else shown[:57] + "..."

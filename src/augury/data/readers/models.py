@@ -1,0 +1,165 @@
+"""Which model a file is of: from models.csv, its own words, its name, its folders' names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from augury.data.read import read_table
+from augury.data.readers.part import Said
+from augury.errors import DataError
+
+# "410m", "1.4b": a number and M or B with nothing beside it. Not K and T: "-8k" is a context
+# length and "-1T" tokens. Not "8x7b": a mixture has two sizes.
+SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mb])(?![a-z0-9])", re.IGNORECASE)
+SCALE = {"m": 1e6, "b": 1e9}
+# "step64k" is not 64, and "step0.5" nothing.
+STEP = re.compile(
+    r"(?<![a-z])(?:global[-_]?step|step|checkpoint|ckpt|iter)[-_=]?"
+    r"(\d{1,15})(?!\d|\.\d|[kmb](?![a-z]))",
+    re.IGNORECASE,
+)
+# How numbers are stored says nothing of which series a model belongs to.
+STORED = re.compile(r"^(bf16|fp16|fp32|f16|f32|bfloat16|float16|float32|hf)$", re.IGNORECASE)
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?")
+# Names that tools give to files and folders; what is left may name the model.
+GENERIC = re.compile(
+    r"^(results?|samples?|eval|evals|output|outputs|out|logs?|details|zero-shot|\d+-shot|main)$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Who:
+    """A model as far as it is known.
+
+    Attributes:
+        columns: model, family, step, params, params_kind, tokens, loss ... that are known.
+        missing: which of params and step are not.
+    """
+
+    columns: dict[str, Any]
+    missing: tuple[str, ...]
+
+
+class Models:
+    """A user's models.csv: column model (as files name it, or its last part), and any of the rest.
+
+    A row without a step is for all checkpoints of its model. `tokens_per_step` gives tokens.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        """Read it.
+
+        Raises:
+            DataError: there is no column model, or a model (and step) stands there twice.
+        """
+        self.source = None if path is None else str(path)
+        self._rows: dict[tuple[str, int | None], dict[str, Any]] = {}
+        if path is None:
+            return
+        table = read_table(path, require=["model"])
+        for i, row in enumerate(table.iter_rows(named=True), 1):
+            known = {k: v for k, v in row.items() if v is not None}
+            key = (str(known["model"]), known.get("step"))
+            if key in self._rows:
+                raise DataError("stands there twice", source=self.source, row=i, column="model",
+                                value=key[0], expected="every model (and step) once")  # fmt: skip
+            self._rows[key] = known
+
+    def of(self, name: str | None, step: int | None) -> dict[str, Any]:
+        """What the table says of a model at a step."""
+        if name is None:
+            return {}
+        for known in dict.fromkeys((name, name.rsplit("/", 1)[-1])):
+            every, one = self._rows.get((known, None), {}), self._rows.get((known, step), {})
+            steps = [s for name, s in self._rows if name == known]
+            if step is None and not every and len(steps) == 1:
+                one = self._rows[known, steps[0]]  # its only checkpoint
+            if every or one:
+                return {k: v for k, v in {**every, **one}.items() if k != "model"}
+        return {}
+
+
+def who(said: Said, path: Path, models: Models) -> Who:
+    """Put together what is known: the user's table first, then the file, then names.
+
+    Sizes read from a name are nominal, and `params_kind` says so; those a tool counted are
+    "total". A name with two sizes in it gives none.
+    """
+    places = _places(path)
+    name = said.model or next((p for p in places if SIZE.search(p)), None)
+    step = _step(said.revision) if said.revision else None
+    if step is None and said.model:
+        step = _step(said.model)
+    if step is None:
+        step = next((s for s in map(_step, places) if s is not None), None)
+    model = _model(name)
+    known = models.of(said.model, step) or models.of(model, step)
+    columns: dict[str, Any] = {"model": model, "step": step}
+    if said.params:
+        columns |= {"params": said.params, "params_kind": "total"}
+    elif (size := next((s for s in map(_size, (name, *places)) if s), None)) is not None:
+        columns |= {"params": size, "params_kind": "nominal"}
+    if model is not None:
+        columns["family"] = _family(model)
+    if "params" in known:
+        columns.pop("params_kind", None)
+    columns |= known
+    step = columns["step"]
+    per_step = columns.pop("tokens_per_step", None)
+    if per_step is not None and step is not None and "tokens" not in known:
+        columns["tokens"] = float(per_step) * step
+    missing = tuple(c for c in ("model", "params", "step") if columns.get(c) is None)
+    return Who({k: v for k, v in columns.items() if v is not None}, missing)
+
+
+def identities(known: list[dict[str, Any]]) -> pl.DataFrame:
+    """One row for each, with all columns any of them has."""
+    names = list(dict.fromkeys(name for row in known for name in row))
+    return pl.DataFrame({n: pl.Series(n, [r.get(n) for r in known], strict=False) for n in names})
+
+
+def _places(path: Path) -> list[str]:
+    """The file's name without date and suffix, then its folders, the nearest first."""
+    stem = STAMP.sub("", path.name.removesuffix(path.suffix))
+    return [stem, *(p.replace("__", "/") for p in reversed(path.parent.parts[-4:]))]
+
+
+def _step(text: str) -> int | None:
+    found = {int(m.group(1)) for m in STEP.finditer(text)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _size(text: str | None) -> float | None:
+    if text is None:
+        return None
+    found = {float(m.group(1)) * SCALE[m.group(2).lower()] for m in SIZE.finditer(text)}
+    return found.pop() if len(found) == 1 and found != {0.0} else None
+
+
+def _model(name: str | None) -> str | None:
+    """The name without the parts that say which checkpoint; of a long path, its last part."""
+    if name is None:
+        return None
+    parts = [p for p in name.replace("\\", "/").split("/") if p not in ("", ".", "..")]
+    kept = [p for p in parts if not STEP.fullmatch(p) and not GENERIC.match(p)] or parts
+    if not kept:
+        return None
+    if len(kept) > 2 or name.startswith(("/", ".", "~")):
+        kept = kept[-1:]
+    last = STEP.sub("", kept[-1]).strip("-_. ")
+    return "/".join([*kept[:-1], last]) if last else "/".join(kept)
+
+
+def _family(model: str) -> str:
+    """The name without its size: "EleutherAI/pythia-1.4b-deduped" is of "pythia-deduped"."""
+    last = model.rsplit("/", 1)[-1]
+    if not SIZE.search(last):
+        return last
+    words = re.split(r"[-_ ]+", SIZE.sub("", last))
+    return "-".join(w for w in words if w and not STORED.match(w)) or last

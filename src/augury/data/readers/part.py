@@ -1,0 +1,70 @@
+"""What a reader hands on: rows of one file, and what that file says of the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+SCHEMA = {
+    "task": pl.String,
+    "metric": pl.String,
+    "shots": pl.Int64,
+    "instance": pl.String,
+    "value": pl.Float64,
+    "stderr": pl.Float64,
+    "n": pl.Float64,
+    "passes": pl.Float64,
+    "samples": pl.Float64,
+    "is_group": pl.Boolean,
+}
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a file itself says of its model; None where it says nothing.
+
+    Attributes:
+        model: name or path, as in `pretrained=`.
+        revision: branch or checkpoint, as in `revision=step1000`.
+        params: parameters, counted by the tool (with embeddings).
+    """
+
+    model: str | None = None
+    revision: str | None = None
+    params: float | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of one file, or of one task in it.
+
+    Attributes:
+        path: the file.
+        said: what it says of the model.
+        rows: any of the schema's columns (and others); may be shared between parts.
+        tasks: the tasks in `rows`, to find measurements that two files hold.
+        numbers: further columns as (n,) arrays; NaN is missing. Thousands of files of one layout
+            share `rows` and differ in these.
+        notes: what was left out, in words.
+    """
+
+    path: Path
+    said: Said
+    rows: pl.DataFrame
+    tasks: tuple[str, ...]
+    numbers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def frame(columns: dict[str, list[object]]) -> pl.DataFrame:
+    """Rows with the schema's types; columns that are null throughout are left out."""
+    made = {
+        name: pl.Series(name, values, SCHEMA.get(name), strict=False)
+        for name, values in columns.items()
+        if any(v is not None for v in values) or name == "value"
+    }
+    return pl.DataFrame(made)

@@ -1,0 +1,100 @@
+"""lm-evaluation-harness results: nothing lost, everything resolved, nothing invented."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from augury.data.readers import read_results
+from augury.forecast.trends import published_trends
+from tests.shared import DATA, INABILITIES, INABILITIES_T, PYTHIA, PYTHIA_TOKENS, needs_inabilities
+
+PYTHIA_FILES = DATA / "pythia-lm-eval"
+needs_pythia = pytest.mark.skipif(not PYTHIA_FILES.exists(), reason="the shared data are absent")
+
+
+@needs_pythia
+def test_every_score_of_216_files() -> None:
+    """Against a plain count: every task x metric of every file, its value and its error."""
+    files = sorted(PYTHIA_FILES.rglob("*.json"))
+    plain = {}
+    for path in files:
+        for task, entry in json.loads(path.read_text())["results"].items():
+            for metric, value in entry.items():
+                if not metric.endswith("_stderr"):
+                    plain[str(path), task, metric] = (value, entry[f"{metric}_stderr"])
+    assert (len(files), len(plain)) == (216, 37_152)
+    assert len({key[1:] for key in plain}) == 172
+    found = read_results("lm-eval", PYTHIA_FILES)
+    table = found.table
+    ours = dict(
+        zip(
+            table.select("file", "task", "metric").rows(),
+            table.select("value", "stderr").rows(),
+            strict=True,
+        )
+    )
+    assert ours == plain
+    assert table.height == len(plain)
+    assert not found.unresolved
+    assert not found.failures
+    assert set(table["family"]) == {"pythia-v1.1"}
+    assert table["shots"].unique().to_list() == [0]
+    runs = table.select("model", "params", "step").unique()
+    assert runs.height == 216
+    nominal = {f"EleutherAI/pythia-v1.1-{k}": v for k, (_, v) in PYTHIA.items()}
+    nominal["EleutherAI/pythia-v1.1-1b-bf16"] = nominal.pop("EleutherAI/pythia-v1.1-1b")
+    assert dict(runs.select("model", "params").unique().rows()) == nominal
+    assert runs.group_by("model").len()["len"].to_list() == [27] * 8
+    # The names of the files ("6.9b_step43000.json") say the same as the words in them.
+    for path, params, step in table.select("file", "params", "step").unique().rows():
+        size, at = Path(path).stem.split("_")
+        assert (PYTHIA[size.split("-")[0]][1], f"step{step}") == (params, at)
+
+
+@needs_inabilities
+def test_published_t_values_from_the_raw_files(tmp_path: Path) -> None:
+    """All 36, and the adjusted p values, from the 64 result files and a table of the models."""
+    models = tmp_path / "models.csv"
+    rows = [f"pythia-{k},{v:.0f},{PYTHIA_TOKENS:.0f}" for k, (_, v) in PYTHIA.items()]
+    models.write_text("\n".join(["model,params,tokens_per_step", *rows]))
+    found = read_results("lm-eval", INABILITIES / "results", models=models)
+    table = found.table
+    assert not found.unresolved
+    assert table.height == 64 * 22
+    own = table.filter(pl.col("metric").is_in(["acc", "mc1", "mc2"]))
+    own = own.with_columns(
+        task=pl.when(pl.col("metric") == "acc").then("task").otherwise(
+            pl.format("truthfulqa_{}", "metric")
+        )
+    )  # fmt: skip
+    published = published_trends(own)
+    assert published.height == 36
+    for task, values in INABILITIES_T.items():
+        of_task = published.filter(pl.col("task").str.ends_with(task))
+        for effect, (t, q) in zip(("params", "tokens", "interaction"), values, strict=True):
+            row = of_task.row(by_predicate=pl.col("effect") == effect, named=True)
+            assert row["t"] == pytest.approx(t, abs=0.0051), (task, effect)
+            assert (row["q"] < 0.001) if q is None else round(row["q"], 3) == q, (task, effect)
+
+
+def test_models_csv_has_the_last_word(tmp_path: Path) -> None:
+    """Exact sizes, families and losses of the user's table, by model and by checkpoint."""
+    for step in (10, 20):
+        config = {"model_args": f"pretrained=org/mix-1.4b,revision=step{step}"}
+        file = {"results": {"t": {"acc": 0.5, "acc_stderr": 0.1}}, "config": config}
+        (tmp_path / f"{step}.json").write_text(json.dumps(file))
+    models = tmp_path / "models.csv"
+    models.write_text(
+        "model,step,params,family,tokens_per_step,loss\n"
+        "mix-1.4b,,1.3e9,mix,1000,\nmix-1.4b,20,,,,2.5\n"
+    )
+    table = read_results("lm-eval", sorted(tmp_path.glob("*.json")), models=models).table
+    assert table["params"].to_list() == [1.3e9, 1.3e9]
+    assert table["tokens"].to_list() == [1e4, 2e4]
+    assert table["loss"].to_list() == [None, 2.5]
+    assert table["family"].to_list() == ["mix", "mix"]
+    assert "params_kind" not in table.columns
