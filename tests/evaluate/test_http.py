@@ -1,0 +1,275 @@
+"""The HTTP backend: against `transformers serve`, and against a server that misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from augury.errors import DataError, UsageError
+from augury.evaluate import (
+    Backend,
+    LabBackend,
+    NextRequest,
+    SampleRequest,
+    ScoreRequest,
+    http_line,
+)
+from augury.evaluate.http import HTTPBackend, chunk_seed
+from augury.train import ALPHABET
+from tests.evaluate.exported import exported
+from tests.evaluate.servers import (
+    Misbehaving,
+    breaks_off,
+    drops,
+    echoes,
+    says,
+    transformers_serve,
+)
+
+ASK = SampleRequest("p", 5, 3, seed=1)
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_line, "FIRST_WAIT", 0.01)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, Path]]:
+    folder = tmp_path_factory.mktemp("served")
+    checkpoint, export = exported(folder)
+    with transformers_serve(export, folder / "log") as url:
+        yield url, checkpoint, export
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chat", [False, True])
+def test_a_real_server_samples_at_the_models_rates(
+    served: tuple[str, Path, Path], chat: bool
+) -> None:
+    url, checkpoint, export = served
+    prompt, n = "=421>", 400
+    with HTTPBackend(url, str(export), n_per_request=1, chat=chat) as backend:
+        assert isinstance(backend, Backend)
+        (texts,) = backend.sample([SampleRequest(prompt, n, 1, seed=2)])
+    rates = np.exp(LabBackend(checkpoint).next_token_logprobs([NextRequest(prompt)])[0])
+    counts = Counter(texts)
+    assert set(counts) <= set(ALPHABET)
+    common = [i for i in range(len(rates)) if n * rates[i] >= 5]
+    observed = np.array([counts[ALPHABET[i]] for i in common])
+    observed = np.append(observed, n - observed.sum())
+    wanted = n * np.append(rates[common], 1 - rates[common].sum())
+    assert len(common) >= 8
+    assert stats.chisquare(observed, wanted).pvalue > 1e-3
+
+
+@pytest.mark.slow
+def test_a_real_server_keeps_to_seeds(served: tuple[str, Path, Path]) -> None:
+    # One at a time: this server seeds one generator for all its requests.
+    url, _, export = served
+    with HTTPBackend(url, str(export), n_per_request=1, in_flight=1) as backend:
+        requests = [SampleRequest("=12>", 6, 8, seed=3), SampleRequest("=987>", 2, 4, seed=4)]
+        first, again = backend.sample(requests), backend.sample(requests[:1])
+        assert [len(texts) for texts in first] == [6, 2]
+        assert again[0] == first[0]
+        assert len(set(first[0])) > 3
+        assert {len(text) for text in first[0]} == {8}
+
+
+@pytest.mark.slow
+def test_what_a_real_server_cannot_do_is_said(served: tuple[str, Path, Path]) -> None:
+    url, _, export = served
+    with HTTPBackend(url, str(export)) as backend:
+        with pytest.raises(UsageError, match=r"gave 1 of 5 samples .* use n_per_request=1"):
+            backend.sample([ASK])
+        with pytest.raises(UsageError, match="does not show the log-probabilities of a given text"):
+            backend.logprobs([ScoreRequest("=1>", "1")])
+    with (
+        HTTPBackend(url, "no-such-model", n_per_request=1) as backend,
+        pytest.raises(UsageError, match=r"refuses the request with status 4\d\d: .*no-such-model"),
+    ):
+        backend.sample([ASK])
+
+
+def test_chunks_come_together_in_order() -> None:
+    with Misbehaving(echoes()) as server, HTTPBackend(server.url, "m", n_per_request=2) as backend:
+        got = backend.sample([SampleRequest("a", 5, 3, seed=1), SampleRequest("b", 1, 9, seed=2)])
+    assert got == [["a0", "a1", "a0", "a1", "a0"], ["b0"]]
+    body = next(b for b in server.bodies if b["prompt"] == "b")
+    assert body == {
+        "model": "m",
+        "prompt": "b",
+        "max_tokens": 9,
+        "temperature": 1.0,
+        "top_p": 1.0,
+        "seed": chunk_seed(2, 0),
+    }
+    seeds = [b["seed"] for b in server.bodies if b["prompt"] == "a"]
+    assert sorted(seeds) == sorted(chunk_seed(1, k) for k in range(3))
+    assert len({chunk_seed(s, k) for s in range(50) for k in range(50)}) == 2500
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        says(429, "slow down"),
+        says(503, "starting", Retry_After="0"),
+        says(500, "?"),
+        drops,
+        breaks_off,
+    ],
+)
+def test_trouble_that_passes_is_waited_out(trouble: Any) -> None:
+    acts = [echoes(), trouble, trouble, trouble, echoes()]
+    with Misbehaving(*acts) as server, HTTPBackend(server.url, "m") as backend:
+        assert len(backend.sample([ASK])[0]) == 5
+        assert len(backend.sample([ASK])[0]) == 5
+    assert len(server.bodies) == 5
+
+
+def test_a_server_that_names_a_time_is_given_it() -> None:
+    acts = [says(429, "later", Retry_After="1"), echoes()]
+    with Misbehaving(*acts) as server, HTTPBackend(server.url, "m") as backend:
+        began = time.monotonic()
+        backend.sample([ASK])
+        assert time.monotonic() - began >= 1
+    date = (datetime.now(UTC) + timedelta(seconds=90)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+    assert http_line.wait_asked(date) == pytest.approx(90, abs=2)
+    assert http_line.wait_asked("nan") is None
+    assert http_line.wait_asked("soon") is None
+    assert http_line.wait_asked("-3") == 0
+    assert http_line.wait_asked(None) is None
+
+
+def test_trouble_that_stays_stops_the_run() -> None:
+    with (
+        Misbehaving(says(429, "slow down")) as server,
+        HTTPBackend(server.url, "m", retries=2) as backend,
+        pytest.raises(DataError, match=r"gave up after 3 tries \(got 'status 429: slow down'\)"),
+    ):
+        backend.sample([ASK])
+    assert len(server.bodies) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("<html>hello</html>", "the answer is not JSON .got '<html>hello</html>'"),
+        ([1, 2], r"an answer without choices .got '\[1, 2\]'"),
+        ({"choices": []}, "an answer without choices"),
+        ({"choices": ["text"]}, "a choice of another form .got .*text"),
+        ({"choices": [{"text": None}] * 5}, "a choice without text"),
+    ],
+)
+def test_garbage_is_told_with_its_source(content: Any, line: str) -> None:
+    with (
+        Misbehaving(says(200, content)) as server,
+        HTTPBackend(server.url, "m") as backend,
+        pytest.raises(DataError, match=line) as error,
+    ):
+        backend.sample([ASK])
+    assert str(error.value).startswith(f"{server.url}/v1/completions: ")
+    assert str(error.value).endswith("choices with their text")
+    assert len(server.bodies) == 1
+
+
+def test_a_refusal_is_not_tried_again() -> None:
+    with (
+        Misbehaving(says(401, "no key")) as server,
+        HTTPBackend(server.url, "m", api_key="secret") as backend,
+        pytest.raises(UsageError, match="refuses the request with status 401: no key") as error,
+    ):
+        backend.sample([ASK])
+    assert len(server.bodies) == 1
+    assert server.headers[0]["Authorization"] == "Bearer secret"
+    assert "secret" not in str(error.value)
+
+
+def test_one_request_that_fails_stops_the_others() -> None:
+    acts = [echoes(), says(400, "no"), echoes(0.05)]
+    with Misbehaving(*acts) as server, HTTPBackend(server.url, "m", in_flight=2) as backend:
+        with pytest.raises(UsageError, match="status 400: no"):
+            backend.sample([SampleRequest("p", 1, 1, seed=i) for i in range(200)])
+        assert len(server.bodies) < 20
+        assert backend.sample([ASK])[0]  # and the line is still good
+
+
+def test_no_more_requests_are_under_way_than_allowed() -> None:
+    with (
+        Misbehaving(echoes(0.02)) as server,
+        HTTPBackend(server.url, "m", in_flight=4) as backend,
+    ):
+        backend.sample([SampleRequest("p", 1, 1, seed=i) for i in range(40)])
+    assert server.most == 4
+
+
+def test_it_works_inside_a_running_loop() -> None:
+    async def notebook(backend: HTTPBackend) -> list[list[str]]:
+        return backend.sample([ASK])
+
+    with Misbehaving(echoes()) as server, HTTPBackend(server.url, "m") as backend:
+        assert len(asyncio.run(notebook(backend))[0]) == 5
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        (None, "does not show the log-probabilities"),
+        (
+            {"tokens": ["p", "q", "!"], "token_logprobs": [None]},
+            "as many log-probabilities as tokens",
+        ),
+        (
+            {"tokens": ["pq", "!"], "token_logprobs": [-1.0, -1.0]},
+            "no token begins where the prompt ends",
+        ),
+        ({"tokens": ["p", "q", "!"], "token_logprobs": [None, "x", -1.0]}, "that are not numbers"),
+    ],
+)
+def test_scores_that_cannot_be_read_are_refused(told: Any, line: str) -> None:
+    answer = {"choices": [{"text": "pq", "logprobs": told}]}
+    with (
+        Misbehaving(says(200, answer)) as server,
+        HTTPBackend(server.url, "m") as backend,
+        pytest.raises((UsageError, DataError), match=line),
+    ):
+        backend.logprobs([ScoreRequest("p", "q")])
+
+
+def test_what_a_server_cannot_show_is_refused() -> None:
+    backend = HTTPBackend("http://localhost:1/v1/", "org/pythia-70m-step512")
+    assert backend.url == "http://localhost:1/v1/completions"
+    assert backend.about["step"] == 512
+    assert not backend.unique_tokens
+    assert backend.ends == frozenset()
+    with pytest.raises(UsageError, match="probabilities of all next tokens; sample from it"):
+        backend.next_token_logprobs([NextRequest("p")])
+    with pytest.raises(UsageError, match="does not show its tokens"):
+        backend.decode([1])
+    with pytest.raises(UsageError, match=r"nothing answers at http://localhost:1/v1/completions"):
+        backend.sample([ASK])
+    backend.close()
+    with pytest.raises(UsageError, match="chats: it does not score texts"):
+        HTTPBackend("http://localhost:1", "m", chat=True).logprobs([ScoreRequest("p", "q")])
+
+
+def test_bad_options_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="url must begin with http:// or https://, not 'host'"):
+        HTTPBackend("host", "m")
+    with pytest.raises(UsageError, match="in_flight must be positive, not 0"):
+        HTTPBackend("http://h", "m", in_flight=0)
+    with pytest.raises(UsageError, match="retries must be at least 0, not -1"):
+        HTTPBackend("http://h", "m", retries=-1)
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    with pytest.raises(UsageError, match=r'pip install "augury\[http\]"'):
+        HTTPBackend("http://h", "m")
