@@ -28,7 +28,7 @@ WRONG = Program("wrong", "def f(x):\n    return x\n", tests="assert f(1) == 2", 
 
 
 def descendants() -> set[int]:
-    """Processes below this one, on the host."""
+    """Processes of sandboxes below this one, on the host."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -40,7 +40,15 @@ def descendants() -> set[int]:
     found = {os.getpid()}
     while more := {p for p, parent in parents.items() if parent in found} - found:
         found |= more
-    return found - {os.getpid()}
+    return {pid for pid in found - {os.getpid()} if b"inside.server" in command(pid)}
+
+
+def command(pid: int) -> bytes:
+    """Its command line, which a fork has from its parent."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 @pytest.fixture(scope="module")
