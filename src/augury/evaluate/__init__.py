@@ -1,24 +1,33 @@
-"""Evaluating: tasks, backends, and exact pass probabilities."""
+"""Evaluating: tasks, backends, PassUntil, and exact pass probabilities."""
 
 from augury.evaluate.backend import Backend, NextRequest, SampleRequest, Score, ScoreRequest
+from augury.evaluate.checkers import Checker, checker
 from augury.evaluate.exact import ExactScores, exact_scores
 from augury.evaluate.greedy import greedy_texts
 from augury.evaluate.lab import LabBackend
 from augury.evaluate.measure import measure
-from augury.evaluate.tasks import Instance, Task, lab_instances
+from augury.evaluate.pass_counts import PassCounts
+from augury.evaluate.passuntil import Progress, pass_until
+from augury.evaluate.tasks import Instance, Task, lab_instances, read_task
 
 __all__ = [
     "Backend",
+    "Checker",
     "ExactScores",
     "Instance",
     "LabBackend",
     "NextRequest",
+    "PassCounts",
+    "Progress",
     "SampleRequest",
     "Score",
     "ScoreRequest",
     "Task",
+    "checker",
     "exact_scores",
     "greedy_texts",
     "lab_instances",
     "measure",
+    "pass_until",
+    "read_task",
 ]

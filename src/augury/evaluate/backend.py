@@ -92,6 +92,11 @@ class Backend(Protocol):
         """Tokens that end a text when they are drawn. Their text is not part of it."""
         ...
 
+    @property
+    def unique_tokens(self) -> bool:
+        """Whether a text is one sequence of tokens, so that probabilities of texts are exact."""
+        ...
+
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of tokens written behind a prompt."""
         ...

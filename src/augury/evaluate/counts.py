@@ -78,6 +78,30 @@ def pass_at_k(passes: Any, samples: Any, k: int, r: Any = np.inf) -> Floats:
     return np.where(done | (samples >= k), 1.0 - failing, np.nan)
 
 
+def eff_at_k(scores: Any, k: int) -> float:
+    """Unbiased eff@k: the best efficiency score among k samples, on average.
+
+    Qiu et al. 2024 (arXiv 2406.06647), eq. 5: the mean of the maximum over all subsets of k of the
+    scores at hand. With scores of 0 and 1 it is pass@k.
+
+    Args:
+        scores: (n,) efficiency of each of a fixed number of samples of one instance, 0 where it
+            failed. Samples that stopped at r passes are not a fixed number.
+        k: attempts. NaN where there are fewer scores.
+    """
+    ordered = np.sort(np.asarray(scores, float))
+    n = len(ordered)
+    if k < 1:
+        raise UsageError(f"eff@k needs k of at least 1, not {k}")
+    if n < k:
+        return float("nan")
+    below = np.arange(n)  # scores no larger than each: C(below, k - 1) / C(n, k) is its weight
+    with np.errstate(invalid="ignore"):
+        log = special.gammaln(below + 1) - special.gammaln(k) - special.gammaln(below - k + 2)
+    log -= special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
+    return float(np.where(below >= k - 1, np.exp(log) * ordered, 0.0).sum())
+
+
 def rate_interval(passes: Any, samples: Any, r: Any, level: float = 0.9) -> tuple[Floats, Floats]:
     """(n,) ends of Jeffreys' interval: equal tails, right on average under stopping and capping.
 
@@ -131,24 +155,41 @@ def pass_at_k_fitted(passes: Any, samples: Any, k: int) -> float:
     return float(1.0 - np.exp(special.betaln(a, b + k) - special.betaln(a, b)))
 
 
-def mean_interval(
-    passes: Any, samples: Any, r: Any, level: float = 0.9, *, draws: int = 4000, seed: int = 0
-) -> tuple[float, float]:
-    """Interval of the mean pass rate over instances like these.
+def mean_interval(passes: Any, samples: Any, r: Any, level: float = 0.9) -> tuple[float, float]:
+    """Interval of the mean pass rate over just these instances: what sampling leaves open.
 
-    Instances are drawn again with Bayesian-bootstrap weights (Rubin 1981), each with a rate drawn
-    from its posterior: what is not known of each, and what would differ with other instances.
+    A gamma distribution with the mean and variance of the sum of the unbiased rates. For a single
+    instance that r passes ended it is the exact pivot, K p ~ Gamma(r); for a single capped one
+    Jeffreys' interval of a Poisson count; for many the normal one. (Jeffreys' posteriors of each
+    instance must not be added up: where most instances never pass, what the prior puts into each
+    outweighs the data.) From 0, by the exact bound, where nothing passed; NaN for r = 1 where a
+    pass ended an instance, as of `rate`.
     """
     passes, samples = _counts(passes, samples)
-    if len(passes) < 2:
-        low, high = rate_interval(passes, samples, r, level)
-        return float(low[0]), float(high[0])
-    rng = np.random.default_rng(seed)
-    a = np.where(passes >= r, passes, passes + 0.5)
-    rates = rng.beta(a, samples - passes + 0.5, size=(draws, len(passes)))
-    weights = rng.dirichlet(np.ones(len(passes)), size=draws)
+    if not samples.sum():
+        return float("nan"), float("nan")
+    if not passes.sum():
+        return 0.0, min(float(-np.log1p(-level) / samples.sum()), 1.0)
+    done = np.broadcast_to(passes >= r, passes.shape)
+    rates = rate(passes, samples, r)
+    # The square of (r-1)/(K-1), less the unbiased estimate of p^2; capped instances are one Poisson
+    # count, and half a pass stands for what they may hide, as in Jeffreys' prior.
+    half = np.where(done, 0.0, 1.0)
+    hidden = float(np.max(half / samples)) / 2
+    c, k = passes[done], samples[done]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        square = np.where(k > c, (c - 1) * (c - 2) / ((k - 1) * (k - 2)), 1.0)
+    variance = float((rates[done] ** 2 - square).sum())
+    variance += float((passes[~done] / samples[~done] ** 2).sum())
+    variance += 2 * hidden**2
+    total = float(rates.sum()) + hidden
+    if variance <= 0:  # every sample passed
+        low, high = rate_interval(passes.sum(), samples.sum(), passes.sum(), level)
+        return float(low[0]), 1.0
+    shape = total**2 / variance
     tail = (1 - level) / 2
-    low, high = np.quantile((weights * rates).sum(1), [tail, 1 - tail])
+    ends = stats.gamma.ppf([tail, 1 - tail], shape + 0.5 + 0.5 * done.mean()) * total / shape
+    low, high = np.minimum(ends / len(passes), 1.0)
     return float(low), float(high)
 
 

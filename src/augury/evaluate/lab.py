@@ -22,6 +22,7 @@ from augury.train import (
     LENGTH,
     Checkpoint,
     ModelConfig,
+    behind,
     empty_cache,
     encode,
     extend,
@@ -75,6 +76,11 @@ class LabBackend:
         """None: the lab's models write characters until they are stopped."""
         return frozenset()
 
+    @property
+    def unique_tokens(self) -> bool:
+        """True: a character is a token."""
+        return True
+
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of tokens, a character each."""
         return "".join(ALPHABET[token] for token in tokens)
@@ -101,22 +107,44 @@ class LabBackend:
         Raises:
             UsageError: a text has more than 31 characters, or some that are not of the lab's.
         """
-        n = len(requests)
-        prompts = _filled([r.prompt for r in requests], LENGTH - 1)
-        starts = np.array([len(r.prompt) for r in requests], dtype=np.int32)
-        places = starts + np.array([len(r.written) for r in requests], dtype=np.int32)
-        if n and places.max() >= LENGTH:
-            _fits(int(places.max()) + 1, requests[int(places.argmax())].prompt)
-        tokens = prompts
-        for depth in range(int((places - starts).max(initial=0))):
-            deep = np.flatnonzero(places - starts > depth)
-            tokens[deep, starts[deep] + depth] = [requests[i].written[depth] for i in deep.tolist()]
-        width = min(_rounded(int(places.max(initial=0)) + 1), LENGTH)
-        look = _looker(self._config)
-        (table,) = _by_rows(
-            lambda rows, at: (look(self._weights, rows, at),), tokens[:, :width], places
-        )
-        return table.astype(float)
+        if not requests:
+            return np.zeros((0, len(ALPHABET)))
+        longest = max(len(r.written) for r in requests)
+        for request in requests:
+            _fits(len(request.prompt) + len(request.written) + 1, request.prompt)
+        # Prompts are read once each, whatever is written behind them.
+        place = {prompt: i for i, prompt in enumerate(dict.fromkeys(r.prompt for r in requests))}
+        prompts = _with_begin(_filled(list(place), LENGTH - 1))
+        lengths = np.array([len(prompt) + 1 for prompt in place], dtype=np.int32)
+        before = min(_rounded(int(lengths.max())), LENGTH)
+        read, look = _reader(self._config), _looker(self._config)
+        of = np.array([place[r.prompt] for r in requests])
+        count = np.array([len(r.written) for r in requests], dtype=np.int32)
+        written = np.zeros((len(requests), _rounded(max(longest, 1))), dtype=np.int32)
+        for i, request in enumerate(requests):
+            written[i, : count[i]] = request.written
+        parts = []
+        for first in range(0, len(place), ROWS[0]):
+            rows = np.zeros((ROWS[0], before), np.int32)
+            some = prompts[first : first + ROWS[0], :before]
+            rows[: len(some)] = some
+            sizes = np.ones(ROWS[0], np.int32)
+            sizes[: len(some)] = lengths[first : first + ROWS[0]]
+            start, cache = read(self._weights, rows, sizes)
+            own = np.flatnonzero((of >= first) & (of < first + ROWS[0]))
+            (table,) = _by_rows(
+                lambda at, tokens, n, start=start, cache=cache, sizes=sizes: (
+                    look(self._weights, start, cache, sizes, at, tokens, n),
+                ),
+                (of[own] - first).astype(np.int32),
+                written[own],
+                count[own],
+            )
+            parts.append((own, table))
+        out = np.empty((len(requests), len(ALPHABET)))
+        for own, table in parts:
+            out[own] = table
+        return out
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[list[str]]:
         """Continuations; requests of any kind share a batch, each row from its own stream.
@@ -225,14 +253,30 @@ def _scorer(config: ModelConfig) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _looker(config: ModelConfig) -> Any:
-    """Compiled: log-probabilities (b, 57) of the character at a place of (b, t) texts."""
+def _reader(config: ModelConfig) -> Any:
+    """Compiled: logits behind (p, t) prompts of given lengths, and their cache."""
     import jax
     import jax.numpy as jnp
 
-    def look(weights: Any, text: Any, places: Any) -> Any:
-        table = logits(config, weights, shifted(text))
-        return jax.nn.log_softmax(jnp.take_along_axis(table, places[:, None, None], 1)[:, 0])
+    def read(weights: Any, prompts: Any, lengths: Any) -> tuple[Any, Any]:
+        table, cache = prefill(config, weights, prompts)
+        return jnp.take_along_axis(table, (lengths - 1)[:, None, None], 1)[:, 0], cache
+
+    return jax.jit(read)
+
+
+@lru_cache(maxsize=64)
+def _looker(config: ModelConfig) -> Any:
+    """Compiled: log-probabilities (b, 57) of the character behind prompts and (b, t) tokens."""
+    import jax
+    import jax.numpy as jnp
+
+    def look(
+        weights: Any, start: Any, cache: Any, lengths: Any, of: Any, written: Any, count: Any
+    ) -> Any:
+        own = tuple((key[of], value[of]) for key, value in cache)
+        table = behind(config, weights, written, jnp.maximum(count, 1), (own, lengths[of]))
+        return jax.nn.log_softmax(jnp.where((count == 0)[:, None], start[of], table))
 
     return jax.jit(look)
 

@@ -4,7 +4,7 @@ from augury.train.checkpoint import Checkpoint, load_checkpoint
 from augury.train.config import RunConfig
 from augury.train.corpus import LENGTH
 from augury.train.ladder import TrainingError, train_ladder
-from augury.train.model import ModelConfig, Weights, empty_cache, extend, logits, prefill
+from augury.train.model import ModelConfig, Weights, behind, empty_cache, extend, logits, prefill
 from augury.train.tasks import ALPHABET, BEGIN, TASKS, LabTask, decode, encode, lab_task
 from augury.train.trainer import shifted, train
 
@@ -19,6 +19,7 @@ __all__ = [
     "RunConfig",
     "TrainingError",
     "Weights",
+    "behind",
     "decode",
     "empty_cache",
     "encode",

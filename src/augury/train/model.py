@@ -143,6 +143,35 @@ def extend(
     return _head(weights, x)[:, 0], tuple(after)
 
 
+def behind(
+    config: ModelConfig, weights: Weights, tokens: Any, count: Any, prompt: tuple[Any, Any]
+) -> Any:
+    """Logits of the token after a few that were written behind cached prompts.
+
+    Args:
+        tokens: (b, t) tokens behind each row's prompt, t at least 1.
+        count: (b,) how many of them are meant, at least 1; what follows is unseen.
+        prompt: as in `extend`.
+
+    Returns:
+        (b, vocabulary) logits.
+    """
+    import jax.numpy as jnp
+
+    before, lengths = prompt
+    t = tokens.shape[1]
+    seen = (jnp.arange(before[0][0].shape[1])[None] < lengths[:, None])[:, None, None]
+    causal = jnp.tril(jnp.ones((t, t), bool))
+
+    def attend(i: int, query: Any, key: Any, value: Any) -> Any:
+        return _attention(config.heads, query, [(*before[i], seen), (key, value, causal)])
+
+    places = jnp.minimum(lengths[:, None] + jnp.arange(t), LENGTH - 1)
+    x = _trunk(config, weights, weights["embedding"][tokens] + weights["position"][places], attend)
+    last = jnp.take_along_axis(x, (count - 1)[:, None, None], 1)
+    return _head(weights, last)[:, 0]
+
+
 def _trunk(config: ModelConfig, weights: Weights, x: Any, attend: Attend) -> Any:
     """The layers, over a residual stream (b, t, width)."""
     import jax

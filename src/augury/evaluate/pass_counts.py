@@ -1,0 +1,140 @@
+"""What PassUntil found of one model on one task: counts, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from augury.data import observations
+from augury.errors import UsageError
+from augury.evaluate import counts
+from augury.evaluate.backend import Floats
+
+Method = Literal["exact", "tree", "independent"]
+
+
+@dataclass(frozen=True)
+class PassCounts:
+    """Passes and samples of every instance; with method "exact" log-probabilities instead.
+
+    Attributes:
+        about: columns that say which model this is.
+        task: its name.
+        chance: pass rate of a guesser.
+        method: "exact", "tree" or "independent".
+        ids: (n,) instances.
+        passes, samples: (n,) counts; empty with method "exact".
+        logprob: (n,) exact log-probability of passing; empty without.
+        r: passes at which an instance stopped; infinity where a budget stopped it.
+        max_samples: cap of samples an instance.
+        temperature: of the sampling.
+        checker: name of the check.
+        examples: for instances that passed, a text that did.
+        notes: what to know about how this was measured.
+    """
+
+    about: Mapping[str, Any]
+    task: str
+    chance: float
+    method: Method
+    ids: tuple[str, ...]
+    passes: NDArray[np.int64]
+    samples: NDArray[np.int64]
+    logprob: Floats
+    r: float
+    max_samples: int
+    temperature: float
+    checker: str
+    examples: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether probabilities were computed, not sampled."""
+        return self.method == "exact"
+
+    @cached_property
+    def rates(self) -> Floats:
+        """(n,) pass rates: exact, or unbiased by `counts.rate`; NaN where nothing unbiased is."""
+        return (
+            np.exp(self.logprob) if self.exact else counts.rate(self.passes, self.samples, self.r)
+        )
+
+    @property
+    def mle(self) -> Floats:
+        """(n,) r/K, the PU of Hu et al. 2023. Zero where nothing passed."""
+        return self.rates if self.exact else counts.rate_mle(self.passes, self.samples)
+
+    @property
+    def mean(self) -> float:
+        """Mean pass rate over instances; NaN where one of them is."""
+        return float(self.rates.mean())
+
+    def intervals(self, level: float = 0.9) -> tuple[Floats, Floats]:
+        """(n,) ends of each instance's interval."""
+        if self.exact:
+            return self.rates, self.rates
+        return counts.rate_interval(self.passes, self.samples, self.r, level)
+
+    def mean_interval(self, level: float = 0.9) -> tuple[float, float]:
+        """Interval of the mean pass rate over these instances; a point where it is exact."""
+        if self.exact:
+            return self.mean, self.mean
+        return counts.mean_interval(self.passes, self.samples, self.r, level)
+
+    def pass_at_k(self, k: int) -> float:
+        """Mean pass@k: unbiased where every instance has the samples for it, else by fitted beta.
+
+        Raises:
+            UsageError: k is not positive.
+        """
+        if k < 1:
+            raise UsageError(f"pass@k needs k of at least 1, not {k}")
+        if self.exact:
+            return float(np.mean(-np.expm1(k * np.log1p(-np.minimum(self.rates, 1 - 1e-16)))))
+        each = counts.pass_at_k(self.passes, self.samples, k, self.r)
+        if np.isfinite(each).all():
+            return float(each.mean())
+        return counts.pass_at_k_fitted(self.passes, self.samples, k)
+
+    def table(self, level: float = 0.9) -> pl.DataFrame:
+        """Observation table: a row an instance with its counts, and one of the mean."""
+        common = {
+            **self.about,
+            "task": self.task,
+            "metric": "pass",
+            "chance": self.chance,
+            "method": self.method,
+            "temperature": self.temperature,
+        }
+        rates = [None if np.isnan(x) else float(x) for x in self.rates]
+        rows: list[dict[str, Any]] = []
+        for i, name in enumerate(self.ids):
+            row = {**common, "instance": name, "value": rates[i], "n": 1.0}
+            if self.exact:
+                row["logprob"] = float(self.logprob[i])
+            else:
+                row |= {"passes": float(self.passes[i]), "samples": float(self.samples[i])}
+            rows.append(row)
+        low, high = self.mean_interval(level)
+        mean = None if np.isnan(self.mean) else self.mean
+        whole = {**common, "value": mean, "n": float(len(self.ids)), "low": low, "high": high}
+        if not self.exact:
+            whole |= {"passes": float(self.passes.sum()), "samples": float(self.samples.sum())}
+        if len(self.ids) > 1 and mean is not None:
+            whole["stderr"] = float(self.rates.std(ddof=1) / np.sqrt(len(self.ids)))
+        return observations([whole, *rows])
+
+    def __str__(self) -> str:
+        low, high = self.mean_interval()
+        text = f"{self.task}: pass rate {self.mean:.3g} [{low:.2g}, {high:.2g}] ({self.method}"
+        if not self.exact:
+            never = int((self.passes == 0).sum())
+            text += f", {self.samples.sum():,} samples, {never} of {len(self.ids)} never passed"
+        return text + ")"

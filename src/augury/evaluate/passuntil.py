@@ -1,0 +1,411 @@
+"""PassUntil: sample each instance until r of its samples pass (Hu et al. 2023, arXiv 2310.03262).
+
+All instances are in flight together. Work goes in waves: a wave is planned from the counts alone,
+drawn, checked, and written to the journal as one record before it is counted; so a run that was
+killed plans the same waves again and ends with the same counts. Which samples an instance gets
+depends on seed, task, instance and batch alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from augury.errors import DataError, UsageError
+from augury.evaluate.backend import Backend, NextRequest, SampleRequest
+from augury.evaluate.checkers import Checker, checker
+from augury.evaluate.exact import exact_scores
+from augury.evaluate.journal import Journal
+from augury.evaluate.pass_counts import Method, PassCounts
+from augury.evaluate.tasks import Task
+from augury.evaluate.tree import Draw, draw_counts
+from augury.whole import whole_file
+
+# Tokens of one wave: the memory of a tree (4 bytes each, a small factor for copies), and what a
+# killed run does again.
+WAVE_TOKENS: dict[Method, int] = {"tree": 2**22, "independent": 2**17}
+# Samples of an instance's first batch, and how many times what it has the next one brings: a tree
+# shares more the more is drawn at once, and half of all independent samples are never in vain.
+FIRST: dict[Method, int] = {"tree": 256, "independent": 32}
+GROWTH: dict[Method, int] = {"tree": 3, "independent": 1}
+# Longer texts share few prefixes: then a tree costs what it saves.
+TREE_TOKENS = 32
+# Verdicts kept, so that a text that comes again is not checked again.
+VERDICTS = 200_000
+# Share of the instances that each wave of a budget goes to: those of which least is known.
+NEEDIEST = 0.25
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: for a live view."""
+
+    finished: int
+    instances: int
+    passes: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What decides a run; all of it names the measurement."""
+
+    method: Method
+    r: float
+    max_samples: int
+    temperature: float
+    budget: int | None
+    seed: int
+
+
+def pass_until(
+    backend: Backend,
+    task: Task,
+    *,
+    r: int | None = None,
+    max_samples: int = 100_000,
+    temperature: float = 1.0,
+    method: Method | None = None,
+    relative_error: float | None = None,
+    budget: int | None = None,
+    seed: int = 0,
+    check: Checker | None = None,
+    study: str | Path | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> PassCounts:
+    """Sample every instance until r samples pass, or the cap.
+
+    Args:
+        backend: the model.
+        task: its instances; `task.checker` names the check.
+        r: passes at which an instance stops. Default 2; none where a budget is given.
+        max_samples: cap of samples an instance.
+        temperature: of the sampling.
+        method: "exact" (computed: accepted answers are known), "tree" (counts down the tree of
+            prefixes) or "independent" (plain samples). All have one distribution; by default the
+            cheapest that the model and the check allow.
+        relative_error: choose r so that each rate has this relative standard error:
+            1/sqrt(r - 2) bounds it (Haldane 1945).
+        budget: total of samples; each wave goes to the instances with fewest passes, then fewest
+            samples (arXiv 2510.05197).
+        seed: of everything random.
+        check: instead of the check that the task names.
+        study: folder for the journal. A run that was stopped goes on from there; one with any
+            other setting is another measurement.
+        progress: called after each wave.
+
+    Returns:
+        Counts, and what they say.
+
+    Raises:
+        UsageError: a number is out of range, the method does not fit, or another process is at this
+            measurement.
+        DataError: the check raised, the model answered nonsense, or the journal is damaged.
+    """
+    judge = check or checker(task.checker)
+    how, notes = _method(backend, task, judge, method, temperature)
+    plan = _Plan(how, _passes(r, relative_error, budget), max_samples, temperature, budget, seed)
+    _sensible(plan)
+    with ExitStack() as stack:
+        journal = None
+        if study is not None:
+            folder = measurement_folder(Path(study), backend.about, task, judge, plan)
+            journal = stack.enter_context(Journal(folder / "journal.jsonl"))
+            if journal.torn:
+                notes.append(f"the journal ended in {journal.torn} torn bytes, done again")
+        run = _Run(backend, task, judge, plan)
+        if how == "exact":
+            run.compute(journal)
+        else:
+            run.sample(journal, progress)
+        result = run.result(notes)
+        if journal is not None:
+            with whole_file(journal.path.parent / "rows.parquet") as fresh:
+                result.table().write_parquet(fresh)
+    return result
+
+
+def measurement_folder(
+    study: Path, about: Mapping[str, Any], task: Task, judge: Checker, plan: Any
+) -> Path:
+    """Where a measurement with just these settings lies; they are written beside it."""
+    settings = {
+        "model": dict(about),
+        "task": task.name,
+        "task_digest": task.digest,
+        "checker": judge.name,
+        "tokens": task.tokens,
+        **vars(plan),
+    }
+    settings["r"] = None if math.isinf(plan.r) else plan.r
+    text = json.dumps(settings, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    name = f"{task.name}-{about.get('model', 'model')}"
+    safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[-80:].lstrip(".")
+    folder = study / "measurements" / f"{safe}-{digest}"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "settings.json").exists():
+        with whole_file(folder / "settings.json") as fresh:
+            fresh.write_text(json.dumps(settings, indent=2, default=str) + "\n")
+    return folder
+
+
+class _Run:
+    """One run: counts, and the waves that move them."""
+
+    def __init__(self, backend: Backend, task: Task, judge: Checker, plan: _Plan) -> None:
+        self.backend, self.task, self.judge, self.plan = backend, task, judge, plan
+        n = len(task.instances)
+        self.passes = np.zeros(n, np.int64)
+        self.samples = np.zeros(n, np.int64)
+        self.batches = np.zeros(n, np.int64)
+        self.logprob = np.zeros(0)
+        self.examples: dict[str, str] = {}
+        self.verdicts: dict[tuple[int, str], bool] = {}
+
+    def compute(self, journal: Journal | None) -> None:
+        """Exact log-probabilities, once."""
+        if journal is not None and journal.records:
+            self.logprob = np.array(
+                [-math.inf if x is None else x for x in journal.records[0]["logprob"]]
+            )
+            return
+        self.logprob = exact_scores(self.backend, self.task).logprob
+        if journal is not None:
+            known = [float(x) if math.isfinite(x) else None for x in self.logprob]
+            journal.append({"logprob": known})
+
+    def sample(self, journal: Journal | None, progress: Callable[[Progress], None] | None) -> None:
+        """Waves until every instance is done."""
+        past = [] if journal is None else journal.records
+        for number, record in enumerate(past, 1):
+            self._count(record, number, journal)
+        while wave := self._wave():
+            record = {"wave": self._draw(wave)}
+            if journal is not None:
+                journal.append(record)
+            self._count(record, 0, journal)
+            if progress is not None:
+                done = int((~self._open()).sum())
+                progress(
+                    Progress(
+                        done, len(self.passes), int(self.passes.sum()), int(self.samples.sum())
+                    )
+                )
+
+    def result(self, notes: list[str]) -> PassCounts:
+        """What came of it."""
+        plan, sampled = self.plan, self.plan.method != "exact"
+        nothing = np.zeros(0, np.int64)
+        return PassCounts(
+            about=dict(self.backend.about),
+            task=self.task.name,
+            chance=self.task.chance,
+            method=plan.method,
+            ids=tuple(i.id for i in self.task.instances),
+            passes=self.passes if sampled else nothing,
+            samples=self.samples if sampled else nothing,
+            logprob=self.logprob,
+            r=plan.r,
+            max_samples=plan.max_samples,
+            temperature=plan.temperature,
+            checker=self.judge.name,
+            examples=self.examples,
+            notes=tuple(notes),
+        )
+
+    def _open(self) -> NDArray[np.bool_]:
+        return (self.passes < self.plan.r) & (self.samples < self.plan.max_samples)
+
+    def _wave(self) -> list[tuple[int, int]]:
+        """Instances and samples of the next wave: a function of the counts alone."""
+        plan = self.plan
+        index = np.arange(len(self.passes))
+        going = np.flatnonzero(self._open())
+        left = math.inf
+        if plan.budget is None:
+            order = going[np.lexsort((index[going], self.batches[going]))]
+        else:
+            left = plan.budget - int(self.samples.sum())
+            needy = going[np.lexsort((index[going], self.samples[going], self.passes[going]))]
+            order = needy[: max(1, math.ceil(NEEDIEST * len(index)))]
+        room = max(WAVE_TOKENS[plan.method] // self.task.tokens, 1)
+        wave: list[tuple[int, int]] = []
+        for i in order.tolist():
+            have = int(self.samples[i])
+            wanted = max(FIRST[plan.method], GROWTH[plan.method] * have)
+            n = int(min(wanted, room, plan.max_samples - have, left))
+            if n < min(wanted, plan.max_samples - have) and wave:
+                break  # a batch is not cut for want of room in this wave: it opens the next one
+            if n < 1:
+                break
+            wave.append((i, n))
+            room -= n
+            left -= n
+        return wave
+
+    def _draw(self, wave: list[tuple[int, int]]) -> list[list[Any]]:
+        """Per batch: instance, samples drawn, passes and samples that count, a text that passed."""
+        return self._tree(wave) if self.plan.method == "tree" else self._independent(wave)
+
+    def _independent(self, wave: list[tuple[int, int]]) -> list[list[Any]]:
+        task = self.task
+        requests = [
+            SampleRequest(
+                task.instances[i].prompt, n, task.tokens, self._stream(i), self.plan.temperature
+            )
+            for i, n in wave
+        ]
+        answers = self.backend.sample(requests)
+        texts = [[task.cut(text) for text in answer] for answer in answers]
+        found = [(len(t), n) for t, (_, n) in zip(texts, wave, strict=True) if len(t) != n]
+        if found:
+            raise DataError(
+                "the model gave another number of samples than asked for",
+                source=str(self.backend.about.get("model")),
+                value=found[0][0],
+                expected=f"{found[0][1]} samples",
+            )
+        self._judge([(i, t) for (i, _), own in zip(wave, texts, strict=True) for t in own])
+        rows: list[list[Any]] = []
+        for (i, n), own in zip(wave, texts, strict=True):
+            passed = np.flatnonzero([self.verdicts[i, t] for t in own])
+            wanted = self.plan.r - self.passes[i]
+            ended = len(passed) >= wanted
+            used = int(passed[int(wanted) - 1]) + 1 if ended else n
+            example = own[passed[0]] if len(passed) else None
+            rows.append([i, n, int(min(len(passed), wanted)), used, example])
+        return rows
+
+    def _tree(self, wave: list[tuple[int, int]]) -> list[list[Any]]:
+        task = self.task
+        draws = [
+            Draw(task.instances[i].prompt, n, np.random.default_rng(self._stream(i)))
+            for i, n in wave
+        ]
+        passed = [0] * len(wave)
+        examples: list[str | None] = [None] * len(wave)
+
+        def leaves(which: int, texts: list[str], number: NDArray[np.int64]) -> None:
+            i = wave[which][0]
+            cut = [task.cut(text) for text in texts]
+            self._judge([(i, text) for text in cut])
+            for text, count in zip(cut, number.tolist(), strict=True):
+                if self.verdicts[i, text]:
+                    passed[which] += count
+                    examples[which] = examples[which] or text
+
+        draw_counts(self.backend, task, draws, self.plan.temperature, leaves)
+        rows: list[list[Any]] = []
+        for which, (i, n) in enumerate(wave):
+            wanted, got = self.plan.r - self.passes[i], passed[which]
+            # Passes are exchangeable among the n places: where the last one stands is drawn.
+            used = place_of(int(wanted), got, n, draws[which].rng) if got >= wanted else n
+            rows.append([i, n, int(min(got, wanted)), used, examples[which]])
+        return rows
+
+    def _judge(self, pairs: list[tuple[int, str]]) -> None:
+        """Verdicts of these texts, each distinct one checked once."""
+        if len(self.verdicts) > VERDICTS:
+            self.verdicts.clear()
+        new = [pair for pair in dict.fromkeys(pairs) if pair not in self.verdicts]
+        if new:
+            said = self.judge.many([(self.task.instances[i], text) for i, text in new])
+            self.verdicts.update(zip(new, said, strict=True))
+
+    def _stream(self, i: int) -> int:
+        """Seed of an instance's next batch."""
+        key = [self.plan.seed, self.task.name, self.task.instances[i].id, int(self.batches[i])]
+        return int.from_bytes(hashlib.sha256(json.dumps(key).encode()).digest()[:8], "big") >> 1
+
+    def _count(self, record: dict[str, Any], number: int, journal: Journal | None) -> None:
+        """Count a wave; one from the journal has to be the one that was planned."""
+        if number and [tuple(row[:2]) for row in record["wave"]] != self._wave():
+            raise DataError(
+                "is not the wave that these settings plan",
+                source=None if journal is None else str(journal.path),
+                row=number,
+                expected="a journal written by this version; delete it to measure again",
+            )
+        for i, _, passes, used, example in record["wave"]:
+            self.passes[i] += passes
+            self.samples[i] += used
+            self.batches[i] += 1
+            if example is not None:
+                self.examples.setdefault(self.task.instances[i].id, example)
+
+
+def place_of(which: int, passes: int, samples: int, rng: np.random.Generator) -> int:
+    """Where the `which`-th of `passes` lies among `samples`, counted from 1: drawn at random.
+
+    Every order of the samples is as likely as any other, so the place is negative hypergeometric:
+    found by bisection of its distribution function.
+    """
+    aim = rng.random()
+    low, high = which, samples - passes + which
+    while low < high:
+        middle = (low + high) // 2
+        # At most `middle` if that many samples hold `which` passes or more.
+        if stats.hypergeom.sf(which - 1, samples, passes, middle) >= aim:
+            high = middle
+        else:
+            low = middle + 1
+    return low
+
+
+def _method(
+    backend: Backend, task: Task, judge: Checker, asked: Method | None, temperature: float
+) -> tuple[Method, list[str]]:
+    """The method, and what there is to say about it."""
+    enumerable = judge.prefixes and not task.stop and temperature == 1
+    if asked == "exact":
+        if not enumerable:
+            raise UsageError(
+                "method 'exact' needs a check that accepts listed answers (checker 'prefix'), no "
+                f"stop and temperature 1, not checker '{judge.name}' at {temperature}"
+            )
+        notes = []
+        if not backend.unique_tokens:
+            notes = ["a lower bound: the same answers written with other tokens are left out"]
+        return "exact", notes
+    if asked is None and enumerable and backend.unique_tokens:
+        return "exact", []
+    if asked == "independent":
+        return "independent", []
+    if asked is None and task.tokens > TREE_TOKENS:
+        return "independent", [f"texts of {task.tokens} tokens share few prefixes: no tree"]
+    try:
+        backend.next_token_logprobs([NextRequest(task.instances[0].prompt)])
+    except UsageError as error:
+        if asked == "tree":
+            raise
+        return "independent", [f"no tree: {error}"]
+    return "tree", []
+
+
+def _passes(r: int | None, relative_error: float | None, budget: int | None) -> float:
+    if relative_error is not None:
+        if r is not None:
+            raise UsageError("choose one of r and relative_error")
+        if not 0 < relative_error < 1:
+            raise UsageError(f"relative_error lies between 0 and 1, not {relative_error}")
+        return float(math.ceil(2 + 1 / relative_error**2))
+    if r is None:
+        return 2.0 if budget is None else math.inf
+    return float(r)
+
+
+def _sensible(plan: _Plan) -> None:
+    for name, value in (("r", plan.r), ("max_samples", plan.max_samples), ("budget", plan.budget)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} must be at least 1, not {value}")
