@@ -48,7 +48,7 @@ def content(path: Path) -> bytes:
         raise DataError(
             f"cannot be read: {error.strerror}", source=str(path), expected="a readable file"
         ) from error
-    if not data.strip():
+    if not data or data.isspace():
         raise DataError("the file is empty", source=str(path), expected="results")
     return data
 

@@ -8,8 +8,10 @@ metric's name. A standard error of "N/A" is missing.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
@@ -28,6 +30,7 @@ from augury.errors import DataError
 # Beside the scores of a task; all else is a score.
 LABELS = {"alias", "name", "sample_len", "sample_count", "samples", " ", ""}
 ERROR = "standard error"
+WORKERS = 8  # each holds a file of samples and three times as much beside it
 WANTED = ("results", "groups", "group_subtasks", "config", "n-shot", "n-samples")
 # Passes over all other keys (each task's whole configuration) without making objects of them.
 _narrow = SchemaValidator(
@@ -65,12 +68,22 @@ def fits(path: Path) -> bool:
 
 def read(paths: list[Path]) -> Iterator[Part | DataError]:
     """Each file's part, or what is wrong with it."""
+    from augury.data.readers.lm_eval_samples import samples
+
     layouts: dict[Any, Layout] = {}
-    for path in paths:
+    saids: dict[Path, Said] = {}
+
+    def one(path: Path) -> Part | DataError:
         try:
-            yield _results(path, layouts)
+            lines = path.suffix == ".jsonl"
+            return samples(path, saids) if lines else _results(path, layouts)
         except DataError as error:
-            yield error
+            return error
+
+    yield from map(one, [p for p in paths if p.suffix != ".jsonl"])
+    # Most of the work on lines is done outside the interpreter's lock.
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, WORKERS)) as pool:
+        yield from pool.map(one, [p for p in paths if p.suffix == ".jsonl"])
 
 
 def said(config: dict[str, Any]) -> Said:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from augury.data.read import SUFFIXES, read_table
 from augury.data.readers.files import found
@@ -189,19 +190,10 @@ def read_results(
 
 
 def _table(parts: list[Part], known: list[dict[str, Any]]) -> pl.DataFrame:
-    # Parts with `numbers` share the frame of their rows: these columns are put together once.
-    order = sorted(range(len(parts)), key=lambda i: sorted(parts[i].numbers))
-    parts, known = [parts[i] for i in order], [known[i] for i in order]
     rows = _concat([p.rows for p in parts])
     for name in dict.fromkeys(n for p in parts for n in p.numbers):
-        column = [
-            p.numbers.get(name, np.full(0 if name in p.rows else p.rows.height, np.nan))
-            for p in parts
-        ]
-        made = pl.Series(name, np.concatenate(column), nan_to_null=True)
-        if name in rows.columns:
-            made = made.append(rows[name].tail(rows.height - len(made)))
-        rows = rows.with_columns(made)
+        column = [_column(p, name) for p in parts]
+        rows = rows.with_columns(pl.Series(name, np.concatenate(column), nan_to_null=True))
     which = np.repeat(np.arange(len(parts), dtype=np.uint32), [p.rows.height for p in parts])
     files = pl.DataFrame({"file": [str(p.path) for p in parts]})
     said = pl.concat([identities(known), files], how="horizontal")
@@ -214,6 +206,14 @@ def _table(parts: list[Part], known: list[dict[str, Any]]) -> pl.DataFrame:
     # Identity was looked at file by file: this is for what values may be.
     checked(table.select(c for c in names if c not in ("model", "run")))
     return table.select(names)
+
+
+def _column(part: Part, name: str) -> NDArray[np.float64]:
+    if name in part.numbers:
+        return part.numbers[name]
+    if name in part.rows.columns:
+        return part.rows[name].cast(pl.Float64).to_numpy()
+    return np.full(part.rows.height, np.nan)
 
 
 def _concat(frames: list[pl.DataFrame]) -> pl.DataFrame:

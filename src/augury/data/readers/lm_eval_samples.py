@@ -1,0 +1,213 @@
+"""lm-evaluation-harness 0.4 with `--log_samples`: a row for each instance and metric.
+
+A line holds an instance as one filter saw it: `doc_id`, `filter`, `resps` (all answers drawn),
+`filtered_resps` (those the filter left), `metrics` (names) and a key for each metric. Outcomes of
+0 and 1 become `passes` of one sample. With repeats, the score of an instance is read as the share
+of its answers that passed only where it can be nothing else: metric "pass@1", or shares that are
+multiples of one over the number of answers, with some strictly between 0 and 1. A score that is
+no number (the counts behind a perplexity, gold and guess behind an F1) is left out, and noted.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic_core import from_json
+
+from augury.data.readers.files import content, mapping, number, parsed, short
+from augury.data.readers.lm_eval import load, said
+from augury.data.readers.models import STAMP
+from augury.data.readers.part import Part, Said
+from augury.errors import DataError
+
+NAME = re.compile(rf"^samples_(?P<task>.+?)(_(?P<stamp>{STAMP.pattern}))?\.jsonl$")
+# Counted below; a line of these names alone is never looked at again.
+KNOWN = {
+    "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics",
+    "doc_hash", "prompt_hash", "target_hash",
+}  # fmt: skip
+ROWS = ("filter", "metric", "instance", "value", "answers")
+
+
+def samples(path: Path, saids: dict[Path, Said]) -> Part:
+    """Rows of one samples file.
+
+    Args:
+        path: `samples_TASK_DATE.jsonl`.
+        saids: what the results files beside it say of the model; filled on the way.
+
+    Raises:
+        DataError: it names file, line and key.
+    """
+    source = str(path)
+    named = NAME.match(path.name)
+    task = named["task"] if named else path.stem
+    data = content(path)
+    long = _fast(data)
+    notes: list[str] = []
+    if long is None:
+        long, notes = _careful(data, source)
+    rows = _counted(long).with_columns(task=pl.lit(task))
+    stamp = named["stamp"] if named else None
+    beside = path.with_name(f"results_{stamp}.json") if stamp else path.with_name("results.json")
+    if beside not in saids:
+        saids[beside] = _beside(beside)
+    return Part(path, saids[beside], rows, (task,), notes=tuple(f"{path.name}: {n}" for n in notes))
+
+
+def _beside(path: Path) -> Said:
+    if not path.exists():
+        return Said()
+    config = load(content(path), str(path)).get("config") or {}
+    return said(mapping(config, str(path), "the key 'config'"))
+
+
+def _fast(data: bytes) -> pl.DataFrame | None:
+    """(filter, metric, instance, value, answers) if every line is plain, or None.
+
+    Plain: one answer an instance, the metrics of the first line in every line, all numbers, no key
+    twice. Anything else, errors included, is for the careful way.
+    """
+    try:
+        first = from_json(data[: data.find(b"\n") + 1 or None])
+        names = list(dict.fromkeys(first["metrics"]))
+        wanted = [n for n in names if type(first[n]) in (float, int)]
+        plain = wanted == names and all(len(r) == 1 for r in first["resps"])
+        plain = plain and type(first["doc_id"]) is int and not set(names) & KNOWN
+        if not plain:
+            return None
+        schema: dict[str, Any] = {"doc_id": pl.Int64, "filter": pl.String}
+        # JSON is UTF-8 throughout or the parser says so, and names the line below.
+        table = pl.read_ndjson(data, schema=schema | dict.fromkeys(names, pl.Float64))
+    except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
+        return None
+    expected = {"doc_id": table.height, **dict.fromkeys(names, table.height)}
+    expected["filter"] = table.height - table["filter"].null_count()
+    if any(table[n].null_count() for n in expected if n != "filter"):
+        return None
+    if not _once(data, expected):
+        return None
+    long = table.unpivot(
+        names, index=["doc_id", "filter"], variable_name="metric", value_name="value"
+    )
+    return long.select(
+        "filter", "metric", instance=pl.col("doc_id").cast(pl.String), value="value",
+        answers=pl.lit(1, pl.Int64),
+    )  # fmt: skip
+
+
+def _once(data: bytes, expected: dict[str, int]) -> bool:
+    """Whether each key stands there exactly as often as expected, nested ones included.
+
+    Compares the eight bytes before every colon with the end of each key: a key that merely ends
+    like another makes the answer no, never a wrong yes.
+    """
+    colons = np.flatnonzero(np.frombuffer(data, np.uint8) == ord(":"))
+    colons = colons[colons >= 8]  # nothing shorter can be before the first: '{"doc_id":'
+    words: NDArray[np.uint64] = np.ndarray((len(data) - 7,), ">u8", data, strides=(1,))
+    ends = words[colons - 8].astype(np.uint64)
+    counts = []
+    for name in expected:
+        end = f'"{name}"'.encode()[-8:]
+        bits = 8 * len(end)
+        mask = np.uint64((1 << bits) - 1)
+        counts.append(int(np.count_nonzero((ends & mask) == np.uint64(int.from_bytes(end, "big")))))
+    return counts == list(expected.values())
+
+
+def _careful(data: bytes, source: str) -> tuple[pl.DataFrame, list[str]]:
+    columns: dict[str, list[Any]] = {name: [] for name in ROWS}
+    odd: dict[str, int] = {}
+    for line, raw in enumerate(data.split(b"\n"), 1):
+        if not raw.strip():
+            continue
+        item = mapping(parsed(raw, source, line), source, f"line {line}")
+        at = f"line {line}: "
+        if "doc_id" not in item or "metrics" not in item:
+            item_has = ", ".join(list(item)[:8])
+            raise DataError(f"{at}there is no 'doc_id' or no 'metrics'", source=source,
+                            value=item_has, expected="a line of --log_samples")  # fmt: skip
+        names = item["metrics"]
+        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+            raise DataError(f"{at}'metrics' is no list of names", source=source,
+                            value=short(names))  # fmt: skip
+        doc = item["doc_id"]
+        if not isinstance(doc, int | str) or isinstance(doc, bool):
+            raise DataError(f"{at}'doc_id' is no number or name", source=source,
+                            value=short(doc))  # fmt: skip
+        passed = item.get("filter", "none")
+        if not isinstance(passed, str | None):
+            raise DataError(f"{at}'filter' is no name", source=source, value=short(passed))
+        answers = _answers(item)
+        for name in dict.fromkeys(names):
+            if name not in item:
+                raise DataError(f"{at}the metric '{name}' is missing", source=source)
+            if isinstance(item[name], list | dict | str):
+                odd[name] = odd.get(name, 0) + 1
+                continue
+            value = number(item[name], source, f"{at}'{name}'", truth=True)
+            for column, cell in zip(ROWS, (passed, name, str(doc), value, answers), strict=True):
+                columns[column].append(cell)
+    notes = [f"'{n}' of {k} instances is no number by itself" for n, k in odd.items()]
+    kinds = {"value": pl.Float64, "answers": pl.Int64}
+    made = {n: pl.Series(n, v, kinds.get(n, pl.String)) for n, v in columns.items()}
+    return pl.DataFrame(made), notes
+
+
+def _answers(item: dict[str, Any]) -> int | None:
+    """How many answers of one instance the filter left; None if that cannot be told."""
+    resps, left = item.get("resps"), item.get("filtered_resps")
+    if not isinstance(resps, list) or not isinstance(left, list) or not resps or not left:
+        return None
+    drawn = {len(r) for r in resps if isinstance(r, list)}
+    if drawn == {1}:
+        return 1
+    if len(drawn) != 1:
+        return None
+    one = resps[0][0] if resps[0] else None
+    kept = left[0]
+    # An answer is text, or a list (log-probability and whether it was the likeliest).
+    if isinstance(one, str):
+        return len(kept) if isinstance(kept, list) else 1
+    if isinstance(one, list) and isinstance(kept, list) and kept:
+        return len(kept) if isinstance(kept[0], list) else 1
+    return None
+
+
+def _counted(long: pl.DataFrame) -> pl.DataFrame:
+    """Names of metrics, and passes and samples where the scores are outcomes of samples."""
+    score, answers = pl.col("value"), pl.col("answers").cast(pl.Float64)
+    group = ["filter", "metric"]
+    outcome = (score.is_null() | score.is_in([0.0, 1.0])).all().over(group)
+    share = score * answers
+    whole = ((share - share.round()).abs() < 1e-6 * answers).all().over(group)
+    whole = whole & score.is_between(0, 1).all().over(group)
+    between = ((score > 0) & (score < 1)).any().over(group)
+    several = (answers > 1).any().over(group)
+    rate = several & whole & (between | (pl.col("metric") == "pass@1"))
+    rate = rate & ~(pl.col("metric").str.contains(r"@") & (pl.col("metric") != "pass@1"))
+    counts = pl.when(rate | (outcome & ~several))
+    plain = pl.col("filter").is_null() | (pl.col("filter") == "none")
+    rows = long.with_columns(
+        metric=pl.when(plain).then("metric").otherwise(pl.format("{},{}", "metric", "filter")),
+        passes=counts.then(pl.when(score.is_not_null()).then(share.round())),
+        samples=counts.then(pl.when(score.is_not_null()).then(answers)),
+    ).drop(["filter", "answers"])
+    if not rows.select("metric", "instance").is_duplicated().any():
+        return rows
+    # An instance on several lines was drawn several times.
+    known = pl.col("passes").is_not_null() | pl.col("value").is_null()
+    return rows.group_by("metric", "instance", maintain_order=True).agg(
+        value=pl.col("value").mean(),
+        passes=pl.when(known.all() & pl.col("passes").is_not_null().any()).then(
+            pl.col("passes").sum()
+        ),
+        samples=pl.when(known.all() & pl.col("passes").is_not_null().any()).then(
+            pl.col("samples").sum()
+        ),
+    )
