@@ -70,16 +70,7 @@ def parsed(data: bytes, source: str, line: int | None = None) -> Any:
 def strict(data: bytes, source: str, line: int | None = None) -> Any:
     """As `parsed`, slower: the standard library's parser, which says where it stopped."""
     first = 1 if line is None else line
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        at = first + data[: error.start].count(b"\n")
-        raise DataError(
-            f"line {at} is not UTF-8",
-            source=source,
-            value=data[error.start : error.start + 1],
-            expected="UTF-8 text",
-        ) from error
+    text = decoded(data, source, first)
     try:
         return json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
@@ -92,6 +83,23 @@ def strict(data: bytes, source: str, line: int | None = None) -> Any:
     except ValueError:
         problem = f"line {first}: {TOO_LONG}"
     raise DataError(problem, source=source, expected="whole JSON with every key once")
+
+
+def decoded(data: bytes, source: str, line: int = 1) -> str:
+    """UTF-8 text, of which the first line has this number.
+
+    Raises:
+        DataError: it names the line that is something else.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"line {line + data[: error.start].count(10)} is not UTF-8",
+            source=source,
+            value=data[error.start : error.start + 1],
+            expected="UTF-8 text",
+        ) from error
 
 
 def keys(value: Any) -> int:

@@ -26,6 +26,11 @@ STEP = re.compile(
 # How numbers are stored says nothing of which series a model belongs to.
 STORED = re.compile(r"^(bf16|fp16|fp32|f16|f32|bfloat16|float16|float32|hf)$", re.IGNORECASE)
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?")
+# What tools add to a model's name in the names of their files.
+ADDED = re.compile(
+    r"(?:[._-]+(?:eval[_-]?results|results|samples(?:\.jsonl)?|(?:[a-z]+[_-])?temp[_-][\d.]*\d))+$",
+    re.IGNORECASE,
+)
 # Names that tools give to files and folders; what is left may name the model.
 GENERIC = re.compile(
     r"^(results?|samples?|eval|evals|output|outputs|out|logs?|details|zero-shot|\d+-shot|main)$",
@@ -110,10 +115,6 @@ def who(said: Said, path: Path, models: Models) -> Who:
     if "params" in known:
         columns.pop("params_kind", None)
     columns |= known
-    step = columns["step"]
-    per_step = columns.pop("tokens_per_step", None)
-    if per_step is not None and step is not None and "tokens" not in known:
-        columns["tokens"] = float(per_step) * step
     missing = tuple(c for c in ("model", "params", "step") if columns.get(c) is None)
     return Who({k: v for k, v in columns.items() if v is not None}, missing)
 
@@ -127,7 +128,8 @@ def identities(known: list[dict[str, Any]]) -> pl.DataFrame:
 def _places(path: Path) -> list[str]:
     """The file's name without date and suffix, then its folders, the nearest first."""
     stem = STAMP.sub("", path.name.removesuffix(path.suffix))
-    return [stem, *(p.replace("__", "/") for p in reversed(path.parent.parts[-4:]))]
+    places = [ADDED.sub("", stem), *reversed(path.parent.parts[-4:])]
+    return [re.sub("__|--", "/", p) for p in places]
 
 
 def _step(text: str) -> int | None:

@@ -21,9 +21,16 @@ from augury.data.table import checked, derived, typed, write_table
 from augury.errors import DataError, UsageError
 from augury.whole import whole_file
 
-# Each is a module here with `fits(path)` and `read(paths)`, which yields a part or an error.
+# Module here, and the names in it of what says whether a file fits, and of what reads files
+# (yielding a part or an error for each).
 MODULES = {
-    "lm-eval": "lm_eval",
+    "lm-eval": ("lm_eval", "fits", "read"),
+    "inspect": ("inspect_logs", "fits", "read"),
+    "lighteval": ("lighteval", "fits", "read"),
+    "humaneval": ("code", "fits_human_eval", "human_eval"),
+    "evalplus": ("code", "fits_evalplus", "evalplus"),
+    "bigcode": ("code", "fits_bigcode", "bigcode"),
+    "loss": ("loss", "fits", "read"),
 }
 KINDS = (*MODULES, "table")
 # What a part holds once per file: from the model, not from its rows.
@@ -151,8 +158,9 @@ def read_results(
         fits: Callable[[Path], bool] = lambda p: p.suffix.lower() in SUFFIXES  # noqa: E731
         read: Callable[[list[Path]], Found] = _tables
     else:
-        module = import_module(f"augury.data.readers.{MODULES[kind]}")
-        fits, read = module.fits, module.read
+        name, fitting, reading = MODULES[kind]
+        module = import_module(f"augury.data.readers.{name}")
+        fits, read = getattr(module, fitting), getattr(module, reading)
     parts: list[Part] = []
     failures: list[DataError] = []
     for item in read(found([Path(p) for p in given], fits)):
@@ -199,6 +207,10 @@ def _table(parts: list[Part], known: list[dict[str, Any]]) -> pl.DataFrame:
     said = pl.concat([identities(known), files], how="horizontal")
     said = said.drop([c for c in said.columns if c in rows.columns])
     table = pl.concat([said[which], rows], how="horizontal")
+    if {"tokens_per_step", "step"} <= set(table.columns):
+        seen = pl.col("tokens_per_step") * pl.col("step")
+        given = [pl.col("tokens")] if "tokens" in table.columns else []
+        table = table.with_columns(tokens=pl.coalesce(*given, seen)).drop("tokens_per_step")
     table = derived(typed(table, None))
     empty = [s.name for s in table.iter_columns() if s.null_count() == len(s) and s.name != "value"]
     order_of = {c.name: i for i, c in enumerate(COLUMNS)}
