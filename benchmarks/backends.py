@@ -1,0 +1,119 @@
+"""Samples a second of the backends, and what ours adds to a bare HTTP client.
+
+`python -m benchmarks.backends URL MODEL` measures the latter against a server that is up already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tests.evaluate.servers import transformers_serve
+
+from augury.evaluate import LabBackend, SampleRequest
+from augury.evaluate.export import export_checkpoint
+from augury.evaluate.hf import TransformersBackend
+from augury.evaluate.http import HTTPBackend
+from augury.train import ModelConfig, RunConfig, train
+
+WIDTH, STEPS = 16, 300
+PROMPTS, EACH, LENGTH = 64, 64, 8
+REQUESTS, ROUNDS = 256, 5
+
+
+def main() -> None:
+    """Sampling, then the overhead over `transformers serve`."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = RunConfig(ModelConfig(WIDTH), steps=STEPS, shares={"sort-digits": 1.0})
+        checkpoint = train(run, Path(folder) / "run")[-1]
+        export = export_checkpoint(checkpoint, Path(folder) / "export")
+        sampling(checkpoint, export)
+        with transformers_serve(export, Path(folder) / "log") as url:
+            overhead(url, str(export), "transformers serve")
+
+
+def requests(each: int = EACH) -> list[SampleRequest]:
+    """`PROMPTS` prompts of one length, as a plain user would batch them."""
+    return [SampleRequest(f"={i:05d}>", each, LENGTH, seed=i) for i in range(PROMPTS)]
+
+
+def sampling(checkpoint: Path, export: Path) -> None:
+    """Both backends against a loop over `generate`, one call a prompt; one thread on all sides."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.set_num_threads(1)
+    tokenizer = AutoTokenizer.from_pretrained(export)
+    model = AutoModelForCausalLM.from_pretrained(export).eval()
+
+    def loop() -> list[list[str]]:
+        texts = []
+        for request in requests():
+            inputs = tokenizer(request.prompt, return_tensors="pt")
+            with torch.no_grad():
+                out = model.generate(
+                    **inputs, do_sample=True, max_new_tokens=LENGTH, num_return_sequences=EACH
+                )
+            texts.append(tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1] :]))
+        return texts
+
+    lab, ours = LabBackend(checkpoint), TransformersBackend(export)
+    rates = rounds([loop, lambda: lab.sample(requests()), lambda: ours.sample(requests())], 3)
+    rates = PROMPTS * EACH / rates
+    print(f"\nsamples/s, {PROMPTS} prompts x {EACH} samples of {LENGTH} tokens, width {WIDTH}")
+    print(f"    transformers, loop over generate: {rates[0]:8.0f}")
+    print(f"    TransformersBackend.sample:       {rates[2]:8.0f}   {rates[2] / rates[0]:.1f}x")
+    print(f"    LabBackend.sample:                {rates[1]:8.0f}   {rates[1] / rates[0]:.1f}x")
+
+
+def overhead(url: str, model: str, name: str) -> None:
+    """The same requests by a minimal client of 64 connections, and by `HTTPBackend`."""
+    asked = [SampleRequest(f"={i:05d}>", 1, LENGTH, seed=i) for i in range(REQUESTS)]
+    with HTTPBackend(url, model, n_per_request=1) as backend:
+        bodies = [backend._body(r, 1, r.seed) for r in asked]
+        backend.sample(asked)
+        bare, ours = rounds([lambda: gathered(url, bodies), lambda: backend.sample(asked)], ROUNDS)
+    print(f"\n{name}, {REQUESTS} requests, 64 in flight, median of {ROUNDS} in turn")
+    print(f"    bare client {bare:.2f} s, HTTPBackend {ours:.2f} s: {ours / bare - 1:+.1%}")
+
+
+def gathered(url: str, bodies: list[dict[str, Any]]) -> list[str]:
+    """A plain user's client: a gather over all requests, 64 of them under way."""
+    import httpx2
+
+    async def ask() -> list[str]:
+        free = asyncio.Semaphore(64)
+        async with httpx2.AsyncClient(timeout=600) as client:
+
+            async def one(body: dict[str, Any]) -> str:
+                async with free:
+                    reply = await client.post(f"{url}/v1/completions", json=body)
+                return str(reply.json()["choices"][0]["text"])
+
+            return list(await asyncio.gather(*map(one, bodies)))
+
+    return asyncio.run(ask())
+
+
+def rounds(calls: list[Callable[[], Any]], repeats: int) -> Any:
+    """Median seconds of each call, taken in turn, after a first round that warms up."""
+    seconds = np.zeros((repeats + 1, len(calls)))
+    for i in range(repeats + 1):
+        for k, call in enumerate(calls):
+            began = time.perf_counter()
+            call()
+            seconds[i, k] = time.perf_counter() - began
+    return np.median(seconds[1:], axis=0)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        overhead(*sys.argv[1:], "server")
+    else:
+        main()
