@@ -169,7 +169,7 @@ def test_memory_bomb_for_the_tests(attack: Attacks) -> None:
 def test_endless_loop(attack: Attacks, loop: str) -> None:
     verdict = attack.script(loop)
     assert verdict.outcome == "timeout"
-    assert 0.9 < verdict.cpu_seconds < 3
+    assert 0.5 < verdict.cpu_seconds < 3  # the kernel counts for its limit in coarser steps
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal
 
 from augury.errors import DataError, UsageError
@@ -129,6 +130,7 @@ def humaneval_program(problem: Mapping[str, Any], completion: str) -> Program:
     )
 
 
+@lru_cache(maxsize=1024)
 def _complete(prompt: str, task: str) -> str:
     """The prompt as a module: its last function has a docstring for a body, or gets one."""
     for ending in ("", "\n    pass\n"):

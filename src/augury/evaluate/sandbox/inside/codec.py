@@ -109,9 +109,12 @@ def _iterator(items: list[Any], more: bool) -> Iterator[Any]:
         raise ValueError(f"only the first {LONGEST_ITERATOR} items of an iterator are sent")
 
 
+_text = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def dumps(message: Any) -> bytes:
     """One message as bytes."""
-    return json.dumps(message, separators=(",", ":")).encode()
+    return _text(message).encode()
 
 
 def loads(data: bytes) -> Any:

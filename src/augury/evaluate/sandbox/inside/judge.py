@@ -14,6 +14,8 @@ import resource
 import socket
 import time
 from collections.abc import Callable
+from functools import lru_cache
+from types import CodeType
 from typing import Any, NoReturn
 
 from . import frames
@@ -115,8 +117,8 @@ def judge(job: dict[str, Any], program: socket.socket, limit: int) -> dict[str, 
     candidate = Candidate(program, limit)
     names: dict[str, Any] = {"__name__": "tests", "__builtins__": builtins}
     try:
-        exec(compile(job["setup"], "<setup>", "exec"), names)  # noqa: S102 - behind walls as well
-        tests = compile(job["tests"], "<tests>", "exec")
+        exec(compiled(job["setup"], "<setup>"), names)  # noqa: S102 - behind walls as well
+        tests = compiled(job["tests"], "<tests>")
     except BaseException as error:
         return {"outcome": "refused", "detail": f"the tests cannot be set up: {told(error)}"}
     names.update((name, candidate.function(name)) for name in job["entry_points"])
@@ -135,6 +137,12 @@ def judge(job: dict[str, Any], program: socket.socket, limit: int) -> dict[str, 
             "detail": candidate.lost,
         }
     return {"outcome": "passed", "detail": ""}
+
+
+@lru_cache(maxsize=256)
+def compiled(text: str, name: str) -> CodeType:
+    """The same tests come again and again, with one sample after another."""
+    return compile(text, name, "exec")
 
 
 def serve(harness: socket.socket, limit: int, cpu_seconds: int) -> NoReturn:

@@ -13,10 +13,11 @@ import os
 import struct
 
 from . import syscalls
-from .kernel import call
+from .kernel import libc
 
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 SECCOMP_NUMBER = {"x86_64": 317, "aarch64": 277}
+SET_MODE_FILTER = 1
 X32_BIT = 0x40000000  # the second set of numbers that x86_64 kernels may answer to
 
 KILL_PROCESS, ERRNO, ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
@@ -33,7 +34,7 @@ IOCTLS = {"TCGETS": 0x5401, "FIOCLEX": 0x5451, "FIONCLEX": 0x5450, "FIONREAD": 0
 Instruction = tuple[int, int, int, int]
 
 
-OWN_PID = 0x5EC0C0DE  # stands for the process's own number until `install`
+OWN_PID = 0x5EC0C0DE  # stands for the process's own number until it goes behind the filter
 
 
 def program(machine: str) -> bytes:
@@ -125,12 +126,27 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
-def install(code: bytes) -> None:
-    """Put this thread, which must have no others beside it, behind the filter for good.
+class Filter:
+    """A program made ready once, so that a process which goes behind it touches little memory."""
 
-    The one process it may signal is itself.
-    """
-    code = code.replace(struct.pack("I", OWN_PID), struct.pack("I", os.getpid()))
-    buffer = ctypes.create_string_buffer(code, len(code))
-    struct_ = _Program(len(code) // 8, ctypes.addressof(buffer))
-    call(SECCOMP_NUMBER[os.uname().machine], 1, 0, ctypes.addressof(struct_))  # MODE_FILTER
+    def __init__(self, code: bytes) -> None:
+        self.code = ctypes.create_string_buffer(code, len(code))
+        self.program = _Program(len(code) // 8, ctypes.addressof(self.code))
+        self.address = ctypes.addressof(self.program)
+        own = struct.pack("I", OWN_PID)
+        self.pids = [at for at in range(4, len(code), 8) if code[at : at + 4] == own]
+        kind = ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * 4, use_errno=True)
+        self.syscall = kind(("syscall", libc))
+        self.number = SECCOMP_NUMBER[os.uname().machine]
+
+    def install(self) -> None:
+        """Put this thread, which must have no others beside it, behind the filter for good.
+
+        The one process it may signal is itself.
+        """
+        pid = os.getpid()
+        for at in self.pids:
+            struct.pack_into("I", self.code, at, pid)
+        if self.syscall(self.number, SET_MODE_FILTER, 0, self.address) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, f"no system call filter: {os.strerror(code)}")
