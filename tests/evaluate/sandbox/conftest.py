@@ -27,8 +27,9 @@ INNOCENT = Program(
 WRONG = Program("wrong", "def f(x):\n    return x\n", tests="assert f(1) == 2", entry_points=("f",))
 
 
-def descendants() -> set[int]:
-    """Processes of sandboxes below this one, on the host."""
+def descendants(root: int = 0) -> set[int]:
+    """Processes of sandboxes below a process of the host, this one unless told."""
+    root = root or os.getpid()
     parents: dict[int, int] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -37,10 +38,10 @@ def descendants() -> set[int]:
             continue
         if after[0] != "Z":
             parents[int(entry.parent.name)] = int(after[1])
-    found = {os.getpid()}
+    found = {root}
     while more := {p for p, parent in parents.items() if parent in found} - found:
         found |= more
-    return {pid for pid in found - {os.getpid()} if b"inside.server" in command(pid)}
+    return {pid for pid in found - {root} if b"inside.server" in command(pid)}
 
 
 def command(pid: int) -> bytes:

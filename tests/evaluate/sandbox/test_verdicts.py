@@ -3,6 +3,9 @@
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,7 @@ from augury.evaluate.sandbox import (
 )
 from augury.evaluate.sandbox.enclosure import missing
 from augury.evaluate.tasks import Instance, read_task
-from tests.evaluate.sandbox.conftest import INNOCENT, LIMITS, WRONG, descendants
+from tests.evaluate.sandbox.conftest import INNOCENT, LIMITS, WRONG, command, descendants
 
 # In HumanEval's form: a helper in the prompt that the tests use, an import, doctests.
 PROBLEM = {
@@ -194,6 +197,27 @@ def test_what_is_lost_is_replaced(sandbox: Sandbox) -> None:
         os.kill(pid, signal.SIGKILL)
     assert [v.outcome for v in sandbox.run([INNOCENT, WRONG])] == ["passed", "failed"]
     assert len(descendants()) == len(before)
+
+
+HARNESS = """
+from augury.evaluate.sandbox import Limits, Program, Sandbox
+sandbox = Sandbox(Limits(cpu_seconds=60, wall_seconds=60), workers=1)
+print("up", flush=True)
+sandbox.run([Program("endless", "while True:\\n    pass\\n")])
+"""
+
+
+def test_nothing_outlives_its_harness(sandbox: Sandbox) -> None:
+    with subprocess.Popen([sys.executable, "-c", HARNESS], stdout=subprocess.PIPE) as harness:
+        assert harness.stdout is not None
+        assert harness.stdout.readline() == b"up\n"
+        started = descendants(harness.pid)
+        harness.kill()
+    assert len(started) >= 4
+    end = time.monotonic() + 10
+    while (left := [p for p in started if command(p)]) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not left
 
 
 def test_a_call_that_is_broken_off_leaves_the_sandbox_usable(sandbox: Sandbox) -> None:

@@ -70,6 +70,7 @@ class Enclosure:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 cwd=self.folder or "/",
+                start_new_session=True,  # Ctrl-C is for us: we close it
                 env={
                     "PYTHONHASHSEED": "0"
                 },  # nothing of ours, not even where nothing else is hidden
