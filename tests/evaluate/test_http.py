@@ -90,10 +90,14 @@ def test_a_real_server_keeps_to_seeds(served: tuple[str, Path, Path]) -> None:
 def test_what_a_real_server_cannot_do_is_said(served: tuple[str, Path, Path]) -> None:
     url, _, export = served
     with HTTPBackend(url, str(export)) as backend:
-        with pytest.raises(UsageError, match=r"gave 1 of 5 samples .* use n_per_request=1"):
-            backend.sample([ASK])
+        assert len(backend.sample([SampleRequest("=12>", 5, 3, seed=1)])[0]) == 5  # one at a time
         with pytest.raises(UsageError, match="does not show the log-probabilities of a given text"):
             backend.logprobs([ScoreRequest("=1>", "1")])
+    with (
+        HTTPBackend(url, str(export), n_per_request=5) as backend,
+        pytest.raises(UsageError, match=r"gave 1 of 5 samples .* leave n_per_request out"),
+    ):
+        backend.sample([ASK])
     with (
         HTTPBackend(url, "no-such-model", n_per_request=1) as backend,
         pytest.raises(UsageError, match=r"refuses the request with status 4\d\d: .*no-such-model"),
@@ -119,6 +123,19 @@ def test_chunks_come_together_in_order() -> None:
     assert len({chunk_seed(s, k) for s in range(50) for k in range(50)}) == 2500
 
 
+def test_the_server_shows_how_many_samples_it_gives_at_once() -> None:
+    one = says(200, {"choices": [{"text": "t"}]})
+    for first, after in ((one, one), (says(400, "only one completion choice"), one)):
+        with Misbehaving(first, after) as server, HTTPBackend(server.url, "m") as backend:
+            assert backend.sample([ASK]) == [["t"] * 5]
+            assert backend.sample([ASK]) == [["t"] * 5]
+        assert [b.get("n") for b in server.bodies] == [2, *[None] * 10]
+    with Misbehaving(echoes()) as server, HTTPBackend(server.url, "m") as backend:
+        assert backend.sample([]) == []
+        assert len(backend.sample([SampleRequest("p", 20, 3, seed=1)])[0]) == 20
+    assert sorted(b["n"] for b in server.bodies) == [2, 4, 16]
+
+
 @pytest.mark.parametrize(
     "trouble",
     [
@@ -131,7 +148,7 @@ def test_chunks_come_together_in_order() -> None:
 )
 def test_trouble_that_passes_is_waited_out(trouble: Any) -> None:
     acts = [echoes(), trouble, trouble, trouble, echoes()]
-    with Misbehaving(*acts) as server, HTTPBackend(server.url, "m") as backend:
+    with Misbehaving(*acts) as server, HTTPBackend(server.url, "m", n_per_request=5) as backend:
         assert len(backend.sample([ASK])[0]) == 5
         assert len(backend.sample([ASK])[0]) == 5
     assert len(server.bodies) == 5
@@ -139,7 +156,7 @@ def test_trouble_that_passes_is_waited_out(trouble: Any) -> None:
 
 def test_a_server_that_names_a_time_is_given_it() -> None:
     acts = [says(429, "later", Retry_After="1"), echoes()]
-    with Misbehaving(*acts) as server, HTTPBackend(server.url, "m") as backend:
+    with Misbehaving(*acts) as server, HTTPBackend(server.url, "m", n_per_request=5) as backend:
         began = time.monotonic()
         backend.sample([ASK])
         assert time.monotonic() - began >= 1
@@ -154,7 +171,7 @@ def test_a_server_that_names_a_time_is_given_it() -> None:
 def test_trouble_that_stays_stops_the_run() -> None:
     with (
         Misbehaving(says(429, "slow down")) as server,
-        HTTPBackend(server.url, "m", retries=2) as backend,
+        HTTPBackend(server.url, "m", n_per_request=5, retries=2) as backend,
         pytest.raises(DataError, match=r"gave up after 3 tries \(got 'status 429: slow down'\)"),
     ):
         backend.sample([ASK])
@@ -174,7 +191,7 @@ def test_trouble_that_stays_stops_the_run() -> None:
 def test_garbage_is_told_with_its_source(content: Any, line: str) -> None:
     with (
         Misbehaving(says(200, content)) as server,
-        HTTPBackend(server.url, "m") as backend,
+        HTTPBackend(server.url, "m", n_per_request=5) as backend,
         pytest.raises(DataError, match=line) as error,
     ):
         backend.sample([ASK])
@@ -186,7 +203,7 @@ def test_garbage_is_told_with_its_source(content: Any, line: str) -> None:
 def test_a_refusal_is_not_tried_again() -> None:
     with (
         Misbehaving(says(401, "no key")) as server,
-        HTTPBackend(server.url, "m", api_key="secret") as backend,
+        HTTPBackend(server.url, "m", n_per_request=5, api_key="secret") as backend,
         pytest.raises(UsageError, match="refuses the request with status 401: no key") as error,
     ):
         backend.sample([ASK])
@@ -197,7 +214,10 @@ def test_a_refusal_is_not_tried_again() -> None:
 
 def test_one_request_that_fails_stops_the_others() -> None:
     acts = [echoes(), says(400, "no"), echoes(0.05)]
-    with Misbehaving(*acts) as server, HTTPBackend(server.url, "m", in_flight=2) as backend:
+    with (
+        Misbehaving(*acts) as server,
+        HTTPBackend(server.url, "m", n_per_request=5, in_flight=2) as backend,
+    ):
         with pytest.raises(UsageError, match="status 400: no"):
             backend.sample([SampleRequest("p", 1, 1, seed=i) for i in range(200)])
         assert len(server.bodies) < 20
@@ -207,7 +227,7 @@ def test_one_request_that_fails_stops_the_others() -> None:
 def test_no_more_requests_are_under_way_than_allowed() -> None:
     with (
         Misbehaving(echoes(0.02)) as server,
-        HTTPBackend(server.url, "m", in_flight=4) as backend,
+        HTTPBackend(server.url, "m", n_per_request=5, in_flight=4) as backend,
     ):
         backend.sample([SampleRequest("p", 1, 1, seed=i) for i in range(40)])
     assert server.most == 4
@@ -217,7 +237,7 @@ def test_it_works_inside_a_running_loop() -> None:
     async def notebook(backend: HTTPBackend) -> list[list[str]]:
         return backend.sample([ASK])
 
-    with Misbehaving(echoes()) as server, HTTPBackend(server.url, "m") as backend:
+    with Misbehaving(echoes()) as server, HTTPBackend(server.url, "m", n_per_request=5) as backend:
         assert len(asyncio.run(notebook(backend))[0]) == 5
 
 
@@ -240,7 +260,7 @@ def test_scores_that_cannot_be_read_are_refused(told: Any, line: str) -> None:
     answer = {"choices": [{"text": "pq", "logprobs": told}]}
     with (
         Misbehaving(says(200, answer)) as server,
-        HTTPBackend(server.url, "m") as backend,
+        HTTPBackend(server.url, "m", n_per_request=5) as backend,
         pytest.raises((UsageError, DataError), match=line),
     ):
         backend.logprobs([ScoreRequest("p", "q")])

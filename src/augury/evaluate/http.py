@@ -14,10 +14,12 @@ import numpy as np
 
 from augury.errors import DataError, UsageError
 from augury.evaluate.backend import Floats, NextRequest, SampleRequest, Score, ScoreRequest
-from augury.evaluate.http_line import Line, garbage
+from augury.evaluate.http_line import Line, RefusedError, garbage
 from augury.evaluate.names import family_of, step_of
 
 KEY = "AUGURY_API_KEY"
+# vLLM's CPU build draws 1,200 samples/s of 8 tokens so, 240-440 one at a time.
+N_PER_REQUEST = 16
 
 
 class HTTPBackend:
@@ -36,7 +38,8 @@ class HTTPBackend:
         url: of the server, such as "http://localhost:8000"; "/v1" is added where it is missing.
         model: as the server calls it.
         in_flight: requests under way at a time.
-        n_per_request: samples asked for in one request; 1 for servers that know no `n`.
+        n_per_request: samples asked for in one request; by default 16, or 1 where a first small
+            request shows that the server gives no more.
         retries: how often a request is tried again before the run stops.
         timeout: seconds that a server may take to answer.
         chat: ask /chat/completions, the prompt as the user's message; such a model has no scores.
@@ -53,7 +56,7 @@ class HTTPBackend:
         model: str,
         *,
         in_flight: int = 64,
-        n_per_request: int = 16,
+        n_per_request: int | None = None,
         retries: int = 8,
         timeout: float = 600.0,
         chat: bool = False,
@@ -61,7 +64,7 @@ class HTTPBackend:
         api_key: str | None = None,
     ) -> None:
         for name, value in (("in_flight", in_flight), ("n_per_request", n_per_request)):
-            if value < 1:
+            if value is not None and value < 1:
                 raise UsageError(f"{name} must be positive, not {value}")
         if retries < 0:
             raise UsageError(f"retries must be at least 0, not {retries}")
@@ -108,7 +111,7 @@ class HTTPBackend:
         return False
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Refused.
+        """RefusedError.
 
         Raises:
             UsageError: always; a server does not show its tokens.
@@ -116,7 +119,7 @@ class HTTPBackend:
         raise UsageError(f"{self._model} at {self.url} does not show its tokens")
 
     def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
-        """Refused.
+        """RefusedError.
 
         Raises:
             UsageError: always; servers show a handful of likely tokens, not all.
@@ -133,10 +136,13 @@ class HTTPBackend:
             UsageError: the server refuses the request, or there is none.
             DataError: it answered something else than completions, or could not be reached.
         """
+        if not requests:
+            return []
+        together = self._n = self._n or self._together(requests[0])
         bodies, owner = [], []
         for i, request in enumerate(requests):
-            for chunk, first in enumerate(range(0, request.samples, self._n)):
-                n = min(self._n, request.samples - first)
+            for chunk, first in enumerate(range(0, request.samples, together)):
+                n = min(together, request.samples - first)
                 bodies.append(self._body(request, n, chunk_seed(request.seed, chunk)))
                 owner.append(i)
         texts: list[list[str]] = [[] for _ in requests]
@@ -168,6 +174,14 @@ class HTTPBackend:
         answers = self._line.ask(bodies)
         return [self._score(r, a) for r, a in zip(requests, answers, strict=True)]
 
+    def _together(self, request: SampleRequest) -> int:
+        """How many samples to ask for at once, from what the server makes of a request for two."""
+        try:
+            (answer,) = self._line.ask([{**self._body(request, 2, request.seed), "max_tokens": 1}])
+        except RefusedError:
+            return 1
+        return N_PER_REQUEST if len(self._choices(answer)) == 2 else 1
+
     def _body(self, request: SampleRequest, n: int, seed: int) -> dict[str, Any]:
         message = [{"role": "user", "content": request.prompt}]
         body: dict[str, Any] = {
@@ -187,7 +201,7 @@ class HTTPBackend:
         if len(choices) != n:
             raise UsageError(
                 f"{self.url} gave {len(choices)} of {n} samples asked for at once: "
-                "it does not know the field n; use n_per_request=1"
+                "it does not know the field n; leave n_per_request out, or use 1"
             )
         texts = []
         for choice in choices:

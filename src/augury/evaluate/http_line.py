@@ -23,6 +23,10 @@ LONGEST_ASKED = 600.0
 T = TypeVar("T")
 
 
+class RefusedError(UsageError):
+    """The server says that the request is wrong."""
+
+
 class Line:
     """A loop of its own in a thread, so that calls work inside a notebook's loop too."""
 
@@ -115,7 +119,7 @@ class Line:
                     return self._json(reply)
                 problem = f"status {reply.status_code}: {reply.text[:300]}"
                 if reply.status_code not in AGAIN:
-                    raise UsageError(f"{self._url} refuses the request with {problem}")
+                    raise RefusedError(f"{self._url} refuses the request with {problem}")
                 asked = wait_asked(reply.headers.get("retry-after"))
             if attempt < self._retries:
                 await asyncio.sleep(self._wait(attempt, asked))
