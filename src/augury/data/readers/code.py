@@ -13,26 +13,18 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from augury.data.readers.files import content, mapping, number, parsed, short, text
-from augury.data.readers.part import Part, Said, frame
+from augury.data.readers.part import Part, Said, frame, guarded
 from augury.errors import DataError
 
 # (task, metric, problem) -> passes, samples
 Counts = dict[tuple[str, str, str], list[int]]
 STATUSES = {"pass": True, "success": True, "fail": False, "failed": False, "timeout": False}
 LARGEST = 2**31  # bytes of a file unpacked
-
-
-def _each(paths: list[Path], one: Callable[[Path], Part]) -> Iterator[Part | DataError]:
-    for path in paths:
-        try:
-            yield one(path)
-        except DataError as error:
-            yield error
 
 
 def _add(counts: Counts, task: str, metric: str, problem: str, passed: bool) -> None:
@@ -67,7 +59,7 @@ def fits_human_eval(path: Path) -> bool:
 
 def human_eval(paths: list[Path]) -> Iterator[Part | DataError]:
     """Each file's part, or what is wrong with it."""
-    return _each(paths, _human_eval)
+    return (guarded(path, _human_eval) for path in paths)
 
 
 def _human_eval(path: Path) -> Part:
@@ -101,7 +93,7 @@ def fits_evalplus(path: Path) -> bool:
 
 def evalplus(paths: list[Path]) -> Iterator[Part | DataError]:
     """Each file's part, or what is wrong with it."""
-    return _each(paths, _evalplus)
+    return (guarded(path, _evalplus) for path in paths)
 
 
 def _evalplus(path: Path) -> Part:
@@ -158,7 +150,7 @@ def fits_bigcode(path: Path) -> bool:
 
 def bigcode(paths: list[Path]) -> Iterator[Part | DataError]:
     """Each file's part, or what is wrong with it."""
-    return _each(paths, _bigcode)
+    return (guarded(path, _bigcode) for path in paths)
 
 
 def _bigcode(path: Path) -> Part:

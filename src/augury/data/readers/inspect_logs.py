@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from augury.data.readers.files import content, mapping, number, parsed, short, text, whole
-from augury.data.readers.part import Part, Said, frame
+from augury.data.readers.part import Part, Said, frame, guarded
 from augury.errors import DataError
 
 ZSTANDARD = 93  # method of a zip member that the standard library knows from Python 3.14 on
@@ -38,11 +38,7 @@ def fits(path: Path) -> bool:
 
 def read(paths: list[Path]) -> Iterator[Part | DataError]:
     """Each file's part, or what is wrong with it."""
-    for path in paths:
-        try:
-            yield _log(path)
-        except DataError as error:
-            yield error
+    return (guarded(path, _log) for path in paths)
 
 
 def _log(path: Path) -> Part:

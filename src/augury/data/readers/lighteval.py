@@ -15,7 +15,7 @@ import polars as pl
 
 from augury.data.readers.files import content, mapping, number, parsed, short, text
 from augury.data.readers.models import STAMP
-from augury.data.readers.part import Part, Said, frame
+from augury.data.readers.part import Part, Said, frame, guarded
 from augury.errors import DataError
 
 DETAILS = re.compile(rf"^details_(?P<task>.+?)(_{STAMP.pattern})?\.parquet$")
@@ -30,10 +30,7 @@ def fits(path: Path) -> bool:
 def read(paths: list[Path]) -> Iterator[Part | DataError]:
     """Each file's part, or what is wrong with it."""
     for path in paths:
-        try:
-            yield _details(path) if path.suffix == ".parquet" else _results(path)
-        except DataError as error:
-            yield error
+        yield guarded(path, _details if path.suffix == ".parquet" else _results)
 
 
 def _task(name: str) -> tuple[str, int | None]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from augury.data.readers.files import content, keys, mapping, number, strict, text, whole
-from augury.data.readers.part import Part, Said, frame
+from augury.data.readers.part import Part, Said, frame, guarded
 from augury.errors import DataError
 
 # Beside the scores of a task; all else is a score.
@@ -74,13 +74,11 @@ def read(paths: list[Path]) -> Iterator[Part | DataError]:
     saids: dict[Path, Said] = {}
 
     def one(path: Path) -> Part | DataError:
-        try:
-            lines = path.suffix == ".jsonl"
-            return samples(path, saids) if lines else _results(path, layouts)
-        except DataError as error:
-            return error
+        return guarded(path, lambda p: samples(p, saids))
 
-    yield from map(one, [p for p in paths if p.suffix != ".jsonl"])
+    for path in paths:
+        if path.suffix != ".jsonl":
+            yield guarded(path, lambda p: _results(p, layouts))
     # Most of the work on lines is done outside the interpreter's lock.
     with ThreadPoolExecutor(min(os.cpu_count() or 1, WORKERS)) as pool:
         yield from pool.map(one, [p for p in paths if p.suffix == ".jsonl"])

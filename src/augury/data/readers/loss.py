@@ -18,7 +18,7 @@ import polars as pl
 
 from augury.data.read import _delimited
 from augury.data.readers.files import content, decoded, mapping, parsed, short
-from augury.data.readers.part import Part, Said
+from augury.data.readers.part import Part, Said, guarded
 from augury.data.readers.tensorboard import scalars
 from augury.data.table import MISSING
 from augury.errors import DataError
@@ -39,10 +39,11 @@ def fits(path: Path) -> bool:
 def read(paths: list[Path]) -> Iterator[Part | DataError]:
     """Parts of each file, one a run, or what is wrong with it."""
     for path in paths:
-        try:
-            yield from _parts(path)
-        except DataError as error:
-            yield error
+        parts = guarded(path, _parts)
+        if isinstance(parts, DataError):
+            yield parts
+        else:
+            yield from parts
 
 
 def _parts(path: Path) -> list[Part]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from augury.errors import DataError
+
+Parts = TypeVar("Parts")
 SCHEMA = {
     "task": pl.String,
     "metric": pl.String,
@@ -58,6 +63,21 @@ class Part:
     tasks: tuple[str, ...]
     numbers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def guarded(path: Path, read: Callable[[Path], Parts]) -> Parts | DataError:
+    """What `read` makes of a file, or what is wrong with it."""
+    try:
+        return read(path)
+    except DataError as error:
+        return error
+    except UnicodeEncodeError as error:  # JSON can say "\\ud800", which no text can hold
+        return DataError(
+            "a name holds half a character",
+            source=str(path),
+            value=ascii(error.object)[:60],
+            expected="whole characters",
+        )
 
 
 def frame(columns: dict[str, list[object]]) -> pl.DataFrame:

@@ -13,9 +13,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from augury.data.read import SUFFIXES, read_table
-from augury.data.readers.files import found
+from augury.data.readers.files import content, found, parsed
 from augury.data.readers.models import Models, identities, who
-from augury.data.readers.part import SCHEMA, Part
+from augury.data.readers.part import SCHEMA, Part, Said, guarded
 from augury.data.schema import COLUMNS, KEY
 from augury.data.table import checked, derived, typed, write_table
 from augury.errors import DataError, UsageError
@@ -270,12 +270,12 @@ def _overlaps(parts: list[Part], known: list[dict[str, Any]]) -> dict[int, DataE
 
 
 def _tables(paths: list[Path]) -> Found:
-    from augury.data.readers.part import Said
+    return (guarded(path, _one_table) for path in paths)
 
-    for path in paths:
-        try:
-            table = read_table(path)
-        except DataError as error:
-            yield error
-            continue
-        yield Part(path, Said(), table, ("",))
+
+def _one_table(path: Path) -> Part:
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        for line, raw in enumerate(content(path).split(b"\n"), 1):
+            if raw.strip():
+                parsed(raw, str(path), line)  # a key twice in a line would go unseen
+    return Part(path, Said(), read_table(path), ("",))

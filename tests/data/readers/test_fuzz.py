@@ -1,0 +1,408 @@
+"""Result files gone wrong: a named error each, never a crash, never a wrong number."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from augury.data.readers import read_results
+from augury.errors import DataError
+from tests.data.readers.kept import FIXTURES, NAMES
+
+RELAXED = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+DEEP = 100_000
+# What is wrong in every kind of file, and what is not the format of any.
+BAD = {
+    "empty": b"",
+    "blank": b" \n\n",
+    "cut off": b'{"results": {"t": {"acc": 0.',
+    "bare text": b"hello",
+    "null": b"null",
+    "list": b"[]",
+    "number": b"3",
+    "no keys": b"{}",
+    "deep lists": b"[" * DEEP,
+    "deep objects": b'{"a":' * DEEP,
+    "latin-1": '{"results": "ü"}'.encode("latin-1"),
+    "utf-16": '{"results": {}}'.encode("utf-16"),
+    "zeros": b"\x00" * 100,
+    "a key twice": b'{"a": 1, "a": 2}',
+    "huge number": b'{"results": {"t": {"acc": ' + b"9" * 5000 + b"}}}",
+    "two values": b"{} {}",
+    "a picture": b"\x89PNG\r\n\x1a\n" + bytes(range(256)),
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+@pytest.mark.parametrize("case", BAD)
+def test_no_format_at_all(tmp_path: Path, kind: str, case: str) -> None:
+    """One line, which begins with the file; with keep_going the rest is read."""
+    path = tmp_path / NAMES[kind]
+    path.write_bytes(BAD[case])
+    with pytest.raises(DataError) as error:
+        read_results(kind, path)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
+def lm_eval(**changes: Any) -> dict[str, Any]:
+    """A small result file of the flat form, keys changed."""
+    config = {"model_args": "pretrained=m-1b,revision=step5", "num_fewshot": 0}
+    whole = {"results": {"t": {"acc": 0.5, "acc_stderr": 0.1}}, "config": config}
+    return whole | changes
+
+
+# name -> the whole file, and what the message has to say beside the file's name
+WRONG = {
+    "score is text": (lm_eval(results={"t": {"acc": "high"}}), "of 't': the score of 'acc'"),
+    "score is a list": (lm_eval(results={"t": {"acc": [1]}}), "the score of 'acc' holds no number"),
+    "score is true": (lm_eval(results={"t": {"acc": True}}), "the score of 'acc' holds no number"),
+    "score is infinite": (lm_eval(results={"t": {"acc": math.inf}}), "the score of 'acc'"),
+    "score is huge": (lm_eval(results={"t": {"acc": 10**400}}), "the score of 'acc'"),
+    "error is negative": (
+        lm_eval(results={"t": {"acc": 0.5, "acc_stderr": -0.1}}),
+        "the standard error of 'acc' is negative",
+    ),
+    "error is text": (
+        lm_eval(results={"t": {"acc": 0.5, "acc_stderr": "small"}}),
+        "the standard error of 'acc' holds no number",
+    ),
+    "error alone": (lm_eval(results={"t": {"acc_stderr": 0.1}}), "no score beside it"),
+    "task is a number": (lm_eval(results={"t": 3}), "results of 't' is missing or no object"),
+    "task is a list": (lm_eval(results={"t": ["acc"]}), "results of 't' is missing or no object"),
+    "no scores": (lm_eval(results={}), "no scores"),
+    "results are missing": ({"config": {}}, "'results' is missing"),
+    "config is text": (lm_eval(config="x"), "'config' is missing or no object"),
+    "shots are text": (lm_eval(config={"num_fewshot": "five"}), "shots of 't' holds no number"),
+    "shots are negative": (lm_eval(config={"num_fewshot": -1}), "shots of 't' is no count"),
+    "a metric in both forms": (
+        lm_eval(results={"t": {"acc": 0.5, "acc,none": 0.6}}),
+        "a metric stands there twice",
+    ),
+    "instances are text": (
+        lm_eval(**{"n-samples": {"t": {"effective": "many"}}}),
+        "results of 't': instances holds no number",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_values(tmp_path: Path, case: str) -> None:
+    value, message = WRONG[case]
+    path = tmp_path / "results.json"
+    for indent in (None, 2):
+        path.write_text(json.dumps(value, indent=indent))
+        with pytest.raises(DataError) as error:
+            read_results("lm-eval", path)
+        assert str(error.value).startswith(f"{path}: ")
+        assert message in str(error.value)
+
+
+@pytest.mark.parametrize("indent", [None, 2, 4])
+@pytest.mark.parametrize("place", ["results", "t", "acc", "config", "model_args"])
+def test_a_key_twice_anywhere(tmp_path: Path, place: str, indent: int | None) -> None:
+    """Python and most parsers silently take the last one."""
+    text = json.dumps(lm_eval(), indent=indent)
+    at = text.index(f'"{place}":')
+    value, _ = json.JSONDecoder().raw_decode(text[at + len(place) + 3 :].lstrip())
+    path = tmp_path / "results.json"
+    path.write_text(f'{text[:at]}"{place}": {json.dumps(value)}, {text[at:]}')
+    assert json.loads(path.read_text())["results"]
+    with pytest.raises(DataError, match=f"the key '{place}' stands there twice"):
+        read_results("lm-eval", path)
+
+
+def test_missing_scores_stay_missing(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    metrics = {"a": None, "b": math.nan, "c": "N/A", "d": 0.25, "d_stderr": "N/A"}
+    path.write_text(json.dumps(lm_eval(results={"t": metrics})))
+    table = read_results("lm-eval", path).table
+    assert table.select("metric", "value").rows() == [
+        ("a", None), ("b", None), ("c", None), ("d", 0.25)
+    ]  # fmt: skip
+
+
+def plain(value: Any) -> dict[tuple[str, str], tuple[float | None, float | None]]:
+    """(task, metric) -> (value, stderr), in the plainest way."""
+    made = {}
+    for task, entry in value["results"].items():
+        for metric, score in entry.items():
+            if not metric.endswith("_stderr"):
+                pair = (score, entry.get(f"{metric}_stderr"))
+                missing = [x is None or (isinstance(x, float) and math.isnan(x)) for x in pair]
+                made[task, metric] = tuple(
+                    None if m else float(x) for m, x in zip(missing, pair, strict=True)
+                )
+    return made
+
+
+def ours(table: pl.DataFrame) -> dict[tuple[str, str], tuple[float | None, float | None]]:
+    table = table if "stderr" in table.columns else table.with_columns(stderr=None)
+    keys = table.select("task", "metric").rows()
+    return dict(zip(keys, table.select("value", "stderr").rows(), strict=True))
+
+
+numbers = st.one_of(
+    st.floats(0, 1),
+    st.floats(-1e300, 1e300),
+    st.none(),
+    st.just(math.nan),
+    st.integers(-(10**6), 10**6),
+)
+names = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters=","), min_size=1, max_size=8
+).filter(lambda s: not s.endswith("_stderr") and s.strip() and s not in ("alias", "name"))
+
+
+@RELAXED
+@given(
+    results=st.dictionaries(
+        names, st.dictionaries(names, numbers, min_size=1, max_size=4), min_size=1, max_size=4
+    ),
+    indent=st.sampled_from([None, 2, 4]),
+    ascii_only=st.booleans(),
+)
+def test_any_names_and_numbers_come_back(
+    tmp_path: Path, results: dict[str, Any], indent: int | None, ascii_only: bool
+) -> None:
+    path = tmp_path / "results.json"
+    text = json.dumps(lm_eval(results=results), indent=indent, ensure_ascii=ascii_only)
+    path.write_bytes(text.encode())
+    assert ours(read_results("lm-eval", path).table) == plain(json.loads(text))
+
+
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    assert len({k for k, _ in pairs}) == len(pairs)
+    return dict(pairs)
+
+
+@RELAXED
+@given(data=st.data())
+def test_bytes_changed_anywhere(tmp_path: Path, data: st.DataObject) -> None:
+    """Whatever is done to a file, either it is named, or it says what the plain parser says."""
+    raw = bytearray(json.dumps(lm_eval(), indent=data.draw(st.sampled_from([None, 2]))).encode())
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        new = data.draw(st.one_of(st.binary(max_size=3), st.sampled_from([b'"', b"{", b"}", b","])))
+        raw[at : at + data.draw(st.integers(0, 3))] = new
+    path = tmp_path / "results.json"
+    path.write_bytes(bytes(raw))
+    table = attempt("lm-eval", path)
+    if table is not None:
+        value = json.loads(bytes(raw).decode("utf-8-sig"), object_pairs_hook=once)
+        got = {(t, m): v for (t, m), (v, _) in ours(table).items()}
+        for (_, metric), score in got.items():
+            scores = [e.get(metric, e.get(f"{metric},none")) for e in value["results"].values()]
+            assert score in scores or score is None
+
+
+def attempt(kind: str, path: Path) -> pl.DataFrame | None:
+    """The table, or None after an error that names the file."""
+    said = ""
+    try:
+        return read_results(kind, path).table
+    except DataError as error:
+        said = str(error)
+    assert said.startswith(str(path))
+    return None
+
+
+def kept(kind: str) -> Iterator[Path]:
+    return (p for p in sorted((FIXTURES / kind).rglob("*")) if p.is_file())
+
+
+@pytest.mark.parametrize("kind", [k for k in NAMES if (FIXTURES / k).exists()])
+@settings(RELAXED, max_examples=60)
+@given(data=st.data())
+def test_real_files_cut_or_changed(tmp_path: Path, kind: str, data: st.DataObject) -> None:
+    """The kept files of every tool: an error that names the file, or a table."""
+    source = data.draw(st.sampled_from([*kept(kind)]))
+    raw = bytearray(source.read_bytes())
+    at = data.draw(st.integers(0, len(raw) - 1))
+    cut = data.draw(st.booleans())
+    if cut:
+        del raw[at:]
+    else:
+        raw[at : at + data.draw(st.integers(0, 2))] = data.draw(st.binary(max_size=2))
+    path = tmp_path / source.name
+    path.write_bytes(bytes(raw))
+    table = attempt(kind, path)
+    if table is not None:
+        assert table.height
+        # Cut, only files of lines can be whole, and those end at a line.
+        whole = bytes(raw).strip() == source.read_bytes().strip()
+        lines = path.suffix in (".jsonl", ".csv") or "tfevents" in path.name
+        assert not cut or whole or lines
+    path.unlink()
+
+
+def sample(**changes: Any) -> dict[str, Any]:
+    """A line of --log_samples."""
+    return {
+        "doc_id": 0, "doc": {"q": "2+2?"}, "target": "4", "resps": [["4"]],
+        "filtered_resps": ["4"], "filter": "none", "metrics": ["acc"], "acc": 1.0,
+    } | changes  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"doc_id": 1, "acc', "line 2, character"),
+        (json.dumps(sample(acc="x", metrics=["b"])), "line 2: the metric 'b' is missing"),
+        (json.dumps(sample(metrics="acc", acc=None)), "line 2: 'metrics' is no list of names"),
+        (json.dumps(sample(doc_id=[1])), "line 2: 'doc_id' is no number or name"),
+        (json.dumps(sample(filter=3, acc=None)), "line 2: 'filter' is no name"),
+        (json.dumps(sample(acc=math.inf)), "line 2: 'acc' holds no number"),
+        (json.dumps(sample(acc=10**400)), "line 2: 'acc' holds no number"),
+        ("[1]", "line 2 is missing or no object"),
+        ("null", "line 2 is missing or no object"),
+        (json.dumps(sample(doc_id=1))[:-1] + ', "acc": 0.0}', "line 2: the key 'acc' stands"),
+        ('{"doc_id": 7, ' + json.dumps(sample())[1:], "line 2: the key 'doc_id' stands"),
+        (json.dumps(sample()) * 2, "line 2, character"),
+    ],
+)
+def test_wrong_lines(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "samples_t_2026-01-01T00-00-00.jsonl"
+    path.write_text(json.dumps(sample()) + "\n" + line + "\n" + json.dumps(sample(doc_id=2)))
+    with pytest.raises(DataError) as error:
+        read_results("lm-eval", path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert message in str(error.value)
+
+
+@RELAXED
+@given(
+    scores=st.lists(st.sampled_from([0.0, 1.0, 0.5, None, True, 0]), min_size=1, max_size=6),
+    doc=st.dictionaries(st.sampled_from(["acc", "filter", "doc_id", "x"]), st.integers()),
+    later=st.booleans(),
+)
+def test_samples_whatever_the_documents_hold(
+    tmp_path: Path, scores: list[Any], doc: dict[str, int], later: bool
+) -> None:
+    """Keys in documents that are named like the tool's own, before or after them."""
+    lines = []
+    for i, score in enumerate(scores):
+        line = sample(doc_id=i, acc=score)
+        del line["doc"]
+        lines.append(json.dumps(line | {"doc": doc} if later else {"doc": doc} | line))
+    path = tmp_path / "samples_t_2026-01-01T00-00-00.jsonl"
+    path.write_text("\n".join(lines))
+    table = read_results("lm-eval", path).table
+    assert table["instance"].to_list() == [str(i) for i in range(len(scores))]
+    assert table["value"].to_list() == [None if s is None else float(s) for s in scores]
+    outcomes = all(s in (0, 1, None) for s in scores)
+    if outcomes and any(s is not None for s in scores):
+        assert table["passes"].to_list() == table["value"].to_list()
+        assert table["samples"].sum() == sum(s is not None for s in scores)
+    else:
+        assert "passes" not in table.columns
+
+
+def test_repeats_are_counted_only_where_the_score_is_their_share(tmp_path: Path) -> None:
+    """A majority vote over four answers is no four passes."""
+    drawn = {"resps": [list("abcd")], "filtered_resps": [list("abcd")]}
+    for name, scores, counted in (
+        ("acc", [0.25, 1.0, 0.0], True),
+        ("acc", [1.0, 1.0, 0.0], False),
+        ("pass@1", [1.0, 1.0, 0.0], True),
+        ("pass@4", [1.0, 0.25, 0.0], False),
+        ("acc", [0.3, 1.0, 0.0], False),
+    ):
+        lines = [
+            json.dumps(sample(doc_id=i, metrics=[name], **{name: s}, **drawn))
+            for i, s in enumerate(scores)
+        ]
+        path = tmp_path / "samples_t_2026-01-01T00-00-00.jsonl"
+        path.write_text("\n".join(lines))
+        table = read_results("lm-eval", path).table
+        assert ("passes" in table.columns) == counted, (name, scores)
+        if counted:
+            assert table["passes"].to_list() == [4 * s for s in scores]
+            assert set(table["samples"]) == {4}
+
+
+def test_one_instance_on_several_lines_is_several_samples(tmp_path: Path) -> None:
+    path = tmp_path / "samples_t_2026-01-01T00-00-00.jsonl"
+    path.write_text("\n".join(json.dumps(sample(acc=s)) for s in (1.0, 0.0, 1.0)))
+    table = read_results("lm-eval", path).table
+    assert table.select("instance", "passes", "samples").rows() == [("0", 2, 3)]
+    assert table["value"].to_list() == pytest.approx([2 / 3])
+
+
+@pytest.mark.slow
+def test_a_file_of_a_million_lines(tmp_path: Path) -> None:
+    """Read as it is, and with its last line cut, which is named."""
+    path = tmp_path / "samples_t_2026-01-01T00-00-00.jsonl"
+    head, tail = json.dumps(sample(doc_id=1234567)).split("1234567")
+    n = 1_000_000
+    path.write_text("\n".join(f"{head}{i}{tail}" for i in range(n)))
+    table = read_results("lm-eval", path).table
+    assert table.height == n
+    assert table["passes"].sum() == n
+    with path.open("rb+") as f:
+        f.truncate(path.stat().st_size - 5)
+    with pytest.raises(DataError, match="line 1000000, character"):
+        read_results("lm-eval", path)
+
+
+@pytest.mark.parametrize(
+    "name", ["a b", "ümlaut é", "new\nline", 'quo"te', "-dash", "perc%20ent", "*?[x]", "日本"]
+)
+def test_paths_with_odd_characters(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / f"{name}.json").write_text(json.dumps(lm_eval()))
+    found = read_results("lm-eval", tmp_path)
+    assert found.table.select("model", "step", "value").rows() == [("m-1b", 5, 0.5)]
+    assert found.table["file"].to_list() == [str(folder / f"{name}.json")]
+    (folder / f"{name}.json").write_text("{")
+    with pytest.raises(DataError, match="not JSON"):
+        read_results("lm-eval", folder)
+
+
+def test_half_a_character_in_a_name(tmp_path: Path) -> None:
+    """JSON can write what no text can hold."""
+    path = tmp_path / "results.json"
+    path.write_text('{"results": {"t\\ud800": {"acc": 0.5}}}')
+    with pytest.raises(DataError) as error:
+        read_results("lm-eval", path)
+    assert str(error.value).startswith(str(path))
+
+
+def test_a_measurement_in_two_files(tmp_path: Path) -> None:
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_text(json.dumps(lm_eval()))
+    with pytest.raises(DataError, match=r"b\.json: the same measurement as in .*a\.json \(t acc\)"):
+        read_results("lm-eval", tmp_path)
+    found = read_results("lm-eval", tmp_path, keep_going=True)
+    assert found.table.height == 1
+    assert len(found.failures) == 1
+    # Another checkpoint is another measurement.
+    config = {"model_args": "pretrained=m-1b,revision=step6", "num_fewshot": 0}
+    (tmp_path / "b.json").write_text(json.dumps(lm_eval(config=config)))
+    assert read_results("lm-eval", tmp_path).table["step"].to_list() == [5, 6]
+
+
+def test_keep_going_reads_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(lm_eval()))
+    (tmp_path / "b.json").write_text("{")
+    (tmp_path / "c.json").write_text("[]")
+    with pytest.raises(DataError, match=r"b\.json"):
+        read_results("lm-eval", tmp_path)
+    found = read_results("lm-eval", tmp_path, keep_going=True)
+    assert found.table.height == 1
+    assert [Path(f.source or "").name for f in found.failures] == ["b.json", "c.json"]
+    shutil.rmtree(tmp_path)
+    with pytest.raises(DataError, match="no such file or folder"):
+        read_results("lm-eval", tmp_path, keep_going=True)

@@ -1,0 +1,148 @@
+"""What lm-eval 0.4, Inspect and lighteval wrote, against the same files read by hand."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from augury.data.readers import read_results
+from augury.errors import DataError
+from tests.data.readers.kept import FIXTURES, fixture
+
+
+def rows(table: pl.DataFrame, **where: Any) -> list[dict[str, Any]]:
+    """Rows that have these values; None is null."""
+    for name, value in where.items():
+        column = pl.col(name)
+        table = table.filter(column.is_null() if value is None else column == value)
+    return table.to_dicts()
+
+
+def test_lm_eval_04_results() -> None:
+    found = read_results("lm-eval", FIXTURES / "lm-eval")
+    table = found.table
+    (path,) = (FIXTURES / "lm-eval").rglob("*.json")
+    plain = json.loads(path.read_text())["results"]
+    (acc,) = rows(table, task="tiny_choice", metric="acc")
+    assert (acc["value"], acc["stderr"]) == (
+        plain["tiny_choice"]["acc,none"],
+        plain["tiny_choice"]["acc_stderr,none"],
+    )
+    assert (acc["model"], acc["step"], acc["shots"], acc["n"]) == ("tiny-5k", 100, 0, 5)
+    assert (acc["params"], acc["params_kind"]) == (5392, "total")
+    # Filters are parts of names, an error of "N/A" is missing, groups are marked.
+    assert {r["metric"] for r in rows(table, task="tiny_say")} == {
+        "exact_match,first",
+        "exact_match,any",
+    }
+    (bits,) = rows(table, task="tiny_text", metric="bits_per_byte")
+    assert bits["stderr"] is None
+    assert bits["value"] == plain["tiny_text"]["bits_per_byte,none"]
+    (group,) = rows(table, is_group=True)
+    assert (group["task"], group["metric"], group["n"]) == ("tiny", "acc", 5)
+    scores = [k for entry in plain.values() for k in entry if "," in k and "stderr" not in k]
+    assert table.height == len(scores) == 7
+    assert not found.unresolved
+
+
+def test_lm_eval_samples_beside_their_results() -> None:
+    """Means over instances are the scores of the results file."""
+    found = read_results("lm-eval", FIXTURES / "lm-eval-samples")
+    table = found.table
+    assert set(table["model"]) == {"tiny-5k"}
+    assert set(table["step"]) == {200}
+    single = table.filter(pl.col("instance").is_not_null())
+    scores = table.filter(pl.col("instance").is_null() & ~pl.col("is_group"))
+    assert single.height == 5 * (2 + 1 + 2)
+    means = single.group_by("task", "metric").agg(pl.col("value").mean())
+    joined = means.join(scores, on=["task", "metric"])
+    assert joined.height == 5
+    assert joined["value"].to_list() == pytest.approx(joined["value_right"].to_list())
+    # Four repeats, of which some pass.
+    rates = single.filter(task="tiny_pass").sort("instance")
+    (path,) = (FIXTURES / "lm-eval-samples").rglob("samples_tiny_pass*")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert set(rates["samples"]) == {4}
+    passes = [sum(a[:1].isalpha() for a in line["resps"][0]) for line in lines]
+    assert rates["passes"].to_list() == passes
+    # Three repeats of which a filter kept one: one sample.
+    assert set(single.filter(task="tiny_say")["samples"]) == {1}
+    assert len(found.notes) == 2
+    assert all("no number by itself" in note for note in found.notes)
+
+
+def test_lm_eval_samples_without_results_take_the_folder(tmp_path: Path) -> None:
+    source = fixture("lm-eval-samples", "samples_tiny_choice*")
+    folder = tmp_path / "org__mix-1.4b__step300"
+    folder.mkdir()
+    (folder / source.name).write_bytes(source.read_bytes())
+    table = read_results("lm-eval", tmp_path).table
+    assert set(table["model"]) == {"org/mix-1.4b"}
+    assert table.select("params", "step").unique().rows() == [(1.4e9, 300)]
+
+
+@pytest.mark.parametrize("suffix", ["json", "eval"])
+def test_inspect(suffix: str) -> None:
+    found = read_results("inspect", fixture("inspect", f"*.{suffix}"))
+    log = json.loads(fixture("inspect", "*.json").read_text())
+    table = found.table
+    for score in log["results"]["scores"]:
+        (row,) = rows(table, metric=f"{score['name']}/accuracy")
+        assert row["value"] == score["metrics"]["accuracy"]["value"]
+        assert row["stderr"] == score["metrics"]["stderr"]["value"]
+        assert row["n"] == 4
+    for scorer in ("includes", "match"):
+        passes: dict[str, int] = {}
+        for sample in log["samples"]:
+            got = sample["scores"][scorer]["value"] == "C"
+            passes[sample["id"]] = passes.get(sample["id"], 0) + got
+        own = table.filter(pl.col("metric") == scorer)
+        assert dict(own.select("instance", "passes").rows()) == passes
+        assert set(own["samples"]) == {2}
+    assert table.select("model", "step", "params", "task").unique().rows() == [
+        ("tiny-1.5b", 200, 1.5e9, "tiny_sums")
+    ]
+
+
+def test_inspect_archive_says_what_is_broken(tmp_path: Path) -> None:
+    data = bytearray(fixture("inspect", "*.eval").read_bytes())
+    path = tmp_path / "broken.eval"
+    members = {i.filename: i for i in zipfile.ZipFile(io.BytesIO(data)).infolist()}
+    for name in ("header.json", "samples/sum-2_epoch_1.json"):
+        at = members[name].header_offset + 200  # within its packed bytes
+        broken = data.copy()
+        broken[at] ^= 0xFF
+        path.write_bytes(bytes(broken))
+        with pytest.raises(DataError, match=r"broken\.eval:.*(checksum|unpacked|cut off)"):
+            read_results("inspect", path)
+    path.write_bytes(bytes(data[: len(data) // 2]))
+    with pytest.raises(DataError, match=r"broken\.eval: not a whole zip archive"):
+        read_results("inspect", path)
+
+
+def test_lighteval() -> None:
+    found = read_results("lighteval", FIXTURES / "lighteval")
+    plain = json.loads(fixture("lighteval", "*.json").read_text())["results"]
+    table = found.table
+    (acc,) = rows(table, task="tiny_choice", metric="acc", instance=None)
+    assert (acc["value"], acc["stderr"], acc["shots"]) == (
+        plain["tiny_choice|0"]["acc"],
+        plain["tiny_choice|0"]["acc_stderr"],
+        0,
+    )
+    assert {r["task"] for r in rows(table, is_group=True)} == {"all"}
+    single = table.filter(pl.col("instance").is_not_null())
+    details = pl.read_parquet(fixture("lighteval", "details_tiny_choice*"))
+    expected = {d["id"]: m["acc"] for d, m in zip(details["doc"], details["metric"], strict=True)}
+    own = single.filter(task="tiny_choice")
+    assert dict(own.select("instance", "passes").rows()) == expected
+    assert set(own["samples"]) == {1}
+    assert table.select("model", "step").unique().rows() == [("tiny-5k", 200)]
+    # 5k is no size that a name can say (it may be a context length): that is listed.
+    assert [(u.model, u.missing) for u in found.unresolved] == [("tiny-5k", ("params",))]
