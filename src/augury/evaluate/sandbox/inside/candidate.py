@@ -10,7 +10,6 @@ import builtins
 import os
 import socket
 import sys
-import threading
 from typing import Any, NoReturn
 
 from . import frames
@@ -71,7 +70,8 @@ def run(code: str, harness: socket.socket) -> NoReturn:
     status: int = 0
     try:
         exec(compile(code, "<program>", "exec"), names)  # noqa: S102 - behind walls, in its own process
-        threading._shutdown()  # type: ignore[attr-defined]  # wait for its threads, as Python would
+        if "threading" in sys.modules:
+            sys.modules["threading"]._shutdown()  # wait for its threads, as Python would
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except MemoryError:

@@ -36,11 +36,12 @@ JOB_FD, PEER_FD, ABOVE = 3, 4, 32
 PATIENCE = 5  # milliseconds between looks at a child, where no descriptor tells of its end
 
 # Imported once here, so that no program pays for them: what the prompts of HumanEval and MBPP and
-# the answers to them import. Not hashlib: with OpenSSL in its memory every fork takes 10 % longer.
+# the answers to them import. But not what makes every fork longer: hashlib brings OpenSSL (10 %),
+# threading and random (which statistics needs) run code of theirs in each child (15 % and 10 %).
 PRELOADED = """
-abc array base64 bisect calendar cmath collections copy dataclasses datetime decimal
-enum fractions functools heapq inspect io itertools json math numbers operator random re
-statistics string struct sys textwrap time traceback types typing unicodedata
+abc array base64 bisect calendar cmath collections copy dataclasses datetime decimal enum fractions
+functools heapq inspect io itertools json math numbers operator re string struct sys textwrap time
+traceback types typing unicodedata
 """
 
 
