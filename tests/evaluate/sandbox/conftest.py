@@ -11,7 +11,7 @@ from augury.evaluate.sandbox.enclosure import missing
 
 LIMITS = Limits(
     cpu_seconds=1,
-    wall_seconds=10.0,
+    wall_seconds=40.0,
     memory_bytes=256 << 20,
     disk_bytes=4 << 20,
     files=64,

@@ -65,9 +65,8 @@ class Server:
             kernel.drop_privileges(config["uid"])
             # Changing user clears this; without it an orphan would live until it reads EOF.
             kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-            kernel.libc.mallopt(
-                kernel.M_ARENA_MAX, 1
-            )  # or each thread reserves 64 MiB of addresses
+            # Or each thread reserves 64 MiB of addresses.
+            kernel.libc.mallopt(kernel.M_ARENA_MAX, 1)
             os.chdir(WORK)
             kernel.landlock_enter(config["readable"], [WORK, "/dev/null"])
             self.filter = seccomp.Filter(seccomp.program(os.uname().machine))
