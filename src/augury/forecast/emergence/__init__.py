@@ -1,0 +1,34 @@
+"""Where few-shot abilities will appear, from small models finetuned on the task."""
+
+from augury.forecast.emergence.fit import fit_emergence, fit_emergence_many
+from augury.forecast.emergence.laws import LAWS, EmergenceLaw, emergence_law
+from augury.forecast.emergence.observations import EmergenceData, emergence_data
+from augury.forecast.emergence.point import (
+    EmergencePoint,
+    Order,
+    emergence_point,
+    emerges_first,
+    probability_emerged,
+)
+from augury.forecast.emergence.result import Answer, EmergenceFit, LawFit
+from augury.forecast.emergence.simulate import Truth, simulate_study
+
+__all__ = [
+    "LAWS",
+    "Answer",
+    "EmergenceData",
+    "EmergenceFit",
+    "EmergenceLaw",
+    "EmergencePoint",
+    "LawFit",
+    "Order",
+    "Truth",
+    "emergence_data",
+    "emergence_law",
+    "emergence_point",
+    "emerges_first",
+    "fit_emergence",
+    "fit_emergence_many",
+    "probability_emerged",
+    "simulate_study",
+]

@@ -1,0 +1,181 @@
+"""Notes on a finished fit: what bends, what leans on what, how far the point lies."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from augury.fitting.result import Note
+from augury.forecast.emergence.density import expected, row_terms
+from augury.forecast.emergence.laws import elbow, natural, rise, steepness
+from augury.forecast.emergence.observations import place_of, stacked
+from augury.forecast.emergence.result import EmergenceFit, LawFit
+from augury.forecast.emergence.search import Floats
+
+# Held-out checkpoints speak against a law that is this many standard errors and nats behind.
+SURE, NATS = 1.5, 2.0
+# Below this effective sample size quantiles at 5 and 95 % move by a tenth of the interval.
+ENOUGH_DRAWS = 100.0
+# R-hat and effective sample size as in augury.fitting.posterior.
+WORST_RHAT, LEAST_ESS = 1.01, 200.0
+# How far the point moves between D_0 = N and 10 N, in widths of its interval, before it is told.
+LOW_DATA = 0.25
+# One-sided p below which a drift of the elbow with model size is told.
+SIZE_P = 0.01
+
+
+def notes_on(fit: EmergenceFit) -> list[Note]:
+    """All notes that need the fit."""
+    return [*_draws(fit), *_bends(fit), *_low_data(fit), *_sizes(fit), *_far(fit)]
+
+
+def _draws(fit: EmergenceFit) -> list[Note]:
+    notes = []
+    for f, weight in zip(fit.fits, fit.weights, strict=True):
+        found = f.diagnostics
+        size = found.get("effective_size", np.inf)
+        if fit.uncertainty == "importance" and size < ENOUGH_DRAWS and weight > 0.05:
+            notes.append(
+                Note(
+                    "few-draws",
+                    "warning",
+                    f"Draws of '{f.law}' are worth only {size:.0f}: take uncertainty='nuts'.",
+                    dict(found),
+                )
+            )
+        if "rhat" in found and (found["rhat"] > WORST_RHAT or found["ess"] < LEAST_ESS):
+            notes.append(
+                Note(
+                    "chains-disagree",
+                    "warning",
+                    f"The chains of '{f.law}' have not mixed (R-hat {found['rhat']:.3f}, effective "
+                    f"sample size {found['ess']:.0f} for the point of emergence).",
+                    dict(found),
+                )
+            )
+    return notes
+
+
+def _bends(fit: EmergenceFit) -> list[Note]:
+    """Whether held-out checkpoints speak against the one-slope ReLU."""
+    names = [str(f.law) for f in fit.fits]
+    if "relu" not in names or not fit.scores.size:
+        return []
+    k = names.index("relu")
+    best = int(np.argmax(fit.scores.sum(1)))
+    gap = fit.scores[best] - fit.scores[k]
+    lead, error = float(gap.sum()), float(np.sqrt(len(gap)) * gap.std(ddof=1))
+    if best == k or lead < max(NATS, SURE * error):
+        return []
+    points = place_of(np.array([np.median(fit.law_draws(j)) for j in (k, best)]), fit.data.scale)
+    return [
+        Note(
+            "relu-misfit",
+            "warning",
+            f"One straight slope past the elbow does not fit: '{names[best]}' predicts held-out "
+            f"checkpoints better by {lead:.1f} nats (standard error {error:.1f}). The ReLU alone "
+            f"would put the point at {points[0]:.4g}, not {points[1]:.4g}.",
+            {"lead": lead, "error": error, "better": names[best]},
+        )
+    ]
+
+
+def _low_data(fit: EmergenceFit) -> list[Note]:
+    """How much the point hangs on which amount of finetuning stands for none."""
+    base = fit.data.low_data
+    middle = [np.median(fit.point_draws(low_data=k * base)) for k in (1, 3, 10)]
+    values = place_of(np.array(middle), fit.data.scale)
+    told = {f"{k}x": float(v) for k, v in zip((1, 3, 10), values, strict=True)}
+    low, high = np.quantile(fit.point_draws(), [0.05, 0.95], method="nearest")
+    matters = abs(middle[2] - middle[0]) > LOW_DATA * (high - low)
+    return [
+        Note(
+            "low-data",
+            "warning" if matters else "info",
+            f"D_0 = {base:g} examples stand for no finetuning; with {3 * base:g} or {10 * base:g} "
+            f"the point would be {values[1]:.4g} or {values[2]:.4g}, not {values[0]:.4g}.",
+            told,
+        )
+    ]
+
+
+@lru_cache(maxsize=4)
+def _residuals(counts: bool) -> Any:
+    """Compiled: at a peak, residuals over their standard errors and slopes over them, (n,) each."""
+    import jax
+    import jax.numpy as jnp
+
+    def at(z: Any, rows: Any) -> Any:
+        p = natural(z, rows.law, rows.scales)
+        mean = expected(p, rows)
+        past = rows.progress - elbow(p, rows.log_amount, rows.law.kind, rows.scales)
+        _, slope = rise(p, past, steepness(p, rows.log_amount, rows.scales))
+        _, score, information = row_terms(p, mean, rows, counts=counts)
+        return score / jnp.sqrt(information), slope * jnp.sqrt(information)
+
+    return jax.jit(at)
+
+
+def residuals(fit: EmergenceFit, f: LawFit) -> tuple[Floats, Floats]:
+    """(n,) residuals over their standard errors; (n,) what a unit of progress would move them."""
+    import jax
+
+    rows = jax.tree.map(lambda a: a[0], stacked([fit.data], [f.law]))
+    with jax.enable_x64(True):
+        off, slope = _residuals(fit.data.counts)(f.peak, rows)
+    n = len(fit.data.y)
+    return np.asarray(off)[:n], np.asarray(slope)[:n]
+
+
+def _sizes(fit: EmergenceFit) -> list[Note]:
+    """Whether larger models leave chance earlier or later than their loss says."""
+    data = fit.data
+    size = np.log2(data.params)
+    if not np.isfinite(size).all() or len(np.unique(size)) < 2:
+        return []
+    off, slope = residuals(fit, fit.fits[int(np.argmax(fit.weights))])
+    # Each checkpoint's shift of the elbow, then its trend over sizes: checkpoints are the sample.
+    shift, sizes, weight = [], [], []
+    for m in range(len(data.checkpoints)):
+        own = data.checkpoint == m
+        held = float((slope[own] ** 2).sum())
+        if held * data.scales.unit**2 > 25.0:  # seen past an elbow, to a fifth of the unit
+            shift.append(float((off[own] * slope[own]).sum()) / held)
+            sizes.append(float(size[own][0]))
+            weight.append(1.0)
+    if len(shift) < 4 or len(np.unique(sizes)) < 2:
+        return []
+    found = stats.linregress(sizes, shift)
+    if found.pvalue > 2 * SIZE_P:
+        return []
+    name = "nats" if data.scale == "loss" else "decades of FLOPs"
+    later = "later" if found.slope < 0 else "earlier"
+    return [
+        Note(
+            "by-size",
+            "warning",
+            f"At one {'loss' if data.scale == 'loss' else 'compute'}, each doubling of the model "
+            f"leaves chance {abs(found.slope):.3g} {name} {later}: for a larger model the point "
+            "moves on.",
+            {"per_doubling": float(found.slope), "p": float(found.pvalue)},
+        )
+    ]
+
+
+def _far(fit: EmergenceFit) -> list[Note]:
+    data = fit.data
+    ahead = float(np.median(fit.point_draws())) - float(data.progress.max())
+    if ahead <= 0:
+        return []
+    name = "nats" if data.scale == "loss" else "decades of FLOPs"
+    return [
+        Note(
+            "ahead",
+            "info" if ahead < data.scales.unit else "warning",
+            f"The point lies {ahead:.3g} {name} beyond the best checkpoint.",
+            {"ahead": ahead},
+        )
+    ]

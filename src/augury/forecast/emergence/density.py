@@ -1,0 +1,111 @@
+"""The posterior density of an emergence law, in coordinates whose prior is standard normal.
+
+A row is one evaluation: a checkpoint, finetuned on an amount or not. Three kinds of noise:
+
+- counting: known, from the instances behind a score (or from its standard error);
+- between runs (seeds): `run`. For counts the variance of a proportion is p (1-p) (1/n + run), as
+  in the beta-binomial; its likelihood is Efron's double binomial (1986, JASA 81:709), which is the
+  binomial at run = 0 and needs no gamma functions. Scores without counts are normal with standard
+  deviation 5 run * height: 1 % of the rise by default, which the data soon correct;
+- between subsets: all checkpoints finetuned on one subset share a shift of the elbow, normal with
+  standard deviation `subset`, integrated out (Laplace at a Newton step; exact for normal scores
+  while a row stays on its side of the elbow). Without it ten checkpoints on a lucky subset would
+  count as ten pieces of evidence.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from augury.forecast.emergence.laws import (
+    Array,
+    Member,
+    Scales,
+    elbow,
+    natural,
+    rise,
+    steepness,
+)
+
+# Rates stay this far from 0 and 1: a thousandth of a pass in 100 samples.
+EDGE = 1e-5
+# Standard deviation of a score without counts, over run * height.
+NORMAL = 5.0
+# A Newton step of a subset's shift is bent back beyond this many standard deviations.
+FARTHEST = 4.0
+
+
+class Rows(NamedTuple):
+    """One study and one law, padded; (n,) each but the last three.
+
+    progress: -loss or log10 FLOPs. log_amount: log D, log D_0 for few-shot rows. few: 1 for them.
+    y: score. trials: instances behind it, 0 for none. variance: squared standard error where there
+    are no trials. weight: 1, or 0 for padding and held-out rows. groups: (n, G) 1 where a row is of
+    a subset. scales: of the priors. law: the law.
+    """
+
+    progress: Array
+    log_amount: Array
+    few: Array
+    y: Array
+    trials: Array
+    variance: Array
+    weight: Array
+    groups: Array
+    scales: Scales
+    law: Member
+
+
+def expected(p: Any, rows: Rows) -> Array:
+    """Expected score of every row, (n,), of a subset like any other."""
+    past = rows.progress - elbow(p, rows.log_amount, rows.law.kind, rows.scales)
+    up, _ = rise(p, past, steepness(p, rows.log_amount, rows.scales))
+    return p.base + p.delta * rows.few + up
+
+
+def row_terms(p: Any, mean: Array, rows: Rows, *, counts: bool) -> tuple[Array, Array, Array]:
+    """Log-likelihood, score and information of each row in its expected score."""
+    import jax.numpy as jnp
+    from jax.scipy.special import xlog1py, xlogy
+
+    if not counts:
+        variance = (NORMAL * p.run * rows.scales.height) ** 2 + rows.variance
+        off = rows.y - mean
+        return -0.5 * (off**2 / variance + jnp.log(variance)), off / variance, 1.0 / variance
+    rate = jnp.clip(mean, EDGE, 1.0 - EDGE)
+    spread = 1.0 + jnp.maximum(rows.trials - 1.0, 0.0) * p.run
+    y, n = rows.y, rows.trials / spread
+    divergence = xlogy(y, y / rate) + xlog1py(1.0 - y, -y) - (1.0 - y) * jnp.log1p(-rate)
+    information = n / (rate * (1.0 - rate))
+    return -n * divergence - 0.5 * jnp.log(spread), (y - rate) * information, information
+
+
+def log_likelihood(p: Any, rows: Rows, *, counts: bool) -> Array:
+    """Of all rows, subset effects integrated out: a float."""
+    import jax.numpy as jnp
+
+    steep = steepness(p, rows.log_amount, rows.scales)
+    past = rows.progress - elbow(p, rows.log_amount, rows.law.kind, rows.scales)
+    base = p.base + p.delta * rows.few
+    up, slope = rise(p, past, steep)
+    _, score, information = row_terms(p, base + up, rows, counts=counts)
+    pull = (rows.weight * score * slope) @ rows.groups
+    hold = (rows.weight * information * slope**2) @ rows.groups
+    spread = p.subset**2
+    step = pull * spread / (1.0 + hold * spread)
+    limit = FARTHEST * p.subset
+    step = limit * jnp.tanh(step / limit)
+    up, _ = rise(p, past + rows.groups @ step, steep)
+    terms, _, _ = row_terms(p, base + up, rows, counts=counts)
+    integral = -0.5 * (step**2 / spread + jnp.log1p(hold * spread)).sum()
+    return (rows.weight * terms).sum() + integral
+
+
+def log_posterior(z: Array, rows: Rows, *, counts: bool) -> Array:
+    """Of (P,) coordinates, but for a constant: a float, never NaN."""
+    import jax.numpy as jnp
+
+    p = natural(z, rows.law, rows.scales)
+    prior = -0.5 * (rows.law.active * z**2).sum()
+    value = log_likelihood(p, rows, counts=counts) + prior
+    return jnp.where(jnp.isfinite(value), value, -1e10)

@@ -1,0 +1,252 @@
+"""Laws of emergence: how the score rises past its elbow, and how finetuning moves the elbow.
+
+All are one family. With x the progress of pretraining (minus the loss, or log10 FLOPs), D the
+finetuning examples and z = x - e(D) the way past the elbow,
+
+    score = B + A(D) * rise(z)          e(D) = e_max + S * (1 - f(D)),  S >= 0
+
+f runs from 0 at the low-data limit D_0 to 1 at the largest amount, and never falls: more finetuning
+cannot push the elbow back. The point of emergence is e(D_0) = e_max + S. With f built from
+(log D)^alpha and a ReLU this is k (log D)^alpha + C of Snell et al. 2024 (arXiv 2411.16035), its k
+and C replaced by two elbows that can be seen.
+
+A member of the family is data, not code: which parameters are free, the others pinned. One compiled
+function serves them all, and all of them on many studies in one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from augury.errors import UsageError
+
+Array = Any
+"""A NumPy or JAX array."""
+
+# A ReLU's corner is rounded over this share of the unit of scale (.4 nats or more): 0.004 nats, a
+# tenth of the error of the best elbows measured so far, yet enough for gradients.
+CORNER = 0.01
+# A plateau this many times the largest rise seen is none.
+NO_PLATEAU = 1e4
+SHIFTS = ("log-power", "power", "s-shaped")
+# Prior mean and standard deviation of each parameter, in coordinates free of units: positions and
+# shifts in the study's `unit`, the slope in height / unit, positive ones as logarithms. Wide: the
+# shift may be 1/14 to 3 units (90 %), alpha .3 to 3, the few-shot slope a third to three times the
+# finetuned one, the plateau .6 to 4.4 times the largest rise seen.
+PRIORS: Mapping[str, tuple[float, float]] = {
+    "end": (0.0, 0.7),  # the elbow at the largest amount, from the middle of the checkpoints
+    "shift": (-0.8, 1.1),
+    "slope": (0.7, 1.0),
+    "base": (0.0, 1.0),
+    "delta": (0.0, 1.0),  # the few-shot rows' own base over B
+    "run": (-6.0, 1.5),  # noise between runs, see `density`
+    "subset": (-3.5, 1.0),  # standard deviation between subsets, of the elbow
+    "alpha": (0.0, 0.7),
+    "power": (0.1, 0.25),
+    "middle": (0.6, 0.35),  # of an S-shaped shift, as a share of log(D / D_0)
+    "width": (-1.8, 0.6),
+    "tilt": (0.0, 0.7),
+    "plateau": (0.5, 0.6),
+    "corner": (-3.0, 0.7),
+}
+NAMES = tuple(PRIORS)
+_PINNED = {"plateau": float(np.log(NO_PLATEAU)), "corner": float(np.log(CORNER))}
+
+
+class Scales(NamedTuple):
+    """What a study's own numbers make of the priors; every entry a float.
+
+    `low`, `span`: smallest progress and its range. `unit`: the span, or .4 nats (one decade of
+    FLOPs) where the span is smaller. `chance`, `chance_sd`: what is known of the base. `height`:
+    largest score above it. `log_low`, `log_high`: log D_0 and log of the largest amount.
+    """
+
+    low: Array
+    span: Array
+    unit: Array
+    chance: Array
+    chance_sd: Array
+    height: Array
+    log_low: Array
+    log_high: Array
+
+
+class Member(NamedTuple):
+    """A law as arrays. mean, sd: (P,) priors, sd 0 where pinned. active: (P,) 1 where free.
+    kind: (3,) 1 at its shift, in the order of `SHIFTS`.
+    """
+
+    mean: Array
+    sd: Array
+    active: Array
+    kind: Array
+
+
+@dataclass(frozen=True)
+class EmergenceLaw:
+    """One member of the family.
+
+    Attributes:
+        curve: "relu", or "saturating": a rounded elbow, and a height at which the rise ends. A
+            one-slope ReLU is biased where curves bend over.
+        shift: "log-power" (Snell et al.'s main model), "power" (their ablation), or "s-shaped":
+            flat for few examples and flat again for many, as 53 public models show (data of
+            Dominguez-Olmedo et al. 2024, arXiv 2407.07890).
+        slopes: whether A varies with log D; on those models it halves from none to much.
+        delta: whether few-shot rows have a base of their own (Snell et al.'s Delta). Without,
+            they share B.
+    """
+
+    curve: Literal["relu", "saturating"] = "relu"
+    shift: Literal["log-power", "power", "s-shaped"] = "log-power"
+    slopes: bool = False
+    delta: bool = True
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """The parameters that are fitted."""
+        pinned = set() if self.curve == "saturating" else {"plateau", "corner"}
+        pinned |= set() if self.slopes else {"tilt"}
+        pinned |= set() if self.delta else {"delta"}
+        own = {"log-power": {"alpha"}, "power": {"power"}, "s-shaped": {"middle", "width"}}
+        for shift, names in own.items():
+            pinned |= set() if shift == self.shift else names
+        return tuple(name for name in NAMES if name not in pinned)
+
+    @property
+    def member(self) -> Member:
+        """The law as data."""
+        active = np.array([float(name in self.free) for name in NAMES])
+        mean = [PRIORS[n][0] if n in self.free else _PINNED.get(n, PRIORS[n][0]) for n in NAMES]
+        mean = [0.0 if n in ("tilt", "delta") else m for n, m in zip(NAMES, mean, strict=True)]
+        sd = np.array([PRIORS[n][1] for n in NAMES]) * active
+        return Member(
+            np.array(mean), sd, active, np.array([float(s == self.shift) for s in SHIFTS])
+        )
+
+    def __str__(self) -> str:
+        return next((n for n, law in LAWS.items() if law == self), repr(self))
+
+
+def natural(coordinates: Array, member: Member, s: Scales) -> SimpleNamespace:
+    """(..., P) standard-normal coordinates to parameters in natural units, (...) each.
+
+    end, shift, corner, subset in progress; slope in score per progress; base, delta and plateau in
+    score; run as `density` reads it.
+    """
+    import jax.numpy as jnp
+
+    own = member.mean + member.sd * coordinates
+    c = SimpleNamespace(**{name: own[..., j] for j, name in enumerate(NAMES)})
+    return SimpleNamespace(
+        end=s.low + 0.5 * s.span + s.unit * c.end,
+        shift=s.unit * jnp.exp(c.shift),
+        slope=s.height / s.unit * jnp.exp(c.slope),
+        base=s.chance + s.chance_sd * c.base,
+        delta=0.5 * s.chance_sd * c.delta,
+        run=jnp.exp(c.run),
+        subset=s.unit * jnp.exp(c.subset),
+        alpha=jnp.exp(c.alpha),
+        power=c.power,
+        middle=c.middle,
+        width=jnp.exp(c.width),
+        tilt=c.tilt,
+        plateau=s.height * jnp.exp(c.plateau),
+        corner=s.unit * jnp.exp(c.corner),
+    )
+
+
+def moved(p: SimpleNamespace, log_amount: Array, kind: Array, s: Scales) -> Array:
+    """f: share of the whole shift that an amount has made, 0 at D_0, 1 at the largest."""
+    import jax.numpy as jnp
+
+    span = s.log_high - s.log_low
+    way = (log_amount - s.log_low) / span
+    grown = jnp.log(log_amount / s.log_low)
+    all_grown = jnp.log(s.log_high / s.log_low)
+    log_power = jnp.expm1(p.alpha * grown) / jnp.expm1(p.alpha * all_grown)
+    power = way * _growth(p.power * way * span) / _growth(p.power * span)
+
+    def sigmoid(u: Array) -> Array:
+        return jnp.tanh(0.5 * (u - p.middle) / p.width)
+
+    s_shaped = (sigmoid(way) - sigmoid(0.0)) / (sigmoid(1.0) - sigmoid(0.0) + 1e-12)
+    return kind[..., 0] * log_power + kind[..., 1] * power + kind[..., 2] * s_shaped
+
+
+def elbow(p: SimpleNamespace, log_amount: Array, kind: Array, s: Scales) -> Array:
+    """e(D) in progress: (n,) for (n,) logarithms of amounts."""
+    return p.end + p.shift * (1.0 - moved(p, log_amount, kind, s))
+
+
+def steepness(p: SimpleNamespace, log_amount: Array, s: Scales) -> Array:
+    """A(D): slope just past the elbow, score per unit of progress."""
+    import jax.numpy as jnp
+
+    return p.slope * jnp.exp(p.tilt * (s.log_high - log_amount) / (s.log_high - s.log_low))
+
+
+def rise(p: SimpleNamespace, past: Array, steep: Array) -> tuple[Array, Array]:
+    """Score above the base, `past` the elbow, and its slope there: (n,) each."""
+    import jax
+    import jax.numpy as jnp
+
+    lifted = steep * p.corner * jnp.logaddexp(0.0, past / p.corner)
+    left = jnp.exp(-lifted / p.plateau)
+    # Through expm1: against a plateau that is none, 1 - left would lose all digits.
+    return -p.plateau * jnp.expm1(-lifted / p.plateau), (
+        left * steep * jax.nn.sigmoid(past / p.corner)
+    )
+
+
+def past_for(p: SimpleNamespace, distance: float, steep: Array) -> Array:
+    """How far past its elbow a curve stands `distance` above its base; inf where it never does.
+
+    The inverse of `rise` in its first value.
+    """
+    import jax.numpy as jnp
+
+    left = 1.0 - distance / p.plateau
+    lifted = -p.plateau * jnp.log(jnp.maximum(left, 1e-300))
+    # past = corner * log(exp(u) - 1), written so that neither small nor large u overflows.
+    u = lifted / (steep * p.corner)
+    return jnp.where(left > 0, p.corner * (u + jnp.log(-jnp.expm1(-u))), jnp.inf)
+
+
+def _growth(y: Array) -> Array:
+    """expm1(y) / y, through 0."""
+    import jax.numpy as jnp
+
+    small = jnp.abs(y) < 1e-6
+    return jnp.where(
+        small, 1.0 + 0.5 * y, jnp.expm1(jnp.where(small, 1.0, y)) / jnp.where(small, 1.0, y)
+    )
+
+
+LAWS: Mapping[str, EmergenceLaw] = {
+    "relu": EmergenceLaw(),
+    "relu-power": EmergenceLaw(shift="power"),
+    "slopes": EmergenceLaw(slopes=True),
+    "saturating": EmergenceLaw("saturating", slopes=True),
+    "s-shaped": EmergenceLaw(shift="s-shaped", slopes=True),
+    "full": EmergenceLaw("saturating", "s-shaped", slopes=True),
+}
+"""By name. "relu" is the paper's law, "full" bends in every way that real data were seen to."""
+
+
+def emergence_law(name: EmergenceLaw | str) -> EmergenceLaw:
+    """A law by its name.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if isinstance(name, EmergenceLaw):
+        return name
+    if name not in LAWS:
+        raise UsageError(f"no emergence law is called '{name}'; there are: {', '.join(LAWS)}")
+    return LAWS[name]

@@ -1,0 +1,351 @@
+"""A table of finetuned and few-shot scores, as the arrays that emergence laws are fitted to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from augury.data.table import derived, typed
+from augury.errors import DataError, UsageError
+from augury.forecast.emergence.density import Rows
+from augury.forecast.emergence.laws import EmergenceLaw, Member, Scales
+from augury.forecast.emergence.search import Floats
+
+Scale = Literal["loss", "flops"]
+# The least unit of the priors, in nats and in decades: a study of a few late checkpoints knows no
+# less of how far finetuning may shift an elbow than one of many.
+LEAST_UNIT = {"loss": 0.4, "flops": 1.0}
+# Prior standard deviation of the base where chance is known, and where it is guessed from the data.
+KNOWN_CHANCE, GUESSED_CHANCE = 0.02, 0.05
+# The least D_0: log D_0 must be positive.
+LEAST_AMOUNT = 2.0
+# Rows, checkpoints and subsets are padded to multiples of this: few sizes are compiled.
+ROOM = 16
+
+
+@dataclass(frozen=True)
+class EmergenceData:
+    """What is fitted. All arrays (n,), one entry an evaluation.
+
+    Attributes:
+        scale: "loss" (nats per token) or "flops".
+        checkpoint: index into `checkpoints`.
+        checkpoints: (M,) their names.
+        place: (n,) loss, or FLOPs.
+        amount: finetuning examples, 0 for few-shot.
+        y: score.
+        trials: instances or samples behind it; all 0 where the table has no counts.
+        stderr: standard error where there are no counts, 0 if unknown.
+        subset: index of the (amount, subset) pair, -1 for few-shot rows.
+        params: non-embedding parameters, NaN where unknown.
+        chance: score of a guesser, NaN if unknown.
+        few_shot_examples: N, in the prompt.
+        low_data: D_0, the amount of finetuning that stands for none.
+    """
+
+    scale: Scale
+    checkpoints: tuple[str, ...]
+    checkpoint: NDArray[np.int64]
+    place: Floats
+    amount: Floats
+    y: Floats
+    trials: Floats
+    stderr: Floats
+    subset: NDArray[np.int64]
+    params: Floats
+    chance: float
+    few_shot_examples: int
+    low_data: float
+
+    @property
+    def counts(self) -> bool:
+        return bool((self.trials > 0).all())
+
+    @property
+    def progress(self) -> Floats:
+        """(n,) minus the loss, or log10 FLOPs: what rises as a model gets better."""
+        return progress_of(self.place, self.scale)
+
+    @property
+    def amounts(self) -> Floats:
+        """Distinct finetuning amounts, ascending, few-shot not among them."""
+        return np.unique(self.amount[self.amount > 0])
+
+    @property
+    def base(self) -> float:
+        """Chance, or where it is unknown the median score of the least capable fifth of rows."""
+        if np.isfinite(self.chance):
+            return self.chance
+        worst = self.progress <= np.quantile(self.progress, 0.2)
+        return float(np.median(self.y[worst]))
+
+    @property
+    def log_amount(self) -> Floats:
+        """(n,) log D, log D_0 for few-shot rows and for amounts below it."""
+        return np.log(np.maximum(self.amount, self.low_data))
+
+    @property
+    def scales(self) -> Scales:
+        x = self.progress
+        span = float(x.max() - x.min())
+        known = np.isfinite(self.chance)
+        top = float(np.quantile(self.y, 0.98)) - self.base
+        return Scales(
+            low=float(x.min()),
+            span=span,
+            unit=max(span, LEAST_UNIT[self.scale]),
+            chance=self.base,
+            chance_sd=KNOWN_CHANCE if known else max(GUESSED_CHANCE * max(top, 0.2) * 4, 1e-6),
+            height=max(top, 0.05 if self.counts else 1e-3),
+            log_low=float(np.log(self.low_data)),
+            log_high=float(max(self.log_amount.max(), np.log(self.low_data) + 0.1)),
+        )
+
+    def only(self, keep: NDArray[np.bool_]) -> EmergenceData:
+        """The rows of a mask (n,): an ablation, or checkpoints held out."""
+        at = np.unique(self.checkpoint[keep])
+        return EmergenceData(
+            scale=self.scale,
+            checkpoints=tuple(self.checkpoints[i] for i in at),
+            checkpoint=np.searchsorted(at, self.checkpoint[keep]),
+            place=self.place[keep],
+            amount=self.amount[keep],
+            y=self.y[keep],
+            trials=self.trials[keep],
+            stderr=self.stderr[keep],
+            subset=self.subset[keep],
+            params=self.params[keep],
+            chance=self.chance,
+            few_shot_examples=self.few_shot_examples,
+            low_data=self.low_data,
+        )
+
+    def rows(self, law: EmergenceLaw, room: int, groups: int) -> Rows:
+        """Padded to (room,) rows and (groups,) subsets."""
+        n = len(self.y)
+        first = np.unique(self.subset[self.subset >= 0], return_inverse=True)
+        onehot = np.zeros((room, groups))
+        onehot[np.flatnonzero(self.subset >= 0), first[1]] = 1.0
+
+        def filled(values: Any, fill: float) -> Floats:
+            out = np.full(room, fill)
+            out[:n] = values
+            return out
+
+        own = self.scales
+        return Rows(
+            progress=filled(self.progress, own.low),
+            log_amount=filled(self.log_amount, own.log_high),
+            few=filled(self.amount == 0, 0.0),
+            y=filled(self.y, own.chance),
+            trials=filled(self.trials, 1.0),
+            variance=filled(self.stderr**2, 1.0),
+            weight=filled(1.0, 0.0),
+            groups=onehot,
+            scales=Scales(*(np.float64(s) for s in own)),
+            law=law.member,
+        )
+
+
+def stacked(studies: Sequence[EmergenceData], laws: Sequence[EmergenceLaw]) -> Rows:
+    """(S, n) arrays of many studies, each with its law, padded to the largest."""
+    room = ROOM * -(-max(len(s.y) for s in studies) // ROOM)
+    groups = max(len(np.unique(s.subset[s.subset >= 0])) for s in studies)
+    groups = ROOM * max(-(-groups // ROOM), 1)
+    parts = [s.rows(law, room, groups) for s, law in zip(studies, laws, strict=True)]
+    return join(parts)
+
+
+def join(parts: Sequence[Rows]) -> Rows:
+    """Rows of equal room as one stack, (S, n) each."""
+    arrays = ("progress", "log_amount", "few", "y", "trials", "variance", "weight", "groups")
+    plain = {name: np.stack([getattr(p, name) for p in parts]) for name in arrays}
+    scales = Scales(*(np.stack(column) for column in zip(*(p.scales for p in parts), strict=True)))
+    law = Member(*(np.stack(column) for column in zip(*(p.law for p in parts), strict=True)))
+    return Rows(**plain, scales=scales, law=law)
+
+
+def progress_of(place: Any, scale: Scale) -> Floats:
+    """Losses or FLOPs as progress: what rises as models get better."""
+    place = np.asarray(place, float)
+    return -place if scale == "loss" else np.log10(place)
+
+
+def place_of(progress: Any, scale: Scale) -> Floats:
+    """Progress as losses or FLOPs."""
+    progress = np.asarray(progress, float)
+    return -progress if scale == "loss" else 10.0**progress
+
+
+def emergence_data(
+    table: pl.DataFrame,
+    scale: Scale = "loss",
+    *,
+    few_shot_examples: int | None = None,
+    low_data: float | None = None,
+    chance: float | None = None,
+) -> EmergenceData:
+    """Read a study of finetuned checkpoints from a table.
+
+    Args:
+        table: a row an evaluation. Needed: `loss` or `flops` (of pretraining), `finetune_examples`
+            (0 = few-shot), and `passes` with `samples`, or `value` (with `n` if it is a share of n
+            instances, or with `stderr`). Used if there: model, step, seed, subset, shots, chance,
+            params, tokens. One task: filter others out first.
+        scale: "loss", nats per token, or "flops" where the loss is missing.
+        few_shot_examples: N in the prompt of few-shot rows; by default their `shots`, else 5.
+        low_data: D_0, the finetuning amount that stands for none; by default N, at least 2.
+        chance: score of a guesser, if the table does not say it.
+
+    Raises:
+        DataError: a column is missing or a value is wrong; it names row and column.
+        UsageError: an option is out of range.
+    """
+    if scale not in ("loss", "flops"):
+        raise UsageError(f"no scale is called '{scale}'; there are: loss, flops")
+    table = derived(typed(table, None))
+    _need(table, [scale, "finetune_examples"])
+    if table.is_empty():
+        raise DataError("there are no rows", expected="a row an evaluation")
+    if "task" in table.columns and table["task"].n_unique() > 1:
+        names = ", ".join(sorted(str(t) for t in table["task"].unique())[:5])
+        raise DataError("several tasks", column="task", value=names, expected="one; filter first")
+    if low_data is not None and not low_data >= LEAST_AMOUNT:
+        raise UsageError(f"low_data must be at least {LEAST_AMOUNT:g} examples, not {low_data}")
+    if few_shot_examples is not None and few_shot_examples < 0:
+        raise UsageError(f"few_shot_examples cannot be negative: {few_shot_examples}")
+    place = _numbers(table, scale, positive=True)
+    amount = _numbers(table, "finetune_examples", positive=False)
+    y, trials, stderr = _scores(table)
+    shots = _few_shots(table, amount) if few_shot_examples is None else few_shot_examples
+    checkpoints, checkpoint = np.unique(_labels(table, place), return_inverse=True)
+    params = (
+        table["params"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        if "params" in table.columns
+        else np.full(table.height, np.nan)
+    )
+    return EmergenceData(
+        scale=scale,
+        checkpoints=tuple(str(c) for c in checkpoints),
+        checkpoint=checkpoint.astype(np.int64),
+        place=place,
+        amount=amount,
+        y=y,
+        trials=trials,
+        stderr=stderr,
+        subset=_subsets(table, amount),
+        params=params,
+        chance=_chance(table) if chance is None else float(chance),
+        few_shot_examples=int(shots),
+        low_data=float(low_data or max(shots, LEAST_AMOUNT)),
+    )
+
+
+def _need(table: pl.DataFrame, names: Sequence[str]) -> None:
+    for name in names:
+        if name not in table.columns:
+            raise DataError(
+                "the column is missing", column=name, expected=f"it, among {table.columns}"
+            )
+
+
+def _numbers(table: pl.DataFrame, name: str, *, positive: bool) -> Floats:
+    values = table[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    bad = ~np.isfinite(values) | (values <= 0 if positive else values < 0)
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise DataError(
+            "not usable",
+            row=i + 1,
+            column=name,
+            value=table[name][i],
+            expected="a positive number" if positive else "0 (few-shot) or more examples",
+        )
+    return np.asarray(values, float)
+
+
+def _scores(table: pl.DataFrame) -> tuple[Floats, Floats, Floats]:
+    """Score, trials and standard error of every row."""
+    none = np.zeros(table.height)
+    if {"passes", "samples"} <= set(table.columns):
+        samples = _numbers(table, "samples", positive=True)
+        passes = _numbers(table, "passes", positive=False)
+        over = passes > samples
+        if over.any():
+            i = int(np.argmax(over))
+            raise DataError(
+                "more passes than samples",
+                row=i + 1,
+                column="passes",
+                value=passes[i],
+                expected=f"at most {samples[i]:g}",
+            )
+        return passes / samples, samples, none
+    _need(table, ["value"])
+    value = table["value"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    if not np.isfinite(value).all():
+        i = int(np.argmin(np.isfinite(value)))
+        raise DataError(
+            "not a score", row=i + 1, column="value", value=value[i], expected="a finite number"
+        )
+    if "n" in table.columns and ((value >= 0) & (value <= 1)).all():
+        return value, _numbers(table, "n", positive=True), none
+    if "stderr" in table.columns:
+        return value, none, _numbers(table, "stderr", positive=False)
+    return value, none, none
+
+
+def _few_shots(table: pl.DataFrame, amount: Floats) -> int:
+    if "shots" not in table.columns:
+        return 5
+    own = table["shots"].to_numpy()[amount == 0]
+    own = own[np.isfinite(own.astype(float))]
+    if len(np.unique(own)) > 1:
+        raise DataError(
+            "few-shot rows differ in their number of shots",
+            column="shots",
+            value=", ".join(str(int(s)) for s in np.unique(own)),
+            expected="one number; filter first, or give few_shot_examples",
+        )
+    return int(own[0]) if len(own) else 5
+
+
+def _chance(table: pl.DataFrame) -> float:
+    if "chance" not in table.columns:
+        return float("nan")
+    own = table["chance"].drop_nulls().unique().to_list()
+    if len(own) > 1:
+        raise DataError(
+            "the score of a guesser differs between rows",
+            column="chance",
+            value=", ".join(f"{c:g}" for c in sorted(own)[:5]),
+            expected="one number: one task",
+        )
+    return float(own[0]) if own else float("nan")
+
+
+def _labels(table: pl.DataFrame, place: Floats) -> NDArray[np.str_]:
+    """Which checkpoint each row is of: model, step and params together, else its place."""
+    key = [c for c in ("family", "model", "run", "params", "step", "tokens") if c in table.columns]
+    if not key or not {"model", "run", "step"} & set(key):
+        return np.array([f"{x:.6g}" for x in place])
+    parts = [table[c].cast(pl.String).fill_null("").to_list() for c in key]
+    where = [f"{x:.6g}" for x in place]
+    return np.array([" ".join((*row, at)) for *row, at in zip(*parts, where, strict=True)])
+
+
+def _subsets(table: pl.DataFrame, amount: Floats) -> NDArray[np.int64]:
+    """Index of the (amount, subset) pair of every row, -1 for few-shot rows."""
+    subset = (
+        table["subset"].cast(pl.String).fill_null("").to_list()
+        if "subset" in table.columns
+        else [""] * table.height
+    )
+    pairs = [(a, s) if a > 0 else None for a, s in zip(amount, subset, strict=True)]
+    order = {p: i for i, p in enumerate(sorted({p for p in pairs if p is not None}))}
+    return np.array([-1 if p is None else order[p] for p in pairs], dtype=np.int64)

@@ -1,0 +1,264 @@
+"""The point of emergence, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from augury.errors import UsageError
+from augury.fitting.result import Note
+from augury.forecast.emergence.observations import Scale, progress_of
+from augury.forecast.emergence.result import Answer, EmergenceFit, interval_of
+from augury.forecast.emergence.search import Floats
+
+Definition = Literal["elbow", "above"]
+# What "above" means unless said otherwise: two standard errors of a benchmark of 1,000 questions.
+ABOVE_CHANCE = 0.03
+
+
+@dataclass(frozen=True)
+class EmergencePoint:
+    """Where the few-shot ability appears.
+
+    Attributes:
+        value: posterior median; loss in nats per token, or FLOPs. NaN where all is at chance.
+        interval: (low, high) at `level`, equal-tailed. Where all is at chance, all that is known:
+            beyond the best checkpoint.
+        level: such as 0.9.
+        scale: "loss" or "flops".
+        definition: "elbow", or "above" with the `distance` above the base that counts.
+        distance: see there; None for the elbow.
+        law: the law, or the laws averaged with their weights.
+        status: whether the data can say; `status.remedy` says what to do if not.
+        notes: what a reader has to know.
+        methods: the same by each law alone: name -> (value, low, high).
+    """
+
+    value: float
+    interval: tuple[float, float]
+    level: float
+    scale: Scale
+    definition: Definition
+    distance: float | None
+    law: str
+    status: Answer
+    notes: tuple[Note, ...]
+    methods: Mapping[str, tuple[float, float, float]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON: point{value, interval, level}, law, status, notes, methods."""
+
+        def number(x: float) -> float | None:
+            return float(x) if np.isfinite(x) else None
+
+        def point(value: float, low: float, high: float) -> dict[str, Any]:
+            return {
+                "value": number(value),
+                "interval": [number(low), number(high)],
+                "level": self.level,
+            }
+
+        return {
+            "point": point(self.value, *self.interval),
+            "scale": self.scale,
+            "definition": self.definition,
+            "distance": self.distance,
+            "law": self.law,
+            "status": str(self.status),
+            "remedy": self.status.remedy,
+            "notes": [
+                {
+                    "code": note.code,
+                    "severity": note.severity,
+                    "message": note.message,
+                    "details": dict(note.details),
+                }
+                for note in self.notes
+            ],
+            "methods": {name: point(*three) for name, three in self.methods.items()},
+        }
+
+    def __str__(self) -> str:
+        unit = "nats per token" if self.scale == "loss" else "FLOPs"
+        low, high = self.interval
+        what = "The few-shot score leaves chance at"
+        if self.definition == "above":
+            what = f"The few-shot score is {self.distance:g} above chance at"
+        if self.status is Answer.AT_CHANCE:
+            lines = [f"{self.status}. {self.status.remedy}"]
+        else:
+            lines = [
+                f"{what} {self.value:.4g} {unit}, {self.level:.0%} [{low:.4g}, {high:.4g}]"
+                + ("" if self.status is Answer.ANSWERED else f" ({self.status})")
+            ]
+        lines += [f"  by {n}: {v:.4g} [{a:.4g}, {b:.4g}]" for n, (v, a, b) in self.methods.items()]
+        lines += [f"  {note.severity}: {note.message}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def emergence_point(
+    fit: EmergenceFit,
+    definition: Definition = "elbow",
+    *,
+    distance: float | None = None,
+    level: float | None = None,
+) -> EmergencePoint:
+    """Where the few-shot score will leave chance.
+
+    Args:
+        fit: from `fit_emergence`.
+        definition: "elbow", where the curve bends; or "above", where the expected score is
+            `distance` above its base: the more useful of the two where curves bend slowly.
+        distance: score, such as .03 (the default of "above").
+        level: of the interval; the fit's own by default.
+
+    Raises:
+        UsageError: an option is unknown or out of range.
+    """
+    level = fit.level if level is None else level
+    if not 0 < level < 1:
+        raise UsageError(f"level must lie between 0 and 1, not {level}")
+    distance = _distance(definition, distance)
+    scale = fit.data.scale
+    if fit.status is Answer.AT_CHANCE:
+        best = float(fit.data.place[np.argmax(fit.data.progress)])
+        value, low, high = np.nan, *((-np.inf, best) if scale == "loss" else (best, np.inf))
+        methods = {}
+    else:
+        value, low, high = interval_of(fit.point_draws(distance=distance), level, scale)
+        methods = {
+            str(f.law): interval_of(fit.law_draws(k, distance=distance), level, scale)
+            for k, f in enumerate(fit.fits)
+        }
+    return EmergencePoint(
+        value=value,
+        interval=(low, high),
+        level=level,
+        scale=scale,
+        definition=definition,
+        distance=distance,
+        law=fit.law,
+        status=fit.status,
+        notes=fit.notes,
+        methods=methods,
+    )
+
+
+def _distance(definition: str, distance: float | None) -> float | None:
+    if definition not in ("elbow", "above"):
+        raise UsageError(f"no definition is called '{definition}'; there are: elbow, above")
+    if definition == "elbow":
+        if distance is not None:
+            raise UsageError("distance belongs to definition='above'")
+        return None
+    distance = ABOVE_CHANCE if distance is None else distance
+    if not distance > 0:
+        raise UsageError(f"distance must be positive, not {distance}")
+    return distance
+
+
+def probability_emerged(
+    fit: EmergenceFit,
+    place: float | Floats,
+    *,
+    definition: Definition = "elbow",
+    distance: float | None = None,
+) -> float:
+    """Probability that a model has emerged whose loss (or FLOPs) is `place`.
+
+    Args:
+        fit: from `fit_emergence`.
+        place: a number, or (S,) draws of a planned model's loss (`reach.planned_losses`).
+        definition, distance: as in `emergence_point`.
+
+    Raises:
+        UsageError: everything is at chance, so that nothing is known beyond the checkpoints.
+    """
+    _said(fit)
+    points = fit.point_draws(distance=_distance(definition, distance))
+    own = progress_of(np.asarray(place, float), fit.data.scale)
+    if own.ndim == 0:
+        return float(np.mean(points <= own))
+    # All pairs: the two are independent.
+    return float(np.mean(np.searchsorted(np.sort(points), own, side="right") / len(points)))
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which of two studies emerges first.
+
+    Attributes:
+        first: name of the one that emerges at the higher loss (or fewer FLOPs).
+        probability: that the order is right.
+        difference: median of how much sooner, in nats (or as a ratio of FLOPs).
+        interval: of the difference, at `level`.
+        level: such as 0.9.
+        sure: whether the probability reaches the level; if not, the data cannot say.
+    """
+
+    first: str
+    probability: float
+    difference: float
+    interval: tuple[float, float]
+    level: float
+    sure: bool
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        told = (
+            f"{self.first} emerges first with probability {self.probability:.0%} "
+            f"(by {self.difference:.3g}, {self.level:.0%} [{low:.3g}, {high:.3g}])"
+        )
+        return told if self.sure else f"The data cannot say which emerges first: {told}"
+
+
+def emerges_first(
+    a: EmergenceFit,
+    b: EmergenceFit,
+    *,
+    names: tuple[str, str] = ("the first", "the second"),
+    definition: Definition = "elbow",
+    distance: float | None = None,
+) -> Order:
+    """Compare two studies of one task: which pretraining corpus emerges first.
+
+    Args:
+        a, b: fits on the same scale. Losses must be of one validation set, or they do not compare.
+        names: how to call them.
+        definition, distance: as in `emergence_point`.
+
+    Raises:
+        UsageError: the scales differ, or one of them is all at chance.
+    """
+    if a.data.scale != b.data.scale:
+        raise UsageError(f"cannot compare a point in {a.data.scale} with one in {b.data.scale}")
+    for fit in (a, b):
+        _said(fit)
+    reach = _distance(definition, distance)
+    ours, theirs = a.point_draws(distance=reach), b.point_draws(distance=reach)
+    # Points that are never reached compare equal: neither is first.
+    finite = np.isfinite(ours) | np.isfinite(theirs)
+    gap = np.where(finite, np.nan_to_num(theirs, posinf=1e9) - np.nan_to_num(ours, posinf=1e9), 0.0)
+    gap = np.random.default_rng(0).permutation(gap)
+    sooner = float(np.mean(gap > 0) + 0.5 * np.mean(gap == 0))
+    if sooner < 0.5:
+        gap, sooner, names = -gap, 1 - sooner, names[::-1]
+    tail = (1 - a.level) / 2
+    low, middle, high = np.quantile(gap, [tail, 0.5, 1 - tail])
+    told = [low, middle, high] if a.data.scale == "loss" else [10.0**x for x in (low, middle, high)]
+    return Order(
+        first=names[0],
+        probability=sooner,
+        difference=float(told[1]),
+        interval=(float(told[0]), float(told[2])),
+        level=a.level,
+        sure=sooner >= a.level,
+    )
+
+
+def _said(fit: EmergenceFit) -> None:
+    if fit.status is Answer.AT_CHANCE:
+        raise UsageError(f"{fit.status}: nothing is known of the point. {fit.status.remedy}")

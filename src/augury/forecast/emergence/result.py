@@ -1,0 +1,203 @@
+"""What a fit of emergence laws leaves: frozen data that says how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from augury.fitting.result import Note
+from augury.forecast.emergence.laws import (
+    NAMES,
+    EmergenceLaw,
+    Member,
+    Scales,
+    elbow,
+    natural,
+    past_for,
+    steepness,
+)
+from augury.forecast.emergence.observations import EmergenceData, place_of
+from augury.forecast.emergence.search import Floats
+
+
+class Answer(StrEnum):
+    """How a study ended. Points of the last four are missing, or lean on the priors."""
+
+    ANSWERED = "answered"
+    VAGUE = "the data cannot say"
+    TOO_FEW_AMOUNTS = "fewer than three finetuning amounts"
+    NOT_EMERGED = "no finetuned model is past its elbow"
+    AT_CHANCE = "everything is at chance"
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        return _REMEDIES[self]
+
+
+_REMEDIES = {
+    Answer.ANSWERED: "",
+    Answer.VAGUE: (
+        "The interval is wider than all checkpoints measured: add smaller finetuning amounts, "
+        "which say most of the way to none, or better checkpoints (`rank_units` says which)."
+    ),
+    Answer.TOO_FEW_AMOUNTS: (
+        "How the elbow moves with data was hardly seen, and the prior fills in: finetune on at "
+        "least three amounts, each about half of the one before."
+    ),
+    Answer.NOT_EMERGED: (
+        "The elbow of the most finetuned models lies beyond the checkpoints: finetune on more "
+        "examples, or take better checkpoints. The point given leans on the prior."
+    ),
+    Answer.AT_CHANCE: (
+        "No score is above chance, so that there is no elbow to move: finetune on more examples, "
+        "take better checkpoints, or measure more finely (PassUntil, log-probabilities)."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class LawFit:
+    """One law on one study.
+
+    Attributes:
+        law: which.
+        peak: (P,) coordinates of the highest posterior density.
+        density: log posterior there.
+        agree: share of polished starts that end there.
+        draws: (S, P) posterior draws, equally weighted.
+        diagnostics: effective_size of the draws and evidence (log marginal likelihood); with NUTS
+            rhat and ess of the point of emergence, and divergences.
+    """
+
+    law: EmergenceLaw
+    peak: Floats
+    density: float
+    agree: float
+    draws: Floats
+    diagnostics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class EmergenceFit:
+    """A study and the laws fitted to it.
+
+    Attributes:
+        data: what was fitted.
+        fits: one a law.
+        weights: (K,) of the laws in the average, by prediction of held-out checkpoints.
+        scores: (K, M) log predictive density of each held-out checkpoint, or empty.
+        status: how it ended; `status.remedy` says what to do.
+        notes: what a reader has to know.
+        uncertainty: how draws were made: "importance", "laplace" or "nuts".
+        level: of the intervals reported.
+        seed: of everything random.
+    """
+
+    data: EmergenceData
+    fits: tuple[LawFit, ...]
+    weights: tuple[float, ...]
+    scores: Floats
+    status: Answer
+    notes: tuple[Note, ...]
+    uncertainty: str
+    level: float
+    seed: int
+
+    @property
+    def law(self) -> str:
+        """Name of the law, or the laws averaged with their weights."""
+        if len(self.fits) == 1:
+            return str(self.fits[0].law)
+        pairs = sorted(zip(self.weights, self.fits, strict=True), key=lambda pair: -pair[0])
+        return " + ".join(f"{w:.2f} {f.law}" for w, f in pairs if w >= 0.005)
+
+    def point_draws(
+        self, *, distance: float | None = None, low_data: float | None = None
+    ) -> Floats:
+        """(S,) draws of the point of emergence, as progress, of the average.
+
+        Args:
+            distance: score above the base that counts as emerged; None is the elbow itself.
+            low_data: another D_0 than the one fitted with.
+        """
+        parts = [self._drawn(f, distance, low_data) for f in self.fits]
+        return mixed(parts, self.weights, self.seed)
+
+    def law_draws(self, k: int, *, distance: float | None = None) -> Floats:
+        """(S,) draws of the point of emergence by the k-th law alone."""
+        return self._drawn(self.fits[k], distance, None)
+
+    def _drawn(self, f: LawFit, distance: float | None, low_data: float | None) -> Floats:
+        return point_of(f.law, f.draws, self.data, distance=distance, low_data=low_data)
+
+    def elbow_draws(self, amount: float) -> Floats:
+        """(S,) draws of the elbow at a finetuning amount, as progress, of the average."""
+        parts = [point_of(f.law, f.draws, self.data, low_data=amount) for f in self.fits]
+        return mixed(parts, self.weights, self.seed)
+
+
+def mixed(parts: list[Floats], weights: tuple[float, ...], seed: int) -> Floats:
+    """(S,) draws of a mixture: from each part its share, in an order of its own.
+
+    Shuffled with one seed, so that the draws of two quantities belong together.
+    """
+    count = len(parts[0])
+    ends = np.round(np.cumsum(weights) / np.sum(weights) * count).astype(int)
+    starts = np.concatenate([[0], ends[:-1]])
+    rng = np.random.default_rng(seed)
+    picked = [
+        part[rng.permutation(count)[: b - a]]
+        for part, a, b in zip(parts, starts, ends, strict=True)
+    ]
+    return np.concatenate(picked)[rng.permutation(count)]
+
+
+def parameters(law: EmergenceLaw, z: Floats, scales: Scales) -> Any:
+    """(S, P) coordinates to natural parameters, (S,) each, as attributes (see `laws.natural`)."""
+    import jax
+
+    member = Member(*(np.asarray(a)[None] for a in law.member))
+    with jax.enable_x64(True):
+        p = natural(z, member, scales)
+        return type(p)(**{k: np.asarray(v) for k, v in vars(p).items()})
+
+
+def point_of(
+    law: EmergenceLaw,
+    z: Floats,
+    data: EmergenceData,
+    *,
+    distance: float | None = None,
+    low_data: float | None = None,
+) -> Floats:
+    """(S,) point of emergence, as progress, at (S, P) coordinates."""
+    import jax
+
+    scales = data.scales
+    amount = np.log(low_data or data.low_data)
+    with jax.enable_x64(True):
+        p = parameters(law, z, scales)
+        place = np.asarray(elbow(p, amount, law.member.kind, scales))
+        if distance is not None:
+            steep = steepness(p, amount, scales)
+            place = place + np.asarray(past_for(p, distance, steep))
+    return np.broadcast_to(place, (len(z),)).astype(float)
+
+
+def coordinate_names() -> tuple[str, ...]:
+    """Names of the coordinates of `LawFit.draws`."""
+    return NAMES
+
+
+def interval_of(progress: Floats, level: float, scale: Any) -> tuple[float, float, float]:
+    """Median and equal-tailed interval of draws, as loss or FLOPs, the interval ascending."""
+    tail = (1 - level) / 2
+    # Between draws at infinity (never emerges) interpolation would give NaN.
+    low, middle, high = np.quantile(progress, [tail, 0.5, 1 - tail], method="nearest")
+    value = place_of(np.array([middle, low, high]), scale)
+    return float(value[0]), float(min(value[1:])), float(max(value[1:]))

@@ -1,0 +1,132 @@
+"""What a study is too thin to answer, said before and after it is fitted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from augury.fitting.result import Note
+from augury.forecast.emergence.observations import EmergenceData, place_of
+from augury.forecast.emergence.result import Answer
+from augury.forecast.emergence.search import Floats
+
+# An amount whose better checkpoints stand this many standard errors above the base has left it.
+# Over 5 to 8 amounts that is a false alarm in fewer than 1 study of 100.
+ABOVE = 3.5
+# Sure enough that the best checkpoints are past the elbow of the largest amount.
+PAST = 0.9
+# An interval wider than this many units of scale (the range of checkpoints, .4 nats or more) says
+# no more than the prior, whose own 90 % interval is 3.4 units.
+VAGUE = 1.5
+FEWEST_AMOUNTS = 3
+
+
+def risen(data: EmergenceData) -> Floats:
+    """(amounts,) how many standard errors the better half of each amount's rows is above base."""
+    base = data.base
+    middle = np.median(data.progress)
+    low = np.abs(data.y - base)[data.progress <= middle]
+    spread = 1.4826 * float(np.median(low)) if len(low) else 0.0
+    out = []
+    for amount in data.amounts:
+        own = (data.amount == amount) & (data.progress >= middle)
+        if not own.any():
+            out.append(0.0)
+            continue
+        mean = float(data.y[own].mean())
+        if data.counts:
+            # Runs may differ by more than counting says; the spread of the rows themselves tells.
+            n = data.trials[own].sum()
+            variance = max(base * (1 - base), 1 / n) / n
+            if own.sum() > 2:
+                variance = max(variance, float(np.var(data.y[own], ddof=1)) / own.sum() / 4)
+        else:
+            variance = max(spread**2, 1e-12) / own.sum()
+        out.append((mean - base) / np.sqrt(variance))
+    return np.array(out)
+
+
+def too_thin(data: EmergenceData) -> tuple[Answer, list[Note]]:
+    """What can be said before a fit: a status, ANSWERED if nothing stands against it, and notes."""
+    notes = []
+    amounts = data.amounts
+    told = {"amounts": [float(a) for a in amounts], "checkpoints": len(data.checkpoints)}
+    status = Answer.ANSWERED
+    if len(amounts) < FEWEST_AMOUNTS:
+        status = Answer.TOO_FEW_AMOUNTS
+        listed = ", ".join(f"{a:g}" for a in amounts) or "none"
+        notes.append(
+            Note("few-amounts", "serious", f"Finetuning amounts: {listed}. {status.remedy}", told)
+        )
+    if not len(amounts) or (risen(data) < ABOVE).all():
+        few = data.amount == 0
+        more = f" and {few.sum()} few-shot" if few.any() else ""
+        status = Answer.AT_CHANCE
+        notes.append(
+            Note(
+                "at-chance",
+                "serious",
+                f"None of {(~few).sum()} finetuned{more} scores (largest {data.y.max():.3g}) is "
+                f"clearly above {data.base:.3g}. {status.remedy}",
+                told,
+            )
+        )
+    for amount in amounts:
+        subsets = len(np.unique(data.subset[data.amount == amount]))
+        if subsets > 1:
+            break
+    else:
+        notes.append(
+            Note(
+                "one-subset",
+                "info",
+                "Every amount has one subset: how far subsets differ is taken from the prior.",
+                told,
+            )
+        )
+    if len(data.checkpoints) < 4:
+        notes.append(
+            Note(
+                "few-checkpoints",
+                "warning",
+                f"Only {len(data.checkpoints)} checkpoints: an elbow is hard to see.",
+                told,
+            )
+        )
+    if not (data.amount == 0).any():
+        notes.append(
+            Note(
+                "no-few-shot",
+                "info",
+                "No few-shot scores: those at chance would say where emergence has not happened.",
+                told,
+            )
+        )
+    return status, notes
+
+
+def vague(
+    data: EmergenceData, draws: Floats, end: Floats, level: float
+) -> tuple[Answer, list[Note]]:
+    """What can be said after it, from draws of the point and of the largest amount's elbow."""
+    unit = data.scales.unit
+    tail = (1 - level) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail], method="nearest")
+    best = data.progress.max()
+    past = float(np.mean(end < best))
+    told = {"past": past, "width": float(high - low), "unit": float(unit)}
+    if past < PAST:
+        status = Answer.NOT_EMERGED
+        message = (
+            "The best checkpoint is past the elbow of the largest amount with probability "
+            f"{past:.0%}."
+        )
+    elif high - low > VAGUE * unit:
+        status = Answer.VAGUE
+        ends = sorted(float(x) for x in place_of(np.array([low, high]), data.scale))
+        name = "nats" if data.scale == "loss" else "FLOPs"
+        message = (
+            f"The point of emergence may lie anywhere from {ends[0]:.4g} to {ends[1]:.4g} {name}."
+        )
+    else:
+        return Answer.ANSWERED, []
+    return status, [Note("vague", "serious", f"{message} {status.remedy}", told)]
