@@ -1,0 +1,235 @@
+"""Reading results: 10,000 files of lm-eval and 5 million rows of instances, beside json + pandas.
+
+Both sides end with a table of model, step, task, metric, instance and value. The other side is the
+loop of a notebook: `json.load` a file, a dictionary a row, one `pandas.DataFrame` of all rows; for
+samples, `pandas.DataFrame` of the parsed lines and `melt`. It is run on a sample of the files, and
+scaled. Ours runs in a process of its own, the most memory it held included.
+
+    python -m benchmarks.readers [--files 10000] [--rows 5000000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TASKS = [f"task_{i:02d}" for i in range(60)]
+METRICS = ("acc", "acc_norm")
+CHECKPOINTS = 100  # of a model
+LINES = 25_000  # of a file of samples: as many instances, twice as many rows
+DISTINCT = 8  # files of samples that are really written; the others are further names of these
+SAMPLE = 200  # result files that the other side reads
+OURS = """
+import resource, sys, time
+from augury.data.readers import read_results, write_results
+began = time.perf_counter()
+found = read_results("lm-eval", sys.argv[1])
+read = time.perf_counter() - began
+write_results(found, sys.argv[2])
+most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+print(found.table.height, read, time.perf_counter() - began, most, found.table["value"].mean())
+"""
+
+
+def main(files: int = 10_000, rows: int = 5_000_000) -> None:
+    """Print both times, their ratio, and the most memory that ours held."""
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as name:
+        results, samples = Path(name) / "results", Path(name) / "samples"
+        paths = write_results(results, files, rng)
+        part = paths[:: max(1, files // SAMPLE)]
+        seconds, table = timed_loop(results_loop, part)
+        compare(
+            f"{files:,} result files, {len(TASKS)} tasks; json + pandas ({len(part)} read)",
+            results, seconds * files / len(part), len(table) * files // len(part),
+        )  # fmt: skip
+        paths = write_samples(samples, max(1, rows // (LINES * len(METRICS))), rng)
+        part = paths[:2]
+        seconds, table = timed_loop(samples_loop, part)
+        compare(
+            f"{len(paths) * LINES * len(METRICS):,} rows of instances; json + pandas "
+            f"({len(table):,} read)",
+            samples, seconds * len(paths) / len(part), len(table) * len(paths) // len(part),
+        )  # fmt: skip
+
+
+def compare(what: str, folder: Path, other: float, rows: int) -> None:
+    """Run ours, check that it has all rows, and print a line."""
+    done = subprocess.run(
+        [sys.executable, "-c", OURS, str(folder), str(folder.parent / "out.parquet")],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    height, read, total, most, _ = map(float, done.stdout.split())
+    if height != rows:
+        raise RuntimeError(f"ours has {height:,.0f} rows, the other {rows:,}")
+    print(f"{what:66s} {read:8.3g}s {other:9.4g}s {other / read:7.1f}x", flush=True)
+    print(
+        f"    {height / read:,.0f} rows/s against {rows / other:,.0f}; {most:.2f} GB at most; "
+        f"{total - read:.1f} s more to write it"
+    )
+
+
+def timed_loop(loop: Any, paths: list[Path]) -> tuple[float, Any]:
+    """Seconds of the other side, after one file to warm up, and its table."""
+    import pandas
+
+    loop(paths[:1], pandas)
+    began = time.perf_counter()
+    table = loop(paths, pandas)
+    return time.perf_counter() - began, table
+
+
+def results_loop(paths: list[Path], pandas: Any) -> Any:
+    """A frame a file, put together at the end."""
+    frames = []
+    for path in paths:
+        with path.open() as f:
+            loaded = json.load(f)
+        args = loaded["config"]["model_args"]
+        rows = []
+        for task, entry in loaded["results"].items():
+            for key, value in entry.items():
+                metric, comma, _ = key.partition(",")
+                if comma and not metric.endswith("_stderr"):
+                    rows.append(
+                        {
+                            "model": args["pretrained"],
+                            "step": int(re.sub(r"\D", "", args["revision"])),
+                            "task": task,
+                            "metric": metric,
+                            "value": value,
+                            "stderr": entry[key.replace(",", "_stderr,")],
+                            "n": loaded["n-samples"][task]["effective"],
+                        }
+                    )
+        frames.append(pandas.DataFrame(rows))
+    return pandas.concat(frames, ignore_index=True)
+
+
+def samples_loop(paths: list[Path], pandas: Any) -> Any:
+    """A frame a file of its parsed lines, melted."""
+    frames = []
+    for path in paths:
+        with path.open() as f:
+            table = pandas.DataFrame([json.loads(line) for line in f])
+        long = table.melt(["doc_id", "filter"], list(METRICS), var_name="metric")
+        frames.append(long.assign(task=path.name.split("_20")[0], folder=path.parent.name))
+    return pandas.concat(frames, ignore_index=True)
+
+
+def write_results(folder: Path, files: int, rng: np.random.Generator) -> list[Path]:
+    """Result files as 0.4 writes them: 60 tasks with two metrics, and every task's settings."""
+    settings = {
+        "dataset_path": "org/benchmark", "test_split": "test", "output_type": "multiple_choice",
+        "doc_to_text": "Question: {{question}}\nAnswer:", "doc_to_choice": "{{choices}}",
+        "description": "The following are multiple choice questions (with answers).\n\n",
+        "metric_list": [{"metric": m, "aggregation": "mean"} for m in METRICS], "repeats": 1,
+    }  # fmt: skip
+    paths = []
+    for i in range(files):
+        model, step = divmod(i, CHECKPOINTS)
+        values = rng.random((len(TASKS), 2 * len(METRICS)))
+        names = [f"{m}{e},none" for m in METRICS for e in ("", "_stderr")]
+        whole = {
+            "results": {
+                t: {"alias": t, **dict(zip(names, map(float, v), strict=True))}
+                for t, v in zip(TASKS, values, strict=True)
+            },
+            "group_subtasks": {t: [] for t in TASKS},
+            "configs": {t: {"task": t, **settings} for t in TASKS},
+            "versions": dict.fromkeys(TASKS, 1.0),
+            "n-shot": dict.fromkeys(TASKS, 0),
+            "n-samples": {t: {"original": 1000, "effective": 1000} for t in TASKS},
+            "config": {
+                "model": "hf",
+                "model_args": {
+                    "pretrained": f"org/m{model}-{model + 1}00m",
+                    "revision": f"step{1000 * step}",
+                },
+            },
+        }
+        path = folder / f"m{model}" / f"results_{step:04d}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(whole, indent=2))
+        paths.append(path)
+    return paths
+
+
+def write_samples(folder: Path, files: int, rng: np.random.Generator) -> list[Path]:
+    """Files of --log_samples: multiple choice of four, 1.2 KB a line."""
+    first: list[Path] = []
+    paths = []
+    for i in range(files):
+        run, task = divmod(i, len(TASKS))
+        path = folder / f"m-100m__step{run}" / f"samples_{TASKS[task]}_2026-01-01T00-00-00.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if len(first) < DISTINCT:
+            path.write_text("".join(json.dumps(line) + "\n" for line in sample_lines(rng)))
+            first.append(path)
+        else:
+            os.link(first[i % DISTINCT], path)
+        paths.append(path)
+    return paths
+
+
+def sample_lines(rng: np.random.Generator) -> Any:
+    """One file's lines, with the keys and their order of lm-eval 0.4.13."""
+    words = np.array(
+        [
+            "the",
+            "of",
+            "model",
+            "which",
+            "a",
+            "to",
+            "in",
+            "question",
+            "river",
+            "stone",
+            "light",
+            "because",
+            "from",
+        ]
+    )
+    outcomes = rng.random((LINES, len(METRICS))) < 0.4
+    for i, passed in enumerate(outcomes):
+        text = rng.choice(words, 30)
+        question, choices = (
+            " ".join(text[:18]),
+            [" ".join(text[18 + 3 * k :][:3]) for k in range(4)],
+        )
+        scores = [[str(-x), "False"] for x in rng.random(4)]
+        hashed = f"{int(rng.integers(2**62)):064x}"
+        yield {
+            "doc_id": i,
+            "doc": {"id": f"q{i}", "question": question, "choices": choices, "answer": 1},
+            "target": 1,
+            "arguments": {
+                f"gen_args_{k}": {"arg_0": question, "arg_1": f" {c}"}
+                for k, c in enumerate(choices)
+            },
+            "resps": [[s] for s in scores],
+            "filtered_resps": scores,
+            "filter": "none",
+            "metrics": list(METRICS),
+            "doc_hash": hashed, "prompt_hash": hashed, "target_hash": hashed,
+            **{m: float(p) for m, p in zip(METRICS, passed, strict=True)},
+        }  # fmt: skip
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Reading results.")
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--rows", type=int, default=5_000_000)
+    asked = parser.parse_args()
+    main(asked.files, asked.rows)
