@@ -23,7 +23,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
-from augury.data.readers.files import content, keys, mapping, number, strict, text, whole
+from augury.data.readers.files import content, keys, mapping, number, parsed, text, whole
 from augury.data.readers.part import Part, Said, frame, guarded
 from augury.errors import DataError
 
@@ -31,13 +31,14 @@ from augury.errors import DataError
 LABELS = {"alias", "name", "sample_len", "sample_count", "samples", " ", ""}
 ERROR = "standard error"
 WORKERS = 8  # each holds a file of samples and three times as much beside it
-WANTED = ("results", "groups", "group_subtasks", "config", "n-shot", "n-samples")
+# What checkpoints of a run have in common: compared as it stands there, parsed once.
+BESIDE = ("group_subtasks", "n-shot", "n-samples")
 # Passes over all other keys (each task's whole configuration) without making objects of them.
 _narrow = SchemaValidator(
     core_schema.typed_dict_schema(
         {
             name: core_schema.typed_dict_field(core_schema.any_schema(), required=False)
-            for name in WANTED
+            for name in ("results", "groups", "config")
         },
         extra_behavior="ignore",
     )
@@ -100,54 +101,64 @@ def said(config: dict[str, Any]) -> Said:
     )
 
 
-def load(data: bytes, source: str) -> dict[str, Any]:
-    """The parsed file: quickly as far as it is needed if it is as the tool writes it.
+def _quick(data: bytes) -> tuple[dict[str, Any], dict[bytes, bytes]] | None:
+    """Results, groups and config, and every part as it stands in a file written as the tool does.
 
-    Raises:
-        DataError: as `strict`, and where the file is no object.
+    Indented by two, a line break, two spaces and a quote begin a key of the file itself and
+    nothing else, so that its parts are found without parsing. Where a part has as many colons
+    behind quotes as it has keys, no key stands there twice; anything else (None) is for the
+    careful parser.
     """
     try:
         value = _narrow.validate_json(data)
-        plain = all(_once(data, name, value.get(name)) for name in WANTED)
-    except (ValidationError, ValueError):
-        plain = False
-    return mapping(value if plain else strict(data, source), source, "the file")
+        pieces = data.split(b'\n  "')[1:]
+        parts = {piece[: piece.index(b'"')]: piece for piece in pieces}
+        plain = len(parts) == len(pieces) and all(
+            _once(parts[name.encode()], part) for name, part in value.items()
+        )
+    except (ValidationError, ValueError, KeyError):
+        return None
+    return (value, parts) if plain and "results" in value else None
 
 
-def _once(data: bytes, name: str, value: Any) -> bool:
-    """Whether this part of a file, indented by two as the tool does, holds every key once."""
-    start = data.find(b'\n  "' + name.encode() + b'":')
-    if start < 0:
-        return value is None and b'"' + name.encode() + b'":' not in data
-    if type(value) is not dict:
+def _once(piece: bytes, part: Any) -> bool:
+    """Whether there are as many keys as colons; quickly for two levels, as most results are."""
+    if type(part) is not dict:
         return False
-    end = data.find(b"\n  }", start) if value else data.find(b"}", start)
-    return data.count(b'":', start, end) == keys(value) + 1 and (
-        data.find(b'\n  "' + name.encode() + b'":', end) < 0
-    )
+    inside = [x for x in part.values() if type(x) is dict]
+    deeper = [e["sample_count"] for e in inside if "sample_count" in e]
+    count = 1 + len(part) + sum(map(len, inside)) + sum(map(keys, deeper))
+    return piece.count(b'":') == count
 
 
 def _results(path: Path, layouts: dict[Any, Layout]) -> Part:
     source = str(path)
-    loaded = load(content(path), source)
+    data = content(path)
+    quick = _quick(data)
+    if quick is None:
+        loaded = mapping(parsed(data, source), source, "the file")
+        parts: dict[bytes, bytes] = {}
+    else:
+        loaded, parts = quick
     results = mapping(loaded.get("results"), source, "the key 'results'")
-    groups = loaded.get("groups") or {}
-    if groups:
-        results = {**results, **mapping(groups, source, "the key 'groups'")}
-    shots, counts = loaded.get("n-shot"), loaded.get("n-samples")
+    groups = mapping(loaded.get("groups") or {}, source, "the key 'groups'")
+    results = {**results, **groups} if groups else results
     config = mapping(loaded.get("config") or {}, source, "the key 'config'")
     layout_key: Any = None
-    if set(map(type, results.values())) <= {dict}:
+    layout = None
+    if quick is not None and set(map(type, results.values())) <= {dict}:
+        lengths = [e.get("sample_len") for e in results.values()]
+        counted = [e["sample_count"] for e in results.values() if "sample_count" in e]
         layout_key = (
-            tuple((task, *entry) for task, entry in results.items()),
-            repr([(e.get("sample_len"), e.get("sample_count")) for e in results.values()]),
-            repr((shots, counts, config.get("num_fewshot"), tuple(groups))),
-            repr(loaded.get("group_subtasks")),
+            tuple([(task, *entry) for task, entry in results.items()]),
+            repr((config.get("num_fewshot"), lengths, counted, [*groups])),
+            *(parts.get(name.encode()) for name in BESIDE),
         )
-    layout = layouts.get(layout_key)
+        layout = layouts.get(layout_key)
     if layout is None:
-        layout = layouts[layout_key] = _layout(results, loaded, source)
-    flat = [*chain.from_iterable(entry.values() for entry in results.values()), None]
+        everything = loaded if quick is None else parsed(data, source)
+        layout = layouts[layout_key] = _layout(results, everything, source)
+    flat = [*chain.from_iterable([entry.values() for entry in results.values()]), None]
     return Part(
         path,
         said(config),

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from augury.data.readers.files import content, mapping, number, parsed, short
-from augury.data.readers.lm_eval import load, said
+from augury.data.readers.lm_eval import said
 from augury.data.readers.models import STAMP
 from augury.data.readers.part import Part, Said
 from augury.errors import DataError
@@ -31,6 +31,7 @@ KNOWN = {
     "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics",
     "doc_hash", "prompt_hash", "target_hash",
 }  # fmt: skip
+PIECE = 2**18  # bytes looked at together: these and what is made of them fit a core's cache
 ROWS = ("filter", "metric", "instance", "value", "answers")
 
 
@@ -48,11 +49,12 @@ def samples(path: Path, saids: dict[Path, Said]) -> Part:
     named = NAME.match(path.name)
     task = named["task"] if named else path.stem
     data = content(path)
-    long = _fast(data)
+    rows = _fast(data)
     notes: list[str] = []
-    if long is None:
+    if rows is None:
         long, notes = _careful(data, source)
-    rows = _counted(long).with_columns(task=pl.lit(task))
+        rows = _counted(long)
+    rows = rows.with_columns(task=pl.lit(task))
     stamp = named["stamp"] if named else None
     beside = path.with_name(f"results_{stamp}.json") if stamp else path.with_name("results.json")
     if beside not in saids:
@@ -63,15 +65,16 @@ def samples(path: Path, saids: dict[Path, Said]) -> Part:
 def _beside(path: Path) -> Said:
     if not path.exists():
         return Said()
-    config = load(content(path), str(path)).get("config") or {}
+    loaded = mapping(parsed(content(path), str(path)), str(path), "the file")
+    config = loaded.get("config") or {}
     return said(mapping(config, str(path), "the key 'config'"))
 
 
 def _fast(data: bytes) -> pl.DataFrame | None:
-    """(filter, metric, instance, value, answers) if every line is plain, or None.
+    """Rows, if every line is plain, or None.
 
-    Plain: one answer an instance, the metrics of the first line in every line, all numbers, no key
-    twice. Anything else, errors included, is for the careful way.
+    Plain: one answer an instance, each instance once a filter, the metrics of the first line in
+    every line, all numbers, no key twice. Anything else, errors included, is for the careful way.
     """
     try:
         first = from_json(data[: data.find(b"\n") + 1 or None])
@@ -92,13 +95,24 @@ def _fast(data: bytes) -> pl.DataFrame | None:
         return None
     if not _once(data, expected):
         return None
-    long = table.unpivot(
-        names, index=["doc_id", "filter"], variable_name="metric", value_name="value"
-    )
-    return long.select(
-        "filter", "metric", instance=pl.col("doc_id").cast(pl.String), value="value",
-        answers=pl.lit(1, pl.Int64),
-    )  # fmt: skip
+    frames = []
+    for (passed,), own in table.partition_by("filter", as_dict=True, maintain_order=True).items():
+        if own["doc_id"].is_duplicated().any():
+            return None  # drawn several times
+        instances = own["doc_id"].cast(pl.String).alias("instance")
+        for name in names:
+            metric = name if passed in (None, "none") else f"{name},{passed}"
+            value = own[name].alias("value")
+            columns = [
+                pl.Series("metric", [metric]).new_from_index(0, own.height),
+                instances,
+                value,
+            ]
+            if ((value == 0.0) | (value == 1.0)).all():
+                one = pl.Series("samples", [1.0]).new_from_index(0, own.height)
+                columns += [value.alias("passes"), one]
+            frames.append(pl.DataFrame(columns))
+    return pl.concat(frames, how="diagonal")
 
 
 def _once(data: bytes, expected: dict[str, int]) -> bool:
@@ -107,17 +121,17 @@ def _once(data: bytes, expected: dict[str, int]) -> bool:
     Compares the eight bytes before every colon with the end of each key: a key that merely ends
     like another makes the answer no, never a wrong yes.
     """
-    colons = np.flatnonzero(np.frombuffer(data, np.uint8) == ord(":"))
-    colons = colons[colons >= 8]  # nothing shorter can be before the first: '{"doc_id":'
-    words: NDArray[np.uint64] = np.ndarray((len(data) - 7,), ">u8", data, strides=(1,))
-    ends = words[colons - 8].astype(np.uint64)
-    counts = []
-    for name in expected:
-        end = f'"{name}"'.encode()[-8:]
-        bits = 8 * len(end)
-        mask = np.uint64((1 << bits) - 1)
-        counts.append(int(np.count_nonzero((ends & mask) == np.uint64(int.from_bytes(end, "big")))))
-    return counts == list(expected.values())
+    raw = np.frombuffer(data, np.uint8)
+    words: NDArray[np.uint64] = np.ndarray((max(len(data) - 7, 0),), ">u8", data, strides=(1,))
+    names = [f'"{name}"'.encode()[-8:] for name in expected]
+    masks = [np.uint64((1 << 8 * len(end)) - 1) for end in names]
+    wanted = [np.uint64(int.from_bytes(end, "big")) for end in names]
+    counts = np.zeros(len(names), np.int64)
+    for start in range(8, len(data), PIECE):  # before byte 8 no key is whole: '{"acc": '
+        colons = np.flatnonzero(raw[start : start + PIECE] == ord(":")) + (start - 8)
+        ends = words[colons].astype(np.uint64)
+        counts += [np.count_nonzero((ends & m) == w) for m, w in zip(masks, wanted, strict=True)]
+    return counts.tolist() == list(expected.values())
 
 
 def _careful(data: bytes, source: str) -> tuple[pl.DataFrame, list[str]]:

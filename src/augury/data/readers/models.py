@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -13,6 +15,7 @@ from augury.data.read import read_table
 from augury.data.readers.part import Said
 from augury.errors import DataError
 
+Known = TypeVar("Known")
 # "410m", "1.4b": a number and M or B with nothing beside it. Not K and T: "-8k" is a context
 # length and "-1T" tokens. Not "8x7b": a mixture has two sizes.
 SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mb])(?![a-z0-9])", re.IGNORECASE)
@@ -96,19 +99,17 @@ def who(said: Said, path: Path, models: Models) -> Who:
     Sizes read from a name are nominal, and `params_kind` says so; those a tool counted are
     "total". A name with two sizes in it gives none.
     """
-    places = _places(path)
-    name = said.model or next((p for p in places if SIZE.search(p)), None)
-    step = _step(said.revision) if said.revision else None
-    if step is None and said.model:
-        step = _step(said.model)
+    name, step = said.model, _first(_step, (said.revision, said.model))
     if step is None:
-        step = next((s for s in map(_step, places) if s is not None), None)
+        step = _first(_step, _places(path))
+    if name is None:
+        name = next((p for p in _places(path) if SIZE.search(p)), None)
     model = _model(name)
     known = models.of(said.model, step) or models.of(model, step)
     columns: dict[str, Any] = {"model": model, "step": step}
     if said.params:
         columns |= {"params": said.params, "params_kind": "total"}
-    elif (size := next((s for s in map(_size, (name, *places)) if s), None)) is not None:
+    elif size := _size(name) or _first(_size, _places(path)):
         columns |= {"params": size, "params_kind": "nominal"}
     if model is not None:
         columns["family"] = _family(model)
@@ -125,6 +126,10 @@ def identities(known: list[dict[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame({n: pl.Series(n, [r.get(n) for r in known], strict=False) for n in names})
 
 
+def _first(read: Callable[[str | None], Known | None], texts: Iterable[str | None]) -> Known | None:
+    return next((x for x in map(read, texts) if x is not None), None)
+
+
 def _places(path: Path) -> list[str]:
     """The file's name without date and suffix, then its folders, the nearest first."""
     stem = STAMP.sub("", path.name.removesuffix(path.suffix))
@@ -132,11 +137,15 @@ def _places(path: Path) -> list[str]:
     return [re.sub("__|--", "/", p) for p in places]
 
 
-def _step(text: str) -> int | None:
+@lru_cache(4096)
+def _step(text: str | None) -> int | None:
+    if text is None:
+        return None
     found = {int(m.group(1)) for m in STEP.finditer(text)}
     return found.pop() if len(found) == 1 else None
 
 
+@lru_cache(4096)
 def _size(text: str | None) -> float | None:
     if text is None:
         return None
@@ -144,6 +153,7 @@ def _size(text: str | None) -> float | None:
     return found.pop() if len(found) == 1 and found != {0.0} else None
 
 
+@lru_cache(4096)
 def _model(name: str | None) -> str | None:
     """The name without the parts that say which checkpoint; of a long path, its last part."""
     if name is None:
@@ -158,6 +168,7 @@ def _model(name: str | None) -> str | None:
     return "/".join([*kept[:-1], last]) if last else "/".join(kept)
 
 
+@lru_cache(4096)
 def _family(model: str) -> str:
     """The name without its size: "EleutherAI/pythia-1.4b-deduped" is of "pythia-deduped"."""
     last = model.rsplit("/", 1)[-1]

@@ -71,6 +71,10 @@ def guarded(path: Path, read: Callable[[Path], Parts]) -> Parts | DataError:
         return read(path)
     except DataError as error:
         return error
+    except pl.exceptions.PanicException as error:  # Polars met bytes that it did not foresee
+        return DataError(
+            "cannot be read", source=str(path), value=str(error)[:60], expected="an unbroken file"
+        )
     except UnicodeEncodeError as error:  # JSON can say "\\ud800", which no text can hold
         return DataError(
             "a name holds half a character",

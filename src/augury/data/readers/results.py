@@ -236,16 +236,20 @@ def _concat(frames: list[pl.DataFrame]) -> pl.DataFrame:
 
 def _overlaps(parts: list[Part], known: list[dict[str, Any]]) -> dict[int, DataError]:
     """Parts that hold a measurement which an earlier part holds already, each with its error."""
-    holders: dict[tuple[Any, ...], list[int]] = {}
+    same_model: dict[tuple[Any, ...], list[int]] = {}
     for i, (part, columns) in enumerate(zip(parts, known, strict=True)):
-        if "model" not in columns and "model" not in part.rows.columns:
-            continue
-        identity = tuple(columns.get(name) for name in IDENTITY)
-        single = "instance" in part.rows.columns
-        for task in part.tasks:
-            holders.setdefault((*identity, task, single), []).append(i)
+        if "model" in columns or "model" in part.rows.columns:
+            single = "instance" in part.rows.columns
+            identity = (*map(columns.get, IDENTITY), single)
+            same_model.setdefault(identity, []).append(i)
+    holders: dict[tuple[Any, ...], list[int]] = {}
+    for identity, together in same_model.items():
+        if len(together) > 1:
+            for i in together:
+                for task in parts[i].tasks:
+                    holders.setdefault((*identity, task), []).append(i)
     twice: dict[int, DataError] = {}
-    for (*_, task, _), together in holders.items():
+    for (*_, task), together in holders.items():
         if len(together) < 2:
             continue
         seen: list[tuple[int, pl.DataFrame]] = []
