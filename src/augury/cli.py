@@ -227,6 +227,88 @@ def read(
 
 
 @app.command()
+def passuntil(
+    model: Annotated[str, typer.Option(help="lab:DIR, hf:PATH, hf:ID@REVISION, http:URL#MODEL.")],
+    task: Annotated[str, typer.Option(help="A JSONL file, or a task of the lab by name.")],
+    out: Annotated[Path, typer.Option(help="The study's folder: journal and rows.")],
+    checker: Annotated[
+        str | None,
+        typer.Option(
+            help="exact, any-of, prefix, regex, numeric:TOL, last-number, choice, unit-tests, or "
+            "your own MODULE:FUNCTION. Default: exact; prefix for the lab's tasks."
+        ),
+    ] = None,
+    r: Annotated[int | None, typer.Option(help="Passes that end an instance (2).")] = None,
+    max_samples: Annotated[int, typer.Option(help="Cap of samples an instance.")] = 100_000,
+    relative_error: Annotated[
+        float | None, typer.Option(help="Instead of --r: relative standard error of each rate.")
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option(help="Samples in all, spent where least is known.")
+    ] = None,
+    temperature: Annotated[float, typer.Option(help="Temperature of the sampling.")] = 1.0,
+    method: Annotated[
+        str | None, typer.Option(help="exact, tree or independent. Default: the cheapest.")
+    ] = None,
+    tokens: Annotated[int, typer.Option(help="Tokens to sample, for tasks from a file.")] = 256,
+    stop: Annotated[
+        list[str] | None, typer.Option(help="Cut a sample before this text. Repeatable.")
+    ] = None,
+    instances: Annotated[int, typer.Option(help="Instances of a task of the lab.")] = 256,
+    level: Level = 0.9,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a pass rate by sampling until something passes. Run it again to go on."""
+    from augury.data import read_table
+    from augury.evaluate import lab_instances, pass_until, read_task
+    from augury.evaluate.models import open_model
+
+    if Path(task).suffix in (".jsonl", ".ndjson"):
+        check = checker or "exact"
+        asked = read_task(task, checker=check, length=tokens, stop=tuple(stop or ()))
+    elif checker not in (None, "prefix"):
+        raise UsageError(f"the lab's tasks have the checker prefix, not '{checker}'")
+    else:
+        asked = lab_instances(task, instances)
+    backend = open_model(model)
+    _quick_start()
+    if asked.checker == "choice":
+        from augury.evaluate.choices import save_choices
+
+        rows = read_table(save_choices(backend, asked, out), where="instance IS NULL")
+        found = rows.select("task", "metric", "value", "stderr", "n", "chance").to_dicts()
+        if as_json:
+            _print_json(found)
+        else:
+            print("\n".join(f"{x['task']}: {x['metric']} {x['value']:.4g}" for x in found))
+        return
+    from augury.live import watched
+
+    with watched() as seen:
+        result = pass_until(
+            backend,
+            asked,
+            r=r,
+            max_samples=max_samples,
+            temperature=temperature,
+            method=method,  # type: ignore[arg-type] # checked there
+            relative_error=relative_error,
+            budget=budget,
+            seed=seed,
+            study=out,
+            progress=seen,
+        )
+    if as_json:
+        _print_json({**result.to_dict(level), "study": str(out)})
+        return
+    print(result)
+    for note in result.notes:
+        print(f"  {note}")
+    print(f"  rows: {out} (a study's folder is a table: augury passrate {out})")
+
+
+@app.command()
 def laws(as_json: AsJson = False) -> None:
     """List the laws: what they take, what they give, where they come from."""
     from augury.laws import all_laws

@@ -106,7 +106,10 @@ def test_bad_csv_is_named(tmp_path: Path, case: str) -> None:
 def test_other_bad_files(tmp_path: Path) -> None:
     assert complaint(tmp_path / "no.csv") == "no.csv: there is no such file; expected a table"
     (tmp_path / "folder.csv").mkdir()
-    assert complaint(tmp_path / "folder.csv") == "folder.csv: is a folder; expected a file"
+    assert complaint(tmp_path / "folder.csv") == (
+        "folder.csv: is a folder without measurements; "
+        "expected a file, or a study's folder (measurements/*/rows.parquet)"
+    )
     assert complaint(write(tmp_path, "x", "t.xlsx")).startswith(
         "t.xlsx: cannot tell the format from '.xlsx'; expected .csv"
     )

@@ -31,7 +31,7 @@ def read_table(
     can be filtered out.
 
     Args:
-        path: .csv, .tsv, .parquet, .jsonl or .ndjson.
+        path: .csv, .tsv, .parquet, .jsonl or .ndjson; or a study's folder: all it measured.
         columns: our column <- theirs, as in {"params": "Model Size"}.
         where: an SQL expression over the columns (Polars), such as "loss < 3.43 and step > 0".
         require: columns that must be there, given or derived (flops, tokens, params), and filled.
@@ -111,6 +111,15 @@ def _filtered(table: pl.DataFrame, where: str, source: str) -> pl.DataFrame:
 
 
 def _raw(path: Path, source: str) -> pl.DataFrame:
+    if path.is_dir():
+        parts = sorted(path.glob("measurements/*/rows.parquet"))
+        if not parts:
+            raise DataError(
+                "is a folder without measurements",
+                source=source,
+                expected="a file, or a study's folder (measurements/*/rows.parquet)",
+            )
+        return pl.concat([_raw(part, str(part)) for part in parts], how="diagonal_relaxed")
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(
             f"{source}: cannot tell the format from '{path.suffix}'; expected {', '.join(SUFFIXES)}"
@@ -119,8 +128,6 @@ def _raw(path: Path, source: str) -> pl.DataFrame:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise DataError("there is no such file", source=source, expected="a table") from error
-    except IsADirectoryError as error:
-        raise DataError("is a folder", source=source, expected="a file") from error
     except PermissionError as error:
         raise DataError("may not be read", source=source, expected="read permission") from error
     if not data.strip():

@@ -66,6 +66,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("passes", "number", "not negative", "samples that passed"),
     Column("samples", "number", "positive", "samples drawn"),
     Column("logprob", "number", "not positive", "exact log-probability of passing, nats"),
+    Column("method", "text", "any", "how a pass rate was found: exact, tree, independent"),
+    Column("temperature", "number", "not negative", "temperature of the sampling; 0 is greedy"),
     Column("chance", "number", "share", "score of a guesser"),
 )
 
@@ -88,4 +90,6 @@ KEY = (
     "metric",
     "instance",
     "loss_set",
+    "method",
+    "temperature",
 )

@@ -8,15 +8,19 @@ A checker is a function of (instance, text). What a built-in one needs to know, 
     regex           the pattern of the instance (field `pattern`, else a reference) matches
     numeric:TOL     text is a number within TOL of a reference (relative; 1e-6)
     last-number     the last number in the text is the reference's (GSM8K style, `#### 42` too)
+    unit-tests      the text, put behind the prompt, passes the instance's `test` (HumanEval), in
+                    the sandbox; `unit-tests:no-walls` without one, on a machine that may be lost
     MODULE:NAME     your own function (instance, text) -> bool
 """
 
 from __future__ import annotations
 
+import atexit
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 
 from augury.errors import DataError, UsageError
@@ -100,9 +104,13 @@ def checker(name: str) -> Checker:
         return Checker(name, lambda i, t: _numeric(i, t, tolerance))
     if name == "last-number":
         return Checker(name, _last_number)
+    if kind == "unit-tests" and rest in ("", "no-walls"):
+        return _unit_tests(name, unsafe=bool(rest))
     if rest:
         return Checker(name, _own(kind, rest))
-    known = "exact, any-of, prefix, regex, numeric:TOLERANCE, last-number, MODULE:FUNCTION"
+    known = (
+        "exact, any-of, prefix, regex, numeric:TOLERANCE, last-number, unit-tests, MODULE:FUNCTION"
+    )
     raise UsageError(f"no checker is called '{name}'; there are: {known}")
 
 
@@ -167,6 +175,23 @@ def _last_number(instance: Instance, text: str) -> bool:
         if found is not None and given and found == _wanted(instance, given[-1]):
             return True
     return False
+
+
+def _unit_tests(name: str, *, unsafe: bool) -> Checker:
+    """One sandbox for as long as the process lives, started when the first text is judged."""
+
+    @cache
+    def judge() -> Callable[[Sequence[tuple[Instance, str]]], list[bool]]:
+        from augury.evaluate.sandbox import Sandbox, unit_tests_checker
+
+        sandbox = Sandbox(unsafe_no_walls=unsafe)
+        atexit.register(sandbox.close)
+        return unit_tests_checker(sandbox)
+
+    def batch(pairs: Sequence[tuple[Instance, str]]) -> list[bool]:
+        return judge()(pairs)
+
+    return Checker(name, lambda i, t: batch([(i, t)])[0], batch=batch)
 
 
 def _own(module: str, name: str) -> Check:

@@ -125,11 +125,30 @@ class PassCounts:
         low, high = self.mean_interval(level)
         mean = None if np.isnan(self.mean) else self.mean
         whole = {**common, "value": mean, "n": float(len(self.ids)), "low": low, "high": high}
-        if not self.exact:
-            whole |= {"passes": float(self.passes.sum()), "samples": float(self.samples.sum())}
         if len(self.ids) > 1 and mean is not None:
             whole["stderr"] = float(self.rates.std(ddof=1) / np.sqrt(len(self.ids)))
         return observations([whole, *rows])
+
+    def to_dict(self, level: float = 0.9) -> dict[str, Any]:
+        """The dataset's answer, for JSON."""
+        return {
+            "model": self.about.get("model"),
+            "task": self.task,
+            "method": self.method,
+            "checker": self.checker,
+            "temperature": self.temperature,
+            "r": self.r,
+            "max_samples": self.max_samples,
+            "instances": len(self.ids),
+            "finished": len(self.ids) if self.exact else int((self.passes >= self.r).sum()),
+            "never_passed": 0 if self.exact else int((self.passes == 0).sum()),
+            "passes": None if self.exact else int(self.passes.sum()),
+            "samples": None if self.exact else int(self.samples.sum()),
+            "value": self.mean,
+            "interval": list(self.mean_interval(level)),
+            "level": level,
+            "notes": list(self.notes),
+        }
 
     def __str__(self) -> str:
         low, high = self.mean_interval()

@@ -113,13 +113,15 @@ def pass_until(
         DataError: the check raised, the model answered nonsense, or the journal is damaged.
     """
     judge = check or checker(task.checker)
+    wanted = _passes(r, relative_error, budget)
+    _sensible(wanted, max_samples, budget, temperature)
     how, notes = _method(backend, task, judge, method, temperature)
-    plan = _Plan(how, _passes(r, relative_error, budget), max_samples, temperature, budget, seed)
-    _sensible(plan)
+    plan = _Plan(how, wanted, max_samples, temperature, budget, seed)
     with ExitStack() as stack:
         journal = None
         if study is not None:
-            folder = measurement_folder(Path(study), backend.about, task, judge, plan)
+            settings = {**vars(plan), "r": None if math.isinf(plan.r) else plan.r}
+            folder = measurement_folder(Path(study), backend.about, task, judge.name, settings)
             journal = stack.enter_context(Journal(folder / "journal.jsonl"))
             if journal.torn:
                 notes.append(f"the journal ended in {journal.torn} torn bytes, done again")
@@ -136,27 +138,33 @@ def pass_until(
 
 
 def measurement_folder(
-    study: Path, about: Mapping[str, Any], task: Task, judge: Checker, plan: Any
+    study: Path,
+    about: Mapping[str, Any],
+    task: Task,
+    judge: str,
+    settings: Mapping[str, Any],
 ) -> Path:
     """Where a measurement with just these settings lies; they are written beside it."""
-    settings = {
+    whole = {
         "model": dict(about),
         "task": task.name,
         "task_digest": task.digest,
-        "checker": judge.name,
+        "checker": judge,
         "tokens": task.tokens,
-        **vars(plan),
+        **settings,
     }
-    settings["r"] = None if math.isinf(plan.r) else plan.r
-    text = json.dumps(settings, sort_keys=True, default=str)
+    text = json.dumps(whole, sort_keys=True, default=str)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     name = f"{task.name}-{about.get('model', 'model')}"
     safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[-80:].lstrip(".")
     folder = study / "measurements" / f"{safe}-{digest}"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
     if not (folder / "settings.json").exists():
         with whole_file(folder / "settings.json") as fresh:
-            fresh.write_text(json.dumps(settings, indent=2, default=str) + "\n")
+            fresh.write_text(json.dumps(whole, indent=2, default=str) + "\n")
     return folder
 
 
@@ -405,7 +413,9 @@ def _passes(r: int | None, relative_error: float | None, budget: int | None) -> 
     return float(r)
 
 
-def _sensible(plan: _Plan) -> None:
-    for name, value in (("r", plan.r), ("max_samples", plan.max_samples), ("budget", plan.budget)):
+def _sensible(r: float, max_samples: int, budget: int | None, temperature: float) -> None:
+    for name, value in (("r", r), ("max_samples", max_samples), ("budget", budget)):
         if value is not None and value < 1:
-            raise UsageError(f"{name} must be at least 1, not {value}")
+            raise UsageError(f"{name} must be at least 1, not {value:g}")
+    if not 0 < temperature < math.inf:
+        raise UsageError(f"temperature must be positive, not {temperature}")

@@ -1,0 +1,120 @@
+"""Multiple choice by log-probability: which of the options does the model find likeliest?
+
+A guesser passes such tasks at 1/options, so they are outside PassUntil's reach: it is the
+probability that the model puts on the right option that grows smoothly (arXiv 2406.04391).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from augury.data import observations
+from augury.errors import DataError
+from augury.evaluate.backend import Backend, ScoreRequest
+from augury.evaluate.passuntil import measurement_folder
+from augury.evaluate.tasks import Instance, Task
+from augury.whole import whole_file
+
+
+def measure_choices(backend: Backend, task: Task) -> pl.DataFrame:
+    """Accuracy and probability of the right option, per instance and on average.
+
+    An instance's line holds `choices`, a list of texts to put behind the prompt, and either
+    `answer`, the index of the right one, or a `reference` that equals it.
+
+    Returns:
+        Observation table, metrics "acc" (the likeliest option is right), "acc_norm" (likeliest per
+        byte, as lm-evaluation-harness has it) and "choice_prob" (the right option's share of the
+        options' probability). Rows of instances, and their mean with `stderr` over instances.
+
+    Raises:
+        DataError: an instance has no options, or none of them is right.
+        UsageError: the model shows no log-probabilities.
+    """
+    right, requests, starts = [], [], [0]
+    for instance in task.instances:
+        options, which = _options(instance)
+        right.append(which)
+        requests += [ScoreRequest(instance.prompt, option) for option in options]
+        starts.append(len(requests))
+    scores = np.array([s.total for s in backend.logprobs(requests)])
+    sizes = np.array([max(len(r.continuation.encode()), 1) for r in requests])
+    rows: list[dict[str, Any]] = []
+    common = {**backend.about, "task": task.name, "method": "exact", "temperature": 1.0}
+    found: dict[str, list[float]] = {"acc": [], "acc_norm": [], "choice_prob": []}
+    chance: list[float] = []
+    for instance, which, first, last in zip(
+        task.instances, right, starts[:-1], starts[1:], strict=True
+    ):
+        own, size = scores[first:last], sizes[first:last]
+        share = np.exp(own - np.logaddexp.reduce(own))
+        chance.append(1 / len(own))
+        values = {
+            "acc": float(own.argmax() == which),
+            "acc_norm": float((own / size).argmax() == which),
+            "choice_prob": float(share[which]),
+        }
+        for metric, value in values.items():
+            found[metric].append(value)
+            rows.append(
+                {
+                    **common,
+                    "metric": metric,
+                    "instance": instance.id,
+                    "value": value,
+                    "n": 1.0,
+                    "chance": chance[-1],
+                }
+            )
+    n = len(task.instances)
+    means = [
+        {
+            **common,
+            "metric": metric,
+            "value": float(np.mean(values)),
+            "stderr": float(np.std(values, ddof=1) / n**0.5) if n > 1 else None,
+            "n": float(n),
+            "chance": float(np.mean(chance)),
+        }
+        for metric, values in found.items()
+    ]
+    return observations([*means, *rows])
+
+
+def save_choices(backend: Backend, task: Task, study: Path) -> Path:
+    """Measure into a study's folder; the file of rows. One that is there is kept."""
+    folder = measurement_folder(study, backend.about, task, "choice", {})
+    rows = folder / "rows.parquet"
+    if not rows.exists():
+        with whole_file(rows) as fresh:
+            measure_choices(backend, task).write_parquet(fresh)
+    return rows
+
+
+def _options(instance: Instance) -> tuple[list[str], int]:
+    options = instance.data.get("choices")
+    wrong = DataError(
+        f"instance '{instance.id}' has no options to choose from",
+        column="choices",
+        value=options,
+        expected="a list of at least two texts",
+    )
+    if not isinstance(options, list) or len(options) < 2:
+        raise wrong
+    if not all(isinstance(option, str) and option for option in options):
+        raise wrong
+    which = instance.data.get("answer")
+    if which is None and instance.answers and instance.answers[0] in options:
+        which = options.index(instance.answers[0])
+    if not isinstance(which, int) or isinstance(which, bool) or not 0 <= which < len(options):
+        raise DataError(
+            f"instance '{instance.id}' does not say which option is right",
+            column="answer",
+            value=which,
+            expected=f"an index from 0 to {len(options) - 1}, or a reference that is an option",
+        )
+    return options, which
