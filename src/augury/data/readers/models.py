@@ -169,10 +169,10 @@ def _model(name: str | None) -> str | None:
 
 
 @lru_cache(4096)
-def _family(model: str) -> str:
+def _family(model: str) -> str | None:
     """The name without its size: "EleutherAI/pythia-1.4b-deduped" is of "pythia-deduped"."""
     last = model.rsplit("/", 1)[-1]
     if not SIZE.search(last):
         return last
     words = re.split(r"[-_ ]+", SIZE.sub("", last))
-    return "-".join(w for w in words if w and not STORED.match(w)) or last
+    return "-".join(w for w in words if w and not STORED.match(w)) or None

@@ -148,10 +148,12 @@ def read_results(
 
     Raises:
         DataError: a file is wrong, two files hold the same measurement, or nothing could be read.
-        UsageError: the kind is unknown.
+        UsageError: the kind is unknown, or `models` is given for tables.
     """
     if kind not in KINDS:
         raise UsageError(f"cannot read '{kind}': expected one of {', '.join(KINDS)}")
+    if kind == "table" and models is not None:
+        raise UsageError("a table says itself what its models are: `models` is for other kinds")
     given = [paths] if isinstance(paths, str | Path) else list(paths)
     table_of_models = Models(None if models is None else Path(models))
     if kind == "table":
@@ -184,8 +186,9 @@ def read_results(
         )
     missing: dict[tuple[Any, ...], Unresolved] = {}
     for i in kept:
-        columns, lost = known[i].columns, known[i].missing
-        if lost and not set(lost) <= set(parts[i].rows.columns):
+        columns = known[i].columns
+        lost = tuple(c for c in known[i].missing if c not in parts[i].rows.columns)
+        if lost:
             model, step = columns.get("model"), columns.get("step")
             key = (model or parts[i].path, step, lost)
             before = missing.get(key)

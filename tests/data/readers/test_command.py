@@ -1,0 +1,141 @@
+"""`augury read`: a table and what it lacks, or one line and nothing written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from augury.cli import main
+from augury.data import read_table
+from augury.data.readers import KINDS, read_results
+from augury.errors import UsageError
+from tests.data.readers.kept import FIXTURES, NAMES
+
+
+@pytest.fixture
+def augury(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run `augury read ARGS`: (status, standard output, standard error)."""
+
+    def run(*args: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["augury", "read", *map(str, args)])
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        said = capsys.readouterr()
+        return status, said.out, said.err
+
+    return run
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv", "tsv", "jsonl"])
+def test_what_is_written_is_an_observation_table(tmp_path: Path, augury: Any, suffix: str) -> None:
+    out = tmp_path / f"table.{suffix}"
+    status, said, _ = augury("lm-eval", FIXTURES / "lm-eval", "--out", out)
+    assert status == 0
+    assert said.startswith("7 rows (1 files, 1 models, 4 tasks, 6 metrics)\n")
+    assert said.endswith(f"Table: {out}\n")
+    table = read_table(out)
+    assert table["value"].to_list() == read_results("lm-eval", FIXTURES / "lm-eval").table[
+        "value"
+    ].to_list()  # fmt: skip
+
+
+def test_json(tmp_path: Path, augury: Any) -> None:
+    out = tmp_path / "table.parquet"
+    status, said, _ = augury("lighteval", FIXTURES / "lighteval", "--out", out, "--json")
+    assert status == 0
+    told = json.loads(said)
+    assert set(told) == {"rows", "columns", "failures", "unresolved", "notes", "out"}
+    assert told["rows"] == pl.read_parquet(out).height == 14
+    (lacking,) = told["unresolved"]
+    assert (lacking["model"], lacking["missing"], lacking["files"]) == ("tiny-5k", ["params"], 3)
+
+
+def test_a_wrong_file_and_nothing_is_written(tmp_path: Path, augury: Any) -> None:
+    good = '{"results": {"t": {"acc": 0.5}}, "config": {"model_args": "pretrained=m-1b"}}'
+    results, out = tmp_path / "results", tmp_path / "table.parquet"
+    results.mkdir()
+    (results / "a.json").write_text(good)
+    (results / "b.json").write_text('{"results": {"t": {"acc"')
+    out.write_text("as it was")
+    status, said, complaint = augury("lm-eval", results, "--out", out)
+    assert (status, said) == (2, "")
+    assert complaint == (
+        f"augury: {results / 'b.json'}: line 1, character 25: not JSON (Expecting ':' delimiter); "
+        "expected whole JSON with every key once\n"
+    )
+    assert out.read_text() == "as it was"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["results", "table.parquet"]
+    status, said, _ = augury("lm-eval", results, "--out", out, "--keep-going")
+    assert status == 0
+    lines = said.splitlines()
+    assert lines[1] == "1 could not be read:"
+    assert "b.json: line 1, character 25" in lines[2]
+    assert lines[3:5] == ["1 left unresolved:", f"  m-1b: step not found ({results / 'a.json'})"]
+    assert pl.read_parquet(out)["value"].to_list() == [0.5]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("odd", "x", "--out", "t.parquet"), "cannot read 'odd': expected one of lm-eval, inspect"),
+        (("lm-eval", "no-such", "--out", "t.parquet"), "no-such: there is no such file or folder"),
+        (("lm-eval", ".", "--out", "t.parquet"), ".: no fitting file in this folder"),
+        (("lm-eval", "a.json", "--out", "no/t.parquet"), "the folder no does not exist"),
+        (("lm-eval", "a.json", "--out", "t.xls"), "cannot write t.xls: expected one of .parquet"),
+        (("lm-eval", "a.json", "--out", "t.csv", "--models", "m.csv"), "m.csv: there is no such"),
+    ],
+)
+def test_wrong_calls(
+    tmp_path: Path, augury: Any, monkeypatch: pytest.MonkeyPatch, args: Any, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if "a.json" in args:
+        (tmp_path / "a.json").write_text('{"results": {"t": {"acc": 0.5}}}')
+    status, said, complaint = augury(*args)
+    assert (status, said) == (2, "")
+    assert complaint.startswith("augury: ")
+    assert message in complaint
+    assert complaint.count("\n") == 1
+    assert not [p for p in tmp_path.iterdir() if p.name != "a.json"]
+
+
+def test_tables_of_our_own_go_together(tmp_path: Path, augury: Any) -> None:
+    (tmp_path / "a.csv").write_text("model,step,task,value\nm-1b,1,t,0.5\n")
+    (tmp_path / "b.jsonl").write_text('{"model": "m-1b", "step": 2, "task": "t", "value": 0.6}\n')
+    found = read_results("table", [tmp_path / "a.csv", tmp_path / "b.jsonl"])
+    assert found.table.select("model", "step", "value").rows() == [
+        ("m-1b", 1, 0.5), ("m-1b", 2, 0.6)
+    ]  # fmt: skip
+    assert [u.missing for u in found.unresolved] == [("params",)] * 2
+    with pytest.raises(UsageError, match="a table says itself"):
+        read_results("table", tmp_path / "a.csv", models=tmp_path / "models.csv")
+
+
+def test_every_kind_is_tested() -> None:
+    assert set(KINDS) == set(NAMES)
+    with pytest.raises(UsageError, match="cannot read 'lm_eval'"):
+        read_results("lm_eval", ".")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("params\n1e9\n", "column 'model': the column is missing"),
+        ("model,params\nm,1e9\nm,2e9\n", "column 'model': stands there twice"),
+        ("model,params\nm,-1\n", "row 1, column 'params'"),
+    ],
+)
+def test_wrong_tables_of_models(tmp_path: Path, rows: str, message: str) -> None:
+    models = tmp_path / "models.csv"
+    models.write_text(rows)
+    with pytest.raises(Exception, match=message) as error:
+        read_results("lm-eval", FIXTURES / "lm-eval", models=models)
+    assert str(models) in str(error.value)
