@@ -81,7 +81,8 @@ class TransformersBackend:
         batch_tokens: bound on the tokens of a batch, prompts included: memory against speed.
 
     Raises:
-        UsageError: the extra `models` is missing, or an option is out of range.
+        UsageError: the extra `models` is missing, an option is out of range, or the model keeps a
+            recurrent state (Mamba and its kin).
         DataError: there is no such checkpoint, or it cannot be read.
     """
 
@@ -116,6 +117,11 @@ class TransformersBackend:
                 source=str(path_or_id) + (f" at {revision}" if revision else ""),
                 expected="a checkpoint of a causal language model and its tokenizer",
             ) from error
+        if getattr(model, "_is_stateful", False):
+            raise UsageError(
+                f"{path_or_id} keeps a recurrent state in place of keys and values, which this "
+                "backend cannot share between samples: serve it (vLLM) and use its address"
+            )
         self._model = (model if spread else model.to(device)).eval()
         self._small = sum(p.numel() for p in model.parameters()) < SMALL
         self._text = TokenText(tokenizer, str(path_or_id))
