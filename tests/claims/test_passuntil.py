@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from augury.evaluate import Instance, LabBackend, Task, exact_scores, lab_instances
-from augury.evaluate.counts import (
+from augury.data.counts import (
     eff_at_k,
     mean_interval,
     pass_at_k,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from augury.data import observations
 from augury.errors import UsageError
-from augury.evaluate import counts
+from augury.data import counts
 from augury.evaluate.backend import Floats
 
 Method = Literal["exact", "tree", "independent"]

@@ -170,12 +170,28 @@ def mean_interval(passes: Any, samples: Any, r: Any, level: float = 0.9) -> tupl
         return float("nan"), float("nan")
     if not passes.sum():
         return 0.0, min(float(-np.log1p(-level) / samples.sum()), 1.0)
+    mean, shape = mean_and_shape(passes, samples, r)
+    if np.isinf(shape):  # every sample passed
+        low, _ = rate_interval(passes.sum(), samples.sum(), passes.sum(), level)
+        return float(low[0]), 1.0
+    tail = (1 - level) / 2
+    extra = 0.5 + 0.5 * float((passes >= r).mean())
+    low, high = np.minimum(stats.gamma.ppf([tail, 1 - tail], shape + extra) * mean / shape, 1.0)
+    return float(low), float(high)
+
+
+def mean_and_shape(passes: Any, samples: Any, r: Any) -> tuple[float, float]:
+    """Mean pass rate over instances, and mean^2 / variance: how many passes it is worth.
+
+    The variance is that of sampling alone, the instances being these; what those at the cap may
+    hide counts half a pass, in mean and variance. Infinite where every sample passed.
+    """
+    passes, samples = _counts(passes, samples)
     done = np.broadcast_to(passes >= r, passes.shape)
     rates = rate(passes, samples, r)
     # The square of (r-1)/(K-1), less the unbiased estimate of p^2; capped instances are one Poisson
     # count, and half a pass stands for what they may hide, as in Jeffreys' prior.
-    half = np.where(done, 0.0, 1.0)
-    hidden = float(np.max(half / samples)) / 2
+    hidden = float(np.max(np.where(done, 0.0, 1.0) / samples)) / 2
     c, k = passes[done], samples[done]
     with np.errstate(invalid="ignore", divide="ignore"):
         square = np.where(k > c, (c - 1) * (c - 2) / ((k - 1) * (k - 2)), 1.0)
@@ -183,14 +199,7 @@ def mean_interval(passes: Any, samples: Any, r: Any, level: float = 0.9) -> tupl
     variance += float((passes[~done] / samples[~done] ** 2).sum())
     variance += 2 * hidden**2
     total = float(rates.sum()) + hidden
-    if variance <= 0:  # every sample passed
-        low, high = rate_interval(passes.sum(), samples.sum(), passes.sum(), level)
-        return float(low[0]), 1.0
-    shape = total**2 / variance
-    tail = (1 - level) / 2
-    ends = stats.gamma.ppf([tail, 1 - tail], shape + 0.5 + 0.5 * done.mean()) * total / shape
-    low, high = np.minimum(ends / len(passes), 1.0)
-    return float(low), float(high)
+    return total / len(passes), total**2 / variance if variance > 0 else float("inf")
 
 
 def _counts(passes: Any, samples: Any) -> tuple[Floats, Floats]:
