@@ -32,6 +32,32 @@ def exported(folder: Path) -> tuple[Path, Path]:
     return checkpoint, export_checkpoint(checkpoint, folder / "export")
 
 
+_SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4}
+_COMMON = {**_SHAPE, "intermediate_size": 32, "initializer_range": 0.6}
+_GROUPED = {**_COMMON, "num_key_value_heads": 2}
+# What differs between them: rotary positions, a window of 4 tokens in some or all layers, positions
+# counted from the mask, distances in place of positions, a recurrent state.
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "gpt_neox": _COMMON,
+    "mistral": {**_GROUPED, "sliding_window": 4},
+    "gemma2": {**_GROUPED, "head_dim": 4, "sliding_window": 4},
+    "opt": {**_SHAPE, "ffn_dim": 32, "word_embed_proj_dim": 16, "init_std": 0.6},
+    "bloom": {"hidden_size": 16, "n_layer": 2, "n_head": 4, "initializer_range": 0.6},
+    "mamba": {"hidden_size": 16, "num_hidden_layers": 2, "state_size": 4},
+}
+
+
+def of_architecture(name: str, folder: Path) -> Path:
+    """A random model of an architecture of transformers, with the tokenizer of `bpe_model`."""
+    bpe_model(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    options = {"vocab_size": len(tokenizer), "bos_token_id": 0, "eos_token_id": 1}
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(name, **options, **ARCHITECTURES[name])
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return folder
+
+
 def bpe_model(folder: Path, *, ends: bool = True) -> Path:
     """A Llama of 64 tokens with merges across words, rotary positions, grouped heads and an end."""
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())

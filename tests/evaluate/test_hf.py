@@ -24,7 +24,15 @@ from augury.evaluate.hf import TransformersBackend
 from augury.evaluate.names import family_of, step_of
 from augury.evaluate.streams import uniforms
 from augury.train import encode
-from tests.evaluate.exported import bpe_model, exported, tokenizers, torch, transformers
+from tests.evaluate.exported import (
+    ARCHITECTURES,
+    bpe_model,
+    exported,
+    of_architecture,
+    tokenizers,
+    torch,
+    transformers,
+)
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +152,38 @@ def test_scores_are_those_of_one_token_after_another(llama: TransformersBackend)
         )
         assert llama.decode(behind) == continuation
     assert np.exp(table).sum(1) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name != "mamba"])
+def test_padding_and_sharing_change_nothing(name: str, tmp_path: Path) -> None:
+    """Against one pass over each text alone, without a cache."""
+    folder = of_architecture(name, tmp_path / "model")
+    backend = TransformersBackend(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    nexts = [
+        NextRequest("the cat sat on the mat", (5, 6, 7)),
+        NextRequest("a", (8, 9, 10)),
+        NextRequest("a"),
+        NextRequest("the dog"),
+        NextRequest("a", (8, 9, 11)),
+    ]
+    for request, row in zip(nexts, backend.next_token_logprobs(nexts), strict=True):
+        tokens = [*backend._text.prompt(request.prompt), *request.written]
+        with torch.no_grad():
+            logits = model(torch.tensor([tokens]), use_cache=False).logits[0, -1]
+        assert row == pytest.approx(logits.log_softmax(0).numpy(), abs=2e-5)
+    requests = [
+        SampleRequest("the cat sat on the mat", 8, 10, seed=1),
+        SampleRequest("a", 9, 10, seed=2),
+        SampleRequest("the dog", 5, 4, seed=3),
+    ]
+    together = backend.sample(requests)
+    assert together == [backend.sample([request])[0] for request in requests]
+
+
+def test_a_recurrent_state_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="keeps a recurrent state in place of keys and values"):
+        TransformersBackend(of_architecture("mamba", tmp_path / "model"))
 
 
 def test_greedy_text_is_what_scores_call_greedy(llama: TransformersBackend) -> None:

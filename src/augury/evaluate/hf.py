@@ -191,7 +191,7 @@ class TransformersBackend:
         Raises:
             UsageError: a text is too long.
         """
-        prompts = {r.prompt: self._text.prompt(r.prompt) for r in requests}
+        prompts = {text: self._text.prompt(text) for text in {r.prompt for r in requests}}
         table = np.empty((len(requests), self._vocabulary))
         sizes = []
         for request in requests:
@@ -216,7 +216,8 @@ class TransformersBackend:
         Raises:
             UsageError: prompt and length do not fit the model.
         """
-        prompts = [self._text.prompt(r.prompt) for r in requests]
+        known = {text: self._text.prompt(text) for text in {r.prompt for r in requests}}
+        prompts = [known[r.prompt] for r in requests]
         for request, tokens in zip(requests, prompts, strict=True):
             self._fits(len(tokens) + request.length, request.prompt)
         written: list[list[list[int]]] = [[] for _ in requests]
