@@ -76,6 +76,15 @@ def test_bigcode(tmp_path: Path) -> None:
         read_results("bigcode", packed)
 
 
+def test_counts_of_failures_beside_scores_are_no_scores(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    entry = {"Easy_pass@1": 0.5, "Easy": {"failed@load": 3, "passed": 4}}
+    path.write_text(json.dumps({"mercury": entry, "config": {"model": "org/mix-3b"}}))
+    found = read_results("bigcode", path)
+    assert found.table.select("metric", "value").rows() == [("Easy_pass@1", 0.5)]
+    assert found.notes == ("r.json: 'Easy' of 'mercury' is no score",)
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "entry", "message"),
     [

@@ -24,6 +24,7 @@ NOWHERE = Path("r.json")
         ("/data/runs/mix-410M/step_2000", None, "mix-410M", "mix", 4.1e8, 2000),
         ("./out/mix-70m/checkpoint-500/", "main", "mix-70m", "mix", 7e7, 500),
         ("mix-70m/global_step500", None, "mix-70m", "mix", 7e7, 500),
+        ("bigscience/bloom-7b1", None, "bigscience/bloom-7b1", "bloom", 7.1e9, None),
         ("gpt2", None, "gpt2", "gpt2", None, None),
         # Context lengths, mixtures, tokens, versions and units are no sizes and steps.
         ("org/phi-3-mini-128k-instruct", None, "org/phi-3-mini-128k-instruct",

@@ -110,6 +110,39 @@ def test_inspect(suffix: str) -> None:
     ]
 
 
+def test_inspect_of_other_years(tmp_path: Path) -> None:
+    """What 2024's logs do not have, and what they have instead; partial and odd scores."""
+    told = {"task": "t", "model": "hf/org/mix-1b", "model_args": {}, "config": {"epochs": 2}}
+    metrics = {"accuracy": {"value": 0.5}, "stderr": {"value": 0.1}}
+    scored = [("a", 1, "C"), ("a", 2, "I"), ("b", 1, "P"), ("b", 2, "C"), ("c", 1, None)]
+    log: dict[str, Any] = {
+        "version": 2,
+        "status": "success",
+        "eval": told,
+        "results": {"completed_samples": 6, "scores": [{"name": "match", "metrics": metrics}]},
+        "samples": [{"id": i, "epoch": e, "scores": {"match": {"value": v}}} for i, e, v in scored],
+    }
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps(log))
+    table = read_results("inspect", path).table
+    assert set(table["model"]) == {"org/mix-1b"}
+    (whole,) = rows(table, instance=None)
+    assert (whole["value"], whole["stderr"], whole["n"]) == (0.5, 0.1, 3)
+    single = table.filter(pl.col("instance").is_not_null())
+    assert single.select("instance", "value", "passes", "samples").rows() == [
+        ("a", 0.5, 1, 2), ("b", 0.75, None, None), ("c", None, None, None)
+    ]  # fmt: skip
+    for change, message in (
+        ({"version": 1}, "a log of another version .*inspect log convert"),
+        ({"eval": {}}, "the log names no task"),
+        ({"samples": log["samples"] + log["samples"][:1]}, "'a' stands there twice in epoch 1"),
+        ({"samples": [{"id": 1, "scores": {"m": {"value": "maybe"}}}]}, "'m' holds text"),
+    ):
+        path.write_text(json.dumps(log | change))
+        with pytest.raises(DataError, match=message):
+            read_results("inspect", path)
+
+
 def test_inspect_archive_says_what_is_broken(tmp_path: Path) -> None:
     data = bytearray(fixture("inspect", "*.eval").read_bytes())
     path = tmp_path / "broken.eval"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from augury.errors import DataError
 
 # (task, metric, problem) -> passes, samples
 Counts = dict[tuple[str, str, str], list[int]]
-STATUSES = {"pass": True, "success": True, "fail": False, "failed": False, "timeout": False}
+STATUSES = {"pass": True, "success": True, "fail": False, "failed": False,
+            "timeout": False, "timed out": False}  # fmt: skip
 LARGEST = 2**31  # bytes of a file unpacked
 
 
@@ -171,6 +173,7 @@ def _bigcode(path: Path) -> Part:
     config = mapping(config, source, "the key 'config'")
     said = Said(text(config, "model"), text(config, "revision"))
     scores: list[dict[str, Any]] = []
+    notes = []
     for name, entry in loaded.items():
         if name == "config":
             continue
@@ -180,10 +183,12 @@ def _bigcode(path: Path) -> Part:
         for key, value in mapping(entry, source, f"results of '{name}'").items():
             if isinstance(value, list):
                 _details(counts, name, key, value, source)
+            elif isinstance(value, dict):  # numbers of failures by reason, beside the scores
+                notes.append(f"{path.name}: '{key}' of '{name}' is no score")
             else:
                 made = number(value, source, f"results of '{name}': '{key}'")
                 scores.append({"task": name, "metric": key, "value": made})
-    return _part(path, counts, said, scores)
+    return replace(_part(path, counts, said, scores), notes=tuple(notes))
 
 
 def _details(counts: Counts, task: str, problem: str, entry: list[Any], source: str) -> None:

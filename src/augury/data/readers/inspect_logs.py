@@ -55,6 +55,9 @@ def _log(path: Path) -> Part:
     task = text(told, "task", "task_registry_name")
     if task is None:
         raise DataError("the log names no task", source=source)
+    if head.get("version") not in (None, 2):
+        raise DataError("a log of another version", source=source, value=head.get("version"),
+                        expected="version 2; `inspect log convert` makes one")  # fmt: skip
     notes = []
     if head.get("status") != "success":
         notes.append(f"{path.name}: the evaluation ended with status {head.get('status')!r}")
@@ -86,6 +89,10 @@ def _scores(head: dict[str, Any], source: str) -> Iterator[dict[str, Any]]:
     if results is None:
         return
     scores = mapping(results, source, "the key 'results'").get("scores") or []
+    config = head["eval"].get("config")
+    epochs = config.get("epochs") if isinstance(config, dict) else None
+    epochs = whole(epochs, source, "eval.config.epochs") or 1
+    completed = whole(results.get("completed_samples"), source, "results.completed_samples") or 0
     if not isinstance(scores, list):
         raise DataError("'results.scores' is no list", source=source, value=short(scores))
     for i, item in enumerate(scores):
@@ -100,7 +107,9 @@ def _scores(head: dict[str, Any], source: str) -> Iterator[dict[str, Any]]:
             value = mapping(metric, source, where).get("value")
             values[name] = number(value, source, where)
         error = next((values[e] for e in ERRORS if values.get(e) is not None), None)
-        n = whole(score.get("scored_samples"), source, f"the samples of '{scorer}'")
+        # Older logs do not count what was scored, only what was completed.
+        counted = score.get("scored_samples", completed // epochs)
+        n = whole(counted, source, f"the samples of '{scorer}'")
         for name, value in values.items():
             if name in ERRORS:
                 continue

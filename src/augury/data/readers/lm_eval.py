@@ -81,8 +81,11 @@ def read(paths: list[Path]) -> Iterator[Part | DataError]:
         if path.suffix != ".jsonl":
             yield guarded(path, lambda p: _results(p, layouts))
     # Most of the work on lines is done outside the interpreter's lock.
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, WORKERS)) as pool:
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, WORKERS))
+    try:
         yield from pool.map(one, [p for p in paths if p.suffix == ".jsonl"])
+    finally:  # after an error, files that nobody has begun are not read any more
+        pool.shutdown(cancel_futures=True)
 
 
 def said(config: dict[str, Any]) -> Said:

@@ -18,7 +18,10 @@ from augury.errors import DataError
 Known = TypeVar("Known")
 # "410m", "1.4b": a number and M or B with nothing beside it. Not K and T: "-8k" is a context
 # length and "-1T" tokens. Not "8x7b": a mixture has two sizes.
-SIZE = re.compile(r"(?<![a-z0-9.])(\d+(?:\.\d+)?)([mb])(?![a-z0-9])", re.IGNORECASE)
+# BLOOM's "7b1" is 7.1 billion.
+SIZE = re.compile(
+    r"(?<![a-z0-9.])(?:(\d+(?:\.\d+)?)([mb])|(\d+)(b)(\d))(?![a-z0-9])", re.IGNORECASE
+)
 SCALE = {"m": 1e6, "b": 1e9}
 # "step64k" is not 64, and "step0.5" nothing.
 STEP = re.compile(
@@ -149,7 +152,9 @@ def _step(text: str | None) -> int | None:
 def _size(text: str | None) -> float | None:
     if text is None:
         return None
-    found = {float(m.group(1)) * SCALE[m.group(2).lower()] for m in SIZE.finditer(text)}
+    found = set()
+    for size, unit, billions, _, tenths in SIZE.findall(text):
+        found.add(float(size) * SCALE[unit.lower()] if size else float(f"{billions}.{tenths}e9"))
     return found.pop() if len(found) == 1 and found != {0.0} else None
 
 
