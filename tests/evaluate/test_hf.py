@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 from scipy import stats
 
 from augury.errors import DataError, UsageError
@@ -244,6 +246,43 @@ def test_requests_that_do_not_fit_are_named(
         TransformersBackend(folders[1], batch_tokens=0)
     with pytest.raises(DataError, match="expected a checkpoint of a causal language model"):
         TransformersBackend(tmp_path)
+
+
+def cut(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-500])
+
+
+def without_a_weight(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def with_a_weight_cut(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"] = weights["model.norm.weight"][:3].copy()
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("damage", "line"),
+    [
+        (cut, "cannot be read: .*not fully covered"),
+        (without_a_weight, r"lacks 1 of the weights .got 'model.layers.1.mlp.up_proj.weight'"),
+        (with_a_weight_cut, "cannot be read: "),
+        (lambda folder: (folder / "config.json").write_text("{"), "not a valid JSON file"),
+        (lambda folder: (folder / "tokenizer.json").write_text("{}"), "cannot be read: "),
+    ],
+)
+def test_a_damaged_checkpoint_is_named(
+    damage: Callable[[Path], object], line: str, tmp_path: Path
+) -> None:
+    folder = bpe_model(tmp_path / "model")
+    damage(folder)
+    with pytest.raises(DataError, match=line) as error:
+        TransformersBackend(folder)
+    assert str(error.value).startswith(f"{folder}: ")
 
 
 def test_a_missing_extra_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

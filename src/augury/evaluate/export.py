@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from augury.evaluate.hf import needs_models, without_bars
+from augury.evaluate.hf_load import needs_models, without_bars
 from augury.evaluate.lab import LabBackend
 from augury.train import ALPHABET, BEGIN, LENGTH, Checkpoint
 from augury.whole import whole_folder

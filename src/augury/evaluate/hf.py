@@ -6,7 +6,6 @@ different lengths share a batch, filled up on the left and masked there.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from augury.errors import DataError, UsageError
+from augury.errors import UsageError
 from augury.evaluate.backend import Floats, NextRequest, SampleRequest, Score, ScoreRequest
+from augury.evaluate.hf_load import about, load, needs_models
 from augury.evaluate.hf_text import TokenText
-from augury.evaluate.names import family_of, model_name, step_of
 from augury.evaluate.streams import uniforms
 
 # Keys and values of 16,384 tokens take 4 GB for Pythia-1B in single precision; the lab's models
@@ -31,33 +30,6 @@ LOGITS = 2**27
 # that core, 64 x 256 samples of the lab's width 8 took 10-30 s with two threads, .4 s with one.
 SMALL = 1e6
 Ids = NDArray[np.int64]
-
-
-def needs_models(name: str) -> Any:
-    """Import a module of the extra `models`.
-
-    Raises:
-        UsageError: it is not installed.
-    """
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f'this needs {name}, which is not installed: pip install "augury[models]"'
-        ) from error
-
-
-@contextmanager
-def without_bars(transformers: Any) -> Iterator[None]:
-    """No progress bars of transformers inside the block."""
-    bars = transformers.utils.logging
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            bars.enable_progress_bar()
 
 
 class TransformersBackend:
@@ -95,28 +67,15 @@ class TransformersBackend:
         dtype: str | None = None,
         batch_tokens: int = BATCH_TOKENS,
     ) -> None:
-        torch, transformers = needs_models("torch"), needs_models("transformers")
+        torch = needs_models("torch")
         if batch_tokens < 1:
             raise UsageError(f"batch_tokens must be positive, not {batch_tokens}")
         if dtype is not None and not isinstance(getattr(torch, dtype, None), torch.dtype):
             raise UsageError(f"dtype must be one of torch's, such as 'bfloat16', not {dtype!r}")
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         precision = dtype or ("float32" if device == "cpu" else "auto")
-        local = {"local_files_only": True} if Path(path_or_id).is_dir() else {}
-        options = {"revision": revision or "main", "trust_remote_code": False, **local}
-        spread = {"device_map": "auto"} if device == "auto" else {}
-        try:
-            with without_bars(transformers):
-                tokenizer = transformers.AutoTokenizer.from_pretrained(str(path_or_id), **options)
-                model = transformers.AutoModelForCausalLM.from_pretrained(
-                    str(path_or_id), dtype=precision, **spread, **options
-                )
-        except (OSError, ValueError, KeyError) as error:
-            raise DataError(
-                f"cannot be read: {str(error).splitlines()[0]}",
-                source=str(path_or_id) + (f" at {revision}" if revision else ""),
-                expected="a checkpoint of a causal language model and its tokenizer",
-            ) from error
+        spread = device == "auto"
+        tokenizer, model = load(path_or_id, revision, precision, spread)
         if getattr(model, "_is_stateful", False):
             raise UsageError(
                 f"{path_or_id} keeps a recurrent state in place of keys and values, which this "
@@ -129,7 +88,7 @@ class TransformersBackend:
         self._takes = set(inspect.signature(model.forward).parameters)
         self._vocabulary = int(model.get_output_embeddings().weight.shape[0])
         self._context = getattr(model.config, "max_position_embeddings", None)
-        self._about = _about(model, path_or_id, revision)
+        self._about = about(model, path_or_id, revision)
         stops = model.generation_config.eos_token_id if model.generation_config else None
         stops = stops if isinstance(stops, list) else [stops]
         self._ends = frozenset(int(x) for x in (*stops, tokenizer.eos_token_id) if x is not None)
@@ -397,22 +356,3 @@ class _Past:
         rows = rows.to(self._blank.device)
         self._cache.batch_select_indices(rows)
         self._blank = self._blank[rows]
-
-
-def _about(model: Any, path_or_id: str | Path, revision: str | None) -> dict[str, Any]:
-    told = getattr(model.config, "augury", None)
-    if isinstance(told, dict):
-        return dict(told)
-    torch = needs_models("torch")
-    name = model_name(path_or_id)
-    tables = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding)]
-    tables.append(model.get_output_embeddings().weight)
-    left_out = {id(table) for table in tables}
-    about = {
-        "model": name,
-        "family": family_of(name),
-        "revision": revision,
-        "step": step_of(revision, name),
-        "params": float(sum(p.numel() for p in model.parameters() if id(p) not in left_out)),
-    }
-    return {column: value for column, value in about.items() if value is not None}
