@@ -49,10 +49,12 @@ def main(files: int = 10_000, rows: int = 5_000_000) -> None:
         paths = write_results(results, files, rng)
         part = paths[:: max(1, files // SAMPLE)]
         seconds, table = timed_loop(results_loop, part)
+        parse, _ = timed_loop(lambda paths, _: [json.loads(p.read_text()) for p in paths], part)
         compare(
             f"{files:,} result files, {len(TASKS)} tasks; json + pandas ({len(part)} read)",
             results, seconds * files / len(part), len(table) * files // len(part),
         )  # fmt: skip
+        print(f"    parsing alone takes the other side {parse * files / len(part):.3g} s")
         paths = write_samples(samples, max(1, rows // (LINES * len(METRICS))), rng)
         part = paths[:2]
         seconds, table = timed_loop(samples_loop, part)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def found(paths: Iterable[Path], fits: Callable[[Path], bool]) -> list[Path]:
     files: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if fits(p) and p.is_file())
+            inside = [p for p in _below(path) if fits(p)]
             if not inside:
                 raise DataError("no fitting file in this folder", source=str(path))
             files.update(dict.fromkeys(inside))
@@ -34,6 +35,12 @@ def found(paths: Iterable[Path], fits: Callable[[Path], bool]) -> list[Path]:
         else:
             raise DataError("there is no such file or folder", source=str(path))
     return list(files)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (Path(root, name) for name in sorted(names))
 
 
 def content(path: Path) -> bytes:

@@ -30,7 +30,7 @@ from augury.errors import DataError
 # Beside the scores of a task; all else is a score.
 LABELS = {"alias", "name", "sample_len", "sample_count", "samples", " ", ""}
 ERROR = "standard error"
-WORKERS = 8  # each holds a file of samples and three times as much beside it
+WORKERS = 4  # each holds a file of samples and three times as much beside it
 # What checkpoints of a run have in common: compared as it stands there, parsed once.
 BESIDE = ("group_subtasks", "n-shot", "n-samples")
 # Passes over all other keys (each task's whole configuration) without making objects of them.
