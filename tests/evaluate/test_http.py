@@ -286,6 +286,9 @@ def test_what_a_server_cannot_show_is_refused() -> None:
 def test_bad_options_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="url must begin with http:// or https://, not 'host'"):
         HTTPBackend("host", "m")
+    for url in ("http://h:99999999", "http://h:abc", "http://"):
+        with pytest.raises(UsageError, match="is not an address"):
+            HTTPBackend(url, "m")
     with pytest.raises(UsageError, match="in_flight must be positive, not 0"):
         HTTPBackend("http://h", "m", in_flight=0)
     with pytest.raises(UsageError, match="retries must be at least 0, not -1"):

@@ -39,6 +39,12 @@ class Line:
             raise UsageError(
                 'this needs httpx2, which is not installed: pip install "augury[http]"'
             ) from error
+        try:
+            address = httpx2.URL(url)
+        except httpx2.InvalidURL as error:
+            raise UsageError(f"{url!r} is not an address: {error}") from error
+        if not address.host or (address.port or 0) >= 2**16:
+            raise UsageError(f"{url!r} is not an address; expected http://HOST:PORT")
         self._http: Any = httpx2
         self._url, self._in_flight, self._retries, self._timeout = url, in_flight, retries, timeout
         self._headers = {"Content-Type": "application/json"}
@@ -111,7 +117,7 @@ class Line:
                 if not self._answered:
                     raise UsageError(f"nothing answers at {self._url}: {error}") from error
                 problem = f"cannot connect: {error}"
-            except self._http.TransportError as error:
+            except self._http.RequestError as error:
                 problem = f"the connection broke: {type(error).__name__} {error}".rstrip()
             else:
                 self._answered = True
