@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from augury.cli import main
-from augury.data import read_table
-from augury.data.readers import KINDS, read_results
-from augury.errors import UsageError
+from augury.data import BY_NAME, read_table
+from augury.data.readers import KINDS, read_results, write_results
+from augury.errors import DataError, UsageError
 from tests.data.readers.kept import FIXTURES, NAMES
 
 
@@ -45,6 +45,31 @@ def test_what_is_written_is_an_observation_table(tmp_path: Path, augury: Any, su
     assert table["value"].to_list() == read_results("lm-eval", FIXTURES / "lm-eval").table[
         "value"
     ].to_list()  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "folder"),
+    [(k, k) for k in ("lm-eval", "lighteval", "humaneval", "evalplus", "bigcode", "loss")]
+    + [
+        ("lm-eval", "lm-eval-samples"),
+        ("inspect", "inspect/2026-11-21T08-40-26-00-00_tiny-sums.eval"),
+    ],
+)
+def test_every_kind_comes_back(tmp_path: Path, kind: str, folder: str) -> None:
+    """Our own reader takes what was written, looks at identities, and finds the same rows."""
+    found = read_results(kind, FIXTURES / folder)
+    out = write_results(found, tmp_path / "table.parquet")
+    assert read_table(out).equals(found.table)
+    known = [c for c in found.table.columns if c in BY_NAME]
+    assert found.table.columns[: len(known)] == known
+    assert found.table["file"].null_count() == 0
+    assert not [s.name for s in found.table if s.null_count() == len(s)]
+
+
+def test_one_evaluation_in_two_forms() -> None:
+    """The .json and the .eval of the same model, task and scorer."""
+    with pytest.raises(DataError, match=r"\.eval: the same measurement as in .*\.json"):
+        read_results("inspect", FIXTURES / "inspect")
 
 
 def test_json(tmp_path: Path, augury: Any) -> None:

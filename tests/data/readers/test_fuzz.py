@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from augury.data.readers import read_results
+from augury.data.readers.lm_eval import LABELS
 from augury.errors import DataError
 from tests.data.readers.kept import FIXTURES, NAMES
 
@@ -162,7 +163,7 @@ numbers = st.one_of(
 )
 names = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters=","), min_size=1, max_size=8
-).filter(lambda s: not s.endswith("_stderr") and s.strip() and s not in ("alias", "name"))
+).filter(lambda s: not s.endswith("_stderr") and s.strip() and s not in LABELS)
 
 
 @RELAXED
