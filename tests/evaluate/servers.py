@@ -82,6 +82,8 @@ class Misbehaving:
                     outer.most = max(outer.most, outer._now)
                 try:
                     act(self, body)
+                except ConnectionError:  # the client went away
+                    self.close_connection = True
                 finally:
                     with lock:
                         outer._now -= 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -239,6 +241,27 @@ def test_it_works_inside_a_running_loop() -> None:
 
     with Misbehaving(echoes()) as server, HTTPBackend(server.url, "m", n_per_request=5) as backend:
         assert len(asyncio.run(notebook(backend))[0]) == 5
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_it_at_once() -> None:
+    program = (
+        "import sys\n"
+        "from augury.evaluate import SampleRequest\n"
+        "from augury.evaluate.http import HTTPBackend\n"
+        "backend = HTTPBackend(sys.argv[1], 'm', n_per_request=1, in_flight=4)\n"
+        "backend.sample([SampleRequest('p', 400, 1, seed=1)])\n"
+    )
+    with Misbehaving(echoes(0.3)) as server:
+        run = subprocess.Popen([sys.executable, "-c", program, server.url], stderr=subprocess.PIPE)
+        while len(server.bodies) < 4:
+            time.sleep(0.05)
+        began = time.monotonic()
+        run.send_signal(signal.SIGINT)
+        said = run.communicate(timeout=60)[1]
+        assert time.monotonic() - began < 10  # all of it takes 30
+    assert said.decode().rstrip().endswith("KeyboardInterrupt")
+    assert len(server.bodies) < 60
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import random
 import threading
 import weakref
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import wait
 from email.utils import parsedate_to_datetime
 from time import time
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 # A server may ask for more than LONGEST_WAIT, but not for a day.
 LONGEST_ASKED = 600.0
+GLANCE = 0.2  # seconds until Ctrl-C is noticed, at most
 T = TypeVar("T")
 
 
@@ -75,6 +77,9 @@ class Line:
             self._finish = weakref.finalize(self, _stop, loop, thread)
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
+            # Ctrl-C may be noticed by another thread; this one looks up now and then.
+            while not wait([future], timeout=GLANCE).done:
+                pass
             return future.result()
         except BaseException:
             future.cancel()  # Ctrl-C reaches this thread; the loop must stop asking
