@@ -60,6 +60,7 @@ def test_lm_eval_samples_beside_their_results() -> None:
     single = table.filter(pl.col("instance").is_not_null())
     scores = table.filter(pl.col("instance").is_null() & ~pl.col("is_group"))
     assert single.height == 5 * (2 + 1 + 2)
+    assert set(single["shots"]) == {0}
     means = single.group_by("task", "metric").agg(pl.col("value").mean())
     joined = means.join(scores, on=["task", "metric"])
     assert joined.height == 5
@@ -75,6 +76,20 @@ def test_lm_eval_samples_beside_their_results() -> None:
     assert set(single.filter(task="tiny_say")["samples"]) == {1}
     assert len(found.notes) == 2
     assert all("no number by itself" in note for note in found.notes)
+
+
+def test_shots_tell_two_runs_apart(tmp_path: Path) -> None:
+    """The same model and task with 0 and 5 examples: two results files, two files of samples."""
+    source = FIXTURES / "lm-eval-samples" / "tiny-5k__step200"
+    for day, shots in (("21", 0), ("22", 5)):
+        for path in source.glob("*"):
+            if path.name.startswith(("results", "samples_tiny_choice")):
+                text = path.read_text().replace('"tiny_choice": 0', f'"tiny_choice": {shots}')
+                (tmp_path / path.name.replace("11-21", f"11-{day}")).write_text(text)
+    with pytest.raises(DataError, match="the same measurement"):  # the other tasks
+        read_results("lm-eval", tmp_path)
+    table = read_results("lm-eval", sorted(tmp_path.glob("*.jsonl"))).table
+    assert sorted(table["shots"].to_list()) == [0] * 10 + [5] * 10
 
 
 def test_lm_eval_samples_without_results_take_the_folder(tmp_path: Path) -> None:

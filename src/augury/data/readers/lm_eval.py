@@ -72,10 +72,10 @@ def read(paths: list[Path]) -> Iterator[Part | DataError]:
     from augury.data.readers.lm_eval_samples import samples
 
     layouts: dict[Any, Layout] = {}
-    saids: dict[Path, Said] = {}
+    told: dict[Path, Any] = {}
 
     def one(path: Path) -> Part | DataError:
-        return guarded(path, lambda p: samples(p, saids))
+        return guarded(path, lambda p: samples(p, told))
 
     for path in paths:
         if path.suffix != ".jsonl":

@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic_core import from_json
 
-from augury.data.readers.files import content, mapping, number, parsed, short
+from augury.data.readers.files import content, mapping, number, parsed, short, whole
 from augury.data.readers.lm_eval import said
 from augury.data.readers.models import STAMP
 from augury.data.readers.part import Part, Said
@@ -32,15 +32,17 @@ KNOWN = {
     "doc_hash", "prompt_hash", "target_hash",
 }  # fmt: skip
 PIECE = 2**18  # bytes looked at together: these and what is made of them fit a core's cache
+# What a results file says of the model, and the shots of its tasks.
+Told = tuple[Said, dict[str, Any]]
 ROWS = ("filter", "metric", "instance", "value", "answers")
 
 
-def samples(path: Path, saids: dict[Path, Said]) -> Part:
+def samples(path: Path, told: dict[Path, Told]) -> Part:
     """Rows of one samples file.
 
     Args:
         path: `samples_TASK_DATE.jsonl`.
-        saids: what the results files beside it say of the model; filled on the way.
+        told: what the results files beside it say; filled on the way.
 
     Raises:
         DataError: it names file, line and key.
@@ -54,20 +56,23 @@ def samples(path: Path, saids: dict[Path, Said]) -> Part:
     if rows is None:
         long, notes = _careful(data, source)
         rows = _counted(long)
-    rows = rows.with_columns(task=pl.lit(task))
     stamp = named["stamp"] if named else None
     beside = path.with_name(f"results_{stamp}.json") if stamp else path.with_name("results.json")
-    if beside not in saids:
-        saids[beside] = _beside(beside)
-    return Part(path, saids[beside], rows, (task,), notes=tuple(f"{path.name}: {n}" for n in notes))
+    if beside not in told:
+        told[beside] = _beside(beside)
+    who, shots = told[beside]
+    shot = whole(shots.get(task), str(beside), f"shots of '{task}'")
+    rows = rows.with_columns(task=pl.lit(task), shots=pl.lit(shot, pl.Int64))
+    return Part(path, who, rows, (task,), notes=tuple(f"{path.name}: {n}" for n in notes))
 
 
-def _beside(path: Path) -> Said:
+def _beside(path: Path) -> Told:
     if not path.exists():
-        return Said()
-    loaded = mapping(parsed(content(path), str(path)), str(path), "the file")
-    config = loaded.get("config") or {}
-    return said(mapping(config, str(path), "the key 'config'"))
+        return Said(), {}
+    source = str(path)
+    loaded = mapping(parsed(content(path), source), source, "the file")
+    config = mapping(loaded.get("config") or {}, source, "the key 'config'")
+    return said(config), mapping(loaded.get("n-shot") or {}, source, "the key 'n-shot'")
 
 
 def _fast(data: bytes) -> pl.DataFrame | None:
@@ -199,11 +204,11 @@ def _counted(long: pl.DataFrame) -> pl.DataFrame:
     group = ["filter", "metric"]
     outcome = (score.is_null() | score.is_in([0.0, 1.0])).all().over(group)
     share = score * answers
-    whole = ((share - share.round()).abs() < 1e-6 * answers).all().over(group)
-    whole = whole & score.is_between(0, 1).all().over(group)
+    even = ((share - share.round()).abs() < 1e-6 * answers).all().over(group)
+    even = even & score.is_between(0, 1).all().over(group)
     between = ((score > 0) & (score < 1)).any().over(group)
     several = (answers > 1).any().over(group)
-    rate = several & whole & (between | (pl.col("metric") == "pass@1"))
+    rate = several & even & (between | (pl.col("metric") == "pass@1"))
     rate = rate & ~(pl.col("metric").str.contains(r"@") & (pl.col("metric") != "pass@1"))
     counts = pl.when(rate | (outcome & ~several))
     plain = pl.col("filter").is_null() | (pl.col("filter") == "none")
