@@ -124,6 +124,20 @@ def test_a_key_twice_anywhere(tmp_path: Path, place: str, indent: int | None) ->
         read_results("lm-eval", path)
 
 
+@pytest.mark.parametrize("apart", [" ", "\t", "\n", "  "])
+def test_a_key_twice_with_its_colon_apart(tmp_path: Path, apart: str) -> None:
+    """Valid JSON that no tool writes: the second time, blanks stand before the colon."""
+    second = f'"acc"{apart}: 0.25}}'
+    files = {"results.json": json.dumps(lm_eval(results={"t": {"acc": 0.5}}), indent=2)}
+    files["samples_t.jsonl"] = json.dumps(sample())
+    for name, text in files.items():
+        at = text.index("}", text.index('"acc":'))
+        blank = apart.replace("\n", " ") if name.endswith("l") else apart
+        (tmp_path / name).write_text(f"{text[:at]}, {second.replace(apart, blank)}{text[at + 1 :]}")
+        with pytest.raises(DataError, match="the key 'acc' stands there twice"):
+            read_results("lm-eval", tmp_path / name)
+
+
 def test_missing_scores_stay_missing(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     metrics = {"a": None, "b": math.nan, "c": "N/A", "d": 0.25, "d_stderr": "N/A"}

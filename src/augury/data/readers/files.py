@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pydantic_core import from_json
 
 from augury.errors import DataError
 
+APART = re.compile(rb'"\s+:')  # a key apart from its colon
 # json.loads stops at 4,300 digits; no count or score has more than float64 can hold.
 TOO_LONG = "a number too long to be one"
 
@@ -70,8 +72,16 @@ def parsed(data: bytes, source: str, line: int | None = None) -> Any:
         value = from_json(data)
     except ValueError:
         return strict(data, source, line)
-    # Text may hold `":` too; then the careful parser decides.
-    return value if data.count(b'":') == keys(value) else strict(data, source, line)
+    return value if once(data, keys(value)) else strict(data, source, line)
+
+
+def once(data: bytes, count: int) -> bool:
+    """Whether JSON with this many different keys holds each once.
+
+    Every key stands before a colon. Texts may hold `":` too, and a colon may stand apart from its
+    key: then the answer is no, and the careful parser decides.
+    """
+    return data.count(b'":') == count and APART.search(data) is None
 
 
 def strict(data: bytes, source: str, line: int | None = None) -> Any:

@@ -23,7 +23,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
-from augury.data.readers.files import content, keys, mapping, number, parsed, text, whole
+from augury.data.readers.files import content, keys, mapping, number, once, parsed, text, whole
 from augury.data.readers.part import Part, Said, frame, guarded
 from augury.errors import DataError
 
@@ -131,7 +131,7 @@ def _once(piece: bytes, part: Any) -> bool:
     inside = [x for x in part.values() if type(x) is dict]
     deeper = [e["sample_count"] for e in inside if "sample_count" in e]
     count = 1 + len(part) + sum(map(len, inside)) + sum(map(keys, deeper))
-    return piece.count(b'":') == count
+    return once(piece, count)
 
 
 def _results(path: Path, layouts: dict[Any, Layout]) -> Part:
