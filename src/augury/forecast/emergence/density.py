@@ -27,8 +27,8 @@ from augury.forecast.emergence.laws import (
     steepness,
 )
 
-# Rates stay this far from 0 and 1: a thousandth of a pass in 100 samples.
-EDGE = 1e-5
+# Rates stay this far from 0 and 1: a hundredth of a pass in 10,000 samples.
+EDGE = 1e-6
 # Standard deviation of a score without counts, over run * height.
 NORMAL = 5.0
 # A Newton step of a subset's shift is bent back beyond this many standard deviations.
@@ -56,11 +56,16 @@ class Rows(NamedTuple):
     law: Member
 
 
+def base_of(p: Any, rows: Rows) -> Array:
+    """(n,) score before the elbow."""
+    return p.base + (p.few_base - p.base) * rows.few
+
+
 def expected(p: Any, rows: Rows) -> Array:
     """Expected score of every row, (n,), of a subset like any other."""
     past = rows.progress - elbow(p, rows.log_amount, rows.law.kind, rows.scales)
     up, _ = rise(p, past, steepness(p, rows.log_amount, rows.scales))
-    return p.base + p.delta * rows.few + up
+    return base_of(p, rows) + up
 
 
 def row_terms(p: Any, mean: Array, rows: Rows, *, counts: bool) -> tuple[Array, Array, Array]:
@@ -75,7 +80,8 @@ def row_terms(p: Any, mean: Array, rows: Rows, *, counts: bool) -> tuple[Array, 
     rate = jnp.clip(mean, EDGE, 1.0 - EDGE)
     spread = 1.0 + jnp.maximum(rows.trials - 1.0, 0.0) * p.run
     y, n = rows.y, rows.trials / spread
-    divergence = xlogy(y, y / rate) + xlog1py(1.0 - y, -y) - (1.0 - y) * jnp.log1p(-rate)
+    full = xlogy(y, y) + xlog1py(1.0 - y, -y)
+    divergence = full - y * jnp.log(rate) - (1.0 - y) * jnp.log1p(-rate)
     information = n / (rate * (1.0 - rate))
     return -n * divergence - 0.5 * jnp.log(spread), (y - rate) * information, information
 
@@ -86,7 +92,7 @@ def log_likelihood(p: Any, rows: Rows, *, counts: bool) -> Array:
 
     steep = steepness(p, rows.log_amount, rows.scales)
     past = rows.progress - elbow(p, rows.log_amount, rows.law.kind, rows.scales)
-    base = p.base + p.delta * rows.few
+    base = base_of(p, rows)
     up, slope = rise(p, past, steep)
     _, score, information = row_terms(p, base + up, rows, counts=counts)
     pull = (rows.weight * score * slope) @ rows.groups

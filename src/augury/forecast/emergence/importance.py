@@ -16,17 +16,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from augury.forecast.emergence.density import Rows, log_posterior
+from augury.forecast.emergence.laws import natural
 from augury.forecast.emergence.search import Floats, Peaks, in_blocks
 
-# Rounds and draws of each. With 5 x 800 the effective sample size of paper-like studies is 700 in
-# the median and above 150 in 99 of 100.
-ROUNDS, EACH = 5, 800
-FREEDOM = 5.0
+# Rounds, and draws of each part of each round.
+ROUNDS, EACH = 5, 250
+# Each round has three proposals, one a third of the draws before it, sorted by the point: the
+# posterior is bent, with a long tail towards points far off. With one proposal the 5 % quantile of
+# three studies was off by .04, .01 and .01 nats of NUTS's.
+PARTS = 3
+# Log weight that draws of other parts lose: a part of too few draws borrows from its neighbours.
+OUTSIDE = 6.0
+FREEDOM = 3.0
 # Draws kept, resampled by weight.
 KEPT = 1000
 # How much wider a proposal is than the moments it is read off, and by how much (in prior standard
 # deviations, squared) the first is wider still: curvature at a corner says little of the bulk.
-WIDER, WIDEST = 1.25, 0.05
+WIDER, WIDEST = 1.5, 0.05
 # A study below this effective sample size is sampled again, from where it ended.
 SURE, ATTEMPTS = 150.0, 3
 # A round whose effective sample size is lower flattens its weights before reading off moments.
@@ -52,8 +58,8 @@ def _sampler(counts: bool) -> Any:
     every = jax.vmap(partial(log_posterior, counts=counts), (0, None))
 
     def log_t(z: Any, mean: Any, root: Any, size: Any) -> Any:
-        solved = jax.scipy.linalg.solve_triangular(root, (z - mean).T, lower=True)
-        tail = (FREEDOM + size) / 2 * jnp.log1p((solved**2).sum(0) / FREEDOM)
+        back = jax.scipy.linalg.solve_triangular(root, jnp.eye(len(mean)), lower=True)
+        tail = (FREEDOM + size) / 2 * jnp.log1p((((z - mean) @ back.T) ** 2).sum(1) / FREEDOM)
         constant = gammaln((FREEDOM + size) / 2) - size / 2 * jnp.log(FREEDOM * jnp.pi)
         return constant - gammaln(FREEDOM / 2) - jnp.log(jnp.diag(root)).sum() - tail
 
@@ -67,36 +73,53 @@ def _sampler(counts: bool) -> Any:
 
     def study(peak: Any, covariance: Any, rows: Any, seed: Any) -> Any:
         active = rows.law.active
-        size = active.sum()
-        rest = jnp.diag(1.0 - active) + 1e-8 * jnp.eye(len(active))
+        size, count = active.sum(), len(active)
+        rest = jnp.diag(1.0 - active) + 1e-6 * jnp.eye(count)
+        free = active[:, None] * active
         keys = jax.random.split(jax.random.key(seed), ROUNDS + 1)
-        blank = jnp.full((ROUNDS, EACH), -jnp.inf)
-        # Proposals not made yet count as copies of the first, at no weight.
-        first = jnp.linalg.cholesky(WIDER * covariance + WIDEST * jnp.diag(active) + rest)
+        first = jnp.linalg.cholesky(WIDER * covariance * free + WIDEST * jnp.diag(active) + rest)
         state = (
-            jnp.zeros((ROUNDS, EACH, len(active))),
-            blank,
-            jnp.broadcast_to(peak, (ROUNDS, len(active))),
-            jnp.broadcast_to(first, (ROUNDS, *first.shape)),
+            jnp.zeros((ROUNDS, PARTS * EACH, count)),
+            jnp.full((ROUNDS, PARTS * EACH), -jnp.inf),
+            jnp.broadcast_to(peak, (ROUNDS, PARTS, count)),
+            jnp.broadcast_to(first, (ROUNDS, PARTS, count, count)),
         )
 
         def weights(state: Any, done: Any) -> Any:
             z, at, means, roots = state
-            flat = z.reshape(-1, len(active))
+            flat = z.reshape(-1, count)
+            means, roots = means.reshape(-1, count), roots.reshape(-1, count, count)
             each = jax.vmap(lambda m, r: log_t(flat, m, r, size))(means, roots)
-            made = jnp.where(jnp.arange(ROUNDS) < done, 0.0, -jnp.inf)
-            return flat, at.ravel() - (logsumexp(each + made[:, None], axis=0) - jnp.log(done))
+            made = jnp.where(jnp.arange(ROUNDS) < done, 0.0, -jnp.inf).repeat(PARTS)
+            mixture = logsumexp(each + made[:, None], axis=0) - jnp.log(done * PARTS)
+            return flat, at.ravel() - mixture
+
+        def parts(flat: Any, log_weight: Any) -> Any:
+            """Moments of each third of the draws, sorted by the point of emergence."""
+            p = natural(flat, rows.law, rows.scales)
+            order = jnp.argsort(p.end + p.shift)
+            below = (
+                jnp.zeros(len(flat)).at[order].set(jnp.cumsum(jax.nn.softmax(log_weight)[order]))
+            )
+            edges = jnp.linspace(0.0, 1.0, PARTS + 1)
+
+            def part(low: Any, high: Any) -> Any:
+                inside = (below > low) & (below <= high + 1e-12)
+                return moments(flat, jnp.where(inside, log_weight, log_weight - OUTSIDE))
+
+            return jax.vmap(part)(edges[:-1], edges[1:])
 
         def round_of(k: Any, state: Any) -> Any:
             z, at, means, roots = state
-            own, spread = moments(*weights(state, jnp.maximum(k, 1)))
+            own, spread = parts(*weights(state, jnp.maximum(k, 1)))
             mean = jnp.where(k == 0, peak, own)
-            adapted = jnp.linalg.cholesky(WIDER * (spread * active[:, None] * active) + rest)
+            adapted = jnp.linalg.cholesky(WIDER * spread * free + rest)
             root = jnp.where(k == 0, first, adapted)
             one, two = jax.random.split(keys[k])
-            normal = jax.random.normal(one, (EACH, len(active))) @ root.T
-            chi = jax.random.gamma(two, FREEDOM / 2, (EACH, 1)) * 2 / FREEDOM
-            new = (mean + normal / jnp.sqrt(chi)) * active
+            normal = jax.random.normal(one, (PARTS, EACH, count)) @ root.swapaxes(1, 2)
+            chi = jax.random.gamma(two, FREEDOM / 2, (PARTS, EACH, 1)) * 2 / FREEDOM
+            new = (mean[:, None] + normal / jnp.sqrt(chi)) * active
+            new = new.reshape(-1, count)
             return (
                 z.at[k].set(new),
                 at.at[k].set(every(new, rows)),
@@ -112,10 +135,9 @@ def _sampler(counts: bool) -> Any:
         picked = jnp.searchsorted(jnp.cumsum(weight), place).clip(0, len(flat) - 1)
         evidence = logsumexp(log_weight) - jnp.log(float(len(flat)))
         own, spread = moments(flat, log_weight)
-        again = spread * active[:, None] * active
-        return flat[picked], 1.0 / (weight**2).sum(), evidence, own, again
+        return flat[picked], 1.0 / (weight**2).sum(), evidence, own, spread * free
 
-    # One study after another: 800 draws a round are width enough.
+    # One study after another: hundreds of draws a round are width enough.
     return jax.jit(lambda *each: jax.lax.map(lambda one: study(*one), each))
 
 

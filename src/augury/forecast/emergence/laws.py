@@ -33,6 +33,8 @@ Array = Any
 CORNER = 0.01
 # A plateau this many times the largest rise seen is none.
 NO_PLATEAU = 1e4
+# Prior standard deviation of the logarithm of a base of about 0.
+RARE_SD = 1.5
 SHIFTS = ("log-power", "power", "s-shaped")
 # Prior mean and standard deviation of each parameter, in coordinates free of units: positions and
 # shifts in the study's `unit`, the slope in height / unit, positive ones as logarithms. Wide: the
@@ -62,8 +64,8 @@ class Scales(NamedTuple):
     """What a study's own numbers make of the priors; every entry a float.
 
     `low`, `span`: smallest progress and its range. `unit`: the span, or .4 nats (one decade of
-    FLOPs) where the span is smaller. `chance`, `chance_sd`: what is known of the base. `height`:
-    largest score above it. `log_low`, `log_high`: log D_0 and log of the largest amount.
+    FLOPs) where the span is smaller. `chance`, `chance_sd`: what is known of the base; `rare`: 1
+    where it is about 0, and its logarithm is what is known. `height`: largest score above it. `log_low`, `log_high`: log D_0 and log of the largest amount.
     """
 
     low: Array
@@ -71,6 +73,7 @@ class Scales(NamedTuple):
     unit: Array
     chance: Array
     chance_sd: Array
+    rare: Array
     height: Array
     log_low: Array
     log_high: Array
@@ -136,19 +139,24 @@ class EmergenceLaw:
 def natural(coordinates: Array, member: Member, s: Scales) -> SimpleNamespace:
     """(..., P) standard-normal coordinates to parameters in natural units, (...) each.
 
-    end, shift, corner, subset in progress; slope in score per progress; base, delta and plateau in
-    score; run as `density` reads it.
+    end, shift, corner, subset in progress; slope in score per progress; base, few_base (of few-shot
+    rows) and plateau in score; run as `density` reads it.
     """
     import jax.numpy as jnp
 
-    own = member.mean + member.sd * coordinates
-    c = SimpleNamespace(**{name: own[..., j] for j, name in enumerate(NAMES)})
+    free = member.mean + member.sd * coordinates
+    c = SimpleNamespace(**{name: free[..., j] for j, name in enumerate(NAMES)})
+    # A base of about 0 is known by its order of magnitude: it cannot be negative.
+    rare = s.chance * jnp.exp(RARE_SD * c.base)
+    usual = s.chance + s.chance_sd * c.base
+    base = jnp.where(s.rare > 0, rare, usual)
+    own = jnp.where(s.rare > 0, rare * jnp.exp(c.delta), usual + 0.5 * s.chance_sd * c.delta)
     return SimpleNamespace(
         end=s.low + 0.5 * s.span + s.unit * c.end,
         shift=s.unit * jnp.exp(c.shift),
         slope=s.height / s.unit * jnp.exp(c.slope),
-        base=s.chance + s.chance_sd * c.base,
-        delta=0.5 * s.chance_sd * c.delta,
+        base=base,
+        few_base=own,
         run=jnp.exp(c.run),
         subset=s.unit * jnp.exp(c.subset),
         alpha=jnp.exp(c.alpha),

@@ -22,6 +22,8 @@ Scale = Literal["loss", "flops"]
 LEAST_UNIT = {"loss": 0.4, "flops": 1.0}
 # Prior standard deviation of the base where chance is known, and where it is guessed from the data.
 KNOWN_CHANCE, GUESSED_CHANCE = 0.02, 0.05
+# A base below this, in counts, is known by its order of magnitude, and is at least 1 in 1,000.
+RARE, LEAST_BASE = 0.02, 1e-3
 # The least D_0: log D_0 must be positive.
 LEAST_AMOUNT = 2.0
 # Rows, checkpoints and subsets are padded to multiples of this: few sizes are compiled.
@@ -95,11 +97,13 @@ class EmergenceData:
         span = float(x.max() - x.min())
         known = np.isfinite(self.chance)
         top = float(np.quantile(self.y, 0.98)) - self.base
+        rare = self.counts and self.base < RARE
         return Scales(
             low=float(x.min()),
             span=span,
             unit=max(span, LEAST_UNIT[self.scale]),
-            chance=self.base,
+            chance=max(self.base, LEAST_BASE) if rare else self.base,
+            rare=float(rare),
             chance_sd=KNOWN_CHANCE if known else max(GUESSED_CHANCE * max(top, 0.2) * 4, 1e-6),
             height=max(top, 0.05 if self.counts else 1e-3),
             log_low=float(np.log(self.low_data)),
