@@ -309,6 +309,35 @@ def passuntil(
 
 
 @app.command()
+def passrate(
+    table: Annotated[Path, typer.Argument(help="Counts: a table, or a study's folder.")],
+    at: Annotated[list[str], typer.Option(help='Where: "params=1.13e10". Repeat for more places.')],
+    scale: Annotated[
+        str, typer.Option(help='What models grow along: params, flops, loss, "params,tokens".')
+    ] = "params",
+    map_: Map = None,
+    where: Where = None,
+    level: Level = 0.9,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast a pass rate from counts, and say which class of growth it follows."""
+    from augury.forecast.passrate import forecast_pass_rate
+
+    scales = [name.strip() for name in scale.split(",")]
+    data = _read(table, map_, where, ["model", *scales], "value", {})
+    found = forecast_pass_rate(
+        data, [_point(text) for text in at], scale=scales, level=level, seed=seed
+    )
+    if as_json:
+        shown = [f.to_dict() for f in found]
+        _print_json(shown[0] if len(shown) == 1 else shown)
+        return
+    for f in found:
+        print(f)
+
+
+@app.command()
 def laws(as_json: AsJson = False) -> None:
     """List the laws: what they take, what they give, where they come from."""
     from augury.laws import all_laws

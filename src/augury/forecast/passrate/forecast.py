@@ -1,0 +1,311 @@
+"""Forecast a pass rate from a table of counts, three ways side by side.
+
+- line: the dataset-level line of Hu et al. 2023 (arXiv 2310.03262), least squares on log(-log PU).
+- ipu: a line for every instance, pooled (`instances`).
+- ours: a trend that may bend or end at a ceiling, with the noise between models estimated
+  (`smooth`), and the instances' forecast, weighed by how each did when the larger models of the
+  table were forecast from the smaller ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from augury.errors import UsageError
+from augury.fitting import Note
+from augury.forecast.passrate.growth import Growth, growth
+from augury.forecast.passrate.instances import fit_instances
+from augury.forecast.passrate.series import Floats, Series, from_f, series, to_f
+from augury.forecast.passrate.smooth import Smooth, fit_smooth
+
+# More do not move a 90 % interval by a tenth of its width.
+DRAWS = 4000
+BACKTEST_DRAWS = 400
+# Forecasts of a backtest that are worth as much as the prior, which trusts the smooth trend alone:
+# on the lab's ladders, verdicts of three forecasts swung from 7 % to 93 % and meant nothing.
+PRIOR_WORTH = 30
+# Noise between models is worth a note where it is this many times the sampling error.
+NOISY = 2.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One method's forecast at one place."""
+
+    value: float
+    interval: tuple[float, float]
+    level: float
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "value": self.value,
+            "interval": list(self.interval),
+            "level": self.level,
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class PassRateForecast:
+    """Forecasts at one place, and what they rest on.
+
+    Attributes:
+        at: the place.
+        growth: the class of growth of the series.
+        methods: "line", "ipu", "ours". Intervals are for a new model's pass rate.
+        models, instances: how many there were.
+        extrapolation: how far beyond the data, in units of its range in log scale; 0 inside.
+        notes: what to know before believing it.
+    """
+
+    at: Mapping[str, float]
+    growth: Growth
+    methods: Mapping[str, Answer]
+    models: int
+    instances: int
+    extrapolation: float
+    notes: tuple[Note, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "at": dict(self.at),
+            "models": self.models,
+            "instances": self.instances,
+            "extrapolation": self.extrapolation,
+            "growth": self.growth.to_dict(),
+            **{name: answer.to_dict() for name, answer in self.methods.items()},
+            "notes": [vars(note) for note in self.notes],
+        }
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{k} = {v:g}" for k, v in self.at.items())
+        low, high = self.growth.interval
+        lines = [
+            f"At {where}, from {self.models} models and {self.instances} instances:",
+            f"  growth: {self.growth.kind} (curvature {self.growth.curvature:.3g} "
+            f"[{low:.3g}, {high:.3g}], p = {self.growth.p:.2g})",
+        ]
+        for name, answer in self.methods.items():
+            low, high = answer.interval
+            lines.append(f"  {name:5s} {answer.value:.3g} [{low:.3g}, {high:.3g}]")
+        return "\n".join([*lines, *(f"  {note.message}" for note in self.notes)])
+
+
+def forecast_pass_rate(
+    table: pl.DataFrame,
+    at: Sequence[Mapping[str, float]],
+    *,
+    scale: Sequence[str] = ("params",),
+    level: float = 0.9,
+    seed: int = 0,
+) -> list[PassRateForecast]:
+    """Forecast the mean pass rate of models that are not in the table.
+
+    Args:
+        table: counts: a row a model and instance, with `passes` and `samples` (or exact `logprob`),
+            the scale, and `chance` where a guesser passes. `reference_logprob`, the log-likelihood
+            of the reference answer, helps where instances never pass.
+        at: places, each naming every scale.
+        scale: columns along which models grow: params, flops or loss, or several.
+        level: of the intervals, which are for the rate of one new model on these instances.
+        seed: of the draws.
+
+    Raises:
+        DataError: as `series`.
+        UsageError: fewer than three models, no two different scales, or a place without a scale.
+    """
+    found = series(table, scale)
+    if min(len(np.unique(found.x[:, k])) for k in range(len(scale))) < 2:
+        raise UsageError(f"all models have the same {' and '.join(scale)}: no trend can be seen")
+    x = np.array([[_named(point, name) for name in scale] for point in at])
+    rng = np.random.default_rng(seed)
+    smooth, pooled = fit_smooth(found), fit_instances(found)
+    weight, tested = _weights(found, rng)
+    parts = {
+        "smooth": smooth.draws(x, DRAWS, rng)[1],
+        "ipu": pooled.draws(x, DRAWS // 4, rng)[1],
+    }
+    rows = round(weight * DRAWS)
+    mixed = np.concatenate(
+        [parts["smooth"][: DRAWS - rows], parts["ipu"][rng.integers(DRAWS // 4, size=rows)]]
+    )
+    line, line_ends = _line(found, x, level)
+    kind = growth(found, level)
+    notes = _notes(found, smooth, kind)
+    out = []
+    for i, point in enumerate(at):
+        methods = {
+            "line": _answer(found, line[i], line_ends[i], level, LINE_NOTES),
+            "ipu": _drawn(found, parts["ipu"][:, i], level, ()),
+            "ours": _drawn(found, mixed[:, i], level, (_how(weight, tested),)),
+        }
+        beyond = _beyond(found, x[i])
+        own = list(notes)
+        if beyond > 1:
+            own.append(
+                Note(
+                    "far",
+                    "warning",
+                    f"{beyond:.1f} times the range of the data beyond it: a backtest cannot vouch "
+                    "for that",
+                    {"extrapolation": beyond},
+                )
+            )
+        out.append(
+            PassRateForecast(
+                dict(point), kind, methods, len(found.x), found.passes.shape[1], beyond, tuple(own)
+            )
+        )
+    return out
+
+
+LINE_NOTES = ("the published way: models without a pass left out, no noise of their own",)
+
+
+def _named(point: Mapping[str, float], name: str) -> float:
+    if name not in point:
+        raise UsageError(f"the place {dict(point)} does not say its {name}")
+    if not point[name] > 0:
+        raise UsageError(f"{name} must be positive, not {point[name]}")
+    return float(point[name])
+
+
+def _line(found: Series, x: Floats, level: float) -> tuple[Floats, Floats]:
+    """Least squares on log(-log PU) over log scale, PU = passes / samples averaged; t intervals."""
+    with np.errstate(invalid="ignore"):
+        each = np.where(found.samples > 0, found.passes / found.samples, np.nan)
+    rate = (np.nanmean(each, 1) - found.chance) / (1 - found.chance)
+    seen = rate > 0
+    z = np.concatenate([np.ones((len(rate), 1)), found.z], 1)[seen]
+    to = np.concatenate([np.ones((len(x), 1)), found.along(x)], 1)
+    free = len(z) - z.shape[1]
+    if free < 1:
+        return np.full(len(x), np.nan), np.full((len(x), 2), np.nan)
+    f = to_f(rate[seen])
+    best = np.linalg.lstsq(z, f, rcond=None)[0]
+    off = f - z @ best
+    spread = 1 + np.einsum("qi,ij,qj->q", to, np.linalg.pinv(z.T @ z), to)
+    half = stats.t.isf((1 - level) / 2, free) * np.sqrt(off @ off / free * spread)
+    middle = to @ best
+    return from_f(middle), np.stack([from_f(middle + half), from_f(middle - half)], 1)
+
+
+def _answer(
+    found: Series, value: float, ends: Floats, level: float, notes: tuple[str, ...]
+) -> Answer:
+    low, high, middle = (found.chance + (1 - found.chance) * v for v in (*ends, value))
+    return Answer(float(middle), (float(low), float(high)), level, notes)
+
+
+def _drawn(found: Series, draws: Floats, level: float, notes: tuple[str, ...]) -> Answer:
+    tail = (1 - level) / 2
+    low, middle, high = np.quantile(draws, [tail, 0.5, 1 - tail])
+    return _answer(found, middle, np.array([low, high]), level, notes)
+
+
+def _weights(found: Series, rng: np.random.Generator) -> tuple[float, int]:
+    """Share of the instances' forecast, and how many forecasts of larger models it rests on.
+
+    Every model is forecast from those that are smaller; weights are as 1 / CRPS^2 of log rates
+    (Bates & Granger 1969, with a proper score), shrunk towards none where there are few forecasts.
+    """
+    along = found.z[:, 0]
+    scores: dict[str, list[float]] = {"smooth": [], "ipu": []}
+    for cut in np.unique(along)[2:-1]:
+        inside = along <= cut
+        below, above = found.some(inside), np.flatnonzero(~inside)
+        if len(below.x) < 3:
+            continue
+        for name, fit in (("smooth", fit_smooth), ("ipu", fit_instances)):
+            draws = np.log(fit(below).draws(found.x[above], BACKTEST_DRAWS, rng)[1])
+            scores[name] += [
+                _crps(draws[:, j], float(np.log(found.rate[m]))) for j, m in enumerate(above)
+            ]
+    n = len(scores["smooth"])
+    if not n:
+        return 0.0, 0
+    smooth, ipu = (1 / np.mean(scores[name]) ** 2 for name in ("smooth", "ipu"))
+    return float(ipu / (ipu + smooth)) * n / (n + PRIOR_WORTH), n
+
+
+def _crps(draws: Floats, truth: float) -> float:
+    """Continuous ranked probability score of a sample (Gneiting & Raftery 2007, eq. 20)."""
+    ordered = np.sort(draws)
+    n = len(ordered)
+    spread = float((2 * np.arange(1, n + 1) - n - 1) @ ordered) / n**2
+    return float(np.abs(ordered - truth).mean()) - spread
+
+
+def _how(weight: float, tested: int) -> str:
+    if not tested:
+        return "too few models to backtest: the smooth trend alone"
+    return (
+        f"smooth trend {1 - weight:.0%}, instances {weight:.0%}, by {tested} forecasts of larger "
+        "models of this table from smaller ones"
+    )
+
+
+def _beyond(found: Series, x: Floats) -> float:
+    z = found.z
+    low, high = z.min(0), z.max(0)
+    at = found.along(x[None])[0]
+    outside = np.maximum(at - high, low - at) / np.maximum(high - low, 1e-9)
+    return float(max(outside.max(), 0.0))
+
+
+def _notes(found: Series, smooth: Smooth, kind: Growth) -> tuple[Note, ...]:
+    notes = []
+    noise = float(smooth.weights @ [f.noise * (1 + f.growing / 2) for f in smooth.forms])
+    sampling = float(np.median(found.shape**-0.5))
+    if noise > NOISY * sampling:
+        notes.append(
+            Note(
+                "noise-between-models",
+                "info",
+                f"models stray from their trend by a factor of about {np.exp(noise):.2g}, sampling "
+                f"alone would explain {np.exp(sampling):.2g}: more samples would not help, more "
+                "models or seeds would",
+                {"between": noise, "sampling": sampling},
+            )
+        )
+    ceiling = 1 - smooth.share("ceiling", 0.999)
+    if ceiling > 0.5:
+        notes.append(
+            Note(
+                "ceiling",
+                "warning",
+                f"the rate seems to level off below 1 (probability {ceiling:.0%}): a line would "
+                "over-predict",
+                {"probability": ceiling},
+            )
+        )
+    never = float((found.passes.sum(0) == 0).mean())
+    if never > 0:
+        notes.append(
+            Note(
+                "never-passed",
+                "info",
+                f"{never:.0%} of the instances never passed in any model; they count as rates too "
+                "small to be seen",
+                {"share": never},
+            )
+        )
+    if kind.kind in ("sub-scaling", "accelerated"):
+        notes.append(
+            Note(
+                "growth-class",
+                "warning",
+                f"{kind.kind} growth (p = {kind.p:.2g}): the line does not hold",
+                {"p": kind.p},
+            )
+        )
+    return tuple(notes)

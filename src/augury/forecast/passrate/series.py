@@ -1,0 +1,230 @@
+"""A table of counts as a series of models: rates, how sure they are, and the scale they grow along.
+
+Growth is read where the law of Hu et al. 2023 (arXiv 2310.03262) is a straight line:
+F = log(-log p) over the logarithms of the scale, p the pass rate above chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from augury.data.counts import mean_and_shape
+from augury.errors import DataError, UsageError
+from augury.laws.pass_rate import FALLS_WITH
+
+Floats = NDArray[np.float64]
+
+# What tells one model of a series from another, of the columns that are there.
+IDENTITY = ("model", "family", "run", "params", "tokens", "step", "seed")
+# Exact probabilities enter as so many samples: no series is long enough to tell the difference.
+AS_SAMPLES = 1e12
+
+
+@dataclass(frozen=True)
+class Series:
+    """Counts of M models on S instances.
+
+    Attributes:
+        scales: names of the scale's columns.
+        x: (M, k) scale of each model, increasing in the first one.
+        passes, samples: (M, S) counts; 0 samples where a pair was not measured.
+        rate: (M,) mean pass rate over instances, chance removed.
+        shape: (M,) how many passes that mean is worth: mean^2 / variance of sampling.
+        chance: pass rate of a guesser.
+        reference: (M, S) log-likelihood of the reference answer where known, else NaN.
+        stopped: passes at which sampling stopped; infinite where samples were a fixed number.
+    """
+
+    scales: tuple[str, ...]
+    x: Floats
+    passes: Floats
+    samples: Floats
+    rate: Floats
+    shape: Floats
+    chance: float
+    reference: Floats
+    stopped: float
+
+    @property
+    def z(self) -> Floats:
+        """(M, k) logarithms of the scale."""
+        return self.along(self.x)
+
+    def along(self, x: Floats) -> Floats:
+        """(q, k) logarithms of scales, the other way round for those of which less is better."""
+        return np.log(x) * np.array([-1.0 if s in FALLS_WITH else 1.0 for s in self.scales])
+
+    @property
+    def f(self) -> Floats:
+        """(M,) log(-log rate)."""
+        return to_f(self.rate)
+
+    @property
+    def f_variance(self) -> Floats:
+        """(M,) variance that sampling alone puts into `f`."""
+        return 1.0 / (self.shape * np.log(np.clip(self.rate, 1e-300, 1 - 1e-9)) ** 2)
+
+    def some(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Series:
+        """The series of these models alone."""
+        return Series(
+            self.scales,
+            self.x[rows],
+            self.passes[rows],
+            self.samples[rows],
+            self.rate[rows],
+            self.shape[rows],
+            self.chance,
+            self.reference[rows],
+            self.stopped,
+        )
+
+
+def to_f(rate: Floats) -> Floats:
+    """log(-log p)."""
+    return np.log(-np.log(np.clip(rate, 1e-300, 1 - 1e-9)))
+
+
+def from_f(f: Floats) -> Floats:
+    """The pass rate of F."""
+    return np.exp(-np.exp(np.minimum(f, 7.0)))
+
+
+def series(table: pl.DataFrame, scales: Sequence[str]) -> Series:
+    """Read a series from a table of counts.
+
+    Args:
+        table: rows of instances with `passes` and `samples`, or with the exact `logprob`; rows
+            without `instance` are means of others and left out where there are any with. One task.
+        scales: columns along which models grow, such as ("params",) or ("params", "tokens").
+
+    Raises:
+        DataError: a column is missing, a scale is not the same for all rows of a model, counts do
+            not fit, or there is more than one task.
+        UsageError: fewer than three models.
+    """
+    for name in (*scales, "model"):
+        if name not in table.columns:
+            raise DataError("the column is missing", column=name, expected="in a table of counts")
+    if "instance" in table.columns and table["instance"].is_not_null().any():
+        table = table.filter(pl.col("instance").is_not_null())
+    elif "instance" not in table.columns:
+        table = table.with_columns(pl.lit("all").alias("instance"))
+    if "task" in table.columns and table["task"].n_unique() > 1:
+        raise DataError(
+            "there are several tasks",
+            column="task",
+            value=table["task"].unique().sort().to_list()[:5],
+            expected="one; choose it with --where",
+        )
+    table = _counted(table)
+    keys = [c for c in IDENTITY if c in table.columns]
+    keys += [s for s in scales if s not in keys]
+    bad = table.filter(pl.any_horizontal(pl.col(s).is_null() for s in scales))
+    if bad.height:
+        raise DataError(
+            "the scale of a model is missing", value=bad["model"][0], expected=", ".join(scales)
+        )
+    models = table.select(keys).unique(maintain_order=True).sort([*scales, "model"])
+    if models.height < 3:
+        raise UsageError(
+            f"a trend needs at least three models; there {'is' if models.height == 1 else 'are'} "
+            f"{models.height} with these settings"
+        )
+    names = table["instance"].unique(maintain_order=True).to_list()
+    row = {key: i for i, key in enumerate(models.iter_rows())}
+    column = {name: i for i, name in enumerate(names)}
+    at = np.array([row[key] for key in table.select(keys).iter_rows()])
+    to = np.array([column[name] for name in table["instance"]])
+    grid = np.full((len(row), len(names)), np.nan)
+    passes, samples, value, reference = (grid.copy() for _ in range(4))
+    for name, into in (
+        ("passes", passes),
+        ("samples", samples),
+        ("value", value),
+        ("reference_logprob", reference),
+    ):
+        if name in table.columns:
+            if np.isfinite(into[at, to]).any() or len(set(zip(at, to, strict=True))) < len(at):
+                raise DataError(
+                    "an instance of a model is measured twice",
+                    column="instance",
+                    expected="one row a model and instance; choose with --where",
+                )
+            into[at, to] = table[name].cast(pl.Float64).to_numpy()
+    samples = np.nan_to_num(samples)
+    passes = np.nan_to_num(passes)
+    stopped = _stop(passes, samples)
+    chance = 0.0
+    if "chance" in table.columns:
+        chance = float(np.nanmean(table["chance"].cast(pl.Float64).fill_null(0.0).to_numpy()))
+    rate, shape = np.empty(len(row)), np.empty(len(row))
+    for m in range(len(row)):
+        there = samples[m] > 0
+        rate[m], shape[m] = mean_and_shape(passes[m, there], samples[m, there], stopped)
+    above = (rate - chance) / (1 - chance)
+    # Of a mean near chance only what lies above it is known, and that less well.
+    least = rate * 0.05
+    shape = shape * (np.maximum(above, least) / rate) ** 2
+    return Series(
+        tuple(scales),
+        models.select(scales).to_numpy().astype(float),
+        passes,
+        samples,
+        np.maximum(above, least),
+        np.minimum(shape, 1e12),
+        chance,
+        reference,
+        stopped,
+    )
+
+
+def _counted(table: pl.DataFrame) -> pl.DataFrame:
+    """With `passes` and `samples`, made of exact probabilities where those are what there is."""
+    have: Mapping[str, bool] = {c: c in table.columns for c in ("passes", "samples", "logprob")}
+    if have["passes"] and have["samples"]:
+        if have["logprob"]:
+            exact = pl.col("samples").is_null() & pl.col("logprob").is_not_null()
+            computed = pl.col("logprob").exp() * AS_SAMPLES
+            table = table.with_columns(
+                passes=pl.when(exact).then(computed).otherwise("passes"),
+                samples=pl.when(exact).then(AS_SAMPLES).otherwise("samples"),
+            )
+    elif have["logprob"]:
+        table = table.with_columns(
+            passes=pl.col("logprob").exp() * AS_SAMPLES, samples=pl.lit(AS_SAMPLES)
+        )
+    else:
+        missing = next(c for c in ("passes", "samples") if not have[c])
+        raise DataError(
+            "the column is missing",
+            column=missing,
+            expected="counts of repeated sampling (instance, passes, samples), or exact logprob",
+        )
+    wrong = table.filter((pl.col("passes") > pl.col("samples")) | (pl.col("passes") < 0))
+    if wrong.height:
+        raise DataError(
+            f"instance '{wrong['instance'][0]}' of model '{wrong['model'][0]}' has passes that its "
+            "samples do not allow",
+            column="passes",
+            value=wrong["passes"][0],
+            expected=f"from 0 to {wrong['samples'][0]:g}",
+        )
+    return table.filter(pl.col("samples") > 0)
+
+
+def _stop(passes: Floats, samples: Floats) -> float:
+    """Passes at which sampling stopped, seen from the counts; infinite where it did not.
+
+    Where "r passes or the cap" ended it, everything below the largest number of samples has just r
+    passes, and nothing has more.
+    """
+    below = (samples > 0) & (samples < samples.max())
+    found = np.unique(passes[below])
+    if len(found) == 1 and found[0] >= 2 and passes.max() == found[0]:
+        return float(found[0])
+    return float("inf")
