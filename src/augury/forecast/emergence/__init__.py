@@ -1,5 +1,6 @@
 """Where few-shot abilities will appear, from small models finetuned on the task."""
 
+from augury.forecast.emergence.design import Unit, rank_units
 from augury.forecast.emergence.fit import fit_emergence, fit_emergence_many
 from augury.forecast.emergence.laws import LAWS, EmergenceLaw, emergence_law
 from augury.forecast.emergence.observations import EmergenceData, emergence_data
@@ -9,6 +10,13 @@ from augury.forecast.emergence.point import (
     emergence_point,
     emerges_first,
     probability_emerged,
+)
+from augury.forecast.emergence.reach import (
+    Reach,
+    in_flops,
+    in_params,
+    in_tokens,
+    planned_losses,
 )
 from augury.forecast.emergence.result import Answer, EmergenceFit, LawFit
 from augury.forecast.emergence.simulate import Truth, simulate_study
@@ -22,13 +30,20 @@ __all__ = [
     "EmergencePoint",
     "LawFit",
     "Order",
+    "Reach",
     "Truth",
+    "Unit",
     "emergence_data",
     "emergence_law",
     "emergence_point",
     "emerges_first",
     "fit_emergence",
     "fit_emergence_many",
+    "in_flops",
+    "in_params",
+    "in_tokens",
+    "planned_losses",
     "probability_emerged",
+    "rank_units",
     "simulate_study",
 ]

@@ -121,7 +121,7 @@ def emergence_point(
     level = fit.level if level is None else level
     if not 0 < level < 1:
         raise UsageError(f"level must lie between 0 and 1, not {level}")
-    distance = _distance(definition, distance)
+    distance = distance_of(definition, distance)
     scale = fit.data.scale
     if fit.status is Answer.AT_CHANCE:
         best = float(fit.data.place[np.argmax(fit.data.progress)])
@@ -147,7 +147,8 @@ def emergence_point(
     )
 
 
-def _distance(definition: str, distance: float | None) -> float | None:
+def distance_of(definition: str, distance: float | None) -> float | None:
+    """The distance that a definition means, None for the elbow; checked."""
     if definition not in ("elbow", "above"):
         raise UsageError(f"no definition is called '{definition}'; there are: elbow, above")
     if definition == "elbow":
@@ -178,7 +179,7 @@ def probability_emerged(
         UsageError: everything is at chance, so that nothing is known beyond the checkpoints.
     """
     _said(fit)
-    points = fit.point_draws(distance=_distance(definition, distance))
+    points = fit.point_draws(distance=distance_of(definition, distance))
     own = progress_of(np.asarray(place, float), fit.data.scale)
     if own.ndim == 0:
         return float(np.mean(points <= own))
@@ -237,7 +238,7 @@ def emerges_first(
         raise UsageError(f"cannot compare a point in {a.data.scale} with one in {b.data.scale}")
     for fit in (a, b):
         _said(fit)
-    reach = _distance(definition, distance)
+    reach = distance_of(definition, distance)
     ours, theirs = a.point_draws(distance=reach), b.point_draws(distance=reach)
     # Points that are never reached compare equal: neither is first.
     finite = np.isfinite(ours) | np.isfinite(theirs)
