@@ -22,7 +22,7 @@ from augury.forecast.passrate.series import Floats, Series, from_f, to_f
 NOISE = np.geomspace(0.05, 2.5, 12)
 NOISE_PRIOR = (np.log(0.4), 0.8)
 # Where an ability is appearing, one run has it and the next has not: noise that grows with scale.
-GROWING = (0.0, 1.0)
+GROWING = (0.0, 1.0, 3.0)
 # Bend, as the standard deviation of the deviation from the line one range of the data further on,
 # in units of how far F falls over that range. 0 is the line.
 BEND = np.concatenate([[0.0], np.geomspace(0.05, 2.0, 9)])
@@ -30,7 +30,7 @@ BEND_PRIOR = (np.log(0.3), 1.0)
 LINE_SHARE = 0.3
 # Ceilings, as multiples of the largest rate seen; and the share of the prior that has none.
 CEILINGS = (2.0, 5.0, 15.0, 50.0)
-NO_CEILING_SHARE = 0.75
+NO_CEILING_SHARE = 0.9
 # Lines are known to fall; how fast is left to the data within ten times what it seems.
 LEVEL_SCALE, SLOPE_SCALE = 30.0, 10.0
 
