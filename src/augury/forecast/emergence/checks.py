@@ -113,7 +113,7 @@ def _residuals(counts: bool) -> Any:
         mean = expected(p, rows)
         past = rows.progress - elbow(p, rows.log_amount, rows.law.kind, rows.scales)
         _, slope = rise(p, past, steepness(p, rows.log_amount, rows.scales))
-        _, score, information = row_terms(p, mean, rows, counts=counts)
+        _, score, information = row_terms(p, mean, slope, rows, counts=counts)
         return score / jnp.sqrt(information), slope * jnp.sqrt(information)
 
     return jax.jit(at)

@@ -3,10 +3,13 @@
 A row is one evaluation: a checkpoint, finetuned on an amount or not. Three kinds of noise:
 
 - counting: known, from the instances behind a score (or from its standard error);
-- between runs (seeds): `run`. For counts the variance of a proportion is p (1-p) (1/n + run), as
-  in the beta-binomial; its likelihood is Efron's double binomial (1986, JASA 81:709), which is the
-  binomial at run = 0 and needs no gamma functions. Scores without counts are normal with standard
-  deviation 5 run * height: 1 % of the rise by default, which the data soon correct;
+- between runs (seeds, checkpoints): `run` of the score and `luck` of the elbow, of which a share
+  slope * luck is seen. For counts the variance of a proportion is p (1-p) (1/n + run) +
+  (slope * luck)^2: `run` is the correlation of a beta-binomial, and `luck` what remains of it just
+  past the elbow of a task whose base is 0, where 5 passes of 1,000 would else place the elbow to
+  .002 nats. The likelihood is Efron's double binomial (1986, JASA 81:709): the binomial if both are
+  0, and without gamma functions. Scores without counts are normal with standard deviation
+  5 run * height: 1 % of the rise by default, which the data soon correct;
 - between subsets: all checkpoints finetuned on one subset share a shift of the elbow, normal with
   standard deviation `subset`, integrated out (Laplace at a Newton step; exact for normal scores
   while a row stays on its side of the elbow). Without it ten checkpoints on a lucky subset would
@@ -68,17 +71,21 @@ def expected(p: Any, rows: Rows) -> Array:
     return base_of(p, rows) + up
 
 
-def row_terms(p: Any, mean: Array, rows: Rows, *, counts: bool) -> tuple[Array, Array, Array]:
+def row_terms(
+    p: Any, mean: Array, slope: Array, rows: Rows, *, counts: bool
+) -> tuple[Array, Array, Array]:
     """Log-likelihood, score and information of each row in its expected score."""
     import jax.numpy as jnp
     from jax.scipy.special import xlog1py, xlogy
 
+    shaken = (slope * p.luck) ** 2
     if not counts:
-        variance = (NORMAL * p.run * rows.scales.height) ** 2 + rows.variance
+        variance = (NORMAL * p.run * rows.scales.height) ** 2 + rows.variance + shaken
         off = rows.y - mean
         return -0.5 * (off**2 / variance + jnp.log(variance)), off / variance, 1.0 / variance
     rate = jnp.clip(mean, EDGE, 1.0 - EDGE)
-    spread = 1.0 + jnp.maximum(rows.trials - 1.0, 0.0) * p.run
+    more = jnp.maximum(rows.trials - 1.0, 0.0)
+    spread = 1.0 + more * (p.run + shaken / (rate * (1.0 - rate)))
     y, n = rows.y, rows.trials / spread
     full = xlogy(y, y) + xlog1py(1.0 - y, -y)
     divergence = full - y * jnp.log(rate) - (1.0 - y) * jnp.log1p(-rate)
@@ -94,15 +101,15 @@ def log_likelihood(p: Any, rows: Rows, *, counts: bool) -> Array:
     past = rows.progress - elbow(p, rows.log_amount, rows.law.kind, rows.scales)
     base = base_of(p, rows)
     up, slope = rise(p, past, steep)
-    _, score, information = row_terms(p, base + up, rows, counts=counts)
+    _, score, information = row_terms(p, base + up, slope, rows, counts=counts)
     pull = (rows.weight * score * slope) @ rows.groups
     hold = (rows.weight * information * slope**2) @ rows.groups
     spread = p.subset**2
     step = pull * spread / (1.0 + hold * spread)
     limit = FARTHEST * p.subset
     step = limit * jnp.tanh(step / limit)
-    up, _ = rise(p, past + rows.groups @ step, steep)
-    terms, _, _ = row_terms(p, base + up, rows, counts=counts)
+    up, slope = rise(p, past + rows.groups @ step, steep)
+    terms, _, _ = row_terms(p, base + up, slope, rows, counts=counts)
     integral = -0.5 * (step**2 / spread + jnp.log1p(hold * spread)).sum()
     return (rows.weight * terms).sum() + integral
 

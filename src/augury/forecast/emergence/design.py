@@ -137,7 +137,7 @@ def _predicted(fit: EmergenceFit, units: Sequence[Unit]) -> tuple[Floats, Floats
             noise = rate * (1 - rate) * (1 / trials + p.run)
         else:
             noise = (NORMAL * p.run * scales.height) ** 2 + np.median(data.stderr) ** 2
-        subset = np.where(few[:, None], 0.0, (slope * p.subset) ** 2)
+        subset = np.where(few[:, None], 0.0, (slope * p.subset) ** 2) + (slope * p.luck) ** 2
         scores.append(mean)
         noises.append((noise + subset).mean(1))
     weights = np.array(fit.weights) / np.sum(fit.weights)

@@ -28,9 +28,9 @@ from augury.errors import UsageError
 Array = Any
 """A NumPy or JAX array."""
 
-# A ReLU's corner is rounded over this share of the unit of scale (.4 nats or more): 0.004 nats, a
-# tenth of the error of the best elbows measured so far, yet enough for gradients.
-CORNER = 0.01
+# A ReLU's corner is rounded over this share of the unit of scale (.4 nats or more): .002 nats, a
+# twentieth of the error of the best elbows measured so far, yet enough for gradients.
+CORNER = 0.005
 # A plateau this many times the largest rise seen is none.
 NO_PLATEAU = 1e4
 # Prior standard deviation of the logarithm of a base of about 0.
@@ -38,17 +38,18 @@ RARE_SD = 1.5
 SHIFTS = ("log-power", "power", "s-shaped")
 # Prior mean and standard deviation of each parameter, in coordinates free of units: positions and
 # shifts in the study's `unit`, the slope in height / unit, positive ones as logarithms. Wide: the
-# shift may be 1/14 to 3 units (90 %), alpha .3 to 3, the few-shot slope a third to three times the
-# finetuned one, the plateau .6 to 4.4 times the largest rise seen.
+# shift may be .12 to 1.7 units (90 %), alpha .4 to 2.7, the few-shot slope a third to three times
+# the finetuned one, the plateau .6 to 4.4 times the largest rise seen.
 PRIORS: Mapping[str, tuple[float, float]] = {
-    "end": (0.0, 0.7),  # the elbow at the largest amount, from the middle of the checkpoints
-    "shift": (-0.8, 1.1),
+    "end": (0.0, 0.5),  # the elbow at the largest amount, from the middle of the checkpoints
+    "shift": (-0.8, 0.8),
     "slope": (0.7, 1.0),
     "base": (0.0, 1.0),
     "delta": (0.0, 1.0),  # the few-shot rows' own base over B
     "run": (-6.0, 1.5),  # noise between runs, see `density`
+    "luck": (-4.5, 1.0),  # standard deviation of a run's own elbow, in units
     "subset": (-3.5, 1.0),  # standard deviation between subsets, of the elbow
-    "alpha": (0.0, 0.7),
+    "alpha": (0.0, 0.6),
     "power": (0.1, 0.25),
     "middle": (0.6, 0.35),  # of an S-shaped shift, as a share of log(D / D_0)
     "width": (-1.8, 0.6),
@@ -140,8 +141,8 @@ class EmergenceLaw:
 def natural(coordinates: Array, member: Member, s: Scales) -> SimpleNamespace:
     """(..., P) standard-normal coordinates to parameters in natural units, (...) each.
 
-    end, shift, corner, subset in progress; slope in score per progress; base, few_base (of few-shot
-    rows) and plateau in score; run as `density` reads it.
+    end, shift, corner, luck, subset in progress; slope in score per progress; base, few_base (of
+    few-shot rows) and plateau in score; run as `density` reads it.
     """
     import jax.numpy as jnp
 
@@ -159,6 +160,7 @@ def natural(coordinates: Array, member: Member, s: Scales) -> SimpleNamespace:
         base=base,
         few_base=own,
         run=jnp.exp(c.run),
+        luck=s.unit * jnp.exp(c.luck),
         subset=s.unit * jnp.exp(c.subset),
         alpha=jnp.exp(c.alpha),
         power=c.power,
