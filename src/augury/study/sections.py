@@ -1,0 +1,315 @@
+"""The sections of a study file: what may stand in each, and what every key means.
+
+Descriptions go into the JSON schema, which editors show. What holds between sections is checked in
+`file`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
+
+from augury.errors import AuguryError
+
+# Names of the lab's tasks are checked against the lab; steps are trained in blocks of this many.
+STEPS = 50
+
+
+def _law(text: str) -> str:
+    from augury.forecast.chain import parse_chain
+
+    try:
+        parse_chain(text)
+    except AuguryError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+def _sql(text: str) -> str:
+    import polars as pl
+
+    try:
+        pl.sql_expr(text)
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise ValueError(f"is not an SQL expression: {str(error).splitlines()[0]}") from error
+    return text
+
+
+def _lab_task(name: str) -> str:
+    from augury.train.tasks import TASKS
+
+    if name not in TASKS:
+        raise ValueError(f"the lab has no task '{name}'; it has: {', '.join(TASKS)}")
+    return name
+
+
+def _seeds(value: Any) -> Any:
+    """A number of seeds, or the seeds."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError("must be a number of seeds, at least 1, or a list of seeds")
+        return list(range(value))
+    return value
+
+
+def _file(text: str, info: ValidationInfo) -> str:
+    """A file that is there, looked for beside the study file."""
+    folder = (info.context or {}).get("folder")
+    if folder is not None and not (Path(folder) / text).exists():
+        raise ValueError(f"there is no such file: {Path(folder) / text}")
+    return text
+
+
+def _model(text: str) -> str:
+    kind, _, rest = text.partition(":")
+    if kind not in ("lab", "hf", "http", "https") or not rest:
+        raise ValueError("expected lab:DIR, hf:PATH, hf:ID@REVISION or http:URL#MODEL")
+    if kind.startswith("http") and "#" not in rest:
+        raise ValueError(f"which model of the server? expected {kind}:URL#MODEL")
+    return text
+
+
+def _checker(text: str) -> str:
+    from augury.evaluate.checkers import checker
+
+    if text != "choice" and text.split(":")[0] != "unit-tests":
+        try:
+            checker(text)
+        except AuguryError as error:
+            raise ValueError(str(error)) from error
+    return text
+
+
+def _different(values: list[Any]) -> list[Any]:
+    twice = sorted({v for v in values if values.count(v) > 1})
+    if twice:
+        raise ValueError(f"{twice[0]} stands there twice")
+    return values
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+LawName = Annotated[str, AfterValidator(_law)]
+Sql = Annotated[str, AfterValidator(_sql)]
+File = Annotated[str, AfterValidator(_file)]
+LabTaskName = Annotated[str, AfterValidator(_lab_task)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Seeds = Annotated[
+    list[Annotated[int, Field(ge=0)]],
+    BeforeValidator(_seeds, json_schema_input_type=int | list[int]),
+    AfterValidator(_different),
+]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class Lab(Section):
+    """A ladder of tiny models that the study trains itself."""
+
+    widths: Annotated[
+        list[Annotated[int, Field(ge=2, multiple_of=2)]],
+        Field(min_length=1),
+        AfterValidator(_different),
+    ] = Field(description="Widths of the models, the held-out ones among them.")
+    steps: Annotated[int, Field(ge=STEPS, multiple_of=STEPS)] = Field(
+        default=500, description=f"Training steps of every model, a multiple of {STEPS}."
+    )
+    checkpoints: list[Annotated[int, Field(ge=STEPS, multiple_of=STEPS)]] = Field(
+        default=[], description="Steps to measure besides the last one."
+    )
+    seeds: Seeds = Field(default=[0], description="How many seeds, or which: 2, or [0, 7].")
+    shares: dict[LabTaskName, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default={"rule": 0.6},
+        description="Share of each task in the training text; the rest is filler.",
+    )
+    family: Name = Field(default="lab", description="Name of the series.")
+
+    @model_validator(mode="after")
+    def _together(self) -> Lab:
+        if sum(self.shares.values()) > 1 + 1e-9:
+            raise ValueError(f"shares sum to {sum(self.shares.values()):g}; at most 1 is possible")
+        late = [step for step in self.checkpoints if step > self.steps]
+        if late:
+            raise ValueError(f"checkpoint {late[0]} comes after the last step, {self.steps}")
+        return self
+
+
+class Checkpoint(Section):
+    """A model that is there already."""
+
+    model: Annotated[str, AfterValidator(_model)] = Field(
+        description="lab:DIR, hf:PATH, hf:ID@REVISION or http:URL#MODEL."
+    )
+    name: Name | None = Field(default=None, description="What to call it.")
+    family: str | None = Field(default=None, description="Series of comparable models.")
+    params: Positive | None = Field(default=None, description="Non-embedding parameters N.")
+    tokens: Positive | None = Field(default=None, description="Pretraining tokens seen, D.")
+    loss: Positive | None = Field(default=None, description="Validation loss, nats per token.")
+    step: Annotated[int, Field(ge=0)] | None = Field(default=None, description="Training step.")
+    seed: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
+        description="Seed of its training.",
+    )
+
+
+class TableFile(Section):
+    """Scores that were measured already."""
+
+    path: File = Field(description="CSV, TSV, Parquet or JSON lines, from the study file's folder.")
+    columns: dict[str, str] = Field(
+        default={},
+        description='Our columns from theirs: params = "Size".',
+    )
+    where: Sql | None = Field(default=None, description="Rows to keep, SQL.")
+
+
+class TaskEntry(Section):
+    """What is measured: a task of the lab by name, or a file of instances with a checker."""
+
+    name: str | None = Field(default=None, description="A task of the lab.")
+    file: File | None = Field(default=None, description="JSON lines: id, prompt, reference(s).")
+    checker: Annotated[str, AfterValidator(_checker)] | None = Field(
+        default=None,
+        description="exact, any-of, prefix, regex, numeric:TOL, last-number, unit-tests ...",
+    )
+    tokens: Count = Field(default=256, description="Tokens to sample, for tasks from a file.")
+    stop: list[str] = Field(default=[], description="A sample is cut before the first of these.")
+    chance: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.0,
+        description="Score of a guesser.",
+    )
+    instances: Count = Field(default=256, description="Instances, for tasks of the lab.")
+
+    @model_validator(mode="after")
+    def _one(self) -> TaskEntry:
+        if (self.name is None) == (self.file is None):
+            raise ValueError("give one of name (a task of the lab) and file (JSON lines)")
+        if self.name is not None:
+            _lab_task(self.name)
+            if self.checker not in (None, "prefix"):
+                raise ValueError(f"the lab's tasks have the checker prefix, not '{self.checker}'")
+        return self
+
+    @property
+    def called(self) -> str:
+        """Its name in tables."""
+        return self.name or Path(self.file or "").stem
+
+
+class Measure(Section):
+    """How pass rates are measured."""
+
+    method: Literal["exact", "tree", "independent"] | None = Field(
+        default=None, description="Default: the cheapest that model and checker allow."
+    )
+    r: Count | None = Field(default=None, description="Passes that end an instance (2).")
+    max_samples: Count = Field(default=100_000, description="Cap of samples an instance.")
+    temperature: Positive = Field(default=1.0, description="Temperature of the sampling.")
+    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Seed of the sampling.")
+    gpus: Annotated[float, Field(ge=0)] = Field(
+        default=0, description="GPUs that measuring one model takes, for --engine ray."
+    )
+
+
+class Finetune(Section):
+    """Finetuning amounts, for the question where a task emerges."""
+
+    amounts: Annotated[list[Count], Field(min_length=1), AfterValidator(_different)] = Field(
+        description="Examples to finetune on, each in turn; half of the one before is good."
+    )
+    subsets: Count = Field(
+        default=2,
+        description="Random subsets of the examples, each finetuned on.",
+    )
+    instances: Count = Field(
+        default=256,
+        description="Held-out instances that scores are measured on.",
+    )
+    gpus: Annotated[float, Field(ge=0)] = Field(
+        default=0, description="GPUs that one finetuning takes, for --engine ray."
+    )
+
+
+class ForecastSection(Section):
+    """Laws to try, and how to say what they find."""
+
+    laws: Annotated[list[LawName], Field(min_length=1), AfterValidator(_different)] = Field(
+        default=["pass-rate"],
+        description="Laws or chains (`augury laws`), weighed by their backtest.",
+    )
+    by: str = Field(default="params", description="Scale of the backtest's expanding window.")
+    level: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.9,
+        description="Level of the intervals.",
+    )
+    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Seed of everything random.")
+    loss_law: LawName | None = Field(
+        default=None,
+        description="Law of the loss, for emergence in parameters and tokens: chinchilla.",
+    )
+
+
+class Target(Section):
+    """What the forecast is for."""
+
+    params: Positive | None = Field(default=None, description="Parameters N.")
+    tokens: Positive | None = Field(default=None, description="Pretraining tokens D.")
+    flops: Positive | None = Field(default=None, description="Training compute C = 6 N D.")
+
+    @model_validator(mode="after")
+    def _enough(self) -> Target:
+        given = [n for n in ("params", "tokens", "flops") if getattr(self, n) is not None]
+        if not given:
+            raise ValueError("give params, tokens or flops")
+        if len(given) == 3:
+            raise ValueError("give two of params, tokens and flops: the third follows (C = 6 N D)")
+        return self
+
+
+class HeldOut(Section):
+    """Models that no forecast may see, measured after it is written down."""
+
+    widths: Annotated[list[int], AfterValidator(_different)] = Field(
+        default=[], description="Widths of the lab's ladder."
+    )
+    where: Sql | None = Field(default=None, description='SQL over the models: "params >= 1e9".')
+
+    @model_validator(mode="after")
+    def _some(self) -> HeldOut:
+        if not self.widths and self.where is None:
+            raise ValueError("give widths or where")
+        return self
+
+
+class Budget(Section):
+    """What the study may cost; `augury run` does not start what is planned to cost more."""
+
+    flops: Positive | None = Field(default=None, description="Floating-point operations.")
+    tokens: Positive | None = Field(
+        default=None,
+        description="Tokens trained on, scored and sampled.",
+    )
+    hours: Positive | None = Field(default=None, description="Estimated hours from start to end.")
+
+
+class Run(Section):
+    """How it runs; none of it changes a result."""
+
+    workers: Count | None = Field(default=None, description="Processes; by default one a core.")
+    retries: Annotated[int, Field(ge=0)] = Field(
+        default=1, description="How often a failed unit is retried."
+    )
