@@ -229,13 +229,15 @@ def read(
 @app.command()
 def passuntil(
     model: Annotated[str, typer.Option(help="lab:DIR, hf:PATH, hf:ID@REVISION, http:URL#MODEL.")],
-    task: Annotated[str, typer.Option(help="A JSONL file, or a task of the lab by name.")],
+    task: Annotated[
+        str, typer.Option(help="A JSONL file, a task of the lab by name, or lm-eval:NAME.")
+    ],
     out: Annotated[Path, typer.Option(help="The study's folder: journal and rows.")],
     checker: Annotated[
         str | None,
         typer.Option(
             help="exact, any-of, prefix, regex, numeric:TOL, last-number, choice, unit-tests, or "
-            "your own MODULE:FUNCTION. Default: exact; prefix for the lab's tasks."
+            "your own MODULE:FUNCTION. Default: exact. The lab's and lm-eval's tasks have theirs."
         ),
     ] = None,
     r: Annotated[int | None, typer.Option(help="Passes that end an instance (2).")] = None,
@@ -254,7 +256,13 @@ def passuntil(
     stop: Annotated[
         list[str] | None, typer.Option(help="Cut a sample before this text. Repeatable.")
     ] = None,
-    instances: Annotated[int, typer.Option(help="Instances of a task of the lab.")] = 256,
+    instances: Annotated[
+        int | None,
+        typer.Option(help="Instances of a task of the lab (256); the first ones of lm-eval's."),
+    ] = None,
+    lm_eval_path: Annotated[
+        Path | None, typer.Option(help="Folder of more lm-evaluation-harness tasks.")
+    ] = None,
     level: Level = 0.9,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -267,10 +275,17 @@ def passuntil(
     if Path(task).suffix in (".jsonl", ".ndjson"):
         check = checker or "exact"
         asked = read_task(task, checker=check, length=tokens, stop=tuple(stop or ()))
+    elif task.startswith("lm-eval:"):
+        from augury.evaluate.lm_eval_tasks import lm_eval_task
+
+        name = task.removeprefix("lm-eval:")
+        if checker is not None:
+            raise UsageError(f"tasks of lm-eval have their own checker, not '{checker}'")
+        asked = lm_eval_task(name, include_path=lm_eval_path, limit=instances)
     elif checker not in (None, "prefix"):
         raise UsageError(f"the lab's tasks have the checker prefix, not '{checker}'")
     else:
-        asked = lab_instances(task, instances)
+        asked = lab_instances(task, 256 if instances is None else instances)
     backend = open_model(model)
     _quick_start()
     if asked.checker == "choice":

@@ -233,9 +233,15 @@ def test_the_commands_and_their_options_are_these() -> None:
         "backtest": shared | {"--law", "--holdout", "--by"},
         "trends": {"--by", "--map", "--where", "--rate", "--level", "--out", "--json"},
         "read": {"--out", "--models", "--keep-going", "--json"},
+        "passuntil": {
+            "--model", "--task", "--out", "--checker", "--r", "--max-samples", "--relative-error",
+            "--budget", "--temperature", "--method", "--tokens", "--stop", "--instances",
+            "--lm-eval-path", "--level", "--seed", "--json",
+        },
+        "passrate": {"--at", "--scale", "--map", "--where", "--level", "--seed", "--json"},
         "laws": {"--json"},
         "demo": {"--out", "--steps", "--seed", "--json"},
-    }
+    }  # fmt: skip
 
 
 @needs_chinchilla
