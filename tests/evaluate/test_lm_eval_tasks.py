@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from augury.errors import DataError, UsageError
-from augury.evaluate import Instance, SampleRequest, ScoreRequest, Task, checker, pass_until
-from augury.evaluate.backend import Score
+from augury.evaluate import Instance, Task, checker, pass_until
 from augury.evaluate.choices import measure_choices
 from augury.evaluate.lm_eval_tasks import lm_eval_task
-from tests.evaluate.table_model import TableModel
+from tests.evaluate.scripted_model import Scripted
 
 needs_harness = pytest.mark.skipif(
     find_spec("lm_eval") is None, reason='needs the extra: pip install "augury[lm-eval]"'
@@ -183,21 +180,6 @@ def write(folder: Path) -> None:
     (folder / "both.yaml").write_text("group: both\ntask:\n  - sums\n  - any_sum\n")
 
 
-class Scripted(TableModel):
-    """Says the texts it is given, in turn; finds " two" the likeliest."""
-
-    def __init__(self, *texts: str) -> None:
-        super().__init__(shows=False)
-        self.texts = texts
-
-    def sample(self, requests: Sequence[SampleRequest]) -> list[list[str]]:
-        return [[self.texts[i % len(self.texts)] for i in range(r.samples)] for r in requests]
-
-    def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
-        likely = {" one": -3.0, " two": -1.0, " three": -2.0}
-        return [Score(np.array([likely[r.continuation]]), greedy=False) for r in requests]
-
-
 @needs_harness
 def test_prompts_and_stops_are_the_harnesss(folder: Path) -> None:
     task = lm_eval_task("sums", include_path=folder)
@@ -290,7 +272,8 @@ def test_multiple_choice_becomes_a_choice(folder: Path) -> None:
     assert first.data == {"choices": [" one", " two", " three"], "answer": 1}
     assert first.answers == (" two",)
     assert first.prompt.endswith("\n\n1+1?")
-    rows = measure_choices(Scripted(), task)
+    model = Scripted(scores={" one": -3.0, " two": -1.0, " three": -2.0})
+    rows = measure_choices(model, task)
     assert rows.filter(rows["metric"] == "acc")["value"].to_list() == [0.25, 0, 1, 0, 0]
 
 

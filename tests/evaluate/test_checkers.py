@@ -1,0 +1,302 @@
+"""Every checker from a task's file to its counts, on good answers and on bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from augury.errors import DataError, UsageError
+from augury.evaluate import Instance, Task, checker, pass_until, read_task
+from augury.evaluate.choices import measure_choices
+from augury.evaluate.sandbox.enclosure import missing
+from tests.evaluate.scripted_model import Scripted
+
+
+def line(**fields: Any) -> str:
+    return json.dumps(fields, ensure_ascii=False) + "\n"
+
+
+def task_of(path: Path, name: str, **fields: Any) -> Task:
+    """A task of one instance, by way of its file."""
+    file = path / "task.jsonl"
+    file.write_text(line(id="a", prompt="?", **fields), encoding="utf-8")
+    return read_task(file, checker=name)
+
+
+def is_shout(instance: Instance, text: str) -> bool:
+    return text == instance.data["word"].upper()
+
+
+def raises(instance: Instance, text: str) -> bool:
+    raise KeyError("word")
+
+
+def says_one(instance: Instance, text: str) -> int:
+    return 1
+
+
+HERE = __name__
+GSM8K = "He has 6 * 7 = <<6*7=42>>42 apples.\n#### 42"
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "right", "wrong"),
+    [
+        ("exact", {"reference": " 12 "}, ["12", " 12\n"], ["12.", "", "112"]),
+        ("any-of", {"references": ["yes", "Yes"]}, ["yes", "Yes "], ["YES", "yes!", ""]),
+        ("prefix", {"references": ["ab", "cd"]}, ["ab", "abx", "cd."], ["a", " ab", ""]),
+        ("regex", {"pattern": r"\b4[0-9]\b"}, ["it is 42", "40"], ["140", "four", ""]),
+        ("regex", {"reference": "^(a|b)$"}, ["a", "b"], ["ab", ""]),
+        ("numeric:0.01", {"reference": "100"}, ["100.9", " 99.1 ", "$100"], ["102", "ten", "nan"]),
+        ("numeric:0.01", {"references": [1, 2]}, ["2.01", "1"], ["1.5", "1 or 2"]),
+        ("numeric", {"reference": "1,000"}, ["1000", "1,000.0", "1e3"], ["1001", "inf"]),
+        ("last-number", {"reference": GSM8K}, ["#### 42", "42.", "$42.00"], ["42 or 43", "many"]),
+        ("last-number", {"reference": "#### 1,250"}, ["so 1250", "1,250."], ["1,25", "-1250"]),
+        ("last-number", {"reference": "#### -3"}, ["it is -3"], ["it is 3"]),
+        (f"{HERE}:is_shout", {"word": "hi"}, ["HI"], ["hi", ""]),
+    ],
+)  # fmt: skip
+def test_right_answers_pass_and_wrong_ones_do_not(
+    tmp_path: Path, name: str, fields: dict[str, Any], right: list[str], wrong: list[str]
+) -> None:
+    task = task_of(tmp_path, name, **fields)
+    check = checker(name)
+    assert [check(task.instances[0], text) for text in right] == [True] * len(right)
+    assert [check(task.instances[0], text) for text in wrong] == [False] * len(wrong)
+    texts = [*wrong, *right]
+    found = pass_until(Scripted(*texts), task, r=len(right), max_samples=100)
+    assert found.passes.tolist() == [len(right)]
+    assert found.samples.tolist() == [len(texts)]
+    assert found.examples == {"a": right[0]}
+    assert found.checker == name
+    never = pass_until(Scripted(*wrong), task, max_samples=70)
+    assert (never.passes.tolist(), never.samples.tolist()) == ([0], [70])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("exactly", "no checker is called 'exactly'; there are: exact, any-of, prefix, regex"),
+        ("", "no checker is called ''"),
+        ("numeric:a bit", "numeric takes a tolerance, as in numeric:1e-6, not 'a bit'"),
+        ("numeric:-1", "not '-1'"),
+        ("numeric:nan", "not 'nan'"),
+        ("unit-tests:never", "checker 'unit-tests:never': No module named 'unit-tests'"),
+        ("nowhere:check", "checker 'nowhere:check': No module named 'nowhere'"),
+        (f"{HERE}:nothing", f"checker '{HERE}:nothing': module '{HERE}' has no attribute"),
+        (f"{HERE}:GSM8K", f"checker '{HERE}:GSM8K' is not a function"),
+    ],
+)
+def test_a_name_that_is_no_checker(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        pass_until(Scripted("1"), task_of(tmp_path, name, reference="1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        (
+            "regex",
+            {"pattern": "(4"},
+            r"'a' has no regular expression: .* \(got '\(4'\); expected a",
+        ),
+        ("numeric", {"reference": "ten"}, r"reference of instance 'a' is no number \(got 'ten'\)"),
+        (
+            f"{HERE}:raises",
+            {},
+            rf"'{HERE}:raises' raised KeyError: 'word' on instance 'a' \(got '3'\)",
+        ),
+        (f"{HERE}:says_one", {}, rf"'{HERE}:says_one' said neither True nor False of 'a' \(got 1"),
+        ("unit-tests", {"test": "assert True"}, "a, column 'entry_point': a HumanEval problem"),
+    ],
+)
+def test_a_check_that_cannot_be_made(
+    tmp_path: Path, name: str, fields: dict[str, Any], message: str
+) -> None:
+    """It stops the run, and what was counted before is kept."""
+    if name == "unit-tests" and missing() is not None:
+        pytest.skip(str(missing()))
+    task = task_of(tmp_path, name, **fields)
+    with pytest.raises((DataError, UsageError), match=message):
+        pass_until(Scripted("3"), task, study=tmp_path / "study")
+    (journal,) = (tmp_path / "study").glob("measurements/*/journal.jsonl")
+    assert journal.read_text() == ""
+
+
+UNSEEN = "a check without a reference is not refused yet"
+
+
+@pytest.mark.parametrize("name", ["exact", "any-of", "prefix", "regex", "numeric", "last-number"])
+@pytest.mark.xfail(reason=UNSEEN)
+def test_an_instance_without_a_reference_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="instance 'a' has no reference"):
+        pass_until(Scripted("3"), task_of(tmp_path, name), method="independent", max_samples=10)
+
+
+# --- multiple choice -------------------------------------------------------------------------
+
+
+def test_choice(tmp_path: Path) -> None:
+    """Longer options are less likely as a whole, and likelier per byte."""
+    file = tmp_path / "task.jsonl"
+    options = ["x", "yyyy"]
+    file.write_text(
+        line(id="a", prompt="?", choices=options, answer=0)
+        + line(id="b", prompt="?", choices=options, reference="yyyy")
+    )
+    task = read_task(file, checker="choice")
+    rows = measure_choices(Scripted(scores={"x": -1.0, "yyyy": -2.0}), task)
+    found = {m: rows.filter(rows["metric"] == m)["value"].to_list() for m in ("acc", "acc_norm")}
+    assert found == {"acc": [0.5, 1, 0], "acc_norm": [0.5, 0, 1]}
+    share = rows.filter(rows["metric"] == "choice_prob")["value"].to_list()
+    assert share == pytest.approx([0.5, 1 / (1 + 2.718281828**-1), 1 / (1 + 2.718281828)])
+    assert rows["chance"].to_list() == [0.5] * 9
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"answer": 0}, "column 'choices': instance 'a' has no options to choose from"),
+        ({"choices": ["x"], "answer": 0}, "no options to choose from .*at least two texts"),
+        ({"choices": ["x", ""], "answer": 0}, "no options to choose from"),
+        ({"choices": ["x", 2], "answer": 0}, "no options to choose from"),
+        ({"choices": ["x", "y"]}, r"column 'answer': instance 'a' does not say which option"),
+        ({"choices": ["x", "y"], "answer": 2}, r"\(got 2\); expected an index from 0 to 1"),
+        ({"choices": ["x", "y"], "answer": "x"}, "does not say which option is right"),
+        ({"choices": ["x", "y"], "answer": True}, "does not say which option is right"),
+        ({"choices": ["x", "y"], "reference": "z"}, "does not say which option is right"),
+    ],
+)
+def test_choices_that_cannot_be(tmp_path: Path, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        measure_choices(Scripted(), task_of(tmp_path, "choice", **fields))
+
+
+# --- files -----------------------------------------------------------------------------------
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "sums.jsonl"
+    file.write_text(
+        line(id=7, prompt="1+1", reference=2, level="easy")
+        + line(task_id="H/1", prompt="2+2", references=["4", 4.0])
+        + line(prompt="ünï", references=[]),
+        encoding="utf-8",
+    )
+    task = read_task(file, checker="any-of", length=9, stop=("\n",), chance=0.1)
+    assert [(i.id, i.prompt, i.answers) for i in task.instances] == [
+        ("7", "1+1", ("2",)),
+        ("H/1", "2+2", ("4", "4.0")),
+        ("3", "ünï", ()),
+    ]
+    assert task.instances[0].data == {"level": "easy"}
+    assert (task.name, task.length, task.stop, task.chance) == ("sums", 9, ("\n",), 0.1)
+
+
+GOOD = line(id="a", prompt="p", reference="r")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (GOOD + "{'id': 1}\n", r"task.jsonl: line 2: is not JSON .*expected a JSON object"),
+        (GOOD + GOOD[:20] + "\n", "line 2: is not JSON"),
+        (GOOD + "[" * 100_000 + "\n", "line 2: is not JSON"),
+        ("\n" + GOOD + '["p"]\n', r"line 3: is not an object \(got '\[\"p\"\]'\)"),
+        (GOOD + line(id="b", reference="r"), "column 'prompt': line 2: no text to complete"),
+        (GOOD + line(id="b", prompt=["p"]), r"line 2: no text to complete \(got \['p'\]\)"),
+        (line(prompt="p", reference=None), "column 'reference': line 1: a reference is no text"),
+        (line(prompt="p", reference={"a": 1}), r"line 1: a reference is no text \(got \{'a': 1\}"),
+        (line(prompt="p", references=["x", True]), "a reference is no text .got True"),
+        (GOOD + line(id="b", prompt="") + GOOD, r"column 'id': line 3 has the id of line 1"),
+        ("", "holds no instance; expected a JSON object a line"),
+        ("\n \n", "holds no instance"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "task.jsonl"
+    file.write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_task(file)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none.jsonl: there is no such file"):
+        read_task(tmp_path / "none.jsonl")
+    with pytest.raises(DataError, match=r"cannot be read: .*Is a directory"):
+        read_task(tmp_path)
+    (tmp_path / "latin.jsonl").write_bytes('{"prompt": "ü"}\n'.encode("latin-1"))
+    with pytest.raises(
+        DataError, match=r"latin.jsonl: cannot be read: .*expected JSON lines in UTF"
+    ):
+        read_task(tmp_path / "latin.jsonl")
+
+
+@pytest.mark.xfail(reason="lines are counted without the empty ones where ids are compared")
+def test_lines_are_counted_with_the_empty_ones(tmp_path: Path) -> None:
+    file = tmp_path / "task.jsonl"
+    file.write_text("\n" + GOOD + "\n" + GOOD)
+    with pytest.raises(DataError, match="line 4 has the id of line 2"):
+        read_task(file)
+
+
+@pytest.mark.xfail(reason="U+2028 is legal within JSON text, and taken for the end of a line")
+def test_a_line_ends_where_json_lines_say(tmp_path: Path) -> None:
+    file = tmp_path / "task.jsonl"
+    file.write_text(line(prompt="one\u2028two\x85three"), encoding="utf-8")
+    assert read_task(file).instances[0].prompt == "one\u2028two\x85three"
+
+
+# --- programs --------------------------------------------------------------------------------
+
+ADD = {
+    "task_id": "HumanEval/add",
+    "prompt": 'def add(a, b):\n    """The sum."""\n',
+    "entry_point": "add",
+    "test": "def check(f):\n    assert f(1, 2) == 3\n    assert f('a', 'b') == 'ab'\n",
+}
+SIGN = {
+    "task_id": "HumanEval/sign",
+    "prompt": "def double(x):\n    return 2 * x\n\ndef sign(x):\n",
+    "entry_point": "sign",
+    "test": "def check(candidate):\n    assert double(candidate(-5)) == -2\n",
+}
+COMPLETIONS = (
+    "    return a - b\n",  # wrong
+    "    return a +\n",  # no Python
+    "    raise SystemExit(0)\n",
+    "    return a + b\n",
+    "    return -1\n",  # right for sign alone
+)
+
+
+def test_humaneval_through_the_sandbox(tmp_path: Path) -> None:
+    """Verdicts come from the sandbox, for each distinct text once, and a stop cuts before them."""
+    problem = missing()
+    if problem is not None:
+        pytest.skip(problem)
+    file = tmp_path / "humaneval.jsonl"
+    file.write_text(line(**ADD) + line(**SIGN))
+    task = read_task(file, checker="unit-tests", stop=("\nprint(",))
+    model = Scripted(*(text + "\nprint('more')" for text in COMPLETIONS))
+    found = pass_until(model, task, r=2, max_samples=40, study=tmp_path / "study")
+    assert found.ids == ("HumanEval/add", "HumanEval/sign")
+    assert found.passes.tolist() == [2, 2]
+    assert found.samples.tolist() == [9, 10]
+    assert found.examples == {"HumanEval/add": COMPLETIONS[3], "HumanEval/sign": COMPLETIONS[4]}
+    again = pass_until(Scripted(), task, r=2, max_samples=40, study=tmp_path / "study")
+    assert again.samples.tolist() == [9, 10]
+
+
+@pytest.mark.parametrize("field", ["entry_point", "test"])
+def test_a_problem_without_a_field_is_named(tmp_path: Path, field: str) -> None:
+    problem = missing()
+    if problem is not None:
+        pytest.skip(problem)
+    file = tmp_path / "humaneval.jsonl"
+    file.write_text(line(**{k: v for k, v in ADD.items() if k != field}))
+    with pytest.raises(DataError, match=rf"HumanEval/add, column '{field}': a HumanEval problem"):
+        pass_until(Scripted("1"), read_task(file, checker="unit-tests"))
