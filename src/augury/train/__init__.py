@@ -3,6 +3,7 @@
 from augury.train.checkpoint import Checkpoint, load_checkpoint
 from augury.train.config import RunConfig
 from augury.train.corpus import LENGTH
+from augury.train.finetune import Curve, Pair, Recipe, Stopping, finetune
 from augury.train.ladder import TrainingError, train_ladder
 from augury.train.model import ModelConfig, Weights, behind, empty_cache, extend, logits, prefill
 from augury.train.tasks import ALPHABET, BEGIN, TASKS, LabTask, decode, encode, lab_task
@@ -14,9 +15,13 @@ __all__ = [
     "LENGTH",
     "TASKS",
     "Checkpoint",
+    "Curve",
     "LabTask",
     "ModelConfig",
+    "Pair",
+    "Recipe",
     "RunConfig",
+    "Stopping",
     "TrainingError",
     "Weights",
     "behind",
@@ -24,6 +29,7 @@ __all__ = [
     "empty_cache",
     "encode",
     "extend",
+    "finetune",
     "lab_task",
     "load_checkpoint",
     "logits",

@@ -6,25 +6,16 @@ Processes are spawned, so a script that calls `train_ladder` needs the usual
 
 from __future__ import annotations
 
-import os
-import signal
-import traceback
-from collections.abc import Iterator, Sequence, Set
-from contextlib import contextmanager, suppress
-from multiprocessing import get_context
-from multiprocessing.connection import Connection, wait
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from augury.crew import Progress, work_off
 from augury.errors import AuguryError, UsageError
 from augury.train.checkpoint import checkpoint_folder
 from augury.train.config import RunConfig
-from augury.train.trainer import Progress, is_complete, train
+from augury.train.trainer import is_complete, train
 
-# One thread a process: two threads spin at each other's barriers and become 30x slower on a busy
-# machine. Read when JAX starts its backend, which no worker has done before these are set.
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NPROC": "1"}
-XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 FAILURE = "failure.txt"
 
 
@@ -89,7 +80,8 @@ def train_ladder(
         except AuguryError as error:
             failures[run.run] = str(error)
     todo.sort(key=lambda run: -run.model.params * run.steps)
-    failures |= _train_all(todo, folder, workers or _cores(), progress)
+    jobs = [_Job(run, folder / run.run) for run in todo]
+    failures |= work_off(jobs, _train, workers=workers, progress=progress)
     for name, text in failures.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / name / FAILURE).write_text(text.rstrip() + "\n")
@@ -105,120 +97,19 @@ def train_ladder(
     return done
 
 
-def _cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+@dataclass(frozen=True)
+class _Job:
+    run: RunConfig
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.run.run
+
+    @property
+    def program(self) -> Hashable:
+        return self.run.model, self.run.steps
 
 
-def _train_all(
-    todo: list[RunConfig], folder: Path, workers: int, progress: Progress | None
-) -> dict[str, str]:
-    """Tracebacks of the runs that failed, by run; every process is gone on return."""
-    failures: dict[str, str] = {}
-    crew: dict[Connection, Any] = {}
-    busy: dict[Connection, RunConfig] = {}
-    compiled: dict[Connection, set[Any]] = {}
-
-    def hire() -> None:
-        ours, process = _worker(folder)
-        crew[ours] = process
-        compiled[ours] = set()
-        assign(ours)
-
-    def assign(line: Connection) -> None:
-        busy.pop(line, None)
-        if todo:
-            begun = set().union(*compiled.values())
-            busy[line] = todo.pop(_next(todo, compiled[line], begun))
-            compiled[line].add(_program(busy[line]))
-            with suppress(OSError):  # a process that is gone shows at the next `recv`
-                line.send(busy[line])
-
-    try:
-        for _ in range(min(workers, len(todo))):
-            hire()
-        while busy:
-            for line in wait(list(busy)):
-                assert isinstance(line, Connection)
-                run = busy[line].run
-                try:
-                    kind, content = line.recv()
-                except (EOFError, OSError):  # killed, for instance for want of memory
-                    crew[line].join()
-                    failures[run] = f"the process ended with exit code {crew[line].exitcode}"
-                    del busy[line]
-                    if todo:
-                        hire()
-                    continue
-                if kind == "step":
-                    if progress:
-                        progress(*content)
-                    continue
-                if kind == "failed":
-                    failures[run] = content
-                assign(line)
-    finally:
-        for line, process in crew.items():
-            line.close()
-            process.terminate()
-        for process in crew.values():
-            process.join(5)
-            if process.is_alive():
-                process.kill()
-                process.join()
-    return failures
-
-
-def _program(run: RunConfig) -> Any:
-    """Runs that agree in this share one compiled program within a process."""
-    return run.model, run.steps
-
-
-def _next(todo: Sequence[RunConfig], own: Set[Any], begun: Set[Any]) -> int:
-    """Which run to take: one compiled here, else the first that nobody compiled, else the first."""
-    programs = [_program(run) for run in todo]
-    here = [i for i, program in enumerate(programs) if program in own]
-    nowhere = [i for i, program in enumerate(programs) if program not in begun]
-    return [*here, *nowhere, 0][0]
-
-
-def _worker(folder: Path) -> tuple[Connection, Any]:
-    """A new process, and the line to it."""
-    context = get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, folder), daemon=True)
-    with _interrupts_blocked():
-        process.start()
-    theirs.close()  # so that the line breaks when the process ends
-    return ours, process
-
-
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """A process started inside never sees Ctrl-C: it is for the parent to end it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _work(line: Connection, folder: Path) -> None:
-    """Train what comes down the line until it breaks, as it does when the parent is gone."""
-    os.environ.update(ONE_THREAD)
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {XLA_ONE_THREAD}".strip()
-    try:
-        while True:
-            run = line.recv()
-            try:
-                train(run, folder / run.run, lambda *event: line.send(("step", event)))
-            except (BrokenPipeError, ConnectionResetError):
-                return
-            except Exception:
-                line.send(("failed", traceback.format_exc()))
-            else:
-                line.send(("done", None))
-    except (EOFError, OSError):
-        return
+def _train(job: _Job, progress: Progress) -> None:
+    train(job.run, job.folder, progress)
