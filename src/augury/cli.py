@@ -353,6 +353,73 @@ def passrate(
 
 
 @app.command()
+def finetune(
+    model: Annotated[
+        list[str],
+        typer.Option(help="lab:DIR (a checkpoint, a run, a ladder), hf:PATH, hf:ID@REVISION."),
+    ],
+    task: Annotated[str, typer.Option(help="A task of the lab by name, or a JSONL file.")],
+    amounts: Annotated[str, typer.Option(help='Finetuning examples: "250,1000,4000,16000".')],
+    out: Annotated[Path, typer.Option(help="The study's folder: records and rows.")],
+    subsets: Annotated[int, typer.Option(help="Random subsets of each amount.")] = 2,
+    seeds: Annotated[int, typer.Option(help="Runs on each subset.")] = 2,
+    method: Annotated[str, typer.Option(help="full, or lora (hf: models).")] = "full",
+    learning_rate: Annotated[
+        float | None, typer.Option(help="At the middle width. Default: searched there.")
+    ] = None,
+    checker: Annotated[str, typer.Option(help="For a task from a file.")] = "exact",
+    tokens: Annotated[int, typer.Option(help="Tokens to sample, for a task from a file.")] = 256,
+    stop: Annotated[
+        list[str] | None, typer.Option(help="Cut a sample before this text. Repeatable.")
+    ] = None,
+    samples: Annotated[int, typer.Option(help="An instance, where the score is sampled.")] = 128,
+    instances: Annotated[int, typer.Option(help="To score on; never learned from.")] = 2048,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; 0 for this one. Default: one a core.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Finetune checkpoints on growing amounts of a task, and score them. Run it again to go on."""
+    from augury.evaluate import read_task
+    from augury.live import counted
+    from augury.sweep import finetune_sweep
+
+    if not amounts.replace(",", "").replace(" ", "").isdigit():
+        raise UsageError(f"--amounts '{amounts}': expected numbers of examples, as in 250,1000")
+    asked: Any = task
+    if Path(task).suffix in (".jsonl", ".ndjson"):
+        asked = read_task(task, checker=checker, length=tokens, stop=tuple(stop or ()))
+    _quick_start()
+    with counted("units") as seen:
+        rows = finetune_sweep(
+            model,
+            asked,
+            [int(a) for a in amounts.split(",") if a.strip()],
+            subsets,
+            seeds,
+            out=out,
+            method=method,  # type: ignore[arg-type] # checked there
+            learning_rate=learning_rate,
+            instances=instances,
+            samples=samples,
+            workers=workers,
+            progress=seen,
+        )
+    if as_json:
+        _print_json({"study": str(out), "rows": rows.to_dicts()})
+        return
+    print(f"{'checkpoint':28s} {'examples':>9s} {'score':>10s} {'lowest':>10s} {'highest':>10s}")
+    for (run, step, amount), own in rows.group_by(
+        "run", "step", "finetune_examples", maintain_order=True
+    ):
+        name = str(run) if step is None else f"{run} step {step}"
+        score = own["value"].to_numpy()
+        ends = f"{score.min():10.3g} {score.max():10.3g}"
+        print(f"{name:28s} {amount:9d} {score.mean():10.3g} {ends}")
+    print(f"{len(rows)} rows: {out} (a study's folder is a table)")
+
+
+@app.command()
 def laws(as_json: AsJson = False) -> None:
     """List the laws: what they take, what they give, where they come from."""
     from augury.laws import all_laws

@@ -43,3 +43,30 @@ def watched() -> Iterator[Callable[[Progress], None]]:
             )
 
         yield seen
+
+
+@contextmanager
+def counted(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A function of (name, done, of) that shows how many are done in all, and who was last."""
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    with Bar(
+        SpinnerColumn(),
+        TextColumn("{task.completed:.0f} " + what + " done"),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as bar:
+        line = bar.add_task("", total=None)
+        done: dict[str, int] = {}
+
+        def seen(name: str, so_far: int, of: int) -> None:
+            done[name] = so_far
+            bar.update(line, completed=sum(done.values()), description=f"{name}: {so_far}/{of}")
+
+        yield seen

@@ -239,6 +239,11 @@ def test_the_commands_and_their_options_are_these() -> None:
             "--lm-eval-path", "--level", "--seed", "--json",
         },
         "passrate": {"--at", "--scale", "--map", "--where", "--level", "--seed", "--json"},
+        "finetune": {
+            "--model", "--task", "--amounts", "--out", "--subsets", "--seeds", "--method",
+            "--learning-rate", "--checker", "--tokens", "--stop", "--samples", "--instances",
+            "--workers", "--json",
+        },
         "laws": {"--json"},
         "demo": {"--out", "--steps", "--seed", "--json"},
     }  # fmt: skip

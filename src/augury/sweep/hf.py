@@ -6,13 +6,15 @@ weights to keep. A model whose tokenizer has an end token learns to write it beh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from augury.errors import DataError
+from augury.evaluate.hf import SMALL
 from augury.evaluate.hf_load import load, needs_models, without_bars
 from augury.evaluate.hf_text import TokenText
 from augury.train import Curve, Pair, Recipe, Stopping
@@ -57,9 +59,10 @@ def finetune_transformers(
     """
     torch, transformers = needs_models("torch"), needs_models("transformers")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), _threads(torch) as alone:
         torch.manual_seed(int(rng.integers(2**62)))
         tokenizer, model = load(path, revision, "float32", False)
+        alone(sum(p.numel() for p in model.parameters()) < SMALL)
         if lora:
             peft = needs_models("peft")
             config = peft.LoraConfig(
@@ -174,6 +177,17 @@ class _Batches:
                 )
             found.append((tokens, len(before)))
         return found
+
+
+@contextmanager
+def _threads(torch: Any) -> Iterator[Callable[[bool], None]]:
+    """A function that says whether one thread will do; as before at the end."""
+    before = torch.get_num_threads()
+    try:
+        yield lambda alone: torch.set_num_threads(1) if alone and before > 1 else None
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
 
 
 def _transposed(model: Any) -> bool:
