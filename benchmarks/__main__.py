@@ -25,7 +25,7 @@ from augury.fitting.optimise import solve as batch_solve
 from augury.fitting.problem import problem_of
 from augury.fitting.uncertainty import RESAMPLE_TOLERANCE, bootstrap, run_weights
 from augury.laws import Chinchilla
-from benchmarks import backends, readers, sandbox, trends
+from benchmarks import backends, emergence, readers, sandbox, trends
 from benchmarks.published import GRID, objective, solve
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
@@ -50,6 +50,7 @@ def main() -> None:
     groups()
     shell(table)
     trends.main()
+    emergence.main()
     readers.main()
     backends.main()
     sandbox.main()
