@@ -163,6 +163,9 @@ def trends(
     map_: Map = None,
     where: Where = None,
     rate: Annotated[float, typer.Option(help="False-discovery rate.")] = 0.1,
+    ahead: Annotated[
+        float, typer.Option(help="Forecast scores at so many times the tokens, or the size.")
+    ] = 2.0,
     level: Level = 0.9,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the table and the small multiples.")
@@ -170,10 +173,17 @@ def trends(
     as_json: AsJson = False,
 ) -> None:
     """Find which abilities rise, fall, turn or leap over training and over size."""
+    from augury.forecast.trends import ahead_of
     from augury.forecast.trends import trends as find_trends
 
     data = _read(table, map_, where, ("task",), "value", {})
-    found = find_trends(data, by=[b.strip() for b in by.split(",")], rate=rate, level=level)
+    families = [b.strip() for b in by.split(",")]
+    found = find_trends(data, by=families, rate=rate, level=level)
+    coming = ahead_of(data, factor=ahead, by=families, level=level)
+    next_of = [
+        coming.get((t.family, t.task, t.metric, "size" if t.axis == "params" else "training"))
+        for t in found.trends
+    ]
     if out is not None:
         from augury.report import save_figure, trend_figure
 
@@ -184,7 +194,8 @@ def trends(
             for kind in ("html", "svg", "png"):
                 save_figure(chart, out / f"trends.{kind}")
     if as_json:
-        _print_json([t.to_dict() for t in found.trends])
+        both = zip(found.trends, next_of, strict=True)
+        _print_json([{**t.to_dict(), "outlook": ahead_} for t, ahead_ in both])
         return
     print(f"{'shape':11s} {'axis':7s} {'effect':>8s} {'turns at':>10s} {'q':>8s}  task")
     for t in found.trends:
@@ -192,10 +203,17 @@ def trends(
         name = " ".join(x for x in (t.family, t.task, t.metric) if x)
         print(f"{t.shape:11s} {t.axis:7s} {t.effect:8.3f} {point:>10s} {t.q:8.2g}  {name}")
     print()
-    for t in found.trends:
+    for t, coming_ in zip(found.trends, next_of, strict=True):
         if t.shape != "flat":
-            warnings = [n.message for n in t.notes if n.severity != "info"]
-            print(" ".join([f"- {t}", *(["Inverse scaling."] if t.inverse else []), *warnings]))
+            parts = [f"- {t}", *(["Inverse scaling."] if t.inverse else [])]
+            if coming_ is not None:
+                low, high = coming_["interval"]
+                parts.append(
+                    f"At {ahead:g} times the {'size' if t.axis == 'params' else 'training'}: "
+                    f"{coming_['value']:.3g} [{low:.3g}, {high:.3g}], below now with probability "
+                    f"{coming_['falls']:.0%}."
+                )
+            print(" ".join([*parts, *(n.message for n in t.notes if n.severity != "info")]))
     if out is not None:
         print(f"\nTable and figures: {out}")
 

@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from augury.evaluate import Instance, LabBackend, Task, exact_scores, lab_instances
 from augury.data.counts import (
     eff_at_k,
     mean_interval,
@@ -17,6 +16,7 @@ from augury.data.counts import (
     rate_interval,
     rate_mle,
 )
+from augury.evaluate import Instance, LabBackend, Task, exact_scores, lab_instances
 from augury.evaluate.pass_counts import Method
 from augury.evaluate.passuntil import pass_until, place_of
 from augury.train import ModelConfig, RunConfig, train

@@ -231,7 +231,9 @@ def test_the_commands_and_their_options_are_these() -> None:
         "fit": shared | {"--law", "--bootstrap", "--nuts", "--out"},
         "predict": {"--at", "--level", "--json"},
         "backtest": shared | {"--law", "--holdout", "--by"},
-        "trends": {"--by", "--map", "--where", "--rate", "--level", "--out", "--json"},
+        "trends": {
+            *("--by", "--map", "--where", "--rate", "--ahead", "--level", "--out", "--json"),
+        },
         "read": {"--out", "--models", "--keep-going", "--json"},
         "passuntil": {
             "--model", "--task", "--out", "--checker", "--r", "--max-samples", "--relative-error",

@@ -40,12 +40,14 @@ class Checker:
         check: the function.
         prefixes: whether it passes just what begins with an answer, so that pass probabilities can
             be computed.
+        possible: whether any text that begins so can pass; lets a tree leave out what cannot.
         batch: judges many at once, where that is faster; `check` is then not asked.
     """
 
     name: str
     check: Check
     prefixes: bool = False
+    possible: Check | None = None
     batch: Callable[[Sequence[tuple[Instance, str]]], list[bool]] | None = None
 
     def many(self, pairs: Sequence[tuple[Instance, str]]) -> list[bool]:
@@ -92,11 +94,26 @@ def checker(name: str) -> Checker:
     """
     kind, _, rest = name.partition(":")
     if name == "exact":
-        return Checker(name, lambda i, t: t.strip() == i.answers[0].strip())
+        return Checker(
+            name,
+            lambda i, t: t.strip() == i.answers[0].strip(),
+            possible=lambda i, t: _begins(t, i.answers[:1]),
+        )
     if name == "any-of":
-        return Checker(name, lambda i, t: t.strip() in {a.strip() for a in i.answers})
+        return Checker(
+            name,
+            lambda i, t: t.strip() in {a.strip() for a in i.answers},
+            possible=lambda i, t: _begins(t, i.answers),
+        )
     if name == "prefix":
-        return Checker(name, lambda i, t: t.startswith(i.answers), prefixes=True)
+        return Checker(
+            name,
+            lambda i, t: t.startswith(i.answers),
+            prefixes=True,
+            possible=lambda i, t: (
+                t.startswith(i.answers) or any(a.startswith(t) for a in i.answers)
+            ),
+        )
     if name == "regex":
         return Checker(name, _regex)
     if kind == "numeric":
@@ -112,6 +129,12 @@ def checker(name: str) -> Checker:
         "exact, any-of, prefix, regex, numeric:TOLERANCE, last-number, unit-tests, MODULE:FUNCTION"
     )
     raise UsageError(f"no checker is called '{name}'; there are: {known}")
+
+
+def _begins(text: str, answers: Sequence[str]) -> bool:
+    """Whether a text can still become one of the answers, spaces at the ends aside."""
+    begun, whole = text.lstrip(), text.strip()
+    return any(a.strip().startswith(begun) or a.strip() == whole for a in answers)
 
 
 def _tolerance(text: str) -> float:

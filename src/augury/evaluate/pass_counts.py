@@ -11,9 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from augury.data import observations
+from augury.data import counts, observations
 from augury.errors import UsageError
-from augury.data import counts
 from augury.evaluate.backend import Floats
 
 Method = Literal["exact", "tree", "independent"]

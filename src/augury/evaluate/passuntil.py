@@ -34,9 +34,12 @@ from augury.whole import whole_file
 # Tokens of one wave: the memory of a tree (4 bytes each, a small factor for copies), and what a
 # killed run does again.
 WAVE_TOKENS: dict[Method, int] = {"tree": 2**22, "independent": 2**17}
-# Samples of an instance's first batch, and how many times what it has the next one brings: a tree
-# shares more the more is drawn at once, and half of all independent samples are never in vain.
-FIRST: dict[Method, int] = {"tree": 256, "independent": 32}
+# Samples of an instance's first batch, at least and at most: in between, as many as it takes to
+# fill a wave of this many samples with the instances that are open.
+FIRST: dict[Method, tuple[int, int]] = {"tree": (256, 4096), "independent": (32, 512)}
+FILL: dict[Method, int] = {"tree": 2**16, "independent": 2**12}
+# How many times what an instance has its next batch brings: a tree shares more the more is drawn at
+# once, and half of all independent samples are never in vain.
 GROWTH: dict[Method, int] = {"tree": 3, "independent": 1}
 # Longer texts share few prefixes: then a tree costs what it saves.
 TREE_TOKENS = 32
@@ -44,6 +47,8 @@ TREE_TOKENS = 32
 VERDICTS = 200_000
 # Share of the instances that each wave of a budget goes to: those of which least is known.
 NEEDIEST = 0.25
+# First batches of a budget take an eighth of it: the rest goes where they say.
+BUDGET_LOOKS = 8
 
 
 @dataclass(frozen=True)
@@ -241,17 +246,20 @@ class _Run:
         index = np.arange(len(self.passes))
         going = np.flatnonzero(self._open())
         left = math.inf
+        fill = FILL[plan.method] // max(len(going), 1)
+        first = min(max(fill, FIRST[plan.method][0]), FIRST[plan.method][1])
         if plan.budget is None:
             order = going[np.lexsort((index[going], self.batches[going]))]
         else:
             left = plan.budget - int(self.samples.sum())
+            first = min(first, max(plan.budget // (BUDGET_LOOKS * len(index)), 1))
             needy = going[np.lexsort((index[going], self.samples[going], self.passes[going]))]
             order = needy[: max(1, math.ceil(NEEDIEST * len(index)))]
         room = max(WAVE_TOKENS[plan.method] // self.task.tokens, 1)
         wave: list[tuple[int, int]] = []
         for i in order.tolist():
             have = int(self.samples[i])
-            wanted = max(FIRST[plan.method], GROWTH[plan.method] * have)
+            wanted = max(first, GROWTH[plan.method] * have)
             n = int(min(wanted, room, plan.max_samples - have, left))
             if n < min(wanted, plan.max_samples - have) and wave:
                 break  # a batch is not cut for want of room in this wave: it opens the next one
@@ -313,7 +321,11 @@ class _Run:
                     passed[which] += count
                     examples[which] = examples[which] or text
 
-        draw_counts(self.backend, task, draws, self.plan.temperature, leaves)
+        possible = self.judge.possible
+        alive = None
+        if possible is not None:
+            alive = lambda which, text: possible(task.instances[wave[which][0]], text)  # noqa: E731
+        draw_counts(self.backend, task, draws, self.plan.temperature, leaves, alive)
         rows: list[list[Any]] = []
         for which, (i, n) in enumerate(wave):
             wanted, got = self.plan.r - self.passes[i], passed[which]

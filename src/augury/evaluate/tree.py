@@ -5,6 +5,9 @@ independent samples are the same in distribution as n split at the first token b
 draw, each part split again at the second, and so on: one forward pass for each distinct prefix
 instead of one for each token of each sample, and one check for each distinct text.
 
+Where the check can tell that nothing which begins so will pass, the branch ends there: its samples
+have failed, whatever they would have become.
+
 The order in which a draw's nodes are visited depends on nothing but the draw itself, so the same
 draws come of a run that was stopped and one that was not. What waits is held as blocks on a stack,
 deepest first: never more nodes than samples, whatever the width of the tree.
@@ -44,10 +47,17 @@ class Draw:
 
 # The draw's index, and its distinct texts with the number of samples of each.
 Leaves = Callable[[int, list[str], Ints], None]
+# The draw's index and the beginning of a text: can it still pass?
+Alive = Callable[[int, str], bool]
 
 
 def draw_counts(
-    backend: Backend, task: Task, draws: Sequence[Draw], temperature: float, leaves: Leaves
+    backend: Backend,
+    task: Task,
+    draws: Sequence[Draw],
+    temperature: float,
+    leaves: Leaves,
+    alive: Alive | None = None,
 ) -> int:
     """Draw all samples of all draws.
 
@@ -56,7 +66,9 @@ def draw_counts(
         task: says how long a text gets, and what stops it.
         draws: consumed.
         temperature: logits are divided by it.
-        leaves: called for distinct texts as they are finished, uncut.
+        leaves: called for distinct texts as they are finished, uncut; not for those that `alive`
+            has given up.
+        alive: whether a text that has begun so can pass.
 
     Returns:
         Forward passes: how many distinct prefixes were asked about.
@@ -85,7 +97,7 @@ def draw_counts(
             stop = start + len(counts)
             parents, tokens, split = _split(draws[i].rng, table[start:stop], counts)
             start = stop
-            _place(backend, task, draws[i], (written, parents, tokens, split), i, leaves)
+            _place(backend, task, draws[i], (written, parents, tokens, split), i, leaves, alive)
 
 
 def _split(rng: np.random.Generator, weights: Floats, counts: Ints) -> tuple[Ints, Ints, Ints]:
@@ -126,6 +138,7 @@ def _place(
     children: tuple[NDArray[np.int32], Ints, Ints, Ints],
     index: int,
     leaves: Leaves,
+    alive: Alive | None,
 ) -> None:
     """Finished texts to `leaves`, the rest back on the stack."""
     written, parents, tokens, split = children
@@ -152,8 +165,20 @@ def _place(
             split[finished],
         )
     going = np.flatnonzero(~done)
+    if alive is not None:
+        kept = []
+        for node in going.tolist():
+            text = texts[node] if node in texts else backend.decode(longer[node].tolist())
+            # A character or a stop that is only half written says nothing yet.
+            if text.endswith("\ufffd") or _half(text, task.stop) or alive(index, text):
+                kept.append(node)
+        going = np.array(kept, dtype=np.int64)
     for part in _blocks(going):
         draw.blocks.append((longer[part], split[part]))
+
+
+def _half(text: str, stops: Sequence[str]) -> bool:
+    return any(text.endswith(s[:k]) for s in stops for k in range(1, len(s)))
 
 
 def _blocks(nodes: Ints) -> Iterator[Ints]:

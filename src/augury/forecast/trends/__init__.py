@@ -1,7 +1,7 @@
 """Trends: which abilities rise, fall, turn or leap over the course of pretraining."""
 
 from augury.forecast.trends.difficulty import by_difficulty
-from augury.forecast.trends.outlook import backtest_outlook, outlook
+from augury.forecast.trends.outlook import ahead_of, backtest_outlook, outlook
 from augury.forecast.trends.published import adjusted, published_trends
 from augury.forecast.trends.trends import Trend, Trends, sentence, trends
 
@@ -9,6 +9,7 @@ __all__ = [
     "Trend",
     "Trends",
     "adjusted",
+    "ahead_of",
     "backtest_outlook",
     "by_difficulty",
     "outlook",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -293,6 +293,33 @@ def outlook(
             expected=f"runs of at least {FEWEST + 1} checkpoints (or sizes), {ENOUGH} forecasts",
         )
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def ahead_of(
+    table: pl.DataFrame, *, factor: float, by: Sequence[str], level: float
+) -> dict[tuple[str | None, str, str, str], dict[str, Any]]:
+    """The outlook along both axes, by (family, task, metric, axis), where there is one.
+
+    Raises:
+        UsageError: as `outlook`.
+    """
+    found: dict[tuple[str | None, str, str, str], dict[str, Any]] = {}
+    for axis in get_args(Axis):
+        try:
+            rows = outlook(table, axis=axis, factor=factor, by=by, level=level).to_dicts()
+        except DataError:
+            continue  # too short along this axis: `trends` itself has judged the table
+        for row in rows:
+            key = (row["family"], row["task"], row["metric"], axis)
+            found[key] = {
+                "factor": factor,
+                "last": row["last"],
+                "value": row["value"],
+                "interval": [row["low"], row["high"]],
+                "level": level,
+                "falls": row["falls"],
+            }
+    return found
 
 
 def quantiles(errors: Floats, level: float) -> Floats:

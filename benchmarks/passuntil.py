@@ -1,0 +1,85 @@
+"""PassUntil's samples a second against a plain loop over transformers `generate`.
+
+The same exported checkpoint on all sides, one pass rate near 1e-3 and one near 1e-5: what a rarer
+ability costs is what the tree of prefixes saves.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from augury.evaluate import LabBackend, Task, exact_scores, lab_instances, pass_until
+from augury.evaluate.export import export_checkpoint
+from augury.evaluate.hf import TransformersBackend
+from augury.train import ModelConfig, RunConfig, train
+
+WIDTH, STEPS = 24, 1000
+INSTANCES = 64
+# Plain samples cost the same at any rate: so many are enough to time them.
+PLAIN = 1_000
+# What the loop asks for in one call: more is not faster on a CPU.
+AT_ONCE, CALLS = 256, 8
+RATES = (1e-3, 1e-5)
+
+
+def main() -> None:
+    """Tree and independent sampling, on both backends, at two pass rates."""
+    import torch
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = train(RunConfig(ModelConfig(WIDTH), steps=STEPS), Path(folder) / "run")[-1]
+        export = export_checkpoint(checkpoint, Path(folder) / "export")
+        lab = LabBackend(checkpoint)
+        asked = lab_instances("rule", 2048)
+        exact = exact_scores(lab, asked).passing
+        plain = loop(export, asked)
+        print(f"\nsamples/s, width {WIDTH}, six tokens; a loop over `generate`: {plain:,.0f}")
+        for rate in RATES:
+            near = np.argsort(abs(np.log(exact / rate)))[:INSTANCES]
+            task = Task("near", tuple(asked.instances[i] for i in near), 0.0)
+            for name, backend in (("lab", lab), ("transformers", TransformersBackend(export))):
+                for method in ("tree", "independent"):
+                    speed, mean = samples_per_second(backend, task, method, rate)
+                    print(
+                        f"    rate {rate:g}, {name + ', ' + method:26s} {speed:12,.0f} "
+                        f"{speed / plain:8.1f}x   found {mean:.2g}, exact {exact[near].mean():.2g}"
+                    )
+
+
+def samples_per_second(backend: Any, task: Task, method: Any, rate: float) -> tuple[float, float]:
+    """Of a whole run to two passes an instance, after one that compiles."""
+    cap = PLAIN if method == "independent" else int(20 / rate)
+    pass_until(backend, task, method=method, max_samples=500)
+    began = time.perf_counter()
+    found = pass_until(backend, task, method=method, max_samples=cap, seed=1)
+    return found.samples.sum() / (time.perf_counter() - began), found.mean
+
+
+def loop(export: Path, task: Task) -> float:
+    """Samples a second of `generate`, a prompt a call."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(export)
+    model = AutoModelForCausalLM.from_pretrained(export).eval()
+    seconds = []
+    for i in range(CALLS + 1):
+        began = time.perf_counter()
+        inputs = tokenizer(task.instances[i].prompt, return_tensors="pt")
+        with torch.no_grad():
+            out = model.generate(
+                **inputs, do_sample=True, max_new_tokens=task.tokens, num_return_sequences=AT_ONCE
+            )
+        tokenizer.batch_decode(out[:, inputs["input_ids"].shape[1] :])
+        seconds.append(time.perf_counter() - began)
+    return AT_ONCE / float(np.median(seconds[1:]))
+
+
+if __name__ == "__main__":
+    main()
