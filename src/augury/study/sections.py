@@ -231,14 +231,14 @@ class Finetune(Section):
     amounts: Annotated[list[Count], Field(min_length=1), AfterValidator(_different)] = Field(
         description="Examples to finetune on, each in turn; half of the one before is good."
     )
-    subsets: Count = Field(
-        default=2,
-        description="Random subsets of the examples, each finetuned on.",
+    subsets: Count = Field(default=2, description="Random subsets of each amount.")
+    seeds: Count = Field(default=1, description="Runs on each subset.")
+    method: Literal["full", "lora"] = Field(default="full", description="LoRA: transformers only.")
+    learning_rate: Positive | None = Field(
+        default=None, description="Peak rate at the middle width; by default it is searched for."
     )
-    instances: Count = Field(
-        default=256,
-        description="Held-out instances that scores are measured on.",
-    )
+    steps: Count = Field(default=250, description="Steps at most.")
+    instances: Count = Field(default=256, description="Instances that scores are measured on.")
     gpus: Annotated[float, Field(ge=0)] = Field(
         default=0, description="GPUs that one finetuning takes, for --engine ray."
     )

@@ -1,0 +1,57 @@
+"""What units cost, guessed before they run: FLOPs, tokens, and seconds on one core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from augury.study.points import Place
+from augury.study.sections import Finetune, Measure, TaskEntry
+from augury.study.units import Cost
+from augury.train.config import RunConfig
+from augury.train.corpus import LENGTH
+
+# FLOP/s of one core in float32 on the lab's tiny models, and a step's fixed cost: widths 4 to 64
+# on a 2.5 GHz Xeon.
+LAB_FLOPS, STEP_SECONDS = 6e9, 0.0015
+# Starting JAX and compiling a model's program.
+COMPILE_SECONDS = 4.0
+# One core on models of transformers, CPU.
+CORE_FLOPS = 2e10
+# Tokens of an instance's prompt, where a file does not say.
+PROMPT = 128
+# Finetuning: examples a step, and rates that a search tries at most.
+FINETUNE_BATCH, SEARCHED = 64, 9
+TABLE = Cost(seconds=0.05)
+FIT, FORECAST, SCORE = Cost(seconds=4.0), Cost(seconds=15.0), Cost(seconds=0.5)
+
+
+def training(run: RunConfig) -> Cost:
+    """Of a run of the lab."""
+    flops, tokens = run.flops(run.steps), run.tokens(run.steps)
+    return Cost(flops, tokens, COMPILE_SECONDS + run.steps * STEP_SECONDS + flops / LAB_FLOPS)
+
+
+def measuring(place: Place, task: TaskEntry, how: Measure, instances: int) -> Cost:
+    """Of a model on a task; where samples are drawn, at most: every instance up to its cap."""
+    params = float(place.about.get("params") or 0.0)
+    lab = place.run is not None
+    exact = how.method == "exact" or (how.method is None and task.file is None)
+    if exact:
+        tokens = float(instances * (LENGTH if lab else PROMPT))
+    else:
+        tokens = float(instances * how.max_samples * (LENGTH if lab else task.tokens))
+    flops = 2.0 * params * tokens
+    return Cost(flops, tokens, COMPILE_SECONDS + flops / (LAB_FLOPS if lab else CORE_FLOPS))
+
+
+def finetuning(place: Place, amounts: Sequence[int], how: Finetune, search: bool) -> Cost:
+    """Of a model on some amounts: every subset and seed as long as it may take, then scored."""
+    params = float(place.about.get("params") or 0.0)
+    length = LENGTH if place.run is not None else PROMPT
+    runs = len(amounts) * how.subsets * how.seeds + (SEARCHED * len(amounts) if search else 0)
+    trained = float(runs * how.steps * FINETUNE_BATCH * length)
+    scored = float((runs + 1) * how.instances * length)
+    flops = 6.0 * params * trained + 2.0 * params * scored
+    rate = LAB_FLOPS if place.run is not None else CORE_FLOPS
+    seconds = COMPILE_SECONDS + runs * how.steps * STEP_SECONDS + flops / rate
+    return Cost(flops, trained + scored, seconds)

@@ -1,0 +1,204 @@
+"""Units that say where a task emerges: finetuned scores in, a point with its interval out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from augury.errors import AuguryError, DataError
+from augury.fitting.fit import fit
+from augury.forecast.emergence import (
+    EmergenceFit,
+    emergence_data,
+    emergence_point,
+    fit_emergence,
+    in_flops,
+    in_params,
+    in_tokens,
+)
+from augury.forecast.emergence.point import ABOVE_CHANCE
+from augury.laws import parse_law
+from augury.study.analyse import concat, distinct_losses, write
+from augury.study.store import Store
+
+# Quantiles of the point that are kept: enough to say how likely any model has emerged.
+QUANTILES = tuple(float(q) for q in np.linspace(0.005, 0.995, 199))
+# Amounts of finetuning at which the curve and its elbow are drawn, besides none.
+CURVE = 80
+
+
+def forecast_emergence(store: Store, unit: Mapping[str, Any], work: Path) -> None:
+    """Where few-shot scores leave chance: `forecast.json`, `observed.parquet`, `elbows.parquet`."""
+    asked = unit["parameters"]
+    rows = finetuned(concat(store, unit["needs"]), asked["task"])
+    found = fit_emergence(emergence_data(rows), level=asked["level"], seed=asked["seed"])
+    elbow, above = emergence_point(found), emergence_point(found, "above")
+    usable = bool(np.isfinite(above.value))
+    quantiles: list[float] = []
+    if usable:
+        draws = found.point_draws(distance=ABOVE_CHANCE)
+        quantiles = [float(-x) for x in np.quantile(draws, QUANTILES)]
+    reach, notes = _reach(found, concat(store, unit["needs"]), asked) if usable else ([], [])
+    point = {
+        "method": "emergence",
+        "of": "point",
+        "inputs": {},
+        "value": above.value,
+        "mean_interval": list(above.interval),
+        "run_interval": list(above.interval),
+        "extrapolation": _beyond(found, above.value),
+        "level": asked["level"],
+    }
+    record = {
+        "question": "emergence",
+        "task": asked["task"],
+        "level": asked["level"],
+        "law": found.law,
+        "weights": {str(f.law): w for f, w in zip(found.fits, found.weights, strict=True)},
+        "status": str(found.status),
+        "remedy": found.status.remedy,
+        "notes": [vars(note) for note in found.notes],
+        "reach_notes": notes,
+        "elbow": elbow.to_dict(),
+        "above": above.to_dict(),
+        "distance": ABOVE_CHANCE,
+        "quantiles": {"at": list(QUANTILES), "loss": quantiles},
+        "forecasts": [point, *reach],
+    }
+    write(work / "forecast.json", record)
+    rows.write_parquet(work / "observed.parquet")
+    _elbows(found).write_parquet(work / "elbows.parquet")
+
+
+def score_emergence(
+    forecast: Mapping[str, Any], truth: pl.DataFrame, asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The point beside the held-out models' few-shot scores.
+
+    The truth is known as a bracket: the ability came between the best model that lacks it (score
+    less than `distance` above chance) and the worst that has it. The forecast held if its interval
+    and the bracket have a loss in common; where no held-out model has the ability, if its interval
+    reaches beyond the best of them.
+    """
+    rows = truth.filter(pl.col("metric") == "pass", pl.col("task") == asked["task"])
+    if "instance" in rows.columns:
+        rows = rows.filter(pl.col("instance").is_null())
+    if rows.is_empty() or "loss" not in rows.columns:
+        raise DataError("held-out models have no few-shot score and loss", column="loss")
+    level = forecast["distance"] + float(rows["chance"].drop_nulls().max() or 0.0)  # type: ignore[arg-type]
+    has = rows.filter(pl.col("value") >= level)["loss"]
+    lacks = rows.filter(pl.col("value") < level)["loss"]
+    high = float(lacks.min()) if len(lacks) else np.inf  # type: ignore[arg-type]
+    low = float(has.max()) if len(has) else -np.inf  # type: ignore[arg-type]
+    bracket = sorted((low, high))
+    made = forecast["forecasts"][0]
+    ends = made["run_interval"]
+    known = made["value"] is not None
+    least = -np.inf if ends[0] is None else ends[0]
+    most = np.inf if ends[1] is None else ends[1]
+    inside = [x for x in bracket if np.isfinite(x)]
+    middle = float(np.mean(inside)) if len(inside) == 2 else None
+    quantiles = forecast["quantiles"]
+    models = [
+        {
+            "model": row["model"],
+            "seed": row.get("seed"),
+            "loss": row["loss"],
+            "score": row["value"],
+            "emerged": bool(row["value"] >= level),
+            # The quantiles are of progress: the losses that go with them fall.
+            "probability": float(np.interp(-row["loss"], [-x for x in quantiles["loss"]],
+                                           quantiles["at"])) if quantiles["loss"] else None,
+        }
+        for row in rows.sort("loss", descending=True).to_dicts()
+    ]  # fmt: skip
+    score = {
+        "forecast": 0,
+        "method": "emergence",
+        "inputs": {},
+        "model": None,
+        "seed": None,
+        "value": made["value"],
+        "low": ends[0],
+        "high": ends[1],
+        "truth": middle,
+        "bracket": bracket,
+        "held": bool(least <= bracket[1] and most >= bracket[0]),
+        "error": None if middle is None or not known else middle - made["value"],
+    }
+    about = {"question": "emergence", "task": forecast["task"], "level": forecast["level"]}
+    return about | {"scores": [score], "models": models}
+
+
+def finetuned(table: pl.DataFrame, task: str | None) -> pl.DataFrame:
+    """Rows of finetuned models and of the same models as they are, on one task.
+
+    Raises:
+        DataError: there are none.
+    """
+    if "finetune_examples" not in table.columns:
+        raise DataError("no model was finetuned", column="finetune_examples", expected="amounts")
+    rows = table.filter(pl.col("finetune_examples").is_not_null())
+    if task is not None and "task" in rows.columns:
+        rows = rows.filter(pl.col("task") == task)
+    order = ["loss", "model", "step", "finetune_examples", "subset", "seed"]
+    return rows.unique(maintain_order=True).sort(
+        [name for name in order if name in rows.columns], maintain_order=True, nulls_last=False
+    )
+
+
+def _reach(
+    found: EmergenceFit, rows: pl.DataFrame, asked: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """What has to be trained, through the loss law; or why that cannot be said."""
+    if asked["loss_law"] is None:
+        return [], ["no [forecast] loss_law: the point is a loss, not a number of parameters"]
+    target = asked["target"] or {}
+    try:
+        losses = fit(parse_law(asked["loss_law"]), distinct_losses(rows), level=asked["level"])
+        made = [in_flops(found, losses, definition="above")]
+        if "tokens" in target:
+            made.append(in_params(found, losses, target["tokens"], definition="above"))
+        if "params" in target:
+            made.append(in_tokens(found, losses, target["params"], definition="above"))
+    except AuguryError as error:
+        return [], [f"no way from the loss to parameters: {error}"]
+    return [
+        {
+            "method": f"emergence-in-{reach.of}",
+            "of": "point",
+            "inputs": dict(reach.given),
+            "value": reach.value,
+            "mean_interval": list(reach.interval),
+            "run_interval": list(reach.interval),
+            "extrapolation": None,
+            "level": reach.level,
+            "never": reach.never,
+        }
+        for reach in made
+    ], []
+
+
+def _elbows(found: EmergenceFit) -> pl.DataFrame:
+    """The elbow over the amount of finetuning: median and interval, as losses."""
+    data = found.data
+    tail = (1 - found.level) / 2
+    rows = []
+    for amount in np.geomspace(data.low_data, max(data.amount.max(), data.low_data + 1), CURVE):
+        low, middle, high = np.quantile(-found.elbow_draws(float(amount)), [tail, 0.5, 1 - tail])
+        rows.append({"finetune_examples": float(amount), "loss": float(middle),
+                     "low": float(low), "high": float(high)})  # fmt: skip
+    return pl.DataFrame(rows)
+
+
+def _beyond(found: EmergenceFit, value: float) -> float | None:
+    """How far beyond the best checkpoint, in units of the range of losses."""
+    losses = found.data.place
+    span = float(losses.max() - losses.min())
+    if not np.isfinite(value) or span <= 0:
+        return None
+    return max(float(losses.min()) - value, value - float(losses.max()), 0.0) / span

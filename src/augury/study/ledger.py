@@ -1,0 +1,139 @@
+"""The record of forecasts: written down before the truth is known, and never edited afterwards.
+
+`forecasts.jsonl` is append-only. Each line is JSON and holds the SHA-256 of the line before it, so
+that a changed, removed or inserted line breaks the chain at a line that can be named;
+`forecasts.head` holds how many lines there are and the last one's hash, so that lines cut off the
+end are missed. Whoever can write both files can forge both: the head's hash, printed at the end of
+a run, is what to keep elsewhere (in a commit, a mail, a preregistration).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from augury.errors import DataError
+from augury.study.store import read_json
+from augury.whole import whole_file
+
+RECORD, HEAD = "forecasts.jsonl", "forecasts.head"
+# What the first line holds for the line before it.
+START = "0" * 64
+
+
+class Ledger:
+    """The record of a study.
+
+    Args:
+        folder: of the study.
+
+    Attributes:
+        lines: what was written down, in order.
+        head: SHA-256 of the last line.
+
+    Raises:
+        DataError: the record was tampered with or cut; it names the line.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._path = Path(folder) / RECORD
+        self._end = Path(folder) / HEAD
+        self.lines: list[dict[str, Any]] = []
+        self.head = START
+        # Bytes of whole lines; a line that a kill has torn is written over.
+        self._size = 0
+        self._read()
+
+    def find(self, kind: str, unit: str) -> list[dict[str, Any]]:
+        """Lines of a kind, "forecast" or "score", that a unit brought."""
+        return [line for line in self.lines if line["kind"] == kind and line["unit"] == unit]
+
+    def append(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Write lines behind the last one; they are on the disk on return.
+
+        All lines of a call are written at once: after a kill, a unit's lines are there or not.
+        """
+        text = b""
+        for record in records:
+            line = {
+                "line": len(self.lines) + 1,
+                "previous": self.head,
+                "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "augury": version("augury"),
+                **record,
+            }
+            raw = json.dumps(line, sort_keys=True, allow_nan=False).encode()
+            self.head = hashlib.sha256(raw).hexdigest()
+            self.lines.append(line)
+            text += raw + b"\n"
+        if not self._end.exists():
+            self._write_head(0, START)
+        handle = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o644)
+        with os.fdopen(handle, "wb") as file:
+            file.truncate(self._size)
+            file.seek(self._size)
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        self._size += len(text)
+        self._write_head(len(self.lines), self.head)
+
+    def _write_head(self, lines: int, sha256: str) -> None:
+        with whole_file(self._end) as fresh:
+            fresh.write_text(json.dumps({"lines": lines, "sha256": sha256}) + "\n")
+
+    def _read(self) -> None:
+        try:
+            raw = self._path.read_bytes()
+        except FileNotFoundError:
+            raw = b""
+        if raw and not self._end.exists():
+            raise self._broken(f"{HEAD}, which says how many lines there are, is missing", HEAD)
+        known: dict[str, Any] = {"lines": 0, "sha256": START}
+        if self._end.exists():
+            known = read_json(self._end)
+        whole = raw.splitlines(keepends=True)
+        if whole and not whole[-1].endswith(b"\n") and len(whole) > known["lines"]:
+            whole.pop()  # torn by a kill, never promised
+        for number, text in enumerate(whole, 1):
+            self._line(number, text.rstrip(b"\n"))
+            if number == known["lines"] and self.head != known["sha256"]:
+                raise self._broken(f"line {number} was changed", f"SHA-256 {known['sha256']}")
+        if len(whole) < known["lines"]:
+            raise self._broken(
+                f"was cut: it ends after line {len(whole)}", f"{known['lines']} lines"
+            )
+        self._size = sum(map(len, whole))
+
+    def _line(self, number: int, raw: bytes) -> None:
+        try:
+            line = json.loads(raw)
+            there, previous = line["line"], line["previous"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise self._broken(f"line {number} was changed: it is no record", "JSON") from error
+        if there != number:
+            raise self._broken(
+                f"line {number} is missing, or lines were put in: what stands there says it is "
+                f"line {there}",
+                f"line {number}",
+            )
+        if previous != self.head:
+            raise self._broken(
+                f"line {max(number - 1, 1)} was changed: line {number} holds the hash of another",
+                f"SHA-256 {previous}",
+            )
+        self.lines.append(line)
+        self.head = hashlib.sha256(raw).hexdigest()
+
+    def _broken(self, problem: str, expected: str) -> DataError:
+        return DataError(
+            problem,
+            source=str(self._path),
+            expected=f"{expected}. The record is append-only: it cannot be believed as it is",
+        )

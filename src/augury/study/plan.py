@@ -1,0 +1,358 @@
+"""From a study file to a plan: every unit, after all it waits for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from augury.errors import DataError, UsageError
+from augury.study import costs
+from augury.study.file import StudyFile
+from augury.study.points import Place, lab_places, spec_places, table_places, target_place
+from augury.study.store import file_digest
+from augury.study.units import Unit, digest
+
+# A weight file is told by its size and this much of either end: reading 100 GB takes minutes.
+END_BYTES = 2**20
+# Draws of a fit that is shown: smooth bands.
+FIT_DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study as units.
+
+    Attributes:
+        study: what its file says.
+        units: by key, each after all it waits for.
+        truth: keys of the units that measure what is held out.
+    """
+
+    study: StudyFile
+    units: Mapping[str, Unit]
+    truth: frozenset[str]
+
+    @property
+    def digest(self) -> str:
+        """What tells this plan from any other."""
+        return digest(sorted(self.units))
+
+    def of(self, *kinds: str) -> list[Unit]:
+        """Units of these kinds, in order."""
+        return [unit for unit in self.units.values() if unit.kind in kinds]
+
+
+def make_plan(study: StudyFile, folder: str | Path) -> Plan:
+    """Plan a study.
+
+    Args:
+        study: from `read_study`.
+        folder: of the study; paths in the file start there.
+
+    Raises:
+        UsageError, DataError: a table cannot be read, or nothing is left to learn from.
+    """
+    return _Planner(study, Path(folder)).plan()
+
+
+class _Planner:
+    def __init__(self, study: StudyFile, folder: Path) -> None:
+        self.study, self.folder = study, folder
+        self.units: dict[str, Unit] = {}
+        self.truth: set[str] = set()
+        # Rows that may be learned from, and those held out: keys of units by task; "" is any task.
+        self.seen: dict[str, list[str]] = {}
+        self.held: dict[str, list[str]] = {}
+        self.tuned: dict[str, list[str]] = {}
+        # Where forecasts are made.
+        self.points: dict[tuple[Any, ...], dict[str, Any]] = {}
+
+    def plan(self) -> Plan:
+        places = [*lab_places(self.study), *spec_places(self.study, self.folder)]
+        first = [place for place in places if not place.held_out]
+        later = [place for place in places if place.held_out]
+        for place in first:
+            self._measures(place, after=())
+        self._tables()
+        self._finetunes(first)
+        for place in later:
+            self._point(place.about, "held-out")
+        target = target_place(self.study)
+        if target:
+            self._point(target, "target")
+        forecasts = self._forecasts()
+        for place in later:
+            self._measures(place, after=tuple(unit.key for unit in forecasts))
+        self._scores(forecasts)
+        return Plan(self.study, self.units, frozenset(self.truth))
+
+    def _add(self, unit: Unit) -> Unit:
+        self.units.setdefault(unit.key, unit)
+        return unit
+
+    def _finetunes(self, places: Sequence[Place]) -> None:
+        """Finetune every model that may be seen on every amount, for every task.
+
+        Where no learning rate is given, the model in the middle looks for one first.
+        """
+        how = self.study.finetune
+        if how is None:
+            return
+        middle = sorted(places, key=lambda p: (p.about.get("params") or 0, p.step))
+        for task in self.study.tasks if middle else ():
+            common: dict[str, Any] = {
+                "task": {"name": task.called, "instances": how.instances},
+                "finetune": how.model_dump(exclude={"amounts", "gpus"}),
+                "width": self._width(places) if how.learning_rate else None,
+                "searched": False,
+            }
+            found: tuple[str, ...] = ()
+            if how.learning_rate is None:
+                at = middle[(len(middle) - 1) // 2]
+                ends = sorted({min(how.amounts), max(how.amounts)})
+                found = (self._finetune(at, task.called, {**common, "amounts": ends}, ()).key,)
+                common["searched"] = True
+            for place in places:
+                for amount in sorted(how.amounts):
+                    self._finetune(place, task.called, {**common, "amounts": [amount]}, found)
+
+    def _finetune(
+        self, place: Place, task: str, asked: dict[str, Any], found: tuple[str, ...]
+    ) -> Unit:
+        how = self.study.finetune
+        assert how is not None
+        model, needs, places = self._model(place, ())
+        amounts = ", ".join(map(str, asked["amounts"]))
+        search = " (looks for a learning rate)" if not found and how.learning_rate is None else ""
+        unit = self._add(
+            Unit(
+                "finetune",
+                f"finetune {place.name} on {amounts} of {task}{search}",
+                {**asked, "model": model},
+                (*needs, *found),
+                (),
+                places,
+                costs.finetuning(place, asked["amounts"], how, bool(search)),
+                gpus=how.gpus,
+            )
+        )
+        if unit.key not in self.tuned.setdefault(task, []):
+            self.tuned[task].append(unit.key)
+        return unit
+
+    @staticmethod
+    def _width(places: Sequence[Place]) -> int | None:
+        """The middle one of the lab's widths, at which a learning rate is given."""
+        widths = sorted({p.about["width"] for p in places if "width" in p.about})
+        return widths[(len(widths) - 1) // 2] if widths else None
+
+    def _measures(self, place: Place, after: tuple[str, ...]) -> None:
+        """Train a model if the lab has to, and measure it on every task."""
+        study = self.study
+        model, needs, known = self._model(place, after)
+        for task in study.tasks:
+            asked: dict[str, Any] = {"name": task.called, "instances": task.instances}
+            places = dict(known)
+            count = task.instances
+            if task.file is not None:
+                path = self.folder / task.file
+                asked = {"content": file_digest(path), **task.model_dump(exclude={"file", "name"})}
+                asked["checker"] = task.checker or "exact"
+                places["task"] = str(path)
+                count = path.read_text(encoding="utf-8").count("\n") + 1
+            unit = self._add(
+                Unit(
+                    "measure",
+                    f"measure {place.name} on {task.called}",
+                    {
+                        "model": model,
+                        "task": asked,
+                        "measure": study.measure.model_dump(exclude={"gpus"}),
+                    },
+                    needs,
+                    after,
+                    places,
+                    costs.measuring(place, task, study.measure, count),
+                    gpus=study.measure.gpus,
+                )
+            )
+            if place.held_out:
+                self.truth.add(unit.key)
+            (self.held if place.held_out else self.seen).setdefault(task.called, []).append(
+                unit.key
+            )
+
+    def _model(
+        self, place: Place, after: tuple[str, ...]
+    ) -> tuple[dict[str, Any], tuple[str, ...], dict[str, str]]:
+        """What a unit is told of its model, what it needs for it, and where it lies."""
+        if place.run is None:
+            assert place.path is not None
+            told = {"content": content(place.path), "about": place.given}
+            return told, (), {"model": place.path}
+        train = self._add(
+            Unit(
+                "train",
+                f"train {place.run.run}",
+                {"run": place.run.to_json()},
+                after=after,
+                cost=costs.training(place.run),
+            )
+        )
+        return {"step": place.step}, (train.key,), {}
+
+    def _tables(self) -> None:
+        """Tables that are there: what may be learned from, and what is held out."""
+        where = self.study.held_out.where if self.study.held_out else None
+        for table in self.study.tables:
+            path = self.folder / table.path
+            asked = {
+                "content": file_digest(path),
+                "columns": table.columns,
+                "where": table.where,
+                "held_out": where,
+            }
+            for side in ("seen",) if where is None else ("seen", "held"):
+                unit = self._add(
+                    Unit(
+                        "table",
+                        f"read {table.path}" + (", held out" if side == "held" else ""),
+                        {**asked, "side": side},
+                        places={"table": str(path)},
+                        cost=costs.TABLE,
+                    )
+                )
+                if side == "seen":
+                    self.seen.setdefault("", []).append(unit.key)
+                    continue
+                self.held.setdefault("", []).append(unit.key)
+                self.truth.add(unit.key)
+                for about in table_places(path, {**asked, "side": "held"}):
+                    self._point(about, "held-out")
+
+    def _point(self, about: Mapping[str, Any], of: str) -> None:
+        named = {n: about[n] for n in ("params", "tokens", "flops") if about.get(n) is not None}
+        if {"params", "tokens"} <= named.keys():
+            named.pop("flops", None)
+        if not named:
+            raise UsageError(
+                f"{about.get('model', 'a held-out model')}: give its params and tokens in "
+                "[[checkpoints]], so that it can be forecast"
+            )
+        self.points.setdefault((of, *named.items()), {"of": of, **named})
+
+    def _names(self) -> list[str | None]:
+        """Tasks to forecast; None where tables alone say what was measured."""
+        return [task.called for task in self.study.tasks] or [None]
+
+    def _needs(self, keys: Mapping[str, list[str]], task: str | None) -> tuple[str, ...]:
+        return (*keys.get("", ()), *(keys.get(task, ()) if task is not None else ()))
+
+    def _forecasts(self) -> list[Unit]:
+        """Fits and forecasts of every task from all that may be seen."""
+        study, made = self.study, []
+        if not self.points and study.question == "pass-rate":
+            raise DataError("no row is held out and there is no [target]: nothing to forecast")
+        points = sorted(self.points.values(), key=lambda p: sorted(map(str, p.items())))
+        for task in self._names():
+            needs = self._needs(self.seen, task)
+            if study.question == "emergence":
+                needs = (*needs, *self.tuned.get(task or "", ()))
+            if not needs:
+                raise UsageError(f"every model is held out: nothing to learn {task} from")
+            common: dict[str, Any] = {
+                "task": task,
+                "metric": self._metric(task),
+                "points": points,
+                "level": study.forecast.level,
+                "seed": study.forecast.seed,
+                "last_step": study.question == "pass-rate" and not self._takes_tokens(),
+            }
+            laws = list(study.forecast.laws) if study.question == "pass-rate" else []
+            loss = [study.forecast.loss_law] if study.forecast.loss_law else []
+            for law in [*laws, *loss]:
+                self._add(
+                    Unit(
+                        "fit",
+                        f"fit {law}" + (f" to {task}" if task and law not in loss else ""),
+                        {**common, "law": law, "draws": FIT_DRAWS},
+                        needs,
+                        cost=costs.FIT,
+                    )
+                )
+            made.append(
+                self._add(
+                    Unit(
+                        "forecast",
+                        f"forecast {task or 'the scores'}",
+                        {
+                            **common,
+                            "question": study.question,
+                            "laws": laws,
+                            "by": study.forecast.by,
+                            "loss_law": study.forecast.loss_law,
+                            "target": self._target(),
+                        },
+                        needs,
+                        cost=costs.FORECAST,
+                    )
+                )
+            )
+        return made
+
+    def _metric(self, task: str | None) -> str | None:
+        for entry in self.study.tasks:
+            if entry.called == task:
+                return "acc" if entry.checker == "choice" else "pass"
+        return None
+
+    def _takes_tokens(self) -> bool:
+        from augury.forecast.chain import Chain, parse_chain
+
+        laws = [parse_chain(text) for text in self.study.forecast.laws]
+        firsts = [law.loss if isinstance(law, Chain) else law for law in laws]
+        return any({"tokens", "flops"} & set(law.inputs) for law in firsts)
+
+    def _target(self) -> dict[str, float] | None:
+        target = self.study.target
+        return None if target is None else target.model_dump(exclude_none=True)
+
+    def _scores(self, forecasts: Iterable[Unit]) -> None:
+        for unit in forecasts:
+            task = unit.parameters["task"]
+            truth = self._needs(self.held, task)
+            if truth:
+                asked = ("task", "metric", "level", "last_step")
+                self._add(
+                    Unit(
+                        "score",
+                        f"score the forecast of {task or 'the scores'}",
+                        {name: unit.parameters[name] for name in asked},
+                        (unit.key, *truth),
+                        cost=costs.SCORE,
+                    )
+                )
+
+
+def content(place: str) -> str:
+    """What tells a model from another: a hash of its files, or its name where it is not here.
+
+    Of files beyond 2 MB, size and both ends are hashed.
+    """
+    kind, _, rest = place.partition(":")
+    path = Path(rest)
+    if kind not in ("lab", "hf") or not path.exists():
+        return place
+    whole = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        size = file.stat().st_size
+        whole.update(f"{file.relative_to(path)} {size} ".encode())
+        with file.open("rb") as opened:
+            whole.update(opened.read(END_BYTES))
+            if size > END_BYTES:
+                opened.seek(max(size - END_BYTES, END_BYTES))
+                whole.update(opened.read())
+    return whole.hexdigest()

@@ -1,0 +1,140 @@
+"""The models of a study, each with what is known of it before it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from augury.errors import UsageError
+from augury.study.file import StudyFile
+from augury.train.config import RunConfig
+from augury.train.model import ModelConfig
+
+# What an expression for held-out models may speak of.
+KNOWN = ("model", "family", "params", "tokens", "flops", "loss", "step", "seed", "width")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A model at a checkpoint.
+
+    Attributes:
+        name: for people.
+        about: params, tokens, flops, step, seed ... as far as they are known.
+        held_out: whether forecasts may not see it.
+        run: the lab's run that makes it, or None.
+        step: its checkpoint.
+        path: the model as `open_model` takes it, where it is there already.
+        given: columns that the study file says of it.
+    """
+
+    name: str
+    about: Mapping[str, Any]
+    held_out: bool
+    run: RunConfig | None = None
+    step: int = 0
+    path: str | None = None
+    given: Mapping[str, Any] | None = None
+
+
+def lab_places(study: StudyFile) -> Iterator[Place]:
+    """Checkpoints that the study trains."""
+    if study.lab is None:
+        return
+    lab = study.lab
+    for width in lab.widths:
+        for seed in lab.seeds:
+            run = RunConfig(
+                ModelConfig(width), lab.steps, seed, lab.shares, tuple(lab.checkpoints), lab.family
+            )
+            for step in run.saves:
+                about = {
+                    "model": run.name,
+                    "family": lab.family,
+                    "params": float(run.model.params),
+                    "tokens": run.tokens(step),
+                    "flops": run.flops(step),
+                    "step": step,
+                    "seed": seed,
+                    "width": width,
+                }
+                name = run.run + (f" at step {step}" if len(run.saves) > 1 else "")
+                yield Place(name, about, _held_out(study, about), run, step)
+
+
+def spec_places(study: StudyFile, folder: Path) -> Iterator[Place]:
+    """Models that are there already."""
+    for entry in study.checkpoints:
+        given = entry.model_dump(exclude={"model", "name"}, exclude_none=True)
+        if entry.name:
+            given["model"] = entry.name
+        about = {"model": entry.model, **given}
+        if entry.params and entry.tokens:
+            about["flops"] = 6.0 * entry.params * entry.tokens
+        kind, _, rest = entry.model.partition(":")
+        here = folder / rest.partition("@")[0]
+        path = f"{kind}:{here}" if kind in ("lab", "hf") and here.exists() else entry.model
+        if kind == "lab" and not here.exists():
+            raise UsageError(f"there is no such model: {here}")
+        if kind == "lab":
+            about = {**_lab_about(here), **given}
+        yield Place(entry.name or entry.model, about, _held_out(study, about), None, 0, path, given)
+
+
+def _lab_about(folder: Path) -> dict[str, Any]:
+    """What a checkpoint of the lab says of itself."""
+    from augury.evaluate.models import open_model
+
+    return dict(open_model(f"lab:{folder}").about)
+
+
+def table_places(path: Path, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Params, tokens and flops of the held-out rows of a table."""
+    from augury.study.work import read_rows
+
+    rows = read_rows(path, asked)
+    names = [n for n in ("params", "tokens", "flops") if n in rows.columns]
+    return rows.select(names).unique(maintain_order=True).to_dicts()
+
+
+def target_place(study: StudyFile) -> dict[str, float]:
+    """What the forecast is for, with the third of params, tokens and flops derived."""
+    if study.target is None:
+        return {}
+    about = study.target.model_dump(exclude_none=True)
+    if len(about) == 2:
+        if "flops" not in about:
+            about["flops"] = 6.0 * about["params"] * about["tokens"]
+        elif "params" not in about:
+            about["params"] = about["flops"] / (6.0 * about["tokens"])
+        else:
+            about["tokens"] = about["flops"] / (6.0 * about["params"])
+    return about
+
+
+def _held_out(study: StudyFile, about: Mapping[str, Any]) -> bool:
+    held = study.held_out
+    if held is None:
+        return False
+    if about.get("width") in held.widths:
+        return True
+    if held.where is None:
+        return False
+    import polars as pl
+
+    row = pl.DataFrame({name: [about.get(name)] for name in KNOWN})
+    try:
+        answer = row.select(pl.sql_expr(held.where)).item()
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise UsageError(
+            f"held_out.where: '{held.where}' cannot be asked of {about['model']}: "
+            f"{str(error).splitlines()[0]}; what is known of models: {', '.join(KNOWN)}"
+        ) from error
+    if answer is None:
+        raise UsageError(
+            f"held_out.where: '{held.where}' cannot be told for {about['model']}: give its "
+            "params and tokens in [[checkpoints]]"
+        )
+    return bool(answer)

@@ -1,0 +1,171 @@
+"""The local engine: spawned processes, one thread each, that do units as they are told to.
+
+An engine is anything with `slots`, `start`, `wait` and `close`; the other one is `on_ray`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from augury.crew import ONE_THREAD, XLA_ONE_THREAD
+
+# How often a worker looks whether the run is still there. A killed run cannot tell its workers.
+WATCH_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Event:
+    """What an engine reports of a unit: "step" (done, of), "done", or "failed" with why."""
+
+    key: str
+    kind: Literal["step", "done", "failed"]
+    why: str = ""
+    step: tuple[int, int] = (0, 1)
+
+
+class Engine(Protocol):
+    """Does units, several at once."""
+
+    @property
+    def slots(self) -> int:
+        """How many units may be under way at once."""
+        ...
+
+    def start(self, unit: Mapping[str, Any], cpus: float, gpus: float) -> None:
+        """Begin a unit, given by its record; there has to be a free slot."""
+        ...
+
+    def wait(self, seconds: float) -> list[Event]:
+        """What happened, once something did or the time is over."""
+        ...
+
+    def close(self) -> None:
+        """End everything that is under way; nothing runs on return."""
+        ...
+
+
+class LocalPool:
+    """Processes of this machine.
+
+    Args:
+        folder: of the study.
+        workers: how many.
+    """
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self._folder, self.slots = folder.absolute(), workers
+        self._crew: dict[Connection, Any] = {}
+        self._busy: dict[Connection, str] = {}
+
+    def start(self, unit: Mapping[str, Any], cpus: float, gpus: float) -> None:
+        """As `Engine`. Processes are started as they are needed, and kept."""
+        free = [line for line in self._crew if line not in self._busy]
+        line = free[0] if free else self._hire()
+        self._busy[line] = unit["key"]
+        with suppress(OSError):  # a process that is gone shows at the next `recv`
+            line.send_bytes(json.dumps(unit).encode())
+
+    def wait(self, seconds: float) -> list[Event]:
+        """As `Engine`."""
+        events = []
+        for line in wait(list(self._busy), seconds):
+            assert isinstance(line, Connection)
+            key = self._busy[line]
+            try:
+                said = json.loads(line.recv_bytes())
+            except (EOFError, OSError):  # killed, for instance for want of memory
+                process = self._crew.pop(line)
+                process.join()
+                del self._busy[line]
+                why = f"the process ended with exit code {process.exitcode}"
+                events.append(Event(key, "failed", why))
+                continue
+            if said["kind"] == "step":
+                events.append(Event(key, "step", step=tuple(said["step"])))
+            else:
+                del self._busy[line]
+                events.append(Event(key, said["kind"], said.get("why", "")))
+        return events
+
+    def close(self) -> None:
+        """As `Engine`."""
+        for line, process in self._crew.items():
+            line.close()
+            process.terminate()
+        for process in self._crew.values():
+            process.join(5)
+            if process.is_alive():
+                process.kill()
+                process.join()
+        self._crew, self._busy = {}, {}
+
+    def _hire(self) -> Connection:
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_work, args=(theirs, str(self._folder)), daemon=True)
+        # A process started while SIGINT is blocked never sees Ctrl-C: it is for the run to end it.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()  # so that the line breaks when the process ends
+        self._crew[ours] = process
+        return ours
+
+
+def prepare(environment: Any) -> None:
+    """Set up a worker's environment before JAX is loaded: one thread, and programs kept on disk.
+
+    Compiling takes most of a small unit's time; what one worker compiled, the next one loads.
+    """
+    environment.update(ONE_THREAD)
+    flags = environment.get("XLA_FLAGS", "")
+    if XLA_ONE_THREAD not in flags:
+        environment["XLA_FLAGS"] = f"{flags} {XLA_ONE_THREAD}".strip()
+    home = Path(environment.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "augury" / "jax"
+    environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(home))
+    environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+    environment.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+
+
+def _work(line: Connection, folder: str) -> None:
+    """Do what comes down the line until it breaks, or the process at its other end is gone."""
+    prepare(os.environ)
+    parent = os.getppid()
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    from augury.study.work import perform
+
+    def say(**what: Any) -> None:
+        line.send_bytes(json.dumps(what).encode())
+
+    with suppress(EOFError, OSError):
+        while True:
+            unit = json.loads(line.recv_bytes())
+            try:
+                perform(folder, unit, lambda done, of: say(kind="step", step=(done, of)))
+            except (BrokenPipeError, ConnectionResetError):
+                return
+            except Exception:
+                say(kind="failed", why=traceback.format_exc())
+            else:
+                say(kind="done")
+
+
+def _watch(parent: int) -> None:
+    """End this process when the one that started it is gone, in the middle of a unit too."""
+    while os.getppid() == parent:
+        time.sleep(WATCH_SECONDS)
+    os._exit(1)

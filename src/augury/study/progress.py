@@ -1,0 +1,103 @@
+"""How far a run is: for the terminal, for `augury status`, and for who opens the study later."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from augury.study.schedule import Schedule
+from augury.study.store import Store
+from augury.study.units import Unit
+
+# Written at most this often: a person looks, and disks are slow.
+WRITE_SECONDS = 0.5
+STATE = "state.json"
+
+
+class Tracker:
+    """Follows a run, and guesses when it ends.
+
+    Args:
+        store: of the study.
+        schedule: what is done, failed, blocked.
+        workers: units at once.
+        about: more to write into `state.json`: study, engine.
+    """
+
+    def __init__(
+        self, store: Store, schedule: Schedule, workers: int, about: Mapping[str, Any]
+    ) -> None:
+        self._store, self._schedule, self._workers = store, schedule, max(workers, 1)
+        self._about = dict(about)
+        self._began = time.time()
+        self._found = len(schedule.done)
+        self.running: dict[str, dict[str, Any]] = {}
+        # Seconds that units took, and were guessed to take, by kind.
+        self._took: dict[str, tuple[float, float]] = {}
+        self._written = 0.0
+
+    def begin(self, unit: Unit) -> None:
+        """A unit was begun."""
+        self.running[unit.key] = {"label": unit.label, "since": time.time(), "share": 0.0}
+
+    def step(self, key: str, done: int, of: int) -> None:
+        """A unit is so far."""
+        if key in self.running:
+            self.running[key]["share"] = done / max(of, 1)
+
+    def end(self, unit: Unit, ok: bool) -> None:
+        """A unit is done, or failed."""
+        about = self.running.pop(unit.key, None)
+        if about is not None and ok:
+            took, guessed = self._took.get(unit.kind, (0.0, 0.0))
+            spent = time.time() - about["since"]
+            self._took[unit.kind] = took + spent, guessed + unit.cost.seconds
+
+    def left(self) -> float:
+        """Guessed seconds to the end: the work left over all workers, by what units took so far."""
+        seconds = 0.0
+        over = self._schedule.done | self._schedule.failed.keys() | self._schedule.blocked
+        for key, unit in self._schedule.units.items():
+            if key not in over:
+                took, guessed = self._took.get(unit.kind, (1.0, 1.0))
+                own = unit.cost.seconds * took / max(guessed, 1e-9)
+                seconds += own * (1.0 - self.running.get(key, {}).get("share", 0.0))
+        return seconds / self._workers
+
+    def state(self, finished: bool = False) -> dict[str, Any]:
+        """All of it, as plain JSON."""
+        now, schedule = time.time(), self._schedule
+        new = len(schedule.done) - self._found
+        return {
+            **self._about,
+            "pid": os.getpid(),
+            "started": self._began,
+            "now": now,
+            "finished": finished,
+            "units": len(schedule.units),
+            "done": len(schedule.done),
+            "found": self._found,
+            "per_minute": 60.0 * new / max(now - self._began, 1e-9),
+            "left_seconds": 0.0 if finished else self.left(),
+            "running": [{"key": key, **about} for key, about in self.running.items()],
+            "failed": [
+                {
+                    "key": key,
+                    "label": schedule.units[key].label,
+                    "why": why.strip().splitlines()[-1],
+                    "log": str(self._store.log(key)),
+                }
+                for key, why in schedule.failed.items()
+            ],
+            "blocked": [
+                {"key": key, "label": schedule.units[key].label} for key in sorted(schedule.blocked)
+            ],
+        }
+
+    def write(self, finished: bool = False) -> None:
+        """Write `state.json`, if the last time was long ago or this is the end."""
+        if finished or time.monotonic() - self._written >= WRITE_SECONDS:
+            self._store.write(STATE, self.state(finished))
+            self._written = time.monotonic()

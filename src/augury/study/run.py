@@ -1,0 +1,240 @@
+"""Run a study: every unit whose result is not there, as many at once as there are workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from augury.crew import cores
+from augury.errors import UsageError
+from augury.study.file import read_study
+from augury.study.ledger import Ledger
+from augury.study.plan import Plan, make_plan
+from augury.study.pool import Engine, Event, LocalPool
+from augury.study.progress import Tracker
+from augury.study.record import verify, write_down, write_score
+from augury.study.schedule import Schedule
+from augury.study.store import Store, alone
+from augury.study.units import total
+
+EngineName = Literal["local", "ray"]
+# How long an engine is waited for before the live view is drawn again.
+TICK_SECONDS = 0.25
+PLAN_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        folder: of the study.
+        done: labels of the units that this run did, in the order they ended.
+        kept: how many results were there already.
+        failed: by label, why and the log's path.
+        blocked: labels of units that could not run, since one they wait for failed.
+        head: SHA-256 of the last line of the record of forecasts.
+        seconds: in all.
+    """
+
+    folder: Path
+    done: tuple[str, ...]
+    kept: int
+    failed: Mapping[str, tuple[str, Path]]
+    blocked: tuple[str, ...]
+    head: str
+    seconds: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether every unit of the plan is done."""
+        return not self.failed and not self.blocked
+
+    def __str__(self) -> str:
+        lines = [f"{len(self.done)} units done, {self.kept} kept, in {self.seconds:.1f} s."]
+        lines += [f"  failed: {what}: {why} (log: {log})" for what, (why, log) in
+                  self.failed.items()]  # fmt: skip
+        if self.blocked:
+            some = ", ".join(self.blocked[:3]) + (" ..." if len(self.blocked) > 3 else "")
+            lines.append(f"  not run, since what they wait for failed: {some}")
+        return "\n".join(lines)
+
+
+def run_study(
+    path: str | Path,
+    *,
+    engine: EngineName = "local",
+    workers: int | None = None,
+    watch: Callable[[Tracker], None] | None = None,
+) -> Outcome:
+    """Run a study, or go on with it.
+
+    Args:
+        path: the study file, or the folder that holds it as `study.toml`.
+        engine: "local", processes of this machine; "ray", a Ray cluster (extra `ray`), whose
+            machines all see the study's folder.
+        workers: units at once; by default what the file says, else one a core (Ray: what the
+            cluster has room for).
+        watch: called with the run's state every quarter of a second, for a live view.
+
+    Returns:
+        What was done, kept, and what failed. A unit that fails is tried again once (`run.retries`
+        in the file); the rest goes on.
+
+    Raises:
+        StudyFileError: the study file has mistakes.
+        UsageError: another process runs this study, or it would cost more than its budget.
+        DataError: a table cannot be read, or the record of forecasts was tampered with.
+    """
+    began = time.perf_counter()
+    study, folder = read_study(path)
+    with alone(folder):
+        ledger, store = Ledger(folder), Store(folder)
+        verify(ledger, store)
+        plan = make_plan(study, folder)
+        schedule = Schedule(plan.units, store.done(), study.run.retries)
+        todo = [unit for key, unit in plan.units.items() if key not in schedule.done]
+        _within_budget(plan, todo, workers or study.run.workers or cores())
+        save_plan(plan, store)
+        kept = len(schedule.done)
+        # What a kill left done but not on record is put there before anything that waits for it.
+        for key in plan.units:
+            if key in schedule.done:
+                _on_record(plan, key, ledger, store, schedule)
+        crew = _engine(engine, folder, workers or study.run.workers) if todo else None
+        slots = crew.slots if crew else 1
+        tracker = Tracker(store, schedule, slots, {"study": study.name, "engine": engine})
+        ended: list[str] = []
+        try:
+            while crew is not None and not schedule.finished:
+                while len(tracker.running) < crew.slots and (unit := schedule.next()):
+                    tracker.begin(unit)
+                    crew.start(unit.record(), unit.cpus, unit.gpus)
+                ended += [
+                    plan.units[event.key].label
+                    for event in crew.wait(TICK_SECONDS)
+                    if _happened(event, plan, ledger, store, schedule, tracker)
+                ]
+                tracker.write()
+                if watch:
+                    watch(tracker)
+        finally:
+            if crew is not None:
+                crew.close()
+            tracker.write(finished=schedule.finished)
+        if schedule.finished and not schedule.failed:
+            store.forget_work()
+        write_table(plan, store, schedule)
+    return Outcome(
+        folder,
+        tuple(ended),
+        kept,
+        {plan.units[k].label: (w.strip().splitlines()[-1], store.log(k))
+         for k, w in schedule.failed.items()},
+        tuple(plan.units[key].label for key in plan.units if key in schedule.blocked),
+        ledger.head,
+        time.perf_counter() - began,
+    )  # fmt: skip
+
+
+def _happened(
+    event: Event, plan: Plan, ledger: Ledger, store: Store, schedule: Schedule, tracker: Tracker
+) -> bool:
+    """Take note of an event; whether a unit is done by it."""
+    unit = plan.units[event.key]
+    if event.kind == "step":
+        tracker.step(event.key, *event.step)
+        return False
+    if event.kind == "done":
+        _on_record(plan, event.key, ledger, store, schedule)
+        schedule.finish(event.key)
+    else:
+        _log(store, event.key, unit.label, event.why)
+        schedule.fail(event.key, event.why)
+    tracker.end(unit, event.kind == "done")
+    return event.kind == "done"
+
+
+def _on_record(plan: Plan, key: str, ledger: Ledger, store: Store, schedule: Schedule) -> None:
+    """Forecasts go on record as soon as they are there, and before what they forecast begins."""
+    unit = plan.units[key]
+    if unit.kind == "forecast":
+        about = plan.study.name
+        write_down(ledger, store, unit.record(), about, plan.truth, schedule.done)
+    elif unit.kind == "score":
+        write_score(ledger, store, unit.record())
+
+
+def _log(store: Store, key: str, label: str, why: str) -> None:
+    """Why a unit failed, every attempt."""
+    path = store.log(key)
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as log:
+        log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {label}\n{why.rstrip()}\n\n")
+
+
+def save_plan(plan: Plan, store: Store) -> None:
+    """Write `plan.json`: what `augury status` and the report go by."""
+    study = plan.study
+    store.write(
+        "plan.json",
+        {
+            "format": PLAN_FORMAT,
+            "name": study.name,
+            "question": study.question,
+            "digest": plan.digest,
+            "target": study.target.model_dump(exclude_none=True) if study.target else None,
+            "truth": sorted(plan.truth),
+            "units": [unit.record() for unit in plan.units.values()],
+        },
+    )
+
+
+def write_table(plan: Plan, store: Store, schedule: Schedule) -> None:
+    """Everything measured as one observation table, `table.parquet`."""
+    import polars as pl
+
+    from augury.whole import whole_file
+
+    parts = [
+        pl.read_parquet(store.result(unit.key) / "rows.parquet")
+        for unit in plan.of("measure", "finetune", "table")
+        if unit.key in schedule.done
+    ]
+    if parts:
+        with whole_file(store.folder / "table.parquet") as fresh:
+            pl.concat(parts, how="diagonal_relaxed").write_parquet(fresh)
+
+
+def _within_budget(plan: Plan, todo: list[Any], workers: int) -> None:
+    """A study that would cost more than its file allows is not begun."""
+    for name, planned, most in over_budget(plan, todo, workers):
+        raise UsageError(
+            f"the study would cost {planned:.3g} {name}, its budget is {most:.3g}: raise it in "
+            "[budget], or plan less (`augury run --plan` says what costs how much)"
+        )
+
+
+def over_budget(plan: Plan, todo: list[Any], workers: int) -> list[tuple[str, float, float]]:
+    """What is planned beyond the budget: (what, planned, budget)."""
+    whole, left = total(plan.units.values()), total(todo)
+    budget = plan.study.budget
+    asked = (
+        ("FLOPs", whole.flops, budget.flops),
+        ("tokens", whole.tokens, budget.tokens),
+        ("hours", left.seconds / 3600 / workers, budget.hours),
+    )
+    return [(name, x, most) for name, x, most in asked if most is not None and x > most]
+
+
+def _engine(name: EngineName, folder: Path, workers: int | None) -> Engine:
+    if name == "local":
+        return LocalPool(folder, workers or cores())
+    if name == "ray":
+        from augury.study.on_ray import RayEngine
+
+        return RayEngine(folder, workers)
+    raise UsageError(f"no engine is called '{name}'; there are: local, ray")

@@ -1,0 +1,80 @@
+"""Which unit is next: ready ones, those with the most behind them first; and what failed."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Mapping
+
+from augury.study.units import Unit, ranks
+
+
+class Schedule:
+    """The state of a plan under way.
+
+    Args:
+        units: by key, each after all it waits for.
+        done: keys of the results that are there.
+        retries: how often a failed unit is tried again.
+
+    Attributes:
+        done: keys of units that are done.
+        failed: why, by key, of units that failed for good.
+        blocked: keys of units that cannot run, since one they wait for failed.
+    """
+
+    def __init__(self, units: Mapping[str, Unit], done: Collection[str], retries: int) -> None:
+        self.units = units
+        self.done = {key for key in units if key in done}
+        self.failed: dict[str, str] = {}
+        self.blocked: set[str] = set()
+        self._retries = retries
+        self._attempts: dict[str, int] = {}
+        self._rank = ranks(units)
+        self._followers: dict[str, list[str]] = {key: [] for key in units}
+        self._missing: dict[str, int] = {}
+        self._ready: list[tuple[float, int, str]] = []
+        self._order = {key: i for i, key in enumerate(units)}
+        for key, unit in units.items():
+            waits = set(unit.waits) - self.done
+            self._missing[key] = len(waits)
+            for before in waits:
+                self._followers[before].append(key)
+            if not waits and key not in self.done:
+                self._push(key)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left that could still be done."""
+        return len(self.done) + len(self.failed) + len(self.blocked) == len(self.units)
+
+    def next(self) -> Unit | None:
+        """The unit to begin now; None if none is ready."""
+        if not self._ready:
+            return None
+        return self.units[heapq.heappop(self._ready)[2]]
+
+    def finish(self, key: str) -> None:
+        """A unit is done."""
+        self.done.add(key)
+        for follower in self._followers[key]:
+            self._missing[follower] -= 1
+            if not self._missing[follower] and follower not in self.blocked:
+                self._push(follower)
+
+    def fail(self, key: str, why: str) -> bool:
+        """A unit failed; whether it is tried again."""
+        self._attempts[key] = self._attempts.get(key, 0) + 1
+        if self._attempts[key] <= self._retries:
+            self._push(key)
+            return True
+        self.failed[key] = why
+        waiting = list(self._followers[key])
+        while waiting:
+            follower = waiting.pop()
+            if follower not in self.blocked:
+                self.blocked.add(follower)
+                waiting += self._followers[follower]
+        return False
+
+    def _push(self, key: str) -> None:
+        heapq.heappush(self._ready, (-self._rank[key], self._order[key], key))

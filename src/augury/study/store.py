@@ -1,0 +1,154 @@
+"""Results on disk, by key: a folder each, which appears whole or not at all.
+
+STUDY/study.toml           what the user wrote
+STUDY/plan.json            the units of the last run, in order
+STUDY/state.json           how far it is
+STUDY/units/KEY/           a result: unit.json, and what its kind writes
+STUDY/work/KEY/            a unit under way; training and sampling go on from what lies there
+STUDY/logs/KEY.txt         why a unit failed
+STUDY/forecasts.jsonl      the record of forecasts (see `ledger`)
+STUDY/table.parquet        everything measured, as one observation table
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from augury.errors import DataError, UsageError
+from augury.whole import whole_file
+
+RECORD = "unit.json"
+
+
+class Store:
+    """The results of a study.
+
+    Args:
+        folder: of the study.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def result(self, key: str) -> Path:
+        """Where a unit's result lies, once it is done."""
+        return self.folder / "units" / key
+
+    def log(self, key: str) -> Path:
+        """Where it says why a unit failed."""
+        return self.folder / "logs" / f"{key}.txt"
+
+    def done(self) -> set[str]:
+        """Keys of all results that are there."""
+        try:
+            return {entry.name for entry in os.scandir(self.folder / "units")}
+        except FileNotFoundError:
+            return set()
+
+    def record(self, key: str) -> dict[str, Any]:
+        """What `unit.json` of a result says: kind, label, parameters, needs, seconds ..."""
+        return read_json(self.result(key) / RECORD)
+
+    @contextmanager
+    def working(self, unit: Mapping[str, Any]) -> Iterator[Path]:
+        """The folder to work in; when the block ends well, it becomes the result.
+
+        One process at a time: another waits, since a killed run may leave a worker that is just
+        ending. What an earlier, killed attempt left is still there.
+        """
+        key = unit["key"]
+        work = self.folder / "work" / key
+        work.parent.mkdir(parents=True, exist_ok=True)
+        with (work.parent / f"{key}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.result(key).exists():
+                yield work  # done by that other process: the block asks `result` first
+                return
+            work.mkdir(exist_ok=True)
+            began, clock = time.time(), time.perf_counter()
+            yield work
+            about = {
+                **unit,
+                "augury": version("augury"),
+                "started": began,
+                "seconds": time.perf_counter() - clock,
+            }
+            with whole_file(work / RECORD) as fresh:
+                fresh.write_text(json.dumps(about, indent=1) + "\n")
+            self.result(key).parent.mkdir(exist_ok=True)
+            os.replace(work, self.result(key))
+            Path(lock.name).unlink(missing_ok=True)
+
+    def forget_work(self) -> None:
+        """Delete what killed units left: when no process works here and nothing is left to do."""
+        shutil.rmtree(self.folder / "work", ignore_errors=True)
+
+    def write(self, name: str, content: Any) -> None:
+        """Write a JSON file of the study, whole."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(self.folder / name) as fresh:
+            fresh.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """The lock of a run: two runs of one study would do everything twice.
+
+    Raises:
+        UsageError: another process runs this study.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "run.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise UsageError(
+                f"{folder}: this study is being run already, by process {lock.read().strip()}; "
+                f"`augury status {folder}` shows how far it is"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def runs_now(folder: Path) -> bool:
+    """Whether some process runs this study."""
+    try:
+        with (folder / "run.lock").open("a+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file of a study.
+
+    Raises:
+        DataError: it is not there, or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"cannot be read: {error}", source=str(path), expected="JSON, as a run wrote it"
+        ) from error
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,76 @@
+"""Units that finetune a checkpoint, and the one that finds a learning rate for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from augury.study.store import Store, read_json
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from augury.study.work import Progress
+
+RATE = "rate.json"
+
+
+def finetune_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
+    """One checkpoint on all subsets of some amounts: `rows.parquet`, and `rate.json`.
+
+    Without a learning rate it is searched for, here and for all units that need this one. A killed
+    unit goes on where it was: what is finetuned is recorded in the working folder.
+    """
+    from augury.study.work import write_rows
+    from augury.sweep import finetune_sweep
+    from augury.sweep.models import find_models
+
+    asked = unit["parameters"]
+    how = asked["finetune"]
+    spec = _spec(store, unit)
+    (model,) = find_models([spec])
+    rate, at = how["learning_rate"], asked["width"]
+    if asked["searched"]:
+        found = read_json(store.result(unit["needs"][-1]) / RATE)
+        rate, at = found["rate"], found["width"]
+    if rate is not None and at is not None:
+        rate *= (at / model.width) ** 0.5  # as the sweep scales it: here every model is the middle
+    rows = finetune_sweep(
+        [spec],
+        asked["task"]["name"],
+        asked["amounts"],
+        how["subsets"],
+        how["seeds"],
+        out=work,
+        method=how["method"],
+        learning_rate=rate,
+        steps=how["steps"],
+        instances=how["instances"],
+        workers=0,
+        progress=lambda _, done, of: progress(done, of),
+    )
+    _save_rate(work, model.width)
+    write_rows(_told(rows, asked), work)
+
+
+def _spec(store: Store, unit: Mapping[str, Any]) -> str:
+    asked = unit["parameters"]["model"]
+    if "step" in asked:
+        return f"lab:{store.result(unit['needs'][0]) / 'step-'}{asked['step']}"
+    return str(unit["places"]["model"])
+
+
+def _told(rows: pl.DataFrame, asked: Mapping[str, Any]) -> pl.DataFrame:
+    """Rows with what the study file says of the model."""
+    import polars as pl
+
+    about = {n: v for n, v in asked["model"].get("about", {}).items() if n != "seed"}
+    return rows.with_columns(**{name: pl.lit(value) for name, value in about.items()})
+
+
+def _save_rate(work: Path, width: int) -> None:
+    from augury.study.analyse import write
+
+    (settings,) = work.glob("finetune/*/settings.json")
+    write(work / RATE, {"rate": read_json(settings)["rate"], "width": width})

@@ -1,0 +1,134 @@
+"""A unit of work: what it does, what it needs, and the key that names its result.
+
+The key is a hash of everything that decides the result: the kind of work and the version of its
+code, its parameters, and the keys of the units it needs. Two units with one key are one unit; a
+change anywhere changes the keys of all that follows from it, and of nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+Kind = Literal["train", "table", "measure", "finetune", "fit", "forecast", "score"]
+# Raised when a new version of Augury gives another result for the same parameters: then units of
+# that kind, and what follows from them, are done again.
+CODE: Mapping[str, int] = {
+    "train": 1,
+    "table": 1,
+    "measure": 1,
+    "finetune": 1,
+    "fit": 1,
+    "forecast": 1,
+    "score": 1,
+}
+# Hexadecimal digits of a key: 2^80 keys, a collision among a million units has odds of 1e-12.
+DIGITS = 20
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a unit costs.
+
+    Attributes:
+        flops: floating-point operations.
+        tokens: tokens trained on, scored or sampled; for sampling at most this many.
+        seconds: guessed time on one core.
+    """
+
+    flops: float = 0.0
+    tokens: float = 0.0
+    seconds: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.flops + other.flops, self.tokens + other.tokens, self.seconds + other.seconds
+        )
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One piece of work.
+
+    Attributes:
+        kind: what is done.
+        label: for people.
+        parameters: plain JSON that decides the result.
+        needs: keys of the units whose results it reads, in the order it expects them.
+        after: keys of units that have to be done before, though their results are not read: what
+            is held out is measured after it is forecast. No part of the key.
+        places: paths that are read, by name; their content's digest stands in the parameters.
+        cost: see there.
+        cpus, gpus: what it takes while it runs.
+    """
+
+    kind: Kind
+    label: str
+    parameters: Mapping[str, Any]
+    needs: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+    cost: Cost = Cost()
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    @cached_property
+    def key(self) -> str:
+        """Name of the result: a hash of kind, code version, parameters and needs."""
+        return digest(
+            {
+                "kind": self.kind,
+                "code": CODE[self.kind],
+                "parameters": self.parameters,
+                "needs": self.needs,
+            }
+        )
+
+    @property
+    def waits(self) -> tuple[str, ...]:
+        """Keys of all that has to be done before."""
+        return (*self.needs, *self.after)
+
+    def record(self) -> dict[str, Any]:
+        """As plain JSON: what a worker is sent."""
+        return {
+            "key": self.key,
+            "kind": self.kind,
+            "label": self.label,
+            "parameters": dict(self.parameters),
+            "needs": list(self.needs),
+            "after": list(self.after),
+            "places": dict(self.places),
+        }
+
+
+def digest(content: Any) -> str:
+    """Hash of plain JSON, the same whatever the order of its keys."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def ranks(units: Mapping[str, Unit]) -> dict[str, float]:
+    """Seconds from the start of each unit to the end of all that waits for it, at the longest.
+
+    Args:
+        units: by key, each after all it waits for.
+
+    Returns:
+        By key. Those with the most behind them are best begun first (Topcuoglu et al. 2002, HEFT).
+    """
+    behind = dict.fromkeys(units, 0.0)
+    for key in reversed(list(units)):
+        own = behind[key] = behind[key] + units[key].cost.seconds
+        for before in units[key].waits:
+            behind[before] = max(behind[before], own)
+    return behind
+
+
+def total(units: Iterable[Unit]) -> Cost:
+    """Cost of all."""
+    return sum((unit.cost for unit in units), Cost())

@@ -1,0 +1,37 @@
+"""A live view of a run on standard error; none where that is not a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from augury.study.progress import Tracker
+from augury.study.show import counts, duration
+
+
+@contextmanager
+def live_view() -> Iterator[Callable[[Tracker], None]]:
+    """A function that draws a run's state: units, rate, expected end, what is under way."""
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda tracker: None
+        return
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+
+        def draw(tracker: Tracker) -> None:
+            state = tracker.state()
+            lines = [Text(counts(state))]
+            for unit in state["running"]:
+                share = f" {unit['share']:.0%}" if unit["share"] else ""
+                spent = duration(state["now"] - unit["since"])
+                lines.append(Text(f"  {unit['label']}{share}  {spent}", no_wrap=True))
+            failed = [Text(f"  failed: {u['label']}", style="red") for u in state["failed"]]
+            bar = ProgressBar(total=max(state["units"], 1), completed=state["done"], width=40)
+            live.update(Group(bar, *lines, *failed), refresh=True)
+
+        yield draw
