@@ -27,7 +27,7 @@ def task_of(path: Path, name: str, **fields: Any) -> Task:
 
 
 def is_shout(instance: Instance, text: str) -> bool:
-    return text == instance.data["word"].upper()
+    return bool(text == instance.data["word"].upper())
 
 
 def raises(instance: Instance, text: str) -> bool:
