@@ -9,13 +9,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from augury.errors import AuguryError, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
 
+# Groups of `augury --help`, in this order.
+MEASURE, ANALYSE, FORECAST, STUDY = GROUPS = ("Measure", "Analyse", "Forecast", "Study")
+
+
+class _Grouped(TyperGroup):
+    """Commands listed under what they are for."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        width = max(len(name) for name in self.commands) + 2
+        for group in GROUPS:
+            rows = [
+                (f"{name:{width}s}", command.get_short_help_str(limit=formatter.width))
+                for name, command in self.commands.items()
+                if getattr(command, "rich_help_panel", None) == group
+            ]
+            with formatter.section(group):
+                formatter.write_dl(rows)
+
+
 app = typer.Typer(
+    cls=_Grouped,
     help="Forecast which abilities a larger language model will have, before you pay for it.",
     no_args_is_help=True,
     add_completion=False,
@@ -38,7 +59,7 @@ LikelihoodName = Annotated[
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=ANALYSE)
 def fit(
     table: Table,
     law: Annotated[str, typer.Option(help="A law of `augury laws`, such as chinchilla.")],
@@ -84,7 +105,7 @@ def fit(
             print(f"  {fitted.status.remedy}")
 
 
-@app.command()
+@app.command(rich_help_panel=FORECAST)
 def predict(
     folder: Annotated[Path, typer.Argument(metavar="FIT", help="A folder of `fit --out`.")],
     at: Annotated[
@@ -108,7 +129,7 @@ def predict(
         print(f)
 
 
-@app.command()
+@app.command(rich_help_panel=ANALYSE)
 def backtest(
     table: Table,
     law: Annotated[
@@ -154,7 +175,7 @@ def backtest(
     print(f"Intervals are for a new run, at {level:.0%}.")
 
 
-@app.command()
+@app.command(rich_help_panel=ANALYSE)
 def trends(
     table: Table,
     by: Annotated[
@@ -218,7 +239,7 @@ def trends(
         print(f"\nTable and figures: {out}")
 
 
-@app.command()
+@app.command(rich_help_panel=MEASURE)
 def read(
     kind: Annotated[
         str, typer.Argument(help="lm-eval, inspect, lighteval, loss ...: see the docs.")
@@ -244,7 +265,7 @@ def read(
     print(f"{found}\nTable: {out}")
 
 
-@app.command()
+@app.command(rich_help_panel=MEASURE)
 def passuntil(
     model: Annotated[str, typer.Option(help="lab:DIR, hf:PATH, hf:ID@REVISION, http:URL#MODEL.")],
     task: Annotated[
@@ -341,7 +362,7 @@ def passuntil(
     print(f"  rows: {out} (a study's folder is a table: augury passrate {out})")
 
 
-@app.command()
+@app.command(rich_help_panel=FORECAST)
 def passrate(
     table: Annotated[Path, typer.Argument(help="Counts: a table, or a study's folder.")],
     at: Annotated[list[str], typer.Option(help='Where: "params=1.13e10". Repeat for more places.')],
@@ -370,7 +391,7 @@ def passrate(
         print(f)
 
 
-@app.command()
+@app.command(rich_help_panel=MEASURE)
 def finetune(
     model: Annotated[
         list[str],
@@ -437,7 +458,7 @@ def finetune(
     print(f"{len(rows)} rows: {out} (a study's folder is a table)")
 
 
-@app.command()
+@app.command(rich_help_panel=ANALYSE)
 def laws(as_json: AsJson = False) -> None:
     """List the laws: what they take, what they give, where they come from."""
     from augury.laws import all_laws
@@ -464,7 +485,82 @@ def laws(as_json: AsJson = False) -> None:
         print(f"{row['name']:18s} {row['output']:6s} from {takes:18s} {row['source']}")
 
 
-@app.command()
+@app.command(rich_help_panel=STUDY)
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of the new study.")] = Path(),
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Write only study.schema.json, for editors.")
+    ] = False,
+) -> None:
+    """Write a commented study file to start from."""
+    from augury.study.template import write_study
+
+    for path in write_study(folder, schema_only=schema):
+        print(path)
+
+
+@app.command(rich_help_panel=STUDY)
+def run(
+    study: Annotated[Path, typer.Argument(help="A study file, or the folder that holds it.")],
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what is wrong and what it will cost; run nothing.")
+    ] = False,
+    engine: Annotated[str, typer.Option(help="local, or ray (extra `ray`).")] = "local",
+    as_json: AsJson = False,
+) -> None:
+    """Run a study, or go on with one that was stopped."""
+    from augury.study.run import run_study
+    from augury.study.show import plan_of, plan_text
+    from augury.study.view import live_view
+
+    if plan:
+        planned = plan_of(study)
+        if as_json:
+            _print_json(planned)
+        else:
+            print(plan_text(planned))
+        return
+    with live_view() as watch:
+        outcome = run_study(study, engine=engine, watch=watch)  # type: ignore[arg-type] # checked there
+    if as_json:
+        _print_json(outcome.to_dict())
+    else:
+        print(outcome)
+    if not outcome.complete:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=STUDY)
+def status(
+    study: Annotated[Path, typer.Argument(help="Folder of a study.")], as_json: AsJson = False
+) -> None:
+    """How far a study is, and what failed."""
+    from augury.study.show import status_record, status_text
+
+    state = status_record(study)
+    if as_json:
+        _print_json(state)
+    else:
+        print(status_text(state))
+
+
+@app.command(rich_help_panel=STUDY)
+def scoreboard(
+    studies: Annotated[list[Path], typer.Argument(help="Folders of studies.")],
+    as_json: AsJson = False,
+) -> None:
+    """Every forecast on record, and how it fared."""
+    from augury.study.record import scoreboard as find_scores
+    from augury.study.show import scoreboard_text
+
+    rows = find_scores(studies)
+    if as_json:
+        _print_json(rows)
+    else:
+        print(scoreboard_text(rows))
+
+
+@app.command(rich_help_panel=STUDY)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for models, tables and the figure.")] = Path(
         "out/demo"

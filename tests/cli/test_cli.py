@@ -247,6 +247,10 @@ def test_the_commands_and_their_options_are_these() -> None:
             "--workers", "--json",
         },
         "laws": {"--json"},
+        "init": {"--schema"},
+        "run": {"--plan", "--engine", "--json"},
+        "status": {"--json"},
+        "scoreboard": {"--json"},
         "demo": {"--out", "--steps", "--seed", "--json"},
     }  # fmt: skip
 

@@ -53,6 +53,22 @@ class Outcome:
         """Whether every unit of the plan is done."""
         return not self.failed and not self.blocked
 
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "folder": str(self.folder),
+            "complete": self.complete,
+            "done": list(self.done),
+            "kept": self.kept,
+            "failed": [
+                {"unit": what, "why": why, "log": str(log)}
+                for what, (why, log) in self.failed.items()
+            ],
+            "blocked": list(self.blocked),
+            "head": self.head,
+            "seconds": self.seconds,
+        }
+
     def __str__(self) -> str:
         lines = [f"{len(self.done)} units done, {self.kept} kept, in {self.seconds:.1f} s."]
         lines += [f"  failed: {what}: {why} (log: {log})" for what, (why, log) in
@@ -60,6 +76,7 @@ class Outcome:
         if self.blocked:
             some = ", ".join(self.blocked[:3]) + (" ..." if len(self.blocked) > 3 else "")
             lines.append(f"  not run, since what they wait for failed: {some}")
+        lines.append(f"Record of forecasts: SHA-256 {self.head} (keep it elsewhere as a proof)")
         return "\n".join(lines)
 
 

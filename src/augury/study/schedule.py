@@ -35,11 +35,13 @@ class Schedule:
         self._ready: list[tuple[float, int, str]] = []
         self._order = {key: i for i, key in enumerate(units)}
         for key, unit in units.items():
+            if key in self.done:
+                continue
             waits = set(unit.waits) - self.done
             self._missing[key] = len(waits)
             for before in waits:
                 self._followers[before].append(key)
-            if not waits and key not in self.done:
+            if not waits:
                 self._push(key)
 
     @property

@@ -7,12 +7,34 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from augury.study.plan import Plan
+from augury.crew import cores
+from augury.study.file import read_study
+from augury.study.plan import Plan, make_plan
+from augury.study.run import over_budget
 from augury.study.store import Store, read_json, runs_now
 from augury.study.units import Cost, total
 
 # Results read to learn how long units of a kind take here.
 SAMPLED = 50
+
+
+def plan_of(path: Path) -> dict[str, Any]:
+    """What the study in this file will cost, as plain JSON.
+
+    Raises:
+        StudyFileError: the study file has mistakes; each is named with its line.
+        DataError, UsageError: a table cannot be read, or nothing is left to learn from.
+    """
+    study, folder = read_study(path)
+    plan, store = make_plan(study, folder), Store(folder)
+    workers = study.run.workers or cores()
+    done = store.done()
+    todo = [unit for key, unit in plan.units.items() if key not in done]
+    over = [
+        {"what": what, "planned": planned, "budget": most}
+        for what, planned, most in over_budget(plan, todo, workers)
+    ]
+    return {**plan_record(plan, store, workers), "over_budget": over}
 
 
 def plan_record(plan: Plan, store: Store, workers: int) -> dict[str, Any]:
@@ -72,6 +94,11 @@ def plan_text(record: Mapping[str, Any]) -> str:
         f"In all {record['flops']:.2e} FLOPs and {record['tokens']:.2e} tokens; left: "
         f"{left['flops']:.2e} FLOPs, about {duration(left['seconds'])} with {record['workers']} "
         "workers.",
+    ]
+    lines += [
+        f"OVER BUDGET: {x['planned']:.3g} {x['what']}, allowed are {x['budget']:.3g}: it will not "
+        "be begun."
+        for x in record.get("over_budget", ())
     ]
     if any(unit.startswith("measure") for unit in record["todo"]):
         lines.append("Sampling is counted at its cap: most instances pass long before.")
@@ -166,7 +193,8 @@ def _speed(plan: Plan, store: Store, done: set[str]) -> dict[str, float]:
 def _place(row: Mapping[str, Any]) -> str:
     if row["of"] == "point":
         return "where it emerges" + "".join(f" {k}={v:.3g}" for k, v in row["inputs"].items())
-    at = " ".join(f"{name[0].upper()}={value:.3g}" for name, value in row["inputs"].items())
+    short = {"params": "N", "tokens": "D", "flops": "C"}
+    at = " ".join(f"{short.get(n, n)}={value:.3g}" for n, value in row["inputs"].items())
     return at + (f" seed {row['seed']}" if row["seed"] is not None else "")
 
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from augury.errors import UsageError
+from augury.whole import whole_file
+
+SCHEMA = "study.schema.json"
+
 TEMPLATE = """\
 #:schema ./study.schema.json
 # A study: what to measure, what to forecast, and what to hold out.
@@ -83,3 +90,31 @@ retries = 1             # of a unit that fails
 def template(name: str) -> str:
     """The file, for a study of this name."""
     return TEMPLATE.replace("NAME", name, 1)
+
+
+def write_study(folder: Path, *, schema_only: bool = False) -> list[Path]:
+    """Write `study.toml` and `study.schema.json` into a folder.
+
+    Raises:
+        UsageError: there is a study file already, or the folder cannot be made.
+    """
+    from augury.study.file import STUDY_FILE, schema
+
+    path = folder / STUDY_FILE
+    if path.exists() and not schema_only:
+        raise UsageError(f"{path} is there already; it is left as it is")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
+    written = []
+    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in folder.resolve().name)
+    for file, text in (
+        (path, template(name.lstrip("-_.") or "study")),
+        (folder / SCHEMA, schema()),
+    ):
+        if file != path or not schema_only:
+            with whole_file(file) as fresh:
+                fresh.write_text(text)
+            written.append(file)
+    return written
