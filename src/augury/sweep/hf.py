@@ -6,6 +6,7 @@ weights to keep. A model whose tokenizer has an end token learns to write it beh
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,7 +73,10 @@ def finetune_transformers(
                 fan_in_fan_out=_transposed(model),
                 task_type="CAUSAL_LM",
             )
-            model = peft.get_peft_model(model, config)
+            with warnings.catch_warnings():
+                # peft 0.21 asks transformers 5.23 for an attribute by its old name.
+                warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+                model = peft.get_peft_model(model, config)
         model.to(device)
         known = _Batches(tokenizer, str(path), getattr(model.config, "max_position_embeddings", 0))
         curve = _train(model, known.rows(pairs), known.rows(held_out), recipe, rng)
