@@ -15,17 +15,20 @@ import numpy as np
 import polars as pl
 
 from augury.data import write_table
-from augury.evaluate import lab_instances, measure
+from augury.evaluate import LabBackend, exact_scores, lab_instances, measure, pass_until
 from augury.fitting import Gaussian
 from augury.forecast import Combination, combine, predict
 from augury.report import ladder_figure, save_figure
 from augury.train import ModelConfig, RunConfig, train_ladder
+from augury.train.checkpoint import checkpoint_folder
 
 # Six widths to learn from, two seeds each, since the spread between seeds (up to a factor of 5) is
 # most of what a forecast of one run does not know; two widths to forecast.
 FITTED, HELD_OUT = (6, 8, 12, 16, 24, 32), (48, 64)
 SEEDS = 2
 TASK, INSTANCES = "rule", 2048
+# PassUntil beside the exact figures: so many instances, until two samples passed or so many failed.
+SAMPLED, MOST = 64, 1_000_000
 LEVEL = 0.9
 # Straight and curved growth in log(-log pass) over size, and growth through the loss.
 LAWS = ("pass-rate", "curved-pass-rate:x0=8000", "power+pass-rate:over=loss")
@@ -51,6 +54,7 @@ def run_demo(out: Path, *, steps: int, seed: int, quiet: bool) -> dict[str, Any]
     )
     table = _measured(FITTED, out, steps, seed)
     say(_table(table) + "\n")
+    say(_sampled(out, table, seed) + "\n")
     at = [(float(ModelConfig(w).params), table["tokens"][0]) for w in HELD_OUT]
     points = pl.DataFrame({"params": [a for a, _ in at], "tokens": [b for _, b in at]})
     forecaster = combine(LAWS, passes(table), by="params", likelihood=Gaussian("log"), level=LEVEL)
@@ -155,6 +159,33 @@ def _table(table: pl.DataFrame) -> str:
             f"{'  '.join(f'{g:.3f}' for g in greedy):>18s}"
         )
     return "\n".join(lines)
+
+
+def _sampled(out: Path, table: pl.DataFrame, seed: int) -> str:
+    """PassUntil on every fitted size of the first seed, beside exact and greedy on the same."""
+    task = lab_instances(TASK, SAMPLED)
+    lines = [
+        f"PassUntil on {SAMPLED} of the instances, seed {seed}: until two samples passed, or "
+        f"{MOST:,} failed.",
+        f"{'N':>9s} {'samples':>12s} {'sampled':>9s} {'90 % interval':>21s} {'exact':>9s} "
+        f"{'greedy':>7s}",
+    ]
+    for width in FITTED:
+        config = RunConfig(ModelConfig(width), steps=int(table["step"][0]), seed=seed)
+        backend = LabBackend(_checkpoint(out, config))
+        found = pass_until(backend, task, method="tree", max_samples=MOST, study=out / "passuntil")
+        exact = exact_scores(backend, task)
+        low, high = found.mean_interval(LEVEL)
+        lines.append(
+            f"{config.model.params:9,d} {found.samples.sum():12,d} {found.mean:9.1e} "
+            f"{f'[{low:.1e}, {high:.1e}]':>21s} {exact.passing.mean():9.1e} "
+            f"{exact.greedy.mean():7.3f}"
+        )
+    return "\n".join(lines)
+
+
+def _checkpoint(out: Path, config: RunConfig) -> Path:
+    return checkpoint_folder(out / "runs" / config.run, config.steps)
 
 
 def _outcomes(forecasts: Sequence[Any], truth: pl.DataFrame) -> list[dict[str, Any]]:
