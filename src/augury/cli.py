@@ -307,6 +307,8 @@ def passuntil(
     as_json: AsJson = False,
 ) -> None:
     """Measure a pass rate by sampling until something passes. Run it again to go on."""
+    if not 0 < level < 1:
+        raise UsageError(f"--level lies between 0 and 1, not {level}")
     from augury.data import read_table
     from augury.evaluate import lab_instances, pass_until, read_task
     from augury.evaluate.models import open_model

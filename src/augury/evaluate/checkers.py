@@ -96,22 +96,22 @@ def checker(name: str) -> Checker:
     if name == "exact":
         return Checker(
             name,
-            lambda i, t: t.strip() == i.answers[0].strip(),
-            possible=lambda i, t: _begins(t, i.answers[:1]),
+            lambda i, t: t.strip() == _references(i)[0].strip(),
+            possible=lambda i, t: _begins(t, _references(i)[:1]),
         )
     if name == "any-of":
         return Checker(
             name,
-            lambda i, t: t.strip() in {a.strip() for a in i.answers},
-            possible=lambda i, t: _begins(t, i.answers),
+            lambda i, t: t.strip() in {a.strip() for a in _references(i)},
+            possible=lambda i, t: _begins(t, _references(i)),
         )
     if name == "prefix":
         return Checker(
             name,
-            lambda i, t: t.startswith(i.answers),
+            lambda i, t: t.startswith(_references(i)),
             prefixes=True,
             possible=lambda i, t: (
-                t.startswith(i.answers) or any(a.startswith(t) for a in i.answers)
+                t.startswith(_references(i)) or any(a.startswith(t) for a in _references(i))
             ),
         )
     if name == "regex":
@@ -147,8 +147,20 @@ def _tolerance(text: str) -> float:
     return value
 
 
+def _references(instance: Instance) -> tuple[str, ...]:
+    """What the text is compared with: without it everything would fail, or pass, in silence."""
+    if not instance.answers:
+        raise DataError(
+            f"instance '{instance.id}' has no reference to compare with",
+            column="reference",
+            expected="a text, or a list of texts in `references`",
+        )
+    return instance.answers
+
+
 def _regex(instance: Instance, text: str) -> bool:
-    pattern = str(instance.data.get("pattern", instance.answers[0] if instance.answers else ""))
+    given = instance.data.get("pattern")
+    pattern = _references(instance)[0] if given is None else str(given)
     try:
         return re.search(pattern, text) is not None
     except re.error as error:
@@ -181,19 +193,18 @@ def _wanted(instance: Instance, text: str) -> float:
 
 
 def _numeric(instance: Instance, text: str, tolerance: float) -> bool:
-    found = number_in(text)
+    wanted, found = [_wanted(instance, a) for a in _references(instance)], number_in(text)
     return found is not None and any(
-        math.isclose(found, _wanted(instance, a), rel_tol=tolerance, abs_tol=tolerance * 1e-3)
-        for a in instance.answers
+        math.isclose(found, w, rel_tol=tolerance, abs_tol=tolerance * 1e-3) for w in wanted
     )
 
 
 def _last_number(instance: Instance, text: str) -> bool:
-    numbers = _NUMBER.findall(text)
+    answers, numbers = _references(instance), _NUMBER.findall(text)
     if not numbers:
         return False
     found = number_in(numbers[-1])
-    for answer in instance.answers:
+    for answer in answers:
         given = _NUMBER.findall(answer)  # "... so the answer is #### 42"
         if found is not None and given and found == _wanted(instance, given[-1]):
             return True
@@ -220,7 +231,7 @@ def _unit_tests(name: str, *, unsafe: bool) -> Checker:
 def _own(module: str, name: str) -> Check:
     try:
         found = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # importing runs the user's own code
         raise UsageError(f"checker '{module}:{name}': {error}") from error
     if not callable(found):
         raise UsageError(f"checker '{module}:{name}' is not a function")

@@ -28,7 +28,7 @@ def measure_choices(backend: Backend, task: Task) -> pl.DataFrame:
 
     Returns:
         Observation table, metrics "acc" (the likeliest option is right), "acc_norm" (likeliest per
-        byte, as lm-evaluation-harness has it) and "choice_prob" (the right option's share of the
+        character, as lm-evaluation-harness has it) and "choice_prob" (the right option's share of the
         options' probability). Rows of instances, and their mean with `stderr` over instances.
 
     Raises:
@@ -42,7 +42,8 @@ def measure_choices(backend: Backend, task: Task) -> pl.DataFrame:
         requests += [ScoreRequest(instance.prompt, option) for option in options]
         starts.append(len(requests))
     scores = np.array([s.total for s in backend.logprobs(requests)])
-    sizes = np.array([max(len(r.continuation.encode()), 1) for r in requests])
+    # The harness leaves out the space that joins an option to its prompt.
+    sizes = np.array([max(len(r.continuation.strip()), 1) for r in requests])
     rows: list[dict[str, Any]] = []
     common = {**backend.about, "task": task.name, "method": "exact", "temperature": 1.0}
     found: dict[str, list[float]] = {"acc": [], "acc_norm": [], "choice_prob": []}

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -387,6 +387,8 @@ def _method(
     backend: Backend, task: Task, judge: Checker, asked: Method | None, temperature: float
 ) -> tuple[Method, list[str]]:
     """The method, and what there is to say about it."""
+    if asked not in (None, *get_args(Method)):
+        raise UsageError(f"no method is called '{asked}'; there are: {', '.join(get_args(Method))}")
     enumerable = judge.prefixes and not task.stop and temperature == 1
     if asked == "exact":
         if not enumerable:

@@ -45,7 +45,7 @@ class Task:
         stop: sampled text is cut before the first of these.
 
     Raises:
-        UsageError: there is no instance, or two share an id.
+        UsageError: there is no instance, two share an id, `length` is negative, or a stop is empty.
     """
 
     name: str
@@ -58,6 +58,10 @@ class Task:
     def __post_init__(self) -> None:
         if not self.instances:
             raise UsageError(f"task '{self.name}' needs at least one instance")
+        if self.length < 0:
+            raise UsageError(f"task '{self.name}': tokens to sample cannot be {self.length}")
+        if "" in self.stop:
+            raise UsageError(f"task '{self.name}': an empty stop would cut every sample to nothing")
         seen: set[str] = set()
         for instance in self.instances:
             if instance.id in seen:
@@ -130,30 +134,33 @@ def read_task(
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: within JSON text U+2028 and its like are letters.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError as error:
         raise DataError("there is no such file", source=str(path), expected="JSON lines") from error
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"cannot be read: {error}", source=str(path), expected="JSON lines in UTF-8"
         ) from error
-    instances = [
-        _instance(line, number, path) for number, line in enumerate(lines, 1) if line.strip()
-    ]
+    instances = {
+        number: _instance(line, number, path)
+        for number, line in enumerate(lines, 1)
+        if line.strip()
+    }
     if not instances:
         raise DataError("holds no instance", source=str(path), expected="a JSON object a line")
     first: dict[str, int] = {}
-    for i, instance in enumerate(instances, 1):
+    for number, instance in instances.items():
         if instance.id in first:
             raise DataError(
-                f"line {i} has the id of line {first[instance.id]}",
+                f"line {number} has the id of line {first[instance.id]}",
                 source=str(path),
                 column="id",
                 value=instance.id,
                 expected="ids that differ",
             )
-        first[instance.id] = i
-    return Task(path.stem, tuple(instances), chance, checker, length, stop)
+        first[instance.id] = number
+    return Task(path.stem, tuple(instances.values()), chance, checker, length, stop)
 
 
 def _instance(line: str, number: int, path: Path) -> Instance:
