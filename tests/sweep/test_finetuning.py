@@ -170,7 +170,7 @@ def test_the_rate_is_searched_once_and_scaled(
 
     (model,) = find_models([run / "step-100"])
     drawn = source("sort-digits", 64)
-    settings = working.Settings("sort-digits", drawn.digest, "full", 1.0, 4, 16, 40, 10, 3, 8, 0)
+    settings = working.Settings("sort-digits", drawn.digest, "full", 1.0, 4, 16, 40, 2, 10, 3, 8, 0)
     job = working.SearchJob(model, (20, 60), drawn, settings, tmp_path / "search.jsonl")
     monkeypatch.setattr(working, "tuned", Made)
     assert working.search(job) == pytest.approx(0.02)  # the lower of two that are as good

@@ -100,7 +100,7 @@ def test_every_pass_reads_every_example_once() -> None:
 
 def test_steps_and_rates() -> None:
     assert RECIPE.most(10) == 60
-    assert RECIPE.most(1601) == 110  # one pass, 101 steps, up to a look
+    assert RECIPE.most(801) == 110  # two passes, 101 steps, up to a look
     rates = Recipe(1.0).rates(100)
     assert rates[4] == rates.max() == pytest.approx(1.0)
     assert rates[0] == pytest.approx(0.2)

@@ -56,10 +56,11 @@ def finetune_sweep(
     out: str | Path,
     method: Method = "full",
     learning_rate: float | None = None,
-    batch: int = 64,
-    steps: int = 250,
-    every: int = 25,
-    patience: int = 3,
+    batch: int = 16,
+    steps: int = 1000,
+    passes: int = 2,
+    every: int = 50,
+    patience: int = 4,
     instances: int = INSTANCES,
     samples: int = 128,
     shots: int | None = None,
@@ -90,7 +91,7 @@ def finetune_sweep(
         out: the study's folder; `read_table(out)` reads what lies there.
         method: "full", or "lora" (transformers only; rank 8 on every linear map).
         learning_rate: peak rate at that middle width, instead of the search.
-        batch, steps, every, patience: see `train.Recipe`.
+        batch, steps, passes, every, patience: see `train.Recipe`.
         instances: of the task to score on. They are never learned from.
         samples: an instance, where the score is sampled.
         shots: solved examples in a prompt; by default 1 for the lab's "rule", else 0.
@@ -131,12 +132,13 @@ def finetune_sweep(
         at=middle.width,
         batch=batch,
         steps=steps,
+        passes=passes,
         every=every,
         patience=patience,
         samples=samples,
         shots=examples.shots,
     )
-    Recipe(1.0 if learning_rate is None else learning_rate, batch, steps, every, patience)
+    Recipe(1.0 if learning_rate is None else learning_rate, batch, steps, passes, every, patience)
     study = Path(out)
     settings = _settled(settings, learning_rate, study, middle, which, examples, workers)
     units = [

@@ -36,7 +36,7 @@ class Settings:
         method: "full" or "lora".
         rate: learning rate at the width `at`; elsewhere rate sqrt(at / width).
         at: width.
-        batch, steps, every, patience: as in `Recipe`.
+        batch, steps, passes, every, patience: as in `Recipe`.
         samples: an instance, where the score is sampled.
         shots: solved examples in a prompt.
     """
@@ -48,6 +48,7 @@ class Settings:
     at: int
     batch: int
     steps: int
+    passes: int
     every: int
     patience: int
     samples: int
@@ -56,7 +57,7 @@ class Settings:
     def recipe(self, width: int, rate: float | None = None) -> Recipe:
         """The recipe of a model of this width; another rate at the width `at`, if one is given."""
         scaled = (rate or self.rate) * (self.at / width) ** 0.5
-        return Recipe(scaled, self.batch, self.steps, self.every, self.patience)
+        return Recipe(scaled, self.batch, self.steps, self.passes, self.every, self.patience)
 
 
 @dataclass(frozen=True)
