@@ -22,34 +22,47 @@ def chains(
     of bulk and tail: chains start apart, at draws of `near` (S, D, P), and must agree.
     """
     import jax
-    import jax.numpy as jnp
+    import numpyro
+    import numpyro.distributions as dist
     from numpyro.diagnostics import effective_sample_size, split_gelman_rubin
     from numpyro.infer import MCMC, NUTS
 
+    size = near.shape[-1]
+
+    def model(own: Rows, root: Any, middle: Any) -> None:
+        anywhere = dist.ImproperUniform(dist.constraints.real_vector, (), (size,))
+        u = numpyro.sample("u", anywhere)
+        z = (middle + root @ u) * own.law.active
+        pinned = 0.5 * ((1.0 - own.law.active) * u**2).sum()
+        numpyro.factor("density", log_posterior(z, own, counts=counts) - pinned)
+
     out, told = [], []
     with jax.enable_x64(True):
+        # The study is an argument: all of them share one compiled sampler.
+        mcmc = MCMC(
+            NUTS(model, target_accept_prob=0.9, max_tree_depth=7),
+            num_warmup=WARM_UP,
+            num_samples=KEPT_EACH,
+            num_chains=CHAINS,
+            chain_method="vectorized",
+            progress_bar=False,
+            jit_model_args=True,
+        )
         for k in range(len(near)):
-            own = jax.tree.map(lambda leaf, k=k: jnp.asarray(leaf[k]), rows)
+            own = jax.tree.map(lambda leaf, k=k: np.asarray(leaf[k]), rows)
             root, middle = _shape(near[k], own.law.active)
-
-            def potential(u: Any, own: Any = own, root: Any = root, middle: Any = middle) -> Any:
-                held = 0.5 * ((1.0 - own.law.active) * u**2).sum()
-                z = (middle + root @ u) * own.law.active
-                return held - log_posterior(z, own, counts=counts)
-
             rng = np.random.default_rng(seed + k)
             picked = near[k][rng.choice(len(near[k]), CHAINS, replace=False)]
             start = np.linalg.solve(root, (picked - middle).T).T
-            mcmc = MCMC(
-                NUTS(potential_fn=potential, target_accept_prob=0.9, max_tree_depth=7),
-                num_warmup=WARM_UP,
-                num_samples=KEPT_EACH,
-                num_chains=CHAINS,
-                chain_method="vectorized",
-                progress_bar=False,
+            mcmc.run(
+                jax.random.key(seed + k),
+                own,
+                root,
+                middle,
+                init_params={"u": start},
+                extra_fields=("diverging",),
             )
-            mcmc.run(jax.random.key(seed + k), init_params=start, extra_fields=("diverging",))
-            u = np.asarray(mcmc.get_samples(group_by_chain=True))
+            u = np.asarray(mcmc.get_samples(group_by_chain=True)["u"])
             z = (middle + u @ root.T) * np.asarray(own.law.active)
             p = natural(z, own.law, own.scales)
             point = np.asarray(elbow(p, own.scales.log_low, own.law.kind, own.scales))
@@ -60,7 +73,7 @@ def chains(
                     "divergences": float(np.asarray(mcmc.get_extra_fields()["diverging"]).sum()),
                 }
             )
-            out.append(z.reshape(-1, z.shape[-1]))
+            out.append(z.reshape(-1, size))
     return np.stack(out), told
 
 
