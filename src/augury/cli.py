@@ -582,12 +582,11 @@ def demo(
 def main() -> None:
     """Run the command line: mistakes of the user print one line and exit with 2."""
     try:
-        app(standalone_mode=False)
+        if code := app(standalone_mode=False):  # of typer.Exit, which does not get here itself
+            sys.exit(code)
     except AuguryError as error:
         print(f"augury: {error}", file=sys.stderr)
         sys.exit(2)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         print("augury: stopped", file=sys.stderr)
         sys.exit(130)

@@ -79,7 +79,7 @@ def forecast_unit(store: Store, unit: Unit, work: Path, progress: Progress) -> N
     )
     points = _points(asked, *laws)
     forecasts = [
-        {"method": "laws", "of": point["of"], **f.to_dict()}
+        {"method": "laws", **f.to_dict(), "inputs": point}
         for point, f in zip(asked["points"], predict(found, points), strict=True)
     ]
     counted = _counted(everything, asked)
@@ -118,7 +118,6 @@ def score_unit(store: Store, unit: Unit, work: Path, progress: Progress) -> None
     scored = [
         _scored(which, made, row)
         for which, made in enumerate(forecast["forecasts"])
-        if made["of"] == "held-out"
         for row in _at(truth, made["inputs"]).to_dicts()
     ]
     about = {"question": "pass-rate", "task": forecast["task"], "level": forecast["level"]}
@@ -242,14 +241,14 @@ def _inputs(*laws: Law) -> list[str]:
 
 def _points(asked: Mapping[str, Any], *laws: Law) -> pl.DataFrame:
     """The places to forecast at; what the laws do not take rides along."""
-    return observations([{k: v for k, v in p.items() if k != "of"} for p in asked["points"]])
+    return observations(asked["points"])
 
 
 def _grid(table: pl.DataFrame, points: Sequence[Mapping[str, Any]], *laws: Law) -> pl.DataFrame:
     """Places of a curve: along parameters (or what the laws take) as the points of interest go."""
     names = _inputs(*laws)
     along = "params" if "params" in names else names[0]
-    wanted = observations([{k: v for k, v in p.items() if k != "of"} for p in points])
+    wanted = observations(points)
     ends = [*table[along].drop_nulls(), *(wanted[along].drop_nulls() if along in wanted else ())]
     grid = {along: np.geomspace(min(ends) / BEYOND, max(ends) * BEYOND, CURVE)}
     for name in names:
@@ -292,8 +291,7 @@ def _counted(table: pl.DataFrame, asked: Mapping[str, Any]) -> dict[str, Any]:
         "forecasts": [
             {
                 "method": f"counts-{name}",
-                "of": point["of"],
-                "inputs": {k: v for k, v in point.items() if k != "of"},
+                "inputs": point,
                 "value": answer.value,
                 "mean_interval": [None, None],
                 "run_interval": list(answer.interval),

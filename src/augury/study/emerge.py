@@ -45,7 +45,6 @@ def forecast_emergence(store: Store, unit: Mapping[str, Any], work: Path) -> Non
     reach, notes = _reach(found, concat(store, unit["needs"]), asked) if usable else ([], [])
     point = {
         "method": "emergence",
-        "of": "point",
         "inputs": {},
         "value": above.value,
         "mean_interval": list(above.interval),
@@ -170,7 +169,6 @@ def _reach(
     return [
         {
             "method": f"emergence-in-{reach.of}",
-            "of": "point",
             "inputs": dict(reach.given),
             "value": reach.value,
             "mean_interval": list(reach.interval),

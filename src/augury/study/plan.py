@@ -11,7 +11,7 @@ from typing import Any
 from augury.errors import DataError, UsageError
 from augury.study import costs
 from augury.study.file import StudyFile
-from augury.study.points import Place, lab_places, spec_places, table_places, target_place
+from augury.study.points import Place, lab_places, spec_places, table_sides, target_place
 from augury.study.store import file_digest
 from augury.study.units import Unit, digest
 
@@ -29,11 +29,13 @@ class Plan:
         study: what its file says.
         units: by key, each after all it waits for.
         truth: keys of the units that measure what is held out.
+        truth_known: whether some of it stands in a table already.
     """
 
     study: StudyFile
     units: Mapping[str, Unit]
     truth: frozenset[str]
+    truth_known: bool
 
     @property
     def digest(self) -> str:
@@ -68,7 +70,7 @@ class _Planner:
         self.held: dict[str, list[str]] = {}
         self.tuned: dict[str, list[str]] = {}
         # Where forecasts are made.
-        self.points: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self.points: dict[tuple[tuple[str, float], ...], dict[str, float]] = {}
 
     def plan(self) -> Plan:
         places = [*lab_places(self.study), *spec_places(self.study, self.folder)]
@@ -76,18 +78,23 @@ class _Planner:
         later = [place for place in places if place.held_out]
         for place in first:
             self._measures(place, after=())
-        self._tables()
+        held_tables = self._tables()
         self._finetunes(first)
         for place in later:
-            self._point(place.about, "held-out")
+            self._point(place.about)
         target = target_place(self.study)
         if target:
-            self._point(target, "target")
+            self._point(target)
         forecasts = self._forecasts()
+        after = tuple(unit.key for unit in forecasts)
         for place in later:
-            self._measures(place, after=tuple(unit.key for unit in forecasts))
+            self._measures(place, after)
+        for path, asked in held_tables:
+            unit = self._table(path, {**asked, "side": "held"}, after)
+            self.held.setdefault("", []).append(unit.key)
+            self.truth.add(unit.key)
         self._scores(forecasts)
-        return Plan(self.study, self.units, frozenset(self.truth))
+        return Plan(self.study, self.units, frozenset(self.truth), bool(held_tables))
 
     def _add(self, unit: Unit) -> Unit:
         self.units.setdefault(unit.key, unit)
@@ -204,9 +211,10 @@ class _Planner:
         )
         return {"step": place.step}, (train.key,), {}
 
-    def _tables(self) -> None:
-        """Tables that are there: what may be learned from, and what is held out."""
+    def _tables(self) -> list[tuple[str, dict[str, Any]]]:
+        """Read what may be learned from; the tables that hold something held out."""
         where = self.study.held_out.where if self.study.held_out else None
+        held = []
         for table in self.study.tables:
             path = self.folder / table.path
             asked = {
@@ -215,25 +223,32 @@ class _Planner:
                 "where": table.where,
                 "held_out": where,
             }
-            for side in ("seen",) if where is None else ("seen", "held"):
-                unit = self._add(
-                    Unit(
-                        "table",
-                        f"read {table.path}" + (", held out" if side == "held" else ""),
-                        {**asked, "side": side},
-                        places={"table": str(path)},
-                        cost=costs.TABLE,
-                    )
-                )
-                if side == "seen":
-                    self.seen.setdefault("", []).append(unit.key)
-                    continue
-                self.held.setdefault("", []).append(unit.key)
-                self.truth.add(unit.key)
-                for about in table_places(path, {**asked, "side": "held"}):
-                    self._point(about, "held-out")
+            rows, places = (1, []) if where is None else table_sides(path, asked)
+            if places:
+                held.append((table.path, asked))
+            else:
+                asked["held_out"] = None  # so that a new expression changes nothing here
+            if rows:
+                unit = self._table(table.path, {**asked, "side": "seen"})
+                self.seen.setdefault("", []).append(unit.key)
+            for about in places:
+                self._point(about)
+        return held
 
-    def _point(self, about: Mapping[str, Any], of: str) -> None:
+    def _table(self, path: str, asked: Mapping[str, Any], after: tuple[str, ...] = ()) -> Unit:
+        return self._add(
+            Unit(
+                "table",
+                f"read {path}" + (", held out" if asked["side"] == "held" else ""),
+                asked,
+                after=after,
+                places={"table": str(self.folder / path)},
+                cost=costs.TABLE,
+            )
+        )
+
+    def _point(self, about: Mapping[str, Any]) -> None:
+        """A place to forecast at, once; what was asked for it is no part of the forecast."""
         named = {n: about[n] for n in ("params", "tokens", "flops") if about.get(n) is not None}
         if {"params", "tokens"} <= named.keys():
             named.pop("flops", None)
@@ -242,7 +257,7 @@ class _Planner:
                 f"{about.get('model', 'a held-out model')}: give its params and tokens in "
                 "[[checkpoints]], so that it can be forecast"
             )
-        self.points.setdefault((of, *named.items()), {"of": of, **named})
+        self.points.setdefault(tuple(named.items()), named)
 
     def _names(self) -> list[str | None]:
         """Tasks to forecast; None where tables alone say what was measured."""
@@ -256,7 +271,7 @@ class _Planner:
         study, made = self.study, []
         if not self.points and study.question == "pass-rate":
             raise DataError("no row is held out and there is no [target]: nothing to forecast")
-        points = sorted(self.points.values(), key=lambda p: sorted(map(str, p.items())))
+        points = [self.points[place] for place in sorted(self.points)]
         for task in self._names():
             needs = self._needs(self.seen, task)
             if study.question == "emergence":

@@ -90,13 +90,18 @@ def _lab_about(folder: Path) -> dict[str, Any]:
     return dict(open_model(f"lab:{folder}").about)
 
 
-def table_places(path: Path, asked: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Params, tokens and flops of the held-out rows of a table."""
+def table_sides(path: Path, asked: Mapping[str, Any]) -> tuple[int, list[dict[str, Any]]]:
+    """How many rows of a table may be seen, and where the others, held out, lie.
+
+    Returns:
+        Rows that may be seen; params, tokens and flops of the held-out ones, each place once.
+    """
     from augury.study.work import read_rows
 
-    rows = read_rows(path, asked)
-    names = [n for n in ("params", "tokens", "flops") if n in rows.columns]
-    return rows.select(names).unique(maintain_order=True).to_dicts()
+    held = read_rows(path, {**asked, "side": "held"})
+    names = [n for n in ("params", "tokens", "flops") if n in held.columns]
+    seen = read_rows(path, {**asked, "side": "seen"}).height
+    return seen, held.select(names).unique(maintain_order=True).to_dicts()
 
 
 def target_place(study: StudyFile) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ def write_down(
     store: Store,
     unit: Mapping[str, Any],
     study: str,
-    truth: Collection[str],
-    done: Collection[str],
+    *,
+    blind: bool,
 ) -> None:
     """Put a unit's forecasts on record, unless they are.
 
@@ -26,15 +26,12 @@ def write_down(
         store: the study's results.
         unit: record of a forecast unit that is done.
         study: name of the study.
-        truth: keys of the units that measure what is held out.
-        done: keys of the units that are done.
+        blind: whether nothing of the truth was known yet.
     """
     if ledger.find("forecast", unit["key"]):
         return
     path = store.result(unit["key"]) / "forecast.json"
     found = read_json(path)
-    # Before the truth was measured, or with the truth lying there: a reader has to know.
-    blind = bool(truth) and not set(truth) & set(done)
     ledger.append(
         [
             {
@@ -54,7 +51,7 @@ def write_down(
     )
 
 
-_FORECAST = ("method", "of", "inputs", "value", "mean_interval", "run_interval", "level",
+_FORECAST = ("method", "inputs", "value", "mean_interval", "run_interval", "level",
              "extrapolation")  # fmt: skip
 _SCORE = ("method", "inputs", "model", "seed", "value", "low", "high", "truth", "held", "error")
 
@@ -132,7 +129,7 @@ def scoreboard(folders: list[Path]) -> list[dict[str, Any]]:
                 "blind": line["blind"],
                 "task": line["task"],
                 "method": line["method"],
-                "of": line["of"],
+                "question": line["question"],
                 "inputs": line["inputs"],
                 "value": line["value"],
                 "interval": line["run_interval"],

@@ -179,8 +179,9 @@ def _on_record(plan: Plan, key: str, ledger: Ledger, store: Store, schedule: Sch
     """Forecasts go on record as soon as they are there, and before what they forecast begins."""
     unit = plan.units[key]
     if unit.kind == "forecast":
-        about = plan.study.name
-        write_down(ledger, store, unit.record(), about, plan.truth, schedule.done)
+        # With the truth lying there it is no forecast: a reader has to know.
+        blind = not plan.truth_known and not plan.truth & schedule.done
+        write_down(ledger, store, unit.record(), plan.study.name, blind=blind)
     elif unit.kind == "score":
         write_score(ledger, store, unit.record())
 

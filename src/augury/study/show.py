@@ -191,7 +191,7 @@ def _speed(plan: Plan, store: Store, done: set[str]) -> dict[str, float]:
 
 
 def _place(row: Mapping[str, Any]) -> str:
-    if row["of"] == "point":
+    if row["question"] == "emergence":
         return "where it emerges" + "".join(f" {k}={v:.3g}" for k, v in row["inputs"].items())
     short = {"params": "N", "tokens": "D", "flops": "C"}
     at = " ".join(f"{short.get(n, n)}={value:.3g}" for n, value in row["inputs"].items())

@@ -1,0 +1,108 @@
+"""Small studies to test with, and an engine that does everything in this process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from augury.study import run
+from augury.study.pool import Event
+from augury.study.work import perform
+
+SIZES = (1e6, 2e6, 4e6, 8e6, 1.6e7)
+TABLES = """
+name = "tables"
+{more}
+[forecast]
+laws = {laws}
+[held_out]
+where = "params > 1e7"
+"""
+
+
+def write_tables(folder: Path, sizes: Sequence[float] = SIZES, seeds: int = 2) -> None:
+    """A table a size, pass rates that grow as Hu et al. 2023 have it, with noise."""
+    rng = np.random.default_rng(0)
+    for i, params in enumerate(sizes):
+        rate = np.exp(-np.exp(2.2 - 0.35 * np.log(params / 1e6)) * rng.lognormal(0, 0.02, seeds))
+        rows = {
+            "model": [f"m{i}"] * seeds,
+            "seed": list(range(seeds)),
+            "params": [params] * seeds,
+            "tokens": [20 * params] * seeds,
+            "task": ["sums"] * seeds,
+            "metric": ["pass"] * seeds,
+            "value": rate,
+        }
+        pl.DataFrame(rows).write_csv(folder / f"size-{i}.csv")
+
+
+def table_study(
+    folder: Path, laws: Sequence[str] = ("pass-rate",), count: int = len(SIZES)
+) -> Path:
+    """A study of tables alone, the largest size held out."""
+    write_tables(folder)
+    tables = "\n".join(f'[[tables]]\npath = "size-{i}.csv"' for i in range(count))
+    path = folder / "study.toml"
+    path.write_text(TABLES.format(more=tables, laws=list(laws)))
+    return path
+
+
+class Inside:
+    """An engine without processes: one unit at a time, failing when it is told to.
+
+    Args:
+        folder: of the study.
+        fail: how often a unit fails, by its label, before it works.
+    """
+
+    def __init__(self, folder: Path, fail: Mapping[str, int] | None = None) -> None:
+        self.slots = 1
+        self.begun: list[str] = []
+        self._folder, self._fail = folder, dict(fail or {})
+        self._events: list[Event] = []
+
+    def start(self, unit: Mapping[str, Any], cpus: float, gpus: float) -> None:
+        self.begun.append(unit["label"])
+        if self._fail.get(unit["label"], 0) > 0:
+            self._fail[unit["label"]] -= 1
+            self._events.append(Event(unit["key"], "failed", "Boom: told to fail"))
+            return
+        try:
+            perform(self._folder, unit)
+        except Exception as error:
+            self._events.append(Event(unit["key"], "failed", repr(error)))
+        else:
+            self._events.append(Event(unit["key"], "done"))
+
+    def wait(self, seconds: float) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+    def close(self) -> None:
+        self._events = []
+
+
+def inside(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, fail: Mapping[str, int] | None = None
+) -> Inside:
+    """Have the next runs use that engine."""
+    engine = Inside(folder, fail)
+    monkeypatch.setattr(run, "_engine", lambda name, where, workers: engine)
+    return engine
+
+
+def results(folder: Path) -> dict[str, str]:
+    """Hash of every file of every result, but for `unit.json`, which says when it was made."""
+    units = folder / "units"
+    return {
+        str(path.relative_to(units)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(units.rglob("*"))
+        if path.is_file() and path.name != "unit.json"
+    }

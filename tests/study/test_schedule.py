@@ -1,0 +1,65 @@
+"""What is next, what is tried again, and what cannot be done any more."""
+
+from __future__ import annotations
+
+from augury.study.schedule import Schedule
+from augury.study.units import Unit
+
+
+def _chain() -> dict[str, Unit]:
+    """a <- b <- d, a <- c; e alone; c only after d."""
+    a = Unit("train", "a", {"n": 1})
+    b = Unit("measure", "b", {"n": 2}, (a.key,))
+    d = Unit("forecast", "d", {"n": 4}, (b.key,))
+    c = Unit("measure", "c", {"n": 3}, (a.key,), (d.key,))
+    e = Unit("train", "e", {"n": 5})
+    return {u.key: u for u in (a, b, d, c, e)}
+
+
+def _labels(schedule: Schedule) -> list[str]:
+    found = []
+    while unit := schedule.next():
+        found.append(unit.label)
+    return sorted(found)
+
+
+def test_nothing_begins_before_what_it_waits_for() -> None:
+    units = _chain()
+    by = {u.label: u.key for u in units.values()}
+    schedule = Schedule(units, (), 1)
+    assert _labels(schedule) == ["a", "e"]
+    schedule.finish(by["a"])
+    assert _labels(schedule) == ["b"]  # c waits for the forecast, though it reads nothing of it
+    schedule.finish(by["b"])
+    assert _labels(schedule) == ["d"]
+    schedule.finish(by["d"])
+    assert _labels(schedule) == ["c"]
+    schedule.finish(by["c"])
+    assert not schedule.finished
+    schedule.finish(by["e"])
+    assert schedule.finished
+
+
+def test_what_is_done_is_not_done_again_though_it_would_wait() -> None:
+    """c was measured; the forecast it waits for is new, and c stays as it is."""
+    units = _chain()
+    by = {u.label: u.key for u in units.values()}
+    schedule = Schedule(units, {by["a"], by["b"], by["c"], by["e"]}, 1)
+    assert _labels(schedule) == ["d"]
+    schedule.finish(by["d"])
+    assert _labels(schedule) == []
+    assert schedule.finished
+
+
+def test_a_failure_is_tried_again_then_blocks_what_waits_for_it() -> None:
+    units = _chain()
+    by = {u.label: u.key for u in units.values()}
+    schedule = Schedule(units, (), 1)
+    assert _labels(schedule) == ["a", "e"]
+    assert schedule.fail(by["a"], "once")
+    assert _labels(schedule) == ["a"]
+    assert not schedule.fail(by["a"], "twice")
+    assert schedule.failed == {by["a"]: "twice"}
+    assert {units[k].label for k in schedule.blocked} == {"b", "c", "d"}
+    schedule.finish(by["e"])
+    assert schedule.finished

@@ -1,0 +1,77 @@
+"""Keys: what decides a result is in them, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from augury.study import make_plan, read_study, units
+from augury.study.units import Cost, Unit, digest, ranks
+from tests.study.helpers import table_study
+
+UNIT = Unit("fit", "fit a law", {"law": "power", "level": 0.9}, ("a", "b"))
+
+
+def test_a_key_is_the_same_tomorrow() -> None:
+    """Results of earlier versions are found again: the way keys are made is a format."""
+    text = rb'{"a":"\u00fc","b":[1,2.5,null]}'
+    assert digest({"b": [1, 2.5, None], "a": "ü"}) == hashlib.sha256(text).hexdigest()[:20]
+    assert digest({"a": "ü", "b": [1, 2.5, None]}) == digest({"b": [1, 2.5, None], "a": "ü"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "forecast"},
+        {"parameters": {"law": "power", "level": 0.8}},
+        {"parameters": {"law": "power"}},
+        {"needs": ("a",)},
+        {"needs": ("b", "a")},
+    ],
+)
+def test_what_decides_the_result_changes_the_key(change: dict) -> None:  # type: ignore[type-arg]
+    assert replace(UNIT, **change).key != UNIT.key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"label": "another name"},
+        {"after": ("c",)},
+        {"places": {"table": "/elsewhere.csv"}},
+        {"cost": Cost(1, 2, 3)},
+        {"cpus": 4.0, "gpus": 1.0},
+    ],
+)
+def test_what_does_not_leaves_it(change: dict) -> None:  # type: ignore[type-arg]
+    assert replace(UNIT, **change).key == UNIT.key
+
+
+def test_another_version_of_the_code_is_another_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = UNIT.key
+    monkeypatch.setattr(units, "CODE", {**units.CODE, "fit": 2})
+    assert Unit("fit", "fit a law", {"law": "power", "level": 0.9}, ("a", "b")).key != before
+
+
+def test_a_study_that_is_moved_keeps_its_keys(tmp_path: Path) -> None:
+    plans = []
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        plans.append(make_plan(*read_study(table_study(tmp_path / name))))
+    assert list(plans[0].units) == list(plans[1].units)
+    assert plans[0].digest == plans[1].digest
+
+
+def test_the_longest_way_to_the_end_comes_first() -> None:
+    def unit(name: str, seconds: float, *needs: Unit) -> Unit:
+        keys = tuple(n.key for n in needs)
+        return Unit("fit", name, {"name": name}, keys, cost=Cost(seconds=seconds))
+
+    a, b = unit("a", 1), unit("b", 5)
+    c = unit("c", 10, a)
+    d = unit("d", 2, b, c)
+    found = ranks({u.key: u for u in (a, b, c, d)})
+    assert [found[u.key] for u in (a, b, c, d)] == [13, 7, 12, 2]
