@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from augury.errors import UsageError
 from augury.evaluate import SampleRequest, Score, ScoreRequest
 from tests.evaluate.table_model import TableModel
 
@@ -25,4 +26,6 @@ class Scripted(TableModel):
         return [[self.texts[i % len(self.texts)] for i in range(r.samples)] for r in requests]
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
+        if any(r.continuation not in self.scores for r in requests):
+            raise UsageError("this model scores what its script says, and nothing else")
         return [Score(np.array([self.scores[r.continuation]]), greedy=False) for r in requests]

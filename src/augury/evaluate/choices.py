@@ -28,8 +28,8 @@ def measure_choices(backend: Backend, task: Task) -> pl.DataFrame:
 
     Returns:
         Observation table, metrics "acc" (the likeliest option is right), "acc_norm" (likeliest per
-        character, as lm-evaluation-harness has it) and "choice_prob" (the right option's share of the
-        options' probability). Rows of instances, and their mean with `stderr` over instances.
+        character, as lm-evaluation-harness has it) and "choice_prob" (the right option's share of
+        the options' probability). Rows of instances, and their mean with `stderr` over instances.
 
     Raises:
         DataError: an instance has no options, or none of them is right.

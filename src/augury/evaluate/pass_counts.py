@@ -30,6 +30,8 @@ class PassCounts:
         ids: (n,) instances.
         passes, samples: (n,) counts; empty with method "exact".
         logprob: (n,) exact log-probability of passing; empty without.
+        reference: (n,) log-likelihood of the reference answers, which stands in for passes where
+            there are none (`augury passrate` uses it); NaN where the model does not show it.
         r: passes at which an instance stopped; infinity where a budget stopped it.
         max_samples: cap of samples an instance.
         temperature: of the sampling.
@@ -46,6 +48,7 @@ class PassCounts:
     passes: NDArray[np.int64]
     samples: NDArray[np.int64]
     logprob: Floats
+    reference: Floats
     r: float
     max_samples: int
     temperature: float
@@ -120,6 +123,8 @@ class PassCounts:
                 row["logprob"] = float(self.logprob[i])
             else:
                 row |= {"passes": float(self.passes[i]), "samples": float(self.samples[i])}
+                if np.isfinite(self.reference[i]):
+                    row["reference_logprob"] = float(self.reference[i])
             rows.append(row)
         low, high = self.mean_interval(level)
         mean = None if np.isnan(self.mean) else self.mean

@@ -21,8 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from augury.errors import DataError, UsageError
-from augury.evaluate.backend import Backend, NextRequest, SampleRequest
+from augury.errors import AuguryError, DataError, UsageError
+from augury.evaluate.backend import (
+    Backend,
+    Floats,
+    NextRequest,
+    SampleRequest,
+    ScoreRequest,
+)
 from augury.evaluate.checkers import Checker, checker
 from augury.evaluate.exact import exact_scores
 from augury.evaluate.journal import Journal
@@ -229,6 +235,7 @@ class _Run:
             passes=self.passes if sampled else nothing,
             samples=self.samples if sampled else nothing,
             logprob=self.logprob,
+            reference=self._reference() if sampled else np.zeros(0),
             r=plan.r,
             max_samples=plan.max_samples,
             temperature=plan.temperature,
@@ -236,6 +243,23 @@ class _Run:
             examples=self.examples,
             notes=tuple(notes),
         )
+
+    def _reference(self) -> Floats:
+        """Log-likelihood of each instance's references, where it has any and the model tells."""
+        unknown = np.full(len(self.passes), np.nan)
+        asked = [
+            (n, ScoreRequest(i.prompt, answer))
+            for n, i in enumerate(self.task.instances)
+            for answer in i.answers
+            if answer
+        ]
+        try:
+            scores = self.backend.logprobs([request for _, request in asked])
+        except AuguryError:  # not shown, or not to be written with this model's tokens: NaN says so
+            return unknown
+        for (n, _), score in zip(asked, scores, strict=True):
+            unknown[n] = np.logaddexp(np.nan_to_num(unknown[n], nan=-np.inf), score.total)
+        return unknown
 
     def _open(self) -> NDArray[np.bool_]:
         return (self.passes < self.plan.r) & (self.samples < self.plan.max_samples)

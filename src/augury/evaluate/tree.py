@@ -167,11 +167,11 @@ def _place(
     going = np.flatnonzero(~done)
     if alive is not None:
         kept = []
-        for node in going.tolist():
-            text = texts[node] if node in texts else backend.decode(longer[node].tolist())
+        for which in going.tolist():
+            text = texts[which] if which in texts else backend.decode(longer[which].tolist())
             # A character or a stop that is only half written says nothing yet.
             if text.endswith("\ufffd") or _half(text, task.stop) or alive(index, text):
-                kept.append(node)
+                kept.append(which)
         going = np.array(kept, dtype=np.int64)
     for part in _blocks(going):
         draw.blocks.append((longer[part], split[part]))
