@@ -17,7 +17,7 @@ from augury.forecast.emergence.search import Floats
 
 # Held-out checkpoints speak against a law that is this many standard errors and nats behind.
 SURE, NATS = 1.5, 2.0
-# Below this effective sample size quantiles at 5 and 95 % move by a tenth of the interval.
+# At this effective sample size a 5 % quantile rests on five draws.
 ENOUGH_DRAWS = 100.0
 # R-hat and effective sample size as in augury.fitting.posterior.
 WORST_RHAT, LEAST_ESS = 1.01, 200.0

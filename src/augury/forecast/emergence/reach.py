@@ -19,7 +19,7 @@ from augury.forecast.emergence.point import Definition, distance_of
 from augury.forecast.emergence.result import Answer, EmergenceFit
 from augury.forecast.emergence.search import Floats
 
-# Halvings of the search interval in logarithms: 1e-4 of a decade.
+# Halvings of the search interval: 3e-6 in logarithms for FLOPs, the widest.
 HALVINGS = 24
 # Shapes tried along the compute-optimal path: tokens per parameter from e^-3 to e^10.
 SHAPES = np.linspace(-3.0, 10.0, 53)

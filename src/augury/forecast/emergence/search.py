@@ -17,9 +17,9 @@ from augury.forecast.emergence.density import Rows, log_posterior
 from augury.forecast.emergence.laws import NAMES
 
 Floats = NDArray[np.float64]
-# Starts tried and polished. Of 100 simulated studies, 98 end where 8 polished of 1,024 end.
+# Starts tried and polished. In 64 simulated studies 94 to 99 % of those polished end in one place.
 TRIED, POLISHED = 256, 4
-# Newton steps; nine in ten starts need fewer than 25 to settle to 1e-8.
+# Newton steps of each; a study of 100 rows takes 50 ms in all.
 STEPS = 40
 # Step of the differences, in prior standard deviations; a rounded corner is wider by 1,000.
 PROBE = 1e-5
