@@ -240,6 +240,10 @@ def test_the_commands_and_their_options_are_these() -> None:
             "--budget", "--temperature", "--method", "--tokens", "--stop", "--instances",
             "--lm-eval-path", "--level", "--seed", "--json",
         },
+        "emergence": {
+            *("--scale", "--few-shot-examples", "--above", "--law", "--nuts", "--loss-law"),
+            *("--tokens", "--map", "--where", "--level", "--seed", "--json"),
+        },
         "passrate": {"--at", "--scale", "--map", "--where", "--level", "--seed", "--json"},
         "finetune": {
             "--model", "--task", "--amounts", "--out", "--subsets", "--seeds", "--method",

@@ -2,6 +2,7 @@
 
 from augury.forecast.emergence.design import Unit, rank_units
 from augury.forecast.emergence.fit import fit_emergence, fit_emergence_many
+from augury.forecast.emergence.follow import reaches
 from augury.forecast.emergence.laws import LAWS, EmergenceLaw, emergence_law
 from augury.forecast.emergence.observations import EmergenceData, emergence_data
 from augury.forecast.emergence.point import (
@@ -45,5 +46,6 @@ __all__ = [
     "planned_losses",
     "probability_emerged",
     "rank_units",
+    "reaches",
     "simulate_study",
 ]

@@ -20,11 +20,11 @@ from augury.forecast.emergence.result import Answer, EmergenceFit
 from augury.forecast.emergence.search import Floats
 
 # Halvings of the search interval: 3e-6 in logarithms for FLOPs, the widest.
-HALVINGS = 24
+HALVINGS = 26
 # Shapes tried along the compute-optimal path: tokens per parameter from e^-3 to e^10.
 SHAPES = np.linspace(-3.0, 10.0, 53)
 # Searched between these parameters, tokens and FLOPs.
-RANGE = {"params": (1e5, 1e16), "tokens": (1e7, 1e19), "flops": (1e12, 1e34)}
+RANGE = {"params": (1e2, 1e16), "tokens": (1e4, 1e19), "flops": (1e6, 1e34)}
 # Pairs of draws followed.
 DRAWS = 400
 
