@@ -1,0 +1,59 @@
+// Draws every chart of the page, and again where the width asks for another layout.
+(() => {
+  "use strict";
+  const PANEL = 240; // least width of one of several panels
+  const AXES = 64; // what a panel needs beside its own width
+  const KEY = 210; // width of one entry of a legend
+
+  function fitted(spec, width) {
+    spec.config.legend.columns = Math.max(1, Math.floor(width / KEY));
+    if (spec.concat) {
+      spec.columns = Math.max(1, Math.min(spec.concat.length, Math.floor(width / PANEL)));
+      for (const panel of spec.concat) {
+        panel.width = Math.floor(width / spec.columns) - AXES;
+        if (panel.title) panel.title.limit = panel.width + AXES - 16;
+      }
+    }
+    return spec;
+  }
+
+  async function draw(box) {
+    const spec = JSON.parse(document.getElementById(box.dataset.spec).textContent);
+    box.dataset.width = box.clientWidth;
+    try {
+      const drawn = await window.vegaEmbed(box, fitted(spec, box.clientWidth), {
+        actions: false,
+        ast: true, // expressions are interpreted: the page allows no code but its own
+        renderer: "svg",
+      });
+      if (box.view) box.view.finalize();
+      box.view = drawn.view;
+      // The box says in words what is drawn; hundreds of unnamed marks would only be in the way.
+      box.querySelector("svg").setAttribute("aria-hidden", "true");
+      box.dataset.drawn = "yes";
+      await pictured(box);
+    } catch (error) {
+      box.dataset.drawn = "failed";
+      box.textContent = "This chart could not be drawn (" + error.message + "). Its data are below.";
+      console.error(box.dataset.name, error);
+    }
+  }
+
+  async function pictured(box) {
+    const link = box.closest("figure").querySelector("a.picture");
+    link.href = "data:image/svg+xml;charset=utf-8," + encodeURIComponent(await box.view.toSVG());
+    link.hidden = false;
+  }
+
+  const boxes = [...document.querySelectorAll(".chart")];
+  let ready = Promise.all(boxes.map(draw));
+  ready.then(() => (document.documentElement.dataset.ready = "yes"));
+  let waiting;
+  window.addEventListener("resize", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      const changed = boxes.filter((box) => Number(box.dataset.width) !== box.clientWidth);
+      ready = ready.then(() => Promise.all(changed.map(draw)));
+    }, 150);
+  });
+})();

@@ -1,0 +1,281 @@
+"""Section: a pass rate in log(-log) over its scale, its class of growth and its forecast."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from augury.errors import UsageError
+from augury.fitting.result import Note
+from augury.report.page.draw import (
+    FORECAST,
+    OBSERVED,
+    PUBLISHED,
+    along,
+    finished,
+    rates,
+    shown,
+    tips,
+)
+from augury.report.page.palette import GREEN
+from augury.report.page.story import Figure, Outlook, Section, distance, number, rate
+
+if TYPE_CHECKING:
+    from augury.forecast.passrate import Growth, PassRateForecast, Series
+
+MEASURED, BAND, LINE, TRUTH = "measured", "forecast", "the published line", "measured afterwards"
+# Two-sided 90 %.
+NORMAL = 1.645
+CLASSES = {
+    "scaling-law": "a straight line in log(-log): growth as the scaling law has it",
+    "sub-scaling": "convex in log(-log): slower and slower than the scaling law",
+    "accelerated": "concave in log(-log): faster and faster than the scaling law",
+    "unknown": "not to be told from so few models",
+}
+
+
+def pass_rate_section(
+    task: str,
+    series: Series,
+    growth: Growth,
+    forecasts: Sequence[PassRateForecast],
+    *,
+    target: PassRateForecast | None = None,
+    runs: Sequence[str] | None = None,
+    truth: pl.DataFrame | None = None,
+    name: str = "pass-rate",
+) -> Section:
+    """How the pass rate of a task grows, and what it will be.
+
+    Args:
+        task: its name.
+        series: what was measured, along one scale.
+        growth: its class.
+        forecasts: along that scale, as many as make a smooth band; two at least.
+        target: the one that was asked for; it is drawn with its interval.
+        runs: (M,) names of the series' models, in its order.
+        truth: run, the scale, rate: of models that were measured after the forecast.
+        name: of the figure, see `Figure.id`.
+
+    Raises:
+        UsageError: the series has several scales, or there are fewer than two forecasts.
+    """
+    figure = pass_rate_figure(
+        task, series, growth, forecasts, target=target, runs=runs, truth=truth, name=name
+    )
+    low, high = growth.interval
+    text = [
+        f"{_count(len(series.x), 'model')} on {_count(series.passes.shape[1], 'instance')} of "
+        f"“{task}”, mean pass rates from {rate(float(series.rate.min()))} to "
+        f"{rate(float(series.rate.max()))}.",
+        f"Growth class: {growth.kind} - {CLASSES[growth.kind]}."
+        + (
+            ""
+            if growth.kind == "unknown"
+            else f" The curvature is {number(growth.curvature)}, {growth.level:.0%} interval "
+            f"{number(low)} to {number(high)}; against a straight line p = {growth.p:.2g}."
+        ),
+    ]
+    notes = list(target.notes if target else forecasts[-1].notes)
+    if target is not None:
+        notes += [
+            Note("how", "info", f"How the forecast was made: {x}.")
+            for x in target.methods["ours"].notes
+        ]
+    return Section(f"How “{task}” grows", tuple(text), (figure,), notes=tuple(notes))
+
+
+def pass_rate_figure(
+    task: str,
+    series: Series,
+    growth: Growth,
+    forecasts: Sequence[PassRateForecast],
+    *,
+    target: PassRateForecast | None = None,
+    runs: Sequence[str] | None = None,
+    truth: pl.DataFrame | None = None,
+    name: str = "pass-rate",
+) -> Figure:
+    """The figure of `pass_rate_section`."""
+    import altair as alt
+
+    if len(series.scales) != 1:
+        raise UsageError(
+            f"a curve is drawn along one scale, not along {' and '.join(series.scales)}"
+        )
+    if len(forecasts) < 2:
+        raise UsageError(f"a band needs forecasts at two places or more, not {len(forecasts)}")
+    scale = series.scales[0]
+    spread = NORMAL / np.sqrt(series.shape)
+    points = pl.DataFrame(
+        {
+            "shown": MEASURED,
+            "run": list(runs) if runs is not None else [f"model {i}" for i in range(len(series.x))],
+            scale: series.x[:, 0],
+            "rate": series.rate,
+            "low": np.maximum(series.rate * (1 - spread), series.rate / 10),
+            "high": np.minimum(series.rate * (1 + spread), 1 - 1e-9),
+        }
+    )
+    if truth is not None:
+        points = pl.concat(
+            [points, truth.select(pl.lit(TRUTH).alias("shown"), "run", scale, "rate")],
+            how="diagonal_relaxed",
+        )
+    curve = pl.DataFrame(
+        [_row(f, scale, method) for method in ("ours", "line") for f in forecasts],
+        infer_schema_length=None,
+    )
+    asked = pl.DataFrame([_row(target, scale, "ours")]) if target is not None else curve.head(0)
+    data = pl.concat(
+        [points, curve, asked.with_columns(run=pl.lit("the forecast asked for"))],
+        how="diagonal_relaxed",
+    ).filter(pl.col("rate").is_not_nan())
+    drawn = data.with_columns(
+        f=_f("rate"), f_low=_f("low"), f_high=_f("high"), interval=_words("low", "high")
+    )
+    ours, line, seen = (drawn.filter(pl.col("shown") == k) for k in (BAND, LINE, MEASURED))
+    later = drawn.filter(pl.col("shown") == TRUTH)
+    colours = {MEASURED: OBSERVED, BAND: FORECAST, LINE: PUBLISHED}
+    if later.height:
+        colours[TRUTH] = GREEN
+    if not line.height:
+        del colours[LINE]
+    colour = shown(colours)
+    x = along(scale)
+    y = rates(*_ends(seen, later, ours.filter(pl.col("run").is_not_null()), ours))
+    curve_rows = ours.filter(pl.col("run").is_null())
+
+    def layer(rows: pl.DataFrame, mark: str, **options: Any) -> Any:
+        base = alt.Chart(rows)
+        return getattr(base, f"mark_{mark}")(clip=True, **options).encode(
+            x=x, y=y("f"), color=alt.Color(**colour)
+        )
+
+    tip = tips(run="", **{scale: ",.4~r"}, rate=".3~g", interval="")
+    layers = [
+        layer(curve_rows, "area", opacity=0.2, line=False).encode(y=y("f_low"), y2="f_high:Q"),
+        layer(curve_rows, "line", strokeWidth=2.2),
+    ]
+    if line.height:
+        layers.append(layer(line, "line", strokeWidth=1.3, strokeDash=[5, 4]))
+    at = ours.filter(pl.col("run").is_not_null())
+    if at.height:
+        layers += [
+            layer(at, "rule", strokeWidth=2.5).encode(y=y("f_low"), y2="f_high:Q", tooltip=tip),
+            layer(at, "point", shape="diamond", size=130, filled=True, opacity=1).encode(
+                tooltip=tip
+            ),
+        ]
+    layers.append(layer(seen, "point", size=55, filled=True, opacity=0.75).encode(tooltip=tip))
+    if later.height:
+        layers.append(
+            layer(later, "point", size=75, filled=True, opacity=0.9, shape="square").encode(
+                tooltip=tip
+            )
+        )
+    told = ""
+    if target is not None:
+        answer = target.methods["ours"]
+        told = (
+            f" At {_place(target)} the forecast is {rate(answer.value)}, {answer.level:.0%} "
+            f"interval {rate(answer.interval[0])} to {rate(answer.interval[1])}."
+        )
+    if later.height:
+        told += f" {_count(later.height, 'run')} measured afterwards are drawn as squares."
+    return Figure(
+        name,
+        f"Pass rate of “{task}” over {_over(scale)}: {growth.kind} growth",
+        "Every dot is a run; the vertical axis is spaced so that growth by the scaling law is a "
+        "straight line. Line and band: forecast for a new run and its "
+        f"{forecasts[0].methods['ours'].level:.0%} interval. Dashed: the published straight line "
+        "through the same dots." + (" Diamond: the forecast asked for." if at.height else ""),
+        "More sizes would narrow the band more than more samples would, unless the dots' sampling "
+        "errors are as large as their scatter; a run between the largest dot and the target "
+        "would shorten the way that nobody has seen.",
+        finished(alt.layer(*layers)),
+        data,
+        f"Pass rate of {task} rises from {rate(float(series.rate.min()))} to "
+        f"{rate(float(series.rate.max()))} over {_count(len(series.x), 'run')}: {growth.kind} "
+        f"growth.{told}",
+    )
+
+
+def pass_rate_outlook(
+    task: str, forecast: PassRateForecast, *, truth: Sequence[float] = (), made: str = ""
+) -> Outlook:
+    """A pass-rate forecast as a line of the page's table of forecasts."""
+    ours = forecast.methods["ours"]
+    return Outlook(
+        f"pass rate of “{task}” at {_place(forecast)}",
+        ours.value,
+        ours.interval,
+        ours.level,
+        forecast.extrapolation,
+        tuple(truth),
+        made,
+        is_rate=True,
+    )
+
+
+def pass_rate_answer(task: str, forecast: PassRateForecast) -> tuple[str, ...]:
+    """The answer in words: value, interval, how far out, and on how much it rests."""
+    ours = forecast.methods["ours"]
+    low, high = ours.interval
+    return (
+        f"At {_place(forecast)}, a new model will pass “{task}” {_times(ours.value)} "
+        f"({ours.level:.0%} interval: {rate(low)} to {rate(high)}).",
+        f"That is {distance(forecast.extrapolation)}, from {_count(forecast.models, 'model')} and "
+        f"{_count(forecast.instances, 'instance')}; growth so far: {forecast.growth.kind}.",
+    )
+
+
+def _times(p: float) -> str:
+    said = rate(p)
+    return f"{said} of the time" if "%" in said else f"{said} times"
+
+
+def _row(f: PassRateForecast, scale: str, method: str) -> dict[str, Any]:
+    answer = f.methods[method]
+    return {
+        "shown": BAND if method == "ours" else LINE,
+        scale: f.at[scale],
+        "rate": answer.value,
+        "low": answer.interval[0],
+        "high": answer.interval[1],
+        "level": answer.level,
+    }
+
+
+def _f(column: str) -> pl.Expr:
+    return (-(pl.col(column).clip(1e-300, 1 - 1e-9).log())).log()
+
+
+def _words(low: str, high: str) -> pl.Expr:
+    return pl.when(pl.col(low).is_not_null()).then(
+        pl.format("{} to {}", pl.col(low).round_sig_figs(3), pl.col(high).round_sig_figs(3))
+    )
+
+
+def _ends(seen: pl.DataFrame, later: pl.DataFrame, at: pl.DataFrame, ours: pl.DataFrame) -> Any:
+    """Pass rates the axis has to hold: all points, the target's interval, the line, not the band.
+
+    A band that opens to nothing far out would squeeze everything else.
+    """
+    inside = [*seen["rate"], *later["rate"], *at["low"], *at["high"], *ours["rate"]]
+    return max(min(inside), 1e-12), min(max(inside), 1 - 1e-6)
+
+
+def _place(f: PassRateForecast) -> str:
+    return " and ".join(f"{number(v)} {_over(k)}" for k, v in f.at.items())
+
+
+def _over(scale: str) -> str:
+    return {"params": "parameters", "flops": "FLOPs", "loss": "nats per token"}.get(scale, scale)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}{'' if n == 1 else 's'}"

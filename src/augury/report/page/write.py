@@ -1,0 +1,83 @@
+"""A page on disk: the HTML file, and its figures beside it as SVG, PNG and PDF."""
+
+from __future__ import annotations
+
+import copy
+import json
+import textwrap
+from pathlib import Path
+from typing import Any
+
+from augury.errors import UsageError
+from augury.report.page.html import chart_spec, html_of
+from augury.report.page.palette import PAPER
+from augury.report.page.story import Figure, Story
+from augury.whole import whole_file, whole_folder
+
+# Width of an exported chart in points: a text column of a paper or a slide's half.
+WIDTH = 640
+# Pixels of the PNG per point.
+SCALE = 2.0
+KINDS = ("svg", "png", "pdf")
+
+
+def write_page(story: Story, path: str | Path, *, pictures: bool = True) -> Path:
+    """Write the page, whole or not at all, and its figures into `NAME-figures/` beside it.
+
+    Args:
+        story: what it tells.
+        path: of the .html file; folders are made.
+        pictures: write the figures as files too.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        UsageError: the suffix is not .html, or the page would be larger than 2 MB.
+    """
+    path = Path(path)
+    if path.suffix not in (".html", ".htm"):
+        raise UsageError(f"{path}: a page is an .html file")
+    text = html_of(story)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if pictures and story.figures:
+        with whole_folder(figures_folder(path)) as folder:
+            for figure in story.figures:
+                for kind, data in rendered(figure).items():
+                    (folder / f"{figure.id}.{kind}").write_bytes(data)
+                (folder / f"{figure.id}.csv").write_text(figure.data.write_csv())
+    with whole_file(path) as fresh:
+        fresh.write_text(text, encoding="utf-8")
+    return path
+
+
+def figures_folder(path: Path) -> Path:
+    """Where the figures of a page lie."""
+    return path.with_name(f"{path.stem}-figures")
+
+
+def rendered(figure: Figure) -> dict[str, bytes]:
+    """A figure with its title, on white, as SVG, PNG and PDF, by vl-convert without a browser."""
+    import vl_convert
+
+    spec = json.dumps(_standalone(figure))
+    svg: str = vl_convert.vegalite_to_svg(spec)
+    return {
+        "svg": svg.encode(),
+        "png": vl_convert.svg_to_png(svg, scale=SCALE),
+        "pdf": vl_convert.svg_to_pdf(svg),
+    }
+
+
+def _standalone(figure: Figure) -> dict[str, Any]:
+    spec = copy.deepcopy(chart_spec(figure))
+    spec["background"] = PAPER
+    spec["padding"] = 12
+    if spec.get("width") == "container":
+        spec["width"] = WIDTH
+    spec["config"]["legend"]["columns"] = 3
+    spec["title"] = {
+        "text": textwrap.wrap(figure.title, 80),
+        "subtitle": textwrap.wrap(figure.shows, 105),
+    }
+    return spec
