@@ -96,7 +96,8 @@ def finetune_sweep(
         samples: an instance, where the score is sampled.
         shots: solved examples in a prompt; by default 1 for the lab's "rule", else 0.
         pool: examples to learn from, where a task of your own is scored whole.
-        workers: processes, one thread each; 0 for this one, by default one a core.
+        workers: processes, one thread each; 0 for this one. By default one a core, but checkpoints
+            of transformers, which use all cores or the GPU, one by one in this process.
         progress: called in this process with (checkpoint, units done, units to do).
 
     Returns:
@@ -193,11 +194,16 @@ def _settled(
 def _run(
     jobs: Sequence[UnitsJob | SearchJob], workers: int | None, progress: Progress | None
 ) -> dict[str, str]:
-    if workers == 0:
-        for job in jobs:
-            work(job, progress or (lambda *_: None))
-        return {}
-    return work_off(jobs, work, workers=workers, progress=progress)
+    """Failures by checkpoint; what fails in this process is raised as it is."""
+
+    def here(job: UnitsJob | SearchJob) -> bool:
+        return workers == 0 or (workers is None and job.model.kind == "hf")
+
+    sent = [job for job in jobs if not here(job)]
+    failures = work_off(sent, work, workers=workers, progress=progress)
+    for job in filter(here, jobs):
+        work(job, progress or (lambda *_: None))
+    return failures
 
 
 def _middle(models: Sequence[Model]) -> Model:
