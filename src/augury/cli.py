@@ -460,6 +460,60 @@ def finetune(
     print(f"{len(rows)} rows: {out} (a study's folder is a table)")
 
 
+@app.command(rich_help_panel=FORECAST)
+def emergence(
+    table: Annotated[Path, typer.Argument(help="Finetuned checkpoints: a table, or a study.")],
+    scale: Annotated[str, typer.Option(help="loss, or flops where the loss is missing.")] = "loss",
+    few_shot_examples: Annotated[
+        int | None, typer.Option(help="Examples in the prompt of few-shot rows. Default: shots.")
+    ] = None,
+    above: Annotated[
+        float | None,
+        typer.Option(help="Emerged means: so far above chance. Default: the elbow of the curve."),
+    ] = None,
+    law: Annotated[
+        str, typer.Option(help="relu, slopes, saturating, s-shaped, full, or average.")
+    ] = "average",
+    nuts: Annotated[bool, typer.Option("--nuts", help="Draw by NUTS, with R-hat.")] = False,
+    loss_law: Annotated[
+        Path | None,
+        typer.Option(help="A `fit --out` folder. Default: Chinchilla's on the few-shot rows."),
+    ] = None,
+    tokens: Annotated[
+        float | None, typer.Option(help="Pretraining tokens for the answer in parameters.")
+    ] = None,
+    map_: Map = None,
+    where: Where = None,
+    level: Level = 0.9,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Say where a few-shot ability will appear, from finetuned small models."""
+    from augury.forecast.emergence import (
+        emergence_data,
+        emergence_point,
+        fit_emergence,
+        reaches,
+    )
+
+    data = _read(table, map_, where, (scale, "finetune_examples"), "value", {})
+    study = emergence_data(data, scale, few_shot_examples=few_shot_examples)  # type: ignore[arg-type]
+    _quick_start()
+    uncertainty: Any = "nuts" if nuts else "importance"
+    fitted = fit_emergence(study, laws=law, uncertainty=uncertainty, level=level, seed=seed)
+    definition: Any = "elbow" if above is None else "above"
+    point = emergence_point(fitted, definition, distance=above)
+    followed = reaches(fitted, data, loss_law, tokens, definition=definition, distance=above)
+    if as_json:
+        shown = {name: None if r is None else r.to_dict() for name, r in followed.items()}
+        _print_json({**point.to_dict(), **shown})
+        return
+    print(point)
+    for reach in followed.values():
+        if reach is not None:
+            print(f"  {reach}")
+
+
 @app.command(rich_help_panel=ANALYSE)
 def laws(as_json: AsJson = False) -> None:
     """List the laws: what they take, what they give, where they come from."""
