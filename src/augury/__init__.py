@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from augury.data import read_table
+    from augury.data.readers import read_results
     from augury.errors import AuguryError
+    from augury.evaluate import pass_until
     from augury.fitting import Fit, Gaussian, fit, fit_many, load_fit, save_fit
     from augury.forecast import (
         Chain,
@@ -28,12 +30,17 @@ if TYPE_CHECKING:
         forecast_ladder,
         predict,
     )
+    from augury.forecast.emergence import emergence_data, emergence_point, fit_emergence
+    from augury.forecast.passrate import forecast_pass_rate
+    from augury.forecast.trends import trends
     from augury.laws import Law, all_laws, law
 
 # Where each public name lives. Loaded when first asked for: `import augury` takes milliseconds.
 _HOME = {
     "data": ("read_table",),
+    "data.readers": ("read_results",),
     "errors": ("AuguryError",),
+    "evaluate": ("pass_until",),
     "fitting": ("Fit", "Gaussian", "fit", "fit_many", "load_fit", "save_fit"),
     "forecast": (
         "Chain",
@@ -45,6 +52,9 @@ _HOME = {
         "forecast_ladder",
         "predict",
     ),
+    "forecast.emergence": ("emergence_data", "emergence_point", "fit_emergence"),
+    "forecast.passrate": ("forecast_pass_rate",),
+    "forecast.trends": ("trends",),
     "laws": ("Law", "all_laws", "law"),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
@@ -61,15 +71,22 @@ __all__ = [
     "backtest",
     "combine",
     "compare",
+    "emergence_data",
+    "emergence_point",
     "fit",
     "fit_chain",
+    "fit_emergence",
     "fit_many",
     "forecast_ladder",
+    "forecast_pass_rate",
     "law",
     "load_fit",
+    "pass_until",
     "predict",
+    "read_results",
     "read_table",
     "save_fit",
+    "trends",
 ]
 
 
