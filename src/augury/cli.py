@@ -415,6 +415,9 @@ def finetune(
     ] = None,
     samples: Annotated[int, typer.Option(help="An instance, where the score is sampled.")] = 128,
     instances: Annotated[int, typer.Option(help="To score on; never learned from.")] = 2048,
+    about: Annotated[
+        Path | None, typer.Option(help="Table: model, and any of step, params, tokens, loss ...")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes; 0 for this one. Default: one a core.")
     ] = None,
@@ -443,6 +446,7 @@ def finetune(
             learning_rate=learning_rate,
             instances=instances,
             samples=samples,
+            about=about,
             workers=workers,
             progress=seen,
         )

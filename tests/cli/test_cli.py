@@ -248,7 +248,7 @@ def test_the_commands_and_their_options_are_these() -> None:
         "finetune": {
             "--model", "--task", "--amounts", "--out", "--subsets", "--seeds", "--method",
             "--learning-rate", "--checker", "--tokens", "--stop", "--samples", "--instances",
-            "--workers", "--json",
+            "--about", "--workers", "--json",
         },
         "laws": {"--json"},
         "init": {"--schema"},

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from augury import read_table
 from augury.errors import DataError, UsageError
 from augury.evaluate import Instance, Task
 from augury.sweep import finetune_sweep
@@ -68,6 +69,16 @@ def test_a_model_with_an_end_token_learns_to_stop(tmp_path: Path) -> None:
     )  # fmt: skip
     assert table["value"].to_list() == [0.0, pytest.approx(1.0, abs=0.2)]
     assert table["samples"].to_list() == [160.0, 160.0]
+    assert "loss" not in table.columns
+    # What the checkpoint does not say, a table may, also when its units are done already.
+    (tmp_path / "about.csv").write_text("model,loss,tokens\nbpe,3.2,1e9\n")
+    told = finetune_sweep(
+        [f"hf:{model}"], task, [60], 1, 1, out=tmp_path / "s", learning_rate=0.01,
+        samples=8, about=tmp_path / "about.csv", **{**QUICK, "instances": 20},
+    )  # fmt: skip
+    assert told["loss"].to_list() == [3.2, 3.2]
+    assert told["value"].equals(table["value"])
+    assert read_table(tmp_path / "s")["tokens"].to_list() == [1e9, 1e9]
 
 
 def test_what_cannot_be_read_is_named(both: tuple[Path, Path], tmp_path: Path) -> None:

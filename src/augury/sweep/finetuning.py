@@ -22,6 +22,7 @@ from augury.sweep.records import (
     load_unit,
     same,
     save_settings,
+    save_unit,
     settings_path,
     table,
 )
@@ -65,6 +66,7 @@ def finetune_sweep(
     samples: int = 128,
     shots: int | None = None,
     pool: Task | None = None,
+    about: str | Path | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
@@ -96,6 +98,8 @@ def finetune_sweep(
         samples: an instance, where the score is sampled.
         shots: solved examples in a prompt; by default 1 for the lab's "rule", else 0.
         pool: examples to learn from, where a task of your own is scored whole.
+        about: table of what checkpoints do not say themselves: model, and any of step, params,
+            tokens, loss ... . Those of the lab say all that.
         workers: processes, one thread each; 0 for this one. By default one a core, but checkpoints
             of transformers, which use all cores or the GPU, one by one in this process.
         progress: called in this process with (checkpoint, units done, units to do).
@@ -111,7 +115,7 @@ def finetune_sweep(
         DataError: a checkpoint or a unit's record is damaged.
         SweepError: finetuning failed at some checkpoints; the others are recorded.
     """
-    found = find_models(models)
+    found = find_models(models, about)
     which = _amounts(amounts)
     of, runs = _several(subsets, "subsets"), _several(seeds, "seeds")
     if method not in ("full", "lora"):
@@ -150,6 +154,10 @@ def finetune_sweep(
         for seed in (runs if amount else (0,))
     ]
     done = {unit: load_unit(unit.folder(study, settings.task), settings) for unit in units}
+    for unit, record in done.items():
+        if record is not None and not unit.model.told.items() <= record["row"].items():
+            record["row"] |= unit.model.told  # the user knows more of it by now
+            save_unit(unit.folder(study, settings.task), record)
     jobs = []
     for model in sorted(found, key=lambda m: -m.params):
         todo = tuple(u for u in units if u.model is model and done[u] is None)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from augury.data.readers.models import Models
 from augury.errors import DataError, UsageError
 from augury.evaluate import LabBackend
 from augury.evaluate.hf_load import needs_models
@@ -28,6 +29,7 @@ class Model:
         run: name of the pretraining run.
         step: of the checkpoint, if it can be told.
         about: what tells it from other checkpoints.
+        told: what the user says of it: columns such as loss and tokens.
     """
 
     kind: str
@@ -38,6 +40,7 @@ class Model:
     run: str
     step: int | None
     about: Mapping[str, Any] = field(hash=False)
+    told: Mapping[str, Any] = field(hash=False, default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -56,18 +59,21 @@ class Model:
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def find_models(specs: Iterable[str | Path]) -> list[Model]:
+def find_models(specs: Iterable[str | Path], about: str | Path | None = None) -> list[Model]:
     """Every checkpoint that these name.
 
     Args:
         specs: "lab:DIR", "hf:PATH", "hf:ID@REVISION"; a path alone is of the lab. DIR is a
             checkpoint, a run's folder (all its checkpoints) or a ladder's (all of all its runs).
+        about: table of what checkpoints do not say themselves: model, and any of step, params,
+            tokens, loss ...; a row without a step is for all checkpoints of its model.
 
     Raises:
         UsageError: there is none, two are the same, or a spec is of another kind.
         DataError: one is damaged.
     """
     models: list[Model] = []
+    told = Models(None if about is None else Path(about))
     for spec in specs:
         kind, colon, rest = str(spec).partition(":")
         if isinstance(spec, Path) or not colon:
@@ -88,7 +94,7 @@ def find_models(specs: Iterable[str | Path]) -> list[Model]:
                 "name each once, and give each family its own name"
             )
         seen[model.name] = model
-    return models
+    return [replace(m, told=told.of(str(m.about.get("model")), m.step)) for m in models]
 
 
 def _checkpoints(folder: Path) -> list[Path]:

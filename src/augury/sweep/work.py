@@ -78,7 +78,7 @@ def work(job: UnitsJob | SearchJob, progress: Progress) -> None:
     if isinstance(job, SearchJob):
         search(job)
         return
-    about = dict(_opened(job.model).about)
+    about = {**_opened(job.model).about, **job.model.told}
     for done, unit in enumerate(job.units, 1):
         run_unit(unit, job, about)
         progress(job.name, done, len(job.units))
