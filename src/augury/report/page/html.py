@@ -44,8 +44,8 @@ def html_of(story: Story) -> str:
     Raises:
         UsageError: it would be larger than `MOST_BYTES`; the message names the largest figure.
     """
-    charts, own = _bundle(), _asset("page.js")
-    digests = " ".join(f"'{_digest(script)}'" for script in (charts, own))
+    charts, own = _bundle(), asset("page.js")
+    digests = " ".join(f"'{digest_of(script)}'" for script in (charts, own))
     policy = (
         f"default-src 'none'; script-src {digests}; style-src 'unsafe-inline'; img-src data: blob:"
     )
@@ -232,7 +232,8 @@ def _notes(notes: tuple[Note, ...]) -> str:
     if not notes:
         return ""
     items = "".join(
-        f'<li class="{n.severity}"><b>{SEVERITY[n.severity]}.</b> {escape(_sentence(n.message))}</li>'
+        f'<li class="{n.severity}"><b>{SEVERITY[n.severity]}.</b> '
+        f"{escape(_sentence(n.message))}</li>"
         for n in warnings_first(notes)
     )
     return f'<ul class="notes">{items}</ul>'
@@ -285,14 +286,16 @@ def _spec(figure: Figure) -> str:
 
 def _style() -> str:
     dark = "@media screen and (prefers-color-scheme: dark) {\n" + dark_rules() + "\n}\n"
-    return _asset("page.css") + dark
+    return asset("page.css") + dark
 
 
-def _digest(script: str) -> str:
+def digest_of(script: str) -> str:
+    """What a content security policy calls a script by."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A style sheet or script of the page."""
     return (files("augury.report.page") / name).read_text(encoding="utf-8")
 
 

@@ -1,0 +1,206 @@
+"""Sections: a loss law with its band, and forecasts beside the truth that came later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from augury.fitting.result import Note
+from augury.report.page.draw import (
+    FORECAST,
+    NAMES,
+    OBSERVED,
+    along,
+    finished,
+    rates,
+    shown,
+    tips,
+)
+from augury.report.page.palette import GREEN
+from augury.report.page.story import Figure, Section, Table, number
+
+if TYPE_CHECKING:
+    from augury.fitting import Fit
+
+MEASURED, BAND, TRUTH = "measured", "forecast", "measured afterwards"
+# Points of a fitted curve: smooth on paper, and few to embed.
+GRID = 40
+
+
+def loss_section(fitted: Fit, *, task: str = "loss", name: str = "loss-law") -> Section:
+    """A fitted law: its curve through the runs along its first input, and its parameters.
+
+    Along the other inputs the curve follows the runs: it is drawn at their median.
+
+    Args:
+        fitted: of a law with at least one input.
+        task: what the law predicts.
+        name: of the figure.
+    """
+    from augury.forecast.predict import inputs_of, predict
+
+    inputs = inputs_of(fitted)
+    x, rest = inputs[0], inputs[1:]
+    seen = fitted.data
+    low, high = float(seen[x].min()), float(seen[x].max())  # type: ignore[arg-type]
+    grid = pl.DataFrame({x: np.geomspace(low / 1.2, high * 1.2, GRID)}).with_columns(
+        **{n: pl.lit(float(np.median(seen[n].to_numpy()))) for n in rest}
+    )
+    curve = pl.DataFrame(
+        [
+            {x: f.inputs[x], "value": f.value, "low": f.run_interval[0], "high": f.run_interval[1]}
+            for f in predict(fitted, grid)
+        ]
+    )
+    points = seen.select(pl.col("run").cast(pl.String), *inputs, pl.col("y").alias("value"))
+    meaning = fitted.law.parameters
+    table = pl.DataFrame(
+        [
+            {
+                "parameter": parameter,
+                "value": value,
+                "low": fitted.intervals[parameter][0],
+                "high": fitted.intervals[parameter][1],
+                "meaning": meaning[parameter].meaning if parameter in meaning else "of the noise",
+            }
+            for parameter, value in fitted.parameters.items()
+        ]
+    )
+    notes = _with_status(fitted.notes, str(fitted.status), fitted.status.remedy)
+    return curve_section(
+        f"The law of {task}: {fitted.law}",
+        x,
+        points,
+        curve,
+        level=fitted.level,
+        what=task,
+        text=(
+            f"{fitted.law} on {fitted.n} points of {fitted.run_count} runs: {fitted.status}."
+            + (f" The curve is drawn at the median of {' and '.join(rest)}." if rest else ""),
+        ),
+        tables=(Table(f"Parameters of {fitted.law}, with {fitted.level:.0%} intervals", table),),
+        notes=notes,
+        name=name,
+    )
+
+
+def curve_section(
+    heading: str,
+    x: str,
+    observed: pl.DataFrame,
+    curve: pl.DataFrame,
+    *,
+    level: float,
+    what: str,
+    truth: pl.DataFrame | None = None,
+    text: Sequence[str] = (),
+    tables: Sequence[Table] = (),
+    notes: Sequence[Note] = (),
+    is_rate: bool = False,
+    name: str = "curve",
+) -> Section:
+    """A curve with its band for one new run, what it was fitted to, and what came afterwards.
+
+    Args:
+        heading: of the section.
+        x: column of the scale.
+        observed: run, x, value: what was fitted.
+        curve: x, value, low, high: the forecast and its interval for one new run.
+        level: of the band.
+        what: what the values are, for axis and words.
+        truth: run, x, value: of the models that the forecast was about.
+        text, tables, notes: of the section.
+        is_rate: draw log(-log) of the values, as pass rates are.
+        name: of the figure.
+    """
+    import altair as alt
+
+    parts = [
+        observed.select(pl.lit(MEASURED).alias("shown"), "run", pl.all().exclude("run", "shown")),
+        curve.with_columns(pl.lit(BAND).alias("shown")),
+    ]
+    later = truth.height if truth is not None else 0
+    if truth is not None and later:
+        parts.append(truth.with_columns(pl.lit(TRUTH).alias("shown")))
+    data = pl.concat(parts, how="diagonal_relaxed").filter(pl.col("value").is_not_null())
+    drawn = data
+    if is_rate:
+        names = {"y": "value", "y_low": "low", "y_high": "high"}
+        drawn = drawn.with_columns(
+            **{n: (-pl.col(c).clip(1e-300, 1 - 1e-9).log()).log() for n, c in names.items()}
+        )
+        solid = drawn["value"].to_numpy()
+        y = rates(max(float(solid.min()), 1e-12), min(float(solid.max()), 1 - 1e-6))
+    else:
+        drawn = drawn.with_columns(y="value", y_low="low", y_high="high")
+
+        def y(field: str) -> Any:
+            return alt.Y(f"{field}:Q", title=what, scale=alt.Scale(zero=False, nice=True))
+
+    colours = {MEASURED: OBSERVED, BAND: FORECAST} | ({TRUTH: GREEN} if later else {})
+    colour = alt.Color(**shown(colours))
+    tip = tips(run="", **{x: ",.4~r", "value": ".4~g"})
+
+    def layer(kind: str, mark: str, **options: Any) -> Any:
+        base = alt.Chart(drawn.filter(pl.col("shown") == kind))
+        return getattr(base, f"mark_{mark}")(clip=True, **options).encode(
+            x=along(x), y=y("y"), color=colour
+        )
+
+    layers = [
+        layer(BAND, "area", opacity=0.2).encode(y=y("y_low"), y2="y_high:Q"),
+        layer(BAND, "line", strokeWidth=2.2),
+        layer(MEASURED, "point", size=50, filled=True, opacity=0.75).encode(tooltip=tip),
+    ]
+    if later:
+        layers.append(
+            layer(TRUTH, "point", size=75, filled=True, opacity=0.9, shape="square").encode(
+                tooltip=tip
+            )
+        )
+    held = _held(curve, truth, x) if truth is not None and later else None
+    told = "" if held is None else f" {held} of {later} runs measured afterwards lie in the band."
+    figure = Figure(
+        name,
+        f"{what[:1].upper()}{what[1:]} over {NAMES.get(x, x).lower()}"
+        + (", forecast and truth" if later else ""),
+        "Every dot is a run that the law was fitted to; line and band: the law and its "
+        f"{level:.0%} interval for one new run."
+        + (" Squares: runs measured afterwards." if later else "")
+        + told,
+        "Runs at scales where the band is wide; another law that fits the dots as well and "
+        "parts from this one beyond them.",
+        finished(alt.layer(*layers)),
+        data,
+        f"{what} of {observed.height} runs from {number(float(observed['value'].min()))} to "  # type: ignore[arg-type]
+        f"{number(float(observed['value'].max()))}, with a fitted curve.{told}",  # type: ignore[arg-type]
+    )
+    said = (*text, told.strip()) if told else tuple(text)
+    return Section(heading, said, (figure,), tuple(tables), tuple(notes))
+
+
+def notes_of(records: Sequence[Mapping[str, Any] | str]) -> tuple[Note, ...]:
+    """Notes as they are written into JSON, or plain sentences."""
+    return tuple(
+        Note("note", "info", r)
+        if isinstance(r, str)
+        else Note(r["code"], r["severity"], r["message"])
+        for r in records
+    )
+
+
+def _with_status(notes: Sequence[Note], status: str, remedy: str) -> tuple[Note, ...]:
+    own = [Note("status", "serious", f"{status}. {remedy}")] if remedy else []
+    return (*own, *notes)
+
+
+def _held(curve: pl.DataFrame, truth: pl.DataFrame, x: str) -> int:
+    at = np.log(curve[x].to_numpy())
+    order = np.argsort(at)
+    where = np.log(truth[x].to_numpy())
+    low, high = (np.interp(where, at[order], curve[c].to_numpy()[order]) for c in ("low", "high"))
+    value = truth["value"].to_numpy()
+    return int(((low <= value) & (value <= high)).sum())

@@ -1,0 +1,192 @@
+"""Section: scores before and after finetuning, and the elbow that moves with its amount."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from augury.errors import DataError
+from augury.fitting.result import Note
+from augury.report.page.draw import NAMES, along, finished, shown, tips
+from augury.report.page.palette import BLUE, INK, ORANGE, steps
+from augury.report.page.story import Figure, Section, number
+
+FEW_SHOT = "not finetuned"
+
+
+def emergence_section(
+    task: str,
+    table: pl.DataFrame,
+    *,
+    elbows: pl.DataFrame | None = None,
+    curves: pl.DataFrame | None = None,
+    point: tuple[float, float, float] | None = None,
+    level: float = 0.9,
+    text: Sequence[str] = (),
+    notes: Sequence[Note] = (),
+    name: str = "emergence",
+) -> Section:
+    """How finetuning brings an ability forward, and where it comes without.
+
+    Args:
+        task: its name.
+        table: loss or flops, finetune_examples (0: not finetuned), value or passes and samples;
+            model, seed and chance where known.
+        elbows: finetune_examples, the scale (elbow), low, high.
+        curves: fitted: the scale, finetune_examples, value.
+        point: value, low, high of the point of emergence on the scale.
+        level: of intervals.
+        text, notes: of the section.
+        name: of the first figure; the second is NAME-elbow.
+
+    Raises:
+        DataError: a column is missing.
+    """
+    scale = next((s for s in ("loss", "flops") if s in table.columns), None)
+    if scale is None or "finetune_examples" not in table.columns:
+        raise DataError(
+            "the column is missing",
+            column="loss" if scale is None else "finetune_examples",
+            expected="loss or flops, and finetune_examples",
+        )
+    figures = [_curves(task, table, scale, curves, point, level, name)]
+    if elbows is not None and elbows.height:
+        figures.append(_elbow(task, elbows, scale, level, f"{name}-elbow"))
+    return Section(f"Where “{task}” emerges", tuple(text), tuple(figures), notes=tuple(notes))
+
+
+def _curves(
+    task: str,
+    table: pl.DataFrame,
+    scale: str,
+    curves: pl.DataFrame | None,
+    point: tuple[float, float, float] | None,
+    level: float,
+    name: str,
+) -> Figure:
+    import altair as alt
+
+    if "value" not in table.columns or table["value"].null_count() == table.height:
+        table = table.with_columns(value=pl.col("passes") / pl.col("samples"))
+    run = [c for c in ("model", "step", "seed", "subset") if c in table.columns]
+    points = table.filter(pl.col("value").is_not_null()).select(
+        scale,
+        "finetune_examples",
+        "value",
+        run=pl.concat_str([pl.col(c).cast(pl.String).fill_null("-") for c in run], separator=" · ")
+        if run
+        else pl.lit("run"),
+    )
+    amounts = points["finetune_examples"].unique().sort().to_list()
+    tuned = [a for a in amounts if a]
+    colours = {_said(a): c for a, c in zip(tuned, steps(max(len(tuned), 1)), strict=False)}
+    colours = {FEW_SHOT: ORANGE} | colours
+    data = points.with_columns(amount=_amount())
+    colour = alt.Color(**shown(colours, field="amount"))
+    y = alt.Y("value:Q", title="Score", scale=alt.Scale(zero=True), axis=alt.Axis(format=".2~f"))
+    layers: list[Any] = []
+    if point is not None:
+        value, low, high = point
+        band = alt.Chart(pl.DataFrame({"low": [low], "high": [high], scale: [value]}))
+        layers += [
+            band.mark_rect(color=ORANGE, opacity=0.15, clip=True).encode(x="low:Q", x2="high:Q"),
+            band.mark_rule(color=ORANGE, strokeDash=[5, 4], strokeWidth=2, clip=True).encode(
+                x=along(scale)
+            ),
+        ]
+    if curves is not None:
+        layers.append(
+            alt.Chart(curves.with_columns(amount=_amount()))
+            .mark_line(strokeWidth=1.5)
+            .encode(x=along(scale), y=y, color=colour)
+        )
+    else:
+        means = data.group_by(scale, "amount").agg(pl.col("value").mean()).sort("amount", scale)
+        layers.append(
+            alt.Chart(means)
+            .mark_line(strokeWidth=1.3, opacity=0.7)
+            .encode(x=along(scale), y=y, color=colour)
+        )
+    layers.append(
+        alt.Chart(data)
+        .mark_point(filled=True, size=45, opacity=0.85)
+        .encode(
+            x=along(scale),
+            y=y,
+            color=colour,
+            tooltip=tips(run="", amount="", **{scale: ".4~g", "value": ".3~g"}),
+        )
+    )
+    told = (
+        ""
+        if point is None
+        else f" It comes at {number(point[0])}, {level:.0%} interval "
+        + (f"{number(min(point[1:]))} to {number(max(point[1:]))}.")
+    )
+    return Figure(
+        name,
+        f"“{task}” before and after finetuning",
+        f"Every dot is one model; the more examples it was finetuned on, the darker (on a dark "
+        f"page: the brighter). Orange dots were not finetuned; progress goes to the right.{told}",
+        "Smaller amounts of finetuning, which say most of the way to none, and better checkpoints.",
+        finished(alt.layer(*layers)),
+        data,
+        f"Scores on {task} of {data.height} evaluations at {len(amounts)} finetuning amounts over "
+        f"{NAMES[scale].lower()}.{told}",
+    )
+
+
+def _elbow(task: str, elbows: pl.DataFrame, scale: str, level: float, name: str) -> Figure:
+    import altair as alt
+
+    falls = scale == "loss"
+    y_scale = alt.Scale(zero=False, type="linear" if falls else "log", reverse=falls)
+    x = along("finetune_examples")
+    base = alt.Chart(elbows)
+
+    def y(field: str) -> Any:
+        return alt.Y(f"{field}:Q", title=f"Elbow: {NAMES[scale].lower()}", scale=y_scale)
+
+    layers = [
+        base.mark_area(color=BLUE, opacity=0.2).encode(x=x, y=y("low"), y2="high:Q"),
+        base.mark_line(color=BLUE, strokeWidth=2.2).encode(
+            x=x,
+            y=y(scale),
+            tooltip=tips(
+                finetune_examples=",.0f", **{scale: ".4~g", "low": ".4~g", "high": ".4~g"}
+            ),
+        ),
+        base.mark_point(color=INK, size=12, opacity=0.001).encode(
+            x=x,
+            y=y(scale),
+            tooltip=tips(
+                finetune_examples=",.0f", **{scale: ".4~g", "low": ".4~g", "high": ".4~g"}
+            ),
+        ),
+    ]
+    ends = elbows.sort("finetune_examples")[scale]
+    return Figure(
+        name,
+        "The elbow moves with the amount of finetuning",
+        f"Where scores leave chance, with its {level:.0%} interval, for each amount of finetuning; "
+        "at the left end, for none. Better models stand higher.",
+        "Amounts between those measured, and checkpoints close to the elbows.",
+        finished(alt.layer(*layers), height=240),
+        elbows,
+        f"The elbow of {task} goes from {number(float(ends[0]))} without finetuning to "
+        f"{number(float(ends[-1]))} at the largest amount.",
+    )
+
+
+def _said(amount: float) -> str:
+    return f"{amount:,.0f} examples"
+
+
+def _amount() -> pl.Expr:
+    return (
+        pl.when(pl.col("finetune_examples") == 0)
+        .then(pl.lit(FEW_SHOT))
+        .otherwise(pl.col("finetune_examples").map_elements(_said, return_dtype=pl.String))
+    )

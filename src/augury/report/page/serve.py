@@ -1,0 +1,168 @@
+"""The page, live: shown again whenever what it is made from has changed.
+
+For the person at this machine: it answers on loopback unless told otherwise, only requests that
+name it by an address of its own (so that no site on the web can read it through its visitor), and
+has nothing to give but the page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+from collections.abc import Callable
+from html import escape
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
+
+from augury.errors import AuguryError, UsageError
+from augury.report.page.gather import story_of
+from augury.report.page.html import asset, digest_of, html_of
+
+
+class PageServer(ThreadingHTTPServer):
+    """A server of one page.
+
+    Args:
+        path: an .html file, or a folder that `story_of` reads.
+        port: 0 takes any that is free.
+        host: address to listen on.
+
+    Attributes:
+        url: where it is.
+
+    Raises:
+        UsageError: there is no such file or folder, or the port is taken.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, path: str | Path, port: int = 0, host: str = "127.0.0.1") -> None:
+        self.path = Path(path)
+        if not self.path.exists():
+            raise UsageError(f"{path}: there is no such file or folder")
+        self._lock = threading.Lock()
+        self._made: tuple[str, str] | None = None
+        try:
+            super().__init__((host, port), _Handler)
+        except OSError as error:
+            raise UsageError(f"cannot serve on {host}:{port}: {error.strerror}") from error
+        self.host = host
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self.server_address[1]}/"
+
+    def version(self) -> str:
+        """Changes when a file does that the page is made from."""
+        files = [self.path] if self.path.is_file() else sorted(_sources(self.path))
+        told = [f"{f}:{s.st_mtime_ns}:{s.st_size}" for f in files if (s := _stat(f))]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+
+    def page(self) -> str:
+        """The page as it is now, with the script that asks whether it still is."""
+        version = self.version()
+        with self._lock:
+            if self._made is None or self._made[0] != version:
+                self._made = (version, _live(self._text(), version))
+            return self._made[1]
+
+    def _text(self) -> str:
+        if self.path.is_file():
+            return self.path.read_text(encoding="utf-8")
+        try:
+            return html_of(story_of(self.path))
+        except AuguryError as error:
+            return _sorry(str(error))
+
+    def knows(self, host: str) -> bool:
+        """Whether a request for this Host header is one for us."""
+        name = re.sub(r":\d+$", "", host).strip("[]")
+        return not _loopback(self.host) or name == "localhost" or _loopback(name)
+
+
+def serve(
+    path: str | Path,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    *,
+    say: Callable[[str], None] | None = None,
+) -> None:
+    """Show a page until interrupted; `say` is told its address.
+
+    Raises:
+        UsageError: as `PageServer`.
+    """
+    with PageServer(path, port, host) as server:
+        if say is not None:
+            say(server.url)
+        server.serve_forever()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: PageServer
+
+    def do_GET(self) -> None:
+        """Answer for the page, its version, and nothing else."""
+        if not self.server.knows(self.headers.get("Host", "")):
+            self._send(403, "text/plain", "this page is for the machine it runs on\n")
+        elif self.path.split("?")[0] == "/":
+            self._send(200, "text/html", self.server.page())
+        elif self.path == "/version":
+            self._send(200, "text/plain", self.server.version())
+        else:
+            self._send(404, "text/plain", "there is only the page\n")
+
+    def _send(self, status: int, kind: str, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", f"{kind}; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing: the terminal shows the address."""
+
+
+def _live(text: str, version: str) -> str:
+    """The page with the polling script, which its policy is widened for."""
+    script = asset("live.js")
+    allowed = f"connect-src 'self'; script-src '{digest_of(script)}' "
+    text = text.replace(escape("script-src "), escape(allowed), 1)
+    text = text.replace("<html ", f'<html data-version="{version}" ', 1)
+    return text.replace("</body>", f"<script>{script}</script>\n</body>")
+
+
+def _sorry(why: str) -> str:
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape("script-src ")}">'
+        "<title>No page yet</title></head><body><main><h1>No page yet</h1>"
+        f'<p role="alert">{escape(why)}</p></main></body></html>\n'
+    )
+
+
+def _sources(folder: Path) -> list[Path]:
+    patterns = (
+        "*.json", "*.jsonl", "*.head", "*.toml", "*.parquet", "units/*/unit.json",
+        "measurements/*/rows.parquet",
+    )  # fmt: skip
+    return [path for pattern in patterns for path in folder.glob(pattern)]
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:  # replaced at this very moment
+        return None
+
+
+def _loopback(name: str) -> bool:
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
