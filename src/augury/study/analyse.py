@@ -38,7 +38,8 @@ def fit_unit(store: Store, unit: Unit, work: Path, progress: Progress) -> None:
     table = _series(store, unit, law.output == "loss")
     likelihood = _likelihood(law, table)
     fitted = fitter(law, likelihood, asked["level"], asked["seed"], asked["draws"])(table)
-    grid = _grid(table, asked["points"], law)
+    points = _points(asked, law)
+    grid = _grid(table, points, law)
     record = {
         "law": str(law),
         "output": law.output,
@@ -47,7 +48,7 @@ def fit_unit(store: Store, unit: Unit, work: Path, progress: Progress) -> None:
         "remedy": fitted.status.remedy,
         "notes": [vars(note) for note in fitted.notes],
         "level": asked["level"],
-        "forecasts": [f.to_dict() for f in predict(fitted, _points(asked, law))],
+        "forecasts": [f.to_dict() for f in predict(fitted, points)] if points.height else [],
     }
     write(work / "fit.json", record)
     _curve(predict(fitted, grid)).write_parquet(work / "curve.parquet")
@@ -79,8 +80,8 @@ def forecast_unit(store: Store, unit: Unit, work: Path, progress: Progress) -> N
     )
     points = _points(asked, *laws)
     forecasts = [
-        {"method": "laws", **f.to_dict(), "inputs": point}
-        for point, f in zip(asked["points"], predict(found, points), strict=True)
+        {"method": "laws", **f.to_dict(), "inputs": _named(point)}
+        for point, f in zip(points.to_dicts(), predict(found, points), strict=True)
     ]
     counted = _counted(everything, asked)
     forecasts += counted.get("forecasts", [])
@@ -99,9 +100,7 @@ def forecast_unit(store: Store, unit: Unit, work: Path, progress: Progress) -> N
         "forecasts": forecasts,
     }
     write(work / "forecast.json", record)
-    _curve(predict(found, _grid(table, asked["points"], *laws))).write_parquet(
-        work / "curve.parquet"
-    )
+    _curve(predict(found, _grid(table, points, *laws))).write_parquet(work / "curve.parquet")
     table.write_parquet(work / "observed.parquet")
 
 
@@ -240,20 +239,31 @@ def _inputs(*laws: Law) -> list[str]:
 
 
 def _points(asked: Mapping[str, Any], *laws: Law) -> pl.DataFrame:
-    """The places to forecast at; what the laws do not take rides along."""
-    return observations(asked["points"])
+    """The places to forecast at that say what the laws take; the rest of them rides along."""
+    table = observations(asked["points"]) if asked["points"] else pl.DataFrame()
+    wanted = [name for name in _inputs(*laws) if name in table.columns]
+    if len(wanted) < len(_inputs(*laws)):
+        return table.clear()
+    return table.drop_nulls(wanted)
 
 
-def _grid(table: pl.DataFrame, points: Sequence[Mapping[str, Any]], *laws: Law) -> pl.DataFrame:
+def _named(point: Mapping[str, Any]) -> dict[str, float]:
+    """A place as it was asked for, FLOPs left out where they follow from the others."""
+    known = {name: x for name, x in point.items() if x is not None}
+    if {"params", "tokens"} <= known.keys():
+        known.pop("flops", None)
+    return known
+
+
+def _grid(table: pl.DataFrame, points: pl.DataFrame, *laws: Law) -> pl.DataFrame:
     """Places of a curve: along parameters (or what the laws take) as the points of interest go."""
     names = _inputs(*laws)
     along = "params" if "params" in names else names[0]
-    wanted = observations(points)
-    ends = [*table[along].drop_nulls(), *(wanted[along].drop_nulls() if along in wanted else ())]
+    ends = [*table[along].drop_nulls(), *(points[along] if points.height else ())]
     grid = {along: np.geomspace(min(ends) / BEYOND, max(ends) * BEYOND, CURVE)}
     for name in names:
         if name != along:
-            last = wanted[name][-1] if name in wanted.columns else table[name][-1]
+            last = points[name][-1] if points.height else table[name][-1]
             grid[name] = np.full(CURVE, float(last))
     return observations(grid)
 
@@ -280,7 +290,10 @@ def _counted(table: pl.DataFrame, asked: Mapping[str, Any]) -> dict[str, Any]:
     if "instance" not in table.columns:
         return {"notes": ["no rows of single instances: no forecast from counts"]}
     rows = table.filter(pl.col("task") == asked["task"], pl.col("metric") == "pass")
-    places = [{"params": p["params"]} for p in asked["points"]]
+    asked_at = [point for point in asked["points"] if "params" in point]
+    places = [{"params": point["params"]} for point in asked_at]
+    if not places:
+        return {"notes": ["no place names its params: no forecast from counts"]}
     try:
         found = forecast_pass_rate(rows, places, level=asked["level"], seed=asked["seed"])
     except AuguryError as error:
@@ -298,7 +311,7 @@ def _counted(table: pl.DataFrame, asked: Mapping[str, Any]) -> dict[str, Any]:
                 "extrapolation": one.extrapolation,
                 "level": answer.level,
             }
-            for point, one in zip(asked["points"], found, strict=True)
+            for point, one in zip(asked_at, found, strict=True)
             for name, answer in one.methods.items()
             if np.isfinite([answer.value, *answer.interval]).all()
         ],

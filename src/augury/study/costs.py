@@ -35,8 +35,7 @@ def measuring(place: Place, task: TaskEntry, how: Measure, instances: int) -> Co
     """Of a model on a task; where samples are drawn, at most: every instance up to its cap."""
     params = float(place.about.get("params") or 0.0)
     lab = place.run is not None
-    exact = how.method == "exact" or (how.method is None and task.file is None)
-    if exact:
+    if computed(task, how):
         tokens = float(instances * (LENGTH if lab else PROMPT))
     else:
         tokens = float(instances * how.max_samples * (LENGTH if lab else task.tokens))
@@ -55,3 +54,8 @@ def finetuning(place: Place, amounts: Sequence[int], how: Finetune, search: bool
     rate = LAB_FLOPS if place.run is not None else CORE_FLOPS
     seconds = COMPILE_SECONDS + runs * how.steps * STEP_SECONDS + flops / rate
     return Cost(flops, trained + scored, seconds)
+
+
+def computed(task: TaskEntry, how: Measure) -> bool:
+    """Whether pass rates are most likely computed, not sampled."""
+    return how.method == "exact" or (how.method is None and task.file is None)

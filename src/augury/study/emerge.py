@@ -126,7 +126,8 @@ def score_emergence(
         "high": ends[1],
         "truth": middle,
         "bracket": bracket,
-        "held": bool(least <= bracket[1] and most >= bracket[0]),
+        # A forecast that says nothing neither holds nor fails.
+        "held": bool(least <= bracket[1] and most >= bracket[0]) if known else None,
         "error": None if middle is None or not known else middle - made["value"],
     }
     about = {"question": "emergence", "task": forecast["task"], "level": forecast["level"]}

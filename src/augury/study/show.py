@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from augury.crew import cores
+from augury.study.costs import computed
 from augury.study.file import read_study
 from augury.study.plan import Plan, make_plan
 from augury.study.run import over_budget
@@ -65,6 +66,7 @@ def plan_record(plan: Plan, store: Store, workers: int) -> dict[str, Any]:
         "units": len(plan.units),
         "done": sum(row["done"] for row in kinds.values()),
         "held_out": len(plan.truth),
+        "sampled": any(not computed(t, plan.study.measure) for t in plan.study.tasks),
         "kinds": kinds,
         "flops": whole.flops,
         "tokens": whole.tokens,
@@ -100,7 +102,7 @@ def plan_text(record: Mapping[str, Any]) -> str:
         "be begun."
         for x in record.get("over_budget", ())
     ]
-    if any(unit.startswith("measure") for unit in record["todo"]):
+    if record["sampled"]:
         lines.append("Sampling is counted at its cap: most instances pass long before.")
     return "\n".join(lines)
 
@@ -148,7 +150,8 @@ def scoreboard_text(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         low, high = row["interval"]
         interval = f"[{_number(low)}, {_number(high)}]"
-        held = {None: "not measured", True: "yes", False: "NO"}[row["held"]]
+        unknown = "said nothing" if row["value"] is None else "not measured"
+        held = {None: unknown, True: "yes", False: "NO"}[row["held"]]
         when = "" if row["blind"] or row["held"] is None else "  (after the fact)"
         lines.append(
             f"{row['study'][:14]:14s} {row['line']:4d} {row['time']:20s} "
