@@ -621,6 +621,47 @@ def scoreboard(
 
 
 @app.command(rich_help_panel=STUDY)
+def report(
+    study: Annotated[Path, typer.Argument(help="Folder of a study, or of measurements.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The page, .html. Default: page.html in the folder.")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help='Measurements alone: where to forecast, "params=1e10".'),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the page: the answer first, figures with their data, in one file."""
+    from augury.report.page import story_of, write_page
+    from augury.report.page.write import figures_folder
+
+    _quick_start()
+    story = story_of(study, at=None if at is None else _point(at))
+    default = study / "page.html" if study.is_dir() else study.with_suffix(".html")
+    page = write_page(story, out or default)
+    if as_json:
+        figures = [figure.id for figure in story.figures]
+        _print_json({"page": str(page), "answer": list(story.answer), "figures": figures})
+        return
+    print("\n".join(story.answer))
+    print(f"\nPage: {page}   (figures: {figures_folder(page)})")
+
+
+@app.command(rich_help_panel=STUDY)
+def serve(
+    study: Annotated[Path, typer.Argument(help="Folder of a study, of measurements, or a page.")],
+    port: Annotated[int, typer.Option(help="0: any that is free.")] = 0,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Show the page in a browser while the study runs."""
+    from augury.report.page import serve as serve_page
+
+    _quick_start()
+    serve_page(study, port, host, say=lambda url: print(f"{url}   (Ctrl-C ends it)", flush=True))
+
+
+@app.command(rich_help_panel=STUDY)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for models, tables and the figure.")] = Path(
         "out/demo"

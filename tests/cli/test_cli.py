@@ -255,6 +255,8 @@ def test_the_commands_and_their_options_are_these() -> None:
         "run": {"--plan", "--engine", "--json"},
         "status": {"--json"},
         "scoreboard": {"--json"},
+        "report": {"--out", "--at", "--json"},
+        "serve": {"--port", "--host"},
         "demo": {"--out", "--steps", "--seed", "--json"},
     }  # fmt: skip
 
