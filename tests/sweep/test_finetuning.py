@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,9 @@ def test_the_rate_is_searched_once_and_scaled(
     tried.clear()
     assert working.search(job) == pytest.approx(0.02)
     assert tried == []
+    other = replace(job, amounts=(20,))  # another question, though the journal is the same
+    assert working.search(other) == pytest.approx(0.02)
+    assert len(tried) == 4
     assert settings.recipe(16, 0.02).rate == pytest.approx(0.01)
 
 
