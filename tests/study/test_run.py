@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from augury.errors import DataError, UsageError
-from augury.study import Ledger, make_plan, read_study, run_study, scoreboard
+from augury.study import Ledger, Study, make_plan, read_study, run_study, scoreboard
 from augury.study.show import plan_of, plan_text, scoreboard_text, status_record, status_text
 from augury.study.store import alone
 from tests.study.helpers import inside, results, table_study
@@ -239,3 +239,19 @@ def test_truth_that_comes_later_scores_a_forecast_made_without_it(
     rows = scoreboard([tmp_path])
     assert len(rows) == 2
     assert all(row["blind"] and row["held"] is not None for row in rows)
+
+
+def test_a_study_in_python(finished: Path) -> None:
+    study = Study(finished)
+    assert study.table().height == 10
+    (forecast,) = study.forecasts()
+    assert forecast["weights"] == {"pass-rate": 1.0}
+    (fit,) = study.fits()
+    assert fit["law"] == "pass-rate"
+    board = study.scoreboard()
+    assert board["held"].dtype == pl.Boolean
+    assert (
+        board["truth"].to_list() == study.table().filter(pl.col("params") > 1e7)["value"].to_list()
+    )
+    with pytest.raises(DataError, match="no such file"):
+        Study(finished / "nowhere")

@@ -75,3 +75,60 @@ def test_the_longest_way_to_the_end_comes_first() -> None:
     d = unit("d", 2, b, c)
     found = ranks({u.key: u for u in (a, b, c, d)})
     assert [found[u.key] for u in (a, b, c, d)] == [13, 7, 12, 2]
+
+
+LAB = """
+name = "lab"
+[lab]
+widths = [4, 6, 8, 10]
+seeds = {seeds}
+[[tasks]]
+name = "rule"
+[forecast]
+laws = {laws}
+[held_out]
+widths = [10]
+"""
+
+
+def _new(folder: Path, **change: object) -> list[str]:
+    """Kinds of units that an edit of a ladder brings, once each."""
+    plans = []
+    for settings in ({"seeds": 1, "laws": ["pass-rate"]}, {"seeds": 1, "laws": ["pass-rate"]}
+                     | change):  # fmt: skip
+        (folder / "study.toml").write_text(LAB.format(**settings))
+        plans.append(make_plan(*read_study(folder)))
+    before, after = plans
+    return [unit.label for key, unit in after.units.items() if key not in before.units]
+
+
+def test_another_law_trains_and_measures_nothing(tmp_path: Path) -> None:
+    assert _new(tmp_path, laws=["pass-rate", "curved-pass-rate:x0=8000"]) == [
+        "fit curved-pass-rate:x0=8000 to rule",
+        "forecast rule",
+        "score the forecast of rule",
+    ]
+
+
+def test_another_seed_trains_that_seed_alone(tmp_path: Path) -> None:
+    new = _new(tmp_path, seeds=2)
+    assert [label for label in new if label.startswith("train")] == [
+        f"train lab-w{width}-seed-1" for width in (4, 6, 8, 10)
+    ]
+    assert [label.split()[0] for label in new if not label.startswith("train")] == [
+        *["measure"] * 3, "fit", "forecast", "measure", "score"
+    ]  # fmt: skip
+
+
+def test_what_is_held_out_waits_for_the_forecast_and_depends_on_nothing_of_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "study.toml").write_text(LAB.format(seeds=1, laws=["pass-rate"]))
+    plan = make_plan(*read_study(tmp_path))
+    (forecast,) = plan.of("forecast")
+    for key in plan.truth:
+        unit = plan.units[key]
+        assert forecast.key in unit.after
+        (train,) = unit.needs
+        assert forecast.key in plan.units[train].after
+        assert forecast.key not in unit.needs

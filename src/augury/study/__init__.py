@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from augury.study.record import scoreboard
     from augury.study.run import Outcome, run_study
     from augury.study.store import Store
+    from augury.study.study import Study
     from augury.study.units import Unit
 
 _HOME = {
@@ -23,6 +24,7 @@ _HOME = {
     "Outcome": "run",
     "Plan": "plan",
     "Store": "store",
+    "Study": "study",
     "StudyFile": "file",
     "StudyFileError": "file",
     "Unit": "units",
@@ -38,6 +40,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "Store",
+    "Study",
     "StudyFile",
     "StudyFileError",
     "Unit",

@@ -83,12 +83,20 @@ def score_emergence(
     and the bracket have a loss in common; where no held-out model has the ability, if its interval
     reaches beyond the best of them.
     """
-    rows = truth.filter(pl.col("metric") == "pass", pl.col("task") == asked["task"])
+    rows = truth
+    for name in ("task", "metric"):
+        if asked[name] is not None and name in rows.columns:
+            rows = rows.filter(pl.col(name) == asked[name])
     if "instance" in rows.columns:
         rows = rows.filter(pl.col("instance").is_null())
+    if "finetune_examples" in rows.columns:
+        rows = rows.filter(pl.col("finetune_examples").fill_null(0) == 0)
+    if "value" not in rows.columns and {"passes", "samples"} <= set(rows.columns):
+        rows = rows.with_columns(value=pl.col("passes") / pl.col("samples"))
     if rows.is_empty() or "loss" not in rows.columns:
         raise DataError("held-out models have no few-shot score and loss", column="loss")
-    level = forecast["distance"] + float(rows["chance"].drop_nulls().max() or 0.0)  # type: ignore[arg-type]
+    chance = rows["chance"].drop_nulls() if "chance" in rows.columns else pl.Series([0.0])
+    level = forecast["distance"] + float(chance.max() or 0.0)  # type: ignore[arg-type]
     has = rows.filter(pl.col("value") >= level)["loss"]
     lacks = rows.filter(pl.col("value") < level)["loss"]
     high = float(lacks.min()) if len(lacks) else np.inf  # type: ignore[arg-type]

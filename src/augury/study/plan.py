@@ -223,8 +223,8 @@ class _Planner:
                 "where": table.where,
                 "held_out": where,
             }
-            rows, places = (1, []) if where is None else table_sides(path, asked)
-            if places:
+            rows, out, places = (1, 0, []) if where is None else table_sides(path, asked)
+            if out:
                 held.append((table.path, asked))
             else:
                 asked["held_out"] = None  # so that a new expression changes nothing here
@@ -248,7 +248,12 @@ class _Planner:
         )
 
     def _point(self, about: Mapping[str, Any]) -> None:
-        """A place to forecast at, once; what was asked for it is no part of the forecast."""
+        """A place to forecast at, once; what was asked for it is no part of the forecast.
+
+        Where something emerges is one point, wherever models lie.
+        """
+        if self.study.question == "emergence":
+            return
         named = {n: about[n] for n in ("params", "tokens", "flops") if about.get(n) is not None}
         if {"params", "tokens"} <= named.keys():
             named.pop("flops", None)
@@ -269,7 +274,7 @@ class _Planner:
     def _forecasts(self) -> list[Unit]:
         """Fits and forecasts of every task from all that may be seen."""
         study, made = self.study, []
-        if not self.points and study.question == "pass-rate":
+        if study.question == "pass-rate" and not self.points:
             raise DataError("no row is held out and there is no [target]: nothing to forecast")
         points = [self.points[place] for place in sorted(self.points)]
         for task in self._names():

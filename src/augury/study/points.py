@@ -90,18 +90,19 @@ def _lab_about(folder: Path) -> dict[str, Any]:
     return dict(open_model(f"lab:{folder}").about)
 
 
-def table_sides(path: Path, asked: Mapping[str, Any]) -> tuple[int, list[dict[str, Any]]]:
-    """How many rows of a table may be seen, and where the others, held out, lie.
+def table_sides(path: Path, asked: Mapping[str, Any]) -> tuple[int, int, list[dict[str, Any]]]:
+    """What a table holds on either side of the line.
 
     Returns:
-        Rows that may be seen; params, tokens and flops of the held-out ones, each place once.
+        Rows that may be seen; rows held out; params, tokens and flops of these, each place once.
     """
     from augury.study.work import read_rows
 
     held = read_rows(path, {**asked, "side": "held"})
     names = [n for n in ("params", "tokens", "flops") if n in held.columns]
     seen = read_rows(path, {**asked, "side": "seen"}).height
-    return seen, held.select(names).unique(maintain_order=True).to_dicts()
+    places = held.select(names).unique(maintain_order=True).to_dicts() if names else []
+    return seen, held.height, places
 
 
 def target_place(study: StudyFile) -> dict[str, float]:

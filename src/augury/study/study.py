@@ -1,0 +1,101 @@
+"""A study in Python: what the commands do, with tables instead of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from augury.errors import DataError
+from augury.study.file import read_study
+from augury.study.plan import Plan, make_plan
+from augury.study.progress import Tracker
+from augury.study.record import scoreboard
+from augury.study.run import EngineName, Outcome, run_study
+from augury.study.store import Store, read_json
+from augury.study.units import Unit
+
+if TYPE_CHECKING:
+    from augury.study.file import StudyFile
+
+
+class Study:
+    """A study file, and what came of it.
+
+    Args:
+        path: the file, or the folder that holds it as `study.toml`.
+
+    Attributes:
+        file: what the file says.
+        folder: of the study.
+
+    Raises:
+        DataError: there is no such file.
+        StudyFileError: it has mistakes; each is named with its line.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        self.file: StudyFile
+        self.file, self.folder = read_study(path)
+
+    def plan(self) -> Plan:
+        """Every unit, what it waits for and what it costs; tables are read for it."""
+        return make_plan(self.file, self.folder)
+
+    def run(
+        self,
+        *,
+        engine: EngineName = "local",
+        workers: int | None = None,
+        watch: Callable[[Tracker], None] | None = None,
+    ) -> Outcome:
+        """Run it, or go on with it: see `run_study`."""
+        return run_study(self._path, engine=engine, workers=workers, watch=watch)
+
+    def table(self) -> pl.DataFrame:
+        """Everything measured, as one observation table.
+
+        Raises:
+            DataError: nothing was measured yet.
+        """
+        path = self.folder / "table.parquet"
+        if not path.exists():
+            raise DataError("there is no such file", source=str(path), expected="a study that ran")
+        return pl.read_parquet(path)
+
+    def forecasts(self) -> list[dict[str, Any]]:
+        """What every forecast unit found (`forecast.json`), one a task, those that are done."""
+        return self._results("forecast", "forecast.json")
+
+    def fits(self) -> list[dict[str, Any]]:
+        """What every fit unit found (`fit.json`), those that are done."""
+        return self._results("fit", "fit.json")
+
+    def scoreboard(self) -> pl.DataFrame:
+        """Every forecast on record and how it fared: a row a forecast and run.
+
+        Raises:
+            DataError: the record was tampered with or cut; it names the line.
+        """
+        rows = scoreboard([self.folder])
+        low_high = [(*row.pop("interval"), row.pop("inputs")) for row in rows]
+        return pl.DataFrame(
+            [
+                {**row, "low": low, "high": high, **inputs}
+                for row, (low, high, inputs) in zip(rows, low_high, strict=True)
+            ],
+            infer_schema_length=None,
+        )
+
+    def _results(self, kind: str, name: str) -> list[dict[str, Any]]:
+        store = Store(self.folder)
+        done = store.done()
+
+        def found(unit: Unit) -> dict[str, Any]:
+            record: dict[str, Any] = read_json(store.result(unit.key) / name)
+            return {"unit": unit.key, "folder": str(store.result(unit.key)), **record}
+
+        return [found(unit) for unit in self.plan().of(kind) if unit.key in done]

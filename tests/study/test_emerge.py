@@ -1,0 +1,140 @@
+"""Studies that ask where a task emerges: what is planned, and how the answer fares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from augury.forecast.emergence import Truth, simulate_study
+from augury.study import Study, make_plan, read_study, run_study
+from augury.study.emerge import score_emergence
+from tests.study.helpers import inside
+
+FORECAST = {
+    "task": None,
+    "level": 0.9,
+    "distance": 0.03,
+    "quantiles": {"at": [0.1, 0.5, 0.9], "loss": [2.0, 1.9, 1.8]},
+    "forecasts": [{"value": 1.9, "run_interval": [1.8, 2.0]}],
+}
+ASKED = {"task": None, "metric": None}
+
+
+def _models(scores: dict[float, float]) -> pl.DataFrame:
+    """Few-shot scores by loss, with a guesser at a quarter."""
+    rows = [
+        {"model": f"m{i}", "loss": loss, "value": score, "chance": 0.25}
+        for i, (loss, score) in enumerate(scores.items())
+    ]
+    return pl.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("scores", "held", "truth"),
+    [
+        ({2.2: 0.25, 1.95: 0.26, 1.85: 0.40}, True, 1.9),  # came between 1.95 and 1.85
+        ({2.2: 0.25, 2.1: 0.40}, False, 2.15),  # came sooner than forecast
+        ({1.9: 0.25, 1.7: 0.26, 1.6: 0.40}, False, 1.65),  # came later
+        ({2.2: 0.25, 1.9: 0.25}, True, None),  # not yet: the interval reaches beyond the best
+        ({2.2: 0.25, 1.5: 0.26}, False, None),  # not yet, far beyond the interval
+    ],
+)
+def test_a_point_is_held_against_the_models_that_have_the_ability(
+    scores: dict[float, float], held: bool, truth: float | None
+) -> None:
+    found = score_emergence(FORECAST, _models(scores), ASKED)
+    (score,) = found["scores"]
+    assert score["held"] is held
+    assert score["truth"] == (None if truth is None else pytest.approx(truth))
+    for model in found["models"]:
+        assert 0.1 <= model["probability"] <= 0.9
+    assert [m["probability"] for m in found["models"]] == sorted(
+        m["probability"] for m in found["models"]
+    )
+
+
+def test_a_forecast_that_says_nothing_neither_holds_nor_fails() -> None:
+    silent = {**FORECAST, "forecasts": [{"value": None, "run_interval": [None, 1.8]}]}
+    silent["quantiles"] = {"at": [0.5], "loss": []}
+    (score,) = score_emergence(silent, _models({2.2: 0.25, 1.5: 0.4}), ASKED)["scores"]
+    assert score["held"] is None
+    assert score["error"] is None
+
+
+@pytest.mark.slow
+def test_a_study_of_tables_says_where_it_emerges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Finetuned models of losses from 2.6 to 2.0 are seen; the few-shot elbow is at 1.9."""
+    rng = np.random.default_rng(5)
+    seen = simulate_study(Truth(), rng, losses=np.linspace(2.6, 1.95, 12))
+    later = simulate_study(Truth(), rng, losses=np.linspace(1.94, 1.3, 8))
+    seen.write_csv(tmp_path / "seen.csv")
+    later.filter(pl.col("finetune_examples") == 0).write_csv(tmp_path / "later.csv")
+    (tmp_path / "study.toml").write_text(
+        'name = "elbow"\nquestion = "emergence"\n[[tables]]\npath = "seen.csv"\n'
+        '[[tables]]\npath = "later.csv"\n[held_out]\nwhere = "loss < 1.945"\n'
+    )
+    inside(monkeypatch, tmp_path)
+    assert run_study(tmp_path).complete
+    (forecast,) = Study(tmp_path).forecasts()
+    low, high = forecast["above"]["point"]["interval"]
+    assert low < 1.9 - 0.03 / 0.8 < high
+    row = Study(tmp_path).scoreboard().row(0, named=True)
+    assert row["held"]
+    assert 1.7 < row["truth"] < 1.94
+
+
+LAB = """
+name = "sweep"
+question = "emergence"
+[lab]
+widths = [4, 6, 8, 10]
+steps = 100
+checkpoints = [50]
+[[tasks]]
+name = "rule"
+[finetune]
+amounts = [64, 128, 256]
+{more}
+[held_out]
+widths = [10]
+"""
+
+
+def test_one_model_looks_for_a_learning_rate_and_the_others_wait_for_it(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(LAB.format(more=""))
+    plan = make_plan(*read_study(tmp_path))
+    tuned = plan.of("finetune")
+    # Three widths, two checkpoints, three amounts; and the search, on the least and the most.
+    assert len(tuned) == 3 * 2 * 3 + 1
+    (search,) = [u for u in tuned if not u.parameters["searched"]]
+    assert search.parameters["amounts"] == [64, 256]
+    assert "w6" in search.label
+    for unit in tuned:
+        if unit is not search:
+            assert unit.needs[-1] == search.key
+    (forecast,) = plan.of("forecast")
+    assert {u.key for u in tuned} <= set(forecast.needs)
+    assert not any("w10" in unit.label for unit in tuned)  # held out: never finetuned
+
+
+def test_a_learning_rate_that_is_given_is_not_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(LAB.format(more="learning_rate = 0.01"))
+    tuned = make_plan(*read_study(tmp_path)).of("finetune")
+    assert len(tuned) == 3 * 2 * 3
+    assert {u.parameters["width"] for u in tuned} == {6}
+
+
+def test_another_amount_finetunes_that_amount_alone(tmp_path: Path) -> None:
+    plans = []
+    for amounts in ("[64, 256]", "[64, 128, 256]"):
+        text = LAB.format(more="").replace("[64, 128, 256]", amounts)
+        (tmp_path / "study.toml").write_text(text)
+        plans.append(make_plan(*read_study(tmp_path)))
+    new = [u for key, u in plans[1].units.items() if key not in plans[0].units]
+    assert {tuple(u.parameters["amounts"]) for u in new if u.kind == "finetune"} == {(128,)}
+    assert {u.kind for u in new} == {"finetune", "forecast", "score"}
