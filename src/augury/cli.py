@@ -16,6 +16,8 @@ from augury.errors import AuguryError, UsageError
 if TYPE_CHECKING:
     import polars as pl
 
+# Exit status after Ctrl-C, as shells have it.
+STOPPED = 130
 # Groups of `augury --help`, in this order.
 MEASURE, ANALYSE, FORECAST, STUDY = GROUPS = ("Measure", "Analyse", "Forecast", "Study")
 
@@ -681,14 +683,17 @@ def demo(
 def main() -> None:
     """Run the command line: mistakes of the user print one line and exit with 2."""
     try:
-        if code := app(standalone_mode=False):  # of typer.Exit, which does not get here itself
+        code = app(standalone_mode=False)  # of typer.Exit, which does not get here itself
+        if code == STOPPED:  # Typer of 2026 takes Ctrl-C for an exit with this status
+            raise KeyboardInterrupt
+        if code:
             sys.exit(code)
     except AuguryError as error:
         print(f"augury: {error}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         print("augury: stopped", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(STOPPED)
     except BrokenPipeError:
         sys.exit(141)
     except Exception as error:

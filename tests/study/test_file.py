@@ -80,6 +80,9 @@ def test_ten_mistakes_give_ten_messages_with_their_lines(tmp_path: Path) -> None
         (('[[tasks]]\nname = "rule"\n', ""), None, "nothing to measure"),
         (("[lab]\nwidths = [4, 6, 8, 10]\n", ""), None, "nothing to learn from"),
         (("widths = [10]", "where = 'params >'"), 7, "not an SQL expression"),
+        (("widths = [10]", "where = 'parms > 3'"), 7, "cannot be asked"),
+        (("[lab]", "[[checkpoints]]\nmodel = 'lab:gone'\n[lab]"), 3, "no such file or folder"),
+        (("[lab]", "[[checkpoints]]\nmodel = 'hub:x'\n[lab]"), 3, "expected lab:DIR, hf:PATH"),
         (("widths = [4, 6, 8, 10]", "widths = [4, 6, 6]"), 3, "6 stands there twice"),
         (("widths = [10]", "widths = ["), None, "is not TOML"),
         (("[lab]", "[lob]"), 2, "there is no such key; did you mean 'lab'?"),
@@ -171,3 +174,14 @@ def test_lines_of_keys() -> None:
     }  # fmt: skip
     assert found["b", "c", "d e", 1] == 7
     assert found["l", 1] == 13
+
+
+def test_a_checkpoint_that_may_be_held_out_has_to_say_its_size(tmp_path: Path) -> None:
+    text = (
+        'name = "hub"\n[[tasks]]\nname = "rule"\n[held_out]\nwhere = "params > 1e9"\n'
+        '[[checkpoints]]\nmodel = "hf:a/b"\nparams = 1e9\n[[checkpoints]]\nmodel = "hf:a/c"\n'
+    )
+    _, mistakes = check(text, tmp_path)
+    assert [(m.line, str(m)) for m in mistakes] == [
+        (9, "checkpoints[2]: held_out.where cannot be told of it: give params and tokens")
+    ]

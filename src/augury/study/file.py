@@ -32,6 +32,8 @@ from augury.study.sections import (
 )
 
 STUDY_FILE = "study.toml"
+# What an expression for held-out models may speak of.
+KNOWN = ("model", "family", "params", "tokens", "flops", "loss", "step", "seed", "width")
 # Fewer sizes than this carry no law and no backtest.
 FEWEST_SIZES = 3
 
@@ -201,6 +203,29 @@ def _held_out_fits(good: Mapping[str, Any], wrong: Wrong) -> None:
         wrong(("held_out", "widths"), f"leaves fewer than {FEWEST_SIZES} widths to learn from")
 
 
+def _held_out_can_be_told(good: Mapping[str, Any], wrong: Wrong) -> None:
+    """Tables are asked when they are read; of models it is known beforehand what they can say."""
+    held = good.get("held_out")
+    if not held or held.where is None or good.get("tables", True):
+        return
+    import polars as pl
+
+    known = dict.fromkeys(KNOWN)
+    models = [known | entry.model_dump() for entry in good.get("checkpoints", [])]
+    rows = pl.DataFrame(models or [known], infer_schema_length=None).select(KNOWN)
+    rows = rows.with_columns(pl.col("params", "tokens", "loss").cast(pl.Float64))
+    rows = rows.with_columns(flops=6.0 * pl.col("params") * pl.col("tokens"))
+    try:
+        answers = rows.select(pl.sql_expr(held.where).cast(pl.Boolean)).to_series()
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        why = str(error).splitlines()[0]
+        wrong(("held_out", "where"), f"cannot be asked: {why}; columns: {', '.join(KNOWN)}")
+        return
+    for i, entry in enumerate(good.get("checkpoints", [])):
+        if answers[i] is None and not entry.model.startswith("lab:"):  # the lab's say it themselves
+            wrong(("checkpoints", i), "held_out.where cannot be told of it: give params and tokens")
+
+
 def _asks_something(good: Mapping[str, Any], wrong: Wrong) -> None:
     if good.get("question") == "pass-rate" and {"target", "held_out"} <= good.keys():
         if good["target"] is None and good["held_out"] is None:
@@ -217,6 +242,7 @@ RULES: tuple[Callable[[Mapping[str, Any], Wrong], None], ...] = (
     _has_models,
     _tasks_differ,
     _held_out_fits,
+    _held_out_can_be_told,
     _asks_something,
 )
 

@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from augury.errors import UsageError
-from augury.study.file import StudyFile
+from augury.study.file import KNOWN, StudyFile
 from augury.train.config import RunConfig
 from augury.train.model import ModelConfig
-
-# What an expression for held-out models may speak of.
-KNOWN = ("model", "family", "params", "tokens", "flops", "loss", "step", "seed", "width")
 
 
 @dataclass(frozen=True)

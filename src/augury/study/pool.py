@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -116,6 +116,8 @@ class LocalPool:
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, str(self._folder)), daemon=True)
         # A process started while SIGINT is blocked never sees Ctrl-C: it is for the run to end it.
+        # The first start would unblock it on the way, by starting the tracker (Python 3.11).
+        resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()

@@ -66,16 +66,18 @@ def _file(text: str, info: ValidationInfo) -> str:
     """A file that is there, looked for beside the study file."""
     folder = (info.context or {}).get("folder")
     if folder is not None and not (Path(folder) / text).exists():
-        raise ValueError(f"there is no such file: {Path(folder) / text}")
+        raise ValueError(f"there is no such file or folder: {Path(folder) / text}")
     return text
 
 
-def _model(text: str) -> str:
+def _model(text: str, info: ValidationInfo) -> str:
     kind, _, rest = text.partition(":")
     if kind not in ("lab", "hf", "http", "https") or not rest:
         raise ValueError("expected lab:DIR, hf:PATH, hf:ID@REVISION or http:URL#MODEL")
     if kind.startswith("http") and "#" not in rest:
         raise ValueError(f"which model of the server? expected {kind}:URL#MODEL")
+    if kind == "lab":
+        _file(rest, info)
     return text
 
 

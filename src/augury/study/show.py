@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from augury.crew import cores
+from augury.errors import UsageError
 from augury.study.costs import computed
 from augury.study.file import read_study
 from augury.study.plan import Plan, make_plan
@@ -108,7 +109,13 @@ def plan_text(record: Mapping[str, Any]) -> str:
 
 
 def status_record(folder: Path) -> dict[str, Any]:
-    """How far a study is, as plain JSON: `state.json`, and whether it runs now."""
+    """How far a study is, as plain JSON: `state.json`, and whether it runs now.
+
+    Raises:
+        UsageError: it was never run.
+    """
+    if not (folder / "state.json").exists():
+        raise UsageError(f"{folder}: no study was run here; `augury run {folder}` does")
     state: dict[str, Any] = read_json(folder / "state.json")
     return {**state, "folder": str(folder), "runs": runs_now(folder)}
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from augury.errors import UsageError
 from augury.study.store import Store
 from augury.whole import whole_file
 
@@ -77,16 +78,26 @@ def read_rows(path: str | Path, asked: Mapping[str, Any]) -> pl.DataFrame:
         path: the table.
         asked: columns (ours from theirs), where, and `held_out` (an SQL expression, or None) with
             `side`, "seen" or "held".
+
+    Raises:
+        DataError: the table cannot be read.
+        UsageError: the expression cannot be asked of it.
     """
     import polars as pl
 
     from augury.data import read_table
 
     table = read_table(path, columns=asked["columns"], where=asked["where"])
-    if asked["held_out"] is not None:
-        held = pl.sql_expr(asked["held_out"])
-        table = table.filter(held if asked["side"] == "held" else ~held.fill_null(False))
-    return table
+    if asked["held_out"] is None:
+        return table
+    held = pl.sql_expr(asked["held_out"])
+    try:
+        return table.filter(held if asked["side"] == "held" else ~held.fill_null(False))
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise UsageError(
+            f"held_out.where: '{asked['held_out']}' cannot be asked of {path}: "
+            f"{str(error).splitlines()[0]}; its columns are: {', '.join(table.columns)}"
+        ) from error
 
 
 def _measure(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:

@@ -1,0 +1,90 @@
+"""Engines: a process that dies fails its unit and no other; Ray is asked for only when it is."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from augury.errors import UsageError
+from augury.study import make_plan, read_study, run_study
+from augury.study.pool import Event, LocalPool
+from tests.study.helpers import results, table_study
+
+NO_RAY = importlib.util.find_spec("ray") is None
+
+
+def _ended(pool: LocalPool) -> Event:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for event in pool.wait(1.0):
+            if event.kind != "step":
+                return event
+    raise TimeoutError
+
+
+def test_a_worker_that_is_killed_fails_its_unit_and_the_next_one_does_it(tmp_path: Path) -> None:
+    table_study(tmp_path)
+    unit = make_plan(*read_study(tmp_path)).of("table")[0]
+    pool = LocalPool(tmp_path, 1)
+    try:
+        pool.start(unit.record(), 1, 0)
+        (process,) = pool._crew.values()
+        os.kill(process.pid, signal.SIGKILL)  # while it is starting
+        first = _ended(pool)
+        assert (first.kind, first.why) == ("failed", "the process ended with exit code -9")
+        pool.start(unit.record(), 1, 0)
+        assert _ended(pool) == Event(unit.key, "done")
+        (process,) = pool._crew.values()
+    finally:
+        pool.close()
+    assert not process.is_alive()
+
+
+def test_ctrl_c_ends_the_run_and_its_workers_and_it_goes_on_later(tmp_path: Path) -> None:
+    table_study(tmp_path)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "augury", "run", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    while not (tmp_path / "state.json").exists():
+        time.sleep(0.05)
+    os.killpg(run.pid, signal.SIGINT)
+    out, err = run.communicate(timeout=60)
+    assert (run.returncode, out) == (130, "")
+    assert err == "augury: stopped\n"
+    state = json.loads((tmp_path / "state.json").read_text())
+    assert not state["finished"]
+
+
+@pytest.mark.skipif(not NO_RAY, reason="the extra ray is installed")
+def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
+    table_study(tmp_path)
+    with pytest.raises(UsageError, match=r"pip install 'augury\[ray\]'"):
+        run_study(tmp_path, engine="ray")
+
+
+def test_another_engine_is_none(tmp_path: Path) -> None:
+    table_study(tmp_path)
+    with pytest.raises(UsageError, match="no engine is called 'slurm'; there are: local, ray"):
+        run_study(tmp_path, engine="slurm")  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(NO_RAY, reason="the extra ray is not installed")
+def test_ray_gives_the_results_of_the_local_pool(tmp_path: Path) -> None:
+    for engine in ("local", "ray"):
+        (tmp_path / engine).mkdir()
+        table_study(tmp_path / engine)
+        subprocess.run(
+            [sys.executable, "-m", "augury", "run", str(tmp_path / engine), "--engine", engine],
+            check=True,
+        )
+    assert results(tmp_path / "ray") == results(tmp_path / "local")
