@@ -15,6 +15,7 @@ def live_view() -> Iterator[Callable[[Tracker], None]]:
     from rich.console import Console, Group
     from rich.live import Live
     from rich.progress_bar import ProgressBar
+    from rich.table import Table
     from rich.text import Text
 
     console = Console(stderr=True)
@@ -25,13 +26,15 @@ def live_view() -> Iterator[Callable[[Tracker], None]]:
 
         def draw(tracker: Tracker) -> None:
             state = tracker.state()
-            lines = [Text(counts(state))]
+            lines = []
             for unit in state["running"]:
                 share = f" {unit['share']:.0%}" if unit["share"] else ""
                 spent = duration(state["now"] - unit["since"])
                 lines.append(Text(f"  {unit['label']}{share}  {spent}", no_wrap=True))
             failed = [Text(f"  failed: {u['label']}", style="red") for u in state["failed"]]
-            bar = ProgressBar(total=max(state["units"], 1), completed=state["done"], width=40)
-            live.update(Group(bar, *lines, *failed), refresh=True)
+            bar = ProgressBar(total=max(state["units"], 1), completed=state["done"], width=20)
+            head = Table.grid(padding=(0, 1))
+            head.add_row(bar, Text(counts(state)))
+            live.update(Group(head, *lines, *failed), refresh=True)
 
         yield draw

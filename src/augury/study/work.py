@@ -7,6 +7,7 @@ writes, so that the key names the result.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,21 +44,26 @@ def perform(folder: str | Path, unit: Mapping[str, Any], progress: Progress | No
             _doing(unit["kind"])(store, unit, work, progress or (lambda done, of: None))
 
 
+# Where what each kind does lives. Loaded when it is done: a table needs no JAX.
+_HOME = {
+    "train": ("work", "train_unit"),
+    "table": ("work", "table_unit"),
+    "measure": ("work", "measure_unit"),
+    "finetune": ("tune", "finetune_unit"),
+    "fit": ("analyse", "fit_unit"),
+    "forecast": ("analyse", "forecast_unit"),
+    "score": ("analyse", "score_unit"),
+}
+
+
 def _doing(kind: str) -> Callable[[Store, Mapping[str, Any], Path, Progress], None]:
-    from augury.study import analyse, tune
-
-    return {
-        "train": _train,
-        "table": _table,
-        "measure": _measure,
-        "finetune": tune.finetune_unit,
-        "fit": analyse.fit_unit,
-        "forecast": analyse.forecast_unit,
-        "score": analyse.score_unit,
-    }[kind]
+    module, name = _HOME[kind]
+    found: Callable[[Store, Mapping[str, Any], Path, Progress], None]
+    found = getattr(import_module(f"augury.study.{module}"), name)
+    return found
 
 
-def _train(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
+def train_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
     """One run of the lab: checkpoints `step-N/`. A killed run goes on where it was."""
     from augury.train import RunConfig, train
 
@@ -65,7 +71,7 @@ def _train(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress
     train(config, work, lambda _, step, steps: progress(step, steps))
 
 
-def _table(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
+def table_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
     """Rows of a table that was there already."""
     asked = unit["parameters"]
     write_rows(read_rows(unit["places"]["table"], asked), work)
@@ -100,7 +106,7 @@ def read_rows(path: str | Path, asked: Mapping[str, Any]) -> pl.DataFrame:
         ) from error
 
 
-def _measure(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
+def measure_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
     """One model on one task. Sampling that was killed goes on from its journal."""
     import polars as pl
 
