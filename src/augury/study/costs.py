@@ -10,11 +10,9 @@ from augury.study.units import Cost
 from augury.train.config import RunConfig
 from augury.train.corpus import LENGTH
 
-# FLOP/s of one core in float32 on the lab's tiny models, and a step's fixed cost: widths 4 to 64
-# on a 2.5 GHz Xeon.
-LAB_FLOPS, STEP_SECONDS = 6e9, 0.0015
-# Starting JAX and compiling a model's program.
-COMPILE_SECONDS = 4.0
+# Of the lab's tiny models, from processor time of widths 6, 24 and 48 over 500 steps (3.0, 5.2 and
+# 10.8 s): FLOP/s of one core, a step's fixed cost, and starting JAX and compiling.
+LAB_FLOPS, STEP_SECONDS, COMPILE_SECONDS = 4.5e10, 0.0015, 2.0
 # One core on models of transformers, CPU.
 CORE_FLOPS = 2e10
 # Tokens of an instance's prompt, where a file does not say.
