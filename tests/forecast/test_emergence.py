@@ -399,3 +399,22 @@ def test_units_are_ranked_by_what_they_tell_per_flop(fitted: EmergenceFit) -> No
         rank_units(fitted, [Unit(best, 120, 0.0)])
     with pytest.raises(UsageError, match="no units"):
         rank_units(fitted, [])
+
+
+def test_means_of_probabilities_are_not_counted_as_shares() -> None:
+    """2,048 exact probabilities of 1e-4 are a mean with its standard error, not 0 of 2,048."""
+    table = pl.DataFrame(
+        {
+            "loss": [2.0, 1.9, 1.8],
+            "finetune_examples": [0, 100, 400],
+            "value": [1e-4, 2e-4, 4e-4],
+            "n": [2048.0] * 3,
+            "stderr": [1e-5, 2e-5, 4e-5],
+        }
+    )
+    read = emergence_data(table)
+    assert not read.counts
+    assert read.y == pytest.approx([1e-4, 2e-4, 4e-4])
+    counted = table.with_columns(value=pl.Series([0.25, 0.3, 0.4]))
+    shares = counted.with_columns(stderr=(pl.col("value") * (1 - pl.col("value")) / 2048).sqrt())
+    assert emergence_data(shares).counts

@@ -30,6 +30,10 @@ LEAST_AMOUNT = 2.0
 ROOM = 16
 
 
+# How far a standard error may be from the binomial one of a share of n instances.
+COUNTED = 0.2
+
+
 @dataclass(frozen=True)
 class EmergenceData:
     """What is fitted. All arrays (n,), one entry an evaluation.
@@ -298,7 +302,14 @@ def _scores(table: pl.DataFrame) -> tuple[Floats, Floats, Floats]:
             "not a score", row=i + 1, column="value", value=value[i], expected="a finite number"
         )
     if "n" in table.columns and ((value >= 0) & (value <= 1)).all():
-        return value, _numbers(table, "n", positive=True), none
+        n = _numbers(table, "n", positive=True)
+        if "stderr" not in table.columns or table["stderr"].null_count():
+            return value, n, none
+        stderr = _numbers(table, "stderr", positive=False)
+        counted = np.sqrt(value * (1 - value) / n)
+        # Means of probabilities are no shares of n: 2,048 instances of 1e-4 are not 0 passes.
+        if np.mean(np.abs(stderr - counted) > COUNTED * counted) < 0.5:
+            return value, n, none
     if "stderr" in table.columns:
         return value, none, _numbers(table, "stderr", positive=False)
     return value, none, none
