@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MEASURED, BAND, TRUTH = "measured", "forecast", "measured afterwards"
 # Points of a fitted curve: smooth on paper, and few to embed.
 GRID = 40
+# Room for the band above and below the values, as a share of their range.
+BAND_ROOM = 0.3
 
 
 def loss_section(fitted: Fit, *, task: str = "loss", name: str = "loss-law") -> Section:
@@ -55,6 +57,8 @@ def loss_section(fitted: Fit, *, task: str = "loss", name: str = "loss-law") -> 
             for f in predict(fitted, grid)
         ]
     )
+    if str(fitted.status) != "converged":  # draws on one side of a bound are no band to show
+        curve = curve.with_columns(low=pl.lit(None, pl.Float64), high=pl.lit(None, pl.Float64))
     points = seen.select(pl.col("run").cast(pl.String), *inputs, pl.col("y").alias("value"))
     meaning = fitted.law.parameters
     table = pl.DataFrame(
@@ -136,9 +140,15 @@ def curve_section(
         y = rates(max(float(solid.min()), 1e-12), min(float(solid.max()), 1 - 1e-6))
     else:
         drawn = drawn.with_columns(y="value", y_low="low", y_high="high")
+        # A band that is far wider than what was seen would leave nothing else to see.
+        seen = drawn["value"].to_numpy()
+        room = BAND_ROOM * float(np.ptp(seen)) or 0.1
+        scale = alt.Scale(
+            domain=[float(seen.min()) - room, float(seen.max()) + room], nice=True, zero=False
+        )
 
         def y(field: str) -> Any:
-            return alt.Y(f"{field}:Q", title=what, scale=alt.Scale(zero=False, nice=True))
+            return alt.Y(f"{field}:Q", title=what, scale=scale)
 
     colours = {MEASURED: OBSERVED, BAND: FORECAST} | ({TRUTH: GREEN} if later else {})
     colour = alt.Color(**shown(colours))
@@ -167,8 +177,12 @@ def curve_section(
         name,
         f"{what[:1].upper()}{what[1:]} over {NAMES.get(x, x).lower()}"
         + (", forecast and truth" if later else ""),
-        "Every dot is a run that the law was fitted to; line and band: the law and its "
-        f"{level:.0%} interval for one new run."
+        "Every dot is a run that the law was fitted to; line"
+        + (
+            f" and band: the law and its {level:.0%} interval for one new run."
+            if curve["low"].is_not_null().any()
+            else ": the law. It has no band: its fit cannot say how sure it is."
+        )
         + (" Squares: runs measured afterwards." if later else "")
         + told,
         "Runs at scales where the band is wide; another law that fits the dots as well and "

@@ -85,7 +85,7 @@ def _curves(
     colours = {FEW_SHOT: ORANGE} | colours
     data = points.with_columns(amount=_amount())
     colour = alt.Color(**shown(colours, field="amount"))
-    y = alt.Y("value:Q", title="Score", scale=alt.Scale(zero=True), axis=alt.Axis(format=".2~f"))
+    y = alt.Y("value:Q", title="Score", scale=alt.Scale(zero=False), axis=alt.Axis(format=".2~f"))
     layers: list[Any] = []
     if point is not None:
         value, low, high = point
@@ -142,7 +142,7 @@ def _elbow(task: str, elbows: pl.DataFrame, scale: str, level: float, name: str)
     import altair as alt
 
     falls = scale == "loss"
-    y_scale = alt.Scale(zero=False, type="linear" if falls else "log", reverse=falls)
+    y_scale = alt.Scale(reverse=True, zero=False) if falls else alt.Scale(type="log")
     x = along("finetune_examples")
     base = alt.Chart(elbows)
 

@@ -23,6 +23,7 @@
     try {
       const drawn = await window.vegaEmbed(box, fitted(spec, box.clientWidth), {
         actions: false,
+        mode: "vega-lite", // a concatenation without a schema would be taken for Vega
         ast: true, // expressions are interpreted: the page allows no code but its own
         renderer: "svg",
       });

@@ -70,7 +70,9 @@ def _panel(alt: Any, trend: Trend, points: pl.DataFrame, sizes: list[float]) -> 
     x = alt.X(
         "at:Q",
         title=None,
-        scale=alt.Scale(type="linear" if falls else "log", nice=False, reverse=falls, zero=False),
+        scale=alt.Scale(
+            nice=False, **({"reverse": True, "zero": False} if falls else {"type": "log"})
+        ),
         axis=alt.Axis(format="~s", grid=False, tickCount=4),
     )
     y = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4))

@@ -1,0 +1,109 @@
+"""The page in a real browser: it draws every chart, asks for nothing, and shows on a phone.
+
+Needs Debian's chromium and Python's playwright; axe-core's `axe.min.js` where AXE_CORE names it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from augury.report.page import write_page
+from tests.report.test_page import told
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+AXE = Path(os.environ.get("AXE_CORE", "axe.min.js"))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium (apt-get install chromium)"),
+]
+READY = "document.documentElement.dataset.ready === 'yes'"
+# Marks that stand for data: axes, legends and grids do not count.
+MARKS = """[...document.querySelectorAll('.chart')].map((box) => [
+  box.dataset.name, box.dataset.drawn, box.querySelector('svg')?.getBoundingClientRect().width || 0,
+  [...box.querySelectorAll('.role-mark path, .role-mark line')]
+    .filter((mark) => mark.getBoundingClientRect().width + mark.getBoundingClientRect().height > 1)
+    .length])"""
+LOOKS = [(w, scheme) for w in (1280, 390) for scheme in ("light", "dark")]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_page(told(), tmp_path_factory.mktemp("page") / "page.html", pictures=False)
+
+
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_every_chart_is_drawn_and_nothing_is_asked_for(
+    browser: Any, page: Path, width: int, scheme: str
+) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 844}, color_scheme=scheme)
+    tab = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.goto(page.as_uri())
+    tab.wait_for_function(READY, timeout=30_000)
+    assert said == []
+    assert [url for url in asked if not url.startswith("data:")] == [page.as_uri()]
+    drawn = tab.evaluate(MARKS)
+    assert [name for name, *_ in drawn] == [figure.id for figure in told().figures]
+    for name, state, wide, marks in drawn:
+        assert state == "yes", name
+        assert marks > 0, f"{name} is empty"
+        assert 0 < wide <= width, name
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 24, 28)")
+    context.close()
+
+
+def test_an_empty_chart_is_noticed(browser: Any, page: Path, tmp_path: Path) -> None:
+    """The test above would fail where a chart loses its data."""
+    emptied = tmp_path / "empty.html"
+    emptied.write_text(page.read_text().replace('"datasets":{', '"datasets":{},"none":{'))
+    tab = browser.new_page()
+    tab.goto(emptied.as_uri())
+    tab.wait_for_function(READY, timeout=30_000)
+    assert all(marks == 0 for *_, marks in tab.evaluate(MARKS))
+    tab.close()
+
+
+def test_hovering_names_the_run(browser: Any, page: Path) -> None:
+    tab = browser.new_page()
+    tab.goto(page.as_uri())
+    tab.wait_for_function(READY, timeout=30_000)
+    tab.locator("#curve-chart .mark-symbol.role-mark path").first.hover(force=True)
+    assert "run 0" in tab.locator("#vg-tooltip-element").inner_text()
+    tab.close()
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not here (npm; AXE_CORE names its file)")
+@pytest.mark.parametrize(("width", "scheme"), LOOKS)
+def test_axe_finds_nothing_serious(browser: Any, page: Path, width: int, scheme: str) -> None:
+    context = browser.new_context(
+        viewport={"width": width, "height": 844}, color_scheme=scheme, bypass_csp=True
+    )
+    tab = context.new_page()
+    tab.goto(page.as_uri())
+    tab.wait_for_function(READY, timeout=30_000)
+    tab.add_script_tag(path=str(AXE))
+    found = tab.evaluate("axe.run()")["violations"]
+    serious = [v["id"] for v in found if v["impact"] in ("serious", "critical")]
+    assert serious == []
+    context.close()
