@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from augury.data import read_table
 from augury.forecast.emergence import Truth, simulate_study
 from augury.study import Study, make_plan, read_study, run_study
 from augury.study.emerge import score_emergence
@@ -138,3 +139,43 @@ def test_another_amount_finetunes_that_amount_alone(tmp_path: Path) -> None:
     new = [u for key, u in plans[1].units.items() if key not in plans[0].units]
     assert {tuple(u.parameters["amounts"]) for u in new if u.kind == "finetune"} == {(128,)}
     assert {u.kind for u in new} == {"finetune", "forecast", "score"}
+
+
+SWEEP = """
+name = "sweep"
+question = "emergence"
+[lab]
+widths = [4, 6, 8, 10]
+steps = 50
+[[tasks]]
+name = "rule"
+instances = 16
+[finetune]
+amounts = [16, 32]
+subsets = 1
+steps = 25
+instances = 16
+[held_out]
+widths = [10]
+"""
+
+
+@pytest.mark.slow
+def test_a_ladder_is_finetuned_and_its_table_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models this small are at chance, and the study says so; nothing is held against that."""
+    (tmp_path / "study.toml").write_text(SWEEP)
+    inside(monkeypatch, tmp_path)
+    outcome = run_study(tmp_path)
+    assert outcome.complete, outcome
+    table = read_table(tmp_path / "table.parquet", where="instance IS NULL")
+    tuned = table.filter(pl.col("finetune_examples").is_not_null())
+    assert sorted(tuned["finetune_examples"].to_list()) == [0, 0, 0, 16, 16, 16, 32, 32, 32]
+    (forecast,) = Study(tmp_path).forecasts()
+    assert forecast["status"] == "everything is at chance"
+    (row,) = Study(tmp_path).scoreboard().to_dicts()
+    assert (row["blind"], row["value"], row["held"]) == (True, None, None)
+    engine = inside(monkeypatch, tmp_path)
+    assert run_study(tmp_path).complete
+    assert engine.begun == []

@@ -224,7 +224,9 @@ def write_table(plan: Plan, store: Store, schedule: Schedule) -> None:
     ]
     if parts:
         with whole_file(store.folder / "table.parquet") as fresh:
-            pl.concat(parts, how="diagonal_relaxed").write_parquet(fresh)
+            # Every amount of finetuning brings the score of the model as it is: once is enough.
+            table = pl.concat(parts, how="diagonal_relaxed").unique(maintain_order=True)
+            table.write_parquet(fresh)
 
 
 def _within_budget(plan: Plan, todo: list[Any], workers: int) -> None:
