@@ -143,6 +143,9 @@ def curve_section(
         # A band that is far wider than what was seen would leave nothing else to see.
         seen = drawn["value"].to_numpy()
         room = BAND_ROOM * float(np.ptp(seen)) or 0.1
+        # Coordinates of 1e20 pixels are no coordinates: cut where nobody sees it.
+        ends = (float(seen.min()) - 9 * room, float(seen.max()) + 9 * room)
+        drawn = drawn.with_columns(pl.col("y_low", "y_high").clip(*ends))
         scale = alt.Scale(
             domain=[float(seen.min()) - room, float(seen.max()) + room], nice=True, zero=False
         )
