@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from augury.forecast.passrate import forecast_pass_rate
     from augury.forecast.trends import trends
     from augury.laws import Law, all_laws, law
+    from augury.study import Study
 
 # Where each public name lives. Loaded when first asked for: `import augury` takes milliseconds.
 _HOME = {
@@ -56,6 +57,7 @@ _HOME = {
     "forecast.passrate": ("forecast_pass_rate",),
     "forecast.trends": ("trends",),
     "laws": ("Law", "all_laws", "law"),
+    "study": ("Study",),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
@@ -67,6 +69,7 @@ __all__ = [
     "Forecast",
     "Gaussian",
     "Law",
+    "Study",
     "all_laws",
     "backtest",
     "combine",

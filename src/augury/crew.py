@@ -11,7 +11,7 @@ import signal
 import traceback
 from collections.abc import Callable, Hashable, Iterator, Sequence, Set
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
@@ -131,6 +131,7 @@ def _worker(work: Callable[[Any, Progress], None]) -> tuple[Connection, Any]:
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, work), daemon=True)
+    resource_tracker.ensure_running()  # starting it on the way would unblock interrupts (3.11)
     with interrupts_blocked():
         process.start()
     theirs.close()  # so that the line breaks when the process ends

@@ -197,3 +197,24 @@ def test_missing_scores_stay_missing() -> None:
         value=pl.when(pl.col("task") == "task-3").then(float("nan")).otherwise("value")
     )
     assert "task-3" not in {t.task for t in trends(nan).trends}
+
+
+def test_few_checkpoints_and_few_runs_are_no_error() -> None:
+    rng = np.random.default_rng(0)
+    for checkpoints in (1, 2, 3):
+        for runs in (1, 3, 5):
+            rows = [
+                {
+                    "model": f"m{i}",
+                    "params": 1e8 * 2**i,
+                    "tokens": 1e9 * 2**j,
+                    "task": task,
+                    "value": 0.5 + 0.02 * rng.standard_normal(),
+                }
+                for task in "ab"
+                for i in range(runs)
+                for j in range(checkpoints)
+            ]
+            found = trends(pl.DataFrame(rows))
+            if checkpoints == 1:
+                assert {t.axis for t in found.trends} <= {"params"}

@@ -66,8 +66,9 @@ def basis(design: Design) -> Floats:
     columns = [x]
     if design.runs >= 3:
         inner = np.unique(x)[1:-1]
-        knots = inner[np.unique(np.linspace(0, len(inner) - 1, BENDS).round().astype(int))]
-        columns += [np.maximum(x - c, 0.0) for c in (knots if len(inner) else ())]
+        if len(inner):
+            knots = inner[np.unique(np.linspace(0, len(inner) - 1, BENDS).round().astype(int))]
+            columns += [np.maximum(x - c, 0.0) for c in knots]
     else:
         columns.append(x * x)
     if design.z.any():

@@ -152,7 +152,9 @@ def trends(
     found: list[Trend] = []
     analysed = series_of(table, by)
     for series in analysed:
-        for own in (series, _over_sizes(series)):
+        # One checkpoint of each run says nothing of training.
+        over_training = series if np.bincount(series.design.run).max() > 1 else None
+        for own in (over_training, _over_sizes(series)):
             if own is not None:
                 found += _analysed(own, level)
     q = adjusted(np.array([t.p for t in found]))
