@@ -1,11 +1,10 @@
 """The page in a real browser: it draws every chart, asks for nothing, and shows on a phone.
 
-Needs Debian's chromium and Python's playwright; axe-core's `axe.min.js` where AXE_CORE names it.
+Needs chromium and axe-core, which `.ci/system-packages` gets, and playwright, which drives them.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +16,10 @@ from augury.report.page import write_page
 from tests.report.test_page import told
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-AXE = Path(os.environ.get("AXE_CORE", "axe.min.js"))
+AXE = Path(__file__).parents[2] / "build" / "axe.min.js"
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium (apt-get install chromium)"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium: .ci/system-packages gets it"),
 ]
 READY = "document.documentElement.dataset.ready === 'yes'"
 # Marks that stand for data: axes, legends and grids do not count.
@@ -93,7 +92,7 @@ def test_hovering_names_the_run(browser: Any, page: Path) -> None:
     tab.close()
 
 
-@pytest.mark.skipif(not AXE.exists(), reason="axe-core is not here (npm; AXE_CORE names its file)")
+@pytest.mark.skipif(not AXE.exists(), reason=f"no build/{AXE.name}: .ci/system-packages gets it")
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_axe_finds_nothing_serious(browser: Any, page: Path, width: int, scheme: str) -> None:
     context = browser.new_context(
