@@ -34,13 +34,19 @@ def backtest_section(
         rows.group_by("law", maintain_order=True)
         .agg(
             forecasts=pl.len(),
-            held=pl.col("held").mean(),
+            held=pl.col("held").sum(),
             median_error=(pl.col("value") - pl.col("observed")).abs().median(),
             crps=pl.col("crps").mean() if "crps" in rows.columns else pl.lit(None, pl.Float64),
         )
         .sort("crps", "law")
     )
-    share = float(rows["held"].mean())  # type: ignore[arg-type]
+    fared = per_law.select(
+        "law",
+        pl.format("{}\u00a0of\u00a0{}", "held", "forecasts").alias("held"),
+        "median_error",
+        "crps",
+    )
+    told = ", ".join(f"{law} {held}" for law, held in fared.select("law", "held").iter_rows())
     notes = [
         Note(
             "dependent",
@@ -59,11 +65,11 @@ def backtest_section(
         "What such forecasts were worth so far",
         (
             f"{rows.height} forecasts of larger models from smaller ones, by "
-            f"{per_law.height} law{'' if per_law.height == 1 else 's'}: {share:.0%} of the "
-            f"{level:.0%} intervals held.",
+            f"{per_law.height} law{'' if per_law.height == 1 else 's'}. Intervals of {level:.0%} "
+            f"that held: {told}.",
         ),
         (_scatter(rows, level, what, name), _calibration(per_law, level, f"{name}-calibration")),
-        (Table("By law, best first (CRPS: smaller is better)", per_law),),
+        (Table(f"By law, best first: {level:.0%} intervals that held, errors, CRPS", fared),),
         tuple(notes),
     )
 
@@ -88,7 +94,8 @@ def _scatter(rows: pl.DataFrame, level: float, what: str, name: str) -> Figure:
     form = ".3~g"
 
     def axis(title: str) -> Any:
-        return alt.Axis(title=title, format=".0e" if low < 1e-3 and positive else form, tickCount=6)
+        how = ".0e" if low < 1e-3 and positive else form
+        return alt.Axis(title=title, format=how, tickCount=6, grid=False)
 
     colour = alt.Color(**shown({INSIDE: BLUE, OUTSIDE: ORANGE}))
     x = alt.X("value:Q", scale=scale, axis=axis(f"Forecast {what}"))
@@ -97,7 +104,7 @@ def _scatter(rows: pl.DataFrame, level: float, what: str, name: str) -> Figure:
     base = alt.Chart(drawn)
     layers = [
         line.mark_line(color=GREY, strokeDash=[4, 3]).encode(x=x, y=y),
-        base.mark_rule(clip=True, opacity=0.35, strokeWidth=2).encode(
+        base.mark_rule(clip=True, opacity=0.45, strokeWidth=1).encode(
             x=alt.X("low:Q", scale=scale), x2="high:Q", y=y, color=colour
         ),
         base.mark_point(clip=True, filled=True, size=45, opacity=0.85).encode(
@@ -124,11 +131,13 @@ def _calibration(per_law: pl.DataFrame, level: float, name: str) -> Figure:
     import altair as alt
 
     n = per_law["forecasts"].to_numpy().astype(float)
-    share = per_law["held"].to_numpy()
+    share = per_law["held"].to_numpy() / n
     # Wilson's interval (1927): it stays inside [0, 1] where nearly all held.
     middle = (share + NORMAL**2 / (2 * n)) / (1 + NORMAL**2 / n)
     half = NORMAL * np.sqrt(share * (1 - share) / n + NORMAL**2 / (4 * n**2)) / (1 + NORMAL**2 / n)
-    data = per_law.select("law", "forecasts", "held").with_columns(
+    data = per_law.select(
+        "law", "forecasts", held=pl.col("held") / pl.col("forecasts")
+    ).with_columns(
         low=pl.Series(np.maximum(middle - half, 0.0)),
         high=pl.Series(np.minimum(middle + half, 1.0)),
         level=pl.lit(level),
@@ -136,9 +145,9 @@ def _calibration(per_law: pl.DataFrame, level: float, name: str) -> Figure:
     x = alt.X(
         "held:Q",
         scale=alt.Scale(domain=[0, 1]),
-        axis=alt.Axis(title=f"Share of {level:.0%} intervals that held", format=".0%"),
+        axis=alt.Axis(title="Share that held", format=".0%"),
     )
-    y = alt.Y("law:N", sort=None, axis=alt.Axis(title=None, labelLimit=130))
+    y = alt.Y("law:N", sort=None, axis=alt.Axis(title=None))
     base = alt.Chart(data)
     layers = [
         alt.Chart(pl.DataFrame({"level": [level]}))

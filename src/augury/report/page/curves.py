@@ -30,6 +30,8 @@ MEASURED, BAND, TRUTH = "measured", "forecast", "measured afterwards"
 GRID = 40
 # Room for the band above and below the values, as a share of their range.
 BAND_ROOM = 0.3
+# The same on an axis of log(-log), which tells rates of 1 % and 20 % apart by little.
+RATE_ROOM = 0.5
 
 
 def loss_section(fitted: Fit, *, task: str = "loss", name: str = "loss-law") -> Section:
@@ -136,8 +138,7 @@ def curve_section(
         drawn = drawn.with_columns(
             **{n: (-pl.col(c).clip(1e-300, 1 - 1e-9).log()).log() for n, c in names.items()}
         )
-        solid = drawn["value"].to_numpy()
-        y = rates(max(float(solid.min()), 1e-12), min(float(solid.max()), 1 - 1e-6))
+        y = rates(*_rates_shown(drawn))
     else:
         drawn = drawn.with_columns(y="value", y_low="low", y_high="high")
         # A band that is far wider than what was seen would leave nothing else to see.
@@ -197,6 +198,16 @@ def curve_section(
     )
     said = (*text, told.strip()) if told else tuple(text)
     return Section(heading, said, (figure,), tuple(tables), tuple(notes))
+
+
+def _rates_shown(drawn: pl.DataFrame) -> tuple[float, float]:
+    """Pass rates the axis has to hold: all values, and of the band what leaves room for them."""
+    seen = drawn["y"].to_numpy()
+    room = RATE_ROOM * float(np.ptp(seen))
+    band = [float(x) for c in ("y_low", "y_high") for x in drawn[c].drop_nulls()]  # of log(-log)
+    worst = min(max([*band, seen.max()]), seen.max() + room)
+    best = max(min([*band, seen.min()]), seen.min() - room)
+    return max(float(np.exp(-np.exp(worst))), 1e-12), min(float(np.exp(-np.exp(best))), 1 - 1e-6)
 
 
 def notes_of(records: Sequence[Mapping[str, Any] | str]) -> tuple[Note, ...]:

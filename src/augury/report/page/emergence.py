@@ -10,10 +10,11 @@ import polars as pl
 from augury.errors import DataError
 from augury.fitting.result import Note
 from augury.report.page.draw import NAMES, along, finished, shown, tips
-from augury.report.page.palette import BLUE, INK, ORANGE, steps
+from augury.report.page.palette import BLUE, GREEN, INK, ORANGE, steps
 from augury.report.page.story import Figure, Section, number
 
 FEW_SHOT = "not finetuned"
+LATER = "not finetuned, measured afterwards"
 
 
 def emergence_section(
@@ -23,6 +24,7 @@ def emergence_section(
     elbows: pl.DataFrame | None = None,
     curves: pl.DataFrame | None = None,
     point: tuple[float, float, float] | None = None,
+    truth: pl.DataFrame | None = None,
     level: float = 0.9,
     text: Sequence[str] = (),
     notes: Sequence[Note] = (),
@@ -37,6 +39,7 @@ def emergence_section(
         elbows: finetune_examples, the scale (elbow), low, high.
         curves: fitted: the scale, finetune_examples, value.
         point: value, low, high of the point of emergence on the scale.
+        truth: run, the scale, value: few-shot scores of models measured after the forecast.
         level: of intervals.
         text, notes: of the section.
         name: of the first figure; the second is NAME-elbow.
@@ -51,10 +54,10 @@ def emergence_section(
             column="loss" if scale is None else "finetune_examples",
             expected="loss or flops, and finetune_examples",
         )
-    figures = [_curves(task, table, scale, curves, point, level, name)]
+    figures = [_curves(task, table, scale, curves, point, truth, level, name)]
     if elbows is not None and elbows.height:
         figures.append(_elbow(task, elbows, scale, level, f"{name}-elbow"))
-    return Section(f"Where “{task}” emerges", tuple(text), tuple(figures), notes=tuple(notes))
+    return Section(f"Where {task} emerges", tuple(text), tuple(figures), notes=tuple(notes))
 
 
 def _curves(
@@ -63,6 +66,7 @@ def _curves(
     scale: str,
     curves: pl.DataFrame | None,
     point: tuple[float, float, float] | None,
+    truth: pl.DataFrame | None,
     level: float,
     name: str,
 ) -> Figure:
@@ -84,6 +88,10 @@ def _curves(
     colours = {_said(a): c for a, c in zip(tuned, steps(max(len(tuned), 1)), strict=False)}
     colours = {FEW_SHOT: ORANGE} | colours
     data = points.with_columns(amount=_amount())
+    if truth is not None and truth.height:
+        colours[LATER] = GREEN
+        later = truth.select("run", scale, "value", finetune_examples=0, amount=pl.lit(LATER))
+        data = pl.concat([data, later], how="diagonal_relaxed")
     colour = alt.Color(**shown(colours, field="amount"))
     y = alt.Y("value:Q", title="Score", scale=alt.Scale(zero=False), axis=alt.Axis(format=".2~f"))
     layers: list[Any] = []
@@ -122,14 +130,15 @@ def _curves(
     told = (
         ""
         if point is None
-        else f" It comes at {number(point[0])}, {level:.0%} interval "
-        + (f"{number(min(point[1:]))} to {number(max(point[1:]))}.")
+        else f" Dashed line and band: without finetuning it emerges at {number(point[0])}, "
+        f"{level:.0%} interval {number(min(point[1:]))} to {number(max(point[1:]))}."
     )
     return Figure(
         name,
-        f"“{task}” before and after finetuning",
-        f"Every dot is one model; the more examples it was finetuned on, the darker (on a dark "
-        f"page: the brighter). Orange dots were not finetuned; progress goes to the right.{told}",
+        f"Scores on {task} before and after finetuning",
+        "Every dot is one model; the more examples it was finetuned on, the darker (on a dark "
+        "page: the brighter). Orange dots were not finetuned; progress goes to the right. Lines "
+        f"join {'fitted scores' if curves is not None else 'mean scores'} of one amount.{told}",
         "Smaller amounts of finetuning, which say most of the way to none, and better checkpoints.",
         finished(alt.layer(*layers)),
         data,

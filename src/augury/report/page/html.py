@@ -26,7 +26,6 @@ from augury.report.page.story import (
     Section,
     Story,
     Table,
-    distance,
     number,
     warnings_first,
 )
@@ -186,29 +185,29 @@ def _table(table: Table) -> str:
 
 
 def _forecasts(forecasts: Iterable[Outlook]) -> str:
-    told = list(forecasts)
     rows = []
-    for f in told:
-        truth = ", ".join(f.say(t) for t in f.truth) if f.truth else "not known yet"
-        outcome = "" if f.held is None else f"{f.held} of {len(f.truth)} inside"
+    for f in forecasts:
+        low, high = f.interval
         rows.append(
             {
                 "forecast of": f.what,
                 "value": f.say(f.value),
-                "interval": f"{f.say(f.interval[0])} to {f.say(f.interval[1])} ({f.level:.0%})",
-                "how far out": distance(f.extrapolation),
+                "interval": f"{f.say(low)} to {f.say(high)} ({f.level:.0%})",
+                "beyond the data": "" if f.extrapolation != f.extrapolation
+                else "inside" if f.extrapolation <= 0
+                else f"{f.extrapolation:.2g} × their range",
                 "made": f.made,
-                "truth": truth,
-                "held": outcome,
+                "truth": ", ".join(f.say(t) for t in f.truth) if f.truth else "not known yet",
+                "held": "" if f.held is None else f"{f.held} of {len(f.truth)} inside",
             }
-        )
+        )  # fmt: skip
     columns = [c for c in rows[0] if any(row[c] for row in rows)]
     data = pl.DataFrame(rows).select(columns)
     return "\n".join(
         [
             '<section id="forecasts" aria-labelledby="forecasts-heading">',
             '<h2 id="forecasts-heading">Forecasts</h2>',
-            _grid(data, "Every forecast, and how it fared", seen=True),
+            _stack(data, "Every forecast, and how it fared"),
             "</section>",
         ]
     )
@@ -261,6 +260,30 @@ def _grid(data: pl.DataFrame, caption: str, *, seen: bool = False) -> str:
         f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}"><table>'
         f"<caption{hidden}>{escape(caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    )
+
+
+def _stack(data: pl.DataFrame, caption: str) -> str:
+    """A table of words that becomes a list of its rows where the page is narrow.
+
+    Roles are said aloud: a browser forgets that a table is one when its rows are laid out anew.
+    """
+    head = "".join(f'<th role="columnheader" scope="col">{escape(c)}</th>' for c in data.columns)
+    body = "".join(
+        '<tr role="row">'
+        + "".join(
+            f'<td role="cell" data-of="{escape(c)}">{escape(v)}</td>'
+            if v
+            else '<td role="cell"></td>'
+            for c, v in row.items()
+        )
+        + "</tr>"
+        for row in data.to_dicts()
+    ).replace(" %", "&nbsp;%")
+    return (
+        f'<table class="stack" role="table"><caption>{escape(caption)}</caption>'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
+        f'<tbody role="rowgroup">{body}</tbody></table>'
     )
 
 

@@ -4,9 +4,12 @@
   const PANEL = 240; // least width of one of several panels
   const AXES = 64; // what a panel needs beside its own width
   const KEY = 210; // width of one entry of a legend
+  const NAMES = 0.42; // of the width, at most, for names along the left
 
   function fitted(spec, width) {
     spec.config.legend.columns = Math.max(1, Math.floor(width / KEY));
+    const axis = spec.config.axisY;
+    axis.labelLimit = Math.min(axis.labelLimit, Math.floor(width * NAMES));
     if (spec.concat) {
       spec.columns = Math.max(1, Math.min(spec.concat.length, Math.floor(width / PANEL)));
       for (const panel of spec.concat) {

@@ -75,6 +75,7 @@ def config() -> dict[str, Any]:
             "labelOverlap": "greedy",
             "labelSeparation": 8,
         },
+        "axisY": {"labelLimit": 220},
         "legend": {
             "labelColor": INK,
             "titleColor": INK,
