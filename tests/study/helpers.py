@@ -81,6 +81,9 @@ class Inside:
         else:
             self._events.append(Event(unit["key"], "done"))
 
+    def warm(self) -> tuple[set[str], set[str]]:
+        return set(), set()
+
     def wait(self, seconds: float) -> list[Event]:
         events, self._events = self._events, []
         return events

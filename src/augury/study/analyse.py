@@ -205,9 +205,7 @@ def _scores(table: pl.DataFrame, asked: Mapping[str, Any]) -> pl.DataFrame:
     for name in ("task", "metric"):
         if asked[name] is not None and name in rows.columns:
             rows = rows.filter(pl.col(name) == asked[name])
-    if asked.get("last_step") and "step" in rows.columns:
-        own = [n for n in ("model", "family", "seed") if n in rows.columns]
-        rows = rows.filter(pl.col("step") == pl.col("step").max().over(own))
+    rows = _last_steps(rows, asked)
     if "value" in rows.columns:
         rows = rows.filter(pl.col("value").is_not_null())
     if rows.is_empty():
@@ -219,6 +217,14 @@ def _scores(table: pl.DataFrame, asked: Mapping[str, Any]) -> pl.DataFrame:
         )
     order = [n for n in ("params", "tokens", "seed", "step", "model") if n in rows.columns]
     return rows.sort(order, maintain_order=True)
+
+
+def _last_steps(rows: pl.DataFrame, asked: Mapping[str, Any]) -> pl.DataFrame:
+    """Models at their end alone, where that is asked for: laws of size know no way there."""
+    if not asked.get("last_step") or "step" not in rows.columns:
+        return rows
+    own = [n for n in ("model", "family", "seed") if n in rows.columns]
+    return rows.filter(pl.col("step") == pl.col("step").max().over(own))
 
 
 def _likelihood(law: Law, table: pl.DataFrame) -> Likelihood | None:
@@ -290,6 +296,7 @@ def _counted(table: pl.DataFrame, asked: Mapping[str, Any]) -> dict[str, Any]:
     if "instance" not in table.columns:
         return {"notes": ["no rows of single instances: no forecast from counts"]}
     rows = table.filter(pl.col("task") == asked["task"], pl.col("metric") == "pass")
+    rows = _last_steps(rows, asked)
     asked_at = [point for point in asked["points"] if "params" in point]
     places = [{"params": point["params"]} for point in asked_at]
     if not places:

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -24,6 +24,7 @@ from augury.study.sections import (
     Lab,
     Measure,
     Name,
+    Question,
     Run,
     Section,
     TableFile,
@@ -42,9 +43,10 @@ class StudyFile(Section):
     """What a study file says."""
 
     name: Name = Field(description="Name of the study.")
-    question: Literal["pass-rate", "emergence"] = Field(
+    question: Question = Field(
         default="pass-rate",
-        description="pass-rate: of each task at the target. emergence: where each task emerges.",
+        description="pass-rate: of each task at the target. emergence: where each task emerges. "
+        "A task can have a question of its own.",
     )
     lab: Lab | None = None
     checkpoints: list[Checkpoint] = Field(default=[], description="Models that are there already.")
@@ -57,6 +59,23 @@ class StudyFile(Section):
     held_out: HeldOut | None = None
     budget: Budget = Budget()
     run: Run = Run()
+
+    def question_of(self, task: str | None) -> Question:
+        """What is asked of a task; None is whatever tables hold."""
+        own = next((entry.question for entry in self.tasks if entry.called == task), None)
+        return own or self.question
+
+    @property
+    def finetuned(self) -> list[TaskEntry]:
+        """Tasks that models are finetuned on: those that may emerge.
+
+        Where none is asked for that, [finetune] measures every task of the lab and the table has
+        it.
+        """
+        if self.finetune is None:
+            return []
+        asked = [t for t in self.tasks if self.question_of(t.called) == "emergence"]
+        return asked or [task for task in self.tasks if task.name is not None]
 
 
 @dataclass(frozen=True)
@@ -227,15 +246,49 @@ def _held_out_can_be_told(good: Mapping[str, Any], wrong: Wrong) -> None:
 
 
 def _asks_something(good: Mapping[str, Any], wrong: Wrong) -> None:
-    if good.get("question") == "pass-rate" and {"target", "held_out"} <= good.keys():
+    if not {"question", "tasks"} <= good.keys():
+        return
+    asked = _questions(good)
+    rates = next((path for path, question in asked.items() if question == "pass-rate"), None)
+    if rates is not None and {"target", "held_out"} <= good.keys():
         if good["target"] is None and good["held_out"] is None:
             wrong((), "there is nothing to forecast: give [target] or [held_out]")
         target = good["target"]
         if target is not None and sum(x is not None for x in vars(target).values()) < 2:
             wrong(("target",), "a pass rate is forecast at two of params, tokens and flops")
-    emerges = good.get("question") == "emergence" and {"finetune", "tables"} <= good.keys()
-    if emerges and good["finetune"] is None and not good["tables"]:
-        wrong(("question",), "emergence is read from finetuned models: give [finetune] amounts")
+    emerges = next((path for path, question in asked.items() if question == "emergence"), None)
+    read = {"finetune", "tables"} <= good.keys()
+    if emerges is not None and read and good["finetune"] is None and not good["tables"]:
+        wrong(emerges, "emergence is read from finetuned models: give [finetune] amounts")
+
+
+def _questions(good: Mapping[str, Any]) -> dict[positions.Path, str]:
+    """What is asked, by where the file says so."""
+    asked: dict[positions.Path, str] = {}
+    for i, task in enumerate(good["tasks"]):
+        if task.question is None:
+            asked["question",] = good["question"]
+        else:
+            asked["tasks", i, "question"] = task.question
+    return asked or {("question",): good["question"]}
+
+
+def _finetuning_fits(good: Mapping[str, Any], wrong: Wrong) -> None:
+    how, lab = good.get("finetune"), good.get("lab")
+    if not how or not {"lab", "tasks", "question"} <= good.keys():
+        return
+    for i, task in enumerate(good["tasks"]):
+        if task.file is not None and (task.question or good["question"]) == "emergence":
+            wrong(
+                ("tasks", i, "file"),
+                "[finetune] knows the lab's tasks alone: finetune on this one by `augury finetune` "
+                "and give what comes of it in [[tables]]",
+            )
+    measured = set() if lab is None else {*lab.checkpoints, lab.steps}
+    for i, step in enumerate(how.checkpoints):
+        if step not in measured:
+            known = ", ".join(map(str, sorted(measured))) or "none, there is no [lab]"
+            wrong(("finetune", "checkpoints", i), f"{step} is no step that [lab] measures: {known}")
 
 
 RULES: tuple[Callable[[Mapping[str, Any], Wrong], None], ...] = (
@@ -244,6 +297,7 @@ RULES: tuple[Callable[[Mapping[str, Any], Wrong], None], ...] = (
     _held_out_fits,
     _held_out_can_be_told,
     _asks_something,
+    _finetuning_fits,
 )
 
 

@@ -51,6 +51,10 @@ class RayEngine:
         asked = self._do.options(num_cpus=cpus, num_gpus=gpus)
         self._busy[asked.remote(self._folder, json.dumps(unit))] = unit["key"]
 
+    def warm(self) -> tuple[set[str], set[str]]:
+        """As `Engine`: where a unit runs is for Ray to decide."""
+        return set(), set()
+
     def wait(self, seconds: float) -> list[Event]:
         """As `Engine`; Ray tells no steps on the way."""
         ready, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=seconds)

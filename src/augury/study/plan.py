@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,17 @@ from augury.errors import DataError, UsageError
 from augury.study import costs
 from augury.study.file import StudyFile
 from augury.study.points import Place, lab_places, spec_places, table_sides, target_place
+from augury.study.sections import Question
 from augury.study.store import file_digest
+from augury.study.tune import STOPPING
 from augury.study.units import Unit, digest
 
 # A weight file is told by its size and this much of either end: reading 100 GB takes minutes.
 END_BYTES = 2**20
 # Draws of a fit that is shown: smooth bands.
 FIT_DRAWS = 1000
+# Of a task from a file, what does not decide its measurement.
+UNMEASURED = {"file", "name", "question"}
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,15 @@ class Plan:
     def digest(self) -> str:
         """What tells this plan from any other."""
         return digest(sorted(self.units))
+
+    @property
+    def before_truth(self) -> dict[str, Unit]:
+        """The units up to the forecasts: without what waits for these, and what waits for that."""
+        kept: dict[str, Unit] = {}
+        for key, unit in self.units.items():
+            if not unit.after and all(before in kept for before in unit.needs):
+                kept[key] = unit
+        return kept
 
     def of(self, *kinds: str) -> list[Unit]:
         """Units of these kinds, in order."""
@@ -81,7 +95,8 @@ class _Planner:
         held_tables = self._tables()
         self._finetunes(first)
         for place in later:
-            self._point(place.about)
+            if self._can_be_forecast(place):
+                self._point(place.about)
         target = target_place(self.study)
         if target:
             self._point(target)
@@ -108,11 +123,15 @@ class _Planner:
         how = self.study.finetune
         if how is None:
             return
+        if how.checkpoints:
+            places = [p for p in places if p.run is None or p.step in how.checkpoints]
         middle = sorted(places, key=lambda p: (p.about.get("params") or 0, p.step))
-        for task in self.study.tasks if middle else ():
+        # What is not said is no part of a key: a unit of an earlier version is found again.
+        unsaid = {name for name in STOPPING if getattr(how, name) is None}
+        for task in self.study.finetuned if middle else ():
             common: dict[str, Any] = {
                 "task": {"name": task.called, "instances": how.instances},
-                "finetune": how.model_dump(exclude={"amounts", "gpus"}),
+                "finetune": how.model_dump(exclude={"amounts", "checkpoints", "gpus", *unsaid}),
                 "width": self._width(places) if how.learning_rate else None,
                 "searched": False,
             }
@@ -144,6 +163,7 @@ class _Planner:
                 places,
                 costs.finetuning(place, asked["amounts"], how, bool(search)),
                 gpus=how.gpus,
+                program=_program(place),
             )
         )
         if unit.key not in self.tuned.setdefault(task, []):
@@ -166,7 +186,7 @@ class _Planner:
             count = task.instances
             if task.file is not None:
                 path = self.folder / task.file
-                asked = {"content": file_digest(path), **task.model_dump(exclude={"file", "name"})}
+                asked = {"content": file_digest(path), **task.model_dump(exclude=UNMEASURED)}
                 asked["checker"] = task.checker or "exact"
                 places["task"] = str(path)
                 count = path.read_text(encoding="utf-8").count("\n") + 1
@@ -184,6 +204,7 @@ class _Planner:
                     places,
                     costs.measuring(place, task, study.measure, count),
                     gpus=study.measure.gpus,
+                    program=_program(place),
                 )
             )
             if place.held_out:
@@ -207,6 +228,7 @@ class _Planner:
                 {"run": place.run.to_json()},
                 after=after,
                 cost=costs.training(place.run),
+                program=_program(place),
             )
         )
         return {"step": place.step}, (train.key,), {}
@@ -248,12 +270,9 @@ class _Planner:
         )
 
     def _point(self, about: Mapping[str, Any]) -> None:
-        """A place to forecast at, once; what was asked for it is no part of the forecast.
-
-        Where something emerges is one point, wherever models lie.
-        """
-        if self.study.question == "emergence":
-            return
+        """A place to forecast pass rates at, once; what was asked for it is no part of that."""
+        if not self._asks("pass-rate"):
+            return  # where something emerges is one point, wherever models lie
         named = {n: about[n] for n in ("params", "tokens", "flops") if about.get(n) is not None}
         if {"params", "tokens"} <= named.keys():
             named.pop("flops", None)
@@ -263,6 +282,14 @@ class _Planner:
                 "[[checkpoints]], so that it can be forecast"
             )
         self.points.setdefault(tuple(named.items()), named)
+
+    def _can_be_forecast(self, place: Place) -> bool:
+        """Laws of size alone say what a model of the lab does at its end, not on the way there."""
+        return place.run is None or place.step == place.run.steps or self._takes_tokens
+
+    def _asks(self, question: Question) -> bool:
+        """Whether this is asked of any task."""
+        return any(self.study.question_of(task) == question for task in self._names())
 
     def _names(self) -> list[str | None]:
         """Tasks to forecast; None where tables alone say what was measured."""
@@ -274,26 +301,30 @@ class _Planner:
     def _forecasts(self) -> list[Unit]:
         """Fits and forecasts of every task from all that may be seen."""
         study, made = self.study, []
-        if study.question == "pass-rate" and not self.points:
+        if self._asks("pass-rate") and not self.points:
             raise DataError("no row is held out and there is no [target]: nothing to forecast")
-        points = [self.points[place] for place in sorted(self.points)]
-        for task in self._names():
+        tasks = self._names()
+        # One law of the loss serves all tasks; those of pass rates say where it is asked for.
+        rates = [task for task in tasks if study.question_of(task) == "pass-rate"]
+        for task in tasks:
+            question = study.question_of(task)
             needs = self._needs(self.seen, task)
-            if study.question == "emergence":
+            if question == "emergence":
                 needs = (*needs, *self.tuned.get(task or "", ()))
             if not needs:
                 raise UsageError(f"every model is held out: nothing to learn {task} from")
+            of_rates = question == "pass-rate"
             common: dict[str, Any] = {
                 "task": task,
                 "metric": self._metric(task),
-                "points": points,
+                "points": [self.points[place] for place in sorted(self.points)] * of_rates,
                 "level": study.forecast.level,
                 "seed": study.forecast.seed,
-                "last_step": study.question == "pass-rate" and not self._takes_tokens(),
+                "last_step": of_rates and not self._takes_tokens,
             }
-            laws = list(study.forecast.laws) if study.question == "pass-rate" else []
+            laws = list(study.forecast.laws) if of_rates else []
             loss = [study.forecast.loss_law] if study.forecast.loss_law else []
-            for law in [*laws, *loss]:
+            for law in [*laws, *(loss if task == (rates or tasks)[0] else [])]:
                 self._add(
                     Unit(
                         "fit",
@@ -310,7 +341,7 @@ class _Planner:
                         f"forecast {task or 'the scores'}",
                         {
                             **common,
-                            "question": study.question,
+                            "question": question,
                             "laws": laws,
                             "by": study.forecast.by,
                             "loss_law": study.forecast.loss_law,
@@ -329,6 +360,7 @@ class _Planner:
                 return "acc" if entry.checker == "choice" else "pass"
         return None
 
+    @cached_property
     def _takes_tokens(self) -> bool:
         from augury.forecast.chain import Chain, parse_chain
 
@@ -355,6 +387,12 @@ class _Planner:
                         cost=costs.SCORE,
                     )
                 )
+
+
+def _program(place: Place) -> str:
+    """Models of the lab of one width share compiled programs."""
+    width = place.about.get("width")
+    return "" if width is None else f"width {width}"
 
 
 def content(place: str) -> str:

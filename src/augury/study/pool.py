@@ -47,6 +47,10 @@ class Engine(Protocol):
         """Begin a unit, given by its record; there has to be a free slot."""
         ...
 
+    def warm(self) -> tuple[set[str], set[str]]:
+        """Programs compiled where the next unit would run, and those compiled anywhere."""
+        ...
+
     def wait(self, seconds: float) -> list[Event]:
         """What happened, once something did or the time is over."""
         ...
@@ -68,14 +72,24 @@ class LocalPool:
         self._folder, self.slots = folder.absolute(), workers
         self._crew: dict[Connection, Any] = {}
         self._busy: dict[Connection, str] = {}
+        self._compiled: dict[Connection, set[str]] = {}
 
     def start(self, unit: Mapping[str, Any], cpus: float, gpus: float) -> None:
         """As `Engine`. Processes are started as they are needed, and kept."""
-        free = [line for line in self._crew if line not in self._busy]
-        line = free[0] if free else self._hire()
+        line = self._free() or self._hire()
         self._busy[line] = unit["key"]
+        self._compiled.setdefault(line, set()).update({unit["program"]} - {""})
         with suppress(OSError):  # a process that is gone shows at the next `recv`
             line.send_bytes(json.dumps(unit).encode())
+
+    def warm(self) -> tuple[set[str], set[str]]:
+        """As `Engine`."""
+        line = self._free()
+        here = self._compiled.get(line, set()) if line else set()
+        return here, set().union(*self._compiled.values())
+
+    def _free(self) -> Connection | None:
+        return next((line for line in self._crew if line not in self._busy), None)
 
     def wait(self, seconds: float) -> list[Event]:
         """As `Engine`."""
@@ -89,6 +103,7 @@ class LocalPool:
                 process = self._crew.pop(line)
                 process.join()
                 del self._busy[line]
+                self._compiled.pop(line, None)
                 why = f"the process ended with exit code {process.exitcode}"
                 events.append(Event(key, "failed", why))
                 continue
@@ -109,7 +124,7 @@ class LocalPool:
             if process.is_alive():
                 process.kill()
                 process.join()
-        self._crew, self._busy = {}, {}
+        self._crew, self._busy, self._compiled = {}, {}, {}
 
     def _hire(self) -> Connection:
         context = get_context("spawn")

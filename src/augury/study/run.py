@@ -86,6 +86,7 @@ def run_study(
     engine: EngineName = "local",
     workers: int | None = None,
     watch: Callable[[Tracker], None] | None = None,
+    forecast_only: bool = False,
 ) -> Outcome:
     """Run a study, or go on with it.
 
@@ -96,6 +97,9 @@ def run_study(
         workers: units at once; by default what the file says, else one a core (Ray: what the
             cluster has room for).
         watch: called with the run's state every quarter of a second, for a live view.
+        forecast_only: end when every forecast is on record, before anything held out is trained or
+            measured: the record's hash can then be put where nobody can change it. The next run
+            does the rest.
 
     Returns:
         What was done, kept, and what failed. A unit that fails is tried again once (`run.retries`
@@ -112,13 +116,14 @@ def run_study(
         ledger, store = Ledger(folder), Store(folder)
         verify(ledger, store)
         plan = make_plan(study, folder)
-        schedule = Schedule(plan.units, store.done(), study.run.retries)
-        todo = [unit for key, unit in plan.units.items() if key not in schedule.done]
+        units = plan.before_truth if forecast_only else plan.units
+        schedule = Schedule(units, store.done(), study.run.retries)
+        todo = [unit for key, unit in units.items() if key not in schedule.done]
         _within_budget(plan, todo, workers or study.run.workers or cores())
         save_plan(plan, store)
         kept = len(schedule.done)
         # What a kill left done but not on record is put there before anything that waits for it.
-        for key in plan.units:
+        for key in schedule.units:
             if key in schedule.done:
                 _on_record(plan, key, ledger, store, schedule)
         crew = _engine(engine, folder, workers or study.run.workers) if todo else None
@@ -127,7 +132,7 @@ def run_study(
         ended: list[str] = []
         try:
             while crew is not None and not schedule.finished:
-                while len(tracker.running) < crew.slots and (unit := schedule.next()):
+                while len(tracker.running) < crew.slots and (unit := schedule.next(*crew.warm())):
                     tracker.begin(unit)
                     crew.start(unit.record(), unit.cpus, unit.gpus)
                 ended += [
@@ -141,7 +146,7 @@ def run_study(
         finally:
             if crew is not None:
                 crew.close()
-            tracker.write(finished=schedule.finished)
+            tracker.write(finished=schedule.finished and not forecast_only)
         if schedule.finished and not schedule.failed:
             store.forget_work()
         write_table(plan, store, schedule)
@@ -180,7 +185,7 @@ def _on_record(plan: Plan, key: str, ledger: Ledger, store: Store, schedule: Sch
     unit = plan.units[key]
     if unit.kind == "forecast":
         # With the truth lying there it is no forecast: a reader has to know.
-        blind = not plan.truth_known and not plan.truth & schedule.done
+        blind = not plan.truth_known and not plan.truth & store.done()
         write_down(ledger, store, unit.record(), plan.study.name, blind=blind)
     elif unit.kind == "score":
         write_score(ledger, store, unit.record())

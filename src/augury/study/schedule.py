@@ -49,11 +49,26 @@ class Schedule:
         """Whether nothing is left that could still be done."""
         return len(self.done) + len(self.failed) + len(self.blocked) == len(self.units)
 
-    def next(self) -> Unit | None:
-        """The unit to begin now; None if none is ready."""
+    def next(self, here: Collection[str] = (), begun: Collection[str] = ()) -> Unit | None:
+        """The unit to begin now; None if none is ready.
+
+        Args:
+            here: programs that are compiled where it will run. Units of one of these come first:
+                compiling takes longer than most of them.
+            begun: programs that are compiled, or being compiled, anywhere. Then come units of
+                others, so that two processes do not compile the same thing at the same time.
+        """
         if not self._ready:
             return None
-        return self.units[heapq.heappop(self._ready)[2]]
+        if not begun:
+            return self.units[heapq.heappop(self._ready)[2]]
+        order = sorted(self._ready)
+        programs = [self.units[key].program for _, _, key in order]
+        own = (i for i, program in enumerate(programs) if program in here)
+        new = (i for i, program in enumerate(programs) if program not in begun)
+        chosen = order.pop(next(own, next(new, 0)))
+        self._ready = order  # sorted, and so a heap
+        return self.units[chosen[2]]
 
     def finish(self, key: str) -> None:
         """A unit is done."""

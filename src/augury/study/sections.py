@@ -99,6 +99,8 @@ def _different(values: list[Any]) -> list[Any]:
     return values
 
 
+# What a study asks of a task: its pass rate at the target, or where it emerges.
+Question = Literal["pass-rate", "emergence"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 LawName = Annotated[str, AfterValidator(_law)]
 Sql = Annotated[str, AfterValidator(_sql)]
@@ -195,6 +197,9 @@ class TaskEntry(Section):
         description="Score of a guesser.",
     )
     instances: Count = Field(default=256, description="Instances, for tasks of the lab.")
+    question: Question | None = Field(
+        default=None, description="Asked of this task; by default the study's question."
+    )
 
     @model_validator(mode="after")
     def _one(self) -> TaskEntry:
@@ -226,7 +231,7 @@ class Measure(Section):
 
 
 class Finetune(Section):
-    """Finetuning amounts, for the question where a task emerges."""
+    """Finetuning amounts, for tasks of which it is asked where they emerge."""
 
     amounts: Annotated[list[Count], Field(min_length=1), AfterValidator(_different)] = Field(
         description="Examples to finetune on, each in turn; half of the one before is good."
@@ -238,6 +243,19 @@ class Finetune(Section):
         default=None, description="Peak rate at the middle width; by default it is searched for."
     )
     steps: Count = Field(default=250, description="Steps at most.")
+    batch: Count | None = Field(default=None, description="Examples a step (16).")
+    passes: Count | None = Field(
+        default=None, description="Over the examples, at least as many are allowed (2)."
+    )
+    every: Count | None = Field(
+        default=None, description="Steps from one look at the held-out loss to the next (50)."
+    )
+    patience: Count | None = Field(
+        default=None, description="Looks without a new best after which it ends (4)."
+    )
+    checkpoints: Annotated[list[Count], AfterValidator(_different)] = Field(
+        default=[], description="Steps of the lab's models to finetune; by default all measured."
+    )
     instances: Count = Field(default=256, description="Instances that scores are measured on.")
     gpus: Annotated[float, Field(ge=0)] = Field(
         default=0, description="GPUs that one finetuning takes, for --engine ray."

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from augury.study.work import Progress
 
 RATE = "rate.json"
+# Of [finetune], and as the sweep calls them: what is not said there is as the sweep has it.
+STOPPING = ("batch", "passes", "every", "patience")
 
 
 def finetune_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
@@ -46,6 +48,7 @@ def finetune_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: P
         method=how["method"],
         learning_rate=rate,
         steps=how["steps"],
+        **{name: how[name] for name in STOPPING if name in how},
         instances=how["instances"],
         workers=0,
         progress=lambda _, done, of: progress(done, of),

@@ -64,6 +64,8 @@ class Unit:
         places: paths that are read, by name; their content's digest stands in the parameters.
         cost: see there.
         cpus, gpus: what it takes while it runs.
+        program: units that agree in this share compiled programs within a process; empty where
+            nothing is compiled. No part of the key.
     """
 
     kind: Kind
@@ -75,6 +77,7 @@ class Unit:
     cost: Cost = Cost()
     cpus: float = 1.0
     gpus: float = 0.0
+    program: str = ""
 
     @cached_property
     def key(self) -> str:
@@ -103,6 +106,7 @@ class Unit:
             "needs": list(self.needs),
             "after": list(self.after),
             "places": dict(self.places),
+            "program": self.program,
         }
 
 

@@ -7,6 +7,7 @@ from augury.report.page.gather import story_of
 from augury.report.page.passrate import pass_rate_answer, pass_rate_outlook, pass_rate_section
 from augury.report.page.serve import serve
 from augury.report.page.story import Figure, Outlook, Section, Story, Table
+from augury.report.page.study import answers_of
 from augury.report.page.trends import trends_section
 from augury.report.page.write import write_page
 
@@ -16,6 +17,7 @@ __all__ = [
     "Section",
     "Story",
     "Table",
+    "answers_of",
     "backtest_section",
     "curve_section",
     "emergence_section",

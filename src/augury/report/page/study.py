@@ -26,12 +26,26 @@ METHODS = {
 }
 
 
+def answers_of(folder: str | Path) -> list[str]:
+    """The answers of a study, as its page has them: those that are there.
+
+    Args:
+        folder: of the study.
+    """
+    plan, units = _done(Path(folder))
+    scores = _scores(Path(folder), units)
+    target = plan.get("target") or {}
+    return [
+        said
+        for unit in units
+        if unit["kind"] == "forecast"
+        for said in _answers(_forecast(Path(folder), unit), scores.get(unit["key"]), target)
+    ]
+
+
 def study_story(folder: Path) -> Story:
     """What the folder of a study tells, run to its end or not."""
-    from augury.study.store import read_json
-
-    plan = read_json(folder / "plan.json")
-    units = [u for u in plan["units"] if (folder / "units" / u["key"] / "unit.json").exists()]
+    plan, units = _done(folder)
     sections: list[Section] = []
     missing: list[str] = []
     answers: list[str] = []
@@ -44,14 +58,10 @@ def study_story(folder: Path) -> Story:
                 f"{len(units)} of {len(plan['units'])} units are done: this page will change",
             )
         )
-    scores = {
-        u["needs"][0]: read_json(folder / "units" / u["key"] / "score.json")
-        for u in units
-        if u["kind"] == "score"
-    }
+    scores = _scores(folder, units)
     for i, unit in enumerate(u for u in units if u["kind"] == "forecast"):
         result = folder / "units" / unit["key"]
-        record = read_json(result / "forecast.json")
+        record = _forecast(folder, unit)
         score = scores.get(unit["key"])
         own = notes_of([*record["notes"], *record.get("counts_notes", [])])
         if record.get("remedy"):
@@ -88,11 +98,43 @@ def study_story(folder: Path) -> Story:
     )
 
 
+def _done(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The plan of a study, and its units whose results are there."""
+    from augury.study.store import read_json
+
+    plan = read_json(folder / "plan.json")
+    units = folder / "units"
+    return plan, [u for u in plan["units"] if (units / u["key"] / "unit.json").exists()]
+
+
+def _forecast(folder: Path, unit: Mapping[str, Any]) -> dict[str, Any]:
+    from augury.study.store import read_json
+
+    record: dict[str, Any] = read_json(folder / "units" / unit["key"] / "forecast.json")
+    return record
+
+
+def _scores(folder: Path, units: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """How forecasts fared, by the key of their unit."""
+    from augury.study.store import read_json
+
+    return {
+        u["needs"][0]: read_json(folder / "units" / u["key"] / "score.json")
+        for u in units
+        if u["kind"] == "score"
+    }
+
+
 def _question(plan: Mapping[str, Any]) -> str:
-    if plan["question"] == "emergence":
-        return "where does the ability emerge?"
     target = plan.get("target")
-    return f"what will pass at {_place(target)}?" if target else "what will a larger model pass?"
+    asked = {
+        "pass-rate": f"what will pass at {_place(target)}"
+        if target
+        else "what will a larger model pass",
+        "emergence": "where does the ability emerge",
+    }
+    found = [u["parameters"]["question"] for u in plan["units"] if u["kind"] == "forecast"]
+    return ", and ".join(asked[name] for name in dict.fromkeys(found or [plan["question"]])) + "?"
 
 
 def _answers(
@@ -126,7 +168,8 @@ def _answers(
 def _emergence_answers(record: Mapping[str, Any], score: Mapping[str, Any] | None) -> list[str]:
     name, point = _called(record), record["above"]["point"]
     if point["value"] is None:
-        return [f"Where {name} emerges cannot be said: {record['status']}."]
+        said = [f"Where {name} emerges cannot be said: {record['status']}."]
+        return said + [_came(s) for s in (score["scores"] if score else ())]
     low, high = _ends(point["interval"])
     said = [
         f"{name[:1].upper()}{name[1:]} emerges without finetuning at a pretraining loss of "

@@ -1,0 +1,94 @@
+"""The study of the tiny world that `augury demo` runs: both questions on one ladder."""
+
+from __future__ import annotations
+
+from string import Template
+
+from augury.errors import UsageError
+from augury.train.config import BATCH, BLOCK
+from augury.train.corpus import LENGTH
+from augury.train.model import ModelConfig
+
+# Six widths to learn from, two seeds each, since the spread between seeds (up to a factor of 5) is
+# most of what a forecast of one run does not know; two widths to forecast.
+FITTED, HELD_OUT = (6, 8, 12, 16, 24, 32), (48, 64)
+SEEDS = 2
+RATE, EMERGING = "rule", "sort-digits"
+# Every model is measured so often on its way: trends over training need five checkpoints.
+CHECKPOINTS = 5
+
+# Shares and amounts were chosen on the fitted sizes of another seed: few-shot scores on sort-digits
+# below .03 up to width 32, and finetuned ones above it.
+TEXT = """\
+#:schema ./study.schema.json
+# The tiny world, as `augury demo` tells it. `augury run` runs this file as well; change it, and
+# what follows from the change is done again, and nothing else.
+
+name = "tiny-world"
+
+[lab]                                # GPTs of 1,518 parameters and more
+widths = $widths
+steps = $steps
+checkpoints = $checkpoints
+seeds = $seeds
+shares = { rule = 0.5, sort-digits = 0.1 } # of the training text; the rest is made-up words
+
+# One example of a rule on six digits, then six more to apply it to: how many will pass?
+[[tasks]]
+name = "rule"
+question = "pass-rate"
+instances = 1024
+
+# Sort three to eight digits: at which loss, and which size, does that come without finetuning?
+[[tasks]]
+name = "sort-digits"
+question = "emergence"
+instances = 512
+
+[finetune]                           # models that cannot sort yet
+amounts = [30, 60, 120, 240]
+subsets = 2
+learning_rate = 0.005                # at the middle width
+steps = 250
+every = 25                           # few examples are learned by heart within a hundred steps
+patience = 6
+instances = 512
+checkpoints = $tuned
+
+[forecast]                           # straight and curved growth over size, and through the loss
+laws = ["pass-rate", "curved-pass-rate:x0=8000", "power+pass-rate:over=loss"]
+loss_law = "chinchilla"
+
+[target]
+params = $params
+tokens = $tokens
+
+[held_out]                           # trained when both forecasts are written down, not before
+widths = $held_out
+"""
+
+
+def tiny_world(steps: int, seed: int) -> str:
+    """Its study file.
+
+    Args:
+        steps: of every model's training.
+        seed: the first of the two.
+
+    Raises:
+        UsageError: the steps are no positive multiple of 50.
+    """
+    if steps <= 0 or steps % BLOCK:
+        raise UsageError(f"steps must be a positive multiple of {BLOCK}, not {steps}")
+    shares = [k / CHECKPOINTS for k in range(1, CHECKPOINTS)]
+    early = sorted({max(round(steps * s / BLOCK), 1) * BLOCK for s in shares} - {steps})
+    return Template(TEXT).substitute(
+        widths=[*FITTED, *HELD_OUT],
+        steps=steps,
+        checkpoints=early,
+        seeds=[seed + i for i in range(SEEDS)],
+        tuned=[*early[-2:-1], steps],
+        params=float(ModelConfig(HELD_OUT[-1]).params),
+        tokens=float(steps * BATCH * LENGTH),
+        held_out=list(HELD_OUT),
+    )
