@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from augury.data import counts, observations
 from augury.errors import UsageError
 from augury.evaluate.backend import Floats
+from augury.notebook import Card, Shown
 
 Method = Literal["exact", "tree", "independent"]
 
 
 @dataclass(frozen=True)
-class PassCounts:
+class PassCounts(Shown):
     """Passes and samples of every instance; with method "exact" log-probabilities instead.
 
     Attributes:
@@ -132,6 +133,16 @@ class PassCounts:
         if len(self.ids) > 1 and mean is not None:
             whole["stderr"] = float(self.rates.std(ddof=1) / np.sqrt(len(self.ids)))
         return observations([whole, *rows])
+
+    def _card(self) -> Card:
+        low, high = self.mean_interval()
+        row = {"task": self.task, "method": self.method, "instances": len(self.ids),
+               "value": self.mean, "low": low, "high": high}  # fmt: skip
+        if not self.exact:
+            row |= {"passes": int(self.passes.sum()), "samples": int(self.samples.sum()),
+                    "never_passed": int((self.passes == 0).sum())}  # fmt: skip
+        return Card(f"Pass rate of {self.about.get('model', 'a model')} on {self.task}",
+                    pl.DataFrame([row]), self.notes, self.table())  # fmt: skip
 
     def to_dict(self, level: float = 0.9) -> dict[str, Any]:
         """The dataset's answer, for JSON."""

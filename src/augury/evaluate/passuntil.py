@@ -116,7 +116,8 @@ def pass_until(
         progress: called after each wave.
 
     Returns:
-        Counts, and what they say.
+        `PassCounts`: (n,) passes and samples of the n instances, unbiased pass rates from 0 to 1,
+        and the interval of their mean.
 
     Raises:
         UsageError: a number is out of range, the method does not fit, or another process is at this

@@ -18,6 +18,7 @@ from augury.fitting.result import Status
 from augury.fitting.space import Floats, Space
 from augury.fitting.starts import find_starts
 from augury.laws import Law, parse_law
+from augury.notebook import Card, Shown
 
 # Starts polished per group; with 2,000 groups of 50 points the best two of the grid already end in
 # the same optimum as the best eight in all but 0.1 % of the groups.
@@ -45,7 +46,7 @@ class Pooling:
 
 
 @dataclass(frozen=True)
-class ManyFits:
+class ManyFits(Shown):
     """One law on G groups.
 
     Attributes:
@@ -89,6 +90,10 @@ class ManyFits:
             objective=pl.Series(self.objective),
             status=pl.Series([str(s) for s in self.status]),
         )
+
+    def _card(self) -> Card:
+        pooled = "" if self.pooling is None else f", pooling {', '.join(self.pooling.names)}"
+        return Card(f"{self.law} on {self.groups.height} groups{pooled}", self.table)
 
 
 def fit_many(

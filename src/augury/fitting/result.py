@@ -13,6 +13,7 @@ import polars as pl
 from augury.fitting.likelihoods import Likelihood
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
+from augury.notebook import Card, Shown
 
 
 class Status(StrEnum):
@@ -64,7 +65,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Fit(Shown):
     """A fitted law.
 
     Attributes:
@@ -131,6 +132,25 @@ class Fit:
             name: (float(a), float(b))
             for name, a, b in zip(self.parameters, low, high, strict=True)
         }
+
+    def _card(self) -> Card:
+        meaning = self.law.parameters
+        rows = [
+            {
+                "parameter": name,
+                "value": value,
+                "low": self.intervals[name][0],
+                "high": self.intervals[name][1],
+                "meaning": meaning[name].meaning if name in meaning else "of the noise",
+            }
+            for name, value in self.parameters.items()
+        ]
+        heading = (
+            f"{self.law} on {self.n} points of {self.run_count} runs: {self.status} "
+            f"({self.level:.0%} intervals, {self.uncertainty})"
+        )
+        remedy = (self.status.remedy,) if self.status.remedy else ()
+        return Card(heading, pl.DataFrame(rows), (*remedy, *self.notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but draws and data, ready for JSON."""

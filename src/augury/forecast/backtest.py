@@ -21,6 +21,7 @@ from augury.fitting.space import Floats
 from augury.forecast.chain import Chain, ChainFit, fit_chain, parse_chain
 from augury.forecast.predict import extrapolation, observed, predictive
 from augury.laws import Law
+from augury.notebook import Card, Shown
 
 Fitted = Fit | ChainFit
 Fitter = Callable[[pl.DataFrame], Any]
@@ -31,7 +32,7 @@ DRAWS = 400
 
 
 @dataclass(frozen=True)
-class Backtest:
+class Backtest(Shown):
     """Every forecast of a backtest, and what they come to.
 
     Attributes:
@@ -62,6 +63,14 @@ class Backtest:
             .sort("crps", maintain_order=True)
         )
 
+    def _card(self) -> Card:
+        cuts = self.rows["cut"].n_unique()
+        return Card(
+            f"{self.rows.height} forecasts of held-out runs, from {cuts} cuts; best law first",
+            self.summary,
+            rows=self.rows,
+        )
+
 
 def backtest(
     laws: Sequence[Law | str] | Law | str,
@@ -85,9 +94,15 @@ def backtest(
         level: of the intervals.
         seed: of the draws.
 
+    Returns:
+        A `Backtest`: `rows`, one a law and held-out point, in the unit of what is forecast, and
+        `summary`, one a law.
+
     Raises:
         UsageError: the expression is wrong, or leaves nothing to fit or to forecast.
         DataError: as `fit`.
+
+    Source: Gneiting & Raftery 2007 for the score, CRPS.
     """
     wanted = [laws] if isinstance(laws, Law | str) else list(laws)
     parsed = [parse_chain(x) if isinstance(x, str) else x for x in wanted]
@@ -226,5 +241,18 @@ def crps(draws: Floats, truth: Floats) -> Floats:
 def compare(
     laws: Sequence[Law | str], data: pl.DataFrame | Mapping[str, Any], **options: Any
 ) -> pl.DataFrame:
-    """`backtest` of several laws, summed up: one row a law, best first."""
+    """`backtest` of several laws, summed up.
+
+    Args:
+        laws: laws, chains, or their names.
+        data: observation table, or columns by name.
+        options: of `backtest`: holdout, by, likelihood, level, seed.
+
+    Returns:
+        A table with a row a law, best first: n, errors in the unit of what is forecast, crps,
+        coverage and mean width of the intervals.
+
+    Raises:
+        UsageError, DataError: as `backtest`.
+    """
     return backtest(laws, data, **options).summary

@@ -28,6 +28,7 @@ from augury.fitting.uncertainty import laplace
 from augury.forecast.predict import Predictive, law_inputs, observed, predictive, strayed
 from augury.laws import Law, Parameter, parse_law
 from augury.laws.base import Array
+from augury.notebook import Card, Shown
 
 How = Literal["stepwise", "joint"]
 # Resampling fewer runs than this leaves some resamples with too few distinct ones for either law.
@@ -115,7 +116,7 @@ class _Stacked(Law):
 
 
 @dataclass(frozen=True)
-class ChainFit:
+class ChainFit(Shown):
     """A fitted chain.
 
     Attributes:
@@ -143,6 +144,17 @@ class ChainFit:
     def parameters(self) -> dict[str, float]:
         task = {f"task_{n}": x for n, x in self.task.parameters.items()}
         return {**self.loss.parameters, **task}
+
+    def _card(self) -> Card:
+        parts = [fit._card().table for fit in (self.loss, self.task)]
+        names = pl.Series("step", ["loss", "task"])
+        table = pl.concat(
+            [part.select(pl.lit(name).alias("step"), pl.all())
+             for name, part in zip(names, parts, strict=True)]
+        )  # fmt: skip
+        remedy = (self.status.remedy,) if self.status.remedy else ()
+        return Card(f"{self.chain}, fitted {self.how}: {self.status}", table,
+                    (*remedy, *self.notes))  # fmt: skip
 
 
 def parse_chain(text: str) -> Law:
@@ -181,8 +193,13 @@ def fit_chain(
         level: of intervals.
         seed: of the draws.
 
+    Returns:
+        A `ChainFit`, for `predict`: both fits, their (S, P) draws paired row by row.
+
     Raises:
         DataError, UsageError: as `fit`.
+
+    Source: Bhagia et al. 2024 (arXiv 2412.04403).
     """
     first = fit(chain.loss, data, likelihood=likelihood, uncertainty="none", output=chain.link)
     scored = data if scores is None else scores

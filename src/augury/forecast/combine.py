@@ -22,6 +22,7 @@ from augury.forecast.backtest import fitter as fitter_of
 from augury.forecast.chain import parse_chain
 from augury.forecast.predict import Predictive, observed, predictive
 from augury.laws import Law
+from augury.notebook import Card, Shown
 
 # No more widening than this: a backtest of a few points from a handful of runs says that intervals
 # were too narrow, not by which factor of ten.
@@ -31,7 +32,7 @@ FINAL_DRAWS = 4000
 
 
 @dataclass(frozen=True)
-class Combination:
+class Combination(Shown):
     """Laws fitted to all the data, weighed by their backtest.
 
     Attributes:
@@ -62,6 +63,20 @@ class Combination:
     def notes(self) -> tuple[Note, ...]:
         return self.fits[self.best].notes
 
+    def _card(self) -> Card:
+        scores = common_scores(self.backtest)
+        rows = [
+            {"law": name, "weight": weight, "crps": scores.get(name),
+             "status": str(self.fits[name].status)}
+            for name, weight in sorted(self.weights.items(), key=lambda pair: -pair[1])
+        ]  # fmt: skip
+        return Card(
+            f"{len(rows)} laws, weighed by their backtest; intervals widened by "
+            f"{self.widening:.2f}",
+            pl.DataFrame(rows),
+            self.notes,
+        )
+
 
 def combine(
     laws: Sequence[Law | str],
@@ -88,9 +103,14 @@ def combine(
         level: of intervals.
         seed: of the draws.
 
+    Returns:
+        A `Combination`, for `predict`.
+
     Raises:
         UsageError: no candidates.
         DataError: as `backtest`.
+
+    Sources: Bates & Granger 1969 for the weights; Vovk et al. 2005 for widening the intervals.
     """
     if not laws:
         raise UsageError("there are no laws to choose from")

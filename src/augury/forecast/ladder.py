@@ -27,6 +27,7 @@ from augury.fitting.optimise import Prior, no_prior, solve
 from augury.fitting.space import Floats, Space
 from augury.forecast.combine import conformal_factor
 from augury.laws import Law
+from augury.notebook import Card, Shown
 
 Scores = Literal["final", "late", "all"]
 
@@ -71,7 +72,7 @@ RECIPES = tuple(
 
 
 @dataclass(frozen=True)
-class LadderForecast:
+class LadderForecast(Shown):
     """Forecasts of every task at the target.
 
     Attributes:
@@ -90,6 +91,14 @@ class LadderForecast:
     widening: float
     coverage: float
     level: float
+
+    def _card(self) -> Card:
+        return Card(
+            f"{self.table.height} tasks at the target, {self.level:.0%} intervals for a new run, "
+            f"by {self.recipe}",
+            self.table,
+            (f"{self.coverage:.0%} of the backtest's intervals held",),
+        )
 
 
 @dataclass(frozen=True)
@@ -122,9 +131,14 @@ def forecast_ladder(
         level: of the intervals.
         seed: of the resampling.
 
+    Returns:
+        A `LadderForecast`: a score and its interval for every task.
+
     Raises:
         DataError: a column is missing, or runs and tasks do not form a full grid.
         UsageError: there are no recipes.
+
+    Source: Bhagia et al. 2024 (arXiv 2412.04403); pooling and the choice by backtest are ours.
     """
     if not recipes:
         raise UsageError("there are no recipes to choose from")

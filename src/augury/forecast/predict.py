@@ -14,12 +14,13 @@ from augury.data import observations
 from augury.errors import UsageError
 from augury.fitting import Fit, Likelihood
 from augury.fitting.space import Floats
+from augury.notebook import Card, Several, Shown
 
 At = Mapping[str, Any] | Sequence[Mapping[str, float]] | pl.DataFrame
 
 
 @dataclass(frozen=True)
-class Forecast:
+class Forecast(Shown):
     """One point.
 
     Attributes:
@@ -47,6 +48,17 @@ class Forecast:
             f"{where}: {self.value:.4g}   {self.level:.0%} mean [{low:.4g}, {high:.4g}], "
             f"new run [{run_low:.4g}, {run_high:.4g}]   "
             f"{self.extrapolation:.2f} ranges beyond the data"
+        )
+
+    def _card(self) -> Card:
+        (low, high), (run_low, run_high) = self.mean_interval, self.run_interval
+        row = {**self.inputs, "value": self.value, "mean_low": low, "mean_high": high,
+               "run_low": run_low, "run_high": run_high,
+               "extrapolation": self.extrapolation}  # fmt: skip
+        return Card(
+            f"Forecast, with {self.level:.0%} intervals for the mean over runs and for one new "
+            "run; extrapolation in ranges of the data",
+            pl.DataFrame([row]),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -134,7 +146,7 @@ def points_table(at: At) -> pl.DataFrame:
     return observations(at)
 
 
-def predict(fitted: Any, at: At, *, level: float | None = None) -> list[Forecast]:
+def predict(fitted: Any, at: At, *, level: float | None = None) -> Several[Forecast]:
     """Forecast at new points.
 
     Args:
@@ -144,11 +156,15 @@ def predict(fitted: Any, at: At, *, level: float | None = None) -> list[Forecast
         level: of the intervals; by default the fit's.
 
     Returns:
-        A `Forecast` per point, in order.
+        A list with a `Forecast` per point, in order: a value in the unit of what was fitted (nats
+        per token, a score), and two intervals.
 
     Raises:
         UsageError: an input is missing.
         DataError: an input is not a positive number.
+
+    Source: intervals are quantiles of the fit's draws; those for a new run add a residual of the
+    runs fitted. docs/intervals.md has how often they held.
     """
     table = points_table(at)
     drawn = predictive(fitted, table)
@@ -158,7 +174,7 @@ def predict(fitted: Any, at: At, *, level: float | None = None) -> list[Forecast
     run = np.quantile(drawn.run, [tail, 1.0 - tail], axis=0)
     names = [n for n in inputs_of(fitted) if n in table.columns]
     distance = extrapolation(observed(fitted), table)
-    return [
+    return Several(
         Forecast(
             inputs={n: float(table[n][i]) for n in names},
             value=float(drawn.value[i]),
@@ -168,7 +184,7 @@ def predict(fitted: Any, at: At, *, level: float | None = None) -> list[Forecast
             level=level,
         )
         for i in range(table.height)
-    ]
+    )
 
 
 @singledispatch

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 
 from augury.errors import UsageError
 from augury.fitting.result import Note
 from augury.forecast.emergence.observations import Scale, progress_of
 from augury.forecast.emergence.result import Answer, EmergenceFit, interval_of
 from augury.forecast.emergence.search import Floats
+from augury.notebook import Card, Shown
 
 Definition = Literal["elbow", "above"]
 # What "above" means unless said otherwise: two standard errors of a benchmark of 1,000 questions.
@@ -20,7 +22,7 @@ ABOVE_CHANCE = 0.03
 
 
 @dataclass(frozen=True)
-class EmergencePoint:
+class EmergencePoint(Shown):
     """Where the few-shot ability appears.
 
     Attributes:
@@ -47,6 +49,18 @@ class EmergencePoint:
     status: Answer
     notes: tuple[Note, ...]
     methods: Mapping[str, tuple[float, float, float]]
+
+    def _card(self) -> Card:
+        all_laws = {self.law: (self.value, *self.interval)} | dict(self.methods)
+        unit = "nats per token" if self.scale == "loss" else "FLOPs"
+        how = "elbow" if self.distance is None else f"{self.distance:g} above chance"
+        remedy = (self.status.remedy,) if self.status.remedy else ()
+        return Card(
+            f"Point of emergence ({how}), {unit}, {self.level:.0%} intervals: {self.status}",
+            pl.DataFrame([{"law": law, "value": value, "low": low, "high": high}
+                          for law, (value, low, high) in all_laws.items()]),
+            (*remedy, *self.notes),
+        )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON: point{value, interval, level}, law, status, notes, methods."""
@@ -115,8 +129,13 @@ def emergence_point(
         distance: score, such as .03 (the default of "above").
         level: of the interval; the fit's own by default.
 
+    Returns:
+        An `EmergencePoint`, in nats per token or FLOPs, with what each law says alone.
+
     Raises:
         UsageError: an option is unknown or out of range.
+
+    Source: Snell et al. 2024 (arXiv 2411.16035) for the elbow; "above" is ours.
     """
     level = fit.level if level is None else level
     if not 0 < level < 1:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from augury.fitting.result import Note
 from augury.forecast.emergence.laws import (
@@ -22,6 +23,7 @@ from augury.forecast.emergence.laws import (
 )
 from augury.forecast.emergence.observations import EmergenceData, place_of
 from augury.forecast.emergence.search import Floats
+from augury.notebook import Card, Shown
 
 
 class Answer(StrEnum):
@@ -83,7 +85,7 @@ class LawFit:
 
 
 @dataclass(frozen=True)
-class EmergenceFit:
+class EmergenceFit(Shown):
     """A study and the laws fitted to it.
 
     Attributes:
@@ -115,6 +117,19 @@ class EmergenceFit:
             return str(self.fits[0].law)
         pairs = sorted(zip(self.weights, self.fits, strict=True), key=lambda pair: -pair[0])
         return " + ".join(f"{w:.2f} {f.law}" for w, f in pairs if w >= 0.005)
+
+    def _card(self) -> Card:
+        rows = [
+            {"law": str(f.law), "weight": weight, "starts_agree": f.agree, **f.diagnostics}
+            for weight, f in zip(self.weights, self.fits, strict=True)
+        ]
+        remedy = (self.status.remedy,) if self.status.remedy else ()
+        return Card(
+            f"Laws of emergence on {len(self.data.y)} evaluations of "
+            f"{len(self.data.checkpoints)} checkpoints: {self.status}",
+            pl.DataFrame(rows, infer_schema_length=None),
+            (*remedy, *self.notes),
+        )
 
     def point_draws(
         self, *, distance: float | None = None, low_data: float | None = None

@@ -23,6 +23,7 @@ from augury.forecast.passrate.growth import Growth, growth
 from augury.forecast.passrate.instances import fit_instances
 from augury.forecast.passrate.series import Floats, Series, from_f, series, to_f
 from augury.forecast.passrate.smooth import Smooth, fit_smooth
+from augury.notebook import Card, Several, Shown
 
 # More do not move a 90 % interval by a tenth of its width.
 DRAWS = 4000
@@ -54,7 +55,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class PassRateForecast:
+class PassRateForecast(Shown):
     """Forecasts at one place, and what they rest on.
 
     Attributes:
@@ -73,6 +74,19 @@ class PassRateForecast:
     instances: int
     extrapolation: float
     notes: tuple[Note, ...]
+
+    def _card(self) -> Card:
+        rows = [
+            {**self.at, "method": name, "value": answer.value, "low": answer.interval[0],
+             "high": answer.interval[1], "extrapolation": self.extrapolation}
+            for name, answer in self.methods.items()
+        ]  # fmt: skip
+        return Card(
+            f"Pass rate of a new model, from {self.models} models and {self.instances} instances: "
+            f"{self.growth.kind} growth",
+            pl.DataFrame(rows),
+            self.notes,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -107,7 +121,7 @@ def forecast_pass_rate(
     scale: Sequence[str] = ("params",),
     level: float = 0.9,
     seed: int = 0,
-) -> list[PassRateForecast]:
+) -> Several[PassRateForecast]:
     """Forecast the mean pass rate of models that are not in the table.
 
     Args:
@@ -119,9 +133,15 @@ def forecast_pass_rate(
         level: of the intervals, which are for the rate of one new model on these instances.
         seed: of the draws.
 
+    Returns:
+        A list with a `PassRateForecast` per place: pass rates, from 0 to 1, by each method.
+
     Raises:
         DataError: as `series`.
         UsageError: fewer than three models, no two different scales, or a place without a scale.
+
+    Source: Hu et al. 2023 (arXiv 2310.03262) for "line" and "ipu"; "ours" is described in
+    docs/passuntil.md.
     """
     found = series(table, scale)
     if min(len(np.unique(found.x[:, k])) for k in range(len(scale))) < 2:
@@ -141,7 +161,7 @@ def forecast_pass_rate(
     line, line_ends = _line(found, x, level)
     kind = growth(found, level)
     notes = _notes(found, smooth, kind)
-    out = []
+    out: Several[PassRateForecast] = Several()
     for i, point in enumerate(at):
         methods = {
             "line": _answer(found, line[i], line_ends[i], level, LINE_NOTES),

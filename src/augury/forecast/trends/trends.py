@@ -18,6 +18,7 @@ from augury.forecast.trends.noise import GRID, Noise, estimate, roots
 from augury.forecast.trends.published import adjusted
 from augury.forecast.trends.series import Design, Series, series_of
 from augury.forecast.trends.shapes import Curve, Shape, curves
+from augury.notebook import Card, Shown
 
 # Of training, the last quarter of the observed logarithmic range stands for "trained": where sizes
 # are compared, its checkpoints are averaged.
@@ -92,7 +93,7 @@ class Trend:
 
 
 @dataclass(frozen=True)
-class Trends:
+class Trends(Shown):
     """All trends of a table, those that matter most first.
 
     Attributes:
@@ -121,6 +122,18 @@ class Trends:
             rows.append(row)
         return pl.DataFrame(rows, infer_schema_length=None)
 
+    def _card(self) -> Card:
+        table = self.table
+        found = sum(t.shape != "flat" for t in self.trends)
+        shown = ("family", "task", "metric", "axis", "shape", "effect", "turning_point", "q",
+                 "inverse")  # fmt: skip
+        return Card(
+            f"{found} of {len(self.trends)} are not flat, at a false-discovery rate of "
+            f"{self.rate:.0%}",
+            table.select(c for c in shown if table[c].null_count() < table.height),
+            rows=table,
+        )
+
 
 def trends(
     table: pl.DataFrame,
@@ -142,9 +155,15 @@ def trends(
         rate: false-discovery rate.
         level: of intervals.
 
+    Returns:
+        `Trends`: one a family, task, metric and axis; effects in the metric's unit, turning points
+        in the unit of the axis.
+
     Raises:
         UsageError: rate or level is out of range, or nothing says how far training was.
         DataError: a column is missing, or one run has two scores at one point.
+
+    Source: Benjamini & Hochberg 1995 for q; the test is ours.
     """
     for name, x in (("rate", rate), ("level", level)):
         if not 0 < x < 1:

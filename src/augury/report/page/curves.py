@@ -37,7 +37,8 @@ RATE_ROOM = 0.5
 def loss_section(fitted: Fit, *, task: str = "loss", name: str = "loss-law") -> Section:
     """A fitted law: its curve through the runs along its first input, and its parameters.
 
-    Along the other inputs the curve follows the runs: it is drawn at their median.
+    The curve is drawn at the median of the other inputs, and every run is moved along the law to
+    there: how far it lies from the curve is how far it lies from the law.
 
     Args:
         fitted: of a law with at least one input.
@@ -62,6 +63,13 @@ def loss_section(fitted: Fit, *, task: str = "loss", name: str = "loss-law") -> 
     if str(fitted.status) != "converged":  # draws on one side of a bound are no band to show
         curve = curve.with_columns(low=pl.lit(None, pl.Float64), high=pl.lit(None, pl.Float64))
     points = seen.select(pl.col("run").cast(pl.String), *inputs, pl.col("y").alias("value"))
+    if rest:
+        medians = [pl.lit(float(np.median(seen[n].to_numpy()))).alias(n) for n in rest]
+        own, there = (
+            np.array([f.value for f in predict(fitted, table)])
+            for table in (seen.select(inputs), seen.select(x, *medians))
+        )
+        points = points.with_columns(value=pl.col("value") * there / own)
     meaning = fitted.law.parameters
     table = pl.DataFrame(
         [
@@ -83,12 +91,13 @@ def loss_section(fitted: Fit, *, task: str = "loss", name: str = "loss-law") -> 
         curve,
         level=fitted.level,
         what=task,
-        text=(
-            f"{fitted.law} on {fitted.n} points of {fitted.run_count} runs: {fitted.status}."
-            + (f" The curve is drawn at the median of {' and '.join(rest)}." if rest else ""),
-        ),
+        text=(f"{fitted.law} on {fitted.n} points of {fitted.run_count} runs: {fitted.status}."),
+        about=f" Drawn at the median of {' and '.join(rest)}: every dot is moved there by the law."
+        if rest
+        else "",
         tables=(Table(f"Parameters of {fitted.law}, with {fitted.level:.0%} intervals", table),),
         notes=notes,
+        is_rate=fitted.law.name.endswith("pass-rate"),
         name=name,
     )
 
@@ -105,6 +114,7 @@ def curve_section(
     text: Sequence[str] = (),
     tables: Sequence[Table] = (),
     notes: Sequence[Note] = (),
+    about: str = "",
     is_rate: bool = False,
     name: str = "curve",
 ) -> Section:
@@ -119,6 +129,7 @@ def curve_section(
         what: what the values are, for axis and words.
         truth: run, x, value: of the models that the forecast was about.
         text, tables, notes: of the section.
+        about: a sentence on how curve and dots are drawn, if there is one.
         is_rate: draw log(-log) of the values, as pass rates are.
         name: of the figure.
     """
@@ -187,6 +198,7 @@ def curve_section(
             if curve["low"].is_not_null().any()
             else ": the law. It has no band: its fit cannot say how sure it is."
         )
+        + about
         + (" Squares: runs measured afterwards." if later else "")
         + told,
         "Runs at scales where the band is wide; another law that fits the dots as well and "

@@ -60,13 +60,20 @@ def rendered(figure: Figure) -> dict[str, bytes]:
     """A figure with its title, on white, as SVG, PNG and PDF, by vl-convert without a browser."""
     import vl_convert
 
-    spec = json.dumps(_standalone(figure))
-    svg: str = vl_convert.vegalite_to_svg(spec)
+    svg = svg_of(figure)
     return {
         "svg": svg.encode(),
         "png": vl_convert.svg_to_png(svg, scale=SCALE),
         "pdf": vl_convert.svg_to_pdf(svg),
     }
+
+
+def svg_of(figure: Figure) -> str:
+    """A figure with its title, on white, as SVG."""
+    import vl_convert
+
+    svg: str = vl_convert.vegalite_to_svg(json.dumps(_standalone(figure)))
+    return svg
 
 
 def _standalone(figure: Figure) -> dict[str, Any]:
