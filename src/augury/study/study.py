@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from augury.errors import DataError
+from augury.notebook import Card, Shown
 from augury.study.file import read_study
 from augury.study.plan import Plan, make_plan
 from augury.study.progress import Tracker
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from augury.study.file import StudyFile
 
 
-class Study:
+class Study(Shown):
     """A study file, and what came of it.
 
     Args:
@@ -51,9 +52,12 @@ class Study:
         engine: EngineName = "local",
         workers: int | None = None,
         watch: Callable[[Tracker], None] | None = None,
+        forecast_only: bool = False,
     ) -> Outcome:
         """Run it, or go on with it: see `run_study`."""
-        return run_study(self._path, engine=engine, workers=workers, watch=watch)
+        return run_study(
+            self._path, engine=engine, workers=workers, watch=watch, forecast_only=forecast_only
+        )
 
     def table(self) -> pl.DataFrame:
         """Everything measured, as one observation table.
@@ -89,6 +93,21 @@ class Study:
             ],
             infer_schema_length=None,
         )
+
+    def _card(self) -> Card:
+        units, done = self.plan().units, Store(self.folder).done()
+        count = sum(key in done for key in units)
+        heading = (
+            f"Study {self.file.name}, {self.file.question}: {count} of {len(units)} units done"
+        )
+        try:
+            board = self.scoreboard()
+        except DataError as error:  # a record that was changed is no table, but has to be told
+            return Card(heading, pl.DataFrame(), (str(error),))
+        if board.is_empty():
+            return Card(heading, board, ("no forecast is on record yet",))
+        shown = [c for c in board.columns if c not in ("folder", "study", "line", "question")]
+        return Card(heading, board.select(shown), rows=board)
 
     def _results(self, kind: str, name: str) -> list[dict[str, Any]]:
         store = Store(self.folder)
