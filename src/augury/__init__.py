@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from augury.data import read_table
-    from augury.data.readers import read_results
+    from augury.data.readers import read_results as read
     from augury.errors import AuguryError
     from augury.evaluate import pass_until
     from augury.fitting import Fit, Gaussian, fit, fit_many, load_fit, save_fit
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # Where each public name lives. Loaded when first asked for: `import augury` takes milliseconds.
 _HOME = {
     "data": ("read_table",),
-    "data.readers": ("read_results",),
+    "data.readers": ("read",),
     "errors": ("AuguryError",),
     "evaluate": ("pass_until",),
     "fitting": ("Fit", "Gaussian", "fit", "fit_many", "load_fit", "save_fit"),
@@ -60,6 +60,8 @@ _HOME = {
     "study": ("Study",),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
+# What is called otherwise there: `augury read` in Python.
+_THERE = {"read": "read_results"}
 
 __version__ = version("augury")
 __all__ = [
@@ -86,7 +88,7 @@ __all__ = [
     "load_fit",
     "pass_until",
     "predict",
-    "read_results",
+    "read",
     "read_table",
     "save_fit",
     "trends",
@@ -96,7 +98,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULE:
         raise AttributeError(f"module 'augury' has no attribute '{name}'")
-    value = getattr(import_module(f"augury.{_MODULE[name]}"), name)
+    value = getattr(import_module(f"augury.{_MODULE[name]}"), _THERE.get(name, name))
     globals()[name] = value
     return value
 

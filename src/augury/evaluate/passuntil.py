@@ -123,6 +123,8 @@ def pass_until(
         UsageError: a number is out of range, the method does not fit, or another process is at this
             measurement.
         DataError: the check raised, the model answered nonsense, or the journal is damaged.
+
+    Source: Hu et al. 2023 (arXiv 2310.03262); rates by Haldane 1945, without the bias of r/K.
     """
     judge = check or checker(task.checker)
     wanted = _passes(r, relative_error, budget)

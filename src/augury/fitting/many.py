@@ -119,9 +119,15 @@ def fit_many(
             groups that truly differ stay apart.
         output: column predicted, if not the law's own.
 
+    Returns:
+        `ManyFits`: (G, P) parameters and their (G, P, P) covariance for G groups; `table` has a row
+        a group.
+
     Raises:
         DataError: as `fit`.
         UsageError: a column of `by` is missing, or a parameter to pool does not exist.
+
+    Source: as `fit`; pooling is empirical Bayes (Morris 1983) by EM.
     """
     law = parse_law(law) if isinstance(law, str) else law
     keys = [by] if isinstance(by, str) else list(by)

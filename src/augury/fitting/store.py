@@ -29,6 +29,13 @@ FORMAT = 1
 def save_fit(fit: Fit, folder: str | Path) -> Path:
     """Write a fit into `folder`, whole or not at all; a fit that stands there is replaced.
 
+    Args:
+        fit: any.
+        folder: to hold `fit.json` and Parquet files; made if it is not there.
+
+    Returns:
+        The folder.
+
     Raises:
         UsageError: the folder holds something that is not a fit.
     """
@@ -45,7 +52,13 @@ def save_fit(fit: Fit, folder: str | Path) -> Path:
 
 
 def load_fit(folder: str | Path) -> Fit:
-    """Read a fit that `save_fit` wrote.
+    """Read a fit that `save_fit` wrote; no code in it is run.
+
+    Args:
+        folder: that was given to `save_fit`.
+
+    Returns:
+        The same `Fit`, draws and data included.
 
     Raises:
         DataError: the folder holds no fit, a damaged one, or one of a later format.

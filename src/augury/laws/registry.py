@@ -23,12 +23,23 @@ def register(cls: _L) -> _L:
 
 
 def all_laws() -> Iterator[type[Law]]:
-    """Every registered law, in the order of registration."""
+    """Every registered law.
+
+    Returns:
+        Their classes, in the order of registration; `augury laws` prints them with their formulas.
+    """
     yield from _REGISTRY.values()
 
 
 def law(name: str, **settings: Any) -> Law:
     """The law called `name`, with its settings.
+
+    Args:
+        name: as `augury laws` lists it, such as "broken-power".
+        settings: its fields, such as breaks=2.
+
+    Returns:
+        The law, for `fit`; its `inputs`, `parameters` and `source` say what it is.
 
     Raises:
         UsageError: no law has that name, or it has no such setting.

@@ -19,6 +19,7 @@ from augury.data.readers.part import SCHEMA, Part, Said, guarded
 from augury.data.schema import COLUMNS, KEY
 from augury.data.table import checked, derived, typed, write_table
 from augury.errors import DataError, UsageError
+from augury.notebook import Card, Shown
 from augury.whole import whole_file
 
 # Module here, and the names in it of what says whether a file fits, and of what reads files
@@ -63,7 +64,7 @@ class Unresolved:
 
 
 @dataclass(frozen=True)
-class ReadResults:
+class ReadResults(Shown):
     """What was read.
 
     Attributes:
@@ -79,6 +80,11 @@ class ReadResults:
     failures: tuple[DataError, ...] = field(default=())
     unresolved: tuple[Unresolved, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
+
+    def _card(self) -> Card:
+        heading, *lost = str(self).splitlines()
+        known = [c for c in self.table.columns if self.table[c].null_count() < self.table.height]
+        return Card(heading, self.table.select(known), tuple(lost), self.table)
 
     def __str__(self) -> str:
         """How much was read, then what was not, in lines."""
@@ -145,6 +151,9 @@ def read_results(
         models: a table with the columns model and any of step, params, tokens, loss, family,
             tokens_per_step and others; a row without a step is for all checkpoints of its model.
         keep_going: read on after a file that is wrong, and list it in `failures`.
+
+    Returns:
+        `ReadResults`: the observation table, and lists of what could not be told or read.
 
     Raises:
         DataError: a file is wrong, two files hold the same measurement, or nothing could be read.

@@ -210,6 +210,9 @@ def emergence_data(
         low_data: D_0, the finetuning amount that stands for none; by default N, at least 2.
         chance: score of a guesser, if the table does not say it.
 
+    Returns:
+        `EmergenceData`, for `fit_emergence`: arrays (n,), one entry an evaluation.
+
     Raises:
         DataError: a column is missing or a value is wrong; it names row and column.
         UsageError: an option is out of range.
