@@ -8,31 +8,17 @@ All refits are one batch.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
-from typing import Any
 
 import numpy as np
 
-from augury.forecast.emergence.density import log_likelihood
+from augury.forecast.emergence.compiled import only, values
 from augury.forecast.emergence.importance import sample
-from augury.forecast.emergence.laws import EmergenceLaw, natural
-from augury.forecast.emergence.observations import EmergenceData, join, stacked
-from augury.forecast.emergence.search import Floats, Peaks, in_blocks
+from augury.forecast.emergence.laws import EmergenceLaw
+from augury.forecast.emergence.observations import EmergenceData, stacked
+from augury.forecast.emergence.search import Floats, Peaks
 
 # Resamples of checkpoints behind the weights.
 RESAMPLES = 1000
-
-
-@lru_cache(maxsize=4)
-def _likelihoods(counts: bool) -> Any:
-    """Compiled: draws (S, D, P) and stacked rows -> (S, D) log-likelihoods."""
-    import jax
-
-    def one(z: Any, rows: Any) -> Any:
-        return log_likelihood(natural(z, rows.law, rows.scales), rows, counts=counts)
-
-    each = jax.vmap(one, (0, None))
-    return jax.jit(lambda z, rows: (jax.lax.map(lambda a: each(*a), (z, rows)),))
 
 
 def held_out(
@@ -48,27 +34,22 @@ def held_out(
         draws: (K, D, P) of the full fits, from which the samplers of the refits start.
         seed: of the draws.
     """
-    whole = stacked([data], [laws[0]])
-    room = whole.y.shape[1]
-    parts, full = [], []
-    for law in laws:
-        own = data.rows(law, room, whole.groups.shape[2])
-        for m in range(len(data.checkpoints)):
-            weight = own.weight.copy()
-            weight[: len(data.y)][data.checkpoint == m] = 0.0
-            parts.append(own._replace(weight=weight))
-            full.append(own)
+    whole = stacked([data] * len(laws), laws)
     count = len(data.checkpoints)
+    rows = only(whole, np.repeat(np.arange(len(laws)), count))
+    weight = np.array(rows.weight)
+    for m in range(count):
+        weight[m::count, : len(data.y)][:, data.checkpoint == m] = 0.0
+    rows = rows._replace(weight=weight)
     mean = np.repeat(draws.mean(1), count, 0)
     spread = np.stack([np.cov(d.T) for d in draws])
     free = np.stack([law.member.active for law in laws])
     spread = np.repeat(spread * free[:, None] * free[:, :, None], count, 0)
     near = Peaks(mean, np.zeros(len(mean)), spread, np.ones(len(mean)))
-    rows = join(parts)
     drawn = sample(rows, near, counts=data.counts, seed=seed)
-    run = partial(in_blocks, _likelihoods(data.counts))
-    (without,), (both,) = run(drawn.z, rows), run(drawn.z, join(full))
-    gain = both - without
+    # The prior is in both, and drops out.
+    both = [values(z, only(whole, k // count), counts=data.counts) for k, z in enumerate(drawn.z)]
+    gain = np.stack(both) - drawn.density
     top = gain.max(1, keepdims=True)
     density = top[:, 0] + np.log(np.exp(gain - top).mean(1))
     return density.reshape(len(laws), count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
@@ -160,6 +161,14 @@ def _drawn(
     rows: Rows, *, counts: bool, uncertainty: Uncertainty, seed: int
 ) -> tuple[Peaks, Floats, list[dict[str, float]]]:
     """Peaks, (S, D, P) draws and diagnostics of every study."""
+    if uncertainty == "nuts":
+        from augury.forecast.emergence import nuts
+
+        with ThreadPoolExecutor(1) as aside:
+            compiled = aside.submit(nuts.sampler, rows, counts=counts)
+            at, near, found = _drawn(rows, counts=counts, uncertainty="importance", seed=seed)
+        z, told = nuts.chains(compiled.result(), rows, near, counts=counts, seed=seed)
+        return at, z, [a | b for a, b in zip(found, told, strict=True)]
     at = peaks(rows, counts=counts)
     if uncertainty == "laplace":
         rng = np.random.default_rng(seed)
@@ -172,12 +181,7 @@ def _drawn(
         {"effective_size": float(n), "evidence": float(e)}
         for n, e in zip(drawn.size, drawn.evidence, strict=True)
     ]
-    if uncertainty == "importance":
-        return at, drawn.z, found
-    from augury.forecast.emergence.nuts import chains
-
-    z, told = chains(rows, drawn.z, counts=counts, seed=seed)
-    return at, z, [a | b for a, b in zip(found, told, strict=True)]
+    return at, drawn.z, found
 
 
 def _law_fit(
