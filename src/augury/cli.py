@@ -665,19 +665,19 @@ def serve(
 
 @app.command(rich_help_panel=STUDY)
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for models, tables and the figure.")] = Path(
-        "out/demo"
-    ),
+    out: Annotated[Path, typer.Option(help="Folder of the study and its page.")] = Path("out/demo"),
     steps: Annotated[int, typer.Option(help="Training steps per model.")] = 500,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Train a ladder of tiny models, forecast the two largest, train them, and compare."""
+    """A study of the tiny world: train, finetune, forecast, then train what was forecast."""
     from augury.demo import run_demo
 
     result = run_demo(out, steps=steps, seed=seed, quiet=as_json)
     if as_json:
         _print_json(result)
+    if not result["complete"]:
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -1,251 +1,229 @@
-"""The whole way, once: train a ladder, forecast its two largest models, train them, compare.
+"""The tiny world in one study: what a larger model will pass, where an ability emerges, the truth.
 
-The forecast is printed before the models it is about exist.
+Forecasts are printed before the models they are about exist, and what came afterwards, held or not.
+The study does the work: killed at any moment, the demo goes on where it was.
 """
 
 from __future__ import annotations
 
-import sys
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from augury.data import write_table
-from augury.evaluate import LabBackend, exact_scores, lab_instances, measure, pass_until
-from augury.fitting import Gaussian
-from augury.forecast import Combination, combine, predict
-from augury.report import ladder_figure, save_figure
-from augury.train import ModelConfig, RunConfig, train_ladder
-from augury.train.checkpoint import checkpoint_folder
+from augury.errors import UsageError
+from augury.study import Outcome, Study, run_study, scoreboard
+from augury.study import tiny_world as world
+from augury.study.file import STUDY_FILE, schema
+from augury.study.pool import prepare
+from augury.study.show import duration, scoreboard_text
+from augury.study.store import Store
+from augury.study.template import SCHEMA
+from augury.study.view import live_view
+from augury.train.model import ModelConfig
+from augury.whole import whole_file
 
-# Six widths to learn from, two seeds each, since the spread between seeds (up to a factor of 5) is
-# most of what a forecast of one run does not know; two widths to forecast.
-FITTED, HELD_OUT = (6, 8, 12, 16, 24, 32), (48, 64)
-SEEDS = 2
-TASK, INSTANCES = "rule", 2048
-# PassUntil beside the exact figures: so many instances, until two samples passed or so many failed.
+# PassUntil beside the exact rate: so many instances, until two samples passed or so many failed.
 SAMPLED, MOST = 64, 1_000_000
-LEVEL = 0.9
-# Straight and curved growth in log(-log pass) over size, and growth through the loss.
-LAWS = ("pass-rate", "curved-pass-rate:x0=8000", "power+pass-rate:over=loss")
 
 
 def run_demo(out: Path, *, steps: int, seed: int, quiet: bool) -> dict[str, Any]:
-    """Run the demo in `out`; runs that stand there are not trained again.
+    """Run the demo's study in `out`, or go on with it.
 
     Args:
-        out: folder for checkpoints, `table.parquet`, `forecast.parquet` and the figure.
+        out: folder of the study; the page is `page.html` in it.
         steps: training steps per model.
         seed: first of the two seeds.
         quiet: print nothing on standard output.
 
     Returns:
-        Forecasts, truth and where the files are.
+        Every forecast on record with what came of it, how many held, and where the page is.
+
+    Raises:
+        UsageError: another study lies in `out`, or is being run there.
     """
-    say: Callable[[str], None] = (lambda _: None) if quiet else print
+    say: Callable[[str], None] = (lambda _: None) if quiet else _print
     began = time.perf_counter()
+    prepare(os.environ)  # before this process loads JAX, for the page: one thread, compiled once
+    _write(out, world.tiny_world(steps, seed))
+    study = Study(out)
     say(
-        f"A ladder of {len(FITTED) + len(HELD_OUT)} tiny models, {SEEDS} seeds each. The task: one "
-        "example of a rule on\nsix digits, then six more to apply it to. All six must be right.\n"
+        f"{len(world.FITTED)} sizes of tiny GPTs, {world.SEEDS} seeds each, are trained, measured "
+        f"on {world.RATE} and {world.EMERGING}, and\nfinetuned on {world.EMERGING}. "
+        f"{out / STUDY_FILE} says how; what is done already is kept.\n"
     )
-    table = _measured(FITTED, out, steps, seed)
-    say(_table(table) + "\n")
-    say(_sampled(out, table, seed) + "\n")
-    at = [(float(ModelConfig(w).params), table["tokens"][0]) for w in HELD_OUT]
-    points = pl.DataFrame({"params": [a for a, _ in at], "tokens": [b for _, b in at]})
-    forecaster = combine(LAWS, passes(table), by="params", likelihood=Gaussian("log"), level=LEVEL)
-    forecasts = predict(forecaster, points)
-    weights = ", ".join(f"{name} {w:.0%}" for name, w in forecaster.weights.items())
-    say(f"Laws, weighed by their backtest on these models: {weights}.")
-    say(f"Forecast for the next two sizes, which are not trained yet ({LEVEL:.0%} for one run):")
-    for f in forecasts:
-        low, high = f.run_interval
-        say(f"  N = {f.inputs['params']:9,.0f}   {f.value:.4f}   [{low:.2g}, {high:.2g}]")
-    out.mkdir(parents=True, exist_ok=True)
-    pl.DataFrame([f.to_dict() for f in forecasts]).write_parquet(out / "forecast.parquet")
-    say("\nNow they are trained.")
-    truth = _measured(HELD_OUT, out, steps, seed)
-    rows = _outcomes(forecasts, truth)
-    say(f"\n{'N':>9s} {'seed':>5s} {'forecast':>9s} {'interval':>20s} {'truth':>8s}   held")
-    for r in rows:
-        interval = f"[{r['low']:.2g}, {r['high']:.2g}]"
-        say(
-            f"{r['params']:9,.0f} {r['seed']:5d} {r['forecast']:9.4f} {interval:>20s} "
-            f"{r['truth']:8.4f}   {'yes' if r['held'] else 'NO'}"
-        )
-    held = sum(r["held"] for r in rows)
-    say(f"{held} of {len(rows)} new runs fell inside their {LEVEL:.0%} interval.")
-    write_table(pl.concat([table, truth]), out / "table.parquet")
-    chart = _figure(forecaster, table, truth, held, len(rows))
-    figures = [save_figure(chart, out / f"forecast.{kind}") for kind in ("html", "svg", "png")]
-    seconds = time.perf_counter() - began
-    say(f"\nThe page: {figures[0]}   (picture: {figures[2]}, table: {out / 'table.parquet'})")
-    say(f"{seconds:.0f} s in all.")
+    outcome = _run(study, forecast_only=True)
+    if outcome.complete:
+        table = study.table()
+        say(_ladder(table, world.FITTED) + "\n")
+        say(_sampled(study, seed) + "\n")
+        say(_finetuned(table) + "\n")
+        say("Forecasts, written down before the models that they are about are trained:\n")
+        say("\n".join(f"  {line}" for line in _told(study)))
+        say(f"  Record: {out / 'forecasts.jsonl'}, SHA-256 {outcome.head}\n")
+        say(f"Now the {len(world.HELD_OUT)} larger sizes are trained.\n")
+        outcome = _run(study)
+    rows = scoreboard([out])
+    if outcome.complete:
+        say(_ladder(study.table(), world.HELD_OUT) + "\n")
+        say("What was forecast, and what came:\n")
+        say("\n".join(f"  {line}" for line in _told(study)) + "\n")
+        say(scoreboard_text(rows) + "\n")
+        _picture(study)
+    else:
+        say(str(outcome) + "\n")
+    page = _page(out)
+    spent = time.perf_counter() - began
+    say(f"{duration(spent)} in all. The page, with all of it and why:\n{page}")
     return {
+        "complete": outcome.complete,
         "forecasts": rows,
-        "held": held,
-        "weights": forecaster.weights,
-        "widening": forecaster.widening,
-        "level": LEVEL,
-        "page": str(figures[0]),
-        "seconds": seconds,
+        "held": sum(row["held"] is True for row in rows),
+        "missed": sum(row["held"] is False for row in rows),
+        "answer": _told(study),
+        "failed": outcome.to_dict()["failed"],
+        "head": outcome.head,
+        "page": str(page),
+        "seconds": spent,
     }
 
 
-def passes(table: pl.DataFrame) -> pl.DataFrame:
-    """The rows of exact pass probability."""
-    return table.filter(pl.col("metric") == "pass")
+def _print(text: str) -> None:
+    print(text, flush=True)
 
 
-def _measured(widths: Sequence[int], out: Path, steps: int, seed: int) -> pl.DataFrame:
-    """Train these widths and measure them."""
-    runs = [
-        RunConfig(ModelConfig(width), steps=steps, seed=s)
-        for width in widths
-        for s in range(seed, seed + SEEDS)
-    ]
-    with _Bars(len(runs) * steps) as bars:
-        folders = train_ladder(runs, out / "runs", progress=bars)
-    task = lab_instances(TASK, INSTANCES)
-    return measure([paths[-1] for paths in folders.values()], task).sort("params", "seed", "metric")
+def _write(out: Path, text: str) -> None:
+    """Write the study file, unless it is there.
 
-
-class _Bars:
-    """A progress bar on standard error; silent where that is no terminal."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.done: dict[str, int] = {}
-
-    def __enter__(self) -> _Bars:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(file=sys.stderr)
-        self.bar = Progress(
-            TextColumn("training"),
-            BarColumn(),
-            TextColumn("{task.percentage:3.0f} %"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-            transient=True,
+    Raises:
+        UsageError: another one is.
+    """
+    path = out / STUDY_FILE
+    if path.exists() and path.read_text(encoding="utf-8") != text:
+        raise UsageError(
+            f"{path} is not the study that these options ask for, or was edited: "
+            f"`augury run {out}` runs it as it is; give the demo another --out"
         )
-        self.task = self.bar.add_task("training", total=self.total)
-        self.bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.stop()
-
-    def __call__(self, name: str, step: int, steps: int) -> None:
-        self.done[name] = step
-        self.bar.update(self.task, completed=sum(self.done.values()))
+    out.mkdir(parents=True, exist_ok=True)
+    for name, content in ((SCHEMA, schema()), (STUDY_FILE, text)):
+        with whole_file(out / name) as fresh:
+            fresh.write_text(content, encoding="utf-8")
 
 
-def _table(table: pl.DataFrame) -> str:
-    lines = [f"{'N':>9s} {'loss':>7s} {'pass probability, by seed':>28s} {'greedy accuracy':>18s}"]
-    for params in table["params"].unique().sort():
-        own = table.filter(pl.col("params") == params)
-        rates = passes(own)["value"].to_list()
-        greedy = own.filter(pl.col("metric") == "greedy")["value"].to_list()
-        lines.append(
-            f"{params:9,.0f} {float(np.mean(own['loss'].to_numpy())):7.3f} "
-            f"{'  '.join(f'{p:.1e}' for p in rates):>28s} "
-            f"{'  '.join(f'{g:.3f}' for g in greedy):>18s}"
-        )
+def _run(study: Study, *, forecast_only: bool = False) -> Outcome:
+    with live_view() as watch:
+        return run_study(study.folder, watch=watch, forecast_only=forecast_only)
+
+
+def _told(study: Study) -> list[str]:
+    """The answers, as the page has them."""
+    from augury.report.page import answers_of
+
+    return answers_of(study.folder)
+
+
+def _page(out: Path) -> Path:
+    from augury.report.page import story_of, write_page
+
+    return write_page(story_of(out), out / "page.html")
+
+
+def _last(table: pl.DataFrame) -> pl.DataFrame:
+    """Whole tasks, not single instances, at the end of the pretraining."""
+    whole = pl.col("instance").is_null()
+    return table.filter(whole, pl.col("step") == pl.col("step").max())
+
+
+def _ladder(table: pl.DataFrame, widths: Sequence[int]) -> str:
+    """Greedy accuracy, which is what a usual evaluation reports, beside exact pass rates."""
+    rows = _last(table).filter(pl.col("finetune_examples").is_null())
+    shown = ((world.RATE, ".1e", 20), (world.EMERGING, ".4f", 20))
+    heads = " ".join(f"{f'{task} passes':>{room}s} {'greedy':>14s}" for task, _, room in shown)
+    lines = [f"{'N':>9s} {'loss':>7s} {heads}   (two seeds each)"]
+    for params in (float(ModelConfig(width).params) for width in widths):
+        own = rows.filter(params=params).sort("seed")
+        loss = float(own["loss"].mean())  # type: ignore[arg-type]
+        cells = [f"{params:9,.0f} {loss:7.3f}"]
+        for task, form, room in shown:
+            for metric, kind, wide in (("pass", form, room), ("greedy", ".3f", 14)):
+                values = own.filter(task=task, metric=metric)["value"]
+                cells.append(f"{'  '.join(format(x, kind) for x in values):>{wide}s}")
+        lines.append(" ".join(cells))
     return "\n".join(lines)
 
 
-def _sampled(out: Path, table: pl.DataFrame, seed: int) -> str:
-    """PassUntil on every fitted size of the first seed, beside exact and greedy on the same."""
-    task = lab_instances(TASK, SAMPLED)
+def _sampled(study: Study, seed: int) -> str:
+    """What sampling finds at a few sizes, beside the exact rate of the same instances."""
+    from augury.evaluate import LabBackend, exact_scores, lab_instances, pass_until
+
+    task, widths = lab_instances(world.RATE, SAMPLED), world.FITTED
     lines = [
-        f"PassUntil on {SAMPLED} of the instances, seed {seed}: until two samples passed, or "
-        f"{MOST:,} failed.",
+        f"Where answers cannot be listed, PassUntil samples. {SAMPLED} instances of {world.RATE}, "
+        f"until two samples passed or {MOST:,} failed:",
         f"{'N':>9s} {'samples':>12s} {'sampled':>9s} {'90 % interval':>21s} {'exact':>9s} "
-        f"{'greedy':>7s}",
+        f"{'greedy':>8s}",
     ]
-    for width in FITTED:
-        config = RunConfig(ModelConfig(width), steps=int(table["step"][0]), seed=seed)
-        backend = LabBackend(_checkpoint(out, config))
-        found = pass_until(backend, task, method="tree", max_samples=MOST, study=out / "passuntil")
+    for unit in study.plan().of("train"):
+        run = unit.parameters["run"]
+        width = run["model"]["width"]
+        if run["seed"] != seed or width not in (widths[0], widths[len(widths) // 2], widths[-1]):
+            continue
+        backend = LabBackend(Store(study.folder).result(unit.key) / f"step-{run['steps']}")
+        where = study.folder / "passuntil"
+        found = pass_until(backend, task, method="tree", max_samples=MOST, study=where)
         exact = exact_scores(backend, task)
-        low, high = found.mean_interval(LEVEL)
+        low, high = found.mean_interval(0.9)
         lines.append(
-            f"{config.model.params:9,d} {found.samples.sum():12,d} {found.mean:9.1e} "
+            f"{ModelConfig(width).params:9,d} {found.samples.sum():12,d} {found.mean:9.1e} "
             f"{f'[{low:.1e}, {high:.1e}]':>21s} {exact.passing.mean():9.1e} "
-            f"{exact.greedy.mean():7.3f}"
+            f"{exact.greedy.mean():8.3f}"
         )
     return "\n".join(lines)
 
 
-def _checkpoint(out: Path, config: RunConfig) -> Path:
-    return checkpoint_folder(out / "runs" / config.run, config.steps)
+def _finetuned(table: pl.DataFrame) -> str:
+    rows = _last(table).filter(pl.col("finetune_examples").is_not_null())
+    means = rows.group_by("params", "finetune_examples").agg(pl.col("value").mean())
+    wide = means.sort("finetune_examples").pivot("finetune_examples", index="params")
+    heads = " ".join(f"{'as it is' if not (n := float(c)) else f'{n:.0f}':>9s}"
+                     for c in wide.columns[1:])  # fmt: skip
+    lines = [
+        f"{world.EMERGING}, finetuned on so many examples: rate of passing, mean of seeds and "
+        f"subsets.\n{'N':>9s} {heads}"
+    ]
+    lines += [
+        f"{params:9,.0f} " + " ".join(f"{value:9.4f}" for value in values)
+        for params, *values in wide.sort("params").iter_rows()
+    ]
+    return "\n".join(lines)
 
 
-def _outcomes(forecasts: Sequence[Any], truth: pl.DataFrame) -> list[dict[str, Any]]:
-    rows = []
-    for f in forecasts:
-        low, high = f.run_interval
-        own = passes(truth).filter(pl.col("params") == f.inputs["params"]).to_dicts()
-        rows += [
-            {
-                "params": row["params"],
-                "seed": row["seed"],
-                "forecast": f.value,
-                "low": low,
-                "high": high,
-                "truth": row["value"],
-                "held": low <= row["value"] <= high,
-            }
-            for row in own
-        ]
-    return rows
+def _picture(study: Study) -> None:
+    """`forecast.svg`: pass rates, their forecast, the truth, and what greedy decoding shows."""
+    from augury.report import ladder_figure, save_figure
 
-
-def _figure(
-    forecaster: Combination, table: pl.DataFrame, truth: pl.DataFrame, held: int, count: int
-) -> Any:
-    """Observed, forecast band and truth over parameters."""
-    low = float(table["params"].min())  # type: ignore[arg-type]
-    high = float(truth["params"].max())  # type: ignore[arg-type]
-    grid = pl.DataFrame(
-        {"params": np.geomspace(low, high * 1.15, 60), "tokens": [table["tokens"][0]] * 60}
-    )
-    curve = pl.DataFrame(
-        [
-            {
-                "params": f.inputs["params"],
-                "value": f.value,
-                "mean_low": f.mean_interval[0],
-                "mean_high": f.mean_interval[1],
-                "run_low": f.run_interval[0],
-                "run_high": f.run_interval[1],
-            }
-            for f in predict(forecaster, grid)
-        ]
-    )
-
-    def wide(rows: pl.DataFrame) -> pl.DataFrame:
-        chosen = rows.filter(pl.col("metric").is_in(["pass", "greedy"]))
-        return chosen.pivot("metric", index=["params", "seed"], values="value").rename(
-            {"pass": "value"}
-        )
-
-    return ladder_figure(
-        wide(table),
-        curve,
-        wide(truth),
+    (made,) = [f for f in study.forecasts() if f["task"] == world.RATE]
+    rows = _last(study.table()).filter(
+        pl.col("metric").is_in(["pass", "greedy"]), pl.col("finetune_examples").is_null(),
+        task=world.RATE,
+    )  # fmt: skip
+    wide = rows.pivot("metric", index=["params", "seed"], values="value").rename({"pass": "value"})
+    later = pl.col("params").is_in([float(ModelConfig(w).params) for w in world.HELD_OUT])
+    board = study.scoreboard().filter(pl.col("method") == "laws")
+    count = study.file.tasks[0].instances
+    chart = ladder_figure(
+        wide.filter(~later),
+        pl.read_parquet(Path(made["folder"]) / "curve.parquet"),
+        wide.filter(later),
         title="An ability forecast before the models were trained",
         subtitle=[
             f"Tiny GPTs, two seeds a size. Line and bands: the forecast from the circles alone, "
-            f"{LEVEL:.0%} (dark: the mean; light:",
-            f"one run). {held} of {count} runs trained afterwards fell inside. Marks on the lower "
-            f"edge: greedy passed 0 of {INSTANCES:,}.",
+            f"{made['level']:.0%} (dark: the mean; light:",
+            f"one run). {board['held'].sum()} of {board.height} runs trained afterwards fell "
+            f"inside. Marks on the lower edge: greedy passed 0 of {count:,}.",
         ],
     )
+    save_figure(chart, study.folder / "forecast.svg")

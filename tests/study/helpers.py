@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from augury.study import run
+from augury.study import run, tiny_world
 from augury.study.pool import Event
 from augury.study.work import perform
 
@@ -101,11 +102,37 @@ def inside(
     return engine
 
 
+def small_world(monkeypatch: pytest.MonkeyPatch, seeds: int = 1) -> None:
+    """Make the demo's study a small one: both questions and all sections, seconds of training."""
+    monkeypatch.setattr(tiny_world, "FITTED", (4, 6, 8, 10))
+    monkeypatch.setattr(tiny_world, "HELD_OUT", (12,))
+    monkeypatch.setattr(tiny_world, "SEEDS", seeds)
+    text = tiny_world.TEXT
+    for long, short in (
+        ("instances = 1024", "instances = 32"),
+        ("instances = 512", "instances = 32"),
+        ("amounts = [30, 60, 120, 240]", "amounts = [8, 16]"),
+        ("steps = 250", "steps = 25"),
+        (', "curved-pass-rate:x0=8000", "power+pass-rate:over=loss"]', "]"),
+    ):
+        assert long in text
+        text = text.replace(long, short)
+    monkeypatch.setattr(tiny_world, "TEXT", text)
+
+
 def results(folder: Path) -> dict[str, str]:
-    """Hash of every file of every result, but for `unit.json`, which says when it was made."""
+    """Hash of every file of every result, but for what says when it was made and how long it took.
+
+    That is `unit.json`, and in the record of a finetuning "seconds" (and its checksum).
+    """
     units = folder / "units"
-    return {
-        str(path.relative_to(units)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(units.rglob("*"))
-        if path.is_file() and path.name != "unit.json"
-    }
+    found = {}
+    for path in sorted(units.rglob("*")):
+        if not path.is_file() or path.name == "unit.json":
+            continue
+        content = path.read_bytes()
+        if path.name == "record.json":
+            record = json.loads(content)
+            content = json.dumps({**record, "seconds": None, "check": None}).encode()
+        found[str(path.relative_to(units))] = hashlib.sha256(content).hexdigest()
+    return found

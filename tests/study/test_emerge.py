@@ -141,6 +141,48 @@ def test_another_amount_finetunes_that_amount_alone(tmp_path: Path) -> None:
     assert {u.kind for u in new} == {"finetune", "forecast", "score"}
 
 
+BOTH = LAB.replace('question = "emergence"\n', "").replace(
+    '[[tasks]]\nname = "rule"', '[[tasks]]\nname = "facts"\n[[tasks]]\nname = "rule"\n{asked}'
+)
+
+
+def test_every_task_can_have_its_question(tmp_path: Path) -> None:
+    text = BOTH.format(asked='question = "emergence"', more="")
+    (tmp_path / "study.toml").write_text(text)
+    plan = make_plan(*read_study(tmp_path))
+    assert {u.parameters["task"]["name"] for u in plan.of("finetune")} == {"rule"}
+    rates, emerges = plan.of("forecast")
+    assert (rates.parameters["question"], emerges.parameters["question"]) == (
+        "pass-rate", "emergence",
+    )  # fmt: skip
+    # At its end alone: no law of sizes says what a model is on its way there.
+    (point,) = rates.parameters["points"]
+    assert point["tokens"] == 100 * 64 * 32
+    assert emerges.parameters["points"] == []
+    # Both are on record before anything of the truth is begun.
+    for key in plan.truth:
+        assert {rates.key, emerges.key} <= set(plan.units[key].after)
+    later = [u.label for key, u in plan.units.items() if key not in plan.before_truth]
+    assert all("w10" in label or label.startswith("score") for label in later)
+    assert len(later) == len(plan.truth) + 1 + 2  # measured; trained; and two scores
+
+
+def test_a_question_of_its_own_leaves_the_units_of_another_task(tmp_path: Path) -> None:
+    """What was measured and forecast of a task is kept when another one is asked something else."""
+    keys = []
+    for text in (LAB.format(more=""), BOTH.format(asked='question = "emergence"', more="")):
+        (tmp_path / "study.toml").write_text(text)
+        keys.append(make_plan(*read_study(tmp_path)).units.keys())
+    assert keys[0] <= keys[1]
+
+
+def test_checkpoints_to_finetune_are_chosen(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(LAB.format(more="checkpoints = [100]"))
+    plan = make_plan(*read_study(tmp_path))
+    assert {u.parameters["model"]["step"] for u in plan.of("finetune")} == {100}
+    assert {u.parameters["model"]["step"] for u in plan.of("measure")} == {50, 100}
+
+
 SWEEP = """
 name = "sweep"
 question = "emergence"

@@ -91,6 +91,18 @@ def test_ten_mistakes_give_ten_messages_with_their_lines(tmp_path: Path) -> None
         (("[lab]", "[lab]\ncheckpoints = [600]"), 2, "comes after the last step, 500"),
         (('name = "rule"', 'name = "rule"\nchecker = "exact"'), 4, "have the checker prefix"),
         (('name = "rule"', 'file = "study.toml"\nchecker = "exakt"'), 6, "exakt"),
+        (('"rule"', '"rule"\nquestion = "emergence"'), 6, "give [finetune] amounts"),
+        (('"rule"', '"rule"\nquestion = "emerges"'), 6, "expected 'pass-rate' or 'emergence'"),
+        (('"rule"', '"rule"\n[finetune]\namounts = [8]\ncheckpoints = [7]'), 8, "7 is no step"),
+        (('"rule"', '"rule"\n[finetune]\namounts = [8]\npatience = 0'), 8, "than or equal to 1"),
+        (
+            (
+                'name = "rule"',
+                'file = "study.toml"\nquestion = "emergence"\n[finetune]\namounts = [8]',
+            ),
+            5,
+            "[finetune] knows the lab's tasks alone",
+        ),
     ],
 )  # fmt: skip
 def test_one_mistake_is_told_where_it_stands(

@@ -14,22 +14,8 @@ import numpy as np
 import pytest
 
 from augury.study import Ledger, scoreboard
-from tests.study.helpers import results, table_study
-
-LAB = """
-name = "killed"
-[lab]
-widths = [4, 6, 8, 10, 12]
-steps = 50
-seeds = 2
-[[tasks]]
-name = "rule"
-instances = 32
-[held_out]
-widths = [12]
-[run]
-workers = 2
-"""
+from augury.study.tiny_world import tiny_world
+from tests.study.helpers import results, small_world, table_study
 
 
 def _begin(folder: Path) -> subprocess.Popen[str]:
@@ -59,11 +45,14 @@ def _forecasts(folder: Path) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.slow
-def test_a_study_killed_at_three_random_moments_ends_the_same(tmp_path: Path) -> None:
-    """The whole process group by SIGKILL twice; the third time the run alone, workers orphaned."""
+def test_a_study_killed_at_three_random_moments_ends_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The demo's study, small. The whole process group by SIGKILL twice; then the run alone."""
+    small_world(monkeypatch)
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "study.toml").write_text(LAB)
+        (tmp_path / name / "study.toml").write_text(tiny_world(100, 0))
     _, seconds = _finish(tmp_path / "whole")
     killed = tmp_path / "killed"
     rng = np.random.default_rng()
@@ -88,7 +77,9 @@ def test_a_study_killed_at_three_random_moments_ends_the_same(tmp_path: Path) ->
     assert results(killed) == results(tmp_path / "whole"), moments
     assert sorted(map(str, _forecasts(killed))) == sorted(map(str, _forecasts(tmp_path / "whole")))
     # However often it was killed: every forecast was on record before its truth was measured.
-    assert all(row["blind"] for row in scoreboard([killed]))
+    board = scoreboard([killed])
+    assert all(row["blind"] for row in board)
+    assert {row["question"] for row in board} == {"pass-rate", "emergence"}
 
 
 def test_workers_end_with_a_run_that_was_killed(tmp_path: Path) -> None:

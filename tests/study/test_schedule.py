@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from augury.study.schedule import Schedule
-from augury.study.units import Unit
+from augury.study.units import Cost, Unit
 
 
 def _chain() -> dict[str, Unit]:
@@ -63,3 +63,19 @@ def test_a_failure_is_tried_again_then_blocks_what_waits_for_it() -> None:
     assert {units[k].label for k in schedule.blocked} == {"b", "c", "d"}
     schedule.finish(by["e"])
     assert schedule.finished
+
+
+def test_units_go_where_their_program_is_compiled() -> None:
+    def unit(name: str, seconds: float, program: str) -> Unit:
+        return Unit("train", name, {"name": name}, cost=Cost(seconds=seconds), program=program)
+
+    units = [unit("a", 9, "wide"), unit("b", 8, "wide"), unit("c", 2, "thin"), unit("d", 1, "")]
+    schedule = Schedule({u.key: u for u in units}, (), 0)
+    labels = []
+    # Nothing is compiled: the longest first. Then another process: not what is being compiled.
+    for here, begun in (((), ()), ((), {"wide"}), ({"thin"}, {"thin", "wide"}), ((), {"wide"})):
+        found = schedule.next(here, begun)
+        assert found is not None
+        labels.append(found.label)
+    assert labels == ["a", "c", "d", "b"]
+    assert schedule.next({"wide"}, {"wide"}) is None
