@@ -7,6 +7,7 @@ import io
 import threading
 import urllib.error
 import urllib.request
+from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 
 from augury.errors import UsageError
 from augury.fitting.result import Note
+from augury.forecast.trends import trends
 from augury.report.page import (
     Figure,
     Outlook,
@@ -26,6 +28,7 @@ from augury.report.page import (
     emergence_section,
     pass_rate_answer,
     pass_rate_section,
+    trends_section,
     write_page,
 )
 from augury.report.page.html import MOST_BYTES, html_of
@@ -57,6 +60,19 @@ def backtested() -> Section:
     return backtest_section(rows, level=0.9, what="pass rate")
 
 
+@lru_cache
+def moved() -> Section:
+    """Panels, which the page lays out by its width."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {"model": f"m{m}", "params": 10.0 ** (6 + m), "step": k, "task": task,
+         "value": 0.5 + slope * k + 0.01 * rng.standard_normal()}
+        for task, slope in (("rises", 0.03), ("falls", -0.03))
+        for m in range(4) for k in range(1, 9)
+    ]  # fmt: skip
+    return trends_section(trends(pl.DataFrame(rows)))
+
+
 def told() -> Story:
     """A story with a hostile title and all kinds of figures that are cheap to make."""
     x = np.geomspace(1e3, 1e5, 12)
@@ -73,7 +89,7 @@ def told() -> Story:
     return Story(
         'Will it pass? <script>alert("no")</script>',
         ("At 100,000 parameters it passes 28 % of the time (90% interval: 14 % to 53 %).",),
-        (grows, emergence(), backtested()),
+        (grows, emergence(), backtested(), moved()),
         (Outlook("sums", 0.28, (0.14, 0.53), 0.9, 0.4, (0.3,), "today", is_rate=True),),
         provenance={"seed": "0"},
     )
@@ -121,7 +137,7 @@ def test_every_figure_has_words_and_data_that_parse_back(page: Path) -> None:
     story = told()
     offered = {a["download"]: a["href"] for a in found.of("a") if a.get("download")}
     charts = {d["id"]: d for d in found.of("div") if d.get("role") == "img"}
-    assert len(story.figures) == 5
+    assert len(story.figures) == 6
     for figure in story.figures:
         href = offered[f"{figure.id}.csv"] or ""
         data = pl.read_csv(io.BytesIO(base64.b64decode(href.split("base64,")[1])))
@@ -143,7 +159,15 @@ def test_figures_lie_beside_it_as_pictures(page: Path) -> None:
 def test_the_order_is_answer_forecasts_sections_provenance(page: Path) -> None:
     found = Found(page.read_text())
     ids = [s["id"] for s in found.of("section")]
-    assert ids == ["answer", "forecasts", "section-0", "section-1", "section-2", "provenance"]
+    assert ids == [
+        "answer",
+        "forecasts",
+        "section-0",
+        "section-1",
+        "section-2",
+        "section-3",
+        "provenance",
+    ]
     assert [tag for tag, _ in found.tags if tag in ("header", "main", "nav", "footer")] == [
         "header", "main", "nav", "footer",
     ]  # fmt: skip

@@ -394,7 +394,8 @@ def _about(row: Mapping[str, Any]) -> str:
 
 
 def _called(record: Mapping[str, Any]) -> str:
-    return f"“{record['task']}”" if record["task"] else "the ability"
+    other = "the ability" if record["question"] == "emergence" else "the task"
+    return f"“{record['task']}”" if record["task"] else other
 
 
 def _place(inputs: Mapping[str, float]) -> str:
