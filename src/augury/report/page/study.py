@@ -228,7 +228,7 @@ def _pass_rates(
     notes: tuple[Note, ...],
     index: int,
 ) -> list[Section]:
-    task = record["task"]
+    task = _called(record)
     curve = pl.read_parquet(result / "curve.parquet")
     observed = pl.read_parquet(result / "observed.parquet")
     x = "params" if "params" in curve.columns else curve.columns[0]
@@ -255,12 +255,12 @@ def _pass_rates(
     kind = growth["class"] if growth else None
     sections = [
         curve_section(
-            f"How “{task}” grows" + (f": {kind} growth" if kind else ""),
+            f"How {task} grows" + (f": {kind} growth" if kind else ""),
             x,
             named(observed).select("run", x, "value"),
             curve.select(x, "value", low="run_low", high="run_high"),
             level=record["level"],
-            what=f"pass rate of “{task}”" if is_rate else f"score on “{task}”",
+            what=f"pass rate of {task}" if is_rate else f"score on {task}",
             truth=truth if truth is not None and truth.height else None,
             text=text,
             notes=notes,

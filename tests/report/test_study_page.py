@@ -1,0 +1,124 @@
+"""The page of a study: what was asked is answered first, and what came of it is shown."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from augury.report.page import story_of
+from augury.report.page.html import html_of
+from augury.study import run_study
+from tests.study.helpers import inside, table_study
+
+TARGET = "[target]\nparams = 1e9\ntokens = 2e10\n"
+
+
+@pytest.mark.slow
+def test_the_target_is_answered_before_what_was_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = table_study(tmp_path)
+    path.write_text(path.read_text() + TARGET)
+    inside(monkeypatch, tmp_path)
+    assert run_study(tmp_path).complete
+    story = story_of(tmp_path)
+    assert "1e+09 parameters" in story.title
+    assert story.answer[0].startswith("At 1e+09 parameters and 2e+10 tokens")
+    assert "Of 2 measured there afterwards" not in story.answer[0]
+    assert "At 1.6e+07 parameters" in story.answer[1]
+    assert "Of 2 measured there afterwards" in story.answer[1]
+    # How far out each lies is on record, and nothing that is not known is called a number.
+    assert all(np.isfinite(outlook.extrapolation) for outlook in story.forecasts)
+    assert [len(outlook.truth) for outlook in story.forecasts] == [2, 0]
+    text = html_of(story)
+    assert "× their range" in text
+    assert not unknown(text)
+
+
+def unknown(page: str) -> list[str]:
+    """Numbers that are none, where a reader would see them."""
+    return re.findall(r"\b(?:nan|NaN|None|inf)\b", page.split("<body>")[1].split("<script")[0])
+
+
+def emergence(folder: Path, bracket: list[float | None], held: bool) -> Path:
+    """A folder as a study leaves it whose forecast is a loss of 1.87."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {"model": f"m{i}", "loss": loss, "finetune_examples": amount, "chance": 0.25,
+         "value": 0.25 + max(0.0, 2.1 + amount / 4000 - loss) + 0.01 * rng.random()}
+        for amount in (0, 400, 1600) for i, loss in enumerate(np.linspace(2.6, 2.0, 6))
+    ]  # fmt: skip
+
+    def point(value: float, low: float, high: float) -> dict[str, Any]:
+        return {"point": {"value": value, "interval": [low, high], "level": 0.9}}
+
+    forecast = {
+        "question": "emergence", "task": "sums", "level": 0.9, "status": "answered", "remedy": "",
+        "law": "relu", "weights": {"relu": 1.0}, "notes": [], "reach_notes": [], "distance": 0.03,
+        "elbow": point(1.92, 1.74, 2.02), "above": point(1.87, 1.69, 1.95),
+        "forecasts": [
+            {"method": "emergence", "inputs": {}, "value": 1.87, "run_interval": [1.69, 1.95],
+             "extrapolation": 0.12, "level": 0.9},
+            {"method": "emergence-in-params", "inputs": {"tokens": 2e12}, "value": 3.2e9,
+             "run_interval": [1.1e9, None], "extrapolation": None, "level": 0.9},
+        ],
+    }  # fmt: skip
+    score = {
+        "question": "emergence", "task": "sums", "level": 0.9,
+        "scores": [{"method": "emergence", "forecast": 0, "inputs": {}, "bracket": bracket,
+                    "held": held}],
+        "models": [{"model": "later", "loss": 1.85, "score": 0.31, "emerged": True}],
+    }  # fmt: skip
+    units = [("f", "forecast", []), ("s", "score", ["f"])]
+    for key, _, _ in units:
+        (folder / "units" / key).mkdir(parents=True)
+        (folder / "units" / key / "unit.json").write_text("{}")
+    (folder / "units" / "f" / "forecast.json").write_text(json.dumps(forecast))
+    (folder / "units" / "s" / "score.json").write_text(json.dumps(score))
+    pl.DataFrame(rows).write_parquet(folder / "units" / "f" / "observed.parquet")
+    pl.DataFrame(
+        {"finetune_examples": [5.0, 1600.0], "loss": [1.92, 2.2], "low": [1.74, 2.1],
+         "high": [2.02, 2.3]}
+    ).write_parquet(folder / "units" / "f" / "elbows.parquet")  # fmt: skip
+    plan = {
+        "name": "elbow", "question": "emergence", "digest": "0", "target": None,
+        "units": [{"key": k, "kind": kind, "needs": needs, "parameters": {"question": "emergence"}}
+                  for k, kind, needs in units],
+    }  # fmt: skip
+    (folder / "plan.json").write_text(json.dumps(plan))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("bracket", "held", "told"),
+    [
+        ([1.85, 1.94], True, "it came between losses of 1.94 and 1.85: as forecast."),
+        ([None, 1.6], False, "it had not come at a loss of 1.6: outside the interval."),
+        ([2.1, None], False, "it had come by a loss of 2.1: outside the interval."),
+    ],
+)
+def test_where_it_emerges_is_told_with_what_it_takes_and_what_came(
+    tmp_path: Path, bracket: list[float | None], held: bool, told: str
+) -> None:
+    story = story_of(emergence(tmp_path, bracket, held))
+    said = " ".join(story.answer)
+    assert said.startswith(
+        "“sums” emerges without finetuning at a pretraining loss of 1.87 (90% interval: 1.69 to "
+        "1.95). That is 0.12 times the range of losses measured beyond it."
+    )
+    assert "Emerged means 0.03 above chance; the elbow" in said
+    assert (
+        "Trained on 2e+12 tokens, that takes 3.2e+09 parameters (90% interval: 1.1e+09 to unknown)"
+    ) in said
+    assert told in said
+    figure = story.figures[0]
+    later = figure.data.filter(pl.col("amount") == "not finetuned, measured afterwards")
+    assert later["value"].to_list() == [0.31]
+    assert "Dashed line and band: without finetuning it emerges at 1.87" in figure.shows
+    assert not unknown(html_of(story))
