@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -66,6 +68,20 @@ def test_ten_mistakes_give_ten_messages_with_their_lines(tmp_path: Path) -> None
     for line, message in expected.items():
         assert message in told[line]
         assert f"{path}:{line}: " in str(caught.value)
+
+
+def test_the_command_tells_all_ten_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(TEN)
+    done = subprocess.run(
+        [sys.executable, "-m", "augury", "run", "--plan", str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    first, *told = done.stderr.splitlines()
+    assert first == f"augury: {tmp_path / 'study.toml'} has 10 mistakes:"
+    assert [line.split(":")[1] for line in told] == [
+        "2", "4", "5", "6", "7", "9", "11", "13", "15", "16",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
