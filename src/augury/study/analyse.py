@@ -171,16 +171,20 @@ def concat(store: Store, keys: Sequence[str]) -> pl.DataFrame:
 def _series(store: Store, unit: Unit, loss: bool) -> pl.DataFrame:
     """Scores of the task; for a law of the loss, every run's loss once."""
     table = concat(store, unit["needs"])
-    return distinct_losses(table) if loss else _scores(table, unit["parameters"])
+    if loss:
+        return distinct_losses(table, parse_chain(unit["parameters"]["law"]))
+    return _scores(table, unit["parameters"])
 
 
-def distinct_losses(table: pl.DataFrame) -> pl.DataFrame:
+def distinct_losses(table: pl.DataFrame, law: Law | Chain) -> pl.DataFrame:
     """Every checkpoint's pretraining loss once, its scores left out.
+
+    A law of size alone gets models at their end: it knows no way there.
 
     Raises:
         DataError: there is none.
     """
-    rows = _means(table)
+    rows = _last_steps(_means(table), {"last_step": not {"tokens", "flops"} & set(law.inputs)})
     if "finetune_examples" in rows.columns:
         rows = rows.filter(pl.col("finetune_examples").fill_null(0) == 0)
     if "loss" not in rows.columns or rows["loss"].is_null().all():

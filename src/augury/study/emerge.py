@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from augury.errors import AuguryError, DataError
 from augury.fitting.fit import fit
 from augury.forecast.emergence import (
     EmergenceFit,
+    Reach,
     emergence_data,
     emergence_point,
     fit_emergence,
@@ -167,7 +168,11 @@ def _reach(
         return [], ["no [forecast] loss_law: the point is a loss, not a number of parameters"]
     target = asked["target"] or {}
     try:
-        losses = fit(parse_law(asked["loss_law"]), distinct_losses(rows), level=asked["level"])
+        law = parse_law(asked["loss_law"])
+        known = distinct_losses(rows, law)
+        losses = fit(law, known, level=asked["level"])
+        if set(law.inputs) == {"params"}:
+            return _made([in_params(found, losses, _tokens(known), definition="above")]), []
         made = [in_flops(found, losses, definition="above")]
         if "tokens" in target:
             made.append(in_params(found, losses, target["tokens"], definition="above"))
@@ -175,6 +180,27 @@ def _reach(
             made.append(in_tokens(found, losses, target["params"], definition="above"))
     except AuguryError as error:
         return [], [f"no way from the loss to parameters: {error}"]
+    return _made(made), []
+
+
+def _tokens(rows: pl.DataFrame) -> float:
+    """On how many tokens all of these were trained.
+
+    Raises:
+        DataError: it is not known, or differs.
+    """
+    found = rows["tokens"].unique().to_list() if "tokens" in rows.columns else [None]
+    if len(found) != 1 or found[0] is None:
+        raise DataError(
+            "a law of params alone tells nothing of models trained on other numbers of tokens",
+            column="tokens",
+            value=found,
+            expected="one number in all rows, or a loss_law in params and tokens",
+        )
+    return float(found[0])
+
+
+def _made(reaches: Sequence[Reach]) -> list[dict[str, Any]]:
     return [
         {
             "method": f"emergence-in-{reach.of}",
@@ -186,8 +212,8 @@ def _reach(
             "level": reach.level,
             "never": reach.never,
         }
-        for reach in made
-    ], []
+        for reach in reaches
+    ]
 
 
 def _elbows(found: EmergenceFit) -> pl.DataFrame:

@@ -57,7 +57,7 @@ checkpoints = $tuned
 
 [forecast]                           # straight and curved growth over size, and through the loss
 laws = ["pass-rate", "curved-pass-rate:x0=8000", "power+pass-rate:over=loss"]
-loss_law = "chinchilla"
+loss_law = "power"                   # all are trained on as many tokens
 
 [target]
 params = $params

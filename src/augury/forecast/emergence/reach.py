@@ -7,7 +7,7 @@ loss in params and tokens will do, so long as more of either does not raise it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,7 +89,7 @@ def in_params(
     Args:
         fit: on the loss scale.
         loss: of a law in params and tokens ("chinchilla"), with draws, to losses on the same
-            validation set.
+            validation set; or of one in params alone ("power"), to models trained on `tokens`.
         tokens: pretraining tokens.
         definition, distance: as in `emergence_point`.
 
@@ -170,11 +170,12 @@ def _along(
 ) -> Reach:
     if not amount > 0:
         raise UsageError(f"{given} must be positive, not {amount}")
-    points, parameters = _pairs(fit, loss, distance_of(definition, distance))
+    takes = [{"params", "tokens"}, *([{"params"}] if of == "params" else [])]
+    points, parameters = _pairs(fit, loss, distance_of(definition, distance), takes)
 
     def at(log_x: Floats) -> Floats:
         inputs = {of: np.exp(log_x), given: np.full(len(log_x), float(amount))}
-        return loss.law(parameters, **inputs)
+        return loss.law(parameters, **{name: inputs[name] for name in loss.law.inputs})
 
     found = _bisected(at, points, of)
     blank = np.full(len(found), np.nan)
@@ -182,14 +183,17 @@ def _along(
 
 
 def _pairs(
-    fit: EmergenceFit, loss: Fit, distance: float | None
+    fit: EmergenceFit,
+    loss: Fit,
+    distance: float | None,
+    takes: Sequence[set[str]] = ({"params", "tokens"},),
 ) -> tuple[Floats, dict[str, Floats]]:
     """(S,) losses at which it appears, and the loss law's parameters, paired at random."""
     if fit.data.scale != "loss":
         raise UsageError("a point in FLOPs needs no loss law: fit with scale='loss'")
     if fit.status is Answer.AT_CHANCE:
         raise UsageError(f"{fit.status}: nothing is known of the point. {fit.status.remedy}")
-    if set(loss.law.inputs) != {"params", "tokens"}:
+    if set(loss.law.inputs) not in takes:
         raise UsageError(
             f"the loss law must take params and tokens; '{loss.law}' takes "
             f"{', '.join(loss.law.inputs)}"
