@@ -1,8 +1,8 @@
 """Weights of laws, by how well each predicts checkpoints that it was not fitted to.
 
-Every checkpoint is left out in turn and every law fitted again, exactly: no approximation by
-weighing the draws of the full fit, which breaks down at just those checkpoints that matter most.
-All refits are one batch.
+Every checkpoint is left out in turn. Where that hardly moves the posterior, the draws of the full
+fit are weighed anew; where it does, and they would break down at just those checkpoints that matter
+most, the law is fitted again, exactly.
 """
 
 from __future__ import annotations
@@ -10,15 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import logsumexp
 
 from augury.forecast.emergence.compiled import only, values
-from augury.forecast.emergence.importance import sample
+from augury.forecast.emergence.importance import moments, sample
 from augury.forecast.emergence.laws import EmergenceLaw
 from augury.forecast.emergence.observations import EmergenceData, stacked
 from augury.forecast.emergence.search import Floats, Peaks
 
 # Resamples of checkpoints behind the weights.
 RESAMPLES = 1000
+# Draws weighed anew that are worth this many of 1,000 replace a refit. In two studies by five laws
+# they then differ from it by .06 nats, as two refits differ; worth less than 50, by up to 1.1.
+TRUSTED = 300.0
 
 
 def held_out(
@@ -35,23 +39,31 @@ def held_out(
         seed: of the draws.
     """
     whole = stacked([data] * len(laws), laws)
-    count = len(data.checkpoints)
+    counts, count = data.counts, len(data.checkpoints)
     rows = only(whole, np.repeat(np.arange(len(laws)), count))
     weight = np.array(rows.weight)
     for m in range(count):
         weight[m::count, : len(data.y)][:, data.checkpoint == m] = 0.0
     rows = rows._replace(weight=weight)
-    mean = np.repeat(draws.mean(1), count, 0)
-    spread = np.stack([np.cov(d.T) for d in draws])
-    free = np.stack([law.member.active for law in laws])
-    spread = np.repeat(spread * free[:, None] * free[:, :, None], count, 0)
-    near = Peaks(mean, np.zeros(len(mean)), spread, np.ones(len(mean)))
-    drawn = sample(rows, near, counts=data.counts, seed=seed)
-    # The prior is in both, and drops out.
-    both = [values(z, only(whole, k // count), counts=data.counts) for k, z in enumerate(drawn.z)]
-    gain = np.stack(both) - drawn.density
-    top = gain.max(1, keepdims=True)
-    density = top[:, 0] + np.log(np.exp(gain - top).mean(1))
+    density, means, spreads, again = np.empty(len(weight)), [], [], []
+    for k in range(len(weight)):
+        own = k // count
+        if k % count == 0:
+            both = values(draws[own], only(whole, own), counts=counts)
+        # The prior is in both, and drops out.
+        gain = both - values(draws[own], only(rows, k), counts=counts)
+        density[k] = np.log(len(gain)) - logsumexp(-gain)
+        if np.exp(2 * logsumexp(-gain) - logsumexp(-2 * gain)) < TRUSTED:
+            again.append(k)
+            mean, spread = moments(draws[own], -gain)
+            means.append(mean)
+            spreads.append(spread)
+    if again:
+        near = Peaks(np.array(means), np.zeros(0), np.array(spreads), np.zeros(0))
+        drawn = sample(only(rows, again), near, counts=counts, seed=seed)
+        for k, z, without in zip(again, drawn.z, drawn.density, strict=True):
+            gain = values(z, only(whole, k // count), counts=counts) - without
+            density[k] = logsumexp(gain) - np.log(len(gain))
     return density.reshape(len(laws), count)
 
 

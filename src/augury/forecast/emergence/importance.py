@@ -80,7 +80,7 @@ def _root(spread: Floats) -> Floats:
     return np.asarray(np.linalg.cholesky(spread), float)
 
 
-def _moments(z: Floats, log_weight: Floats) -> tuple[Floats, Floats]:
+def moments(z: Floats, log_weight: Floats) -> tuple[Floats, Floats]:
     """Weighted mean and covariance; weights flattened until enough of them count."""
     for power in POWERS:
         w = softmax(power * log_weight)
@@ -99,7 +99,7 @@ def _proposals(z: Floats, log_weight: Floats, point: Floats) -> list[Proposal]:
     part = np.minimum((below * PARTS).astype(int), PARTS - 1)
     out: list[Proposal] = []
     for k in range(PARTS):
-        mean, spread = _moments(z, np.where(part == k, log_weight, log_weight - OUTSIDE))
+        mean, spread = moments(z, np.where(part == k, log_weight, log_weight - OUTSIDE))
         out.append((mean, _root(WIDER * spread + 1e-6 * np.eye(len(mean)))))
     return out
 
@@ -137,7 +137,7 @@ def _study(peak: Floats, covariance: Floats, rows: Rows, counts: bool, seed: int
     # Systematic resampling: one uniform number, no further noise.
     place = (np.arange(KEPT) + rng.uniform()) / KEPT
     picked = np.searchsorted(np.cumsum(weight), place).clip(0, len(z) - 1)
-    mean, spread = _moments(z, log_weight)
+    mean, spread = moments(z, log_weight)
     whole = np.zeros((len(NAMES), len(NAMES)))
     whole[np.ix_(free, free)] = spread
     drawn = Draws(
