@@ -146,7 +146,7 @@ def test_more_finetuning_never_moves_the_elbow_back(name: str) -> None:
 
 def test_the_paper_s_form() -> None:
     """e(D) with f built of (log D)^alpha is k (log D)^alpha + C."""
-    scales = Scales(-2.4, 0.5, 0.5, 0.25, 0.02, 0.0, 0.4, np.log(5.0), np.log(7500.0))
+    scales = Scales(-2.4, 0.5, 0.5, 0.25, 0.02, 0.0, 0.4, 0.0, np.log(5.0), np.log(7500.0))
     law = EmergenceLaw()
     z = np.random.default_rng(2).standard_normal(len(law.member.mean))
     logs = np.log([5.0, 40.0, 300.0, 7500.0])
@@ -418,3 +418,50 @@ def test_means_of_probabilities_are_not_counted_as_shares() -> None:
     counted = table.with_columns(value=pl.Series([0.25, 0.3, 0.4]))
     shares = counted.with_columns(stderr=(pl.col("value") * (1 - pl.col("value")) / 2048).sqrt())
     assert emergence_data(shares).counts
+
+
+def test_a_loss_stays_above_the_lowest() -> None:
+    """Finetuned curves alone, elbows far apart: the point is sought above what no model reaches."""
+    truth = Truth(elbow=0.2, shift=2.0, slope=0.2, chance=0.0)
+    table = simulate_study(
+        truth, np.random.default_rng(0), losses=np.linspace(2.4, 1.9, 10), amounts=(60, 480, 7500)
+    )
+    table = table.filter(pl.col("finetune_examples") > 0)
+    free, bound = (
+        emergence_point(fit_emergence(emergence_data(table, lowest_loss=low), laws="relu"))
+        for low in (0.0, 1.2)
+    )
+    assert free.interval[0] > -0.1
+    assert bound.interval[0] > 1.15 > free.interval[0]
+    with pytest.raises(UsageError, match=r"between 0 and the lowest loss seen, 1\.9, not 1\.95"):
+        emergence_data(table, lowest_loss=1.95)
+
+
+def test_few_shot_scores_that_contradict_the_law_are_told() -> None:
+    """Finetuned curves say: not before 1.5 nats; few-shot scores rise from 2.1 on."""
+    truth = Truth(elbow=1.5, shift=0.6, slope=0.8, chance=0.0)
+    table = simulate_study(
+        truth, np.random.default_rng(1), losses=np.linspace(2.4, 1.9, 10), items=2000
+    )
+    agrees = fit_emergence(emergence_data(table), laws="relu")
+    assert agrees.status is not Answer.CONTRADICTED
+    few = pl.col("finetune_examples") == 0
+    early = (2000 * 0.15 * (2.1 - pl.col("loss")).clip(0)).round()
+    table = table.with_columns(passes=pl.when(few).then(early).otherwise(pl.col("passes")))
+    found = fit_emergence(emergence_data(table), laws="relu")
+    (note,) = [n for n in found.notes if n.code == "few-shot-misfit"]
+    assert note.severity == "serious"
+    assert note.details["score"] > note.details["expected"]
+    assert found.status is Answer.CONTRADICTED
+    assert "contradict" in str(emergence_point(found))
+
+
+def test_what_never_comes_is_told_so() -> None:
+    """.9 above chance, by a slope of .2 a nat: no loss is low enough."""
+    truth = Truth(elbow=1.9, shift=0.3, slope=0.2, chance=0.0)
+    table = simulate_study(truth, np.random.default_rng(2), losses=np.linspace(2.4, 1.92, 10))
+    point = emergence_point(
+        fit_emergence(emergence_data(table), laws="relu"), "above", distance=0.9
+    )
+    assert "never" in str(point)
+    assert point.to_dict()["point"]["value"] is None

@@ -11,8 +11,9 @@ from scipy import stats
 from augury.fitting.result import Note
 from augury.forecast.emergence.density import expected, row_terms
 from augury.forecast.emergence.laws import elbow, natural, rise, steepness
-from augury.forecast.emergence.observations import place_of, stacked
-from augury.forecast.emergence.result import EmergenceFit, LawFit
+from augury.forecast.emergence.observations import RARE, place_of, stacked
+from augury.forecast.emergence.point import ABOVE_CHANCE
+from augury.forecast.emergence.result import Answer, EmergenceFit, LawFit
 from augury.forecast.emergence.search import Floats
 
 # Held-out checkpoints speak against a law that is this many standard errors and nats behind.
@@ -25,6 +26,62 @@ WORST_RHAT, LEAST_ESS = 1.01, 200.0
 LOW_DATA = 0.25
 # One-sided p below which a drift of the elbow with model size is told.
 SIZE_P = 0.01
+# A few-shot score speaks against the law that is this many standard errors off, by .03, or where a
+# guesser fails by .01; checkpoints at chance differ by .02 on multiple choice. Two have to.
+FAR_OFF, RARE_DISTANCE, FEWEST_OFF = 3.5, 0.01, 2
+
+
+def contradicted(fit: EmergenceFit) -> tuple[Answer, list[Note]]:
+    """Whether few-shot scores are where the law says; ANSWERED if they are, or cannot tell."""
+    data = fit.data
+    few = data.amount == 0
+    error = np.sqrt(np.maximum(data.y * (1 - data.y), 1 / np.maximum(data.trials, 1)))
+    error = error / np.sqrt(np.maximum(data.trials, 1)) if data.counts else data.stderr
+    told = few & (error > 0)
+    if not told.any():
+        return Answer.ANSWERED, []
+    wanted = predicted(fit, fit.fits[int(np.argmax(fit.weights))])
+    off = data.y - wanted
+    distance = RARE_DISTANCE if data.base < RARE else ABOVE_CHANCE
+    wrong = told & (np.abs(off) > distance) & (np.abs(off) > FAR_OFF * error)
+    where = np.flatnonzero(wrong)
+    if len(np.unique(data.checkpoint[where])) < FEWEST_OFF:
+        return Answer.ANSWERED, []
+    worst = where[np.argmax(np.abs(off[where]))]
+    name = data.checkpoints[data.checkpoint[worst]]
+    status = Answer.CONTRADICTED
+    return status, [
+        Note(
+            "few-shot-misfit",
+            "serious",
+            f"{len(where)} of {int(told.sum())} few-shot scores are not where the law puts them: "
+            f"{name} scores {data.y[worst]:.3g}, not {wanted[worst]:.3g}. {status.remedy}",
+            {
+                "off": len(where),
+                "checkpoint": str(name),
+                "score": float(data.y[worst]),
+                "expected": float(wanted[worst]),
+            },
+        )
+    ]
+
+
+def predicted(fit: EmergenceFit, f: LawFit) -> Floats:
+    """(n,) expected score of every row, at the peak of a law."""
+    import jax
+
+    rows = jax.tree.map(lambda a: a[0], stacked([fit.data], [f.law]))
+    with jax.enable_x64(True):
+        found = _expected()(f.peak, rows)
+    return np.asarray(found)[: len(fit.data.y)]
+
+
+@lru_cache(maxsize=1)
+def _expected() -> Any:
+    """Compiled: coordinates and rows -> expected scores."""
+    import jax
+
+    return jax.jit(lambda z, rows: expected(natural(z, rows.law, rows.scales), rows))
 
 
 def notes_on(fit: EmergenceFit) -> list[Note]:

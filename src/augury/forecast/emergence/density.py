@@ -34,6 +34,8 @@ from augury.forecast.emergence.laws import (
 EDGE = 1e-6
 # Standard deviation of a score without counts, over run * height.
 NORMAL = 5.0
+# The point of emergence may pass the limit of progress by about this share of the unit.
+SOFT_LIMIT = 0.02
 # A Newton step of a subset's shift is bent back beyond this many standard deviations.
 FARTHEST = 4.0
 
@@ -120,5 +122,6 @@ def log_posterior(z: Array, rows: Rows, *, counts: bool) -> Array:
 
     p = natural(z, rows.law, rows.scales)
     prior = -0.5 * (rows.law.active * z**2).sum()
-    value = log_likelihood(p, rows, counts=counts) + prior
+    over = (p.end + p.shift - rows.scales.limit) / (SOFT_LIMIT * rows.scales.unit)
+    value = log_likelihood(p, rows, counts=counts) + prior - jnp.logaddexp(0.0, over)
     return jnp.where(jnp.isfinite(value), value, -1e10)

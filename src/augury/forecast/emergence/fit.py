@@ -10,7 +10,7 @@ import numpy as np
 
 from augury.errors import FitError, UsageError
 from augury.forecast.emergence.averaging import held_out, pseudo_weights
-from augury.forecast.emergence.checks import notes_on
+from augury.forecast.emergence.checks import contradicted, notes_on
 from augury.forecast.emergence.density import Rows
 from augury.forecast.emergence.importance import KEPT, sample
 from augury.forecast.emergence.laws import LAWS, EmergenceLaw, emergence_law
@@ -77,7 +77,10 @@ def fit_emergence(
     if status is Answer.ANSWERED:
         status = own
         notes += more
-    notes += notes_on(fitted)
+    against, why = contradicted(fitted)
+    if status is Answer.ANSWERED:
+        status = against
+    notes += [*why, *notes_on(fitted)]
     return EmergenceFit(
         data, fits, fitted.weights, scores, status, tuple(notes), uncertainty, level, seed
     )

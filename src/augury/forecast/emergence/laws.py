@@ -67,6 +67,7 @@ class Scales(NamedTuple):
     `low`, `span`: smallest progress and its range. `unit`: the span, or .4 nats (one decade of
     FLOPs) where the span is smaller. `chance`, `chance_sd`: what is known of the base; `rare`: 1
     where it is about 0, and its logarithm is what is known. `height`: largest score above it.
+    `limit`: progress that no model exceeds, a loss of 0.
     `log_low`, `log_high`: log D_0 and log of the largest amount.
     """
 
@@ -77,6 +78,7 @@ class Scales(NamedTuple):
     chance_sd: Array
     rare: Array
     height: Array
+    limit: Array
     log_low: Array
     log_high: Array
 

@@ -26,6 +26,8 @@ KNOWN_CHANCE, GUESSED_CHANCE = 0.02, 0.05
 RARE, LEAST_BASE = 0.02, 1e-3
 # The least D_0: log D_0 must be positive.
 LEAST_AMOUNT = 2.0
+# No run has 1e99 FLOPs.
+NO_LIMIT = 99.0
 # Rows, checkpoints and subsets are padded to multiples of this: few sizes are compiled.
 ROOM = 16
 
@@ -52,6 +54,7 @@ class EmergenceData:
         chance: score of a guesser, NaN if unknown.
         few_shot_examples: N, in the prompt.
         low_data: D_0, the amount of finetuning that stands for none.
+        lowest_loss: below which no model goes, nats; the point of emergence lies above it.
     """
 
     scale: Scale
@@ -67,6 +70,7 @@ class EmergenceData:
     chance: float
     few_shot_examples: int
     low_data: float
+    lowest_loss: float = 0.0
 
     @property
     def counts(self) -> bool:
@@ -96,6 +100,11 @@ class EmergenceData:
         return np.log(np.maximum(self.amount, self.low_data))
 
     @property
+    def limit(self) -> float:
+        """Progress that no model exceeds."""
+        return -self.lowest_loss if self.scale == "loss" else NO_LIMIT
+
+    @property
     def scales(self) -> Scales:
         x = self.progress
         span = float(x.max() - x.min())
@@ -110,6 +119,7 @@ class EmergenceData:
             rare=float(rare),
             chance_sd=KNOWN_CHANCE if known else max(GUESSED_CHANCE * max(top, 0.2) * 4, 1e-6),
             height=max(top, 0.05 if self.counts else 1e-3),
+            limit=self.limit,
             log_low=float(np.log(self.low_data)),
             log_high=float(max(self.log_amount.max(), np.log(self.low_data) + 0.1)),
         )
@@ -131,6 +141,7 @@ class EmergenceData:
             chance=self.chance,
             few_shot_examples=self.few_shot_examples,
             low_data=self.low_data,
+            lowest_loss=self.lowest_loss,
         )
 
     def rows(self, law: EmergenceLaw, room: int, groups: int) -> Rows:
@@ -197,6 +208,7 @@ def emergence_data(
     few_shot_examples: int | None = None,
     low_data: float | None = None,
     chance: float | None = None,
+    lowest_loss: float = 0.0,
 ) -> EmergenceData:
     """Read a study of finetuned checkpoints from a table.
 
@@ -231,6 +243,11 @@ def emergence_data(
     if few_shot_examples is not None and few_shot_examples < 0:
         raise UsageError(f"few_shot_examples cannot be negative: {few_shot_examples}")
     place = _numbers(table, scale, positive=True)
+    if scale == "loss" and not 0 <= lowest_loss < place.min():
+        raise UsageError(
+            f"lowest_loss must lie between 0 and the lowest loss seen, {place.min():.4g}, not "
+            f"{lowest_loss}"
+        )
     amount = _numbers(table, "finetune_examples", positive=False)
     y, trials, stderr = _scores(table)
     shots = _few_shots(table, amount) if few_shot_examples is None else few_shot_examples
@@ -254,6 +271,7 @@ def emergence_data(
         chance=_chance(table) if chance is None else float(chance),
         few_shot_examples=int(shots),
         low_data=float(low_data or max(shots, LEAST_AMOUNT)),
+        lowest_loss=float(lowest_loss),
     )
 
 

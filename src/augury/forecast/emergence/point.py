@@ -105,12 +105,20 @@ class EmergencePoint(Shown):
             lines = [f"{self.status}. {self.status.remedy}"]
         else:
             lines = [
-                f"{what} {self.value:.4g} {unit}, {self.level:.0%} [{low:.4g}, {high:.4g}]"
+                f"{what} {_told(self.value)} {unit}, {self.level:.0%} [{_told(low)}, {_told(high)}]"
                 + ("" if self.status is Answer.ANSWERED else f" ({self.status})")
             ]
-        lines += [f"  by {n}: {v:.4g} [{a:.4g}, {b:.4g}]" for n, (v, a, b) in self.methods.items()]
+        lines += [
+            f"  by {name}: {_told(value)} [{_told(low)}, {_told(high)}]"
+            for name, (value, low, high) in self.methods.items()
+        ]
         lines += [f"  {note.severity}: {note.message}" for note in self.notes]
         return "\n".join(lines)
+
+
+def _told(x: float) -> str:
+    """A loss or FLOPs; infinite where the score never gets there."""
+    return f"{x:.4g}" if np.isfinite(x) else "never"
 
 
 def emergence_point(

@@ -27,9 +27,10 @@ from augury.notebook import Card, Shown
 
 
 class Answer(StrEnum):
-    """How a study ended. Points of the last four are missing, or lean on the priors."""
+    """How a study ended. Points of the last five are missing, wrong, or lean on the priors."""
 
     ANSWERED = "answered"
+    CONTRADICTED = "few-shot scores contradict the law"
     VAGUE = "the data cannot say"
     TOO_FEW_AMOUNTS = "fewer than three finetuning amounts"
     NOT_EMERGED = "no finetuned model is past its elbow"
@@ -43,6 +44,11 @@ class Answer(StrEnum):
 
 _REMEDIES = {
     Answer.ANSWERED: "",
+    Answer.CONTRADICTED: (
+        "Finetuning does not move one curve along here (it may teach the task instead of bringing "
+        "out what is there): do not believe the point; forecast from the few-shot scores "
+        "themselves, measured finely (PassUntil, `augury passrate`)."
+    ),
     Answer.VAGUE: (
         "The interval is wider than all checkpoints measured: add smaller finetuning amounts, "
         "which say most of the way to none, or better checkpoints (`rank_units` says which)."
@@ -201,7 +207,9 @@ def point_of(
         if distance is not None:
             steep = steepness(p, amount, scales)
             place = place + np.asarray(past_for(p, distance, steep))
-    return np.broadcast_to(place, (len(z),)).astype(float)
+    place = np.broadcast_to(place, (len(z),)).astype(float)
+    # What only a loss below the lowest would bring never comes.
+    return np.where(place > scales.limit, np.inf, place) if distance is not None else place
 
 
 def coordinate_names() -> tuple[str, ...]:
