@@ -197,15 +197,22 @@ def _emergence_answers(record: Mapping[str, Any], score: Mapping[str, Any] | Non
             if "tokens" in made["inputs"]
             else (f" with {_place(made['inputs'])}" if made["inputs"] else "")
         )
-        low, high = _ends(made["run_interval"])
-        said.append(
-            f"Trained{at}, that takes {number(_known(made['value']))} {NAMES.get(of, of)} "
-            f"({made['level']:.0%} interval: {number(low)} to {number(high)})."
-        )
+        said.append(f"Trained{at}, {_reached(made, NAMES.get(of, of))}.")
     if score is not None:
         (own,) = [s for s in score["scores"] if s["method"] == "emergence"]
         said.append(_came(own))
     return said
+
+
+def _reached(made: Mapping[str, Any], of: str) -> str:
+    """What it takes; null is what no draw of the loss law reaches."""
+    if made["value"] is None:
+        return f"no number of {of} gets there (probability {made['never']:.0%})"
+    low, high = (float("inf") if x is None else x for x in made["run_interval"])
+    return (
+        f"that takes {number(made['value'])} {of} ({made['level']:.0%} interval: {number(low)} "
+        f"to {number(high)})"
+    )
 
 
 def _came(score: Mapping[str, Any]) -> str:
