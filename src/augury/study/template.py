@@ -20,6 +20,7 @@ TEMPLATE = """\
 name = "NAME"
 
 # "pass-rate": of each task at the target. "emergence": where each task emerges (see [finetune]).
+# A task can have a question of its own.
 question = "pass-rate"
 
 # --- The series that is learned from: a ladder of tiny models that the study trains itself, models
@@ -46,6 +47,7 @@ shares = { rule = 0.6 }             # of each task in the training text; the res
 [[tasks]]
 name = "rule"    # a task of the lab: rule, sort-letters, sort-digits, facts
 instances = 1024
+# question = "pass-rate" # asked of this task, whatever is asked of the others
 
 # [[tasks]]
 # file = "tasks/sums.jsonl" # JSON lines: id, prompt, reference(s)
@@ -57,9 +59,12 @@ instances = 1024
 # r = 2                 # passes that end an instance
 max_samples = 100_000   # cap of samples an instance
 
-# [finetune]            # for question = "emergence"
+# [finetune]            # on tasks whose question is "emergence"
 # amounts = [64, 128, 256, 512] # examples, each half of the next
 # subsets = 2           # random subsets of each
+# every = 50            # steps from one look at the held-out loss to the next
+# patience = 4          # looks without a new best after which it ends
+# checkpoints = [500]   # steps of [lab] to finetune; default: all that are measured
 
 # --- What is forecast, and for which model.
 
