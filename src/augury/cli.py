@@ -673,6 +673,7 @@ def demo(
     """A study of the tiny world: train, finetune, forecast, then train what was forecast."""
     from augury.demo import run_demo
 
+    _quick_start()
     result = run_demo(out, steps=steps, seed=seed, quiet=as_json)
     if as_json:
         _print_json(result)

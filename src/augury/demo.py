@@ -6,7 +6,6 @@ The study does the work: killed at any moment, the demo goes on where it was.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +17,6 @@ from augury.errors import UsageError
 from augury.study import Outcome, Study, run_study, scoreboard
 from augury.study import tiny_world as world
 from augury.study.file import STUDY_FILE, schema
-from augury.study.pool import prepare
 from augury.study.show import duration, scoreboard_text
 from augury.study.store import Store
 from augury.study.template import SCHEMA
@@ -47,7 +45,6 @@ def run_demo(out: Path, *, steps: int, seed: int, quiet: bool) -> dict[str, Any]
     """
     say: Callable[[str], None] = (lambda _: None) if quiet else _print
     began = time.perf_counter()
-    prepare(os.environ)  # before this process loads JAX, for the page: one thread, compiled once
     _write(out, world.tiny_world(steps, seed))
     study = Study(out)
     say(
