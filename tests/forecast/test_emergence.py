@@ -465,3 +465,19 @@ def test_what_never_comes_is_told_so() -> None:
     )
     assert "never" in str(point)
     assert point.to_dict()["point"]["value"] is None
+
+
+def test_a_point_farther_off_than_the_checkpoints_span_is_not_answered() -> None:
+    """Elbows that move a nat for each amount, seen over half a nat."""
+    truth = Truth(elbow=0.9, shift=1.4, slope=0.5, chance=0.0, subset=1e-3, checkpoint=1e-3)
+    table = simulate_study(
+        truth,
+        np.random.default_rng(3),
+        losses=np.linspace(2.4, 1.9, 12),
+        amounts=(1800, 3600, 7500),
+        items=20_000,
+    )
+    found = fit_emergence(emergence_data(table), laws="relu")
+    assert found.status in (Answer.FAR, Answer.VAGUE)
+    assert "beyond the best checkpoint" in " ".join(n.message for n in found.notes)
+    assert found.status.remedy

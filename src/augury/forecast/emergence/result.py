@@ -27,11 +27,12 @@ from augury.notebook import Card, Shown
 
 
 class Answer(StrEnum):
-    """How a study ended. Points of the last five are missing, wrong, or lean on the priors."""
+    """How a study ended. Points of the others are missing, wrong, or lean on the priors."""
 
     ANSWERED = "answered"
     CONTRADICTED = "few-shot scores contradict the law"
     VAGUE = "the data cannot say"
+    FAR = "the point lies farther off than the checkpoints span"
     TOO_FEW_AMOUNTS = "fewer than three finetuning amounts"
     NOT_EMERGED = "no finetuned model is past its elbow"
     AT_CHANCE = "everything is at chance"
@@ -52,6 +53,10 @@ _REMEDIES = {
     Answer.VAGUE: (
         "The interval is wider than all checkpoints measured: add smaller finetuning amounts, "
         "which say most of the way to none, or better checkpoints (`rank_units` says which)."
+    ),
+    Answer.FAR: (
+        "Nothing vouches for so long a way beyond the best checkpoint: take better checkpoints, "
+        "and look whether the laws agree."
     ),
     Answer.TOO_FEW_AMOUNTS: (
         "How the elbow moves with data was hardly seen, and the prior fills in: finetune on at "
