@@ -481,3 +481,19 @@ def test_a_point_farther_off_than_the_checkpoints_span_is_not_answered() -> None
     assert found.status in (Answer.FAR, Answer.VAGUE)
     assert "beyond the best checkpoint" in " ".join(n.message for n in found.notes)
     assert found.status.remedy
+
+
+def test_finetuned_scores_that_do_not_hang_on_the_loss_are_no_answer() -> None:
+    """As in the lab's sorting of letters: so many examples teach so much, whatever the model."""
+    table = study()
+    amounts = sorted(table["finetune_examples"].unique())
+    rates = {amount: 0.15 * k for k, amount in enumerate(amounts)}
+    rng = np.random.default_rng(0)
+    passes = [
+        float(rng.binomial(int(n), rates[a]))
+        for a, n in zip(table["finetune_examples"], table["samples"], strict=True)
+    ]
+    table = table.with_columns(passes=pl.Series(passes), chance=0.0)
+    found = fit_emergence(emergence_data(table), laws="relu")
+    assert found.status is Answer.NO_ELBOW
+    assert any(n.code == "no-elbow" for n in found.notes)

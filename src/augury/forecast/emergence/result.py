@@ -35,6 +35,7 @@ class Answer(StrEnum):
     FAR = "the point lies farther off than the checkpoints span"
     TOO_FEW_AMOUNTS = "fewer than three finetuning amounts"
     NOT_EMERGED = "no finetuned model is past its elbow"
+    NO_ELBOW = "no elbow lies among the checkpoints"
     AT_CHANCE = "everything is at chance"
 
     @property
@@ -65,6 +66,11 @@ _REMEDIES = {
     Answer.NOT_EMERGED: (
         "The elbow of the most finetuned models lies beyond the checkpoints: finetune on more "
         "examples, or take better checkpoints. The point given leans on the prior."
+    ),
+    Answer.NO_ELBOW: (
+        "Scores must leave chance within the range of checkpoints for at least one amount: add "
+        "weaker checkpoints or smaller amounts where all are past it. If scores hang on the amount "
+        "alone, finetuning teaches the task, and says nothing of when it comes without."
     ),
     Answer.AT_CHANCE: (
         "No score is above chance, so that there is no elbow to move: finetune on more examples, "

@@ -23,8 +23,10 @@ FAR = 1.0
 FEWEST_AMOUNTS = 3
 
 
-def risen(data: EmergenceData) -> Floats:
+def risen(data: EmergenceData, *, worst: bool = False) -> Floats:
     """(amounts,) how many standard errors the best third of each amount's rows is above base.
+
+    The worst third, if that is asked for.
 
     The noise is read off differences between neighbours in progress, which a rise hardly touches,
     and is never less than counting.
@@ -39,7 +41,8 @@ def risen(data: EmergenceData) -> Floats:
     seen = float((noise**2).mean()) / 2 if len(noise) else 0.0
     for amount in data.amounts:
         own = np.flatnonzero(data.amount == amount)
-        top = own[np.argsort(data.progress[own])[-max(len(own) // 3, 1) :]]
+        order, third = own[np.argsort(data.progress[own])], max(len(own) // 3, 1)
+        top = order[:third] if worst else order[-third:]
         counting = max(base * (1 - base), 1 / data.trials[top].mean()) if data.counts else 0.0
         counting = counting / data.trials[top].mean() if data.counts else 0.0
         error = np.sqrt(max(seen, counting, 1e-12) / len(top))
@@ -51,6 +54,11 @@ def _any_risen(data: EmergenceData) -> bool:
     """Whether any amount has left the base, or all of them together."""
     found = risen(data)
     return bool(found.max() >= ABOVE or found.sum() / np.sqrt(len(found)) >= ABOVE)
+
+
+def _elbow_seen(data: EmergenceData) -> bool:
+    """Whether some amount leaves the base between the weaker and the better checkpoints."""
+    return bool(((risen(data) >= ABOVE) & (risen(data, worst=True) < ABOVE)).any())
 
 
 def too_thin(data: EmergenceData) -> tuple[Answer, list[Note]]:
@@ -75,6 +83,17 @@ def too_thin(data: EmergenceData) -> tuple[Answer, list[Note]]:
                 "serious",
                 f"None of {(~few).sum()} finetuned{more} scores (largest {data.y.max():.3g}) is "
                 f"clearly above {data.base:.3g}. {status.remedy}",
+                told,
+            )
+        )
+    elif status is Answer.ANSWERED and not _elbow_seen(data):
+        status = Answer.NO_ELBOW
+        notes.append(
+            Note(
+                "no-elbow",
+                "serious",
+                f"No amount of finetuning is at chance with the weaker third of the checkpoints "
+                f"and above it with the better third. {status.remedy}",
                 told,
             )
         )
