@@ -24,7 +24,7 @@ def paper_like(rng: np.random.Generator, **changes: float | bool) -> tuple[Truth
     """A study: ten checkpoints that few-shot are at chance, five amounts, two subsets.
 
     The last checkpoint stands .03 to .12 nats before the few-shot elbow (two- to fivefold FLOPs),
-    the first .5 before it.
+    the first .5 before it. `changes` are of `Truth`, or format_skill=True.
     """
     elbow, examples, items, chance = TASKS[str(rng.choice(list(TASKS)))]
     own = {
@@ -37,6 +37,9 @@ def paper_like(rng: np.random.Generator, **changes: float | bool) -> tuple[Truth
         "subset": 0.007,
         "checkpoint": 0.003,
     }
+    if changes.pop("format_skill", False):
+        # The task itself would emerge .1 nats before its format, still a little ahead or just seen.
+        own |= {"elbow": elbow + 0.1, "format_loss": elbow}
     truth = Truth(**(own | changes))  # type: ignore[arg-type]
     near = rng.uniform(0.03, 0.12)
     losses = elbow + np.linspace(0.5, near, CHECKPOINTS) + 0.01 * rng.standard_normal(CHECKPOINTS)
@@ -44,6 +47,16 @@ def paper_like(rng: np.random.Generator, **changes: float | bool) -> tuple[Truth
     amounts = tuple(examples // 4**k for k in range(5))
     table = simulate_study(truth, rng, losses=losses, amounts=amounts, items=items)
     return truth, emergence_data(table)
+
+
+BENT: dict[str, dict[str, float | bool]] = {
+    "saturating": {"plateau": 0.25},
+    "slopes that halve": {"tilt": float(np.log(2.0))},
+    "S-shaped shift": {"s_shaped": True},
+    "elbow by size": {"by_size": 0.02},
+    "format skill": {"format_skill": True},
+}
+"""Truths that no ReLU has, as changes to `paper_like`."""
 
 
 Ablation = Callable[[EmergenceData], EmergenceData]

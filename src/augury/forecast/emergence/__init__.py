@@ -3,6 +3,7 @@
 from augury.forecast.emergence.design import Unit, rank_units
 from augury.forecast.emergence.fit import fit_emergence, fit_emergence_many
 from augury.forecast.emergence.follow import reaches
+from augury.forecast.emergence.formats import shared_leap
 from augury.forecast.emergence.laws import LAWS, EmergenceLaw, emergence_law
 from augury.forecast.emergence.observations import EmergenceData, emergence_data
 from augury.forecast.emergence.point import (
@@ -47,5 +48,6 @@ __all__ = [
     "probability_emerged",
     "rank_units",
     "reaches",
+    "shared_leap",
     "simulate_study",
 ]

@@ -72,7 +72,7 @@ def rank_units(
     point = fit.point_draws()
     tail = (1 - fit.level) / 2
     low, high = np.quantile(point, [tail, 1 - tail], method="nearest")
-    scores, noise = _predicted(fit, units)
+    scores, noise = predicted(fit, units)
     # Far tails of the point would rule a covariance: they count as the edge of the interval.
     spread = float(high - low)
     own = np.clip(point, low - spread / 4, high + spread / 4)
@@ -111,7 +111,7 @@ def rank_units(
     return pl.DataFrame(rows)
 
 
-def _predicted(fit: EmergenceFit, units: Sequence[Unit]) -> tuple[Floats, Floats]:
+def predicted(fit: EmergenceFit, units: Sequence[Unit]) -> tuple[Floats, Floats]:
     """(U, S) expected scores over the draws of the average, and (U,) variances of their noise."""
     import jax
 

@@ -9,9 +9,11 @@ from typing import Literal
 import numpy as np
 
 from augury.errors import FitError, UsageError
+from augury.fitting.result import Note
 from augury.forecast.emergence.averaging import held_out, pseudo_weights
 from augury.forecast.emergence.checks import contradicted, notes_on
 from augury.forecast.emergence.density import Rows
+from augury.forecast.emergence.formats import late
 from augury.forecast.emergence.importance import KEPT, sample
 from augury.forecast.emergence.laws import LAWS, EmergenceLaw, emergence_law
 from augury.forecast.emergence.observations import EmergenceData, stacked
@@ -80,7 +82,7 @@ def fit_emergence(
     against, why = contradicted(fitted)
     if status is Answer.ANSWERED:
         status = against
-    notes += [*why, *notes_on(fitted)]
+    notes += [*why, *notes_on(fitted), *_late(fitted)]
     return EmergenceFit(
         data, fits, fitted.weights, scores, status, tuple(notes), uncertainty, level, seed
     )
@@ -185,6 +187,25 @@ def _drawn(
         for n, e in zip(drawn.size, drawn.evidence, strict=True)
     ]
     return at, drawn.z, found
+
+
+def _late(fitted: EmergenceFit) -> list[Note]:
+    """Few-shot scores against the best law fitted to the finetuned rows alone."""
+    data = fitted.data
+    tuned = data.amount > 0
+    if tuned.all() or fitted.status in (Answer.AT_CHANCE, Answer.TOO_FEW_AMOUNTS):
+        return []
+    law = fitted.fits[int(np.argmax(fitted.weights))].law
+    own = data.only(tuned)
+    rows = stacked([data], [law])
+    rows = rows._replace(weight=rows.weight * (1.0 - rows.few))  # no other size to compile
+    at, draws, found = _drawn(rows, counts=data.counts, uncertainty="importance", seed=fitted.seed)
+    fits = (_law_fit(law, at, draws, found, 0),)
+    none = np.empty((1, 0))
+    alone = EmergenceFit(
+        own, fits, (1.0,), none, fitted.status, (), "importance", fitted.level, fitted.seed
+    )
+    return late(alone, data)
 
 
 def _law_fit(

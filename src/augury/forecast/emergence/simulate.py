@@ -31,6 +31,9 @@ class Truth:
         subset: standard deviation of a subset's shift of the elbow, nats.
         checkpoint: standard deviation of a checkpoint's own deviation from its loss, nats.
         by_size: how much later (in nats) the elbow comes at each doubling of the model.
+        format_loss: loss at which the format of the prompt emerges, a skill of its own that any
+            finetuning teaches at once: until then few-shot scores of every task asked in it stay at
+            chance, whatever the task's own elbow. Infinite for a format that all models know.
     """
 
     elbow: float = 1.9
@@ -45,6 +48,12 @@ class Truth:
     subset: float = 0.01
     checkpoint: float = 0.005
     by_size: float = 0.0
+    format_loss: float = np.inf
+
+    @property
+    def emerges(self) -> float:
+        """Loss at which few-shot scores leave chance: the later of the task and its format."""
+        return min(self.elbow, self.format_loss)
 
     def elbow_at(self, amount: np.ndarray | float, low: float, high: float) -> np.ndarray:
         """Elbow in nats for finetuning amounts between `low` (D_0) and `high`."""
@@ -100,6 +109,8 @@ def simulate_study(
             way = np.log(max(amount, shots) / shots) / np.log(high / shots)
             past = truth.elbow_at(float(amount), shots, high) + moved + luck - own
             rate = truth.score(past - truth.by_size * size, np.full(len(own), way))
+            if not amount:
+                rate = np.where(own > truth.format_loss, truth.chance, rate)
             if truth.run > 0:
                 total = 1 / truth.run - 1
                 rate = rng.beta(np.maximum(rate * total, 1e-9), (1 - rate) * total)
