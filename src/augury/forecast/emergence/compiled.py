@@ -8,12 +8,14 @@ NumPy around them, and the number of studies never makes a new size.
 from __future__ import annotations
 
 from functools import lru_cache, partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from augury.forecast.emergence.density import Rows, log_posterior
+from augury.forecast.emergence.laws import Member, Scales, elbow, natural, rise, steepness
 
 Floats = NDArray[np.float64]
 # Points a call of `values`: 11 microseconds of a core each, 50 at a time 19.
@@ -71,3 +73,59 @@ def slopes(z: Floats, rows: Rows, at: NDArray[np.int64], *, counts: bool) -> tup
             found.append(np.asarray(value))
             steep.append(np.asarray(slope))
     return np.concatenate(found)[:count], np.concatenate(steep)[:count]
+
+
+@lru_cache(maxsize=1)
+def _placed() -> Any:
+    import jax
+
+    def place(z: Any, member: Any, scales: Any, amount: Any) -> Any:
+        p = natural(z, member, scales)
+        where = elbow(p, amount, member.kind, scales)
+        return where, steepness(p, amount, scales), vars(p)
+
+    return jax.jit(place)
+
+
+def placed(
+    z: Floats, member: Member, scales: Scales, log_amount: float
+) -> tuple[Floats, Floats, SimpleNamespace]:
+    """Elbow, slope just past it (S,) and natural parameters, as attributes, at (S, P) coordinates.
+
+    In one function: step by step, JAX compiles fifty small ones, 3 seconds of a core.
+    """
+    import jax
+
+    with jax.enable_x64(True):
+        own = Scales(*(np.float64(x) for x in scales))
+        where, steep, p = jax.tree.map(
+            lambda x: np.broadcast_to(x, len(z)).astype(float),
+            _placed()(z, Member(*member), own, np.float64(log_amount)),
+        )
+    return where, steep, SimpleNamespace(**p)
+
+
+@lru_cache(maxsize=1)
+def _curves() -> Any:
+    import jax
+
+    def curve(z: Any, member: Any, scales: Any, progress: Any, amount: Any) -> Any:
+        def one(x: Any, d: Any) -> Any:
+            p = natural(z, member, scales)
+            return rise(p, x - elbow(p, d, member.kind, scales), steepness(p, d, scales))
+
+        return jax.vmap(one)(progress, amount)
+
+    return jax.jit(curve)
+
+
+def curves(
+    z: Floats, member: Member, scales: Scales, progress: Floats, log_amount: Floats
+) -> tuple[Floats, Floats]:
+    """(U, S) scores above the base and their slopes at (U,) places, at (S, P) coordinates."""
+    import jax
+
+    with jax.enable_x64(True):
+        own = Scales(*(np.float64(x) for x in scales))
+        up, slope = _curves()(z, Member(*member), own, progress, log_amount)
+        return np.asarray(up), np.asarray(slope)

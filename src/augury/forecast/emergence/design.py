@@ -19,8 +19,8 @@ import numpy as np
 import polars as pl
 
 from augury.errors import UsageError
+from augury.forecast.emergence.compiled import curves
 from augury.forecast.emergence.density import NORMAL
-from augury.forecast.emergence.laws import Member, elbow, rise, steepness
 from augury.forecast.emergence.observations import progress_of
 from augury.forecast.emergence.result import EmergenceFit, mixed, parameters
 from augury.forecast.emergence.search import Floats
@@ -113,8 +113,6 @@ def rank_units(
 
 def predicted(fit: EmergenceFit, units: Sequence[Unit]) -> tuple[Floats, Floats]:
     """(U, S) expected scores over the draws of the average, and (U,) variances of their noise."""
-    import jax
-
     data = fit.data
     scales = data.scales
     progress = progress_of(np.array([u.place for u in units]), data.scale)
@@ -124,11 +122,7 @@ def predicted(fit: EmergenceFit, units: Sequence[Unit]) -> tuple[Floats, Floats]
     for f in fit.fits:
         p = parameters(f.law, f.draws, scales)
         p = type(p)(**{k: v[None, :] for k, v in vars(p).items()})
-        member = Member(*f.law.member)
-        with jax.enable_x64(True):
-            at = elbow(p, amount[:, None], member.kind, scales)
-            steep = steepness(p, amount[:, None], scales)
-            up, slope = (np.asarray(x) for x in rise(p, progress[:, None] - at, steep))
+        up, slope = curves(f.draws, f.law.member, scales, progress, amount)
         mean = np.where(few[:, None], p.few_base, p.base) + up
         if data.counts:
             usual = float(np.median(data.trials))

@@ -196,14 +196,13 @@ def _late(fitted: EmergenceFit) -> list[Note]:
     if tuned.all() or fitted.status in (Answer.AT_CHANCE, Answer.TOO_FEW_AMOUNTS):
         return []
     law = fitted.fits[int(np.argmax(fitted.weights))].law
-    own = data.only(tuned)
     rows = stacked([data], [law])
     rows = rows._replace(weight=rows.weight * (1.0 - rows.few))  # no other size to compile
     at, draws, found = _drawn(rows, counts=data.counts, uncertainty="importance", seed=fitted.seed)
     fits = (_law_fit(law, at, draws, found, 0),)
     none = np.empty((1, 0))
     alone = EmergenceFit(
-        own, fits, (1.0,), none, fitted.status, (), "importance", fitted.level, fitted.seed
+        data, fits, (1.0,), none, fitted.status, (), "importance", fitted.level, fitted.seed
     )
     return late(alone, data)
 

@@ -34,7 +34,7 @@ def late(alone: EmergenceFit, data: EmergenceData) -> list[Note]:
     """Whether few-shot scores stay at chance where finetuned models say that they have left it.
 
     Args:
-        alone: fitted to the finetuned rows of `data` only.
+        alone: fitted to its finetuned rows only.
         data: the whole study.
     """
     few = np.flatnonzero(data.amount == 0)

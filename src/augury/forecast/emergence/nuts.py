@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from augury.forecast.emergence.compiled import only, slopes
+from augury.forecast.emergence.compiled import only, placed, slopes
 from augury.forecast.emergence.density import Rows, log_posterior
-from augury.forecast.emergence.laws import elbow, natural
 from augury.forecast.emergence.search import Floats
 
 CHAINS, WARM_UP, KEPT_EACH = 4, 300, 300
@@ -105,8 +104,8 @@ def chains(
             )
             u, diverging = np.asarray(u)[:, WARM_UP:], np.asarray(diverging)[:, WARM_UP:]
             z = (middle + u @ root.T) * active
-            p = natural(z, own.law, own.scales)
-            point = np.asarray(elbow(p, own.scales.log_low, own.law.kind, own.scales))
+            flat = z.reshape(-1, z.shape[-1])
+            point = placed(flat, own.law, own.scales, own.scales.log_low)[0].reshape(z.shape[:2])
             told.append(
                 {
                     "rhat": float(split_gelman_rubin(point)),
@@ -114,7 +113,7 @@ def chains(
                     "divergences": float(diverging.sum()),
                 }
             )
-            out.append(z.reshape(-1, z.shape[-1]))
+            out.append(flat)
     return np.stack(out), told
 
 

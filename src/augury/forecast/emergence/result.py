@@ -11,16 +11,8 @@ import numpy as np
 import polars as pl
 
 from augury.fitting.result import Note
-from augury.forecast.emergence.laws import (
-    NAMES,
-    EmergenceLaw,
-    Member,
-    Scales,
-    elbow,
-    natural,
-    past_for,
-    steepness,
-)
+from augury.forecast.emergence.compiled import placed
+from augury.forecast.emergence.laws import NAMES, EmergenceLaw, Scales, past_for
 from augury.forecast.emergence.observations import EmergenceData, place_of
 from augury.forecast.emergence.search import Floats
 from augury.notebook import Card, Shown
@@ -191,12 +183,7 @@ def mixed(parts: list[Floats], weights: tuple[float, ...], seed: int) -> Floats:
 
 def parameters(law: EmergenceLaw, z: Floats, scales: Scales) -> Any:
     """(S, P) coordinates to natural parameters, (S,) each, as attributes (see `laws.natural`)."""
-    import jax
-
-    member = Member(*(np.asarray(a)[None] for a in law.member))
-    with jax.enable_x64(True):
-        p = natural(z, member, scales)
-        return type(p)(**{k: np.asarray(v) for k, v in vars(p).items()})
+    return placed(z, law.member, scales, float(scales.log_low))[2]
 
 
 def point_of(
@@ -211,14 +198,10 @@ def point_of(
     import jax
 
     scales = data.scales
-    amount = np.log(low_data or data.low_data)
-    with jax.enable_x64(True):
-        p = parameters(law, z, scales)
-        place = np.asarray(elbow(p, amount, law.member.kind, scales))
-        if distance is not None:
-            steep = steepness(p, amount, scales)
+    place, steep, p = placed(z, law.member, scales, float(np.log(low_data or data.low_data)))
+    if distance is not None:
+        with jax.enable_x64(True):
             place = place + np.asarray(past_for(p, distance, steep))
-    place = np.broadcast_to(place, (len(z),)).astype(float)
     # What only a loss below the lowest would bring never comes.
     return np.where(place > scales.limit, np.inf, place) if distance is not None else place
 
