@@ -22,17 +22,17 @@ from augury.forecast.emergence import (
 
 STUDIES = 200
 ONE_BY_ONE = 20
-COLD = "import benchmarks.emergence as b; b.posterior({how!r})"
+COLD = "import benchmarks.emergence as b; b.posterior({how!r}, {laws!r})"
 
 
 def main() -> None:
     """Print times and their ratio."""
     studies = [study(seed) for seed in range(STUDIES)]
     fit_emergence_many(studies[:16], uncertainty="laplace")
-    fit_emergence(studies[0], laws="relu", uncertainty="laplace")
+    fit_emergence_many(studies[:1], uncertainty="laplace")
     together = seconds(lambda: fit_emergence_many(studies, uncertainty="laplace"))
     alone = seconds(
-        lambda: [fit_emergence(s, laws="relu", uncertainty="laplace") for s in studies[:ONE_BY_ONE]]
+        lambda: [fit_emergence_many([s], uncertainty="laplace") for s in studies[:ONE_BY_ONE]]
     )
     other = alone / ONE_BY_ONE * STUDIES
     what = f"MAP and Laplace of {STUDIES} studies in a call; one by one ({ONE_BY_ONE} run)"
@@ -43,9 +43,10 @@ def main() -> None:
     warm = seconds(lambda: posterior("importance"))
     what = "posterior of one study, warm: importance sampling; NUTS"
     print(f"{what:66s} {warm:8.3g}s {warm_nuts:9.4g}s {warm_nuts / warm:7.1f}x", flush=True)
-    cold = [fresh(how) for how in ("importance", "nuts")]
-    what = "the same from a fresh process, imports and compilation included"
-    print(f"{what:66s} {cold[0]:8.3g}s {cold[1]:9.4g}s {cold[1] / cold[0]:7.1f}x", flush=True)
+    for how, laws in (("importance", "relu"), ("importance", "average"), ("nuts", "relu")):
+        wall, cores = fresh(how, laws)
+        what = f"from a fresh process, all compiled: {how}, {laws}; seconds, and of all cores"
+        print(f"{what:66s} {wall:8.3g}s {cores:9.4g}s", flush=True)
 
 
 def study(seed: int) -> EmergenceData:
@@ -56,20 +57,21 @@ def study(seed: int) -> EmergenceData:
     return emergence_data(table)
 
 
-def posterior(how: str) -> None:
-    """One study by one law."""
-    fit_emergence(study(0), laws="relu", uncertainty=how)  # type: ignore[arg-type]
+def posterior(how: str, laws: str = "relu") -> None:
+    """One study by one law, or by the average of five."""
+    fit_emergence(study(0), laws=laws, uncertainty=how)  # type: ignore[arg-type]
 
 
-def fresh(how: str) -> float:
-    """Seconds of a process that has compiled nothing before."""
+def fresh(how: str, laws: str) -> tuple[float, float]:
+    """Wall seconds, and seconds of all cores, of a process that has compiled nothing before."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": folder}
-        return seconds(
-            lambda: subprocess.run(
-                [sys.executable, "-c", COLD.format(how=how)], check=True, env=environment
-            )
-        )
+        command = [sys.executable, "-c", COLD.format(how=how, laws=laws)]
+        before = os.times()
+        wall = seconds(lambda: subprocess.run(command, check=True, env=environment))
+        after = os.times()
+    used = after.children_user + after.children_system
+    return wall, used - before.children_user - before.children_system
 
 
 def seconds(call: Callable[[], object]) -> float:
