@@ -4,8 +4,11 @@ python -m benchmarks.worlds sort-digits 0 --out out/worlds
 trains one world's ladder (15 % of the documents are its task), finetunes every checkpoint, then
 trains the larger models that show the few-shot ability; it goes on where it was stopped.
 
-python -m benchmarks.worlds report --out out/worlds
-forecasts every world that is there from its ladder alone, and prints the tables of
+python -m benchmarks.worlds collect --out out/worlds
+puts all that was measured there into docs/experiments/worlds.parquet, a row an evaluation.
+
+python -m benchmarks.worlds report
+forecasts every world of that file from its ladder alone, and prints the table of
 docs/experiments/emergence.md.
 """
 
@@ -27,6 +30,7 @@ from augury.forecast.emergence import emergence_data, emergence_point, fit_emerg
 from augury.sweep import finetune_sweep
 from augury.train import ModelConfig, RunConfig, train_ladder
 
+MEASURED = Path(__file__).parents[1] / "docs" / "experiments" / "worlds.parquet"
 INSTANCES = 1024
 # What counts as emerged: a pass probability this far above chance.
 DISTANCE = 0.03
@@ -68,21 +72,23 @@ WORLDS = {
         1500,
         (350, 750, 1100),
         (125, 250, 500, 1000),
-        ((32, 4000), (48, 3000)),
+        ((48, 3000), (64, 2500)),
         250,
     ),
 }
 
 
 def main() -> None:
-    """Run a world, or report on all."""
+    """Run a world, collect what was measured, or report on it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=[*WORLDS, "report"])
+    parser.add_argument("task", choices=[*WORLDS, "collect", "report"])
     parser.add_argument("seed", type=int, nargs="?", default=0)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("out/worlds"))
     asked = parser.parse_args()
-    if asked.task == "report":
-        report(asked.out)
+    if asked.task == "collect":
+        collect(asked.out)
+    elif asked.task == "report":
+        report()
     else:
         began = time.perf_counter()
         run(asked.task, asked.seed, asked.out / f"{asked.task}-{asked.seed}")
@@ -117,34 +123,45 @@ def run(task: str, seed: int, out: Path) -> None:
     measure(paths, lab_instances(task, INSTANCES)).write_parquet(out / "truth.parquet")
 
 
-def report(out: Path) -> None:
-    """Forecast every world from its ladder, and say what came."""
-    rows = [
-        row
-        for task in WORLDS
-        for seed in range(10)
-        if (out / f"{task}-{seed}" / "truth.parquet").exists()
-        for most in SEEN
-        for row in forecasts(task, seed, out / f"{task}-{seed}", most)
+def collect(out: Path) -> None:
+    """Write `MEASURED`: column `world` says which, `part` "sweep" or "truth"."""
+    parts = [
+        pl.read_parquet(file)
+        .filter(pl.col("metric") == "pass")
+        .with_columns(world=pl.lit(file.parent.name), part=pl.lit(file.stem))
+        for file in sorted(out.glob("*/*.parquet"))
     ]
-    with pl.Config(tbl_rows=-1, tbl_cols=-1, tbl_width_chars=200):
-        print(pl.DataFrame(rows))
+    table = pl.concat(parts, how="diagonal_relaxed")
+    table.write_parquet(MEASURED, compression_level=19)
+    print(f"{MEASURED}: {table.height} rows")
 
 
-def forecasts(task: str, seed: int, folder: Path, most: float) -> list[dict[str, object]]:
+def report() -> None:
+    """Forecast every world from its ladder, and say what came."""
+    table = pl.read_parquet(MEASURED)
+    for (world,), own in table.group_by("world", maintain_order=True):
+        sweep, truth = (own.filter(part=part) for part in ("sweep", "truth"))
+        for most in SEEN:
+            for row in forecasts(str(world), sweep, truth, most):
+                print(" | ".join(map(str, row.values())), flush=True)
+
+
+def forecasts(
+    world: str, whole: pl.DataFrame, later: pl.DataFrame, most: float
+) -> list[dict[str, object]]:
     """A row a method: the loss at which the ability appears, forecast and true.
 
     Only checkpoints that score less than `most` above chance are learned from.
     """
-    whole = pl.read_parquet(folder / "sweep.parquet")
-    later = pl.read_parquet(folder / "truth.parquet").filter(pl.col("metric") == "pass")
     few = whole.filter(pl.col("finetune_examples") == 0)
     every = pl.concat([few, later], how="diagonal_relaxed")
     came, elbow = crossings(every), relu_elbow(every)
     few = few.filter(pl.col("value") - pl.col("chance") < most)
     seen = whole.join(few.select("run", "step"), on=["run", "step"], how="semi")
-    ahead = min(c["flops"] for c in came) / float(few["flops"].max())  # type: ignore[arg-type]
-    losses = sorted(c["loss"] for c in came)
+    best = float(few["flops"].max())  # type: ignore[arg-type]
+    ahead = min((c["flops"] for c in came), default=np.inf) / best
+    lowest = float(every["loss"].min())  # type: ignore[arg-type]
+    losses = sorted(c["loss"] for c in came) or [-np.inf, lowest]
     fitted = fit_emergence(emergence_data(seen))
     made: list[tuple[str, str, float, tuple[float, float]]] = []
     for definition in ("elbow", "above"):
@@ -158,7 +175,7 @@ def forecasts(task: str, seed: int, folder: Path, most: float) -> list[dict[str,
         true = [elbow, elbow] if "elbow" in method else [losses[0], losses[-1]]
         out.append(
             {
-                "world": f"{task} {seed}",
+                "world": world,
                 "checkpoints": few.height,
                 "best seen": float(few["loss"].min()),  # type: ignore[arg-type]
                 "method": method,
