@@ -64,7 +64,11 @@ def trends_of(table: pl.DataFrame, missing: list[str]) -> list[Section]:
     if "instance" in rows.columns:
         rows = rows.filter(pl.col("instance").is_null())
     if "finetune_examples" in rows.columns:
-        rows = rows.filter(pl.col("finetune_examples").fill_null(0) == 0)
+        # A sweep scores each model as it is once more: what was measured of it alone comes first.
+        alone = rows.filter(pl.col("finetune_examples").is_null())
+        rows = alone if alone.height else rows.filter(pl.col("finetune_examples") == 0)
+    # A column that only the others fill tells no runs apart.
+    rows = rows.select(c for c in rows.columns if rows[c].null_count() < rows.height)
     axis = next((a for a in ("tokens", "step") if a in rows.columns), None)
     runs = [c for c in ("family", "model", "params", "seed", "task", "metric") if c in rows.columns]
     if axis is None:
