@@ -67,6 +67,9 @@ def trends_of(table: pl.DataFrame, missing: list[str]) -> list[Section]:
         # A sweep scores each model as it is once more: what was measured of it alone comes first.
         alone = rows.filter(pl.col("finetune_examples").is_null())
         rows = alone if alone.height else rows.filter(pl.col("finetune_examples") == 0)
+    if "metric" in rows.columns and (rows["metric"] == "pass").any():
+        # Of one task, these say what its pass rate says.
+        rows = rows.filter(~pl.col("metric").is_in(["greedy", "logprob"]))
     # A column that only the others fill tells no runs apart.
     rows = rows.select(c for c in rows.columns if rows[c].null_count() < rows.height)
     axis = next((a for a in ("tokens", "step") if a in rows.columns), None)
