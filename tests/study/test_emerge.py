@@ -9,9 +9,12 @@ import polars as pl
 import pytest
 
 from augury.data import read_table
-from augury.forecast.emergence import Truth, simulate_study
+from augury.fitting import Status, fit
+from augury.forecast.emergence import Truth, emergence_data, fit_emergence, simulate_study
+from augury.laws import parse_law
 from augury.study import Study, make_plan, read_study, run_study
-from augury.study.emerge import score_emergence
+from augury.study.analyse import distinct_losses
+from augury.study.emerge import _reach, score_emergence
 from tests.study.helpers import inside
 
 FORECAST = {
@@ -221,3 +224,53 @@ def test_a_ladder_is_finetuned_and_its_table_reads(
     engine = inside(monkeypatch, tmp_path)
     assert run_study(tmp_path).complete
     assert engine.begun == []
+
+
+def test_a_model_that_was_measured_and_finetuned_has_one_loss() -> None:
+    """The rows of a sweep say nothing of the pretraining's seed."""
+    rows = pl.DataFrame(
+        {
+            "model": ["a", "a", "b", "b"],
+            "params": [1e3, 1e3, 2e3, 2e3],
+            "step": [50, 50, 50, 50],
+            "loss": [2.5, 2.5, 2.4, 2.4],
+            "seed": [None, 3, 3, None],
+            "task": ["t"] * 4,
+            "metric": ["pass"] * 4,
+            "value": [0.1] * 4,
+            "finetune_examples": [0, None, None, 0],
+        }
+    )
+    found = distinct_losses(rows, parse_law("power"))
+    assert found["loss"].to_list() == [2.5, 2.4]
+    assert found["seed"].to_list() == [3, 3]
+
+
+def test_a_loss_law_at_its_bound_still_leads_to_parameters() -> None:
+    """Losses that fall as a pure power have no floor: bootstrap draws stay on its right side."""
+    params = np.geomspace(1e3, 3e4, 6).repeat(2)
+    rng = np.random.default_rng(0)
+    losses = 4.3 * params**-0.076 * np.exp(0.004 * rng.standard_normal(12))
+    found = fit(parse_law("power"), pl.DataFrame({"params": params, "loss": losses}))
+    assert found.status is Status.AT_BOUND
+    table = simulate_study(
+        Truth(elbow=1.9, shift=0.3, slope=0.9), rng, losses=np.linspace(2.4, 1.95, 10)
+    )
+    emerged = fit_emergence(emergence_data(table), laws="relu")
+    rows = pl.DataFrame(
+        {
+            "model": [f"m{n:.0f}" for n in params],
+            "params": params,
+            "tokens": 1e6,
+            "step": 50,
+            "seed": [0, 1] * 6,
+            "loss": losses,
+            "task": "t",
+            "metric": "pass",
+            "value": 0.1,
+        }
+    )
+    (made,), notes = _reach(emerged, rows, {"loss_law": "power", "target": None, "level": 0.9})
+    assert notes == []
+    assert made["never"] < 0.05
+    assert 1e4 < made["value"] < 1e6

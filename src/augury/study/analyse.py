@@ -193,7 +193,9 @@ def distinct_losses(table: pl.DataFrame, law: Law | Chain) -> pl.DataFrame:
     pretrained = [name for name in (*known, "loss_set") if name in rows.columns]
     own = [*pretrained, *(["seed"] if "seed" in rows.columns else [])]
     rows = rows.filter(pl.col("loss").is_not_null()).select(own)
-    return rows.unique(maintain_order=True).sort(own, maintain_order=True, nulls_last=False)
+    # A sweep's rows know no seed of the pretraining: a model that was measured as well is one.
+    rows = rows.sort(own, maintain_order=True, nulls_last=True)
+    return rows.unique(subset=pretrained, keep="first", maintain_order=True)
 
 
 def _means(table: pl.DataFrame) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import polars as pl
 
 from augury.errors import AuguryError, DataError
 from augury.fitting.fit import fit
+from augury.fitting.result import Status
 from augury.forecast.emergence import (
     EmergenceFit,
     Reach,
@@ -171,6 +172,8 @@ def _reach(
         law = parse_law(asked["loss_law"])
         known = distinct_losses(rows, law)
         losses = fit(law, known, level=asked["level"])
+        if losses.status is Status.AT_BOUND:  # a normal approximation knows no bound
+            losses = fit(law, known, level=asked["level"], uncertainty="bootstrap")
         if set(law.inputs) == {"params"}:
             return _made([in_params(found, losses, _tokens(known), definition="above")]), []
         made = [in_flops(found, losses, definition="above")]

@@ -23,7 +23,7 @@ CODE: Mapping[str, int] = {
     "measure": 1,
     "finetune": 1,
     "fit": 1,
-    "forecast": 1,
+    "forecast": 2,
     "score": 1,
 }
 # Hexadecimal digits of a key: 2^80 keys, a collision among a million units has odds of 1e-12.

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from augury.errors import AuguryError, UsageError
-from augury.fitting import Fit, fit, load_fit
+from augury.fitting import Fit, Status, fit, load_fit
 from augury.forecast.emergence.point import Definition
 from augury.forecast.emergence.reach import Reach, in_flops, in_params
 from augury.forecast.emergence.result import EmergenceFit
@@ -73,6 +73,8 @@ def _fitted(table: pl.DataFrame) -> Fit | None:
         return None
     try:
         found = fit("chinchilla", points.sort(needed))
+        if found.status is Status.AT_BOUND:  # a normal approximation knows no bound
+            found = fit("chinchilla", points.sort(needed), uncertainty="bootstrap")
     except AuguryError:
         return None
     return found if found.usable else None
