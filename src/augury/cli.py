@@ -666,7 +666,7 @@ def serve(
 @app.command(rich_help_panel=STUDY)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the study and its page.")] = Path("out/demo"),
-    steps: Annotated[int, typer.Option(help="Training steps per model.")] = 600,
+    steps: Annotated[int, typer.Option(help="Training steps per model.")] = 500,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:

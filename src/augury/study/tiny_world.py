@@ -17,8 +17,10 @@ RATE, EMERGING = "rule", "sort-digits"
 # Every model is measured so often on its way: trends over training need five checkpoints.
 CHECKPOINTS = 5
 
-# Shares and amounts were chosen on the fitted sizes of another seed: few-shot scores on sort-digits
-# below .03 up to width 32, and finetuned ones above it.
+# Shares and steps were chosen on the fitted sizes of seeds 100 and 101, 500 steps: few-shot scores
+# on sort-digits up to .015 at width 32, below the .03 that counts as emerged, and rates of rule from
+# 2e-6 to 1e-3 without a leap. With .5 of rule these leap 30 times between widths 16 and 24, with .6
+# and 600 steps width 32 sorts already (.03).
 TEXT = """\
 #:schema ./study.schema.json
 # The tiny world, as `augury demo` tells it. `augury run` runs this file as well; change it, and
@@ -31,7 +33,7 @@ widths = $widths
 steps = $steps
 checkpoints = $checkpoints
 seeds = $seeds
-shares = { rule = 0.5, sort-digits = 0.1 } # of the training text; the rest is made-up words
+shares = { rule = 0.6, sort-digits = 0.1 } # of the training text; the rest is made-up words
 
 # One example of a rule on six digits, then six more to apply it to: how many will pass?
 [[tasks]]
