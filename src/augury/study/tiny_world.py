@@ -18,9 +18,9 @@ RATE, EMERGING = "rule", "sort-digits"
 CHECKPOINTS = 5
 
 # Shares and steps were chosen on the fitted sizes of seeds 100 and 101, 500 steps: few-shot scores
-# on sort-digits up to .015 at width 32, below the .03 that counts as emerged, and rates of rule from
-# 2e-6 to 1e-3 without a leap. With .5 of rule these leap 30 times between widths 16 and 24, with .6
-# and 600 steps width 32 sorts already (.03).
+# on sort-digits up to .015 at width 32, below the .03 that counts as emerged, and rates of rule
+# from 2e-6 to 1e-3 without a leap. With .5 of rule they leap 24-fold between widths 16 and 24, with
+# .6 and 600 steps width 32 sorts already (.03).
 TEXT = """\
 #:schema ./study.schema.json
 # The tiny world, as `augury demo` tells it. `augury run` runs this file as well; change it, and
