@@ -221,6 +221,8 @@ def emergence_data(
         few_shot_examples: N in the prompt of few-shot rows; by default their `shots`, else 5.
         low_data: D_0, the finetuning amount that stands for none; by default N, at least 2.
         chance: score of a guesser, if the table does not say it.
+        lowest_loss: below which no model goes, in nats (the floor of a fitted loss law, say): the
+            point of emergence is sought above it.
 
     Returns:
         `EmergenceData`, for `fit_emergence`: arrays (n,), one entry an evaluation.
