@@ -114,7 +114,7 @@ def test_where_it_emerges_is_told_with_what_it_takes_and_what_came(
     )
     assert "Emerged means 0.03 above chance; the elbow" in said
     assert (
-        "Trained on 2e+12 tokens, that takes 3.2e+09 parameters (90% interval: 1.1e+09 to unknown)"
+        "Trained on 2e+12 tokens, that takes 3.2e+09 parameters (90% interval: 1.1e+09 to infinity)"
     ) in said
     assert told in said
     figure = story.figures[0]
