@@ -52,7 +52,7 @@ def test_what_does_not_leaves_it(change: dict) -> None:  # type: ignore[type-arg
 
 def test_another_version_of_the_code_is_another_result(monkeypatch: pytest.MonkeyPatch) -> None:
     before = UNIT.key
-    monkeypatch.setattr(units, "CODE", {**units.CODE, "fit": 2})
+    monkeypatch.setattr(units, "CODE", {**units.CODE, "fit": units.CODE["fit"] + 1})
     assert Unit("fit", "fit a law", {"law": "power", "level": 0.9}, ("a", "b")).key != before
 
 

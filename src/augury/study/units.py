@@ -22,7 +22,7 @@ CODE: Mapping[str, int] = {
     "table": 1,
     "measure": 1,
     "finetune": 1,
-    "fit": 1,
+    "fit": 2,
     "forecast": 2,
     "score": 1,
 }
