@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 from augury.fitting.result import Note
+from augury.forecast.emergence.compiled import compiler
 from augury.forecast.emergence.density import expected, row_terms
 from augury.forecast.emergence.laws import elbow, natural, rise, steepness
 from augury.forecast.emergence.observations import RARE, place_of, stacked
@@ -81,7 +82,10 @@ def _expected() -> Any:
     """Compiled: coordinates and rows -> expected scores."""
     import jax
 
-    return jax.jit(lambda z, rows: expected(natural(z, rows.law, rows.scales), rows))
+    def predict(z: Any, rows: Any) -> Any:
+        return expected(natural(z, rows.law, rows.scales), rows)
+
+    return jax.jit(predict, compiler_options=compiler())
 
 
 def notes_on(fit: EmergenceFit) -> list[Note]:
@@ -173,7 +177,7 @@ def _residuals(counts: bool) -> Any:
         _, score, information = row_terms(p, mean, slope, rows, counts=counts)
         return score / jnp.sqrt(information), slope * jnp.sqrt(information)
 
-    return jax.jit(at)
+    return jax.jit(at, compiler_options=compiler())
 
 
 def residuals(fit: EmergenceFit, f: LawFit) -> tuple[Floats, Floats]:

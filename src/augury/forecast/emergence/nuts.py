@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from augury.forecast.emergence.compiled import only, placed, slopes
+from augury.forecast.emergence.compiled import compiler, only, placed, slopes
 from augury.forecast.emergence.density import Rows, log_posterior
 from augury.forecast.emergence.search import Floats
 
@@ -61,7 +61,7 @@ def sampler(rows: Rows, *, counts: bool) -> Any:
         arguments = (start, keys, one, np.eye(size), np.zeros(size))
         key = (counts, *(leaf.shape for leaf in jax.tree.leaves(one)))
         if key not in _COMPILED:
-            _COMPILED[key] = jax.jit(run).lower(*arguments).compile()
+            _COMPILED[key] = jax.jit(run).lower(*arguments).compile(compiler())
     return _COMPILED[key]
 
 
