@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from augury.errors import DataError
 from augury.study.ledger import HEAD, RECORD, START, Ledger
+from augury.study.store import read_json
 
 
 @pytest.fixture
@@ -105,4 +107,20 @@ def test_a_kill_between_the_lines_and_the_head_loses_nothing(study: Path) -> Non
     before = (study / HEAD).read_text()
     Ledger(study).append([{"kind": "score", "unit": "s", "value": 1}])
     (study / HEAD).write_text(before)
+    assert len(Ledger(study).lines) == 7
+
+
+def test_a_record_that_grows_while_it_is_read_is_whole(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `augury serve` and `augury status` read it beside a run: it appends in between."""
+    run, grown = Ledger(study), []
+
+    def read_after_growth(path: Path) -> Any:
+        if not grown:
+            grown.append(path)
+            run.append([{"kind": "forecast", "unit": "late", "value": 1.0}])
+        return read_json(path)
+
+    monkeypatch.setattr("augury.study.ledger.read_json", read_after_growth)
     assert len(Ledger(study).lines) == 7

@@ -159,10 +159,15 @@ def test_two_runs_of_one_study_are_one_too_many(study: Path) -> None:
     assert not status_record(study)["runs"]
 
 
-def test_a_tampered_record_stops_the_run_and_the_scoreboard(study: Path) -> None:
-    path = study / "forecasts.jsonl"
+def test_a_tampered_record_stops_run_status_and_scoreboard(study: Path) -> None:
+    ledger, path = Ledger(study), study / "forecasts.jsonl"
+    assert f"{len(ledger.lines)} lines, SHA-256 {ledger.head}" in status_text(status_record(study))
     path.write_text(path.read_text().replace('"level": 0.9', '"level": 0.5', 1))
-    for act in (lambda: run_study(study), lambda: scoreboard([study])):
+    for act in (
+        lambda: run_study(study),
+        lambda: status_record(study),
+        lambda: scoreboard([study]),
+    ):
         with pytest.raises(DataError, match="line 1 was changed"):
             act()
 

@@ -89,15 +89,15 @@ class Ledger:
             fresh.write_text(json.dumps({"lines": lines, "sha256": sha256}) + "\n")
 
     def _read(self) -> None:
+        # The head before the record: what a run appends in between is more than the head promises.
+        known = read_json(self._end) if self._end.exists() else None
         try:
             raw = self._path.read_bytes()
         except FileNotFoundError:
             raw = b""
         if raw and not self._end.exists():
             raise self._broken(f"{HEAD}, which says how many lines there are, is missing", HEAD)
-        known: dict[str, Any] = {"lines": 0, "sha256": START}
-        if self._end.exists():
-            known = read_json(self._end)
+        known = known or {"lines": 0, "sha256": START}
         whole = raw.splitlines(keepends=True)
         if whole and not whole[-1].endswith(b"\n") and len(whole) > known["lines"]:
             whole.pop()  # torn by a kill, never promised

@@ -11,6 +11,7 @@ from augury.crew import cores
 from augury.errors import UsageError
 from augury.study.costs import computed
 from augury.study.file import read_study
+from augury.study.ledger import Ledger
 from augury.study.plan import Plan, make_plan
 from augury.study.run import over_budget
 from augury.study.store import Store, read_json, runs_now
@@ -109,15 +110,18 @@ def plan_text(record: Mapping[str, Any]) -> str:
 
 
 def status_record(folder: Path) -> dict[str, Any]:
-    """How far a study is, as plain JSON: `state.json`, and whether it runs now.
+    """How far a study is, as plain JSON: `state.json`, whether it runs now, and its record.
 
     Raises:
+        DataError: the record of forecasts was tampered with.
         UsageError: it was never run.
     """
     if not (folder / "state.json").exists():
         raise UsageError(f"{folder}: no study was run here; `augury run {folder}` does")
     state: dict[str, Any] = read_json(folder / "state.json")
-    return {**state, "folder": str(folder), "runs": runs_now(folder)}
+    ledger = Ledger(folder)
+    record = {"lines": len(ledger.lines), "sha256": ledger.head}
+    return {**state, "folder": str(folder), "runs": runs_now(folder), "record": record}
 
 
 def status_text(state: Mapping[str, Any]) -> str:
@@ -136,6 +140,10 @@ def status_text(state: Mapping[str, Any]) -> str:
     lines += [f"  failed: {u['label']}: {u['why']} (log: {u['log']})" for u in state["failed"]]
     if state["blocked"]:
         lines.append(f"  {len(state['blocked'])} units wait for what failed")
+    if state["record"]["lines"]:
+        lines.append(
+            "Record of forecasts: {lines} lines, SHA-256 {sha256}".format(**state["record"])
+        )
     return "\n".join(lines)
 
 
