@@ -35,7 +35,6 @@ from augury.forecast.emergence import (
     simulate_study,
 )
 from augury.forecast.emergence.averaging import pseudo_weights
-from augury.forecast.emergence.compiled import QUICK, compiler
 from augury.forecast.emergence.density import log_posterior, row_terms
 from augury.forecast.emergence.laws import Member, Scales, elbow, moved, natural, past_for, rise
 from augury.forecast.emergence.observations import stacked
@@ -498,15 +497,3 @@ def test_finetuned_scores_that_do_not_hang_on_the_loss_are_no_answer() -> None:
     found = fit_emergence(emergence_data(table), laws="relu")
     assert found.status is Answer.NO_ELBOW
     assert any(n.code == "no-elbow" for n in found.notes)
-
-
-def test_an_xla_that_does_not_know_an_option_compiles_with_none(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    compiler.cache_clear()
-    assert compiler() == QUICK
-    compiler.cache_clear()
-    with monkeypatch.context() as changed:
-        changed.setitem(QUICK, "xla_option_of_yesteryear", True)
-        assert compiler() == {}
-    compiler.cache_clear()

@@ -31,6 +31,7 @@ from augury.train import (
     prefill,
     shifted,
 )
+from augury.xla import jit
 
 # Rows per compiled call. 1,024 draws as many samples a second as 4,096 at width 8 and more at 64.
 ROWS = (64, 1024)
@@ -249,20 +250,19 @@ def _scorer(config: ModelConfig) -> Any:
         chosen = jnp.take_along_axis(table, text[:, :, None], 2)[:, :, 0]
         return chosen, table.argmax(2) == text
 
-    return jax.jit(score)
+    return jit(score)
 
 
 @lru_cache(maxsize=64)
 def _reader(config: ModelConfig) -> Any:
     """Compiled: logits behind (p, t) prompts of given lengths, and their cache."""
-    import jax
     import jax.numpy as jnp
 
     def read(weights: Any, prompts: Any, lengths: Any) -> tuple[Any, Any]:
         table, cache = prefill(config, weights, prompts)
         return jnp.take_along_axis(table, (lengths - 1)[:, None, None], 1)[:, 0], cache
 
-    return jax.jit(read)
+    return jit(read)
 
 
 @lru_cache(maxsize=64)
@@ -278,7 +278,7 @@ def _looker(config: ModelConfig) -> Any:
         table = behind(config, weights, written, jnp.maximum(count, 1), (own, lengths[of]))
         return jax.nn.log_softmax(jnp.where((count == 0)[:, None], start[of], table))
 
-    return jax.jit(look)
+    return jit(look)
 
 
 @lru_cache(maxsize=64)
@@ -320,4 +320,4 @@ def _sampler(config: ModelConfig, before: int, behind: int) -> Any:
         start = (last, empty_cache(config, rows, behind), jnp.zeros((rows, behind), jnp.int32))
         return jax.lax.fori_loop(0, longest, one, start)[2]
 
-    return jax.jit(draw)
+    return jit(draw)

@@ -12,6 +12,7 @@ from augury.fitting.optimise import no_prior, objective_terms, run_blocks
 from augury.fitting.problem import Problem
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
+from augury.xla import jit
 
 
 @lru_cache(maxsize=64)
@@ -33,7 +34,7 @@ def _pieces(law: Law, likelihood: Likelihood) -> Any:
         _, _, hessian, _ = objective_terms(law, likelihood, u, points, weights, prior)
         return eta[None], jacobian[None], slope[None] * jnp.ones_like(eta)[None], hessian
 
-    return jax.jit(pieces)
+    return jit(pieces)
 
 
 def pieces_at(problem: Problem, u: Floats, weights: Floats) -> tuple[Floats, ...]:

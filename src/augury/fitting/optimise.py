@@ -22,6 +22,7 @@ import numpy as np
 from augury.fitting.likelihoods import Likelihood, Points
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
+from augury.xla import jit
 
 # Problems a block. 128 x 256 points x 8 bytes = 256 KB an array: near the second-level cache,
 # and wide enough that dispatch (60 us a call) is lost in the work.
@@ -199,18 +200,17 @@ def block_solver(law: Law, likelihood: Likelihood) -> Any:
         end = jax.lax.while_loop(cond, body, start)
         return Solution(end["u"], end["f"], end["converged"], end["steps"], end["h"], end["g"])
 
-    return jax.jit(solve)
+    return jit(solve)
 
 
 @lru_cache(maxsize=64)
 def block_objective(law: Law, likelihood: Likelihood) -> Any:
     """The compiled objective of one block: (u, points, weights, prior) -> (B,)."""
-    import jax
 
     def objective(u: Any, points: Points, weights: Any, prior: Prior) -> Any:
         return objective_terms(law, likelihood, u, points, weights, prior)[0]
 
-    return jax.jit(objective)
+    return jit(objective)
 
 
 def solve(

@@ -20,6 +20,7 @@ from augury.fitting.likelihoods import Likelihood, Points
 from augury.fitting.optimise import no_prior, objectives, run_blocks
 from augury.fitting.space import Floats, Space
 from augury.laws import Law, Parameter
+from augury.xla import jit
 
 # Values tried: one nonlinear parameter on a line, two on a square grid, more by a Sobol sequence.
 # On Chinchilla's 240 points an 8 x 8 grid finds the optimum from each of its best four: the fine
@@ -134,7 +135,7 @@ def amplitude_solver(law: Law, likelihood: Likelihood, searched: tuple[str, ...]
         best, _ = jax.lax.fori_loop(0, REWEIGHTINGS, reweighted, start)
         return best
 
-    return jax.jit(lambda *args: (solve(*args),))
+    return jit(lambda *args: (solve(*args),))
 
 
 def _reweight(likelihood: Likelihood, mu: Any, points: Points) -> Any:

@@ -19,6 +19,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from augury.errors import UsageError
+from augury.xla import jit
 
 Array = Any
 """A NumPy or JAX array: a formula takes either."""
@@ -185,12 +186,10 @@ class Law(ABC):
 @lru_cache(maxsize=64)
 def _compiled(law: Law) -> Any:
     """The formula, compiled: parameters, then inputs, numbers or (n,) arrays."""
-    import jax
-
     names = list(law.parameters)
 
     def evaluate(*values: Any) -> Any:
         own = SimpleNamespace(**dict(zip(names, values, strict=False)))
         return law.formula(own, *values[len(names) :])
 
-    return jax.jit(evaluate)
+    return jit(evaluate)

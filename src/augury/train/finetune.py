@@ -24,6 +24,7 @@ from augury.train.corpus import LENGTH
 from augury.train.model import ModelConfig, Weights, logits
 from augury.train.tasks import encode
 from augury.train.trainer import shifted
+from augury.xla import jit
 
 # A prompt and the answer that is to be learned.
 Pair = tuple[str, str]
@@ -249,9 +250,7 @@ def _looks(config: ModelConfig, text: Any, answer: Any) -> Any:
 @lru_cache(maxsize=16)
 def _loss(config: ModelConfig) -> Any:
     """Compiled `answer_loss`."""
-    import jax
-
-    return jax.jit(lambda weights, text, answer: answer_loss(config, weights, text, answer))
+    return jit(lambda weights, text, answer: answer_loss(config, weights, text, answer))
 
 
 @lru_cache(maxsize=16)
@@ -274,7 +273,7 @@ def _block(config: ModelConfig, every: int, batch: int, places: int) -> Any:
         updates = jax.tree.map(lambda u: -rate * u, updates)
         return (optax.apply_updates(weights, updates), state), None
 
-    return jax.jit(lambda carry, *steps: jax.lax.scan(one, carry, steps)[0])
+    return jit(lambda carry, *steps: jax.lax.scan(one, carry, steps)[0])
 
 
 def _optimiser() -> Any:

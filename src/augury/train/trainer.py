@@ -25,6 +25,7 @@ from augury.train.config import BATCH, BLOCK, RunConfig
 from augury.train.corpus import LENGTH, training_text, validation_text
 from augury.train.model import ModelConfig, Weights, init, logits
 from augury.train.tasks import BEGIN, CODE
+from augury.xla import jit
 
 # Work that a kill may cost. Writing takes milliseconds, a block of 50 steps .15 to 3 s.
 RESTART_SECONDS = 5.0
@@ -129,9 +130,7 @@ def shifted(text: Any) -> Any:
 @lru_cache(maxsize=16)
 def _loss(model: ModelConfig) -> Any:
     """Compiled `mean_loss`."""
-    import jax
-
-    return jax.jit(partial(mean_loss, model))
+    return jit(partial(mean_loss, model))
 
 
 @lru_cache(maxsize=16)
@@ -152,7 +151,7 @@ def _block(model: ModelConfig, steps: int) -> Any:
         updates, state = optimiser.update(gradient, state, weights)
         return (optax.apply_updates(weights, updates), state), None
 
-    return jax.jit(lambda carry, batches: jax.lax.scan(one, carry, batches)[0])
+    return jit(lambda carry, batches: jax.lax.scan(one, carry, batches)[0])
 
 
 def _optimiser(model: ModelConfig, steps: int) -> Any:

@@ -9,13 +9,13 @@ import numpy as np
 from scipy import stats
 
 from augury.fitting.result import Note
-from augury.forecast.emergence.compiled import compiler
 from augury.forecast.emergence.density import expected, row_terms
 from augury.forecast.emergence.laws import elbow, natural, rise, steepness
 from augury.forecast.emergence.observations import RARE, place_of, stacked
 from augury.forecast.emergence.point import ABOVE_CHANCE
 from augury.forecast.emergence.result import Answer, EmergenceFit, LawFit
 from augury.forecast.emergence.search import Floats
+from augury.xla import jit
 
 # Held-out checkpoints speak against a law that is this many standard errors and nats behind.
 SURE, NATS = 1.5, 2.0
@@ -80,12 +80,11 @@ def predicted(fit: EmergenceFit, f: LawFit) -> Floats:
 @lru_cache(maxsize=1)
 def _expected() -> Any:
     """Compiled: coordinates and rows -> expected scores."""
-    import jax
 
     def predict(z: Any, rows: Any) -> Any:
         return expected(natural(z, rows.law, rows.scales), rows)
 
-    return jax.jit(predict, compiler_options=compiler())
+    return jit(predict)
 
 
 def notes_on(fit: EmergenceFit) -> list[Note]:
@@ -166,7 +165,6 @@ def _low_data(fit: EmergenceFit) -> list[Note]:
 @lru_cache(maxsize=4)
 def _residuals(counts: bool) -> Any:
     """Compiled: at a peak, residuals over their standard errors and slopes over them, (n,) each."""
-    import jax
     import jax.numpy as jnp
 
     def at(z: Any, rows: Any) -> Any:
@@ -177,7 +175,7 @@ def _residuals(counts: bool) -> Any:
         _, score, information = row_terms(p, mean, slope, rows, counts=counts)
         return score / jnp.sqrt(information), slope * jnp.sqrt(information)
 
-    return jax.jit(at, compiler_options=compiler())
+    return jit(at)
 
 
 def residuals(fit: EmergenceFit, f: LawFit) -> tuple[Floats, Floats]:

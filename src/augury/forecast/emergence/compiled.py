@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from augury.forecast.emergence.density import Rows, log_posterior
 from augury.forecast.emergence.laws import Member, Scales, elbow, natural, rise, steepness
+from augury.xla import jit
 
 Floats = NDArray[np.float64]
 # Points a call of `values`: 11 microseconds of a core each, 50 at a time 19.
@@ -23,24 +24,6 @@ MANY = 250
 # Pairs of study and points a call of `slopes`: with 4 of 16 points 25 microseconds a point, with 1
 # of 16 57, with 16 of 16 (beyond a core's cache) 35.
 FEW = 4
-# What XLA is told: its first level of optimisation and plain fusions compile these functions in
-# half the time that its defaults take; they run a fifth slower, for the second or so of a fit.
-QUICK: dict[str, str | bool] = {
-    "xla_backend_optimization_level": "1",
-    "xla_cpu_use_fusion_emitters": False,
-}
-
-
-@lru_cache(maxsize=1)
-def compiler() -> dict[str, str | bool]:
-    """Options for `jax.jit`; none where this XLA does not know them."""
-    import jax
-
-    try:
-        jax.jit(lambda x: x, compiler_options=QUICK)(0.0)
-    except jax.errors.JaxRuntimeError:
-        return {}
-    return QUICK
 
 
 @lru_cache(maxsize=4)
@@ -48,7 +31,7 @@ def _values(counts: bool) -> Any:
     import jax
 
     many = jax.vmap(partial(log_posterior, counts=counts), (0, None))
-    return jax.jit(many, compiler_options=compiler())
+    return jit(many)
 
 
 @lru_cache(maxsize=4)
@@ -56,7 +39,7 @@ def _slopes(counts: bool) -> Any:
     import jax
 
     one = jax.value_and_grad(partial(log_posterior, counts=counts))
-    return jax.jit(jax.vmap(jax.vmap(one, (0, None))), compiler_options=compiler())
+    return jit(jax.vmap(jax.vmap(one, (0, None))))
 
 
 def only(rows: Rows, at: Any) -> Rows:
@@ -96,14 +79,13 @@ def slopes(z: Floats, rows: Rows, at: NDArray[np.int64], *, counts: bool) -> tup
 
 @lru_cache(maxsize=1)
 def _placed() -> Any:
-    import jax
 
     def place(z: Any, member: Any, scales: Any, amount: Any) -> Any:
         p = natural(z, member, scales)
         where = elbow(p, amount, member.kind, scales)
         return where, steepness(p, amount, scales), vars(p)
 
-    return jax.jit(place, compiler_options=compiler())
+    return jit(place)
 
 
 def placed(
@@ -135,7 +117,7 @@ def _curves() -> Any:
 
         return jax.vmap(one)(progress, amount)
 
-    return jax.jit(curve, compiler_options=compiler())
+    return jit(curve)
 
 
 def curves(

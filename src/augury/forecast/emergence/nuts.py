@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from augury.forecast.emergence.compiled import compiler, only, placed, slopes
+from augury.forecast.emergence.compiled import only, placed, slopes
 from augury.forecast.emergence.density import Rows, log_posterior
 from augury.forecast.emergence.search import Floats
+from augury.xla import jit
 
 CHAINS, WARM_UP, KEPT_EACH = 4, 300, 300
 _COMPILED: dict[tuple[Any, ...], Any] = {}
@@ -61,7 +62,7 @@ def sampler(rows: Rows, *, counts: bool) -> Any:
         arguments = (start, keys, one, np.eye(size), np.zeros(size))
         key = (counts, *(leaf.shape for leaf in jax.tree.leaves(one)))
         if key not in _COMPILED:
-            _COMPILED[key] = jax.jit(run).lower(*arguments).compile(compiler())
+            _COMPILED[key] = jit(run).lower(*arguments).compile()
     return _COMPILED[key]
 
 

@@ -1,0 +1,30 @@
+"""What XLA is told: it compiles, and an XLA that has dropped an option compiles too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from augury import xla
+
+
+@pytest.fixture(autouse=True)
+def asked_anew() -> Iterator[None]:
+    xla.options.cache_clear()
+    yield
+    xla.options.cache_clear()
+
+
+def test_this_xla_knows_the_options() -> None:
+    assert xla.options() == xla.QUICK
+    assert float(xla.jit(lambda x: 2.0 * x)(np.float64(1.5))) == 3.0
+
+
+def test_an_xla_that_does_not_know_an_option_compiles_with_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(xla.QUICK, "xla_option_of_yesteryear", True)
+    assert xla.options() == {}
+    assert float(xla.jit(lambda x: 2.0 * x)(np.float64(1.5))) == 3.0
