@@ -54,6 +54,7 @@ def coverage(
             uncertainty=uncertainty,  # type: ignore[arg-type]
             resamples=400,
             level=LEVEL,
+            influence=False,
             seed=s,
         )
         compute = 60 * (table["params"] * table["tokens"]).max()

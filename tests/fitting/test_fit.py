@@ -90,6 +90,15 @@ def test_units_do_not_matter() -> None:
     assert other.objective == pytest.approx(plain.objective, rel=1e-8)
 
 
+def test_without_influence_all_else_is_the_same() -> None:
+    told = fit("power", runs(40), likelihood="gaussian")
+    quick = fit("power", runs(40), likelihood="gaussian", influence=False)
+    assert [n for n in told.notes if n.code != "leave-one-out"] == list(quick.notes)
+    assert len(told.notes) > len(quick.notes)
+    assert quick.parameters == told.parameters
+    assert np.array_equal(quick.draws, told.draws)
+
+
 def test_checkpoints_of_a_run_are_not_counted_as_runs() -> None:
     """Ten checkpoints that repeat one run's error say hardly more than one."""
     table = runs(30, 10, seed=4)

@@ -90,9 +90,9 @@ def rank_of(jacobian: Floats) -> int:
 
 
 def notes_on(
-    problem: Problem, best: int, solution: Solution, status: Status
+    problem: Problem, best: int, solution: Solution, status: Status, *, influence: bool
 ) -> tuple[list[Note], dict[str, Any]]:
-    """Notes and diagnostics that need no draws."""
+    """Notes and diagnostics that need no draws; with `influence`, those that need refits."""
     u = solution.u[best]
     diagnostics: dict[str, Any] = {}
     notes: list[Note] = []
@@ -143,7 +143,7 @@ def notes_on(
                 {"starts": len(objective), "agree": 1},
             )
         )
-    if status in (Status.CONVERGED, Status.AT_BOUND):
+    if influence and status in (Status.CONVERGED, Status.AT_BOUND):
         notes += influence_notes(problem, u)
     return notes, diagnostics
 

@@ -106,7 +106,7 @@ def backtest(
     """
     wanted = [laws] if isinstance(laws, Law | str) else list(laws)
     parsed = [parse_chain(x) if isinstance(x, str) else x for x in wanted]
-    fitters = {str(law): fitter(law, likelihood, level, seed) for law in parsed}
+    fitters = {str(law): fitter(law, likelihood, level, seed, influence=False) for law in parsed}
     table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(dict(data))
     if "value" not in table.columns and {"passes", "samples"} <= set(table.columns):
         table = table.with_columns(value=pl.col("passes") / pl.col("samples"))
@@ -131,16 +131,23 @@ def backtest(
 
 
 def fitter(
-    law: Law, likelihood: Likelihood | str | None, level: float, seed: int, draws: int = DRAWS
+    law: Law,
+    likelihood: Likelihood | str | None,
+    level: float,
+    seed: int,
+    draws: int = DRAWS,
+    *,
+    influence: bool = True,
 ) -> Fitter:
     """What fits a law or chain to the past, with draws for a forecast."""
 
     def run(past: pl.DataFrame) -> Fitted:
+        how: dict[str, Any] = {
+            "resamples": draws, "level": level, "seed": seed, "influence": influence
+        }  # fmt: skip
         if isinstance(law, Chain):
-            return fit_chain(
-                law, past, task_likelihood=likelihood, resamples=draws, level=level, seed=seed
-            )
-        return fit(law, past, likelihood=likelihood, resamples=draws, level=level, seed=seed)
+            return fit_chain(law, past, task_likelihood=likelihood, **how)
+        return fit(law, past, likelihood=likelihood, **how)
 
     return run
 

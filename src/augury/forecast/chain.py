@@ -174,6 +174,7 @@ def fit_chain(
     uncertainty: Literal["bootstrap", "laplace"] | None = None,
     resamples: int = 1000,
     level: float = 0.9,
+    influence: bool = True,
     seed: int = 0,
 ) -> ChainFit:
     """Fit both laws of a chain to the same runs.
@@ -191,6 +192,7 @@ def fit_chain(
             ladders too short to lose a run (the default below 12 runs).
         resamples: joint draws S.
         level: of intervals.
+        influence: as in `fit`.
         seed: of the draws.
 
     Returns:
@@ -201,9 +203,18 @@ def fit_chain(
 
     Source: Bhagia et al. 2024 (arXiv 2412.04403).
     """
-    first = fit(chain.loss, data, likelihood=likelihood, uncertainty="none", output=chain.link)
     scored = data if scores is None else scores
-    second = fit(chain.task, scored, likelihood=task_likelihood, uncertainty="none")
+    first = fit(
+        chain.loss,
+        data,
+        likelihood=likelihood,
+        uncertainty="none",
+        output=chain.link,
+        influence=influence,
+    )
+    second = fit(
+        chain.task, scored, likelihood=task_likelihood, uncertainty="none", influence=influence
+    )
     rng = np.random.default_rng(seed)
     one, two = _problem(first), _problem(second)
     if how == "joint":

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, stats
 
 from augury.forecast.passrate.series import Floats, Series
 
@@ -131,8 +131,8 @@ def _steps(p: Floats, z: Floats) -> Floats:
 
 def _circuits(p: Floats, z: Floats) -> Floats:
     """The better circuit answers: a soft minimum of two lines."""
-    lines = np.stack([p[0] - p[1] * z, p[2] - p[3] * z])
-    return -SHARPNESS * special.logsumexp(-lines / SHARPNESS, axis=0)
+    first, second = p[0] - p[1] * z, p[2] - p[3] * z
+    return -SHARPNESS * np.logaddexp(-first / SHARPNESS, -second / SHARPNESS)
 
 
 FORMS: Mapping[str, tuple[Callable[[Floats, Floats], Floats], int]] = {

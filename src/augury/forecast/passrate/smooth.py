@@ -9,8 +9,10 @@ the slope it has there, ever less sure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
@@ -102,8 +104,8 @@ def fit_smooth(series: Series, *, bends: bool = True, ceilings: bool = True) -> 
                 share = NO_CEILING_SHARE if ceiling == 1 else 1 - NO_CEILING_SHARE
                 share /= 1 if ceiling == 1 else len(possible) - 1
                 forms.append(form)
-                score.append(prior + bent + np.log(share) + _evidence(series, form))
-    found = np.array(score)
+                score.append(prior + bent + np.log(share))
+    found = np.array(score) + _evidence(series, forms)
     weights = np.exp(found - found.max())
     return Smooth(series, forms, weights / weights.sum())
 
@@ -125,13 +127,6 @@ def _f(series: Series, ceiling: float) -> Floats:
 def _below(series: Series, ceiling: float) -> Floats:
     """(M,) log(ceiling / rate): 1 over the slope of F in log p."""
     return -np.log(np.clip(series.rate / ceiling, 1e-300, 1 - 1e-9))
-
-
-def _noise(series: Series, form: Form) -> Floats:
-    """(M,) variance of F: of sampling, and of the noise between models."""
-    below = _below(series, form.ceiling)
-    noise = form.noise_at(_scaled(series, series.x))
-    return 1 / (series.shape * below**2) + (noise * (1 - series.rate) / below) ** 2
 
 
 def _scaled(series: Series, x: Floats) -> Floats:
@@ -164,31 +159,54 @@ def _spread(f: Floats) -> float:
     return max(float(np.ptp(f)), 0.05)
 
 
-def _parts(series: Series, form: Form) -> tuple[Floats, Floats, Floats, Floats]:
-    t, f = _scaled(series, series.x), _f(series, form.ceiling)
-    unit = _spread(f)
-    prior = np.diag([LEVEL_SCALE**2, *[(SLOPE_SCALE * unit) ** 2] * t.shape[1]])
+class _Parts(NamedTuple):
+    """Of G members: t (M, k) places. f (G, M). prior (G, 1 + k, 1 + k) of level and slopes. bend
+    (G,) variance of the bend. covariance (G, M, M) of f. change (G,) log of what turns a density
+    of f into one of log rates.
+    """
+
+    t: Floats
+    f: Floats
+    prior: Floats
+    bend: Floats
+    covariance: Floats
+    change: Floats
+
+
+def _parts(series: Series, forms: Sequence[Form]) -> _Parts:
+    t = _scaled(series, series.x)
     h = _design(t)
-    covariance = h @ prior @ h.T + (form.bend * unit) ** 2 * _kernel(t, t)
-    return t, f, prior, covariance + np.diag(_noise(series, form))
+    ceilings, of = np.unique([form.ceiling for form in forms], return_inverse=True)
+    f = np.stack([_f(series, c) for c in ceilings])
+    below = np.stack([_below(series, c) for c in ceilings])
+    unit = np.array([_spread(each) for each in f])
+    prior = np.stack(
+        [np.diag([LEVEL_SCALE**2, *[(SLOPE_SCALE * u) ** 2] * t.shape[1]]) for u in unit]
+    )
+    bend = (np.array([form.bend for form in forms]) * unit[of]) ** 2
+    # Variance of F: of sampling, and of the noise between models.
+    noise = np.stack([form.noise_at(t) for form in forms])
+    variance = (1 / (series.shape * below**2))[of] + (noise * (1 - series.rate) / below[of]) ** 2
+    covariance = (h @ prior @ h.T)[of] + bend[:, None, None] * _kernel(t, t)
+    covariance[:, np.arange(len(t)), np.arange(len(t))] += variance
+    return _Parts(t, f[of], prior[of], bend, covariance, -np.log(below).sum(1)[of])
 
 
-def _evidence(series: Series, form: Form) -> float:
-    """Log marginal likelihood of the logarithms of the rates, which all ceilings share."""
-    _, f, _, covariance = _parts(series, form)
-    root = np.linalg.cholesky(covariance)
-    off = np.linalg.solve(root, f - f.mean())
-    change = np.log(_below(series, form.ceiling)).sum()
-    return float(-0.5 * off @ off - np.log(np.diag(root)).sum() - change)
+def _evidence(series: Series, forms: Sequence[Form]) -> Floats:
+    """(G,) log marginal likelihoods of the logarithms of the rates, which all ceilings share."""
+    parts = _parts(series, forms)
+    root = np.linalg.cholesky(parts.covariance)
+    off = np.linalg.solve(root, (parts.f - parts.f.mean(1, keepdims=True))[:, :, None])[:, :, 0]
+    half = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(1)
+    return np.asarray(-0.5 * (off**2).sum(1) - half + parts.change)
 
 
 def _posterior(series: Series, x: Floats, form: Form) -> tuple[Floats, Floats]:
     """Mean and covariance of F at (q, k) places, without the noise of a new model."""
-    t, f, prior, covariance = _parts(series, form)
+    t, (f,), (prior,), (bend,), (covariance,), _ = _parts(series, [form])
     at = _scaled(series, x)
-    unit = (form.bend * _spread(f)) ** 2
-    cross = _design(at) @ prior @ _design(t).T + unit * _kernel(at, t)
-    own = _design(at) @ prior @ _design(at).T + unit * _kernel(at, at)
+    cross = _design(at) @ prior @ _design(t).T + bend * _kernel(at, t)
+    own = _design(at) @ prior @ _design(at).T + bend * _kernel(at, at)
     gain = np.linalg.solve(covariance, cross.T).T
     centre = f.mean()
     return centre + gain @ (f - centre), own - gain @ cross.T
