@@ -55,7 +55,7 @@ steps = 250
 every = 25                           # few examples are learned by heart within a hundred steps
 patience = 6
 instances = 512
-checkpoints = $tuned
+checkpoints = [$steps]
 
 [forecast]                           # straight and curved growth over size, and through the loss
 laws = ["pass-rate", "curved-pass-rate:x0=8000", "power+pass-rate:over=loss"]
@@ -89,7 +89,6 @@ def tiny_world(steps: int, seed: int) -> str:
         steps=steps,
         checkpoints=early,
         seeds=[seed + i for i in range(SEEDS)],
-        tuned=[*early[-2:-1], steps],
         params=float(ModelConfig(HELD_OUT[-1]).params),
         tokens=float(steps * BATCH * LENGTH),
         held_out=list(HELD_OUT),
