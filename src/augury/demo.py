@@ -25,7 +25,7 @@ from augury.train.model import ModelConfig
 from augury.whole import whole_file
 
 # PassUntil beside the exact rate: so many instances, until two samples passed or so many failed.
-SAMPLED, MOST = 64, 1_000_000
+SAMPLED, MOST = 32, 1_000_000
 
 
 def run_demo(out: Path, *, steps: int, seed: int, quiet: bool) -> dict[str, Any]:
