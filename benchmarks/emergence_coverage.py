@@ -51,13 +51,16 @@ def one(name: str, seed: int) -> dict[str, Any]:
     truth, data = paper_like(np.random.default_rng([seed, 11]), **TRUTHS[name])
     fitted = fit_emergence(data)
     point = emergence_point(fitted)
-    methods = {"average": (point.value, *point.interval)} | dict(point.methods)
+    # Where everything is at chance there is no value, and no law has a point of its own.
+    whole = (point.value, *point.interval)
+    names = [str(f.law) for f in fitted.fits]
+    methods = {"average": whole} | {name: point.methods.get(name, whole) for name in names}
     return {
         "truth": name,
         "seed": seed,
         "emerges": truth.emerges,
         "plain": plain_relu(data),
-        "weights": dict(zip(point.methods, fitted.weights, strict=True)),
+        "weights": dict(zip(names, fitted.weights, strict=True)),
         "notes": [note.code for note in fitted.notes if note.severity != "info"],
         "status": str(fitted.status),
         **methods,
@@ -74,8 +77,9 @@ def table(done: list[dict[str, Any]]) -> None:
         for method in ("average", "relu", "slopes", "saturating", "s-shaped", "full"):
             value, low, high = np.array([d[method] for d in own], float).T
             off = np.abs(value - truth)
+            off = off[np.isfinite(off)]
             told.append(
-                f"{method} {np.median(off):.3f}, {np.mean(off > MISS):.0%}, "
+                f"{method} {np.median(off):.3f}, {np.mean(off > MISS):.0%} of {len(off)}, "
                 f"{np.mean((low <= truth) & (truth <= high)):.0%}, {np.median(high - low):.2f}"
             )
         print(" | ".join(told), flush=True)
