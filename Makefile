@@ -30,11 +30,11 @@ lint: $(STAMP)
 
 # The blocks of a document go on where the last one ended: one process.
 test: lint
-	$(BIN)/pytest -n 2 tests
+	$(BIN)/pytest -n 2 --dist worksteal tests
 	$(BIN)/pytest README.md docs
 
 quick: lint
-	$(BIN)/pytest -n 2 -m "not slow" tests
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow" tests
 
 docs: $(STAMP)
 	$(BIN)/mkdocs build --strict

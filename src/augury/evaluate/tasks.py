@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,13 @@ class Task:
                 raise UsageError(f"task '{self.name}' has two instances called '{instance.id}'")
             seen.add(instance.id)
 
-    @property
+    @cached_property
     def tokens(self) -> int:
         """Tokens to sample: as asked for, else as many as the longest answer has characters."""
         longest = max((len(a) for i in self.instances for a in i.answers), default=0)
         return self.length or max(longest, 1)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """What tells this task from any other: a hash of everything in it."""
         whole = [
