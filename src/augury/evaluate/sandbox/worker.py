@@ -88,8 +88,9 @@ class Worker:
             asked, answering = map(channels.enter_context, socket.socketpair())
             said = channels.enter_context(self._start("programs", "functions", answering.fileno()))
             answering.close()  # or the judge would not hear the program hang up
+            # Nobody listens: it must not wait for that, nor begin before it would be told.
+            said.shutdown(socket.SHUT_RD)
             _send(said, jobs[0])
-            said.shutdown(socket.SHUT_RD)  # nobody listens: it must not wait for that
             judge = self._judge()
             _send(judge, jobs[1], asked.fileno())
             asked.close()
