@@ -10,11 +10,9 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from tests.emergence_studies import ablations, paper_like, plain_relu
+from tests.emergence_studies import MISS, ablations, paper_like, plain_relu
 
 from augury.forecast.emergence import fit_emergence_many
-
-MISS = 0.1
 
 
 def main() -> None:

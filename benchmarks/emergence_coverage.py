@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.emergence_studies import BENT, paper_like, plain_relu
+from tests.emergence_studies import BENT, MISS, paper_like, plain_relu
 
 from augury.forecast.emergence import emergence_point, fit_emergence
 
-MISS = 0.1
 TRUTHS = {"as fitted": {}, **BENT}
 
 

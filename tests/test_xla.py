@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import jax
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ def asked_anew() -> Iterator[None]:
     xla.options.cache_clear()
 
 
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the options are for CPUs")
 def test_this_xla_knows_the_options() -> None:
     assert xla.options() == xla.QUICK
     assert float(xla.jit(lambda x: 2.0 * x)(np.float64(1.5))) == 3.0
@@ -28,3 +30,8 @@ def test_an_xla_that_does_not_know_an_option_compiles_with_none(
     monkeypatch.setitem(xla.QUICK, "xla_option_of_yesteryear", True)
     assert xla.options() == {}
     assert float(xla.jit(lambda x: 2.0 * x)(np.float64(1.5))) == 3.0
+
+
+def test_a_gpu_is_left_its_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert xla.options() == {}

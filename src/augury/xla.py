@@ -1,8 +1,9 @@
 """`jit`: JAX's, told to compile quickly.
 
 Most of what a first fit costs on a CPU, or a first measurement, or the training of a tiny model, is
-compiling. XLA's first level of optimisation and plain fusions take half the time that its defaults
-take; what comes out trains and samples as fast, and fits in 10 to 20 % more time.
+compiling. XLA's first level of optimisation and plain fusions take half the time of its defaults
+for the density of an emergence law, for NUTS and for training; a whole first fit of a scaling law
+takes 15 % less. What comes out trains as fast, and fits in 10 to 20 % more time.
 """
 
 from __future__ import annotations

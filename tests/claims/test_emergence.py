@@ -17,11 +17,9 @@ from augury.forecast.emergence import (
     rank_units,
     simulate_study,
 )
-from tests.emergence_studies import BENT, ablations, paper_like, plain_relu
+from tests.emergence_studies import BENT, MISS, ablations, paper_like, plain_relu
 
 pytestmark = pytest.mark.slow
-# Snell et al.: an estimate that is farther off misses.
-MISS = 0.1
 
 
 def studies(count: int, seed: int, **changes: float | bool) -> list[tuple[Truth, EmergenceData]]:

@@ -10,10 +10,9 @@ from augury.forecast.emergence import Answer, emergence_point, fit_emergence
 from tests.emergence_studies import BENT, paper_like
 
 pytestmark = pytest.mark.slow
-# Each fits five laws and refits them without influential checkpoints: 4 s of a core, so that many
-# more are for benchmarks/emergence_coverage.py. FEWEST is what 90 % intervals that hold would fall
-# below once in 100 such tests.
-STUDIES = 12
+# 20 studies each, as each fits five laws and refits them without influential checkpoints: 4 s of a
+# core. What 90 % intervals that hold would fall below once in 100 such tests.
+STUDIES = 20
 FEWEST = int(stats.binom.ppf(0.01, STUDIES, 0.9))
 
 

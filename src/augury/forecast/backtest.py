@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -140,16 +141,12 @@ def fitter(
     influence: bool = True,
 ) -> Fitter:
     """What fits a law or chain to the past, with draws for a forecast."""
-
-    def run(past: pl.DataFrame) -> Fitted:
-        how: dict[str, Any] = {
-            "resamples": draws, "level": level, "seed": seed, "influence": influence
-        }  # fmt: skip
-        if isinstance(law, Chain):
-            return fit_chain(law, past, task_likelihood=likelihood, **how)
-        return fit(law, past, likelihood=likelihood, **how)
-
-    return run
+    one: Callable[..., Fitted] = (
+        partial(fit_chain, law, task_likelihood=likelihood)
+        if isinstance(law, Chain)
+        else partial(fit, law, likelihood=likelihood)
+    )
+    return partial(one, resamples=draws, level=level, seed=seed, influence=influence)
 
 
 def _least_runs(law: Law) -> int:
