@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from tests.evaluate.servers import transformers_serve
 
-from augury.evaluate import LabBackend, SampleRequest
-from augury.evaluate.export import export_checkpoint
+from augury.evaluate import SampleRequest
 from augury.evaluate.hf import TransformersBackend
 from augury.evaluate.http import HTTPBackend
-from augury.train import ModelConfig, RunConfig, train
+from augury.lab import LabBackend, ModelConfig, RunConfig, train
+from augury.lab.export import export_checkpoint
 
 WIDTH, STEPS = 16, 300
 PROMPTS, EACH, LENGTH = 64, 64, 8

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from augury.evaluate import Checker, LabBackend, Task, exact_scores, lab_instances, pass_until
-from augury.evaluate.export import export_checkpoint
+from augury.evaluate import Checker, Task, exact_scores, pass_until
 from augury.evaluate.hf import TransformersBackend
-from augury.train import ModelConfig, RunConfig, train
+from augury.lab import LabBackend, ModelConfig, RunConfig, lab_instances, train
+from augury.lab.export import export_checkpoint
 
 WIDTH, STEPS = 24, 1000
 INSTANCES = 64

@@ -25,10 +25,10 @@ from scipy import optimize
 from tests.emergence_studies import plain_relu
 
 import augury
-from augury.evaluate import lab_instances, measure
+from augury.evaluate import measure
+from augury.finetune import finetune_sweep
 from augury.forecast.emergence import emergence_data, emergence_point, fit_emergence
-from augury.sweep import finetune_sweep
-from augury.train import ModelConfig, RunConfig, train_ladder
+from augury.lab import ModelConfig, RunConfig, lab_instances, train_ladder
 
 MEASURED = Path(__file__).parents[1] / "docs" / "experiments" / "worlds.parquet"
 INSTANCES = 1024

@@ -312,8 +312,9 @@ def passuntil(
     if not 0 < level < 1:
         raise UsageError(f"--level lies between 0 and 1, not {level}")
     from augury.data import read_table
-    from augury.evaluate import lab_instances, pass_until, read_task
+    from augury.evaluate import pass_until, read_task
     from augury.evaluate.models import open_model
+    from augury.lab import lab_instances
 
     if Path(task).suffix in (".jsonl", ".ndjson"):
         check = checker or "exact"
@@ -427,8 +428,8 @@ def finetune(
 ) -> None:
     """Finetune checkpoints on growing amounts of a task, and score them. Run it again to go on."""
     from augury.evaluate import read_task
+    from augury.finetune import finetune_sweep
     from augury.live import counted
-    from augury.sweep import finetune_sweep
 
     if not amounts.replace(",", "").replace(" ", "").isdigit():
         raise UsageError(f"--amounts '{amounts}': expected numbers of examples, as in 250,1000")

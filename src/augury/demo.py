@@ -14,6 +14,8 @@ from typing import Any
 import polars as pl
 
 from augury.errors import UsageError
+from augury.lab.model import ModelConfig
+from augury.runtime.atomic import atomic_file
 from augury.study import Outcome, Study, run_study, scoreboard
 from augury.study import tiny_world as world
 from augury.study.file import STUDY_FILE, schema
@@ -21,8 +23,6 @@ from augury.study.show import duration, scoreboard_text
 from augury.study.store import Store
 from augury.study.template import SCHEMA
 from augury.study.view import live_view
-from augury.train.model import ModelConfig
-from augury.whole import whole_file
 
 # PassUntil beside the exact rate: so many instances, until two samples passed or so many failed.
 SAMPLED, MOST = 32, 1_000_000
@@ -106,7 +106,7 @@ def _write(out: Path, text: str) -> None:
         )
     out.mkdir(parents=True, exist_ok=True)
     for name, content in ((SCHEMA, schema()), (STUDY_FILE, text)):
-        with whole_file(out / name) as fresh:
+        with atomic_file(out / name) as fresh:
             fresh.write_text(content, encoding="utf-8")
 
 
@@ -154,7 +154,8 @@ def _ladder(table: pl.DataFrame, widths: Sequence[int]) -> str:
 
 def _sampled(study: Study, seed: int) -> str:
     """What sampling finds at a few sizes, beside the exact rate of the same instances."""
-    from augury.evaluate import LabBackend, exact_scores, lab_instances, pass_until
+    from augury.evaluate import exact_scores, pass_until
+    from augury.lab import LabBackend, lab_instances
 
     task, widths = lab_instances(world.RATE, SAMPLED), world.FITTED
     lines = [

@@ -16,10 +16,10 @@ from augury.data.counts import (
     rate_interval,
     rate_mle,
 )
-from augury.evaluate import Instance, LabBackend, Task, exact_scores, lab_instances
+from augury.evaluate import Instance, Task, exact_scores
 from augury.evaluate.pass_counts import Method
 from augury.evaluate.passuntil import pass_until, place_of
-from augury.train import ModelConfig, RunConfig, train
+from augury.lab import LabBackend, ModelConfig, RunConfig, lab_instances, train
 
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
 

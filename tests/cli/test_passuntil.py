@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from augury import read_table
-from augury.train import ModelConfig, RunConfig, train
+from augury.lab import ModelConfig, RunConfig, train
 from tests.cli.test_cli import augury
 
 __all__ = ["augury"]  # the fixture

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from augury.evaluate.export import export_checkpoint
-from augury.train import ModelConfig, RunConfig, train
+from augury.lab import ModelConfig, RunConfig, train
+from augury.lab.export import export_checkpoint
 
 transformers: Any = pytest.importorskip("transformers", reason="needs the extra models")
 tokenizers: Any = pytest.importorskip("tokenizers")

@@ -13,19 +13,11 @@ from safetensors.numpy import load_file, save_file
 from scipy import stats
 
 from augury.errors import DataError, UsageError
-from augury.evaluate import (
-    Backend,
-    LabBackend,
-    NextRequest,
-    SampleRequest,
-    ScoreRequest,
-    greedy_texts,
-    lab_instances,
-)
+from augury.evaluate import Backend, NextRequest, SampleRequest, ScoreRequest, greedy_texts
 from augury.evaluate.hf import TransformersBackend
 from augury.evaluate.names import family_of, step_of
 from augury.evaluate.streams import uniforms
-from augury.train import encode
+from augury.lab import LabBackend, encode, lab_instances
 from tests.evaluate.exported import (
     ARCHITECTURES,
     bpe_model,

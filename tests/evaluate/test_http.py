@@ -18,16 +18,9 @@ import pytest
 from scipy import stats
 
 from augury.errors import DataError, UsageError
-from augury.evaluate import (
-    Backend,
-    LabBackend,
-    NextRequest,
-    SampleRequest,
-    ScoreRequest,
-    http_line,
-)
+from augury.evaluate import Backend, NextRequest, SampleRequest, ScoreRequest, http_line
 from augury.evaluate.http import HTTPBackend, chunk_seed
-from augury.train import ALPHABET
+from augury.lab import ALPHABET, LabBackend
 from tests.evaluate.exported import exported
 from tests.evaluate.servers import (
     Misbehaving,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from augury.data.schema import BY_NAME, KEY, Column
 from augury.errors import DataError, UsageError
-from augury.whole import whole_file
+from augury.runtime.atomic import atomic_file
 
 # Words that stand for a missing value in files where every cell is text.
 MISSING = ("", "NA", "N/A", "na", "n/a", "null", "NULL", "None", "none", "-")
@@ -250,6 +250,6 @@ def write_table(table: pl.DataFrame, path: str | Path) -> Path:
     }
     if path.suffix not in writers:
         raise UsageError(f"cannot write {path.name}: expected one of {', '.join(writers)}")
-    with whole_file(path) as fresh, fresh.open("wb") as f:
+    with atomic_file(path) as fresh, fresh.open("wb") as f:
         writers[path.suffix](f)
     return path

@@ -4,18 +4,16 @@ from augury.evaluate.backend import Backend, NextRequest, SampleRequest, Score, 
 from augury.evaluate.checkers import Checker, checker
 from augury.evaluate.exact import ExactScores, exact_scores
 from augury.evaluate.greedy import greedy_texts
-from augury.evaluate.lab import LabBackend
 from augury.evaluate.measure import measure
 from augury.evaluate.pass_counts import PassCounts
 from augury.evaluate.passuntil import Progress, pass_until
-from augury.evaluate.tasks import Instance, Task, lab_instances, read_task
+from augury.evaluate.tasks import Instance, Task, read_task
 
 __all__ = [
     "Backend",
     "Checker",
     "ExactScores",
     "Instance",
-    "LabBackend",
     "NextRequest",
     "PassCounts",
     "Progress",
@@ -26,7 +24,6 @@ __all__ = [
     "checker",
     "exact_scores",
     "greedy_texts",
-    "lab_instances",
     "measure",
     "pass_until",
     "read_task",

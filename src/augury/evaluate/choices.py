@@ -17,7 +17,7 @@ from augury.errors import DataError
 from augury.evaluate.backend import Backend, ScoreRequest
 from augury.evaluate.passuntil import measurement_folder
 from augury.evaluate.tasks import Instance, Task
-from augury.whole import whole_file
+from augury.runtime.atomic import atomic_file
 
 
 def measure_choices(backend: Backend, task: Task) -> pl.DataFrame:
@@ -91,7 +91,7 @@ def save_choices(backend: Backend, task: Task, study: Path) -> Path:
     folder = measurement_folder(study, backend.about, task, "choice", {})
     rows = folder / "rows.parquet"
     if not rows.exists():
-        with whole_file(rows) as fresh:
+        with atomic_file(rows) as fresh:
             measure_choices(backend, task).write_parquet(fresh)
     return rows
 

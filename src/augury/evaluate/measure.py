@@ -13,8 +13,8 @@ from augury.data import observations
 from augury.errors import UsageError
 from augury.evaluate.backend import Backend, Floats
 from augury.evaluate.exact import exact_scores
-from augury.evaluate.lab import LabBackend
-from augury.evaluate.tasks import Task, lab_instances
+from augury.evaluate.models import open_model
+from augury.evaluate.tasks import Task, named_task
 
 # The mean of 2,048 exact pass probabilities has a standard error of 3-9 % over the lab's ladder.
 INSTANCES = 2048
@@ -45,14 +45,14 @@ def measure(
         UsageError: there is no such task, its answers overlap, or there is no model.
         DataError: a folder holds no whole checkpoint.
     """
-    asked = lab_instances(task, instances) if isinstance(task, str) else task
+    asked = named_task(f"lab:{task}", instances) if isinstance(task, str) else task
     if isinstance(models, Backend):
         return observations(_rows(models, asked, each))
     if not models:
         raise UsageError("there is no model to measure: the list of checkpoints is empty")
     rows: list[dict[str, Any]] = []
     for folder in models:
-        rows += _rows(LabBackend(folder), asked, each)
+        rows += _rows(open_model(f"lab:{folder}"), asked, each)
     return observations(rows)
 
 

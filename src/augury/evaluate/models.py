@@ -1,12 +1,24 @@
-"""A model by the name a user gives it: lab:DIR, hf:PATH or http:URL."""
+"""A model by the name a user gives it: `lab:DIR`, `hf:PATH` or `http:URL`.
+
+A scheme is a row of `SCHEMES`; what opens it is imported when it is first asked for, so that
+evaluating needs neither the lab nor torch.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from importlib import import_module
 
 from augury.errors import UsageError
 from augury.evaluate.backend import Backend
-from augury.evaluate.lab import LabBackend
+
+# Scheme: "module:function" of a function from what follows the colon to a backend.
+SCHEMES: Mapping[str, str] = {
+    "lab": "augury.lab.backend:open_lab_model",
+    "hf": "augury.evaluate.models:_open_transformers",
+    "http": "augury.evaluate.models:_open_http",
+    "https": "augury.evaluate.models:_open_https",
+}
 
 
 def open_model(spec: str) -> Backend:
@@ -18,34 +30,36 @@ def open_model(spec: str) -> Backend:
             at that address calls it.
 
     Raises:
-        UsageError: the kind is unknown, or an extra is missing.
+        UsageError: the scheme is unknown, or an extra is missing.
         DataError: there is no such model.
     """
-    kind, _, rest = spec.partition(":")
-    if kind == "lab" and rest:
-        return LabBackend(_last(Path(rest)))
-    if kind == "hf" and rest:
-        from augury.evaluate.hf import TransformersBackend
-
-        name, _, revision = rest.partition("@")
-        return TransformersBackend(name, revision or None)
-    if kind in ("http", "https") and rest:
-        from augury.evaluate.http import HTTPBackend
-
-        url, _, model = rest.partition("#")
-        if not model:
-            raise UsageError(
-                f"--model {spec}: which model of the server? expected {kind}:URL#MODEL"
-            )
-        return HTTPBackend(url if "://" in url else f"{kind}:{url}", model)
-    raise UsageError(
-        f"--model '{spec}': expected lab:DIR, hf:PATH, hf:ID@REVISION or http:URL#MODEL"
-    )
+    scheme, _, rest = spec.partition(":")
+    if scheme not in SCHEMES or not rest:
+        raise UsageError(
+            f"--model '{spec}': expected lab:DIR, hf:PATH, hf:ID@REVISION or http:URL#MODEL"
+        )
+    module, _, name = SCHEMES[scheme].partition(":")
+    opener: Callable[[str], Backend] = getattr(import_module(module), name)
+    return opener(rest)
 
 
-def _last(folder: Path) -> Path:
-    """The checkpoint itself, or the last one of a run's folder."""
-    steps = [p for p in folder.glob("step-*") if p.name[5:].isdigit()]
-    if (folder / "config.json").exists() or not steps:
-        return folder
-    return max(steps, key=lambda p: int(p.name[5:]))
+def _open_transformers(rest: str) -> Backend:
+    from augury.evaluate.hf import TransformersBackend
+
+    name, _, revision = rest.partition("@")
+    return TransformersBackend(name, revision or None)
+
+
+def _open_http(rest: str, scheme: str = "http") -> Backend:
+    from augury.evaluate.http import HTTPBackend
+
+    url, _, model = rest.partition("#")
+    if not model:
+        raise UsageError(
+            f"--model {scheme}:{rest}: which model of the server? expected {scheme}:URL#MODEL"
+        )
+    return HTTPBackend(url if "://" in url else f"{scheme}:{url}", model)
+
+
+def _open_https(rest: str) -> Backend:
+    return _open_http(rest, "https")

@@ -12,9 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from augury.data import counts, observations
+from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.evaluate.backend import Floats
-from augury.notebook import Card, Shown
 
 Method = Literal["exact", "tree", "independent"]
 

@@ -35,7 +35,7 @@ from augury.evaluate.journal import Journal
 from augury.evaluate.pass_counts import Method, PassCounts
 from augury.evaluate.tasks import Task
 from augury.evaluate.tree import Draw, draw_counts
-from augury.whole import whole_file
+from augury.runtime.atomic import atomic_file
 
 # Tokens of one wave: the memory of a tree (4 bytes each, a small factor for copies), and what a
 # killed run does again.
@@ -146,7 +146,7 @@ def pass_until(
             run.sample(journal, progress)
         result = run.result(notes)
         if journal is not None:
-            with whole_file(journal.path.parent / "rows.parquet") as fresh:
+            with atomic_file(journal.path.parent / "rows.parquet") as fresh:
                 result.table().write_parquet(fresh)
     return result
 
@@ -177,7 +177,7 @@ def measurement_folder(
     except OSError as error:
         raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
     if not (folder / "settings.json").exists():
-        with whole_file(folder / "settings.json") as fresh:
+        with atomic_file(folder / "settings.json") as fresh:
             fresh.write_text(json.dumps(whole, indent=2, default=str) + "\n")
     return folder
 

@@ -7,13 +7,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from augury.errors import DataError, UsageError
-from augury.train import lab_task
 
 
 @dataclass(frozen=True)
@@ -94,23 +92,22 @@ class Task:
         return text[: min(ends)] if ends else text
 
 
-def lab_instances(name: str, count: int, seed: int = 12345) -> Task:
-    """Held-out instances of one of the lab's tasks, the same for every model.
+# Scheme: "module:function" of a function from a task's name and a number of instances to a task.
+SCHEMES: Mapping[str, str] = {"lab": "augury.lab.instances:lab_instances"}
+
+
+def named_task(spec: str, instances: int) -> Task:
+    """The task called `spec`, such as "lab:rule", with that many instances.
 
     Raises:
-        UsageError: there is no such task, or `count` is not positive.
+        UsageError: there is no such scheme, or no task of that name.
     """
-    task = lab_task(name)
-    if count < 1:
-        raise UsageError(f"a task needs at least one instance, not {count}")
-    drawn = task.instances(np.random.default_rng([seed, 7]), count)
-    return Task(
-        name,
-        tuple(
-            Instance(f"{name}-{i}", prompt, (answer,)) for i, (prompt, answer) in enumerate(drawn)
-        ),
-        task.chance,
-    )
+    scheme, _, name = spec.partition(":")
+    if scheme not in SCHEMES:
+        raise UsageError(f"no task '{spec}': expected {' or '.join(f'{s}:NAME' for s in SCHEMES)}")
+    module, _, function = SCHEMES[scheme].partition(":")
+    task: Task = getattr(import_module(module), function)(name, instances)
+    return task
 
 
 def read_task(

@@ -12,7 +12,7 @@ from augury.fitting.optimise import no_prior, objective_terms, run_blocks
 from augury.fitting.problem import Problem
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
-from augury.xla import jit
+from augury.runtime.compiling import jit
 
 
 @lru_cache(maxsize=64)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.fitting.diagnose import ON_BOUND, enough_runs
 from augury.fitting.likelihoods import Likelihood, Points
@@ -18,7 +19,6 @@ from augury.fitting.result import Status
 from augury.fitting.space import Floats, Space
 from augury.fitting.starts import find_starts
 from augury.laws import Law, parse_law
-from augury.notebook import Card, Shown
 
 # Starts polished per group; with 2,000 groups of 50 points the best two of the grid already end in
 # the same optimum as the best eight in all but 0.1 % of the groups.

@@ -22,7 +22,7 @@ import numpy as np
 from augury.fitting.likelihoods import Likelihood, Points
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
-from augury.xla import jit
+from augury.runtime.compiling import jit
 
 # Problems a block. 128 x 256 points x 8 bytes = 256 KB an array: near the second-level cache,
 # and wide enough that dispatch (60 us a call) is lost in the work.

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from augury.display import Card, Shown
 from augury.fitting.likelihoods import Likelihood
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
-from augury.notebook import Card, Shown
 
 
 class Status(StrEnum):

@@ -20,7 +20,7 @@ from augury.fitting.likelihoods import Likelihood, Points
 from augury.fitting.optimise import no_prior, objectives, run_blocks
 from augury.fitting.space import Floats, Space
 from augury.laws import Law, Parameter
-from augury.xla import jit
+from augury.runtime.compiling import jit
 
 # Values tried: one nonlinear parameter on a line, two on a square grid, more by a Sobol sequence.
 # On Chinchilla's 240 points an 8 x 8 grid finds the optimum from each of its best four: the fine

@@ -21,7 +21,7 @@ from augury.errors import DataError, UsageError
 from augury.fitting.likelihoods import LIKELIHOODS
 from augury.fitting.result import Fit, Note, Status
 from augury.laws import law as law_called
-from augury.whole import whole_folder
+from augury.runtime.atomic import atomic_folder
 
 FORMAT = 1
 
@@ -42,7 +42,7 @@ def save_fit(fit: Fit, folder: str | Path) -> Path:
     folder = Path(folder)
     if folder.exists() and not (folder / "fit.json").exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty and holds no fit: it is left as it is")
-    with whole_folder(folder) as fresh:
+    with atomic_folder(folder) as fresh:
         (fresh / "fit.json").write_text(json.dumps(_plain(_record(fit)), indent=2) + "\n")
         names = list(fit.parameters)
         pl.DataFrame(fit.draws, schema=names).write_parquet(fresh / "draws.parquet")

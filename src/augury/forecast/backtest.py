@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
 from augury.fitting import Fit, Likelihood
 from augury.fitting.fit import fit
@@ -22,7 +23,6 @@ from augury.fitting.space import Floats
 from augury.forecast.chain import Chain, ChainFit, fit_chain, parse_chain
 from augury.forecast.predict import extrapolation, observed, predictive
 from augury.laws import Law
-from augury.notebook import Card, Shown
 
 Fitted = Fit | ChainFit
 Fitter = Callable[[pl.DataFrame], Any]

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
 from augury.fitting import Gaussian, Likelihood
 from augury.fitting.likelihoods import Points
@@ -27,7 +28,6 @@ from augury.fitting.optimise import Prior, no_prior, solve
 from augury.fitting.space import Floats, Space
 from augury.forecast.combine import conformal_factor
 from augury.laws import Law
-from augury.notebook import Card, Shown
 
 Scores = Literal["final", "late", "all"]
 

@@ -11,10 +11,10 @@ import numpy as np
 import polars as pl
 
 from augury.data import observations
+from augury.display import Card, Several, Shown
 from augury.errors import UsageError
 from augury.fitting import Fit, Likelihood
 from augury.fitting.space import Floats
-from augury.notebook import Card, Several, Shown
 
 At = Mapping[str, Any] | Sequence[Mapping[str, float]] | pl.DataFrame
 

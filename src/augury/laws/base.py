@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from augury.errors import UsageError
-from augury.xla import jit
+from augury.runtime.compiling import jit
 
 Array = Any
 """A NumPy or JAX array: a formula takes either."""

@@ -20,8 +20,8 @@ from augury.forecast.combine import combine
 from augury.forecast.passrate import forecast_pass_rate
 from augury.forecast.predict import predict
 from augury.laws import Law
+from augury.runtime.atomic import atomic_file
 from augury.study.store import Store, read_json
-from augury.whole import whole_file
 
 Unit = Mapping[str, Any]
 Progress = Callable[[int, int], None]
@@ -143,7 +143,7 @@ def _scored(which: int, made: Mapping[str, Any], row: Mapping[str, Any]) -> dict
 
 def write(path: Path, record: Any) -> None:
     """JSON, without infinities and NaN, whole."""
-    with whole_file(path) as fresh:
+    with atomic_file(path) as fresh:
         fresh.write_text(json.dumps(plain(record), indent=1, allow_nan=False) + "\n")
 
 

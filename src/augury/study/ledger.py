@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from augury.errors import DataError
+from augury.runtime.atomic import atomic_file
 from augury.study.store import read_json
-from augury.whole import whole_file
 
 RECORD, HEAD = "forecasts.jsonl", "forecasts.head"
 # What the first line holds for the line before it.
@@ -85,7 +85,7 @@ class Ledger:
         self._write_head(len(self.lines), self.head)
 
     def _write_head(self, lines: int, sha256: str) -> None:
-        with whole_file(self._end) as fresh:
+        with atomic_file(self._end) as fresh:
             fresh.write_text(json.dumps({"lines": lines, "sha256": sha256}) + "\n")
 
     def _read(self) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from augury.errors import UsageError
+from augury.lab.config import RunConfig
+from augury.lab.model import ModelConfig
 from augury.study.file import KNOWN, StudyFile
-from augury.train.config import RunConfig
-from augury.train.model import ModelConfig
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from augury.crew import ONE_THREAD, XLA_ONE_THREAD
+from augury.runtime.jobs import ONE_THREAD, XLA_ONE_THREAD
 
 # How often a worker looks whether the run is still there. A killed run cannot tell its workers.
 WATCH_SECONDS = 0.2

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from augury.crew import cores
 from augury.errors import UsageError
+from augury.runtime.jobs import cores
 from augury.study.file import read_study
 from augury.study.ledger import Ledger
 from augury.study.plan import Plan, make_plan
@@ -220,7 +220,7 @@ def write_table(plan: Plan, store: Store, schedule: Schedule) -> None:
     """Everything measured as one observation table, `table.parquet`."""
     import polars as pl
 
-    from augury.whole import whole_file
+    from augury.runtime.atomic import atomic_file
 
     parts = [
         pl.read_parquet(store.result(unit.key) / "rows.parquet")
@@ -228,7 +228,7 @@ def write_table(plan: Plan, store: Store, schedule: Schedule) -> None:
         if unit.key in schedule.done
     ]
     if parts:
-        with whole_file(store.folder / "table.parquet") as fresh:
+        with atomic_file(store.folder / "table.parquet") as fresh:
             # Every amount of finetuning brings the score of the model as it is: once is enough.
             table = pl.concat(parts, how="diagonal_relaxed").unique(maintain_order=True)
             table.write_parquet(fresh)

@@ -46,7 +46,7 @@ def _sql(text: str) -> str:
 
 
 def _lab_task(name: str) -> str:
-    from augury.train.tasks import TASKS
+    from augury.lab.tasks import TASKS
 
     if name not in TASKS:
         raise ValueError(f"the lab has no task '{name}'; it has: {', '.join(TASKS)}")

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from augury.crew import cores
 from augury.errors import UsageError
+from augury.runtime.jobs import cores
 from augury.study.costs import computed
 from augury.study.file import read_study
 from augury.study.ledger import Ledger

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from augury.errors import DataError, UsageError
-from augury.whole import whole_file
+from augury.runtime.atomic import atomic_file
 
 RECORD = "unit.json"
 
@@ -83,7 +83,7 @@ class Store:
                 "started": began,
                 "seconds": time.perf_counter() - clock,
             }
-            with whole_file(work / RECORD) as fresh:
+            with atomic_file(work / RECORD) as fresh:
                 fresh.write_text(json.dumps(about, indent=1) + "\n")
             self.result(key).parent.mkdir(exist_ok=True)
             os.replace(work, self.result(key))
@@ -96,7 +96,7 @@ class Store:
     def write(self, name: str, content: Any) -> None:
         """Write a JSON file of the study, whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(self.folder / name) as fresh:
+        with atomic_file(self.folder / name) as fresh:
             fresh.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 

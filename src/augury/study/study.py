@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from augury.display import Card, Shown
 from augury.errors import DataError
-from augury.notebook import Card, Shown
 from augury.study.file import read_study
 from augury.study.plan import Plan, make_plan
 from augury.study.progress import Tracker

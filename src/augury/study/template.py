@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from augury.errors import UsageError
-from augury.whole import whole_file
+from augury.runtime.atomic import atomic_file
 
 SCHEMA = "study.schema.json"
 
@@ -119,7 +119,7 @@ def write_study(folder: Path, *, schema_only: bool = False) -> list[Path]:
         (folder / SCHEMA, schema()),
     ):
         if file != path or not schema_only:
-            with whole_file(file) as fresh:
+            with atomic_file(file) as fresh:
                 fresh.write_text(text)
             written.append(file)
     return written

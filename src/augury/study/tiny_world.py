@@ -5,9 +5,9 @@ from __future__ import annotations
 from string import Template
 
 from augury.errors import UsageError
-from augury.train.config import BATCH, BLOCK
-from augury.train.corpus import LENGTH
-from augury.train.model import ModelConfig
+from augury.lab.config import BATCH, BLOCK
+from augury.lab.corpus import LENGTH
+from augury.lab.model import ModelConfig
 
 # Six widths to learn from, two seeds each, since the spread between seeds (up to a factor of 5) is
 # most of what a forecast of one run does not know; two widths to forecast.

@@ -24,9 +24,9 @@ def finetune_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: P
     Without a learning rate it is searched for, here and for all units that need this one. A killed
     unit goes on where it was: what is finetuned is recorded in the working folder.
     """
+    from augury.finetune import finetune_sweep
+    from augury.finetune.models import find_models
     from augury.study.work import write_rows
-    from augury.sweep import finetune_sweep
-    from augury.sweep.models import find_models
 
     asked = unit["parameters"]
     how = asked["finetune"]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augury.errors import UsageError
+from augury.runtime.atomic import atomic_file
 from augury.study.store import Store
-from augury.whole import whole_file
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,7 +65,7 @@ def _doing(kind: str) -> Callable[[Store, Mapping[str, Any], Path, Progress], No
 
 def train_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
     """One run of the lab: checkpoints `step-N/`. A killed run goes on where it was."""
-    from augury.train import RunConfig, train
+    from augury.lab import RunConfig, train
 
     config = RunConfig.from_json(unit["parameters"]["run"])
     train(config, work, lambda _, step, steps: progress(step, steps))
@@ -111,7 +111,8 @@ def measure_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Pr
     import polars as pl
 
     from augury.data import read_table
-    from augury.evaluate import LabBackend, measure, pass_until
+    from augury.evaluate import measure, pass_until
+    from augury.lab import LabBackend
 
     asked = unit["parameters"]
     task, how = _task(asked["task"], unit["places"]), asked["measure"]
@@ -140,8 +141,8 @@ def measure_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Pr
 
 def _model(store: Store, unit: Mapping[str, Any]) -> tuple[Backend, dict[str, Any]]:
     """The model of a measurement, and the columns that the study file says of it."""
-    from augury.evaluate import LabBackend
     from augury.evaluate.models import open_model
+    from augury.lab import LabBackend
 
     asked = unit["parameters"]["model"]
     if "step" in asked:
@@ -151,7 +152,8 @@ def _model(store: Store, unit: Mapping[str, Any]) -> tuple[Backend, dict[str, An
 
 
 def _task(asked: Mapping[str, Any], places: Mapping[str, str]) -> Task:
-    from augury.evaluate import lab_instances, read_task
+    from augury.evaluate import read_task
+    from augury.lab import lab_instances
 
     if "task" not in places:
         return lab_instances(asked["name"], asked["instances"])
@@ -166,5 +168,5 @@ def _task(asked: Mapping[str, Any], places: Mapping[str, str]) -> Task:
 
 def write_rows(rows: pl.DataFrame, work: Path) -> None:
     """Write the observation table of a unit."""
-    with whole_file(work / ROWS) as fresh:
+    with atomic_file(work / ROWS) as fresh:
         rows.write_parquet(fresh)

@@ -18,9 +18,9 @@ from augury.data.readers.models import Models, identities, who
 from augury.data.readers.part import SCHEMA, Part, Said, guarded
 from augury.data.schema import COLUMNS, KEY
 from augury.data.table import checked, derived, typed, write_table
+from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
-from augury.notebook import Card, Shown
-from augury.whole import whole_file
+from augury.runtime.atomic import atomic_file
 
 # Module here, and the names in it of what says whether a file fits, and of what reads files
 # (yielding a part or an error for each).
@@ -128,7 +128,7 @@ def write_results(found: ReadResults, path: str | Path) -> Path:
     if path.suffix != ".parquet":
         return write_table(found.table, path)
     # As `write_table`, without looking again at what was checked while it was read.
-    with whole_file(path) as fresh, fresh.open("wb") as f:
+    with atomic_file(path) as fresh, fresh.open("wb") as f:
         found.table.write_parquet(f)
     return path
 

@@ -15,7 +15,7 @@ from augury.forecast.emergence.observations import RARE, place_of, stacked
 from augury.forecast.emergence.point import ABOVE_CHANCE
 from augury.forecast.emergence.result import Answer, EmergenceFit, LawFit
 from augury.forecast.emergence.search import Floats
-from augury.xla import jit
+from augury.runtime.compiling import jit
 
 # Held-out checkpoints speak against a law that is this many standard errors and nats behind.
 SURE, NATS = 1.5, 2.0

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from augury.forecast.emergence.density import Rows, log_posterior
 from augury.forecast.emergence.laws import Member, Scales, elbow, natural, rise, steepness
-from augury.xla import jit
+from augury.runtime.compiling import jit
 
 Floats = NDArray[np.float64]
 # Points a call of `values`: 11 microseconds of a core each, 50 at a time 19.

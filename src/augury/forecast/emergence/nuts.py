@@ -9,7 +9,7 @@ import numpy as np
 from augury.forecast.emergence.compiled import only, placed, slopes
 from augury.forecast.emergence.density import Rows, log_posterior
 from augury.forecast.emergence.search import Floats
-from augury.xla import jit
+from augury.runtime.compiling import jit
 
 CHAINS, WARM_UP, KEPT_EACH = 4, 300, 300
 _COMPILED: dict[tuple[Any, ...], Any] = {}

@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.fitting.result import Note
 from augury.forecast.emergence.observations import Scale, progress_of
 from augury.forecast.emergence.result import Answer, EmergenceFit, interval_of
 from augury.forecast.emergence.search import Floats
-from augury.notebook import Card, Shown
 
 Definition = Literal["elbow", "above"]
 # What "above" means unless said otherwise: two standard errors of a benchmark of 1,000 questions.

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.fitting import Note
 from augury.forecast.trends.evidence import FEW_RUNS, evidence
@@ -18,7 +19,6 @@ from augury.forecast.trends.noise import GRID, Noise, estimate, roots
 from augury.forecast.trends.published import adjusted
 from augury.forecast.trends.series import Design, Series, series_of
 from augury.forecast.trends.shapes import Curve, Shape, curves
-from augury.notebook import Card, Shown
 
 # Of training, the last quarter of the observed logarithmic range stands for "trained": where sizes
 # are compared, its checkpoints are averaged.

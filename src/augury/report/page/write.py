@@ -12,7 +12,7 @@ from augury.errors import UsageError
 from augury.report.page.html import chart_spec, html_of
 from augury.report.page.palette import PAPER
 from augury.report.page.story import Figure, Story
-from augury.whole import whole_file, whole_folder
+from augury.runtime.atomic import atomic_file, atomic_folder
 
 # Width of an exported chart in points: a text column of a paper or a slide's half.
 WIDTH = 640
@@ -41,12 +41,12 @@ def write_page(story: Story, path: str | Path, *, pictures: bool = True) -> Path
     text = html_of(story)
     path.parent.mkdir(parents=True, exist_ok=True)
     if pictures and story.figures:
-        with whole_folder(figures_folder(path)) as folder:
+        with atomic_folder(figures_folder(path)) as folder:
             for figure in story.figures:
                 for kind, data in rendered(figure).items():
                     (folder / f"{figure.id}.{kind}").write_bytes(data)
                 (folder / f"{figure.id}.csv").write_text(figure.data.write_csv())
-    with whole_file(path) as fresh:
+    with atomic_file(path) as fresh:
         fresh.write_text(text, encoding="utf-8")
     return path
 

@@ -1,0 +1,199 @@
+"""Finetune a checkpoint of transformers, in full or by LoRA, as the lab's models are finetuned.
+
+The same recipe: only the answer counts in the loss, held-out examples say when to stop and which
+weights to keep. A model whose tokenizer has an end token learns to write it behind the answer.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from augury.errors import DataError
+from augury.evaluate.hf import SMALL
+from augury.evaluate.hf_load import load, needs_models, without_bars
+from augury.evaluate.hf_text import TokenText
+from augury.lab import Curve, Pair, Recipe, Stopping
+
+# Snell et al. 2024 (arXiv 2411.16035): rank 1 to 64 moves the elbow about as far as full
+# finetuning does.
+RANK = 8
+# Tokens read at once: a batch of longer texts is read in parts, and their gradients added up.
+AT_ONCE = 16_384
+# Behind a place that does not count in the loss (transformers' own mark).
+IGNORED = -100
+
+
+def finetune_transformers(
+    path: str | Path,
+    revision: str | None,
+    pairs: Sequence[Pair],
+    held_out: Sequence[Pair],
+    recipe: Recipe,
+    rng: np.random.Generator,
+    *,
+    lora: bool,
+    out: Path,
+) -> Curve:
+    """Finetune a checkpoint and write the result, LoRA merged into it, as one more checkpoint.
+
+    Args:
+        path, revision: the checkpoint.
+        pairs: examples to learn.
+        held_out: examples by which to stop.
+        recipe: how.
+        rng: draws the order of examples, dropout, and where LoRA starts.
+        lora: rank 8, alpha 16, on every linear map but the head; else all weights.
+        out: folder to write.
+
+    Returns:
+        The held-out loss as finetuning went on.
+
+    Raises:
+        UsageError: the extra `models` is missing, or the tokenizer cannot write an example.
+        DataError: the checkpoint cannot be read, or an example does not fit it.
+    """
+    torch, transformers = needs_models("torch"), needs_models("transformers")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    with torch.random.fork_rng(devices=[]), _threads(torch) as alone:
+        torch.manual_seed(int(rng.integers(2**62)))
+        tokenizer, model = load(path, revision, "float32", False)
+        alone(sum(p.numel() for p in model.parameters()) < SMALL)
+        if lora:
+            peft = needs_models("peft")
+            config = peft.LoraConfig(
+                r=RANK,
+                lora_alpha=2 * RANK,
+                target_modules="all-linear",
+                fan_in_fan_out=_transposed(model),
+                task_type="CAUSAL_LM",
+            )
+            with warnings.catch_warnings():
+                # peft 0.21 asks transformers 5.23 for an attribute by its old name.
+                warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+                model = peft.get_peft_model(model, config)
+        model.to(device)
+        known = _Batches(tokenizer, str(path), getattr(model.config, "max_position_embeddings", 0))
+        curve = _train(model, known.rows(pairs), known.rows(held_out), recipe, rng)
+    with without_bars(transformers):
+        whole = model.merge_and_unload() if lora else model
+        whole.save_pretrained(out)
+        tokenizer.save_pretrained(out)
+    return curve
+
+
+def _train(
+    model: Any, learnt: list[Any], held_out: list[Any], recipe: Recipe, rng: np.random.Generator
+) -> Curve:
+    """Train in place; the weights of the best look are left in the model."""
+    torch = needs_models("torch")
+    tuned = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    optimiser = torch.optim.AdamW(
+        tuned.values(), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.01
+    )
+    steps = recipe.most(len(learnt))
+    rates, order = recipe.rates(steps), recipe.batches(len(learnt), steps, rng)
+    watch = Stopping(recipe.patience)
+    watch.look(0, _held_out(model, held_out))
+    best = {name: p.detach().clone() for name, p in tuned.items()}
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = float(rates[step])
+        model.train()
+        rows = [learnt[i] for i in order[step]]
+        count = sum(len(text) - asked for text, asked in rows)
+        for part in _parts(rows):
+            (_loss(model, part) / count).backward()
+        torch.nn.utils.clip_grad_norm_(tuned.values(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        if (step + 1) % recipe.every:
+            continue
+        if watch.look(step + 1, _held_out(model, held_out)):
+            best = {name: p.detach().clone() for name, p in tuned.items()}
+        if watch.ended:
+            break
+    with torch.no_grad():
+        for name, p in tuned.items():
+            p.copy_(best[name])
+    model.eval()
+    return watch.curve
+
+
+def _held_out(model: Any, rows: list[Any]) -> float:
+    """Nats per answer token."""
+    torch = needs_models("torch")
+    model.eval()
+    with torch.inference_mode():
+        total = sum(float(_loss(model, part)) for part in _parts(rows))
+    return total / sum(len(text) - asked for text, asked in rows)
+
+
+def _loss(model: Any, rows: list[Any]) -> Any:
+    """Summed cross-entropy of the answers' tokens, nats; texts are filled up on the right."""
+    torch = needs_models("torch")
+    widest = max(len(text) for text, _ in rows)
+    tokens = torch.zeros((len(rows), widest), dtype=torch.long)
+    there = torch.zeros_like(tokens)
+    wanted = torch.full_like(tokens, IGNORED)
+    for row, (text, asked) in enumerate(rows):
+        tokens[row, : len(text)] = torch.tensor(text)
+        there[row, : len(text)] = 1
+        wanted[row, asked : len(text)] = torch.tensor(text[asked:])
+    place = next(model.parameters()).device
+    logits = model(input_ids=tokens.to(place), attention_mask=there.to(place), use_cache=False)
+    behind = logits.logits[:, :-1].float().flatten(0, 1)
+    return torch.nn.functional.cross_entropy(
+        behind, wanted[:, 1:].flatten().to(place), ignore_index=IGNORED, reduction="sum"
+    )
+
+
+def _parts(rows: list[Any]) -> list[list[Any]]:
+    """Rows that are read at once."""
+    size = max(AT_ONCE // max(len(text) for text, _ in rows), 1)
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
+
+
+class _Batches:
+    """Pairs as tokens, with the place where the answer begins."""
+
+    def __init__(self, tokenizer: Any, name: str, context: int) -> None:
+        self._text = TokenText(tokenizer, name)
+        self._end = [] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)]
+        self._name, self._context = name, context
+
+    def rows(self, pairs: Sequence[Pair]) -> list[tuple[list[int], int]]:
+        """(tokens, first token of the answer) of each pair."""
+        found = []
+        for prompt, answer in pairs:
+            before, behind = self._text.seam(prompt, answer)
+            tokens = [*before, *behind, *self._end]
+            if self._context and len(tokens) - 1 > self._context:
+                raise DataError(
+                    f"the example {prompt[:40]!r} has {len(tokens)} tokens",
+                    source=self._name,
+                    expected=f"at most {self._context}",
+                )
+            found.append((tokens, len(before)))
+        return found
+
+
+@contextmanager
+def _threads(torch: Any) -> Iterator[Callable[[bool], None]]:
+    """A function that says whether one thread will do; as before at the end."""
+    before = torch.get_num_threads()
+    try:
+        yield lambda alone: torch.set_num_threads(1) if alone and before > 1 else None
+    finally:
+        if torch.get_num_threads() != before:
+            torch.set_num_threads(before)
+
+
+def _transposed(model: Any) -> bool:
+    """Whether the linear maps are GPT-2's, which keep their matrices the other way round."""
+    return any(type(module).__name__ == "Conv1D" for module in model.modules())

@@ -1,0 +1,235 @@
+"""The finetuning sweep: every checkpoint x amount of data x random subset x seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from augury.errors import AuguryError, UsageError
+from augury.evaluate import Task
+from augury.evaluate.measure import INSTANCES
+from augury.finetune.examples import Source, source
+from augury.finetune.models import Model, find_models
+from augury.finetune.records import (
+    Settings,
+    Unit,
+    load_settings,
+    load_unit,
+    same,
+    save_settings,
+    save_unit,
+    settings_path,
+    table,
+)
+from augury.finetune.work import SearchJob, UnitsJob, search, work
+from augury.lab import Recipe
+from augury.runtime.jobs import Progress, run_jobs
+
+Method = Literal["full", "lora"]
+
+
+class SweepError(AuguryError):
+    """Units of a sweep failed; those that did not are recorded.
+
+    Attributes:
+        failures: traceback by checkpoint.
+    """
+
+    def __init__(self, failures: dict[str, str]) -> None:
+        self.failures = failures
+        why = "; ".join(f"{n}: {t.strip().splitlines()[-1]}" for n, t in failures.items())
+        super().__init__(
+            f"finetuning failed at {len(failures)} checkpoints, what was done is recorded: {why}"
+        )
+
+
+def finetune_sweep(
+    models: Sequence[str | Path],
+    task: str | Task,
+    amounts: Sequence[int],
+    subsets: int | Sequence[int] = 2,
+    seeds: int | Sequence[int] = 2,
+    *,
+    out: str | Path,
+    method: Method = "full",
+    learning_rate: float | None = None,
+    batch: int = 16,
+    steps: int = 1000,
+    passes: int = 2,
+    every: int = 50,
+    patience: int = 4,
+    instances: int = INSTANCES,
+    samples: int = 128,
+    shots: int | None = None,
+    pool: Task | None = None,
+    about: str | Path | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> pl.DataFrame:
+    """Finetune every checkpoint on every subset of a task, and score what comes of it.
+
+    A sweep that was killed goes on where it was, to the same table. Training ends early when the
+    loss on held-out examples of the task (256, beside the amount) no longer falls. Scores are exact
+    pass probabilities where the answers that pass are listed, else rates of sampling.
+
+    Learning rate: searched at the checkpoint in the middle by size (its last step) on the smallest
+    and the largest amount, at first the lab's own pretraining rate, by factors of 2 until both
+    neighbours are worse; other widths get it times sqrt(that width / width), the rule by which the
+    lab pretrains. A study keeps the rate that it found.
+
+    Args:
+        models: "lab:DIR" (a checkpoint, a run with all its checkpoints, or a ladder), "hf:PATH" or
+            "hf:ID@REVISION". Checkpoints along pretraining are models like any other.
+        task: one of the lab's by name, or a task of your own with references. The first reference
+            is what is learned, put right behind the prompt.
+        amounts: finetuning examples. 0, the model as it is, is always among them.
+        subsets: how many random subsets of each amount, or which. Independent draws, the same for
+            every model.
+        seeds: how many runs on each, or which: the order of examples, where LoRA starts.
+        out: the study's folder; `read_table(out)` reads what lies there.
+        method: "full", or "lora" (transformers only; rank 8 on every linear map).
+        learning_rate: peak rate at that middle width, instead of the search.
+        batch, steps, passes, every, patience: see `train.Recipe`.
+        instances: of the task to score on. They are never learned from.
+        samples: an instance, where the score is sampled.
+        shots: solved examples in a prompt; by default 1 for the lab's "rule", else 0.
+        pool: examples to learn from, where a task of your own is scored whole.
+        about: table of what checkpoints do not say themselves: model, and any of step, params,
+            tokens, loss ... . Those of the lab say all that.
+        workers: processes, one thread each; 0 for this one. By default one a core, but checkpoints
+            of transformers, which use all cores or the GPU, one by one in this process.
+        progress: called in this process with (checkpoint, units done, units to do).
+
+    Returns:
+        Observation table, a row a unit: model, family, run, step, params, tokens, flops, loss, seed
+        (of the finetuning), finetune_examples, finetune_task, subset, shots, task, metric "pass",
+        value, stderr, n, chance, and logprob (mean) or passes and samples.
+
+    Raises:
+        UsageError: no models, an unknown task, more examples asked for than there are, an option
+            out of range, or `out` holds a sweep with other settings.
+        DataError: a checkpoint or a unit's record is damaged.
+        SweepError: finetuning failed at some checkpoints; the others are recorded.
+    """
+    found = find_models(models, about)
+    which = _amounts(amounts)
+    of, runs = _several(subsets, "subsets"), _several(seeds, "seeds")
+    if method not in ("full", "lora"):
+        raise UsageError(f"no method is called '{method}'; there are: full, lora")
+    if method == "lora" and any(model.kind == "lab" for model in found):
+        raise UsageError("LoRA is for checkpoints of transformers: the lab's are finetuned in full")
+    if samples < 1:
+        raise UsageError(f"samples must be at least 1, not {samples}")
+    if workers is not None and workers < 0:
+        raise UsageError(f"workers must not be negative, as {workers} is")
+    examples = source(task, instances, shots, pool)
+    examples.draw(0, max(which))  # before anything runs: are there so many?
+    middle = _middle(found)
+    settings = Settings(
+        task=examples.scored.name,
+        task_digest=examples.digest,
+        method=method,
+        rate=learning_rate or 1.0,
+        at=middle.width,
+        batch=batch,
+        steps=steps,
+        passes=passes,
+        every=every,
+        patience=patience,
+        samples=samples,
+        shots=examples.shots,
+    )
+    Recipe(1.0 if learning_rate is None else learning_rate, batch, steps, passes, every, patience)
+    study = Path(out)
+    settings = _settled(settings, learning_rate, study, middle, which, examples, workers)
+    units = [
+        Unit(model, amount, subset, seed)
+        for model in found
+        for amount in (0, *which)
+        for subset in (of if amount else (0,))
+        for seed in (runs if amount else (0,))
+    ]
+    done = {unit: load_unit(unit.folder(study, settings.task), settings) for unit in units}
+    for unit, record in done.items():
+        if record is not None and not unit.model.told.items() <= record["row"].items():
+            record["row"] |= unit.model.told  # the user knows more of it by now
+            save_unit(unit.folder(study, settings.task), record)
+    jobs = []
+    for model in sorted(found, key=lambda m: -m.params):
+        todo = tuple(u for u in units if u.model is model and done[u] is None)
+        if todo:
+            jobs.append(UnitsJob(model, todo, examples, settings, study))
+    failures = _run(jobs, workers, progress)
+    if failures:
+        raise SweepError(failures)
+    records = [done[u] or load_unit(u.folder(study, settings.task), settings) for u in units]
+    return table([record for record in records if record is not None])
+
+
+def _settled(
+    settings: Settings,
+    rate: float | None,
+    study: Path,
+    middle: Model,
+    amounts: Sequence[int],
+    examples: Source,
+    workers: int | None,
+) -> Settings:
+    """The settings with their learning rate: the study's own, the one given, or searched for."""
+    before = load_settings(study, settings.task)
+    if before is not None:
+        kept = {"at": before["at"]} | ({} if rate is not None else {"rate": before["rate"]})
+        settings = replace(settings, **kept)
+        same(before, settings, settings_path(study, settings.task))
+        return settings
+    if rate is None:
+        journal = settings_path(study, settings.task).parent / "search.jsonl"
+        ends = tuple(sorted({min(amounts), max(amounts)}))
+        blank = replace(settings, at=middle.width)
+        job = SearchJob(middle, ends, examples, blank, journal)
+        failures = _run([job], workers, None)
+        if failures:
+            raise SweepError(failures)
+        settings = replace(settings, rate=search(job))  # all in the journal by now
+    save_settings(study, settings)
+    return settings
+
+
+def _run(
+    jobs: Sequence[UnitsJob | SearchJob], workers: int | None, progress: Progress | None
+) -> dict[str, str]:
+    """Failures by checkpoint; what fails in this process is raised as it is."""
+
+    def here(job: UnitsJob | SearchJob) -> bool:
+        return workers == 0 or (workers is None and job.model.kind == "hf")
+
+    sent = [job for job in jobs if not here(job)]
+    failures = run_jobs(sent, work, workers=workers, progress=progress)
+    for job in filter(here, jobs):
+        work(job, progress or (lambda *_: None))
+    return failures
+
+
+def _middle(models: Sequence[Model]) -> Model:
+    """The checkpoint in the middle by width, at its last step."""
+    widths = sorted({model.width for model in models})
+    width = widths[(len(widths) - 1) // 2]
+    return max((m for m in models if m.width == width), key=lambda m: (m.step or 0, m.name))
+
+
+def _amounts(amounts: Sequence[int]) -> list[int]:
+    wanted = sorted({int(a) for a in amounts} - {0})
+    if not wanted or wanted[0] < 0:
+        raise UsageError(f"amounts must be positive numbers of examples, not {list(amounts)}")
+    return wanted
+
+
+def _several(given: int | Sequence[int], name: str) -> list[int]:
+    found = list(range(given)) if isinstance(given, int) else sorted(set(given))
+    if not found or found[0] < 0:
+        raise UsageError(f"{name} must be at least 1, or numbers from 0 up, not {given}")
+    return found

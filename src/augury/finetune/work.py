@@ -1,0 +1,207 @@
+"""What one process of a sweep does: finetune a checkpoint on each of its units, score, record."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from augury.evaluate import Backend
+from augury.evaluate.journal import Journal
+from augury.finetune.examples import Source
+from augury.finetune.models import Model
+from augury.finetune.records import Settings, Unit, save_unit
+from augury.finetune.score import score
+from augury.lab import Curve, LabBackend, Recipe, finetune, load_checkpoint
+from augury.runtime.jobs import Progress
+
+# The search for a learning rate starts here, at the width it is searched at, and goes on by factors
+# of 2 (lab) or about 3 (transformers) until its neighbours are worse. The lab's start is the rate
+# of its pretraining, .01 sqrt(16 / width): of its multiples the best on widths 12, 32 and 64, in
+# batches of 64. The others are common for large models; on a tiny one the search climbs to .01.
+START = {"lab": 0.04, "full": 1e-4, "lora": 1e-3}
+FACTOR = {"lab": 2.0, "full": 10**0.5, "lora": 10**0.5}
+# Rates tried at most.
+MOST = 9
+# The lowest rate within this share of the least held-out loss is taken: the optimum is flat, and a
+# step beyond it runs fall apart. On width 12 (batch 64), rates of .012 to .046 differ by 1.2 %, and
+# at .046 one of four runs learned nothing.
+FLAT = 0.02
+
+
+@dataclass(frozen=True)
+class UnitsJob:
+    """Units of one checkpoint."""
+
+    model: Model
+    units: tuple[Unit, ...]
+    source: Source
+    settings: Settings
+    study: Path
+
+    @property
+    def name(self) -> str:
+        return self.model.name
+
+    @property
+    def program(self) -> Hashable:
+        return self.model.program
+
+
+@dataclass(frozen=True)
+class SearchJob:
+    """The search for a learning rate, at one checkpoint; the settings' own rate is not used."""
+
+    model: Model
+    amounts: tuple[int, ...]
+    source: Source
+    settings: Settings
+    journal: Path
+
+    @property
+    def name(self) -> str:
+        return f"learning rate at {self.model.name}"
+
+    @property
+    def program(self) -> Hashable:
+        return self.model.program
+
+
+def work(job: UnitsJob | SearchJob, progress: Progress) -> None:
+    """Do one job."""
+    if isinstance(job, SearchJob):
+        search(job)
+        return
+    about = {**_opened(job.model).about, **job.model.told}
+    for done, unit in enumerate(job.units, 1):
+        run_unit(unit, job, about)
+        progress(job.name, done, len(job.units))
+
+
+def run_unit(unit: Unit, job: UnitsJob, about: Mapping[str, Any]) -> None:
+    """Finetune, score, and write the record, whole or not at all.
+
+    Args:
+        unit: what to do.
+        job: of which it is a part.
+        about: columns of the observation table that say which model it is.
+    """
+    settings, source, began = job.settings, job.source, time.perf_counter()
+    recipe = settings.recipe(unit.model.width)
+    with tuned(unit, source, settings.method, recipe) as (backend, curve):
+        trained = time.perf_counter() - began
+        scored = score(backend, source.scored, settings.samples, unit.seed)
+    row = {
+        **about,
+        "run": unit.model.run,
+        "step": unit.model.step,
+        "seed": unit.seed if unit.amount else None,
+        "finetune_examples": unit.amount,
+        "finetune_task": settings.task if unit.amount else None,
+        "subset": str(unit.subset) if unit.amount else None,
+        "shots": settings.shots,
+        **scored,
+    }
+    record = {
+        "settings": asdict(settings),
+        "unit": {"amount": unit.amount, "subset": unit.subset, "seed": unit.seed},
+        "model": dict(unit.model.about),
+        "recipe": asdict(recipe) if unit.amount else None,
+        "curve": None
+        if curve is None
+        else {
+            "steps": list(curve.steps),
+            # JSON has no infinity: a loss that was no number is null.
+            "held_out": [x if np.isfinite(x) else None for x in curve.losses],
+            "best": curve.steps[curve.best],
+        },
+        "row": row,
+        "seconds": {"finetuning": trained, "in all": time.perf_counter() - began},
+    }
+    save_unit(unit.folder(job.study, settings.task), record)
+
+
+def search(job: SearchJob) -> float:
+    """The lowest learning rate about as good as the best; loss held out, mean over the amounts.
+
+    By climbing to the best, then down while it is about as good. Every rate that was tried is in
+    the journal: a search that was killed goes on.
+    """
+    kind = "lab" if job.model.kind == "lab" else job.settings.method
+    factor = FACTOR[kind]
+    start = START[kind] * job.model.width**-0.5 if kind == "lab" else START[kind]
+    with Journal(job.journal) as journal:
+        of = {**asdict(job.settings), "model": job.model.digest, "amounts": list(job.amounts)}
+        found: dict[int, float] = {
+            int(r["power"]): r["held_out"] for r in journal.records if r["of"] == of
+        }
+
+        def loss(power: int) -> float:
+            if power not in found and len(found) < MOST:
+                recipe = job.settings.recipe(job.model.width, start * factor**power)
+                losses = []
+                for amount in job.amounts:
+                    unit = Unit(job.model, amount, 0, 0)
+                    with tuned(unit, job.source, job.settings.method, recipe) as (_, curve):
+                        assert curve is not None
+                        losses.append(min(curve.losses))
+                found[power] = float(np.mean(losses))
+                record = {"power": power, "rate": recipe.rate, "losses": losses}
+                journal.append({**record, "held_out": found[power], "of": of})
+            return found.get(power, float("inf"))
+
+        best = 0
+        while True:
+            nearest = min((best, best - 1, best + 1), key=loss)
+            if nearest == best:
+                break
+            best = nearest
+        chosen = best
+        while loss(chosen - 1) <= (1 + FLAT) * loss(best):
+            chosen -= 1
+        return start * factor**chosen
+
+
+@contextmanager
+def tuned(
+    unit: Unit, source: Source, method: str, recipe: Recipe
+) -> Iterator[tuple[Backend, Curve | None]]:
+    """The finetuned model, and its curve; the model as it is for amount 0."""
+    model = unit.model
+    if not unit.amount:
+        yield _opened(model), None
+        return
+    pairs = source.draw(unit.subset, unit.amount)
+    # The order of the examples (and where LoRA starts) hang on these alone.
+    rng = np.random.default_rng([4, unit.seed, unit.subset, unit.amount])
+    if model.kind == "lab":
+        saved = load_checkpoint(model.path)
+        shape = saved.config.model
+        weights, curve = finetune(shape, saved.weights, pairs, source.held_out, recipe, rng)
+        yield LabBackend(replace(saved, weights=weights)), curve
+        return
+    from augury.evaluate.hf import TransformersBackend
+    from augury.finetune.hf import finetune_transformers
+
+    lora = method == "lora"
+    with tempfile.TemporaryDirectory(prefix="augury-finetune-") as folder:
+        out = Path(folder)
+        curve = finetune_transformers(
+            model.path, model.revision, pairs, source.held_out, recipe, rng, lora=lora, out=out
+        )
+        yield TransformersBackend(out), curve
+
+
+def _opened(model: Model) -> Backend:
+    """The model as it is."""
+    if model.kind == "lab":
+        return LabBackend(model.path)
+    from augury.evaluate.hf import TransformersBackend
+
+    return TransformersBackend(model.path, model.revision)

@@ -1,0 +1,167 @@
+"""Jobs done by several processes at once, one thread each; a job that fails leaves the others be.
+
+Processes are spawned, so a script that uses a crew needs the usual `if __name__ == "__main__":`
+around what it does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from collections.abc import Callable, Hashable, Iterator, Sequence, Set
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context, resource_tracker
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+# One thread a process: two threads spin at each other's barriers and become 30x slower on a busy
+# machine. Read when JAX starts its backend, which no worker has done before these are set.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NPROC": "1"}
+XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+# Called with the job's name, how far it is, and how far it goes.
+Progress = Callable[[str, int, int], None]
+
+
+class Job(Protocol):
+    """What a worker is sent: it is pickled on its way."""
+
+    @property
+    def name(self) -> str:
+        """What failures and progress are told by; unique."""
+        ...
+
+    @property
+    def program(self) -> Hashable:
+        """Jobs that agree in this share compiled programs within a process."""
+        ...
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_jobs(
+    jobs: Sequence[Any],
+    work: Callable[[Any, Progress], None],
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> dict[str, str]:
+    """Have every job done, in this order but for those that share a program with the last one.
+
+    Args:
+        jobs: as `Job`.
+        work: a module's function of (job, progress); it runs in another process.
+        workers: processes; by default one a core.
+        progress: called in this process with what `work` reports.
+
+    Returns:
+        Tracebacks of the jobs that failed, by name. Every process is gone on return.
+    """
+    todo = list(jobs)
+    failures: dict[str, str] = {}
+    crew: dict[Connection, Any] = {}
+    busy: dict[Connection, Job] = {}
+    compiled: dict[Connection, set[Hashable]] = {}
+
+    def hire() -> None:
+        ours, process = _worker(work)
+        crew[ours] = process
+        compiled[ours] = set()
+        assign(ours)
+
+    def assign(line: Connection) -> None:
+        busy.pop(line, None)
+        if todo:
+            begun = set().union(*compiled.values())
+            busy[line] = todo.pop(_next(todo, compiled[line], begun))
+            compiled[line].add(busy[line].program)
+            with suppress(OSError):  # a process that is gone shows at the next `recv`
+                line.send(busy[line])
+
+    try:
+        for _ in range(min(workers or cores(), len(todo))):
+            hire()
+        while busy:
+            for line in wait(list(busy)):
+                assert isinstance(line, Connection)
+                name = busy[line].name
+                try:
+                    kind, content = line.recv()
+                except (EOFError, OSError):  # killed, for instance for want of memory
+                    crew[line].join()
+                    failures[name] = f"the process ended with exit code {crew[line].exitcode}"
+                    del busy[line]
+                    if todo:
+                        hire()
+                    continue
+                if kind == "step":
+                    if progress:
+                        progress(*content)
+                    continue
+                if kind == "failed":
+                    failures[name] = content
+                assign(line)
+    finally:
+        for line, process in crew.items():
+            line.close()
+            process.terminate()
+        for process in crew.values():
+            process.join(5)
+            if process.is_alive():
+                process.kill()
+                process.join()
+    return failures
+
+
+def _next(todo: Sequence[Job], own: Set[Hashable], begun: Set[Hashable]) -> int:
+    """Which job to take: one compiled here, else the first that nobody compiled, else the first."""
+    programs = [job.program for job in todo]
+    here = [i for i, program in enumerate(programs) if program in own]
+    nowhere = [i for i, program in enumerate(programs) if program not in begun]
+    return [*here, *nowhere, 0][0]
+
+
+def _worker(work: Callable[[Any, Progress], None]) -> tuple[Connection, Any]:
+    """A new process, and the line to it."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(theirs, work), daemon=True)
+    resource_tracker.ensure_running()  # starting it on the way would unblock interrupts (3.11)
+    with interrupts_blocked():
+        process.start()
+    theirs.close()  # so that the line breaks when the process ends
+    return ours, process
+
+
+@contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """A process started inside never sees Ctrl-C: it is for the parent to end it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work(line: Connection, work: Callable[[Any, Progress], None]) -> None:
+    """Work off what comes down the line until it breaks, as it does when the parent is gone."""
+    os.environ.update(ONE_THREAD)
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {XLA_ONE_THREAD}".strip()
+    try:
+        while True:
+            job = line.recv()
+            try:
+                work(job, lambda *event: line.send(("step", event)))
+            except (BrokenPipeError, ConnectionResetError):
+                return
+            except Exception:
+                line.send(("failed", traceback.format_exc()))
+            else:
+                line.send(("done", None))
+    except (EOFError, OSError):
+        return

@@ -1,5 +1,0 @@
-"""Sweeps: train checkpoints further and measure what comes of it. Knows training and evaluating."""
-
-from augury.sweep.finetuning import SweepError, finetune_sweep
-
-__all__ = ["SweepError", "finetune_sweep"]
