@@ -14,6 +14,8 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from augury.display import draw_with
+
 if TYPE_CHECKING:
     from augury.data import read_table
     from augury.data.readers import read_results as read
@@ -101,6 +103,16 @@ def __getattr__(name: str) -> Any:
     value = getattr(import_module(f"augury.{_MODULE[name]}"), _THERE.get(name, name))
     globals()[name] = value
     return value
+
+
+def _draw(result: Any) -> str | None:
+    """Composition root: results show a picture in a notebook, and need not know who draws it."""
+    from augury.report.page.result import picture_of
+
+    return picture_of(result)
+
+
+draw_with(_draw)
 
 
 def __dir__() -> list[str]:

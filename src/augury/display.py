@@ -2,30 +2,35 @@
 
 A result says what there is to show (`Card`); this module makes HTML and pandas of it. The HTML is
 plain: a heading, a table, notes, and for some results a picture. It has no colours of its own, so
-that it is read on light and dark themes alike, loads nothing and runs nothing.
+that it reads well on light and dark themes, loads nothing and runs nothing. It knows nothing of how
+results are fitted or drawn: the package hands it the function that draws (`draw_with`).
 """
 
 from __future__ import annotations
 
-import base64
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from augury.errors import AuguryError, UsageError
+from augury.errors import UsageError
+from augury.notes import Note
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from augury.fitting.result import Note
-    from augury.report.page import Figure
-
 # More rows than these are not read in a notebook; `to_pandas()` has all of them.
 MOST_ROWS = 40
-# Bytes: a picture of thousands of marks is larger than its pixels, and a notebook keeps all of it.
-MOST_SVG = 100_000
+
+# From a result to an HTML image, or None where it has no picture.
+Drawer = Callable[[Any], str | None]
+_drawer: list[Drawer] = []
+
+
+def draw_with(drawer: Drawer) -> None:
+    """Let notebook cells show a picture of a result, drawn by `drawer`."""
+    _drawer[:] = [drawer]
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ class Shown(ABC):
         """What there is to show."""
 
     def _repr_html_(self) -> str:
-        return html_of(self._card(), _figure(self))
+        return html_of(self._card(), _drawer[0](self) if _drawer else None)
 
     def to_pandas(self) -> Any:
         """The rows behind it as a `pandas.DataFrame`; missing values are NaN or None.
@@ -100,11 +105,11 @@ def to_pandas(table: pl.DataFrame) -> Any:
     return pandas.DataFrame(table.to_dict(as_series=False))
 
 
-def html_of(card: Card, figure: Figure | None = None) -> str:
-    """A card as HTML for a notebook's cell."""
+def html_of(card: Card, picture: str | None = None) -> str:
+    """A card, and a picture as HTML, as HTML for a notebook's cell."""
     parts = [f"<p><b>{escape(card.heading)}</b></p>", _table(card.table), _list(card.notes)]
-    if figure is not None:
-        parts.append(_picture(figure))
+    if picture is not None:
+        parts.append(picture)
     return f"<div>{''.join(parts)}</div>"
 
 
@@ -135,33 +140,3 @@ def _said(note: Note | str) -> str:
 def _list(notes: Iterable[Note | str]) -> str:
     items = "".join(f"<li>{escape(_said(note))}</li>" for note in notes)
     return f"<ul>{items}</ul>" if items else ""
-
-
-def _picture(figure: Figure) -> str:
-    """As an image: what is drawn inline shares its ids with all other cells."""
-    import vl_convert
-
-    from augury.report.page.write import svg_of
-
-    svg = svg_of(figure)
-    kind, drawn = "svg+xml", svg.encode()
-    if len(drawn) > MOST_SVG:
-        kind, drawn = "png", vl_convert.svg_to_png(svg, scale=2)
-    return (
-        f'<img alt="{escape(figure.alt)}" style="max-width: 640px; width: 100%" '
-        f'src="data:image/{kind};base64,{base64.b64encode(drawn).decode()}">'
-    )
-
-
-def _figure(result: Shown) -> Figure | None:
-    """The page's figure of a result, for those that have one.
-
-    Asked for here, so that results need not know how they are drawn.
-    """
-    from augury.report.page.result import section_of
-
-    try:
-        section = section_of(result)
-    except AuguryError:  # nothing that could be drawn: the table says what there is
-        return None
-    return section.figures[0] if section is not None else None

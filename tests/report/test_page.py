@@ -16,8 +16,8 @@ import polars as pl
 import pytest
 
 from augury.errors import UsageError
-from augury.fitting.result import Note
 from augury.forecast.trends import trends
+from augury.notes import Note
 from augury.report.page import (
     Figure,
     Outlook,

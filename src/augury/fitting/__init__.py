@@ -10,7 +10,7 @@ from augury.fitting.likelihoods import (
     Likelihood,
 )
 from augury.fitting.many import ManyFits, Pooling, fit_many
-from augury.fitting.result import Fit, Note, Status
+from augury.fitting.result import Fit, Status
 from augury.fitting.store import load_fit, save_fit
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "Huber",
     "Likelihood",
     "ManyFits",
-    "Note",
     "Pooling",
     "Status",
     "fit",

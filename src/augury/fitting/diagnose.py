@@ -16,9 +16,10 @@ from augury.fitting.covariance import (
 from augury.fitting.likelihoods import Points
 from augury.fitting.optimise import Solution, solve
 from augury.fitting.problem import Problem
-from augury.fitting.result import Note, Status
+from augury.fitting.result import Status
 from augury.fitting.space import Floats
 from augury.laws import Law
+from augury.notes import Note
 
 # A single point that moves a parameter by more than one standard error matters; one that besides
 # lies more than six robust standard deviations off the law is not noise (one normal residual in

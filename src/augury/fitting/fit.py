@@ -15,11 +15,12 @@ from augury.fitting.diagnose import notes_on, status_of
 from augury.fitting.likelihoods import RATE_EDGE, Likelihood
 from augury.fitting.optimise import Solution, solve
 from augury.fitting.problem import Problem, problem_of
-from augury.fitting.result import Fit, Note, Status
+from augury.fitting.result import Fit, Status
 from augury.fitting.space import Floats
 from augury.fitting.starts import find_starts
 from augury.fitting.uncertainty import bootstrap, laplace
 from augury.laws import Law, parse_law
+from augury.notes import Note
 
 Uncertainty = Literal["bootstrap", "laplace", "nuts", "none"]
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from augury.fitting.likelihoods import Gaussian, Huber
 from augury.fitting.problem import Problem
-from augury.fitting.result import Note
 from augury.fitting.space import Floats
+from augury.notes import Note
 
 CHAINS = 2
 WARM_UP = 1000

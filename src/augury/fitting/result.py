@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,7 @@ from augury.display import Card, Shown
 from augury.fitting.likelihoods import Likelihood
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
+from augury.notes import Note
 
 
 class Status(StrEnum):
@@ -45,23 +46,6 @@ _REMEDIES = {
         "for wrong rows, and try another law."
     ),
 }
-
-
-@dataclass(frozen=True)
-class Note:
-    """Something a reader of the fit has to know, as data.
-
-    Attributes:
-        code: what kind, stable between versions ("influential-points", "condition" ...).
-        severity: "info", "warning" (read it before you use the fit) or "serious" (do not).
-        message: one sentence.
-        details: the figures behind it.
-    """
-
-    code: str
-    severity: Literal["info", "warning", "serious"]
-    message: str
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

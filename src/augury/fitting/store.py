@@ -19,8 +19,9 @@ import polars as pl
 
 from augury.errors import DataError, UsageError
 from augury.fitting.likelihoods import LIKELIHOODS
-from augury.fitting.result import Fit, Note, Status
+from augury.fitting.result import Fit, Status
 from augury.laws import law as law_called
+from augury.notes import Note
 from augury.runtime.atomic import atomic_folder
 
 FORMAT = 1

@@ -19,7 +19,7 @@ import polars as pl
 from augury.data import run_ids
 from augury.display import Card, Shown
 from augury.errors import UsageError
-from augury.fitting import Fit, Gaussian, Likelihood, Note, Status
+from augury.fitting import Fit, Gaussian, Likelihood, Status
 from augury.fitting.fit import fit
 from augury.fitting.likelihoods import Points
 from augury.fitting.optimise import solve
@@ -29,6 +29,7 @@ from augury.fitting.uncertainty import laplace
 from augury.forecast.predict import Predictive, law_inputs, observed, predictive, strayed
 from augury.laws import Law, Parameter, parse_law
 from augury.laws.base import Array
+from augury.notes import Note
 
 How = Literal["stepwise", "joint"]
 # Resampling fewer runs than this leaves some resamples with too few distinct ones for either law.

@@ -16,13 +16,14 @@ import polars as pl
 
 from augury.display import Card, Shown
 from augury.errors import UsageError
-from augury.fitting import Likelihood, Note, Status
+from augury.fitting import Likelihood, Status
 from augury.fitting.space import Floats
 from augury.forecast.backtest import Backtest, Fitted, backtest
 from augury.forecast.backtest import fitter as fitter_of
 from augury.forecast.chain import parse_chain
 from augury.forecast.predict import Predictive, observed, predictive
 from augury.laws import Law
+from augury.notes import Note
 
 # No more widening than this: a backtest of a few points from a handful of runs says that intervals
 # were too narrow, not by which factor of ten.

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from augury.fitting.result import Note
 from augury.forecast.emergence.density import expected, row_terms
 from augury.forecast.emergence.laws import elbow, natural, rise, steepness
 from augury.forecast.emergence.observations import RARE, place_of, stacked
 from augury.forecast.emergence.point import ABOVE_CHANCE
 from augury.forecast.emergence.result import Answer, EmergenceFit, LawFit
 from augury.forecast.emergence.search import Floats
+from augury.notes import Note
 from augury.runtime.compiling import jit
 
 # Held-out checkpoints speak against a law that is this many standard errors and nats behind.

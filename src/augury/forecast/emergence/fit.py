@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 
 from augury.errors import FitError, UsageError
-from augury.fitting.result import Note
 from augury.forecast.emergence.averaging import held_out, pseudo_weights
 from augury.forecast.emergence.checks import contradicted, notes_on
 from augury.forecast.emergence.density import Rows
@@ -20,6 +19,7 @@ from augury.forecast.emergence.observations import EmergenceData, stacked
 from augury.forecast.emergence.result import Answer, EmergenceFit, LawFit
 from augury.forecast.emergence.search import Floats, Peaks, peaks
 from augury.forecast.emergence.thin import too_thin, vague
+from augury.notes import Note
 
 Uncertainty = Literal["importance", "laplace", "nuts"]
 # The laws averaged by default. The power law is the paper's ablation, and worse: by name only.

@@ -14,11 +14,11 @@ import numpy as np
 from scipy import stats
 
 from augury.errors import UsageError
-from augury.fitting.result import Note
 from augury.forecast.emergence.design import Unit, predicted
 from augury.forecast.emergence.observations import EmergenceData, place_of
 from augury.forecast.emergence.result import EmergenceFit
 from augury.forecast.emergence.search import Floats
+from augury.notes import Note
 
 # Few-shot scores this unlikely, given finetuned models alone, are late.
 LATE = 0.01

@@ -11,10 +11,10 @@ import polars as pl
 
 from augury.display import Card, Shown
 from augury.errors import UsageError
-from augury.fitting.result import Note
 from augury.forecast.emergence.observations import Scale, progress_of
 from augury.forecast.emergence.result import Answer, EmergenceFit, interval_of
 from augury.forecast.emergence.search import Floats
+from augury.notes import Note
 
 Definition = Literal["elbow", "above"]
 # What "above" means unless said otherwise: two standard errors of a benchmark of 1,000 questions.

@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 
 from augury.display import Card, Shown
-from augury.fitting.result import Note
 from augury.forecast.emergence.compiled import placed
 from augury.forecast.emergence.laws import NAMES, EmergenceLaw, Scales, past_for
 from augury.forecast.emergence.observations import EmergenceData, place_of
 from augury.forecast.emergence.search import Floats
+from augury.notes import Note
 
 
 class Answer(StrEnum):

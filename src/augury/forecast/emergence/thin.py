@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from augury.fitting.result import Note
 from augury.forecast.emergence.observations import EmergenceData, place_of
 from augury.forecast.emergence.result import Answer
 from augury.forecast.emergence.search import Floats
+from augury.notes import Note
 
 # An amount whose better checkpoints stand this many standard errors above the base has left it.
 # Of 600 simulated studies that were all at chance, 2 were said to have left it.

@@ -19,11 +19,11 @@ from scipy import stats
 
 from augury.display import Card, Several, Shown
 from augury.errors import UsageError
-from augury.fitting import Note
 from augury.forecast.passrate.growth import Growth, growth
 from augury.forecast.passrate.instances import fit_instances
 from augury.forecast.passrate.series import Floats, Series, from_f, series, to_f
 from augury.forecast.passrate.smooth import Smooth, fit_smooth
+from augury.notes import Note
 
 # More do not move a 90 % interval by a tenth of its width.
 DRAWS = 4000

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from augury.fitting import Note
 from augury.forecast.trends.series import Floats, Series
+from augury.notes import Note
 
 # A leap is a rise between neighbours beyond this many times the median absolute rise of its task
 # (in normal terms: / .6745): noise alone does so once in 16,000 steps.

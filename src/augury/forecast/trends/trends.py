@@ -12,13 +12,13 @@ from scipy import stats
 
 from augury.display import Card, Shown
 from augury.errors import UsageError
-from augury.fitting import Note
 from augury.forecast.trends.evidence import FEW_RUNS, evidence
 from augury.forecast.trends.leaps import shared_leaps
 from augury.forecast.trends.noise import GRID, Noise, estimate, roots
 from augury.forecast.trends.published import adjusted
 from augury.forecast.trends.series import Design, Series, series_of
 from augury.forecast.trends.shapes import Curve, Shape, curves
+from augury.notes import Note
 
 # Of training, the last quarter of the observed logarithmic range stands for "trained": where sizes
 # are compared, its checkpoints are averaged.

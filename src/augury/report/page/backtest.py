@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from augury.fitting.result import Note
+from augury.notes import Note
 from augury.report.page.draw import finished, shown, tips
 from augury.report.page.palette import BLUE, GREY, INK, ORANGE
 from augury.report.page.story import Figure, Section, Table

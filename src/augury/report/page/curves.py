@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from augury.fitting.result import Note
+from augury.notes import Note
 from augury.report.page.draw import (
     FORECAST,
     NAMES,

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from augury.errors import DataError
-from augury.fitting.result import Note
+from augury.notes import Note
 from augury.report.page.draw import NAMES, along, finished, shown, tips
 from augury.report.page.palette import BLUE, GREEN, INK, ORANGE, steps
 from augury.report.page.story import Figure, Section, number

@@ -15,7 +15,7 @@ import polars as pl
 
 from augury.data import read_table
 from augury.errors import AuguryError, UsageError
-from augury.fitting.result import Note
+from augury.notes import Note
 from augury.report.page.curves import loss_section
 from augury.report.page.passrate import (
     pass_rate_answer,

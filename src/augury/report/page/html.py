@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from augury.errors import UsageError
-from augury.fitting.result import Note
+from augury.notes import Note
 from augury.report.page.palette import config, dark_rules
 from augury.report.page.story import (
     Figure,

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from augury.errors import UsageError
-from augury.fitting.result import Note
+from augury.notes import Note
 from augury.report.page.draw import (
     FORECAST,
     OBSERVED,

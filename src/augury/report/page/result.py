@@ -1,12 +1,18 @@
-"""The section of a result, for those that have one."""
+"""The section of a result and its picture in a notebook, for those that have one."""
 
 from __future__ import annotations
 
+import base64
+from html import escape
 from typing import Any
 
 import polars as pl
 
+from augury.errors import AuguryError
 from augury.report.page.story import Section
+
+# Bytes: a picture of thousands of marks is larger than its pixels, and a notebook keeps all of it.
+MOST_SVG = 100_000
 
 
 def section_of(result: Any) -> Section | None:
@@ -37,3 +43,29 @@ def section_of(result: Any) -> Section | None:
         )
         return emergence_section("the task", table)
     return None
+
+
+def picture_of(result: Any) -> str | None:
+    """The page's figure of a result as an HTML image; None where there is nothing to draw.
+
+    An image, since what is drawn inline shares its ids with all other cells.
+    """
+    import vl_convert
+
+    from augury.report.page.write import svg_of
+
+    try:
+        section = section_of(result)
+    except AuguryError:  # nothing that could be drawn: the table says what there is
+        return None
+    if section is None:
+        return None
+    figure = section.figures[0]
+    svg = svg_of(figure)
+    kind, drawn = "svg+xml", svg.encode()
+    if len(drawn) > MOST_SVG:
+        kind, drawn = "png", vl_convert.svg_to_png(svg, scale=2)
+    return (
+        f'<img alt="{escape(figure.alt)}" style="max-width: 640px; width: 100%" '
+        f'src="data:image/{kind};base64,{base64.b64encode(drawn).decode()}">'
+    )

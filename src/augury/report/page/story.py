@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from augury.errors import UsageError
-from augury.fitting.result import Note
+from augury.notes import Note
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from augury.fitting.result import Note
+from augury.notes import Note
 from augury.report.page.backtest import backtest_section
 from augury.report.page.curves import curve_section, notes_of
 from augury.report.page.emergence import emergence_section

@@ -16,10 +16,11 @@ import augury
 from augury.display import MOST_ROWS, Card, Several, Shown, html_of, to_pandas
 from augury.errors import UsageError
 from augury.evaluate import PassCounts
-from augury.fitting.result import Note, Status
+from augury.fitting.result import Status
 from augury.forecast import Backtest
 from augury.forecast.emergence import EmergencePoint
 from augury.forecast.emergence.result import Answer
+from augury.notes import Note
 from tests.study.helpers import inside, table_study
 
 HOSTILE = "<script>alert('no')</script> & co"
