@@ -1,12 +1,24 @@
-"""Notes: what a reader of a result has to know before believing it, as data."""
+"""Notes: what a reader of a result has to know before believing it, as data.
+
+`NOTES` is the one list of note codes, with what each means and what to do about it;
+docs/reference/notes.md is made from it. `Outcome` is what every result answers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 Severity = Literal["info", "warning", "serious"]
+
+
+class NoteKind(NamedTuple):
+    """One code of the list: where it is raised, what it means, what to do."""
+
+    room: str
+    meaning: str
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -14,7 +26,8 @@ class Note:
     """Something a reader of a result has to know, as data.
 
     Attributes:
-        code: what kind, stable between versions ("influential-points", "condition" ...).
+        code: what kind, stable between versions ("influential-points", "condition" ...); `NOTES`
+            lists them.
         severity: "info", "warning" (read it before you use the result) or "serious" (do not).
         message: one sentence.
         details: the figures behind it.
@@ -24,3 +37,231 @@ class Note:
     severity: Severity
     message: str
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it; empty for a code that is not in the list."""
+        return NOTES[self.code].remedy if self.code in NOTES else ""
+
+
+@runtime_checkable
+class Outcome(Protocol):
+    """What every result answers: how it ended, what to do, whether to use it, what to know."""
+
+    @property
+    def status(self) -> str:
+        """How it ended, in a few words."""
+        ...
+
+    @property
+    def remedy(self) -> str:
+        """What to do about the status; empty where nothing is wrong."""
+        ...
+
+    @property
+    def usable(self) -> bool:
+        """Whether its numbers mean something."""
+        ...
+
+    @property
+    def notes(self) -> Sequence[Note]:
+        """What a reader has to know."""
+        ...
+
+
+NOTES: Mapping[str, NoteKind] = {
+    # Fitting
+    "parameter-at-bound": NoteKind(
+        "fitting",
+        "A parameter ended at its bound, so its interval is one-sided.",
+        "Use a law without that parameter, or measure more scales.",
+    ),
+    "condition": NoteKind(
+        "fitting",
+        "The data hardly tell the parameters apart.",
+        "Trust the predictions inside the data, not the single parameters; add other scales.",
+    ),
+    "starts-disagree": NoteKind(
+        "fitting",
+        "Only one of the starts reached the best objective.",
+        "Fit again with another seed, or use a law with fewer parameters.",
+    ),
+    "influential-points": NoteKind(
+        "fitting",
+        "Some rows lie far off the law and move the answer.",
+        "Check these rows; fit without them and compare.",
+    ),
+    "leave-one-out": NoteKind(
+        "fitting",
+        "How far the answer moves when the most influential row is left out.",
+        "If it moves further than the interval, measure near that row again.",
+    ),
+    "chains-disagree": NoteKind(
+        "fitting",
+        "The chains of a posterior have not mixed.",
+        "Draw more samples, or use Laplace or bootstrap intervals.",
+    ),
+    "resamples": NoteKind(
+        "fitting",
+        "Many bootstrap resamples could not be fitted; the intervals are too narrow.",
+        "Add runs, or use a law with fewer parameters.",
+    ),
+    # Pass rates
+    "far": NoteKind(
+        "forecast",
+        "The forecast lies far beyond the data.",
+        "Measure a larger model before you rely on it.",
+    ),
+    "noise-between-models": NoteKind(
+        "forecast",
+        "How far single models stray from the trend, sampling noise aside.",
+        "Average several seeds per size to narrow the forecast.",
+    ),
+    "ceiling": NoteKind(
+        "forecast",
+        "The rate seems to level off below 1.",
+        "Do not extend a straight line; measure the largest models more precisely.",
+    ),
+    "never-passed": NoteKind(
+        "forecast",
+        "Some instances never passed in any model.",
+        "Sample longer, or report them apart.",
+    ),
+    "growth-class": NoteKind(
+        "forecast",
+        "The pass rate does not grow along a straight line.",
+        "Use the curved law, and look less far ahead.",
+    ),
+    # Emergence
+    "few-amounts": NoteKind(
+        "forecast",
+        "There are too few finetuning amounts to see how the point moves.",
+        "Finetune on at least three amounts.",
+    ),
+    "at-chance": NoteKind(
+        "forecast",
+        "No finetuned score is above chance.",
+        "Finetune on more data, or start from stronger checkpoints.",
+    ),
+    "no-elbow": NoteKind(
+        "forecast",
+        "No amount of finetuning is still at chance with the weaker checkpoints.",
+        "Add weaker checkpoints or smaller amounts.",
+    ),
+    "one-subset": NoteKind(
+        "forecast",
+        "Each amount was drawn once, so the spread between subsets comes from the prior.",
+        "Finetune on a second subset of each amount.",
+    ),
+    "few-checkpoints": NoteKind(
+        "forecast",
+        "There are few checkpoints, so an elbow is hard to see.",
+        "Add checkpoints around the elbow.",
+    ),
+    "no-few-shot": NoteKind(
+        "forecast",
+        "There are no few-shot scores.",
+        "Measure the checkpoints few-shot as well: scores at chance carry information.",
+    ),
+    "few-shot-late": NoteKind(
+        "forecast",
+        "Few-shot scores are lower than finetuned models imply; the prompt's format may be hard.",
+        "Expect few-shot emergence later than forecast.",
+    ),
+    "shared-leap": NoteKind(
+        "forecast",
+        "Several tasks leave chance between the same two checkpoints.",
+        "Look for a shared cause, such as the format of the prompt, before you trust one task.",
+    ),
+    "few-shot-misfit": NoteKind(
+        "forecast",
+        "Few-shot scores contradict the law.",
+        "Do not use the forecast.",
+    ),
+    "few-draws": NoteKind(
+        "forecast",
+        "The importance draws of a law are worth few independent ones.",
+        'Use uncertainty="nuts".',
+    ),
+    "relu-misfit": NoteKind(
+        "forecast",
+        "One straight slope past the elbow does not fit.",
+        "Read the average over laws, or ask for a stated distance above chance.",
+    ),
+    "low-data": NoteKind(
+        "forecast",
+        "How many examples stand for no finetuning matters for the answer.",
+        "Finetune on smaller amounts.",
+    ),
+    "by-size": NoteKind(
+        "forecast",
+        "The shape, or the score at equal loss, differs with model size.",
+        "Read each size apart.",
+    ),
+    "ahead": NoteKind(
+        "forecast",
+        "How far the point lies beyond the best checkpoint.",
+        "Train a checkpoint closer to it.",
+    ),
+    "vague": NoteKind(
+        "forecast",
+        "The data leave the point almost unknown.",
+        "Add checkpoints and amounts near the elbow.",
+    ),
+    # Trends
+    "turn-at-edge": NoteKind(
+        "forecast",
+        "The turning point reaches the edge of the data and may lie beyond.",
+        "Train further before you call it a turn.",
+    ),
+    "few-runs": NoteKind(
+        "forecast",
+        "The p value rests on few runs.",
+        "Add seeds or sizes.",
+    ),
+    "restless": NoteKind(
+        "forecast",
+        "Checkpoints scatter more than sampling explains.",
+        "Average neighbouring checkpoints.",
+    ),
+    "unsure-direction": NoteKind(
+        "forecast",
+        "Whether the score rises or falls is not settled.",
+        "Add checkpoints or instances.",
+    ),
+    "chance-unknown": NoteKind(
+        "forecast",
+        "The table does not give the score of a guesser.",
+        "Fill the column `chance`.",
+    ),
+    "level-before": NoteKind(
+        "forecast",
+        "Where the score stood before the leap, beside chance.",
+        "Nothing; it says what the leap starts from.",
+    ),
+    "against-the-rest": NoteKind(
+        "forecast",
+        "The task moves against the mean of the others.",
+        "Look at this task first.",
+    ),
+    # Page
+    "dependent": NoteKind(
+        "report",
+        "Backtest forecasts of one model from several cuts are not independent.",
+        "Read the coverage as a rough figure.",
+    ),
+    "few": NoteKind(
+        "report",
+        "A handful of forecasts says little about how often intervals hold.",
+        "Backtest on more scales.",
+    ),
+    "unfinished": NoteKind(
+        "report",
+        "The study is not finished; the page will change.",
+        "Run the study to its end.",
+    ),
+    "status": NoteKind("report", "How an analysis ended.", "See the status."),
+    "how": NoteKind("report", "How a forecast was made.", "Nothing."),
+    "note": NoteKind("report", "A remark on a figure.", "Nothing."),
+}
+"""Every code that a result may carry. `tests/test_notes.py` keeps it complete."""
