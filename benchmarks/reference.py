@@ -22,10 +22,10 @@ def notes_page() -> str:
     lines = [
         "# Notes",
         "",
-        "A result carries notes: what to know before you believe it. Each has a code that is stable",
-        "between versions, a severity (`info`, `warning`: read it first, `serious`: do not use the",
-        "result), a sentence and the figures behind it (`--json` prints them). This page is made from",
-        "`augury.notes.NOTES` by `python -m benchmarks.reference`.",
+        "A result carries notes: what to know before you believe it. Each has a code that stays",
+        "the same between versions, a severity (`info`, `warning`: read it first, `serious`: do",
+        "not use the result), a sentence and the figures behind it (`--json` prints them). This",
+        "page is made from `augury.notes.NOTES` by `python -m benchmarks.reference`.",
     ]
     for room, title in ROOMS.items():
         kinds = {code: kind for code, kind in NOTES.items() if kind.room == room}
