@@ -282,7 +282,10 @@ def passuntil(
         ),
     ] = None,
     r: Annotated[int | None, typer.Option(help="Passes that end an instance (2).")] = None,
-    max_samples: Annotated[int, typer.Option(help="Cap of samples an instance.")] = 100_000,
+    max_samples: Annotated[
+        int | None,
+        typer.Option(help="Cap of samples per instance (100,000; 2,000 with --proposal)."),
+    ] = None,
     relative_error: Annotated[
         float | None, typer.Option(help="Instead of --r: relative standard error of each rate.")
     ] = None,
@@ -293,6 +296,16 @@ def passuntil(
     method: Annotated[
         str | None, typer.Option(help="exact, tree or independent. Default: the cheapest.")
     ] = None,
+    proposal: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Rare passes with fewer samples: draw from 'hint' (the solved question before the "
+            "prompt) or from another model with the same tokenizer, and weigh. Repeatable."
+        ),
+    ] = None,
+    own_share: Annotated[
+        float, typer.Option(help="With --proposal: share of draws from the model itself.")
+    ] = 0.2,
     tokens: Annotated[int, typer.Option(help="Tokens to sample, for tasks from a file.")] = 256,
     stop: Annotated[
         list[str] | None, typer.Option(help="Cut a sample before this text. Repeatable.")
@@ -357,6 +370,8 @@ def passuntil(
             seed=seed,
             study=out,
             progress=seen,
+            proposal=tuple(proposal or ()),
+            own_share=own_share,
         )
     if as_json:
         _print_json({**result.to_dict(level), "study": str(out)})

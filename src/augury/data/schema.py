@@ -66,7 +66,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("passes", "number", "not negative", "samples that passed"),
     Column("samples", "number", "positive", "samples drawn"),
     Column("logprob", "number", "not positive", "exact log-probability of passing, nats"),
-    Column("method", "text", "any", "how a pass rate was found: exact, tree, independent"),
+    Column("method", "text", "any", "how a pass rate was found: exact, tree ..."),
     Column("temperature", "number", "not negative", "temperature of the sampling; 0 is greedy"),
     Column("chance", "number", "share", "score of a guesser"),
 )

@@ -19,6 +19,7 @@ from augury.errors import UsageError
 from augury.evaluate.backend import Floats, NextRequest, SampleRequest, Score, ScoreRequest
 from augury.evaluate.hf_load import about, load, needs_models
 from augury.evaluate.hf_text import TokenText
+from augury.evaluate.hf_walk import TransformersWalk
 from augury.evaluate.streams import uniforms
 
 # Keys and values of 16,384 tokens take 4 GB for Pythia-1B in single precision; the lab's models
@@ -121,17 +122,34 @@ class TransformersBackend:
         Raises:
             UsageError: the tokenizer cannot write a continuation, or a text is too long.
         """
-        torch = needs_models("torch")
         pairs = [self._text.seam(r.prompt, r.continuation) for r in requests]
-        scores: dict[int, Score] = {}
         for pair, request in zip(pairs, requests, strict=True):
             self._fits(len(pair[0]) + len(pair[1]), request.prompt)
+        return self._forced(pairs, 1.0)
+
+    def forced(
+        self, rows: Sequence[tuple[str, tuple[int, ...]]], temperature: float
+    ) -> list[float]:
+        """Log-probability of exactly these tokens behind each prompt; -inf of one it has not."""
+        pairs = [(self._text.prompt(prompt), list(tokens)) for prompt, tokens in rows]
+        totals = np.full(len(rows), -np.inf)
+        known = [i for i, (_, behind) in enumerate(pairs) if max(behind) < self._vocabulary]
+        scores = self._forced([pairs[i] for i in known], temperature)
+        totals[known] = [score.total for score in scores]
+        return [float(x) for x in totals]
+
+    def _forced(
+        self, pairs: Sequence[tuple[list[int], list[int]]], temperature: float
+    ) -> list[Score]:
+        """Scores of tokens behind tokens."""
+        torch = needs_models("torch")
+        scores: dict[int, Score] = {}
         sizes = [len(a) + len(b) - 1 for a, b in pairs]
         for rows in self._batches(sizes, [len(b) for _, b in pairs]):
             keep = max(len(pairs[i][1]) for i in rows)
             fed = [[*pairs[i][0], *pairs[i][1]][:-1] for i in rows]
             with self._running():
-                logits = self._read(fed, keep)[0].float()
+                logits = self._read(fed, keep)[0].float() / temperature
                 wanted = np.zeros((len(rows), keep), dtype=np.int64)
                 for row, i in enumerate(rows):
                     wanted[row, keep - len(pairs[i][1]) :] = pairs[i][1]
@@ -142,7 +160,7 @@ class TransformersBackend:
             for row, i in enumerate(rows):
                 first = keep - len(pairs[i][1])
                 scores[i] = Score(tokens[row, first:], bool(best[row, first:].all()))
-        return [scores[i] for i in range(len(requests))]
+        return [scores[i] for i in range(len(pairs))]
 
     def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
         """(n, vocabulary) log-probabilities; requests that share a prompt share its reading.
@@ -230,6 +248,22 @@ class TransformersBackend:
                 logits = past.step(drawn)
             counts = written.tolist()
             return [row[:n] for row, n in zip(tokens.tolist(), counts, strict=True)]
+
+    def walk(self, prompts: Sequence[str]) -> TransformersWalk:
+        """Write a text behind each prompt token by token (`walk.TokenWalk`)."""
+        with self._running():
+            logits, past = self._shared([self._text.prompt(prompt) for prompt in prompts])
+        return TransformersWalk(logits, past, self._running)
+
+    def walk_rows(self, prompt: str, length: int) -> int:
+        """Rows that fit the memory, with so many tokens written behind the prompt.
+
+        Raises:
+            UsageError: they do not fit the model.
+        """
+        tokens = len(self._text.prompt(prompt)) + length
+        self._fits(tokens, prompt)
+        return self._most(tokens, 1)
 
     @contextmanager
     def _running(self) -> Iterator[None]:

@@ -15,8 +15,9 @@ from augury.data import counts, observations
 from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.evaluate.backend import Floats
+from augury.evaluate.weights import PassWeights
 
-Method = Literal["exact", "tree", "independent"]
+Method = Literal["exact", "tree", "independent", "importance"]
 
 
 @dataclass(frozen=True)
@@ -27,9 +28,10 @@ class PassCounts(Shown):
         about: columns that say which model this is.
         task: its name.
         chance: pass rate of a guesser.
-        method: "exact", "tree" or "independent".
+        method: "exact", "tree", "independent" or "importance".
         ids: (n,) instances.
-        passes, samples: (n,) counts; empty with method "exact".
+        passes, samples: (n,) counts; empty with method "exact". With "importance" they are counts
+            of the mixture that was drawn from, and say nothing of the model without `weights`.
         logprob: (n,) exact log-probability of passing; empty without.
         reference: (n,) log-likelihood of the reference answers, which stands in for passes where
             there are none (`augury passrate` uses it); NaN where the model does not show it.
@@ -39,6 +41,7 @@ class PassCounts(Shown):
         checker: name of the check.
         examples: for instances that passed, a text that did.
         notes: what to know about how this was measured.
+        weights: importance weights of the passes; None with any other method.
     """
 
     about: Mapping[str, Any]
@@ -56,6 +59,7 @@ class PassCounts(Shown):
     checker: str
     examples: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    weights: PassWeights | None = None
 
     @property
     def exact(self) -> bool:
@@ -65,6 +69,8 @@ class PassCounts(Shown):
     @cached_property
     def rates(self) -> Floats:
         """(n,) pass rates: exact, or unbiased by `counts.rate`; NaN where nothing unbiased is."""
+        if self.weights is not None:
+            return self.weights.rates
         return (
             np.exp(self.logprob) if self.exact else counts.rate(self.passes, self.samples, self.r)
         )
@@ -72,7 +78,9 @@ class PassCounts(Shown):
     @property
     def mle(self) -> Floats:
         """(n,) r/K, the PU of Hu et al. 2023. Zero where nothing passed."""
-        return self.rates if self.exact else counts.rate_mle(self.passes, self.samples)
+        if self.exact or self.weights is not None:
+            return self.rates
+        return counts.rate_mle(self.passes, self.samples)
 
     @property
     def mean(self) -> float:
@@ -83,12 +91,16 @@ class PassCounts(Shown):
         """(n,) ends of each instance's interval."""
         if self.exact:
             return self.rates, self.rates
+        if self.weights is not None:
+            return self.weights.intervals(level)
         return counts.rate_interval(self.passes, self.samples, self.r, level)
 
     def mean_interval(self, level: float = 0.9) -> tuple[float, float]:
         """Interval of the mean pass rate over these instances; a point where it is exact."""
         if self.exact:
             return self.mean, self.mean
+        if self.weights is not None:
+            return self.weights.mean_interval(level)
         return counts.mean_interval(self.passes, self.samples, self.r, level)
 
     def pass_at_k(self, k: int) -> float:
@@ -99,7 +111,7 @@ class PassCounts(Shown):
         """
         if k < 1:
             raise UsageError(f"pass@k needs k of at least 1, not {k}")
-        if self.exact:
+        if self.exact or self.weights is not None:
             return float(np.mean(-np.expm1(k * np.log1p(-np.minimum(self.rates, 1 - 1e-16)))))
         each = counts.pass_at_k(self.passes, self.samples, k, self.r)
         if np.isfinite(each).all():
@@ -117,11 +129,14 @@ class PassCounts(Shown):
             "temperature": self.temperature,
         }
         rates = [None if np.isnan(x) else float(x) for x in self.rates]
+        lows, highs = (x.tolist() for x in self.intervals(level))
         rows: list[dict[str, Any]] = []
         for i, name in enumerate(self.ids):
             row = {**common, "instance": name, "value": rates[i], "n": 1.0}
             if self.exact:
                 row["logprob"] = float(self.logprob[i])
+            elif self.weights is not None:  # counts of the mixture are none of the model's
+                row |= {"low": lows[i], "high": highs[i]}
             else:
                 row |= {"passes": float(self.passes[i]), "samples": float(self.samples[i])}
                 if np.isfinite(self.reference[i]):
@@ -146,6 +161,11 @@ class PassCounts(Shown):
 
     def to_dict(self, level: float = 0.9) -> dict[str, Any]:
         """The dataset's answer, for JSON."""
+        more: dict[str, Any] = {}
+        if self.weights is not None:
+            ends = zip(self.ids, self.rates, *self.intervals(level), strict=True)
+            each = [{"instance": i, "value": x, "interval": [a, b]} for i, x, a, b in ends]
+            more = {"weights": self.weights.to_dict(), "per_instance": each}
         return {
             "model": self.about.get("model"),
             "task": self.task,
@@ -163,6 +183,7 @@ class PassCounts(Shown):
             "interval": list(self.mean_interval(level)),
             "level": level,
             "notes": list(self.notes),
+            **more,
         }
 
     def __str__(self) -> str:

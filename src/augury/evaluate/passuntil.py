@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -31,22 +31,30 @@ from augury.evaluate.backend import (
 )
 from augury.evaluate.checkers import Checker, checker
 from augury.evaluate.exact import exact_scores
+from augury.evaluate.importance import Mixture, draw_mixture, log_weights
 from augury.evaluate.journal import Journal
+from augury.evaluate.models import open_model
 from augury.evaluate.pass_counts import Method, PassCounts
-from augury.evaluate.tasks import Task
+from augury.evaluate.proposals import Proposal, open_proposals
+from augury.evaluate.tasks import Instance, Task
 from augury.evaluate.tree import Draw, draw_counts
+from augury.evaluate.weights import PassWeights
 from augury.runtime.atomic import atomic_file
 
 # Tokens of one wave: the memory of a tree (4 bytes each, a small factor for copies), and what a
 # killed run does again.
-WAVE_TOKENS: dict[Method, int] = {"tree": 2**22, "independent": 2**17}
+WAVE_TOKENS: dict[Method, int] = {"tree": 2**22, "independent": 2**17, "importance": 2**15}
 # Samples of an instance's first batch, at least and at most: in between, as many as it takes to
 # fill a wave of this many samples with the instances that are open.
-FIRST: dict[Method, tuple[int, int]] = {"tree": (256, 4096), "independent": (32, 512)}
-FILL: dict[Method, int] = {"tree": 2**16, "independent": 2**12}
+FIRST: dict[Method, tuple[int, int]] = {
+    "tree": (256, 4096),
+    "independent": (32, 512),
+    "importance": (32, 256),
+}
+FILL: dict[Method, int] = {"tree": 2**16, "independent": 2**12, "importance": 2**10}
 # How many times what an instance has its next batch brings: a tree shares more the more is drawn at
 # once, and half of all independent samples are never in vain.
-GROWTH: dict[Method, int] = {"tree": 3, "independent": 1}
+GROWTH: dict[Method, int] = {"tree": 3, "independent": 1, "importance": 1}
 # Longer texts share few prefixes: then a tree costs what it saves.
 TREE_TOKENS = 32
 # Verdicts kept, so that a text that comes again is not checked again.
@@ -55,6 +63,11 @@ VERDICTS = 200_000
 NEEDIEST = 0.25
 # First batches of a budget take an eighth of it: the rest goes where they say.
 BUDGET_LOOKS = 8
+
+
+# Passes that end an instance, and its cap, where a proposal is drawn from: its draws are few and
+# dear, and the weights of 20 passes say how much they spread.
+WEIGHTED_PASSES, WEIGHTED_SAMPLES = 20, 2_000
 
 
 @dataclass(frozen=True)
@@ -84,7 +97,7 @@ def pass_until(
     task: Task,
     *,
     r: int | None = None,
-    max_samples: int = 100_000,
+    max_samples: int | None = None,
     temperature: float = 1.0,
     method: Method | None = None,
     relative_error: float | None = None,
@@ -93,18 +106,21 @@ def pass_until(
     check: Checker | None = None,
     study: str | Path | None = None,
     progress: Callable[[Progress], None] | None = None,
+    proposal: Sequence[str | Proposal] = (),
+    own_share: float = 0.2,
 ) -> PassCounts:
     """Sample every instance until r samples pass, or the cap.
 
     Args:
         backend: the model.
         task: its instances; `task.checker` names the check.
-        r: passes at which an instance stops. Default 2; none where a budget is given.
-        max_samples: cap of samples an instance.
+        r: passes at which an instance stops. Default 2, with a proposal 20; none where a budget is
+            given.
+        max_samples: cap of samples an instance. Default 100,000, with a proposal 2,000.
         temperature: of the sampling.
         method: "exact" (computed: accepted answers are known), "tree" (counts down the tree of
             prefixes) or "independent" (plain samples). All have one distribution; by default the
-            cheapest that the model and the check allow.
+            cheapest that the model and the check allow. "importance" if there is a proposal.
         relative_error: choose r so that each rate has this relative standard error:
             1/sqrt(r - 2) bounds it (Haldane 1945).
         budget: total of samples; each wave goes to the instances with fewest passes, then fewest
@@ -114,6 +130,11 @@ def pass_until(
         study: folder for the journal. A run that was stopped goes on from there; one with any
             other setting is another measurement.
         progress: called after each wave.
+        proposal: draw from these and weigh (importance sampling): "hint", the solved question
+            before the prompt, a model by its name, larger or finetuned, with the same tokens, or
+            a `Proposal` of your own.
+        own_share: of the draws that come from the model itself, so that no weight exceeds
+            1 / own_share.
 
     Returns:
         `PassCounts`: (n,) passes and samples of the n instances, unbiased pass rates from 0 to 1,
@@ -127,24 +148,42 @@ def pass_until(
     Source: Hu et al. 2023 (arXiv 2310.03262); rates by Haldane 1945, without the bias of r/K.
     """
     judge = check or checker(task.checker)
+    weighted = bool(proposal)
+    if weighted and r is None and relative_error is None and budget is None:
+        r = WEIGHTED_PASSES
     wanted = _passes(r, relative_error, budget)
-    _sensible(wanted, max_samples, budget, temperature)
-    how, notes = _method(backend, task, judge, method, temperature)
-    plan = _Plan(how, wanted, max_samples, temperature, budget, seed)
+    cap = max_samples or (WEIGHTED_SAMPLES if weighted else 100_000)
+    _sensible(wanted, cap if max_samples is None else max_samples, budget, temperature)
+    mixture = None
+    if weighted:
+        mixture = _mixture(backend, task, proposal, own_share, method, budget)
+        how: Method = "importance"
+        notes: list[str] = []
+    else:
+        how, notes = _method(backend, task, judge, method, temperature)
+    plan = _Plan(how, wanted, cap, temperature, budget, seed)
     with ExitStack() as stack:
         journal = None
         if study is not None:
             settings = {**vars(plan), "r": None if math.isinf(plan.r) else plan.r}
+            if mixture is not None:
+                settings |= {
+                    "proposal": [p.name for p in mixture.proposals],
+                    "own_share": own_share,
+                }
             folder = measurement_folder(Path(study), backend.about, task, judge.name, settings)
             journal = stack.enter_context(Journal(folder / "journal.jsonl"))
             if journal.torn:
                 notes.append(f"the journal ended in {journal.torn} torn bytes, done again")
-        run = _Run(backend, task, judge, plan)
+        run = _Run(backend, task, judge, plan, mixture)
         if how == "exact":
             run.compute(journal)
         else:
             run.sample(journal, progress)
         result = run.result(notes)
+        if result.weights is not None:
+            told = (*result.notes, *result.weights.notes(result.ids))
+            result = replace(result, notes=told)
         if journal is not None:
             with atomic_file(journal.path.parent / "rows.parquet") as fresh:
                 result.table().write_parquet(fresh)
@@ -185,7 +224,14 @@ def measurement_folder(
 class _Run:
     """One run: counts, and the waves that move them."""
 
-    def __init__(self, backend: Backend, task: Task, judge: Checker, plan: _Plan) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        task: Task,
+        judge: Checker,
+        plan: _Plan,
+        mixture: Mixture | None = None,
+    ) -> None:
         self.backend, self.task, self.judge, self.plan = backend, task, judge, plan
         n = len(task.instances)
         self.passes = np.zeros(n, np.int64)
@@ -194,6 +240,9 @@ class _Run:
         self.logprob = np.zeros(0)
         self.examples: dict[str, str] = {}
         self.verdicts: dict[tuple[int, str], bool] = {}
+        self.mixture = mixture
+        self.logs: list[list[float]] = [[] for _ in range(n)]
+        self.own = np.zeros((n, 2), np.int64)
 
     def compute(self, journal: Journal | None) -> None:
         """Exact log-probabilities, once."""
@@ -245,6 +294,21 @@ class _Run:
             checker=self.judge.name,
             examples=self.examples,
             notes=tuple(notes),
+            weights=self._weights(),
+        )
+
+    def _weights(self) -> PassWeights | None:
+        if self.mixture is None:
+            return None
+        return PassWeights(
+            proposals=tuple(p.name for p in self.mixture.proposals),
+            share=self.mixture.share,
+            known=self.judge.possible is not None,
+            passes=self.passes,
+            samples=self.samples,
+            r=self.plan.r,
+            logs=tuple(np.array(x) for x in self.logs),
+            own=self.own,
         )
 
     def _reference(self) -> Floats:
@@ -299,7 +363,36 @@ class _Run:
 
     def _draw(self, wave: list[tuple[int, int]]) -> list[list[Any]]:
         """Per batch: instance, samples drawn, passes and samples that count, a text that passed."""
+        if self.mixture is not None:
+            return self._weighted(wave, self.mixture)
         return self._tree(wave) if self.plan.method == "tree" else self._independent(wave)
+
+    def _weighted(self, wave: list[tuple[int, int]], mixture: Mixture) -> list[list[Any]]:
+        """As others, and what counts of the weights: their logs, and the model's own draws."""
+        task = self.task
+        wanted = [(task.instances[i], n, self._stream(i)) for i, n in wave]
+        drawn = draw_mixture(mixture, task, wanted, self.plan.temperature, self.judge.possible)
+        self._judge(
+            [(i, t) for (i, _), own in zip(wave, drawn, strict=True) for t in own.texts
+             if t is not None]
+        )  # fmt: skip
+        rows: list[list[Any]] = []
+        weighed: list[tuple[Instance, tuple[int, ...]]] = []
+        for (i, n), own in zip(wave, drawn, strict=True):
+            verdicts = np.array([t is not None and self.verdicts[i, t] for t in own.texts])
+            passed = np.flatnonzero(verdicts)
+            left = self.plan.r - self.passes[i]
+            used = n if len(passed) < left else int(passed[int(left) - 1]) + 1
+            passed = passed[passed < used]
+            weighed += [(task.instances[i], own.tokens[k]) for k in passed]
+            mine = own.own[:used]
+            counted = [int(mine.sum()), int((mine & verdicts[:used]).sum())]
+            example = own.texts[passed[0]] if len(passed) else None
+            rows.append([i, n, len(passed), used, example, {"own": counted}])
+        logs = log_weights(mixture, weighed, self.plan.temperature)
+        for row in rows:
+            row[5]["log_weights"], logs = logs[: row[2]], logs[row[2] :]
+        return rows
 
     def _independent(self, wave: list[tuple[int, int]]) -> list[list[Any]]:
         task = self.task
@@ -384,7 +477,10 @@ class _Run:
                 row=number,
                 expected="a journal written by this version; delete it to measure again",
             )
-        for i, _, passes, used, example in record["wave"]:
+        for i, _, passes, used, example, *weighted in record["wave"]:
+            for kept in weighted:
+                self.logs[i] += kept["log_weights"]
+                self.own[i] += kept["own"]
             self.passes[i] += passes
             self.samples[i] += used
             self.batches[i] += 1
@@ -410,10 +506,31 @@ def place_of(which: int, passes: int, samples: int, rng: np.random.Generator) ->
     return low
 
 
+def _mixture(
+    backend: Backend,
+    task: Task,
+    proposal: Sequence[str | Proposal],
+    share: float,
+    method: Method | None,
+    budget: int | None,
+) -> Mixture:
+    """What is drawn from."""
+    if method not in (None, "importance"):
+        raise UsageError(f"a proposal is drawn from by method 'importance', not '{method}'")
+    if budget is not None:
+        raise UsageError("a budget goes where plain samples say: it takes no proposal")
+    if not 0 < share < 1:
+        raise UsageError(f"own_share lies between 0 and 1, not {share}")
+    backend.next_token_logprobs([NextRequest(task.instances[0].prompt)])  # does it show them?
+    return Mixture(backend, open_proposals(proposal, backend, task, open_model), share)
+
+
 def _method(
     backend: Backend, task: Task, judge: Checker, asked: Method | None, temperature: float
 ) -> tuple[Method, list[str]]:
     """The method, and what there is to say about it."""
+    if asked == "importance":
+        raise UsageError("method 'importance' needs a proposal: hint, or a model")
     if asked not in (None, *get_args(Method)):
         raise UsageError(f"no method is called '{asked}'; there are: {', '.join(get_args(Method))}")
     enumerable = judge.prefixes and not task.stop and temperature == 1

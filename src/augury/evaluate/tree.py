@@ -169,16 +169,18 @@ def _place(
         kept = []
         for which in going.tolist():
             text = texts[which] if which in texts else backend.decode(longer[which].tolist())
-            # A character or a stop that is only half written says nothing yet.
-            if text.endswith("\ufffd") or _half(text, task.stop) or alive(index, text):
+            if half_written(text, task.stop) or alive(index, text):
                 kept.append(which)
         going = np.array(kept, dtype=np.int64)
     for part in _blocks(going):
         draw.blocks.append((longer[part], split[part]))
 
 
-def _half(text: str, stops: Sequence[str]) -> bool:
-    return any(text.endswith(s[:k]) for s in stops for k in range(1, len(s)))
+def half_written(text: str, stops: Sequence[str]) -> bool:
+    """Whether it ends in part of a character or of a stop, so that it says nothing yet."""
+    return text.endswith("\ufffd") or any(
+        text.endswith(s[:k]) for s in stops for k in range(1, len(s))
+    )
 
 
 def _blocks(nodes: Ints) -> Iterator[Ints]:

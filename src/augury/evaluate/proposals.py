@@ -1,0 +1,114 @@
+"""Proposals of importance sampling: the solved question before the prompt, or another model.
+
+A proposal writes texts from which the model's own pass rate is worked out: any will do that writes
+what passes more often than the model, with the same tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from augury.errors import DataError, UsageError
+from augury.evaluate.backend import Backend, NextRequest
+from augury.evaluate.tasks import Instance, Task
+
+HINT = "hint"
+# Fields of a task file that hold a text that passes, where `reference` does not.
+SOLUTIONS = ("solution", "canonical_solution")
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A model, and what it reads for an instance."""
+
+    name: str
+    backend: Backend
+    prompt: Callable[[Instance], str]
+
+
+def open_proposals(
+    specs: Sequence[str | Proposal],
+    backend: Backend,
+    task: Task,
+    opener: Callable[[str], Backend],
+) -> tuple[Proposal, ...]:
+    """The proposals that these name.
+
+    Args:
+        specs: "hint", a model as `--model` names it, or a proposal of your own.
+        backend: the model that is measured.
+        task: what on.
+        opener: opens a model by its name.
+
+    Raises:
+        UsageError: a model has other tokens.
+        DataError: an instance has no reference that a hint could show.
+    """
+    found = []
+    for spec in dict.fromkeys(specs):
+        if isinstance(spec, Proposal):
+            found.append(spec)
+        elif spec == HINT:
+            for instance in task.instances:
+                hinted(instance)
+            found.append(Proposal(spec, backend, hinted))
+        else:
+            other = opener(spec)
+            _same_tokens(backend, other, task, spec)
+            found.append(Proposal(spec, other, lambda instance: instance.prompt))
+    return tuple(found)
+
+
+def hinted(instance: Instance) -> str:
+    """The prompt with the question and its solution before it.
+
+    A field `hint` of the task's file is taken as it is. Otherwise, where the prompt is a list of
+    solved questions and one more, that one is put before itself with its answer; a prompt of one
+    question comes twice.
+
+    Raises:
+        DataError: the instance has no reference.
+    """
+    own = instance.data.get("hint")
+    if isinstance(own, str):
+        return own
+    answer = _solution(instance)
+    prompt = instance.prompt
+    for gap in ("\n\n", "\n"):
+        before, found, question = prompt.rpartition(gap)
+        # The question is asked in the form of those before: it ends in the same word.
+        mark = question.split()[-1] if question.split() else ""
+        if found and mark and mark in before:
+            return f"{before}{gap}{question}{answer}{gap}{question}"
+    gap = "\n\n" if "\n" in prompt else "\n"
+    return f"{prompt}{answer}{gap}{prompt}"
+
+
+def _solution(instance: Instance) -> str:
+    for field in SOLUTIONS:
+        own = instance.data.get(field)
+        if isinstance(own, str) and own:
+            return own
+    if not instance.answers or not instance.answers[0]:
+        raise DataError(
+            f"instance '{instance.id}' has no solution that a hint could show",
+            column="reference",
+            expected=f"a reference, or a field {' or '.join(SOLUTIONS)}, or hint",
+        )
+    return instance.answers[0]
+
+
+def _same_tokens(backend: Backend, other: Backend, task: Task, spec: str) -> None:
+    """A token of one has to be the same text in the other."""
+    asked = [NextRequest(task.instances[0].prompt)]
+    size = min(
+        backend.next_token_logprobs(asked).shape[1], other.next_token_logprobs(asked).shape[1]
+    )
+    for token in range(size):
+        ours, theirs = backend.decode([token]), other.decode([token])
+        if ours != theirs:
+            raise UsageError(
+                f"--proposal '{spec}': token {token} is {theirs!r}, in the model {ours!r}: a "
+                "proposal needs the same tokenizer"
+            )
