@@ -65,6 +65,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("n", "number", "positive", "instances behind the score"),
     Column("passes", "number", "not negative", "samples that passed"),
     Column("samples", "number", "positive", "samples drawn"),
+    Column("stop_passes", "number", "positive", "passes at which sampling stopped (r)"),
     Column("logprob", "number", "not positive", "exact log-probability of passing, nats"),
     Column("method", "text", "any", "how a pass rate was found: exact, tree ..."),
     Column("temperature", "number", "not negative", "temperature of the sampling; 0 is greedy"),

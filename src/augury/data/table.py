@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from augury.data.compute import params_for_flops, tokens_for_flops, training_flops
 from augury.data.schema import BY_NAME, KEY, Column
 from augury.errors import DataError, UsageError
 from augury.runtime.atomic import atomic_file
@@ -84,10 +85,11 @@ def derived(table: pl.DataFrame) -> pl.DataFrame:
 
     In float64 from the start: 6 N D overflows 64-bit integers at the scale of today's runs.
     """
+    params, tokens, flops = pl.col("params"), pl.col("tokens"), pl.col("flops")
     for name, value in (
-        ("flops", 6.0 * pl.col("params") * pl.col("tokens")),
-        ("tokens", pl.col("flops") / (6.0 * pl.col("params"))),
-        ("params", pl.when(pl.col("tokens") > 0).then(pl.col("flops") / (6.0 * pl.col("tokens")))),
+        ("flops", training_flops(params, tokens)),
+        ("tokens", tokens_for_flops(flops, params)),
+        ("params", pl.when(tokens > 0).then(params_for_flops(flops, tokens))),
     ):
         others = {"flops", "tokens", "params"} - {name}
         if others <= set(table.columns):

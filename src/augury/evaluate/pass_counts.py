@@ -139,6 +139,7 @@ class PassCounts(Shown):
                 row |= {"low": lows[i], "high": highs[i]}
             else:
                 row |= {"passes": float(self.passes[i]), "samples": float(self.samples[i])}
+                row["stop_passes"] = float(self.r)
                 if np.isfinite(self.reference[i]):
                     row["reference_logprob"] = float(self.reference[i])
             rows.append(row)

@@ -192,10 +192,10 @@ LIKELIHOODS: Mapping[str, type[Likelihood]] = {
 }
 
 
-def likelihood_for(law: Law, wanted: Likelihood | str | None, *, has_counts: bool) -> Likelihood:
+def likelihood_for(law: Law, wanted: Likelihood | str | None, *, suited: str) -> Likelihood:
     """The likelihood a user named, or the customary one for what the law predicts.
 
-    Losses: Huber on logarithms. Scores: binomial where there are counts, else Gaussian.
+    Losses: Huber on logarithms. Scores: what `augury.data.scores.suited_likelihood` says of them.
 
     Raises:
         UsageError: no likelihood has that name.
@@ -204,7 +204,9 @@ def likelihood_for(law: Law, wanted: Likelihood | str | None, *, has_counts: boo
         return wanted
     is_score = law.output == "value"
     if wanted is None:
-        wanted = ("binomial" if has_counts else "gaussian") if is_score else "huber"
+        wanted = suited if is_score else "huber"
+    if wanted == "log-gaussian":
+        return Gaussian("log")
     if wanted not in LIKELIHOODS:
         raise UsageError(f"no likelihood is called '{wanted}'; there are: {', '.join(LIKELIHOODS)}")
     if wanted == "gaussian":

@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from augury.data import run_ids
+from augury.data.scores import has_counts, suited_likelihood
 from augury.errors import DataError, UsageError
 from augury.fitting.likelihoods import Likelihood, Points, likelihood_for
 from augury.fitting.space import Floats, Space
@@ -77,8 +78,7 @@ def problem_of(
     table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(dict(data))
     if table.is_empty():
         raise DataError("there are no rows to fit", expected="at least one row")
-    has_counts = {"passes", "samples"} <= set(table.columns) or {"value", "n"} <= set(table.columns)
-    likelihood = likelihood_for(law, likelihood, has_counts=has_counts)
+    likelihood = likelihood_for(law, likelihood, suited=suited_likelihood(table))
     target = output or (law.output if law.output in table.columns else "value")
     if target == "value":
         _one_thing_only(table, by)
@@ -87,7 +87,7 @@ def problem_of(
     trials = np.ones(table.height)
     if likelihood.counts:
         y, trials = _counts(numbered, likelihood)
-    elif target not in table.columns and {"passes", "samples"} <= set(table.columns):
+    elif target not in table.columns and has_counts(table):
         y, trials = _counts(numbered, likelihood)
         trials = np.ones(table.height)
     else:
@@ -154,7 +154,7 @@ def _column(table: pl.DataFrame, name: str, *, positive: bool) -> Floats:
 
 def _counts(table: pl.DataFrame, likelihood: Likelihood) -> tuple[Floats, Floats]:
     """Rates and trials from `passes` and `samples`, or from `value` and `n`."""
-    if {"passes", "samples"} <= set(table.columns) and table["samples"].null_count() == 0:
+    if has_counts(table):
         trials = _column(table, "samples", positive=True)
         return _column(table, "passes", positive=False) / trials, trials
     if {"value", "n"} <= set(table.columns):

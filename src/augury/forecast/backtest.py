@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from augury.data.scores import add_value, trials_of
 from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
 from augury.fitting import Fit, Likelihood
@@ -109,8 +110,7 @@ def backtest(
     parsed = [parse_chain(x) if isinstance(x, str) else x for x in wanted]
     fitters = {str(law): fitter(law, likelihood, level, seed, influence=False) for law in parsed}
     table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(dict(data))
-    if "value" not in table.columns and {"passes", "samples"} <= set(table.columns):
-        table = table.with_columns(value=pl.col("passes") / pl.col("samples"))
+    table = add_value(table)
     targets = {str(law): law.output if law.output in table.columns else "value" for law in parsed}
     numbered = table.with_row_index("__at__", offset=1)
     parts = []
@@ -193,7 +193,7 @@ def scored(fitted: Fitted, future: pl.DataFrame, target: str, level: float) -> p
     truth = future[target].cast(pl.Float64).to_numpy()
     run = drawn.run
     if last_step(fitted).likelihood.counts:
-        trials = future["samples" if "samples" in future.columns else "n"].cast(pl.Int64).to_numpy()
+        trials = trials_of(future).astype(np.int64)
         rng = np.random.default_rng([last_step(fitted).seed, 2])
         run = rng.binomial(trials, np.clip(run, 0.0, 1.0)) / trials
     tail = (1.0 - level) / 2.0

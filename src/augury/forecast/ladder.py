@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from augury.data.compute import training_flops
 from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
 from augury.fitting import Gaussian, Likelihood
@@ -182,7 +183,7 @@ def _checked(table: pl.DataFrame) -> pl.DataFrame:
     for name in ("run", "task", "params", "tokens", "bpb", "value"):
         if name not in table.columns:
             raise DataError("the column is missing", column=name, expected="a ladder's table")
-    return table.with_columns(flops=6.0 * pl.col("params") * pl.col("tokens"))
+    return table.with_columns(flops=training_flops(pl.col("params"), pl.col("tokens")))
 
 
 def _folds(
@@ -268,7 +269,7 @@ def _law_at(law: Law, parameters: Floats, inputs: list[Floats]) -> Floats:
 
 
 def _inputs(law: Law, at: pl.DataFrame) -> list[Floats]:
-    flops = at.with_columns(flops=6.0 * pl.col("params") * pl.col("tokens"))
+    flops = at.with_columns(flops=training_flops(pl.col("params"), pl.col("tokens")))
     return [flops[name].cast(pl.Float64).to_numpy() for name in law.inputs]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from augury.data.compute import training_flops
 from augury.errors import UsageError
 from augury.lab.corpus import LENGTH
 from augury.lab.model import ModelConfig
@@ -87,7 +88,7 @@ class RunConfig:
 
     def flops(self, step: int) -> float:
         """Training compute after `step` steps, 6 N D with all parameters."""
-        return 6.0 * self.model.params * self.tokens(step)
+        return training_flops(float(self.model.params), self.tokens(step))
 
     def same_run(self, other: RunConfig) -> bool:
         """Whether both train the same weights; when they save does not matter."""

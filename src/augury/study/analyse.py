@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from augury.data import observations
+from augury.data.scores import suited_likelihood, whole_tasks
 from augury.errors import AuguryError, DataError
 from augury.fitting import Gaussian, Likelihood
 from augury.forecast.backtest import fitter
@@ -184,7 +185,7 @@ def distinct_losses(table: pl.DataFrame, law: Law | Chain) -> pl.DataFrame:
     Raises:
         DataError: there is none.
     """
-    rows = _last_steps(_means(table), {"last_step": not {"tokens", "flops"} & set(law.inputs)})
+    rows = _last_steps(whole_tasks(table), {"last_step": not {"tokens", "flops"} & set(law.inputs)})
     if "finetune_examples" in rows.columns:
         rows = rows.filter(pl.col("finetune_examples").fill_null(0) == 0)
     if "loss" not in rows.columns or rows["loss"].is_null().all():
@@ -198,16 +199,9 @@ def distinct_losses(table: pl.DataFrame, law: Law | Chain) -> pl.DataFrame:
     return rows.unique(subset=pretrained, keep="first", maintain_order=True)
 
 
-def _means(table: pl.DataFrame) -> pl.DataFrame:
-    """Rows of whole tasks, not of single instances."""
-    if "instance" in table.columns:
-        return table.filter(pl.col("instance").is_null())
-    return table
-
-
 def _scores(table: pl.DataFrame, asked: Mapping[str, Any]) -> pl.DataFrame:
     """Mean scores of the task and metric asked for, in an order that is always the same."""
-    rows = _means(table)
+    rows = whole_tasks(table)
     for name in ("task", "metric"):
         if asked[name] is not None and name in rows.columns:
             rows = rows.filter(pl.col(name) == asked[name])
@@ -237,8 +231,7 @@ def _likelihood(law: Law, table: pl.DataFrame) -> Likelihood | None:
     """Exact pass rates stray by factors, not by amounts; elsewhere the law's own choice."""
     if law.output != "value" or "metric" not in table.columns:
         return None
-    passes = (table["metric"] == "pass").all() and (table["value"] > 0).all()
-    return Gaussian("log") if passes else None
+    return Gaussian("log") if suited_likelihood(table) == "log-gaussian" else None
 
 
 def _inputs(*laws: Law) -> list[str]:

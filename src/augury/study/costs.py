@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from augury.data.compute import scoring_flops, training_flops
 from augury.lab.config import RunConfig
 from augury.lab.corpus import LENGTH
 from augury.study.points import Place
@@ -37,7 +38,7 @@ def measuring(place: Place, task: TaskEntry, how: Measure, instances: int) -> Co
         tokens = float(instances * (LENGTH if lab else PROMPT))
     else:
         tokens = float(instances * how.max_samples * (LENGTH if lab else task.tokens))
-    flops = 2.0 * params * tokens
+    flops = scoring_flops(params, tokens)
     return Cost(flops, tokens, COMPILE_SECONDS + flops / (LAB_FLOPS if lab else CORE_FLOPS))
 
 
@@ -48,7 +49,7 @@ def finetuning(place: Place, amounts: Sequence[int], how: Finetune, search: bool
     runs = len(amounts) * how.subsets * how.seeds + (SEARCHED * len(amounts) if search else 0)
     trained = float(runs * how.steps * FINETUNE_BATCH * length)
     scored = float((runs + 1) * how.instances * length)
-    flops = 6.0 * params * trained + 2.0 * params * scored
+    flops = training_flops(params, trained) + scoring_flops(params, scored)
     rate = LAB_FLOPS if place.run is not None else CORE_FLOPS
     seconds = COMPILE_SECONDS + runs * how.steps * STEP_SECONDS + flops / rate
     return Cost(flops, trained + scored, seconds)

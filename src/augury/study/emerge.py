@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from augury.data.scores import add_value, whole_tasks
 from augury.errors import AuguryError, DataError
 from augury.fitting.fit import fit
 from augury.fitting.result import Status
@@ -89,12 +90,10 @@ def score_emergence(
     for name in ("task", "metric"):
         if asked[name] is not None and name in rows.columns:
             rows = rows.filter(pl.col(name) == asked[name])
-    if "instance" in rows.columns:
-        rows = rows.filter(pl.col("instance").is_null())
+    rows = whole_tasks(rows)
     if "finetune_examples" in rows.columns:
         rows = rows.filter(pl.col("finetune_examples").fill_null(0) == 0)
-    if "value" not in rows.columns and {"passes", "samples"} <= set(rows.columns):
-        rows = rows.with_columns(value=pl.col("passes") / pl.col("samples"))
+    rows = add_value(rows)
     if rows.is_empty() or "loss" not in rows.columns:
         raise DataError("held-out models have no few-shot score and loss", column="loss")
     chance = rows["chance"].drop_nulls() if "chance" in rows.columns else pl.Series([0.0])

@@ -229,11 +229,13 @@ def _held_out_can_be_told(good: Mapping[str, Any], wrong: Wrong) -> None:
         return
     import polars as pl
 
+    from augury.data.compute import training_flops
+
     known = dict.fromkeys(KNOWN)
     models = [known | entry.model_dump() for entry in good.get("checkpoints", [])]
     rows = pl.DataFrame(models or [known], infer_schema_length=None).select(KNOWN)
     rows = rows.with_columns(pl.col("params", "tokens", "loss").cast(pl.Float64))
-    rows = rows.with_columns(flops=6.0 * pl.col("params") * pl.col("tokens"))
+    rows = rows.with_columns(flops=training_flops(pl.col("params"), pl.col("tokens")))
     try:
         answers = rows.select(pl.sql_expr(held.where).cast(pl.Boolean)).to_series()
     except (pl.exceptions.PolarsError, TypeError) as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from augury.data.compute import params_for_flops, tokens_for_flops, training_flops
 from augury.errors import UsageError
 from augury.lab.config import RunConfig
 from augury.lab.model import ModelConfig
@@ -69,7 +70,7 @@ def spec_places(study: StudyFile, folder: Path) -> Iterator[Place]:
             given["model"] = entry.name
         about = {"model": entry.model, **given}
         if entry.params and entry.tokens:
-            about["flops"] = 6.0 * entry.params * entry.tokens
+            about["flops"] = training_flops(entry.params, entry.tokens)
         kind, _, rest = entry.model.partition(":")
         here = folder / rest.partition("@")[0]
         path = f"{kind}:{here}" if kind in ("lab", "hf") and here.exists() else entry.model
@@ -109,11 +110,11 @@ def target_place(study: StudyFile) -> dict[str, float]:
     about = study.target.model_dump(exclude_none=True)
     if len(about) == 2:
         if "flops" not in about:
-            about["flops"] = 6.0 * about["params"] * about["tokens"]
+            about["flops"] = training_flops(about["params"], about["tokens"])
         elif "params" not in about:
-            about["params"] = about["flops"] / (6.0 * about["tokens"])
+            about["params"] = params_for_flops(about["flops"], about["tokens"])
         else:
-            about["tokens"] = about["flops"] / (6.0 * about["params"])
+            about["tokens"] = tokens_for_flops(about["flops"], about["params"])
     return about
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from augury.data.scores import scores_of
 from augury.data.table import derived, typed
 from augury.errors import DataError, UsageError
 from augury.forecast.emergence.density import Rows
@@ -30,10 +31,6 @@ LEAST_AMOUNT = 2.0
 NO_LIMIT = 99.0
 # Rows, checkpoints and subsets are padded to multiples of this: few sizes are compiled.
 ROOM = 16
-
-
-# How far a standard error may be from the binomial one of a share of n instances.
-COUNTED = 0.2
 
 
 @dataclass(frozen=True)
@@ -251,7 +248,8 @@ def emergence_data(
             f"{lowest_loss}"
         )
     amount = _numbers(table, "finetune_examples", positive=False)
-    y, trials, stderr = _scores(table)
+    scores = scores_of(table)
+    y, trials, stderr = scores.value, scores.trials, scores.stderr
     shots = _few_shots(table, amount) if few_shot_examples is None else few_shot_examples
     checkpoints, checkpoint = np.unique(_labels(table, place), return_inverse=True)
     params = (
@@ -298,44 +296,6 @@ def _numbers(table: pl.DataFrame, name: str, *, positive: bool) -> Floats:
             expected="a positive number" if positive else "0 (few-shot) or more examples",
         )
     return np.asarray(values, float)
-
-
-def _scores(table: pl.DataFrame) -> tuple[Floats, Floats, Floats]:
-    """Score, trials and standard error of every row."""
-    none = np.zeros(table.height)
-    if {"passes", "samples"} <= set(table.columns):
-        samples = _numbers(table, "samples", positive=True)
-        passes = _numbers(table, "passes", positive=False)
-        over = passes > samples
-        if over.any():
-            i = int(np.argmax(over))
-            raise DataError(
-                "more passes than samples",
-                row=i + 1,
-                column="passes",
-                value=passes[i],
-                expected=f"at most {samples[i]:g}",
-            )
-        return passes / samples, samples, none
-    _need(table, ["value"])
-    value = table["value"].cast(pl.Float64).fill_null(np.nan).to_numpy()
-    if not np.isfinite(value).all():
-        i = int(np.argmin(np.isfinite(value)))
-        raise DataError(
-            "not a score", row=i + 1, column="value", value=value[i], expected="a finite number"
-        )
-    if "n" in table.columns and ((value >= 0) & (value <= 1)).all():
-        n = _numbers(table, "n", positive=True)
-        if "stderr" not in table.columns or table["stderr"].null_count():
-            return value, n, none
-        stderr = _numbers(table, "stderr", positive=False)
-        counted = np.sqrt(value * (1 - value) / n)
-        # Means of probabilities are no shares of n: 2,048 instances of 1e-4 are not 0 passes.
-        if np.mean(np.abs(stderr - counted) > COUNTED * counted) < 0.5:
-            return value, n, none
-    if "stderr" in table.columns:
-        return value, none, _numbers(table, "stderr", positive=False)
-    return value, none, none
 
 
 def _few_shots(table: pl.DataFrame, amount: Floats) -> int:

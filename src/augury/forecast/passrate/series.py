@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from augury.data.counts import mean_and_shape
+from augury.data.scores import stop_of
 from augury.errors import DataError, UsageError
 from augury.laws.pass_rate import FALLS_WITH
 
@@ -158,7 +159,7 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> Series:
             into[at, to] = table[name].cast(pl.Float64).to_numpy()
     samples = np.nan_to_num(samples)
     passes = np.nan_to_num(passes)
-    stopped = _stop(passes, samples)
+    stopped = _stop(table, passes, samples)
     chance = 0.0
     if "chance" in table.columns:
         chance = float(np.nanmean(table["chance"].cast(pl.Float64).fill_null(0.0).to_numpy()))
@@ -217,12 +218,24 @@ def _counted(table: pl.DataFrame) -> pl.DataFrame:
     return table.filter(pl.col("samples") > 0)
 
 
-def _stop(passes: Floats, samples: Floats) -> float:
-    """Passes at which sampling stopped, seen from the counts; infinite where it did not.
+def _stop(table: pl.DataFrame, passes: Floats, samples: Floats) -> float:
+    """Passes at which sampling stopped; infinite where it did not.
 
-    Where "r passes or the cap" ended it, everything below the largest number of samples has just r
-    passes, and nothing has more.
+    The column `stop_passes` says it. In a table without that column (an older one, or counts of
+    another tool) "r passes or the cap" is recognised only where nothing else can have made the
+    counts: everything below the largest number of samples has just r passes, and nothing has more.
     """
+    if "stop_passes" in table.columns and table["stop_passes"].count():
+        told = np.unique(stop_of(table))
+        if len(told) > 1:
+            raise DataError(
+                "sampling stopped at different numbers of passes",
+                column="stop_passes",
+                value=", ".join(f"{x:g}" for x in told[:5]),
+                expected="one number; choose with --where",
+            )
+        # From the only pass that ended sampling nothing unbiased follows: counted as it is.
+        return float(told[0]) if told[0] >= 2 else float("inf")
     below = (samples > 0) & (samples < samples.max())
     found = np.unique(passes[below])
     if len(found) == 1 and found[0] >= 2 and passes.max() == found[0]:

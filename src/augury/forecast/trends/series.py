@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from augury.data import run_ids
+from augury.data.scores import counts_outcomes, whole_tasks
 from augury.errors import DataError, UsageError
 
 Floats = NDArray[np.float64]
@@ -118,8 +119,7 @@ def series_of(table: pl.DataFrame, by: Sequence[str] = ("family",)) -> list[Seri
     by = [name for name in by if name in table.columns]
     metric = pl.col("metric") if "metric" in table.columns else pl.lit("score")
     rows = table.with_columns(run=pl.Series(run_of(table)), metric=metric)
-    if "instance" in rows.columns:
-        rows = rows.filter(pl.col("instance").is_null())
+    rows = whole_tasks(rows)
     rows = rows.filter(pl.col("value").is_not_nan() & (pl.col(progress) > 0))
     if rows.is_empty():
         raise DataError("there is no score to look at", expected=f"rows with value and {progress}")
@@ -198,7 +198,7 @@ def scale_of(values: Floats) -> Scale:
 
 def _sampling(own: pl.DataFrame, values: Floats, scale: Scale) -> float:
     """Mean sampling variance on the scale of the analysis, from n or from standard errors."""
-    if scale is RATE and "n" in own.columns and own["n"].drop_nulls().len() == own.height:
+    if scale is RATE and counts_outcomes(own).all():
         return float(np.mean(1.0 / own["n"].cast(pl.Float64).to_numpy()))
     if "stderr" not in own.columns:
         return np.nan

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from augury.data.scores import add_value
 from augury.errors import DataError
 from augury.notes import Note
 from augury.report.page.draw import NAMES, along, finished, shown, tips
@@ -72,8 +73,7 @@ def _curves(
 ) -> Figure:
     import altair as alt
 
-    if "value" not in table.columns or table["value"].null_count() == table.height:
-        table = table.with_columns(value=pl.col("passes") / pl.col("samples"))
+    table = add_value(table)
     run = [c for c in ("model", "step", "seed", "subset") if c in table.columns]
     points = table.filter(pl.col("value").is_not_null()).select(
         scale,

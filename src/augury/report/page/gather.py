@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from augury.data import read_table
+from augury.data.scores import whole_tasks
 from augury.errors import AuguryError, UsageError
 from augury.notes import Note
 from augury.report.page.curves import loss_section
@@ -60,9 +61,7 @@ def trends_of(table: pl.DataFrame, missing: list[str]) -> list[Section]:
     """The section of trends over training; or, among what is missing, why there is none."""
     from augury.forecast.trends import trends
 
-    rows = table
-    if "instance" in rows.columns:
-        rows = rows.filter(pl.col("instance").is_null())
+    rows = whole_tasks(table)
     if "finetune_examples" in rows.columns:
         # A sweep scores each model as it is once more: what was measured of it alone comes first.
         alone = rows.filter(pl.col("finetune_examples").is_null())

@@ -1,0 +1,95 @@
+"""What is known of a metric by its name: which way is better, and what one instance can score.
+
+The direction of a metric, and whether its mean over n instances is a share of n trials, are facts
+about the metric. They are read from the result file or looked up here, and never guessed from the
+numbers: a perplexity that falls is an improvement, and an F1 between 0 and 1 is not a share of n.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One known metric.
+
+    Attributes:
+        higher_is_better: its direction.
+        is_outcome: whether an instance scores 0 or 1, so that n instances are n trials. None where
+            it depends on how the metric was measured.
+    """
+
+    higher_is_better: bool
+    is_outcome: bool | None
+
+
+def _named(names: str, higher_is_better: bool, is_outcome: bool | None) -> dict[str, Metric]:
+    return dict.fromkeys(names.split(), Metric(higher_is_better, is_outcome))
+
+
+# Names as tools write them, in lower case, without the filter behind a comma.
+METRICS: dict[str, Metric] = {
+    # A right answer is 1, a wrong one 0.
+    **_named(
+        "acc accuracy acc_norm acc_norm_nospace acc_bytes acc_mutual_info acc_all acc_completion "
+        "exact_match em exact quasi_exact_match prefix_exact_match prefix_quasi_exact_match qem "
+        "pem pqem extractive_match math_verify prompt_level_strict_acc prompt_level_loose_acc mc1 "
+        "pct_stereotype bleu_acc rouge1_acc rouge2_acc rougel_acc greedy passed correct "
+        "is_correct win",
+        True,
+        True,
+    ),
+    # The share of passing answers: trials only where they were counted (passes and samples).
+    **_named("pass base plus pass@1 maj@4 maj@8 maj@64", True, None),
+    # Between 0 and 1 or on a scale of its own, but an instance can score anything in between.
+    **_named(
+        "f1 f1_macro f1_micro macro_f1 micro_f1 mcc matthews_correlation mc2 bleu bleu_max "
+        "sacrebleu chrf chrf++ rouge rouge1 rouge2 rougel rougelsum rouge1_max rouge2_max "
+        "rougel_max meteor bertscore bert_score comet recall precision ndcg ndcg@10 mrr map auc "
+        "auroc iou r2 pearson spearman kendall best_f1 hasans_f1 noans_f1 logprob log_likelihood "
+        "loglikelihood inst_level_strict_acc inst_level_loose_acc balanced_acc",
+        True,
+        False,
+    ),
+    **_named(
+        "loss val_loss eval_loss nll cross_entropy bpb bits_per_byte bits_per_char ppl perplexity "
+        "word_perplexity byte_perplexity token_perplexity brier brier_score ece mae mse rmse mape "
+        "wer cer ter edit_distance smape",
+        False,
+        False,
+    ),
+}  # fmt: skip
+_PASS_AT = re.compile(r"(pass|maj|cons|avg|best)@\d+(:\d+.*)?$")
+_ROUGE = re.compile(r"rouge[12l]")
+
+
+def find_metric(name: str | None) -> Metric | None:
+    """What is known of a metric, or None.
+
+    A filter behind a comma ("exact_match,strict-match") and a scorer before a slash
+    ("match/accuracy") do not change what a metric is.
+    """
+    if name is None:
+        return None
+    plain = name.partition(",")[0].strip().lower()
+    for known in (
+        plain,
+        plain.rpartition("/")[2],
+        plain.replace("-", "_"),
+        plain.partition(":")[0],
+    ):
+        if known in METRICS:
+            return METRICS[known]
+    if _PASS_AT.match(plain):
+        return Metric(True, None)
+    if _ROUGE.match(plain):
+        return Metric(True, False)
+    return None
+
+
+def higher_is_better(name: str | None) -> bool | None:
+    """Direction of a metric, or None where nothing is known of it."""
+    known = find_metric(name)
+    return None if known is None else known.higher_is_better
