@@ -11,7 +11,7 @@ import pytest
 from augury.demo import run_demo
 from augury.errors import UsageError
 from augury.study import Study, make_plan, read_study
-from augury.study.ledger import Ledger
+from augury.study.results.ledger import Ledger
 from augury.study.tiny_world import tiny_world
 from tests.study.helpers import results, small_world
 

@@ -571,7 +571,7 @@ def init(
     ] = False,
 ) -> None:
     """Write a commented study file to start from."""
-    from augury.study.template import write_study
+    from augury.study.plan.template import write_study
 
     for path in write_study(folder, schema_only=schema):
         print(path)
@@ -587,9 +587,9 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a study, or go on with one that was stopped."""
-    from augury.study.run import run_study
-    from augury.study.show import plan_of, plan_text
-    from augury.study.view import live_view
+    from augury.study.run.runner import run_study
+    from augury.study.run.status import plan_of, plan_text
+    from augury.study.run.terminal import live_view
 
     if plan:
         planned = plan_of(study)
@@ -613,7 +613,7 @@ def status(
     study: Annotated[Path, typer.Argument(help="Folder of a study.")], as_json: AsJson = False
 ) -> None:
     """How far a study is, and what failed."""
-    from augury.study.show import status_record, status_text
+    from augury.study.run.status import status_record, status_text
 
     state = status_record(study)
     if as_json:
@@ -628,8 +628,8 @@ def scoreboard(
     as_json: AsJson = False,
 ) -> None:
     """Every forecast on record, and how it fared."""
-    from augury.study.record import scoreboard as find_scores
-    from augury.study.show import scoreboard_text
+    from augury.study.results.recording import scoreboard as find_scores
+    from augury.study.run.status import scoreboard_text
 
     rows = find_scores(studies)
     if as_json:
@@ -651,8 +651,9 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the page: the answer first, figures with their data, in one file."""
-    from augury.report.page import story_of, write_page
+    from augury.report.page import write_page
     from augury.report.page.write import figures_folder
+    from augury.study.page import story_of
 
     _quick_start()
     story = story_of(study, at=None if at is None else _point(at))
@@ -674,9 +675,14 @@ def serve(
 ) -> None:
     """Show the page in a browser while the study runs."""
     from augury.report.page import serve as serve_page
+    from augury.study.page import story_of
 
     _quick_start()
-    serve_page(study, port, host, say=lambda url: print(f"{url}   (Ctrl-C ends it)", flush=True))
+
+    def say(url: str) -> None:
+        print(f"{url}   (Ctrl-C ends it)", flush=True)
+
+    serve_page(study, port, host, say=say, tell=story_of)
 
 
 @app.command(rich_help_panel=STUDY)

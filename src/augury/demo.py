@@ -16,13 +16,13 @@ import polars as pl
 from augury.errors import UsageError
 from augury.lab.model import ModelConfig
 from augury.runtime.atomic import atomic_file
-from augury.study import Outcome, Study, run_study, scoreboard
+from augury.study import RunOutcome, Study, run_study, scoreboard
 from augury.study import tiny_world as world
-from augury.study.file import STUDY_FILE, schema
-from augury.study.show import duration, scoreboard_text
-from augury.study.store import Store
-from augury.study.template import SCHEMA
-from augury.study.view import live_view
+from augury.study.plan.study_file import STUDY_FILE, schema
+from augury.study.plan.template import SCHEMA
+from augury.study.results.store import Store
+from augury.study.run.status import duration, scoreboard_text
+from augury.study.run.terminal import live_view
 
 # PassUntil beside the exact rate: so many instances, until two samples passed or so many failed.
 SAMPLED, MOST = 32, 1_000_000
@@ -110,20 +110,21 @@ def _write(out: Path, text: str) -> None:
             fresh.write_text(content, encoding="utf-8")
 
 
-def _run(study: Study, *, forecast_only: bool = False) -> Outcome:
+def _run(study: Study, *, forecast_only: bool = False) -> RunOutcome:
     with live_view() as watch:
         return run_study(study.folder, watch=watch, forecast_only=forecast_only)
 
 
 def _told(study: Study) -> list[str]:
     """The answers, as the page has them."""
-    from augury.report.page import answers_of
+    from augury.study.page import answers_of
 
     return answers_of(study.folder)
 
 
 def _page(out: Path) -> Path:
-    from augury.report.page import story_of, write_page
+    from augury.report.page import write_page
+    from augury.study.page import story_of
 
     return write_page(story_of(out), out / "page.html")
 

@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from augury.report.page import story_of
 from augury.report.page.html import html_of
 from augury.study import run_study
+from augury.study.page import story_of
 from tests.study.helpers import inside, table_study
 
 TARGET = "[target]\nparams = 1e9\ntokens = 2e10\n"

@@ -12,9 +12,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from augury.study import run, tiny_world
-from augury.study.pool import Event
-from augury.study.work import perform
+from augury.study import tiny_world
+from augury.study.run import runner
+from augury.study.run.local_pool import Event
+from augury.study.units.work import perform
 
 SIZES = (1e6, 2e6, 4e6, 8e6, 1.6e7)
 TABLES = """
@@ -98,7 +99,7 @@ def inside(
 ) -> Inside:
     """Have the next runs use that engine."""
     engine = Inside(folder, fail)
-    monkeypatch.setattr(run, "_engine", lambda name, where, workers: engine)
+    monkeypatch.setattr(runner, "_engine", lambda name, where, workers: engine)
     return engine
 
 

@@ -13,8 +13,8 @@ from augury.fitting import Status, fit
 from augury.forecast.emergence import Truth, emergence_data, fit_emergence, simulate_study
 from augury.laws import parse_law
 from augury.study import Study, make_plan, read_study, run_study
-from augury.study.analyse import distinct_losses
-from augury.study.emerge import _reach, score_emergence
+from augury.study.units.emergence import _reach, score_emergence
+from augury.study.units.rows import distinct_losses
 from tests.study.helpers import inside
 
 FORECAST = {

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from augury.errors import DataError, UsageError
-from augury.study.file import StudyFileError, check, read_study, schema
-from augury.study.positions import positions
-from augury.study.template import write_study
+from augury.study.plan.study_file import StudyFileError, check, read_study, schema
+from augury.study.plan.template import write_study
+from augury.study.plan.toml_lines import find_lines
 
 TEN = """\
 name = "tiny"
@@ -193,7 +193,7 @@ def test_lines_of_keys() -> None:
         "[l.o]\np = true\n"
     )
     tomllib.loads(text)
-    found = positions(text)
+    found = find_lines(text)
     assert {path: line for path, line in found.items() if isinstance(path[-1], str)} == {
         ("a",): 1, ("b",): 5, ("b", "c"): 5, ("b", "c", "d e"): 5, ("b", "c", "d e", 1, "f"): 7,
         ("t",): 9, ("t", "u"): 9, ("t", "u", "v"): 10, ("t", "u", "v", "w"): 10,

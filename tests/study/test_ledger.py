@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from augury.errors import DataError
-from augury.study.ledger import HEAD, RECORD, START, Ledger
-from augury.study.store import read_json
+from augury.study.results.ledger import HEAD, RECORD, START, Ledger
+from augury.study.results.store import read_json
 
 
 @pytest.fixture
@@ -122,5 +122,5 @@ def test_a_record_that_grows_while_it_is_read_is_whole(
             run.append([{"kind": "forecast", "unit": "late", "value": 1.0}])
         return read_json(path)
 
-    monkeypatch.setattr("augury.study.ledger.read_json", read_after_growth)
+    monkeypatch.setattr("augury.study.results.ledger.read_json", read_after_growth)
     assert len(Ledger(study).lines) == 7

@@ -67,7 +67,7 @@ def test_two_thousand_units_are_planned_and_resumed_in_seconds(
 def test_planning_them_takes_little_memory(study: Path) -> None:
     code = (
         "import sys\n"
-        "from augury.study.show import plan_of\n"
+        "from augury.study.run.status import plan_of\n"
         "from pathlib import Path\n"
         "plan_of(Path(sys.argv[1]))\n"
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"

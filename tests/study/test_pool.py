@@ -15,7 +15,7 @@ import pytest
 
 from augury.errors import UsageError
 from augury.study import make_plan, read_study, run_study
-from augury.study.pool import Event, LocalPool
+from augury.study.run.local_pool import Event, LocalPool
 from tests.study.helpers import results, table_study
 
 NO_RAY = importlib.util.find_spec("ray") is None

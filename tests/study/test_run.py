@@ -14,8 +14,8 @@ import pytest
 
 from augury.errors import DataError, UsageError
 from augury.study import Ledger, Study, make_plan, read_study, run_study, scoreboard
-from augury.study.show import plan_of, plan_text, scoreboard_text, status_record, status_text
-from augury.study.store import alone
+from augury.study.results.store import alone
+from augury.study.run.status import plan_of, plan_text, scoreboard_text, status_record, status_text
 from tests.study.helpers import inside, results, table_study
 
 FORECAST = ["fit pass-rate", "forecast the scores"]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from augury.study.schedule import Schedule
-from augury.study.units import Cost, Unit
+from augury.study.run.schedule import Schedule
+from augury.study.units.unit import Cost, Unit
 
 
 def _chain() -> dict[str, Unit]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from augury.study import make_plan, read_study, units
-from augury.study.units import Cost, Unit, digest, ranks
+from augury.study import make_plan, read_study
+from augury.study.units import unit as units
+from augury.study.units.unit import Cost, Unit, digest, ranks
 from tests.study.helpers import table_study
 
 UNIT = Unit("fit", "fit a law", {"law": "power", "level": 0.9}, ("a", "b"))

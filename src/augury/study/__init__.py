@@ -9,36 +9,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from augury.study.file import Mistake, StudyFile, StudyFileError, read_study
-    from augury.study.ledger import Ledger
-    from augury.study.plan import Plan, make_plan
-    from augury.study.record import scoreboard
-    from augury.study.run import Outcome, run_study
-    from augury.study.store import Store
+    from augury.study.plan.planner import Plan, make_plan
+    from augury.study.plan.study_file import Mistake, StudyFile, StudyFileError, read_study
+    from augury.study.results.ledger import Ledger
+    from augury.study.results.recording import scoreboard
+    from augury.study.results.store import Store
+    from augury.study.run.runner import RunOutcome, run_study
     from augury.study.study import Study
-    from augury.study.units import Unit
+    from augury.study.units.unit import Unit
 
 _HOME = {
-    "Ledger": "ledger",
-    "Mistake": "file",
-    "Outcome": "run",
-    "Plan": "plan",
-    "Store": "store",
+    "Ledger": "results.ledger",
+    "Mistake": "plan.study_file",
+    "Plan": "plan.planner",
+    "RunOutcome": "run.runner",
+    "Store": "results.store",
     "Study": "study",
-    "StudyFile": "file",
-    "StudyFileError": "file",
-    "Unit": "units",
-    "make_plan": "plan",
-    "read_study": "file",
-    "run_study": "run",
-    "scoreboard": "record",
+    "StudyFile": "plan.study_file",
+    "StudyFileError": "plan.study_file",
+    "Unit": "units.unit",
+    "make_plan": "plan.planner",
+    "read_study": "plan.study_file",
+    "run_study": "run.runner",
+    "scoreboard": "results.recording",
 }
 
 __all__ = [
     "Ledger",
     "Mistake",
-    "Outcome",
     "Plan",
+    "RunOutcome",
     "Store",
     "Study",
     "StudyFile",

@@ -10,16 +10,17 @@ import polars as pl
 
 from augury.display import Card, Shown
 from augury.errors import DataError
-from augury.study.file import read_study
-from augury.study.plan import Plan, make_plan
-from augury.study.progress import Tracker
-from augury.study.record import scoreboard
-from augury.study.run import EngineName, Outcome, run_study
-from augury.study.store import Store, read_json
-from augury.study.units import Unit
+from augury.runtime.json_files import read_json
+from augury.study.plan.planner import Plan, make_plan
+from augury.study.plan.study_file import read_study
+from augury.study.results.recording import scoreboard
+from augury.study.results.store import Store
+from augury.study.run.runner import EngineName, RunOutcome, run_study
+from augury.study.run.tracker import Tracker
+from augury.study.units.unit import Unit
 
 if TYPE_CHECKING:
-    from augury.study.file import StudyFile
+    from augury.study.plan.study_file import StudyFile
 
 
 class Study(Shown):
@@ -53,7 +54,7 @@ class Study(Shown):
         workers: int | None = None,
         watch: Callable[[Tracker], None] | None = None,
         forecast_only: bool = False,
-    ) -> Outcome:
+    ) -> RunOutcome:
         """Run it, or go on with it: see `run_study`."""
         return run_study(
             self._path, engine=engine, workers=workers, watch=watch, forecast_only=forecast_only

@@ -1,6 +1,6 @@
-"""A page from what lies in a folder: a study under way or done, or just measurements.
+"""A page from measurements: a table, or a folder of them.
 
-Every part is told if its results are there; what is not there is said in the last section.
+Every part is told if the data allow it; what is missing is said in the last section.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import polars as pl
 
 from augury.data import read_table
 from augury.data.scores import whole_tasks
-from augury.errors import AuguryError, UsageError
+from augury.errors import AuguryError
 from augury.notes import Note
 from augury.report.page.curves import loss_section
 from augury.report.page.passrate import (
@@ -33,28 +33,6 @@ GRID = 24
 FEWEST = 5
 # Packages that the numbers depend on.
 PACKAGES = ("augury", "jax", "numpy", "scipy", "polars", "altair", "vl-convert-python")
-
-
-def story_of(folder: str | Path, *, at: Mapping[str, float] | None = None) -> Story:
-    """What a folder tells.
-
-    Args:
-        folder: of a study (`augury run`), of measurements (`augury passuntil --out`), or a table.
-        at: where to forecast measurements, such as {"params": 1e10}; a study has its own target.
-            By default twice the largest model.
-
-    Raises:
-        DataError: it holds nothing that was measured, or its record of forecasts was changed.
-        UsageError: `at` was given for a study.
-    """
-    path = Path(folder)
-    if (path / "plan.json").exists():
-        if at is not None:
-            raise UsageError("a study has its target in study.toml: --at is for measurements alone")
-        from augury.report.page.study import study_story
-
-        return study_story(path)
-    return _measurements(path, at)
 
 
 def trends_of(table: pl.DataFrame, missing: list[str]) -> list[Section]:
@@ -92,9 +70,19 @@ def trends_of(table: pl.DataFrame, missing: list[str]) -> list[Section]:
         return []
 
 
-def _measurements(path: Path, at: Mapping[str, float] | None) -> Story:
+def measurement_story(path: str | Path, *, at: Mapping[str, float] | None = None) -> Story:
+    """What measurements tell: a table, or a folder of `augury passuntil --out`.
+
+    Args:
+        path: of the table or the folder.
+        at: where to forecast, such as {"params": 1e10}; by default twice the largest model.
+
+    Raises:
+        DataError: nothing was measured there.
+    """
     from augury.forecast.passrate import forecast_pass_rate, growth, series
 
+    path = Path(path)
     table = _labelled(read_table(path))
     digest = hashlib.sha256(
         table.write_csv().encode()  # the values, whatever files they lie in

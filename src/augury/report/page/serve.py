@@ -18,17 +18,19 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from augury.errors import AuguryError, UsageError
-from augury.report.page.gather import story_of
+from augury.report.page.gather import measurement_story
 from augury.report.page.html import asset, digest_of, html_of
+from augury.report.page.story import Story
 
 
 class PageServer(ThreadingHTTPServer):
     """A server of one page.
 
     Args:
-        path: an .html file, or a folder that `story_of` reads.
+        path: an .html file, or what `tell` reads.
         port: 0 takes any that is free.
         host: address to listen on.
+        tell: makes the story of what lies at the path; by default that of measurements.
 
     Attributes:
         url: where it is.
@@ -39,8 +41,15 @@ class PageServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, path: str | Path, port: int = 0, host: str = "127.0.0.1") -> None:
-        self.path = Path(path)
+    def __init__(
+        self,
+        path: str | Path,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        *,
+        tell: Callable[[Path], Story] = measurement_story,
+    ) -> None:
+        self.path, self._tell = Path(path), tell
         if not self.path.exists():
             raise UsageError(f"{path}: there is no such file or folder")
         self._lock = threading.Lock()
@@ -71,7 +80,7 @@ class PageServer(ThreadingHTTPServer):
         if self.path.is_file():
             return self.path.read_text(encoding="utf-8")
         try:
-            return html_of(story_of(self.path))
+            return html_of(self._tell(self.path))
         except AuguryError as error:
             return _sorry(str(error))
 
@@ -87,13 +96,14 @@ def serve(
     host: str = "127.0.0.1",
     *,
     say: Callable[[str], None] | None = None,
+    tell: Callable[[Path], Story] = measurement_story,
 ) -> None:
-    """Show a page until interrupted; `say` is told its address.
+    """Show a page until interrupted; `say` is told its address, `tell` makes the story.
 
     Raises:
         UsageError: as `PageServer`.
     """
-    with PageServer(path, port, host) as server:
+    with PageServer(path, port, host, tell=tell) as server:
         if say is not None:
             say(server.url)
         server.serve_forever()

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from augury.errors import UsageError
-from augury.study.pool import Event, prepare
-from augury.study.work import perform
+from augury.study.run.local_pool import Event, prepare
+from augury.study.units.work import perform
 
 INSTALL = "the engine 'ray' needs the extra: pip install 'augury[ray]'"
 

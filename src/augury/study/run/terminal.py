@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from augury.study.progress import Tracker
-from augury.study.show import counts, duration
+from augury.study.run.status import counts, duration
+from augury.study.run.tracker import Tracker
 
 
 @contextmanager

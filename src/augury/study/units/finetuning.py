@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from augury.study.store import Store, read_json
+import polars as pl
 
-if TYPE_CHECKING:
-    import polars as pl
-
-    from augury.study.work import Progress
+from augury.runtime.json_files import read_json, write_json
+from augury.study.results.store import Store
+from augury.study.units.rows import write_rows
+from augury.study.units.unit import Progress
 
 RATE = "rate.json"
 # Of [finetune], and as the sweep calls them: what is not said there is as the sweep has it.
@@ -26,7 +26,6 @@ def finetune_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: P
     """
     from augury.finetune import finetune_sweep
     from augury.finetune.models import find_models
-    from augury.study.work import write_rows
 
     asked = unit["parameters"]
     how = asked["finetune"]
@@ -54,7 +53,7 @@ def finetune_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: P
         progress=lambda _, done, of: progress(done, of),
     )
     _save_rate(work, model.width)
-    write_rows(_told(rows, asked), work)
+    write_rows(_state_columns(rows, asked), work)
 
 
 def _spec(store: Store, unit: Mapping[str, Any]) -> str:
@@ -64,16 +63,12 @@ def _spec(store: Store, unit: Mapping[str, Any]) -> str:
     return str(unit["places"]["model"])
 
 
-def _told(rows: pl.DataFrame, asked: Mapping[str, Any]) -> pl.DataFrame:
-    """Rows with what the study file says of the model."""
-    import polars as pl
-
+def _state_columns(rows: pl.DataFrame, asked: Mapping[str, Any]) -> pl.DataFrame:
+    """Rows with the columns that the study file states for the model."""
     about = {n: v for n, v in asked["model"].get("about", {}).items() if n != "seed"}
     return rows.with_columns(**{name: pl.lit(value) for name, value in about.items()})
 
 
 def _save_rate(work: Path, width: int) -> None:
-    from augury.study.analyse import write
-
     (settings,) = work.glob("finetune/*/settings.json")
-    write(work / RATE, {"rate": read_json(settings)["rate"], "width": width})
+    write_json(work / RATE, {"rate": read_json(settings)["rate"], "width": width})

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+# Called with how far a unit is, and how far it goes.
+Progress = Callable[[int, int], None]
 Kind = Literal["train", "table", "measure", "finetune", "fit", "forecast", "score"]
 # Raised when a new version of Augury gives another result for the same parameters: then units of
 # that kind, and what follows from them, are done again.

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from augury.data.compute import scoring_flops, training_flops
 from augury.lab.config import RunConfig
 from augury.lab.corpus import LENGTH
-from augury.study.points import Place
-from augury.study.sections import Finetune, Measure, TaskEntry
-from augury.study.units import Cost
+from augury.study.plan.models import Place
+from augury.study.plan.sections import Finetune, Measure, TaskEntry
+from augury.study.units.unit import Cost
 
 # Of the lab's tiny models, from processor time of widths 6, 24 and 48 over 500 steps (3.0, 5.2 and
 # 10.8 s): FLOP/s of one core, a step's fixed cost, and starting JAX and compiling.

@@ -25,8 +25,9 @@ from augury.forecast.emergence import (
 )
 from augury.forecast.emergence.point import ABOVE_CHANCE
 from augury.laws import parse_law
-from augury.study.analyse import concat, distinct_losses, write
-from augury.study.store import Store
+from augury.runtime.json_files import write_json
+from augury.study.results.store import Store
+from augury.study.units.rows import distinct_losses, join_rows
 
 # Quantiles of the point that are kept: enough to say how likely any model has emerged.
 QUANTILES = tuple(float(q) for q in np.linspace(0.005, 0.995, 199))
@@ -37,7 +38,7 @@ CURVE = 80
 def forecast_emergence(store: Store, unit: Mapping[str, Any], work: Path) -> None:
     """Where few-shot scores leave chance: `forecast.json`, `observed.parquet`, `elbows.parquet`."""
     asked = unit["parameters"]
-    rows = finetuned(concat(store, unit["needs"]), asked["task"])
+    rows = finetuned(join_rows(store, unit["needs"]), asked["task"])
     found = fit_emergence(emergence_data(rows), level=asked["level"], seed=asked["seed"])
     elbow, above = emergence_point(found), emergence_point(found, "above")
     usable = bool(np.isfinite(above.value))
@@ -45,7 +46,7 @@ def forecast_emergence(store: Store, unit: Mapping[str, Any], work: Path) -> Non
     if usable:
         draws = found.point_draws(distance=ABOVE_CHANCE)
         quantiles = [float(-x) for x in np.quantile(draws, QUANTILES)]
-    reach, notes = _reach(found, concat(store, unit["needs"]), asked) if usable else ([], [])
+    reach, notes = _reach(found, join_rows(store, unit["needs"]), asked) if usable else ([], [])
     point = {
         "method": "emergence",
         "inputs": {},
@@ -71,7 +72,7 @@ def forecast_emergence(store: Store, unit: Mapping[str, Any], work: Path) -> Non
         "quantiles": {"at": list(QUANTILES), "loss": quantiles},
         "forecasts": [point, *reach],
     }
-    write(work / "forecast.json", record)
+    write_json(work / "forecast.json", record)
     rows.write_parquet(work / "observed.parquet")
     _elbows(found).write_parquet(work / "elbows.parquet")
 

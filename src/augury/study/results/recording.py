@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from augury.errors import DataError
-from augury.study.ledger import Ledger
-from augury.study.store import Store, file_digest, read_json
+from augury.runtime.json_files import read_json
+from augury.study.results.ledger import Ledger
+from augury.study.results.store import Store, file_digest
 
 
 def write_down(

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from augury.errors import DataError, UsageError
-from augury.study import costs
-from augury.study.file import StudyFile
-from augury.study.points import Place, lab_places, spec_places, table_sides, target_place
-from augury.study.sections import Question
-from augury.study.store import file_digest
-from augury.study.tune import STOPPING
-from augury.study.units import Unit, digest
+from augury.study.plan import costs
+from augury.study.plan.models import Place, lab_places, spec_places, table_sides, target_place
+from augury.study.plan.sections import Question
+from augury.study.plan.study_file import StudyFile
+from augury.study.results.store import file_digest
+from augury.study.units.finetuning import STOPPING
+from augury.study.units.unit import Unit, digest
 
 # A weight file is told by its size and this much of either end: reading 100 GB takes minutes.
 END_BYTES = 2**20

@@ -103,7 +103,7 @@ def write_study(folder: Path, *, schema_only: bool = False) -> list[Path]:
     Raises:
         UsageError: there is a study file already, or the folder cannot be made.
     """
-    from augury.study.file import STUDY_FILE, schema
+    from augury.study.plan.study_file import STUDY_FILE, schema
 
     path = folder / STUDY_FILE
     if path.exists() and not schema_only:

@@ -163,7 +163,7 @@ def _work(line: Connection, folder: str) -> None:
     prepare(os.environ)
     parent = os.getppid()
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
-    from augury.study.work import perform
+    from augury.study.units.work import perform
 
     def say(**what: Any) -> None:
         line.send_bytes(json.dumps(what).encode())

@@ -20,7 +20,7 @@ from typing import Any
 
 from augury.errors import DataError
 from augury.runtime.atomic import atomic_file
-from augury.study.store import read_json
+from augury.runtime.json_files import read_json
 
 RECORD, HEAD = "forecasts.jsonl", "forecasts.head"
 # What the first line holds for the line before it.

@@ -11,7 +11,7 @@ from augury.data.compute import params_for_flops, tokens_for_flops, training_flo
 from augury.errors import UsageError
 from augury.lab.config import RunConfig
 from augury.lab.model import ModelConfig
-from augury.study.file import KNOWN, StudyFile
+from augury.study.plan.study_file import KNOWN, StudyFile
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def table_sides(path: Path, asked: Mapping[str, Any]) -> tuple[int, int, list[di
     Returns:
         Rows that may be seen; rows held out; params, tokens and flops of these, each place once.
     """
-    from augury.study.work import read_rows
+    from augury.study.units.rows import read_rows
 
     held = read_rows(path, {**asked, "side": "held"})
     names = [n for n in ("params", "tokens", "flops") if n in held.columns]

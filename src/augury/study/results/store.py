@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 import time
@@ -24,8 +23,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from augury.errors import DataError, UsageError
-from augury.runtime.atomic import atomic_file
+from augury.errors import UsageError
+from augury.runtime.json_files import read_json, write_json
 
 RECORD = "unit.json"
 
@@ -83,8 +82,7 @@ class Store:
                 "started": began,
                 "seconds": time.perf_counter() - clock,
             }
-            with atomic_file(work / RECORD) as fresh:
-                fresh.write_text(json.dumps(about, indent=1) + "\n")
+            write_json(work / RECORD, about)
             self.result(key).parent.mkdir(exist_ok=True)
             os.replace(work, self.result(key))
             Path(lock.name).unlink(missing_ok=True)
@@ -96,8 +94,7 @@ class Store:
     def write(self, name: str, content: Any) -> None:
         """Write a JSON file of the study, whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with atomic_file(self.folder / name) as fresh:
-            fresh.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        write_json(self.folder / name, content)
 
 
 @contextmanager
@@ -133,20 +130,6 @@ def runs_now(folder: Path) -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file of a study.
-
-    Raises:
-        DataError: it is not there, or damaged.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"cannot be read: {error}", source=str(path), expected="JSON, as a run wrote it"
-        ) from error
 
 
 def file_digest(path: Path) -> str:

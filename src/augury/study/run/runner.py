@@ -10,15 +10,15 @@ from typing import Any, Literal
 
 from augury.errors import UsageError
 from augury.runtime.jobs import cores
-from augury.study.file import read_study
-from augury.study.ledger import Ledger
-from augury.study.plan import Plan, make_plan
-from augury.study.pool import Engine, Event, LocalPool
-from augury.study.progress import Tracker
-from augury.study.record import verify, write_down, write_score
-from augury.study.schedule import Schedule
-from augury.study.store import Store, alone
-from augury.study.units import total
+from augury.study.plan.planner import Plan, make_plan
+from augury.study.plan.study_file import read_study
+from augury.study.results.ledger import Ledger
+from augury.study.results.recording import verify, write_down, write_score
+from augury.study.results.store import Store, alone
+from augury.study.run.local_pool import Engine, Event, LocalPool
+from augury.study.run.schedule import Schedule
+from augury.study.run.tracker import Tracker
+from augury.study.units.unit import total
 
 EngineName = Literal["local", "ray"]
 # How long an engine is waited for before the live view is drawn again.
@@ -27,7 +27,7 @@ PLAN_FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """How a run ended.
 
     Attributes:
@@ -87,7 +87,7 @@ def run_study(
     workers: int | None = None,
     watch: Callable[[Tracker], None] | None = None,
     forecast_only: bool = False,
-) -> Outcome:
+) -> RunOutcome:
     """Run a study, or go on with it.
 
     Args:
@@ -150,7 +150,7 @@ def run_study(
         if schedule.finished and not schedule.failed:
             store.forget_work()
         write_table(plan, store, schedule)
-    return Outcome(
+    return RunOutcome(
         folder,
         tuple(ended),
         kept,
@@ -259,7 +259,7 @@ def _engine(name: EngineName, folder: Path, workers: int | None) -> Engine:
     if name == "local":
         return LocalPool(folder, workers or cores())
     if name == "ray":
-        from augury.study.on_ray import RayEngine
+        from augury.study.run.ray_engine import RayEngine
 
         return RayEngine(folder, workers)
     raise UsageError(f"no engine is called '{name}'; there are: local, ray")

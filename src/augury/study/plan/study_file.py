@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from augury.errors import DataError, UsageError
-from augury.study import positions
-from augury.study.sections import (
+from augury.study.plan import toml_lines
+from augury.study.plan.sections import (
     Budget,
     Checkpoint,
     Finetune,
@@ -150,11 +150,11 @@ def check(text: str, folder: Path) -> tuple[StudyFile | None, list[Mistake]]:
     except tomllib.TOMLDecodeError as error:
         named = re.search(r"at line (\d+)", str(error))
         return None, [Mistake(int(named[1]) if named else None, "", f"is not TOML: {error}")]
-    lines = positions.positions(text)
+    lines = toml_lines.find_lines(text)
     found: list[Mistake] = []
 
-    def wrong(path: positions.Path, message: str) -> None:
-        found.append(Mistake(positions.line_of(lines, path), _key(path), message))
+    def wrong(path: toml_lines.Path, message: str) -> None:
+        found.append(Mistake(toml_lines.line_of(lines, path), _key(path), message))
 
     good: dict[str, Any] = {}
     for name, field in StudyFile.model_fields.items():
@@ -185,7 +185,7 @@ def schema() -> str:
     return json.dumps(record | StudyFile.model_json_schema(), indent=2) + "\n"
 
 
-Wrong = Callable[[positions.Path, str], None]
+Wrong = Callable[[toml_lines.Path, str], None]
 
 
 def _has_models(good: Mapping[str, Any], wrong: Wrong) -> None:
@@ -264,9 +264,9 @@ def _asks_something(good: Mapping[str, Any], wrong: Wrong) -> None:
         wrong(emerges, "emergence is read from finetuned models: give [finetune] amounts")
 
 
-def _questions(good: Mapping[str, Any]) -> dict[positions.Path, str]:
+def _questions(good: Mapping[str, Any]) -> dict[toml_lines.Path, str]:
     """What is asked, by where the file says so."""
-    asked: dict[positions.Path, str] = {}
+    asked: dict[toml_lines.Path, str] = {}
     for i, task in enumerate(good["tasks"]):
         if task.question is None:
             asked["question",] = good["question"]
@@ -304,10 +304,10 @@ RULES: tuple[Callable[[Mapping[str, Any], Wrong], None], ...] = (
 
 
 def _told(
-    error: ValidationError, at: positions.Path, data: Any
-) -> list[tuple[positions.Path, str]]:
+    error: ValidationError, at: toml_lines.Path, data: Any
+) -> list[tuple[toml_lines.Path, str]]:
     """Path and message of every error of pydantic, in our words; one for each place."""
-    told: dict[positions.Path, str] = {}
+    told: dict[toml_lines.Path, str] = {}
     for one in error.errors(include_url=False):
         path = _there((*at, *one["loc"]), data)
         given, kind = one["input"], one["type"]
@@ -326,9 +326,9 @@ def _told(
     return list(told.items())
 
 
-def _there(path: positions.Path, data: Any) -> positions.Path:
+def _there(path: toml_lines.Path, data: Any) -> toml_lines.Path:
     """The part of a path that stands in the file, and one key more if it is missing there."""
-    kept: positions.Path = ()
+    kept: toml_lines.Path = ()
     for key in path:
         inside = isinstance(data, dict) and key in data
         if not inside and not (isinstance(data, list) and isinstance(key, int) and key < len(data)):
@@ -337,7 +337,7 @@ def _there(path: positions.Path, data: Any) -> positions.Path:
     return kept
 
 
-def _siblings(path: positions.Path) -> list[str]:
+def _siblings(path: toml_lines.Path) -> list[str]:
     """Keys that may stand where an unknown one does."""
     kinds: dict[str, type[Section]] = {
         "lab": Lab, "checkpoints": Checkpoint, "tables": TableFile, "tasks": TaskEntry,
@@ -353,7 +353,7 @@ def _unknown(name: str, known: Any) -> str:
     return f"there is no such key; {hint}"
 
 
-def _key(path: positions.Path) -> str:
+def _key(path: toml_lines.Path) -> str:
     text = ""
     for part in path:
         text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part

@@ -12,7 +12,7 @@ Path: TypeAlias = tuple[str | int, ...]
 _BARE_ENDS = frozenset(",]}#\n")
 
 
-def positions(text: str) -> dict[Path, int]:
+def find_lines(text: str) -> dict[Path, int]:
     """Line of every key, table and element of an array, counted from 1.
 
     Args:

@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from augury.study.schedule import Schedule
-from augury.study.store import Store
-from augury.study.units import Unit
+from augury.study.results.store import Store
+from augury.study.run.schedule import Schedule
+from augury.study.units.unit import Unit
 
 # Written at most this often: a person looks, and disks are slow.
 WRITE_SECONDS = 0.5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Mapping
 
-from augury.study.units import Unit, ranks
+from augury.study.units.unit import Unit, ranks
 
 
 class Schedule:

@@ -9,13 +9,14 @@ from typing import Any
 
 from augury.errors import UsageError
 from augury.runtime.jobs import cores
-from augury.study.costs import computed
-from augury.study.file import read_study
-from augury.study.ledger import Ledger
-from augury.study.plan import Plan, make_plan
-from augury.study.run import over_budget
-from augury.study.store import Store, read_json, runs_now
-from augury.study.units import Cost, total
+from augury.runtime.json_files import read_json
+from augury.study.plan.costs import computed
+from augury.study.plan.planner import Plan, make_plan
+from augury.study.plan.study_file import read_study
+from augury.study.results.ledger import Ledger
+from augury.study.results.store import Store, runs_now
+from augury.study.run.runner import over_budget
+from augury.study.units.unit import Cost, total
 
 # Results read to learn how long units of a kind take here.
 SAMPLED = 50

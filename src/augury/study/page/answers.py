@@ -8,12 +8,16 @@ from typing import Any
 
 import polars as pl
 
+from augury.errors import UsageError
 from augury.notes import Note
 from augury.report.page.backtest import backtest_section
 from augury.report.page.curves import curve_section, notes_of
 from augury.report.page.emergence import emergence_section
-from augury.report.page.gather import named, trends_of, versions
+from augury.report.page.gather import measurement_story, named, trends_of, versions
 from augury.report.page.story import Outlook, Section, Story, Table, distance, number, rate
+from augury.runtime.json_files import read_json
+from augury.study.results.ledger import Ledger
+from augury.study.results.recording import scoreboard
 
 UNKNOWN = float("nan")
 # Inputs and methods as sentences have them.
@@ -41,6 +45,26 @@ def answers_of(folder: str | Path) -> list[str]:
         if unit["kind"] == "forecast"
         for said in _answers(_forecast(Path(folder), unit), scores.get(unit["key"]), target)
     ]
+
+
+def story_of(path: str | Path, *, at: Mapping[str, float] | None = None) -> Story:
+    """What lies at a path, told: a study, a folder of measurements, or a table.
+
+    Args:
+        path: folder of a study (`augury run`), of measurements (`augury passuntil --out`), or a
+            table.
+        at: where to forecast measurements, such as {"params": 1e10}; a study has its own target.
+            By default twice the largest model.
+
+    Raises:
+        DataError: it holds nothing that was measured, or its record of forecasts was changed.
+        UsageError: `at` was given for a study.
+    """
+    if (Path(path) / "plan.json").exists():
+        if at is not None:
+            raise UsageError("a study has its target in study.toml: --at is for measurements alone")
+        return study_story(Path(path))
+    return measurement_story(path, at=at)
 
 
 def study_story(folder: Path) -> Story:
@@ -100,24 +124,18 @@ def study_story(folder: Path) -> Story:
 
 def _done(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The plan of a study, and its units whose results are there."""
-    from augury.study.store import read_json
-
     plan = read_json(folder / "plan.json")
     units = folder / "units"
     return plan, [u for u in plan["units"] if (units / u["key"] / "unit.json").exists()]
 
 
 def _forecast(folder: Path, unit: Mapping[str, Any]) -> dict[str, Any]:
-    from augury.study.store import read_json
-
     record: dict[str, Any] = read_json(folder / "units" / unit["key"] / "forecast.json")
     return record
 
 
 def _scores(folder: Path, units: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """How forecasts fared, by the key of their unit."""
-    from augury.study.store import read_json
-
     return {
         u["needs"][0]: read_json(folder / "units" / u["key"] / "score.json")
         for u in units
@@ -325,8 +343,6 @@ def _emergence(
 
 
 def _losses(folder: Path, units: Sequence[Mapping[str, Any]]) -> list[Section]:
-    from augury.study.store import read_json
-
     sections = []
     for i, unit in enumerate(units):
         result = folder / "units" / unit["key"]
@@ -361,9 +377,6 @@ def _losses(folder: Path, units: Sequence[Mapping[str, Any]]) -> list[Section]:
 
 def _record(folder: Path, missing: list[str]) -> tuple[Outlook, ...]:
     """The forecasts on record, newest first; every one with all that was measured after it."""
-    from augury.study.ledger import Ledger
-    from augury.study.record import scoreboard
-
     lines: dict[int, list[dict[str, Any]]] = {}
     for row in scoreboard([folder]):
         lines.setdefault(row["line"], []).append(row)
@@ -420,7 +433,6 @@ def _known(x: float | None) -> float:
 
 
 def _record_head(folder: Path) -> dict[str, str]:
-    from augury.study.ledger import Ledger
 
     ledger = Ledger(folder)
     return {"record of forecasts, SHA-256 of its head": ledger.head} if ledger.lines else {}

@@ -1,0 +1,5 @@
+"""The page of a study: its answers, what backs them, and every forecast on record."""
+
+from augury.study.page.answers import answers_of, story_of, study_story
+
+__all__ = ["answers_of", "story_of", "study_story"]

@@ -1,0 +1,57 @@
+"""Units that fit, forecast and score: tables of other units in, JSON and Parquet out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from augury.forecast.backtest import fitter
+from augury.forecast.chain import parse_chain
+from augury.forecast.predict import predict
+from augury.runtime.json_files import read_json, write_json
+from augury.study.results.store import Store
+from augury.study.units.curve import curve_grid, curve_table, places_for
+from augury.study.units.emergence import forecast_emergence, score_emergence
+from augury.study.units.pass_rates import forecast_rates, rate_likelihood, score_rates
+from augury.study.units.rows import distinct_losses, join_rows, task_scores
+from augury.study.units.unit import Progress
+
+
+def fit_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
+    """One law on everything that may be seen: `fit.json`, `curve.parquet`, `observed.parquet`."""
+    asked = unit["parameters"]
+    law = parse_chain(asked["law"])
+    rows = join_rows(store, unit["needs"])
+    table = distinct_losses(rows, law) if law.output == "loss" else task_scores(rows, asked)
+    likelihood = rate_likelihood(law, table)
+    fitted = fitter(law, likelihood, asked["level"], asked["seed"], asked["draws"])(table)
+    points = places_for(asked, law)
+    grid = curve_grid(table, points, law)
+    record = {
+        "law": str(law),
+        "output": law.output,
+        "parameters": dict(fitted.parameters),
+        "status": str(fitted.status),
+        "remedy": fitted.status.remedy,
+        "notes": [vars(note) for note in fitted.notes],
+        "level": asked["level"],
+        "forecasts": [f.to_dict() for f in predict(fitted, points)] if points.height else [],
+    }
+    write_json(work / "fit.json", record)
+    curve_table(predict(fitted, grid)).write_parquet(work / "curve.parquet")
+    table.write_parquet(work / "observed.parquet")
+
+
+def forecast_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
+    """A task forecast from what may be seen: `forecast.json`, `observed.parquet` and a curve."""
+    make = {"pass-rate": forecast_rates, "emergence": forecast_emergence}
+    make[unit["parameters"]["question"]](store, unit, work)
+
+
+def score_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
+    """Forecasts beside the truth that was measured after them: `score.json`."""
+    forecast = read_json(store.result(unit["needs"][0]) / "forecast.json")
+    rows = join_rows(store, unit["needs"][1:])
+    score = {"pass-rate": score_rates, "emergence": score_emergence}[forecast["question"]]
+    write_json(work / "score.json", score(forecast, rows, unit["parameters"]))

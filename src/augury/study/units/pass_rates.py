@@ -1,0 +1,163 @@
+"""Forecast pass rates, and hold forecasts against the truth that was measured after them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from augury.data.scores import suited_likelihood
+from augury.errors import AuguryError
+from augury.fitting import Gaussian, Likelihood
+from augury.forecast.chain import Chain, parse_chain
+from augury.forecast.combine import combine
+from augury.forecast.passrate import forecast_pass_rate
+from augury.forecast.predict import predict
+from augury.laws import Law
+from augury.runtime.json_files import write_json
+from augury.study.results.store import Store
+from augury.study.units.curve import curve_grid, curve_table, places_for
+from augury.study.units.rows import join_rows, last_steps, task_scores
+
+
+def forecast_rates(store: Store, unit: Mapping[str, Any], work: Path) -> None:
+    """A task's pass rate: `forecast.json`, `curve.parquet`, `observed.parquet`.
+
+    Two methods: "laws", candidates weighted by their backtest, on mean scores; and "counts",
+    trends of the single instances, where those were measured.
+    """
+    asked = unit["parameters"]
+    laws = [parse_chain(text) for text in asked["laws"]]
+    everything = join_rows(store, unit["needs"])
+    table = task_scores(everything, asked)
+    found = combine(
+        laws,
+        table,
+        by=asked["by"],
+        likelihood=rate_likelihood(laws[0], table),
+        level=asked["level"],
+        seed=asked["seed"],
+    )
+    points = places_for(asked, *laws)
+    forecasts = [
+        {"method": "laws", **f.to_dict(), "inputs": _asked_inputs(point)}
+        for point, f in zip(points.to_dicts(), predict(found, points), strict=True)
+    ]
+    counted = _forecast_counts(everything, asked)
+    forecasts += counted.get("forecasts", [])
+    record = {
+        "question": "pass-rate",
+        "task": asked["task"],
+        "level": asked["level"],
+        "weights": found.weights,
+        "widening": found.widening,
+        "status": str(found.status),
+        "remedy": found.status.remedy,
+        "notes": [vars(note) for note in found.notes],
+        "backtest": found.backtest.rows.to_dicts(),
+        "growth": counted.get("growth"),
+        "counts_notes": counted["notes"],
+        "forecasts": forecasts,
+    }
+    write_json(work / "forecast.json", record)
+    curve = predict(found, curve_grid(table, points, *laws))
+    curve_table(curve).write_parquet(work / "curve.parquet")
+    table.write_parquet(work / "observed.parquet")
+
+
+def score_rates(
+    forecast: Mapping[str, Any], rows: pl.DataFrame, asked: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Each forecast beside each run that was measured at its place."""
+    truth = task_scores(rows, asked)
+    scored = [
+        _score_run(which, made, row)
+        for which, made in enumerate(forecast["forecasts"])
+        for row in _rows_at(truth, made["inputs"]).to_dicts()
+    ]
+    about = {"question": "pass-rate", "task": forecast["task"], "level": forecast["level"]}
+    return about | {"scores": scored}
+
+
+def _score_run(which: int, made: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """How one forecast fared with one new run."""
+    low, high = made["run_interval"]
+    return {
+        "forecast": which,
+        "method": made["method"],
+        "inputs": made["inputs"],
+        "model": row.get("model"),
+        "seed": row.get("seed"),
+        "value": made["value"],
+        "low": low,
+        "high": high,
+        "truth": row["value"],
+        "held": bool(low <= row["value"] <= high),
+        "error": _log_ratio(row["value"], made["value"]),
+    }
+
+
+def rate_likelihood(law: Law | Chain, table: pl.DataFrame) -> Likelihood | None:
+    """Exact pass rates stray by factors, not by amounts; elsewhere the law's own choice."""
+    if law.output != "value" or "metric" not in table.columns:
+        return None
+    return Gaussian("log") if suited_likelihood(table) == "log-gaussian" else None
+
+
+def _asked_inputs(point: Mapping[str, Any]) -> dict[str, float]:
+    """A place as it was asked for, without FLOPs where they follow from the others."""
+    known = {name: x for name, x in point.items() if x is not None}
+    if {"params", "tokens"} <= known.keys():
+        known.pop("flops", None)
+    return known
+
+
+def _forecast_counts(table: pl.DataFrame, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Forecasts from the counts of single instances, or why there are none."""
+    if "instance" not in table.columns:
+        return {"notes": ["no rows of single instances: no forecast from counts"]}
+    rows = table.filter(pl.col("task") == asked["task"], pl.col("metric") == "pass")
+    rows = last_steps(rows, only=bool(asked.get("last_step")))
+    asked_at = [point for point in asked["points"] if "params" in point]
+    places = [{"params": point["params"]} for point in asked_at]
+    if not places:
+        return {"notes": ["no target gives params: no forecast from counts"]}
+    try:
+        found = forecast_pass_rate(rows, places, level=asked["level"], seed=asked["seed"])
+    except AuguryError as error:
+        return {"notes": [f"no forecast from counts: {error}"]}
+    return {
+        "growth": found[0].growth.to_dict(),
+        "notes": [vars(note) for note in found[0].notes],
+        "forecasts": [
+            {
+                "method": f"counts-{name}",
+                "inputs": point,
+                "value": answer.value,
+                "mean_interval": [None, None],
+                "run_interval": list(answer.interval),
+                "extrapolation": one.extrapolation,
+                "level": answer.level,
+            }
+            for point, one in zip(asked_at, found, strict=True)
+            for name, answer in one.methods.items()
+            if np.isfinite([answer.value, *answer.interval]).all()
+        ],
+    }
+
+
+def _rows_at(table: pl.DataFrame, inputs: Mapping[str, float]) -> pl.DataFrame:
+    """Rows at a place."""
+    for name, value in inputs.items():
+        if name in table.columns:
+            # Another way of counting would be another place: only rounding is forgiven.
+            table = table.filter((pl.col(name) / value - 1).abs() < 1e-9)
+    return table
+
+
+def _log_ratio(truth: float, value: float) -> float | None:
+    return math.log(truth / value) if truth > 0 and value > 0 else None

@@ -1,0 +1,53 @@
+"""Do a unit. It runs in another process, and writes into the folder it is given.
+
+What a kind does is a function of its unit's record and the results that the unit needs; nothing
+else decides what it writes, so that the key names the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from augury.study.results.store import Store
+from augury.study.units.unit import Progress
+
+
+def perform(folder: str | Path, unit: Mapping[str, Any], progress: Progress | None = None) -> None:
+    """Do a unit, unless its result is there.
+
+    Args:
+        folder: of the study.
+        unit: its record (`Unit.record`).
+        progress: called on the way by kinds that take long.
+
+    Raises:
+        Exception: whatever goes wrong in the unit's work; its result is then not there.
+    """
+    store = Store(folder)
+    if store.result(unit["key"]).exists():
+        return
+    with store.working(unit) as work:
+        if not store.result(unit["key"]).exists():
+            _function_of(unit["kind"])(store, unit, work, progress or (lambda done, of: None))
+
+
+# Where the function of each kind lives. Imported when it is called: a table needs no JAX.
+_HOME = {
+    "train": ("measuring", "train_unit"),
+    "table": ("measuring", "table_unit"),
+    "measure": ("measuring", "measure_unit"),
+    "finetune": ("finetuning", "finetune_unit"),
+    "fit": ("forecasting", "fit_unit"),
+    "forecast": ("forecasting", "forecast_unit"),
+    "score": ("forecasting", "score_unit"),
+}
+
+
+def _function_of(kind: str) -> Callable[[Store, Mapping[str, Any], Path, Progress], None]:
+    module, name = _HOME[kind]
+    found: Callable[[Store, Mapping[str, Any], Path, Progress], None]
+    found = getattr(import_module(f"augury.study.units.{module}"), name)
+    return found
