@@ -83,12 +83,12 @@ def test_a_fit_and_a_study_choose_alike() -> None:
     """Exact pass rates: the Gaussian of their logarithms, in `augury fit` as in a study."""
     from augury.fitting.problem import problem_of
     from augury.laws import parse_law
-    from augury.study.analyse import _likelihood
+    from augury.study.units.pass_rates import rate_likelihood
 
     law = parse_law("logistic-task")
     table = rows(loss=[3.0, 2.5, 2.0], value=[1e-4, 1e-2, 0.3], n=[64.0] * 3, metric=["pass"] * 3)
     chosen = problem_of(law, table).likelihood
-    assert chosen == _likelihood(law, table)
+    assert chosen == rate_likelihood(law, table)
     assert chosen.on_log
 
 

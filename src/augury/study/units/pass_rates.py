@@ -12,7 +12,8 @@ import polars as pl
 
 from augury.data.scores import suited_likelihood
 from augury.errors import AuguryError
-from augury.fitting import Gaussian, Likelihood
+from augury.fitting import Likelihood
+from augury.fitting.likelihoods import likelihood_for
 from augury.forecast.chain import Chain, parse_chain
 from augury.forecast.combine import combine
 from augury.forecast.passrate import forecast_pass_rate
@@ -102,10 +103,10 @@ def _score_run(which: int, made: Mapping[str, Any], row: Mapping[str, Any]) -> d
 
 
 def rate_likelihood(law: Law | Chain, table: pl.DataFrame) -> Likelihood | None:
-    """Exact pass rates stray by factors, not by amounts; elsewhere the law's own choice."""
-    if law.output != "value" or "metric" not in table.columns:
+    """What `augury fit` would take for the whole table, so that every backtest cut takes it too."""
+    if law.output != "value":
         return None
-    return Gaussian("log") if suited_likelihood(table) == "log-gaussian" else None
+    return likelihood_for(law, None, suited=suited_likelihood(table))
 
 
 def _asked_inputs(point: Mapping[str, Any]) -> dict[str, float]:
