@@ -12,10 +12,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from scipy import stats
 
+from augury.data.model_names import family_of, step_of
 from augury.errors import DataError, UsageError
 from augury.evaluate import Backend, NextRequest, SampleRequest, ScoreRequest, greedy_texts
 from augury.evaluate.hf import TransformersBackend
-from augury.evaluate.names import family_of, step_of
 from augury.evaluate.streams import uniforms
 from augury.lab import LabBackend, encode, lab_instances
 from tests.evaluate.exported import (
@@ -296,8 +296,8 @@ def test_names_tell_family_and_step(tmp_path: Path) -> None:
         "params": float(inner),
     }
     assert family_of("Qwen/Qwen2.5-0.5B") == "Qwen2.5"
-    assert family_of("meta-llama/Llama-2-7b-hf") == "Llama-2-hf"
-    assert family_of("gpt2-xl") is None
+    assert family_of("meta-llama/Llama-2-7b-hf") == "Llama-2"
+    assert family_of("gpt2-xl") == "gpt2-xl"
     assert step_of("stage1-step1000-tokens5B") == 1000
     assert step_of(None, "main") is None
 

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from augury.data.model_names import family_of, step_of
 from augury.errors import DataError, UsageError
-from augury.evaluate.names import family_of, model_name, step_of
+from augury.evaluate.names import model_name
 
 
 def needs_models(name: str) -> Any:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from augury.data.model_names import family_of, step_of
 from augury.errors import DataError, UsageError
 from augury.evaluate.backend import Floats, NextRequest, SampleRequest, Score, ScoreRequest
 from augury.evaluate.http_line import Line, RefusedError, garbage
-from augury.evaluate.names import family_of, step_of
 
 KEY = "AUGURY_API_KEY"
 # vLLM's CPU build draws 1,200 samples/s of 8 tokens so, 240-440 one at a time.

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from augury.data.model_names import family_of, step_of
 from augury.errors import UsageError
 from augury.evaluate.backend import Floats, NextRequest, SampleRequest, Score, ScoreRequest
 from augury.evaluate.hf_text import TokenText
 from augury.evaluate.http import chunk_seed
-from augury.evaluate.names import family_of, model_name, step_of
+from augury.evaluate.names import model_name
 
 # Samples of one prompt in one request to the engine, which schedules each of them on its own.
 TOGETHER = 256

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from augury.data.model_names import step_of
 from augury.data.readers.models import Models
 from augury.errors import DataError, UsageError
 from augury.evaluate.hf_load import needs_models
-from augury.evaluate.names import model_name, step_of
+from augury.evaluate.names import model_name
 from augury.lab import LabBackend
 
 

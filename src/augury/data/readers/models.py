@@ -5,41 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import polars as pl
 
+from augury.data.model_names import SIZE, family_of, model_of, size_of, step_of
 from augury.data.read import read_table
 from augury.data.readers.part import Said
 from augury.errors import DataError
 
 Known = TypeVar("Known")
-# "410m", "1.4b": a number and M or B with nothing beside it. Not K and T: "-8k" is a context
-# length and "-1T" tokens. Not "8x7b": a mixture has two sizes.
-# BLOOM's "7b1" is 7.1 billion.
-SIZE = re.compile(
-    r"(?<![a-z0-9.])(?:(\d+(?:\.\d+)?)([mb])|(\d+)(b)(\d))(?![a-z0-9])", re.IGNORECASE
-)
-SCALE = {"m": 1e6, "b": 1e9}
-# "step64k" is not 64, and "step0.5" nothing.
-STEP = re.compile(
-    r"(?<![a-z])(?:global[-_]?step|step|checkpoint|ckpt|iter)[-_=]?"
-    r"(\d{1,15})(?!\d|\.\d|[kmb](?![a-z]))",
-    re.IGNORECASE,
-)
-# How numbers are stored says nothing of which series a model belongs to.
-STORED = re.compile(r"^(bf16|fp16|fp32|f16|f32|bfloat16|float16|float32|hf)$", re.IGNORECASE)
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?")
 # What tools add to a model's name in the names of their files.
 ADDED = re.compile(
     r"(?:[._-]+(?:eval[_-]?results|results|samples(?:\.jsonl)?|(?:[a-z]+[_-])?temp[_-][\d.]*\d))+$",
-    re.IGNORECASE,
-)
-# Names that tools give to files and folders; what is left may name the model.
-GENERIC = re.compile(
-    r"^(results?|samples?|eval|evals|output|outputs|out|logs?|details|zero-shot|\d+-shot|main)$",
     re.IGNORECASE,
 )
 
@@ -102,20 +82,20 @@ def who(said: Said, path: Path, models: Models) -> Who:
     Sizes read from a name are nominal, and `params_kind` says so; those a tool counted are
     "total". A name with two sizes in it gives none.
     """
-    name, step = said.model, _first(_step, (said.revision, said.model))
+    name, step = said.model, step_of(said.revision, said.model)
     if step is None:
-        step = _first(_step, _places(path))
+        step = step_of(*_places(path))
     if name is None:
         name = next((p for p in _places(path) if SIZE.search(p)), None)
-    model = _model(name)
+    model = model_of(name)
     known = models.of(said.model, step) or models.of(model, step)
     columns: dict[str, Any] = {"model": model, "step": step}
     if said.params:
         columns |= {"params": said.params, "params_kind": "total"}
-    elif size := _size(name) or _first(_size, _places(path)):
+    elif size := size_of(name) or _first(size_of, _places(path)):
         columns |= {"params": size, "params_kind": "nominal"}
     if model is not None:
-        columns["family"] = _family(model)
+        columns["family"] = family_of(model)
     if "params" in known:
         columns.pop("params_kind", None)
     columns |= known
@@ -138,46 +118,3 @@ def _places(path: Path) -> list[str]:
     stem = STAMP.sub("", path.name.removesuffix(path.suffix))
     places = [ADDED.sub("", stem), *reversed(path.parent.parts[-4:])]
     return [re.sub("__|--", "/", p) for p in places]
-
-
-@lru_cache(4096)
-def _step(text: str | None) -> int | None:
-    if text is None:
-        return None
-    found = {int(m.group(1)) for m in STEP.finditer(text)}
-    return found.pop() if len(found) == 1 else None
-
-
-@lru_cache(4096)
-def _size(text: str | None) -> float | None:
-    if text is None:
-        return None
-    found = set()
-    for size, unit, billions, _, tenths in SIZE.findall(text):
-        found.add(float(size) * SCALE[unit.lower()] if size else float(f"{billions}.{tenths}e9"))
-    return found.pop() if len(found) == 1 and found != {0.0} else None
-
-
-@lru_cache(4096)
-def _model(name: str | None) -> str | None:
-    """The name without the parts that say which checkpoint; of a long path, its last part."""
-    if name is None:
-        return None
-    parts = [p for p in name.replace("\\", "/").split("/") if p not in ("", ".", "..")]
-    kept = [p for p in parts if not STEP.fullmatch(p) and not GENERIC.match(p)] or parts
-    if not kept:
-        return None
-    if len(kept) > 2 or name.startswith(("/", ".", "~")):
-        kept = kept[-1:]
-    last = STEP.sub("", kept[-1]).strip("-_. ")
-    return "/".join([*kept[:-1], last]) if last else "/".join(kept)
-
-
-@lru_cache(4096)
-def _family(model: str) -> str | None:
-    """The name without its size: "EleutherAI/pythia-1.4b-deduped" is of "pythia-deduped"."""
-    last = model.rsplit("/", 1)[-1]
-    if not SIZE.search(last):
-        return last
-    words = re.split(r"[-_ ]+", SIZE.sub("", last))
-    return "-".join(w for w in words if w and not STORED.match(w)) or None
