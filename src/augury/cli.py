@@ -269,7 +269,10 @@ def read(
 
 @app.command(rich_help_panel=MEASURE)
 def passuntil(
-    model: Annotated[str, typer.Option(help="lab:DIR, hf:PATH, hf:ID@REVISION, http:URL#MODEL.")],
+    model: Annotated[
+        str,
+        typer.Option(help="lab:DIR, hf:PATH, hf:FILE.gguf, hf:ID@REVISION, http:URL#MODEL."),
+    ],
     task: Annotated[
         str, typer.Option(help="A JSONL file, a task of the lab by name, or lm-eval:NAME.")
     ],
@@ -306,6 +309,16 @@ def passuntil(
     own_share: Annotated[
         float, typer.Option(help="With --proposal: share of draws from the model itself.")
     ] = 0.2,
+    device: Annotated[
+        str | None, typer.Option(help="hf: models: cpu, cuda, or auto to spread over several GPUs.")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="hf: models: precision, such as bfloat16.")
+    ] = None,
+    batch_tokens: Annotated[
+        int | None,
+        typer.Option(help="hf: models: tokens of a batch at most; less needs less memory."),
+    ] = None,
     tokens: Annotated[int, typer.Option(help="Tokens to sample, for tasks from a file.")] = 256,
     stop: Annotated[
         list[str] | None, typer.Option(help="Cut a sample before this text. Repeatable.")
@@ -326,7 +339,7 @@ def passuntil(
         raise UsageError(f"--level lies between 0 and 1, not {level}")
     from augury.data import read_table
     from augury.evaluate import pass_until, read_task
-    from augury.evaluate.models import open_model
+    from augury.evaluate.models import Loading, open_model
     from augury.lab import lab_instances
 
     if Path(task).suffix in (".jsonl", ".ndjson"):
@@ -343,7 +356,8 @@ def passuntil(
         raise UsageError(f"the lab's tasks have the checker prefix, not '{checker}'")
     else:
         asked = lab_instances(task, 256 if instances is None else instances)
-    backend = open_model(model)
+    loading = Loading(device=device, dtype=dtype, batch_tokens=batch_tokens)
+    backend = open_model(model, loading)
     _quick_start()
     if asked.checker == "choice":
         from augury.evaluate.choices import save_choices

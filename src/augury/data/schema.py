@@ -48,6 +48,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("step", "whole", "not negative", "optimiser step of the checkpoint"),
     Column("seed", "whole", "not negative", "seed of the run"),
     Column("params", "number", "positive", "non-embedding parameters N"),
+    Column("params_total", "number", "positive", "all parameters, embeddings included"),
     Column("params_kind", "text", "any", "another convention of counting params, if any"),
     Column("tokens", "number", "not negative", "pretraining tokens seen D"),
     Column("flops", "number", "not negative", "training compute C; 6 N D where it is missing"),

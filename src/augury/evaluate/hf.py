@@ -46,7 +46,8 @@ class TransformersBackend:
     torch's restricted reader, which runs no code. Code in a checkpoint is never run.
 
     Args:
-        path_or_id: a folder, or an id on the hub.
+        path_or_id: a folder, a GGUF file (dequantised; extra `gguf`), the folder of a PEFT
+            adapter (worked into the model that it names), or an id on the hub.
         revision: branch, tag or commit on the hub, such as "step1000".
         device: where it runs; a GPU if there is one. "auto" spreads it over several.
         dtype: precision, such as "bfloat16"; by default single on a CPU, the checkpoint's own on a
@@ -89,14 +90,15 @@ class TransformersBackend:
         self._takes = set(inspect.signature(model.forward).parameters)
         self._vocabulary = int(model.get_output_embeddings().weight.shape[0])
         self._context = getattr(model.config, "max_position_embeddings", None)
-        self._about = about(model, path_or_id, revision)
+        precise = {"dtype": dtype} if dtype not in (None, "float32") else {}
+        self._about = about(model, path_or_id, revision) | precise
         stops = model.generation_config.eos_token_id if model.generation_config else None
         stops = stops if isinstance(stops, list) else [stops]
         self._ends = frozenset(int(x) for x in (*stops, tokenizer.eos_token_id) if x is not None)
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """Model, family, revision, step and params (non-embedding) as far as they can be told.
+        """Model, family, revision, step, params (non-embedding), params_total; dtype if asked for.
 
         An exported model of the lab says what its `LabBackend` says.
         """

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import json
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +18,7 @@ from augury.evaluate.names import model_name
 
 
 def needs_models(name: str) -> Any:
-    """Import a module of the extra `models`.
+    """Import a module of the extra `models`, or `gguf` of the extra of that name.
 
     Raises:
         UsageError: it is not installed.
@@ -22,8 +26,9 @@ def needs_models(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
+        extra = "gguf" if name == "gguf" else "models"
         raise UsageError(
-            f'this needs {name}, which is not installed: pip install "augury[models]"'
+            f'this needs {name}, which is not installed: pip install "augury[{extra}]"'
         ) from error
 
 
@@ -40,13 +45,65 @@ def without_bars(transformers: Any) -> Iterator[None]:
             bars.enable_progress_bar()
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a checkpoint lies.
+
+    Attributes:
+        folder: its folder, or an id on the hub.
+        gguf: name of the GGUF file in there; None for a checkpoint of transformers.
+        adapter: folder of a PEFT adapter that is put on top; None without.
+    """
+
+    folder: str
+    gguf: str | None = None
+    adapter: str | None = None
+
+    @property
+    def local(self) -> bool:
+        """Whether it lies on this machine."""
+        return Path(self.folder).is_dir()
+
+
+def place(path_or_id: str | Path) -> Place:
+    """What a path or an id means.
+
+    Args:
+        path_or_id: a folder, a GGUF file, the folder of a PEFT adapter, an id on the hub, or
+            OWNER/REPOSITORY/FILE.gguf there.
+
+    Raises:
+        DataError: an adapter does not say what it belongs to.
+    """
+    path = Path(path_or_id)
+    if path.suffix.lower() == ".gguf":
+        needs_models("gguf")
+        parts = str(path_or_id).split("/")
+        if path.is_file() or len(parts) < 3:
+            return Place(str(path.parent), path.name)
+        return Place("/".join(parts[:2]), "/".join(parts[2:]))
+    told = path / "adapter_config.json"
+    if told.is_file() and not (path / "config.json").exists():
+        try:
+            base = json.loads(told.read_text(encoding="utf-8"))["base_model_name_or_path"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                "does not say which model the adapter belongs to",
+                source=str(told),
+                column="base_model_name_or_path",
+                expected="a PEFT adapter's configuration",
+            ) from error
+        return Place(str(base), adapter=str(path))
+    return Place(str(path_or_id))
+
+
 def load(
     path_or_id: str | Path, revision: str | None, precision: str, spread: bool
 ) -> tuple[Any, Any]:
     """Tokenizer and model.
 
     Args:
-        path_or_id: a folder, or an id on the hub.
+        path_or_id: as in `place`.
         revision: on the hub.
         precision: of torch, or "auto" for the checkpoint's own.
         spread: over all GPUs there are.
@@ -58,16 +115,24 @@ def load(
     """
     transformers, safetensors = needs_models("transformers"), needs_models("safetensors")
     source = f"{path_or_id} at {revision}" if revision else str(path_or_id)
-    local = {"local_files_only": True} if Path(path_or_id).is_dir() else {}
-    options = {"revision": revision or "main", "trust_remote_code": False, **local}
+    at = place(path_or_id)
+    local = {"local_files_only": True} if at.local else {}
+    options: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": False, **local}
+    if at.gguf:
+        options["gguf_file"] = at.gguf
     over = {"device_map": "auto"} if spread else {}
     wanted = "a checkpoint of a causal language model and its tokenizer"
+    words = at.adapter if at.adapter and _has_tokenizer(at.adapter) else None
     try:
-        with without_bars(transformers):
-            tokenizer = transformers.AutoTokenizer.from_pretrained(str(path_or_id), **options)
-            model, report = transformers.AutoModelForCausalLM.from_pretrained(
-                str(path_or_id), dtype=precision, output_loading_info=True, **over, **options
+        with without_bars(transformers), _quiet_dequantising():
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                words or at.folder, **({"local_files_only": True} if words else options)
             )
+            model, report = transformers.AutoModelForCausalLM.from_pretrained(
+                at.folder, dtype=precision, output_loading_info=True, **over, **options
+            )
+            if at.adapter:
+                model = _adapted(model, at.adapter)
     except (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
         text = " ".join(str(error).split())[:200]
         raise DataError(f"cannot be read: {text}", source=source, expected=wanted) from error
@@ -79,13 +144,44 @@ def load(
     return tokenizer, model
 
 
+def _adapted(model: Any, folder: str) -> Any:
+    """The model with a PEFT adapter worked into its weights: it reads as fast as without."""
+    peft = needs_models("peft")
+    with warnings.catch_warnings():
+        # peft 0.21 asks transformers 5.23 for an attribute by its old name.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        return peft.PeftModel.from_pretrained(model, folder).merge_and_unload()
+
+
+def _has_tokenizer(folder: str) -> bool:
+    return (Path(folder) / "tokenizer_config.json").is_file()
+
+
+@contextmanager
+def _quiet_dequantising() -> Iterator[None]:
+    """No bar of tqdm while a GGUF file is read: transformers' switch does not reach it."""
+    gguf = sys.modules.get("transformers.modeling_gguf_pytorch_utils")
+    bar = getattr(gguf, "tqdm", None)
+    if gguf is None or bar is None:
+        yield
+        return
+    gguf.tqdm = lambda rows, *_, **__: rows  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        gguf.tqdm = bar  # type: ignore[attr-defined]
+
+
 def about(model: Any, path_or_id: str | Path, revision: str | None) -> dict[str, Any]:
     """Columns of the observation table that say which model this is, as far as it tells them."""
     told = getattr(model.config, "augury", None)
     if isinstance(told, dict):
         return dict(told)
     torch = needs_models("torch")
+    at = place(path_or_id)
     name = model_name(path_or_id)
+    if at.gguf:
+        name = Path(at.gguf).stem
     tables = [m.weight for m in model.modules() if isinstance(m, torch.nn.Embedding)]
     tables.append(model.get_output_embeddings().weight)
     left_out = {id(table) for table in tables}
@@ -95,5 +191,7 @@ def about(model: Any, path_or_id: str | Path, revision: str | None) -> dict[str,
         "revision": revision,
         "step": step_of(revision, name),
         "params": float(sum(p.numel() for p in model.parameters() if id(p) not in left_out)),
+        "params_total": float(sum(p.numel() for p in model.parameters())),
+        "adapter_of": model_name(at.folder) if at.adapter else None,
     }
     return {column: value for column, value in columns.items() if value is not None}

@@ -7,7 +7,9 @@ evaluating needs neither the lab nor torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from augury.errors import UsageError
 from augury.evaluate.backend import Backend
@@ -19,18 +21,41 @@ SCHEMES: Mapping[str, str] = {
     "http": "augury.evaluate.models:_open_http",
     "https": "augury.evaluate.models:_open_https",
 }
+# Schemes whose opener takes what `Loading` says.
+LOADED = ("hf",)
 
 
-def open_model(spec: str) -> Backend:
+@dataclass(frozen=True)
+class Loading:
+    """How a checkpoint is loaded; what is None is decided by the machine.
+
+    Attributes:
+        device: "cpu", "cuda", or "auto" to spread it over several GPUs.
+        dtype: precision, such as "bfloat16".
+        batch_tokens: bound on the tokens of a batch: memory against speed.
+    """
+
+    device: str | None = None
+    dtype: str | None = None
+    batch_tokens: int | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What was asked for."""
+        return {k: v for k, v in vars(self).items() if v is not None}
+
+
+def open_model(spec: str, loading: Loading | None = None) -> Backend:
     """The model called `spec`.
 
     Args:
         spec: "lab:DIR" (a checkpoint's folder, or a run's, of which the last one is taken),
-            "hf:PATH_OR_ID" or "hf:ID@REVISION", "http:URL#MODEL" (or https:URL#MODEL) as a server
-            at that address calls it.
+            "hf:PATH_OR_ID", "hf:FILE.gguf" or "hf:ID@REVISION", "http:URL#MODEL" (or
+            https:URL#MODEL) as a server at that address calls it.
+        loading: how, for checkpoints that are loaded in this process ("hf:").
 
     Raises:
-        UsageError: the scheme is unknown, or an extra is missing.
+        UsageError: the scheme is unknown, takes no such option, or an extra is missing.
         DataError: there is no such model.
     """
     scheme, _, rest = spec.partition(":")
@@ -39,15 +64,19 @@ def open_model(spec: str) -> Backend:
             f"--model '{spec}': expected lab:DIR, hf:PATH, hf:ID@REVISION or http:URL#MODEL"
         )
     module, _, name = SCHEMES[scheme].partition(":")
-    opener: Callable[[str], Backend] = getattr(import_module(module), name)
-    return opener(rest)
+    opener: Callable[..., Backend] = getattr(import_module(module), name)
+    options = loading.given if loading else {}
+    if options and scheme not in LOADED:
+        names = " and ".join(f"--{name.replace('_', '-')}" for name in options)
+        raise UsageError(f"{names}: only models named hf: are loaded here, not {scheme}:")
+    return opener(rest, **options)
 
 
-def _open_transformers(rest: str) -> Backend:
+def _open_transformers(rest: str, **options: Any) -> Backend:
     from augury.evaluate.hf import TransformersBackend
 
     name, _, revision = rest.partition("@")
-    return TransformersBackend(name, revision or None)
+    return TransformersBackend(name, revision or None, **options)
 
 
 def _open_http(rest: str, scheme: str = "http") -> Backend:

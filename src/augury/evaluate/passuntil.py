@@ -198,8 +198,9 @@ def measurement_folder(
     settings: Mapping[str, Any],
 ) -> Path:
     """Where a measurement with just these settings lies; they are written beside it."""
+    # The count with embeddings came later: measurements from before it go on where they were.
     whole = {
-        "model": dict(about),
+        "model": {column: x for column, x in about.items() if column != "params_total"},
         "task": task.name,
         "task_digest": task.digest,
         "checker": judge,

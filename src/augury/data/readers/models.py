@@ -91,7 +91,7 @@ def who(said: Said, path: Path, models: Models) -> Who:
     known = models.of(said.model, step) or models.of(model, step)
     columns: dict[str, Any] = {"model": model, "step": step}
     if said.params:
-        columns |= {"params": said.params, "params_kind": "total"}
+        columns |= {"params": said.params, "params_kind": "total", "params_total": said.params}
     elif size := size_of(name) or _first(size_of, _places(path)):
         columns |= {"params": size, "params_kind": "nominal"}
     if model is not None:

@@ -1,0 +1,220 @@
+"""Samples that a rare pass rate takes: plain, tree, finetuned sibling, larger model, hint.
+
+`python -m benchmarks.importance` trains a ladder of the lab and a finetuned sibling of each model,
+and writes benchmarks/records/importance.json and the table of docs/passuntil.md from it. Rates are
+exact. The draws for a relative error of .5 follow from the rate at which the mixture passes, which
+is exact too; a run of `pass_until` on some instances of every decade says whether it is so.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from augury.evaluate import Backend, Instance, Task, exact_scores, pass_until
+from augury.evaluate.proposals import Proposal
+from augury.evaluate.tree import Draw, draw_counts
+from augury.evaluate.walk import forced_logprobs
+from augury.lab import (
+    LabBackend,
+    ModelConfig,
+    Recipe,
+    RunConfig,
+    encode,
+    finetune,
+    lab_instances,
+    lab_task,
+    load_checkpoint,
+    train,
+)
+
+WIDTHS = (6, 8, 12, 16, 24, 32)
+STEPS = 500
+INSTANCES = 512
+# What the siblings learn from: a sweep has such checkpoints anyway.
+EXAMPLES = 16_000
+DECADES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+RELATIVE_ERROR = 0.5
+OWN_SHARE = 0.2
+# Instances of a decade that are sampled to check the arithmetic, and by the tree.
+CHECKED, TREES = 40, 2
+# Draws that such a run may take: instances that need more of the sibling are left out of the check.
+CAP = 10_000
+RECORD = Path(__file__).parent / "records" / "importance.json"
+
+
+def main() -> None:
+    """Train, measure, write the record, print the table."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        models, siblings = ladder(Path(folder))
+    rows = [row for task in ("rule", "sort-digits") for row in measured(task, models, siblings)]
+    record = {
+        "relative_error": RELATIVE_ERROR,
+        "own_share": OWN_SHARE,
+        "widths": WIDTHS,
+        "steps": STEPS,
+        "sibling_examples": EXAMPLES,
+        "rows": rows,
+        "seconds": round(time.perf_counter() - began),
+    }
+    RECORD.parent.mkdir(exist_ok=True)
+    RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    print(table(record))
+
+
+def ladder(folder: Path) -> tuple[list[LabBackend], dict[str, list[LabBackend]]]:
+    """Models of all widths, and by task the same finetuned on examples of it."""
+    models, siblings = [], {"rule": [], "sort-digits": []}
+    for width in WIDTHS:
+        path = train(RunConfig(ModelConfig(width), steps=STEPS), folder / str(width))[-1]
+        saved = load_checkpoint(path)
+        models.append(LabBackend(saved))
+        for name, own in siblings.items():
+            rng = np.random.default_rng([11, width])
+            taken = {i.prompt for i in lab_instances(name, INSTANCES).instances}
+            drawn = lab_task(name).instances(rng, EXAMPLES + 256)
+            pairs = [pair for pair in drawn if pair[0] not in taken]
+            recipe = Recipe(0.04 * width**-0.5)
+            weights, _ = finetune(
+                saved.config.model, saved.weights, pairs[256:], pairs[:256], recipe, rng
+            )
+            own.append(LabBackend(replace(saved, weights=weights)))
+    return models, siblings
+
+
+def measured(name: str, models: list[LabBackend], siblings: dict[str, list[LabBackend]]) -> Any:
+    """A row a decade: median draws over all instances of all models whose rate lies there."""
+    task = lab_instances(name, INSTANCES)
+    ways: dict[str, Callable[[int, Instance], tuple[Backend, str] | None]] = {
+        "sibling": lambda k, i: (siblings[name][k], i.prompt),
+        "larger": lambda k, i: (models[k + 1], i.prompt) if k + 1 < len(models) else None,
+        "hint": lambda k, i: (models[k], hinted(i)) if fits(i) else None,
+    }
+    cases = []
+    for k, model in enumerate(models):
+        exact = exact_scores(model, task).passing
+        for i, p in zip(task.instances, exact, strict=True):
+            cases.append((k, i, float(p)))
+    for decade in DECADES:
+        near = [c for c in cases if abs(np.log10(c[2] / decade)) < 0.25] if decade else []
+        row: dict[str, Any] = {"task": name, "rate": decade, "instances": len(near)}
+        if not near:
+            continue
+        row["plain"] = float(np.median([needed(p) for *_, p in near]))
+        for way, of in ways.items():
+            row |= proposal_row(way, of, near)
+        row["tree"] = tree_passes(models, task, near[:TREES])
+        row |= checked(models, siblings[name], task, near)
+        print(row, flush=True)
+        yield row
+
+
+def needed(rate: float) -> float:
+    """Draws for the relative error, where each passes at this rate."""
+    return (1 - rate) / rate / RELATIVE_ERROR**2
+
+
+def proposal_row(way: str, of: Any, near: list[tuple[int, Instance, float]]) -> dict[str, Any]:
+    """Median draws, and the share of instances that it helps by a factor of ten at least."""
+    asked: dict[int, list[tuple[Instance, float, str]]] = {}
+    for k, instance, p in near:
+        found = of(k, instance)
+        if found is not None:
+            asked.setdefault(k, []).append((instance, p, found[1]))
+    draws, gains = [], []
+    for k, some in asked.items():
+        backend, _ = of(k, some[0][0])
+        rows = [(prompt, tuple(encode(i.answers[0]).tolist())) for i, _, prompt in some]
+        for (_, p, _), q in zip(some, np.exp(forced_logprobs(backend, rows, 1.0)), strict=True):
+            # One text passes: a draw of the mixture passes at this rate, all weights are equal.
+            mixed = OWN_SHARE * p + (1 - OWN_SHARE) * q
+            draws.append(needed(mixed))
+            gains.append(needed(p) / needed(mixed))
+    if not draws:
+        return {way: None, f"{way}_helps": None}
+    return {way: float(np.median(draws)), f"{way}_helps": float(np.mean(np.array(gains) >= 10))}
+
+
+def hinted(instance: Instance) -> str:
+    """The lab has no line break: question and answer stand right before the question."""
+    return instance.prompt + instance.answers[0] + instance.prompt
+
+
+def fits(instance: Instance) -> bool:
+    """Whether a hint and the answer fit 32 characters."""
+    return len(hinted(instance)) + len(instance.answers[0]) <= 31
+
+
+def tree_passes(models: list[LabBackend], task: Task, near: list[Any]) -> float:
+    """Prefixes that the tree reads for as many draws as plain sampling takes."""
+    asked = []
+    for k, instance, p in near:
+        n = min(int(needed(p)), 2**31)
+        one = Task(task.name, (instance,), 0.0)
+        draw = Draw(instance.prompt, n, np.random.default_rng(0))
+        answer = instance.answers[0]
+        asked.append(
+            draw_counts(
+                models[k], one, [draw], 1.0, lambda *_: None,
+                lambda _, text, answer=answer: answer.startswith(text),
+            )
+        )  # fmt: skip
+    return float(np.mean(asked))
+
+
+def checked(
+    models: list[LabBackend], siblings: list[LabBackend], task: Task, near: list[Any]
+) -> dict[str, Any]:
+    """Runs of `pass_until` with the sibling: relative error seen, intervals that held, draws."""
+    ratios, held, drawn = [], [], []
+    order = np.random.default_rng(0).permutation(len(near))
+    for k, instance, p in (near[n] for n in order):
+        tokens = tuple(encode(instance.answers[0]).tolist())
+        (q,) = np.exp(forced_logprobs(siblings[k], [(instance.prompt, tokens)], 1.0))
+        if len(ratios) == CHECKED or needed((1 - OWN_SHARE) * q) > CAP:
+            continue
+        proposal = Proposal("sibling", siblings[k], lambda i: i.prompt)
+        one = Task(task.name, (instance,), 0.0)
+        found = pass_until(
+            models[k], one, proposal=[proposal], relative_error=RELATIVE_ERROR, max_samples=4 * CAP
+        )
+        low, high = found.intervals()
+        ratios.append(float(found.rates[0] / p))
+        held.append(bool(low[0] <= p <= high[0]))
+        drawn.append(int(found.samples[0]))
+    if not ratios:
+        return {"checked": 0}
+    return {
+        "checked": len(ratios),
+        "seen_error": float(np.sqrt(np.mean((np.array(ratios) - 1) ** 2))),
+        "seen_mean_ratio": float(np.mean(ratios)),
+        "seen_held": float(np.mean(held)),
+        "seen_draws": float(np.median(drawn)),
+    }
+
+
+def table(record: dict[str, Any]) -> str:
+    """For the documentation."""
+    lines = [
+        "| task, rate | plain | tree: prefixes read | finetuned sibling | next larger | hint |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in record["rows"]:
+        cells = [f"{row['task']}, {row['rate']:.0e}", f"{row['plain']:,.0f}", f"{row['tree']:,.0f}"]
+        for way in ("sibling", "larger", "hint"):
+            known = row[way] is not None
+            cells.append(f"{row[way]:,.0f} ({row[f'{way}_helps']:.0%})" if known else "-")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
