@@ -608,7 +608,7 @@ def run(
     if plan:
         planned = plan_of(study)
         if as_json:
-            _print_json(planned)
+            _print_json(planned.model_dump())
         else:
             print(plan_text(planned))
         return
@@ -627,11 +627,11 @@ def status(
     study: Annotated[Path, typer.Argument(help="Folder of a study.")], as_json: AsJson = False
 ) -> None:
     """How far a study is, and what failed."""
-    from augury.study.run.status import status_record, status_text
+    from augury.study.run.status import status_of, status_text
 
-    state = status_record(study)
+    state = status_of(study)
     if as_json:
-        _print_json(state)
+        _print_json(state.model_dump())
     else:
         print(status_text(state))
 
@@ -647,7 +647,7 @@ def scoreboard(
 
     rows = find_scores(studies)
     if as_json:
-        _print_json(rows)
+        _print_json([row.model_dump() for row in rows])
     else:
         print(scoreboard_text(rows))
 

@@ -77,9 +77,9 @@ def run_demo(out: Path, *, steps: int, seed: int, quiet: bool) -> dict[str, Any]
     say(f"{duration(spent)} in all. The page, with all of it and why:\n{page}")
     return {
         "complete": outcome.complete,
-        "forecasts": rows,
-        "held": sum(row["held"] is True for row in rows),
-        "missed": sum(row["held"] is False for row in rows),
+        "forecasts": [row.model_dump() for row in rows],
+        "held": sum(row.held is True for row in rows),
+        "missed": sum(row.held is False for row in rows),
         "answer": _told(study),
         "failed": outcome.to_dict()["failed"],
         "head": outcome.head,
@@ -204,7 +204,7 @@ def _picture(study: Study) -> None:
     """`forecast.svg`: pass rates, their forecast, the truth, and what greedy decoding shows."""
     from augury.report import ladder_figure, save_figure
 
-    (made,) = [f for f in study.forecasts() if f["task"] == world.RATE]
+    (made,) = [f for f in study.forecasts() if f.record.task == world.RATE]
     rows = _last(study.table()).filter(
         pl.col("metric").is_in(["pass", "greedy"]), pl.col("finetune_examples").is_null(),
         task=world.RATE,
@@ -215,12 +215,12 @@ def _picture(study: Study) -> None:
     count = study.file.tasks[0].instances
     chart = ladder_figure(
         wide.filter(~later),
-        pl.read_parquet(Path(made["folder"]) / "curve.parquet"),
+        pl.read_parquet(made.folder / "curve.parquet"),
         wide.filter(later),
         title="An ability forecast before the models were trained",
         subtitle=[
             f"Tiny GPTs, two seeds a size. Line and bands: the forecast from the circles alone, "
-            f"{made['level']:.0%} (dark: the mean; light:",
+            f"{made.record.level:.0%} (dark: the mean; light:",
             f"one run). {board['held'].sum()} of {board.height} runs trained afterwards fell "
             f"inside. Marks on the lower edge: greedy passed 0 of {count:,}.",
         ],

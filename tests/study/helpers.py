@@ -6,13 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 
 from augury.study import tiny_world
+from augury.study.results.plan_records import UnitRecord
 from augury.study.run import runner
 from augury.study.run.local_pool import Event
 from augury.study.units.work import perform
@@ -70,18 +70,18 @@ class Inside:
         self._folder, self._fail = folder, dict(fail or {})
         self._events: list[Event] = []
 
-    def start(self, unit: Mapping[str, Any], cpus: float, gpus: float) -> None:
-        self.begun.append(unit["label"])
-        if self._fail.get(unit["label"], 0) > 0:
-            self._fail[unit["label"]] -= 1
-            self._events.append(Event(unit["key"], "failed", "Boom: told to fail"))
+    def start(self, unit: UnitRecord, cpus: float, gpus: float) -> None:
+        self.begun.append(unit.label)
+        if self._fail.get(unit.label, 0) > 0:
+            self._fail[unit.label] -= 1
+            self._events.append(Event(unit.key, "failed", "Boom: told to fail"))
             return
         try:
             perform(self._folder, unit)
         except Exception as error:
-            self._events.append(Event(unit["key"], "failed", repr(error)))
+            self._events.append(Event(unit.key, "failed", repr(error)))
         else:
-            self._events.append(Event(unit["key"], "done"))
+            self._events.append(Event(unit.key, "done"))
 
     def warm(self) -> tuple[set[str], set[str]]:
         return set(), set()

@@ -13,16 +13,23 @@ from augury.fitting import Status, fit
 from augury.forecast.emergence import Truth, emergence_data, fit_emergence, simulate_study
 from augury.laws import parse_law
 from augury.study import Study, make_plan, read_study, run_study
+from augury.study.results.forecast_records import EmergenceRecord
 from augury.study.units.emergence import _reach, score_emergence
 from augury.study.units.rows import distinct_losses
 from tests.study.helpers import inside
 
+POINT = {"point": {"value": 1.9, "interval": [1.8, 2.0], "level": 0.9}}
 FORECAST = {
     "task": None,
     "level": 0.9,
+    "law": "relu",
+    "weights": {"relu": 1.0},
+    "status": "answered",
+    "elbow": POINT,
+    "above": POINT,
     "distance": 0.03,
     "quantiles": {"at": [0.1, 0.5, 0.9], "loss": [2.0, 1.9, 1.8]},
-    "forecasts": [{"value": 1.9, "run_interval": [1.8, 2.0]}],
+    "forecasts": [{"value": 1.9, "run_interval": [1.8, 2.0], "level": 0.9}],
 }
 ASKED = {"task": None, "metric": None}
 
@@ -49,23 +56,24 @@ def _models(scores: dict[float, float]) -> pl.DataFrame:
 def test_a_point_is_held_against_the_models_that_have_the_ability(
     scores: dict[float, float], held: bool, truth: float | None
 ) -> None:
-    found = score_emergence(FORECAST, _models(scores), ASKED)
-    (score,) = found["scores"]
-    assert score["held"] is held
-    assert score["truth"] == (None if truth is None else pytest.approx(truth))
-    for model in found["models"]:
-        assert 0.1 <= model["probability"] <= 0.9
-    assert [m["probability"] for m in found["models"]] == sorted(
-        m["probability"] for m in found["models"]
-    )
+    forecast = EmergenceRecord.model_validate(FORECAST)
+    found = score_emergence(forecast, _models(scores), ASKED)
+    (score,) = found.scores
+    assert score.held is held
+    assert score.truth == (None if truth is None else pytest.approx(truth))
+    probabilities = [model.probability or 0.0 for model in found.models]
+    assert all(0.1 <= p <= 0.9 for p in probabilities)
+    assert probabilities == sorted(probabilities)
 
 
 def test_a_forecast_that_says_nothing_neither_holds_nor_fails() -> None:
-    silent = {**FORECAST, "forecasts": [{"value": None, "run_interval": [None, 1.8]}]}
-    silent["quantiles"] = {"at": [0.5], "loss": []}
-    (score,) = score_emergence(silent, _models({2.2: 0.25, 1.5: 0.4}), ASKED)["scores"]
-    assert score["held"] is None
-    assert score["error"] is None
+    said = [{"value": None, "run_interval": [None, 1.8], "level": 0.9}]
+    silent = EmergenceRecord.model_validate(
+        {**FORECAST, "forecasts": said, "quantiles": {"at": [0.5], "loss": []}}
+    )
+    (score,) = score_emergence(silent, _models({2.2: 0.25, 1.5: 0.4}), ASKED).scores
+    assert score.held is None
+    assert score.error is None
 
 
 @pytest.mark.slow
@@ -85,7 +93,10 @@ def test_a_study_of_tables_says_where_it_emerges(
     inside(monkeypatch, tmp_path)
     assert run_study(tmp_path).complete
     (forecast,) = Study(tmp_path).forecasts()
-    low, high = forecast["above"]["point"]["interval"]
+    assert isinstance(forecast.record, EmergenceRecord)
+    low, high = forecast.record.above.point.interval
+    assert low is not None
+    assert high is not None
     assert low < 1.9 - 0.03 / 0.8 < high
     row = Study(tmp_path).scoreboard().row(0, named=True)
     assert row["held"]
@@ -218,7 +229,7 @@ def test_a_ladder_is_finetuned_and_its_table_reads(
     tuned = table.filter(pl.col("finetune_examples").is_not_null())
     assert sorted(tuned["finetune_examples"].to_list()) == [0, 0, 0, 16, 16, 16, 32, 32, 32]
     (forecast,) = Study(tmp_path).forecasts()
-    assert forecast["status"] == "everything is at chance"
+    assert forecast.record.status == "everything is at chance"
     (row,) = Study(tmp_path).scoreboard().to_dicts()
     assert (row["blind"], row["value"], row["held"]) == (True, None, None)
     engine = inside(monkeypatch, tmp_path)
@@ -272,5 +283,7 @@ def test_a_loss_law_at_its_bound_still_leads_to_parameters() -> None:
     )
     (made,), notes = _reach(emerged, rows, {"loss_law": "power", "target": None, "level": 0.9})
     assert notes == []
-    assert made["never"] < 0.05
-    assert 1e4 < made["value"] < 1e6
+    assert made.never is not None
+    assert made.never < 0.05
+    assert made.value is not None
+    assert 1e4 < made.value < 1e6

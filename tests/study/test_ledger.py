@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from augury.errors import DataError
+from augury.runtime.json_files import read_json
 from augury.study.results.ledger import HEAD, RECORD, START, Ledger
-from augury.study.results.store import read_json
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_two_lines_that_changed_places_are_named(study: Path) -> None:
     lines = _lines(study)
     lines[2], lines[3] = lines[3], lines[2]
     (study / RECORD).write_text("".join(lines))
-    with pytest.raises(DataError, match="line 3 is missing, or lines were put in"):
+    with pytest.raises(DataError, match="line 3 is missing, or lines were inserted"):
         Ledger(study)
 
 
@@ -87,7 +87,7 @@ def test_what_is_no_json_is_named(study: Path) -> None:
     lines = _lines(study)
     lines[1] = "gone\n"
     (study / RECORD).write_text("".join(lines))
-    with pytest.raises(DataError, match="line 2 was changed: it is no record"):
+    with pytest.raises(DataError, match="line 2 was changed: it is not a record"):
         Ledger(study)
 
 

@@ -78,8 +78,8 @@ def test_a_study_killed_at_three_random_moments_ends_the_same(
     assert sorted(map(str, _forecasts(killed))) == sorted(map(str, _forecasts(tmp_path / "whole")))
     # However often it was killed: every forecast was on record before its truth was measured.
     board = scoreboard([killed])
-    assert all(row["blind"] for row in board)
-    assert {row["question"] for row in board} == {"pass-rate", "emergence"}
+    assert all(row.blind for row in board)
+    assert {row.question for row in board} == {"pass-rate", "emergence"}
 
 
 def test_workers_end_with_a_run_that_was_killed(tmp_path: Path) -> None:

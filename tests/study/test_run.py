@@ -15,7 +15,7 @@ import pytest
 from augury.errors import DataError, UsageError
 from augury.study import Ledger, Study, make_plan, read_study, run_study, scoreboard
 from augury.study.results.store import alone
-from augury.study.run.status import plan_of, plan_text, scoreboard_text, status_record, status_text
+from augury.study.run.status import plan_of, plan_text, scoreboard_text, status_of, status_text
 from tests.study.helpers import inside, results, table_study
 
 FORECAST = ["fit pass-rate", "forecast the scores"]
@@ -140,7 +140,7 @@ def test_a_unit_that_fails_for_good_is_reported_and_the_rest_goes_on(
     # What is held out is not read before its forecast is made, whatever happens.
     assert "read size-4.csv, held out" in outcome.blocked
     assert "forecast the scores" in outcome.blocked
-    assert "failed: read size-2.csv: Boom" in status_text(status_record(tmp_path))
+    assert "failed: read size-2.csv: Boom" in status_text(status_of(tmp_path))
     engine = inside(monkeypatch, tmp_path)
     assert run_study(tmp_path).complete
     assert "read size-0.csv" not in engine.begun
@@ -155,17 +155,17 @@ def test_two_runs_of_one_study_are_one_too_many(study: Path) -> None:
         assert done.returncode == 2
         assert "is being run already, by process" in done.stderr
         assert done.stderr.count("\n") == 1
-        assert status_record(study)["runs"]
-    assert not status_record(study)["runs"]
+        assert status_of(study).runs
+    assert not status_of(study).runs
 
 
 def test_a_tampered_record_stops_run_status_and_scoreboard(study: Path) -> None:
     ledger, path = Ledger(study), study / "forecasts.jsonl"
-    assert f"{len(ledger.lines)} lines, SHA-256 {ledger.head}" in status_text(status_record(study))
+    assert f"{len(ledger.lines)} lines, SHA-256 {ledger.head}" in status_text(status_of(study))
     path.write_text(path.read_text().replace('"level": 0.9', '"level": 0.5', 1))
     for act in (
         lambda: run_study(study),
-        lambda: status_record(study),
+        lambda: status_of(study),
         lambda: scoreboard([study]),
     ):
         with pytest.raises(DataError, match="line 1 was changed"):
@@ -216,14 +216,14 @@ def test_a_live_state_says_what_is_under_way(
     seen: list[str] = []
 
     def watch(tracker: object) -> None:
-        seen.append(status_text(status_record(tmp_path)))
+        seen.append(status_text(status_of(tmp_path)))
         time.sleep(0.5)
 
     runner = threading.Thread(target=lambda: run_study(tmp_path, watch=watch))
     runner.start()
     runner.join()
     assert any("of 8 units" in text and "running since" in text for text in seen)
-    assert "finished" in status_text(status_record(tmp_path))
+    assert "finished" in status_text(status_of(tmp_path))
 
 
 def test_truth_that_comes_later_scores_a_forecast_made_without_it(
@@ -236,23 +236,23 @@ def test_truth_that_comes_later_scores_a_forecast_made_without_it(
     path.write_text(now)
     inside(monkeypatch, tmp_path)
     assert run_study(tmp_path).complete
-    assert [row["held"] for row in scoreboard([tmp_path])] == [None]
+    assert [row.held for row in scoreboard([tmp_path])] == [None]
     path.write_text(now + held + '[[tables]]\npath = "size-4.csv"\n')
     engine = inside(monkeypatch, tmp_path)
     assert run_study(tmp_path).complete
     assert engine.begun == ["read size-4.csv, held out", "score the forecast of the scores"]
     rows = scoreboard([tmp_path])
     assert len(rows) == 2
-    assert all(row["blind"] and row["held"] is not None for row in rows)
+    assert all(row.blind and row.held is not None for row in rows)
 
 
 def test_a_study_in_python(finished: Path) -> None:
     study = Study(finished)
     assert study.table().height == 10
     (forecast,) = study.forecasts()
-    assert forecast["weights"] == {"pass-rate": 1.0}
+    assert forecast.record.weights == {"pass-rate": 1.0}
     (fit,) = study.fits()
-    assert fit["law"] == "pass-rate"
+    assert fit.record.law == "pass-rate"
     board = study.scoreboard()
     assert board["held"].dtype == pl.Boolean
     assert (

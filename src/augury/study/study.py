@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import polars as pl
 
 from augury.display import Card, Shown
 from augury.errors import DataError
-from augury.runtime.json_files import read_json
 from augury.study.plan.planner import Plan, make_plan
 from augury.study.plan.study_file import read_study
+from augury.study.results.forecast_records import (
+    FitRecord,
+    TaskForecast,
+    read_fit,
+    read_forecast,
+)
 from augury.study.results.recording import scoreboard
 from augury.study.results.store import Store
 from augury.study.run.runner import EngineName, RunOutcome, run_study
 from augury.study.run.tracker import Tracker
-from augury.study.units.unit import Unit
 
 if TYPE_CHECKING:
     from augury.study.plan.study_file import StudyFile
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StoredResult(Generic[T]):
+    """A result of a study.
+
+    Attributes:
+        unit: key of the unit that made it.
+        folder: where its files lie.
+        record: what it says.
+    """
+
+    unit: str
+    folder: Path
+    record: T
 
 
 class Study(Shown):
@@ -71,13 +94,13 @@ class Study(Shown):
             raise DataError("there is no such file", source=str(path), expected="a study that ran")
         return pl.read_parquet(path)
 
-    def forecasts(self) -> list[dict[str, Any]]:
-        """What every forecast unit found (`forecast.json`), one a task, those that are done."""
-        return self._results("forecast", "forecast.json")
+    def forecasts(self) -> list[StoredResult[TaskForecast]]:
+        """What every forecast unit found, one per task, those that are done."""
+        return self._results("forecast", read_forecast)
 
-    def fits(self) -> list[dict[str, Any]]:
-        """What every fit unit found (`fit.json`), those that are done."""
-        return self._results("fit", "fit.json")
+    def fits(self) -> list[StoredResult[FitRecord]]:
+        """What every fit unit found, those that are done."""
+        return self._results("fit", read_fit)
 
     def scoreboard(self) -> pl.DataFrame:
         """Every forecast on record and how it fared: a row a forecast and run.
@@ -85,12 +108,12 @@ class Study(Shown):
         Raises:
             DataError: the record was tampered with or cut; it names the line.
         """
-        rows = scoreboard([self.folder])
-        low_high = [(*row.pop("interval"), row.pop("inputs")) for row in rows]
+        rows = [row.model_dump() for row in scoreboard([self.folder])]
+        taken = [(*row.pop("interval"), row.pop("inputs")) for row in rows]
         return pl.DataFrame(
             [
                 {**row, "low": low, "high": high, **inputs}
-                for row, (low, high, inputs) in zip(rows, low_high, strict=True)
+                for row, (low, high, inputs) in zip(rows, taken, strict=True)
             ],
             infer_schema_length=None,
         )
@@ -110,12 +133,11 @@ class Study(Shown):
         shown = [c for c in board.columns if c not in ("folder", "study", "line", "question")]
         return Card(heading, board.select(shown), rows=board)
 
-    def _results(self, kind: str, name: str) -> list[dict[str, Any]]:
+    def _results(self, kind: str, read: Callable[[Path], T]) -> list[StoredResult[T]]:
         store = Store(self.folder)
         done = store.done()
-
-        def found(unit: Unit) -> dict[str, Any]:
-            record: dict[str, Any] = read_json(store.result(unit.key) / name)
-            return {"unit": unit.key, "folder": str(store.result(unit.key)), **record}
-
-        return [found(unit) for unit in self.plan().of(kind) if unit.key in done]
+        return [
+            StoredResult(unit.key, store.result(unit.key), read(store.result(unit.key)))
+            for unit in self.plan().of(kind)
+            if unit.key in done
+        ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -220,16 +220,6 @@ def _rates_shown(drawn: pl.DataFrame) -> tuple[float, float]:
     worst = min(max([*band, seen.max()]), seen.max() + room)
     best = max(min([*band, seen.min()]), seen.min() - room)
     return max(float(np.exp(-np.exp(worst))), 1e-12), min(float(np.exp(-np.exp(best))), 1 - 1e-6)
-
-
-def notes_of(records: Sequence[Mapping[str, Any] | str]) -> tuple[Note, ...]:
-    """Notes as they are written into JSON, or plain sentences."""
-    return tuple(
-        Note("note", "info", r)
-        if isinstance(r, str)
-        else Note(r["code"], r["severity"], r["message"])
-        for r in records
-    )
 
 
 def _with_status(notes: Sequence[Note], status: str, remedy: str) -> tuple[Note, ...]:

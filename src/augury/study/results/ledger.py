@@ -16,15 +16,64 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from augury.errors import DataError
 from augury.runtime.atomic import atomic_file
 from augury.runtime.json_files import read_json
+from augury.study.results.formats import FORMAT, Interval, Known, Part, parse_record
 
 RECORD, HEAD = "forecasts.jsonl", "forecasts.head"
 # What the first line holds for the line before it.
 START = "0" * 64
+
+
+class ForecastLine(Part):
+    """A line that holds a forecast.
+
+    Attributes:
+        line, time: of the record, in UTC.
+        unit: key of the unit that made it.
+        result_sha256: of the `forecast.json` it was taken from.
+        blind: whether nothing of the truth was known when it was written down.
+    """
+
+    line: int
+    time: str
+    unit: str
+    result_sha256: str | None = None
+    forecast: int
+    study: str
+    question: str
+    task: str | None
+    blind: bool
+    method: str
+    inputs: Mapping[str, float]
+    value: Known
+    mean_interval: Interval
+    run_interval: Interval
+    level: float
+    extrapolation: Known = None
+
+
+class ScoreLine(Part):
+    """A line that holds how the forecast of line `of_line` fared with one run."""
+
+    line: int
+    time: str
+    unit: str
+    of_line: int
+    task: str | None
+    method: str
+    model: str | None = None
+    seed: int | None = None
+    value: Known = None
+    truth: Known = None
+    held: bool | None = None
+    error: Known = None
+
+
+L = TypeVar("L", bound=Part)
 
 
 class Ledger:
@@ -34,7 +83,8 @@ class Ledger:
         folder: of the study.
 
     Attributes:
-        lines: what was written down, in order.
+        lines: what was written down, in order, as it is on the disk.
+        forecasts, scores: the same lines, typed.
         head: SHA-256 of the last line.
 
     Raises:
@@ -49,6 +99,23 @@ class Ledger:
         # Bytes of whole lines; a line that a kill has torn is written over.
         self._size = 0
         self._read()
+
+    @property
+    def forecasts(self) -> list[ForecastLine]:
+        """Lines that hold a forecast, in order."""
+        return self._typed("forecast", ForecastLine)
+
+    @property
+    def scores(self) -> list[ScoreLine]:
+        """Lines that hold how a forecast fared, in order."""
+        return self._typed("score", ScoreLine)
+
+    def _typed(self, kind: str, of: type[L]) -> list[L]:
+        return [
+            parse_record(self._path, line, of, at=f"line {line['line']}: ")
+            for line in self.lines
+            if line["kind"] == kind
+        ]
 
     def find(self, kind: str, unit: str) -> list[dict[str, Any]]:
         """Lines of a kind, "forecast" or "score", that a unit brought."""
@@ -66,6 +133,7 @@ class Ledger:
                 "previous": self.head,
                 "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                 "augury": version("augury"),
+                "format": FORMAT,
                 **record,
             }
             raw = json.dumps(line, sort_keys=True, allow_nan=False).encode()
@@ -116,10 +184,10 @@ class Ledger:
             line = json.loads(raw)
             there, previous = line["line"], line["previous"]
         except (ValueError, TypeError, KeyError) as error:
-            raise self._broken(f"line {number} was changed: it is no record", "JSON") from error
+            raise self._broken(f"line {number} was changed: it is not a record", "JSON") from error
         if there != number:
             raise self._broken(
-                f"line {number} is missing, or lines were put in: what stands there says it is "
+                f"line {number} is missing, or lines were inserted: this line says it is "
                 f"line {there}",
                 f"line {number}",
             )
@@ -135,5 +203,5 @@ class Ledger:
         return DataError(
             problem,
             source=str(self._path),
-            expected=f"{expected}. The record is append-only: it cannot be believed as it is",
+            expected=f"{expected}. The record is append-only: it can no longer be trusted",
         )

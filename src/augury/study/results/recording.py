@@ -2,78 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from augury.errors import DataError
-from augury.runtime.json_files import read_json
-from augury.study.results.ledger import Ledger
+from augury.study.results.forecast_records import read_forecast, read_score
+from augury.study.results.formats import Interval, Known, Part
+from augury.study.results.ledger import Ledger, ScoreLine
+from augury.study.results.plan_records import UnitRecord
 from augury.study.results.store import Store, file_digest
 
 
-def write_down(
-    ledger: Ledger,
-    store: Store,
-    unit: Mapping[str, Any],
-    study: str,
-    *,
-    blind: bool,
+class ScoreboardRow(Part):
+    """A forecast on record, and how it fared with one run that was measured after it.
+
+    Attributes:
+        line: of the record.
+        time: when it was written down, UTC.
+        blind: whether that was before the truth was measured.
+        interval: for one new run.
+        model, seed, truth, held, error: None while nothing was measured; error is the log of truth
+            over forecast, for emergence their difference.
+    """
+
+    folder: str
+    study: str
+    line: int
+    time: str
+    blind: bool
+    task: str | None
+    method: str
+    question: str
+    inputs: Mapping[str, float]
+    value: Known
+    interval: Interval
+    level: float
+    extrapolation: Known
+    model: str | None = None
+    seed: int | None = None
+    truth: Known = None
+    held: bool | None = None
+    error: Known = None
+
+
+def write_forecast(
+    ledger: Ledger, store: Store, unit: UnitRecord, study: str, *, blind: bool
 ) -> None:
     """Put a unit's forecasts on record, unless they are.
 
     Args:
         ledger: the record.
         store: the study's results.
-        unit: record of a forecast unit that is done.
+        unit: a forecast unit that is done.
         study: name of the study.
         blind: whether nothing of the truth was known yet.
     """
-    if ledger.find("forecast", unit["key"]):
+    if ledger.find("forecast", unit.key):
         return
-    path = store.result(unit["key"]) / "forecast.json"
-    found = read_json(path)
+    result = store.result(unit.key)
+    found = read_forecast(result)
+    wanted = {"method", "inputs", "value", "mean_interval", "run_interval", "level",
+              "extrapolation"}  # fmt: skip
     ledger.append(
         [
             {
                 "kind": "forecast",
-                "unit": unit["key"],
-                "inputs_digest": unit["key"],
-                "result_sha256": file_digest(path),
+                "unit": unit.key,
+                "inputs_digest": unit.key,
+                "result_sha256": file_digest(result / "forecast.json"),
                 "forecast": which,
                 "study": study,
-                "question": found["question"],
-                "task": found["task"],
+                "question": found.question,
+                "task": found.task,
                 "blind": blind,
-                **{name: made.get(name) for name in _FORECAST},
+                **made.model_dump(include=wanted),
             }
-            for which, made in enumerate(found["forecasts"])
+            for which, made in enumerate(found.forecasts)
         ]
     )
 
 
-_FORECAST = ("method", "inputs", "value", "mean_interval", "run_interval", "level",
-             "extrapolation")  # fmt: skip
-_SCORE = ("method", "inputs", "model", "seed", "value", "low", "high", "truth", "held", "error")
-
-
-def write_score(ledger: Ledger, store: Store, unit: Mapping[str, Any]) -> None:
+def write_score(ledger: Ledger, store: Store, unit: UnitRecord) -> None:
     """Put on record how a unit's forecasts fared, unless it is."""
-    if ledger.find("score", unit["key"]):
+    if ledger.find("score", unit.key):
         return
-    found = read_json(store.result(unit["key"]) / "score.json")
-    forecast = unit["needs"][0]
-    lines = {line["forecast"]: line["line"] for line in ledger.find("forecast", forecast)}
+    found = read_score(store.result(unit.key))
+    lines = {line["forecast"]: line["line"] for line in ledger.find("forecast", unit.needs[0])}
     ledger.append(
         [
             {
                 "kind": "score",
-                "unit": unit["key"],
-                "of_line": lines[scored["forecast"]],
-                "task": found["task"],
-                **{name: scored.get(name) for name in _SCORE},
+                "unit": unit.key,
+                "of_line": lines[scored.forecast],
+                "task": found.task,
+                **scored.model_dump(exclude={"forecast", "bracket"}),
             }
-            for scored in found["scores"]
+            for scored in found.scores
         ]
     )
 
@@ -85,60 +109,42 @@ def verify(ledger: Ledger, store: Store) -> None:
         DataError: one was changed; it names the file and the line of the record.
     """
     checked: set[str] = set()
-    for line in ledger.lines:
-        if line["kind"] == "forecast" and line["unit"] not in checked:
-            checked.add(line["unit"])
-            path = store.result(line["unit"]) / "forecast.json"
-            if path.exists() and file_digest(path) != line.get("result_sha256"):
+    for line in ledger.forecasts:
+        if line.unit not in checked:
+            checked.add(line.unit)
+            path = store.result(line.unit) / "forecast.json"
+            if path.exists() and file_digest(path) != line.result_sha256:
                 raise DataError(
-                    f"was changed after it was put on record (line {line['line']})",
+                    f"was changed after it was put on record (line {line.line})",
                     source=str(path),
-                    expected=f"SHA-256 {line.get('result_sha256')}",
+                    expected=f"SHA-256 {line.result_sha256}",
                 )
 
 
-def scoreboard(folders: list[Path]) -> list[dict[str, Any]]:
-    """Every forecast on record and how it fared: a row a forecast and run it was held against.
+def scoreboard(folders: Sequence[str | Path]) -> list[ScoreboardRow]:
+    """Every forecast on record and how it fared: one row per forecast and run.
 
     Args:
         folders: of studies.
 
-    Returns:
-        Rows with study, line, time, blind (written down before the truth was measured), task,
-        method, inputs, value, interval, level; and model, seed, truth, held, error (log of truth
-        over forecast), which are None while nothing was measured.
-
     Raises:
         DataError: a record was tampered with or cut; it names file and line.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[ScoreboardRow] = []
     for folder in folders:
         ledger = Ledger(folder)
         verify(ledger, Store(folder))
-        scores: dict[int, list[dict[str, Any]]] = {}
-        for line in ledger.lines:
-            if line["kind"] == "score":
-                scores.setdefault(line["of_line"], []).append(line)
-        for line in ledger.lines:
-            if line["kind"] != "forecast":
-                continue
+        scores: dict[int, list[ScoreLine]] = {}
+        for score in ledger.scores:
+            scores.setdefault(score.of_line, []).append(score)
+        for line in ledger.forecasts:
             about = {
+                **line.model_dump(exclude={"mean_interval", "run_interval"}),
                 "folder": str(folder),
-                "study": line["study"],
-                "line": line["line"],
-                "time": line["time"],
-                "blind": line["blind"],
-                "task": line["task"],
-                "method": line["method"],
-                "question": line["question"],
-                "inputs": line["inputs"],
-                "value": line["value"],
-                "interval": line["run_interval"],
-                "level": line["level"],
+                "interval": line.run_interval,
             }
-            fared = scores.get(line["line"], [{}])
-            rows += [
-                about | {n: s.get(n) for n in ("model", "seed", "truth", "held", "error")}
-                for s in fared
-            ]
+            for fared in scores.get(line.line, [None]):
+                wanted = {"model", "seed", "truth", "held", "error"}
+                own = {} if fared is None else fared.model_dump(include=wanted)
+                rows.append(ScoreboardRow.model_validate(about | own))
     return rows

@@ -17,16 +17,21 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from augury.errors import UsageError
-from augury.runtime.json_files import read_json, write_json
+from augury.study.results.formats import Record, read_record, save_record
+from augury.study.results.plan_records import (
+    DoneUnitRecord,
+    PlanRecord,
+    StateRecord,
+    UnitRecord,
+)
 
-RECORD = "unit.json"
+RECORD, PLAN, STATE = "unit.json", "plan.json", "state.json"
 
 
 class Store:
@@ -54,18 +59,26 @@ class Store:
         except FileNotFoundError:
             return set()
 
-    def record(self, key: str) -> dict[str, Any]:
+    def record(self, key: str) -> DoneUnitRecord:
         """What `unit.json` of a result says: kind, label, parameters, needs, seconds ..."""
-        return read_json(self.result(key) / RECORD)
+        return read_record(self.result(key) / RECORD, DoneUnitRecord)
+
+    def plan(self) -> PlanRecord:
+        """What `plan.json` says: the units of the last run, in order."""
+        return read_record(self.folder / PLAN, PlanRecord)
+
+    def state(self) -> StateRecord:
+        """What `state.json` says: how far a run is."""
+        return read_record(self.folder / STATE, StateRecord)
 
     @contextmanager
-    def working(self, unit: Mapping[str, Any]) -> Iterator[Path]:
+    def working(self, unit: UnitRecord) -> Iterator[Path]:
         """The folder to work in; when the block ends well, it becomes the result.
 
         One process at a time: another waits, since a killed run may leave a worker that is just
         ending. What an earlier, killed attempt left is still there.
         """
-        key = unit["key"]
+        key = unit.key
         work = self.folder / "work" / key
         work.parent.mkdir(parents=True, exist_ok=True)
         with (work.parent / f"{key}.lock").open("w") as lock:
@@ -76,13 +89,13 @@ class Store:
             work.mkdir(exist_ok=True)
             began, clock = time.time(), time.perf_counter()
             yield work
-            about = {
-                **unit,
-                "augury": version("augury"),
-                "started": began,
-                "seconds": time.perf_counter() - clock,
-            }
-            write_json(work / RECORD, about)
+            about = DoneUnitRecord(
+                **unit.model_dump(),
+                augury=version("augury"),
+                started=began,
+                seconds=time.perf_counter() - clock,
+            )
+            save_record(work / RECORD, about)
             self.result(key).parent.mkdir(exist_ok=True)
             os.replace(work, self.result(key))
             Path(lock.name).unlink(missing_ok=True)
@@ -91,10 +104,10 @@ class Store:
         """Delete what killed units left: when no process works here and nothing is left to do."""
         shutil.rmtree(self.folder / "work", ignore_errors=True)
 
-    def write(self, name: str, content: Any) -> None:
-        """Write a JSON file of the study, whole."""
+    def write(self, name: str, record: Record) -> None:
+        """Write a record of the study, whole."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / name, content)
+        save_record(self.folder / name, record)
 
 
 @contextmanager

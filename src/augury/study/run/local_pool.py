@@ -1,6 +1,6 @@
 """The local engine: spawned processes, one thread each, that do units as they are told to.
 
-An engine is anything with `slots`, `start`, `wait` and `close`; the other one is `on_ray`.
+An engine is anything with `slots`, `start`, `wait` and `close`; the other one is `ray_engine`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, resource_tracker
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from augury.runtime.jobs import ONE_THREAD, XLA_ONE_THREAD
+from augury.study.results.plan_records import UnitRecord
 
 # How often a worker looks whether the run is still there. A killed run cannot tell its workers.
 WATCH_SECONDS = 0.2
@@ -43,8 +43,8 @@ class Engine(Protocol):
         """How many units may be under way at once."""
         ...
 
-    def start(self, unit: Mapping[str, Any], cpus: float, gpus: float) -> None:
-        """Begin a unit, given by its record; there has to be a free slot."""
+    def start(self, unit: UnitRecord, cpus: float, gpus: float) -> None:
+        """Begin a unit; there has to be a free slot."""
         ...
 
     def warm(self) -> tuple[set[str], set[str]]:
@@ -74,13 +74,13 @@ class LocalPool:
         self._busy: dict[Connection, str] = {}
         self._compiled: dict[Connection, set[str]] = {}
 
-    def start(self, unit: Mapping[str, Any], cpus: float, gpus: float) -> None:
+    def start(self, unit: UnitRecord, cpus: float, gpus: float) -> None:
         """As `Engine`. Processes are started as they are needed, and kept."""
         line = self._free() or self._hire()
-        self._busy[line] = unit["key"]
-        self._compiled.setdefault(line, set()).update({unit["program"]} - {""})
+        self._busy[line] = unit.key
+        self._compiled.setdefault(line, set()).update({unit.program} - {""})
         with suppress(OSError):  # a process that is gone shows at the next `recv`
-            line.send_bytes(json.dumps(unit).encode())
+            line.send_bytes(unit.model_dump_json().encode())
 
     def warm(self) -> tuple[set[str], set[str]]:
         """As `Engine`."""
@@ -170,7 +170,7 @@ def _work(line: Connection, folder: str) -> None:
 
     with suppress(EOFError, OSError):
         while True:
-            unit = json.loads(line.recv_bytes())
+            unit = UnitRecord.model_validate_json(line.recv_bytes())
             try:
                 perform(folder, unit, lambda done, of: say(kind="step", step=(done, of)))
             except (BrokenPipeError, ConnectionResetError):

@@ -7,13 +7,12 @@ units; they are tried again like any others, by us and not by Ray, so that both 
 
 from __future__ import annotations
 
-import json
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from augury.errors import UsageError
+from augury.study.results.plan_records import UnitRecord
 from augury.study.run.local_pool import Event, prepare
 from augury.study.units.work import perform
 
@@ -46,10 +45,10 @@ class RayEngine:
         self.slots = workers or max(int(ray.cluster_resources().get("CPU", 1)), 1)
         self._busy: dict[Any, str] = {}
 
-    def start(self, unit: Mapping[str, Any], cpus: float, gpus: float) -> None:
+    def start(self, unit: UnitRecord, cpus: float, gpus: float) -> None:
         """As `Engine`."""
         asked = self._do.options(num_cpus=cpus, num_gpus=gpus)
-        self._busy[asked.remote(self._folder, json.dumps(unit))] = unit["key"]
+        self._busy[asked.remote(self._folder, unit.model_dump_json())] = unit.key
 
     def warm(self) -> tuple[set[str], set[str]]:
         """As `Engine`: where a unit runs is for Ray to decide."""
@@ -89,7 +88,7 @@ def _join(ray: Any) -> None:
 def _do(folder: str, unit: str) -> str:
     """Do a unit; empty, or why it failed."""
     try:
-        perform(folder, json.loads(unit))
+        perform(folder, UnitRecord.model_validate_json(unit))
     except Exception:
         return traceback.format_exc()
     return ""

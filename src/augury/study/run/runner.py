@@ -13,8 +13,9 @@ from augury.runtime.jobs import cores
 from augury.study.plan.planner import Plan, make_plan
 from augury.study.plan.study_file import read_study
 from augury.study.results.ledger import Ledger
-from augury.study.results.recording import verify, write_down, write_score
-from augury.study.results.store import Store, alone
+from augury.study.results.plan_records import PlanRecord
+from augury.study.results.recording import verify, write_forecast, write_score
+from augury.study.results.store import PLAN, Store, alone
 from augury.study.run.local_pool import Engine, Event, LocalPool
 from augury.study.run.schedule import Schedule
 from augury.study.run.tracker import Tracker
@@ -23,7 +24,6 @@ from augury.study.units.unit import total
 EngineName = Literal["local", "ray"]
 # How long an engine is waited for before the live view is drawn again.
 TICK_SECONDS = 0.25
-PLAN_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def run_study(
         path: the study file, or the folder that holds it as `study.toml`.
         engine: "local", processes of this machine; "ray", a Ray cluster (extra `ray`), whose
             machines all see the study's folder.
-        workers: units at once; by default what the file says, else one a core (Ray: what the
+        workers: units at once; by default what the file says, else one per core (Ray: what the
             cluster has room for).
         watch: called with the run's state every quarter of a second, for a live view.
         forecast_only: end when every forecast is on record, before anything held out is trained or
@@ -125,10 +125,10 @@ def run_study(
         # What a kill left done but not on record is put there before anything that waits for it.
         for key in schedule.units:
             if key in schedule.done:
-                _on_record(plan, key, ledger, store, schedule)
+                _record_result(plan, key, ledger, store, schedule)
         crew = _engine(engine, folder, workers or study.run.workers) if todo else None
         slots = crew.slots if crew else 1
-        tracker = Tracker(store, schedule, slots, {"study": study.name, "engine": engine})
+        tracker = Tracker(store, schedule, slots, study=study.name, engine=engine)
         ended: list[str] = []
         try:
             while crew is not None and not schedule.finished:
@@ -138,7 +138,7 @@ def run_study(
                 ended += [
                     plan.units[event.key].label
                     for event in crew.wait(TICK_SECONDS)
-                    if _happened(event, plan, ledger, store, schedule, tracker)
+                    if _take_event(event, plan, ledger, store, schedule, tracker)
                 ]
                 tracker.write()
                 if watch:
@@ -162,16 +162,16 @@ def run_study(
     )  # fmt: skip
 
 
-def _happened(
+def _take_event(
     event: Event, plan: Plan, ledger: Ledger, store: Store, schedule: Schedule, tracker: Tracker
 ) -> bool:
-    """Take note of an event; whether a unit is done by it."""
+    """Take note of an event. Returns whether it finished a unit."""
     unit = plan.units[event.key]
     if event.kind == "step":
         tracker.step(event.key, *event.step)
         return False
     if event.kind == "done":
-        _on_record(plan, event.key, ledger, store, schedule)
+        _record_result(plan, event.key, ledger, store, schedule)
         schedule.finish(event.key)
     else:
         _log(store, event.key, unit.label, event.why)
@@ -180,13 +180,13 @@ def _happened(
     return event.kind == "done"
 
 
-def _on_record(plan: Plan, key: str, ledger: Ledger, store: Store, schedule: Schedule) -> None:
-    """Forecasts go on record as soon as they are there, and before what they forecast begins."""
+def _record_result(plan: Plan, key: str, ledger: Ledger, store: Store, schedule: Schedule) -> None:
+    """Put a forecast on record once it is made, before anything that it forecasts begins."""
     unit = plan.units[key]
     if unit.kind == "forecast":
-        # With the truth lying there it is no forecast: a reader has to know.
+        # Where the truth already existed this is not a forecast, and the record says so.
         blind = not plan.truth_known and not plan.truth & store.done()
-        write_down(ledger, store, unit.record(), plan.study.name, blind=blind)
+        write_forecast(ledger, store, unit.record(), plan.study.name, blind=blind)
     elif unit.kind == "score":
         write_score(ledger, store, unit.record())
 
@@ -202,18 +202,15 @@ def _log(store: Store, key: str, label: str, why: str) -> None:
 def save_plan(plan: Plan, store: Store) -> None:
     """Write `plan.json`: what `augury status` and the report go by."""
     study = plan.study
-    store.write(
-        "plan.json",
-        {
-            "format": PLAN_FORMAT,
-            "name": study.name,
-            "question": study.question,
-            "digest": plan.digest,
-            "target": study.target.model_dump(exclude_none=True) if study.target else None,
-            "truth": sorted(plan.truth),
-            "units": [unit.record() for unit in plan.units.values()],
-        },
+    record = PlanRecord(
+        name=study.name,
+        question=study.question,
+        digest=plan.digest,
+        target=study.target.model_dump(exclude_none=True) if study.target else None,
+        truth=tuple(sorted(plan.truth)),
+        units=tuple(unit.record() for unit in plan.units.values()),
     )
+    store.write(PLAN, record)
 
 
 def write_table(plan: Plan, store: Store, schedule: Schedule) -> None:

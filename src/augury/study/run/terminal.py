@@ -27,12 +27,12 @@ def live_view() -> Iterator[Callable[[Tracker], None]]:
         def draw(tracker: Tracker) -> None:
             state = tracker.state()
             lines = []
-            for unit in state["running"]:
-                share = f" {unit['share']:.0%}" if unit["share"] else ""
-                spent = duration(state["now"] - unit["since"])
-                lines.append(Text(f"  {unit['label']}{share}  {spent}", no_wrap=True))
-            failed = [Text(f"  failed: {u['label']}", style="red") for u in state["failed"]]
-            bar = ProgressBar(total=max(state["units"], 1), completed=state["done"], width=20)
+            for unit in state.running:
+                share = f" {unit.share:.0%}" if unit.share else ""
+                spent = duration(state.now - unit.since)
+                lines.append(Text(f"  {unit.label}{share}  {spent}", no_wrap=True))
+            failed = [Text(f"  failed: {u.label}", style="red") for u in state.failed]
+            bar = ProgressBar(total=max(state.units, 1), completed=state.done, width=20)
             head = Table.grid(padding=(0, 1))
             head.add_row(bar, Text(counts(state)))
             live.update(Group(head, *lines, *failed), refresh=True)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from typing import Any
 
-from augury.study.results.store import Store
+from augury.study.results.plan_records import BlockedUnit, FailedUnit, RunningUnit, StateRecord
+from augury.study.results.store import STATE, Store
 from augury.study.run.schedule import Schedule
 from augury.study.units.unit import Unit
 
 # Written at most this often: a person looks, and disks are slow.
 WRITE_SECONDS = 0.5
-STATE = "state.json"
 
 
 class Tracker:
@@ -23,36 +21,37 @@ class Tracker:
         store: of the study.
         schedule: what is done, failed, blocked.
         workers: units at once.
-        about: more to write into `state.json`: study, engine.
+        study, engine: their names, for `state.json`.
     """
 
     def __init__(
-        self, store: Store, schedule: Schedule, workers: int, about: Mapping[str, Any]
+        self, store: Store, schedule: Schedule, workers: int, *, study: str, engine: str
     ) -> None:
         self._store, self._schedule, self._workers = store, schedule, max(workers, 1)
-        self._about = dict(about)
+        self._study, self._engine = study, engine
         self._began = time.time()
         self._found = len(schedule.done)
-        self.running: dict[str, dict[str, Any]] = {}
+        self.running: dict[str, RunningUnit] = {}
         # Seconds that units took, and were guessed to take, by kind.
         self._took: dict[str, tuple[float, float]] = {}
         self._written = 0.0
 
     def begin(self, unit: Unit) -> None:
         """A unit was begun."""
-        self.running[unit.key] = {"label": unit.label, "since": time.time(), "share": 0.0}
+        self.running[unit.key] = RunningUnit(key=unit.key, label=unit.label, since=time.time())
 
     def step(self, key: str, done: int, of: int) -> None:
         """A unit is so far."""
         if key in self.running:
-            self.running[key]["share"] = done / max(of, 1)
+            share = done / max(of, 1)
+            self.running[key] = self.running[key].model_copy(update={"share": share})
 
     def end(self, unit: Unit, ok: bool) -> None:
         """A unit is done, or failed."""
         about = self.running.pop(unit.key, None)
         if about is not None and ok:
             took, guessed = self._took.get(unit.kind, (0.0, 0.0))
-            spent = time.time() - about["since"]
+            spent = time.time() - about.since
             self._took[unit.kind] = took + spent, guessed + unit.cost.seconds
 
     def left(self) -> float:
@@ -63,38 +62,41 @@ class Tracker:
             if key not in over:
                 took, guessed = self._took.get(unit.kind, (1.0, 1.0))
                 own = unit.cost.seconds * took / max(guessed, 1e-9)
-                seconds += own * (1.0 - self.running.get(key, {}).get("share", 0.0))
+                share = self.running[key].share if key in self.running else 0.0
+                seconds += own * (1.0 - share)
         return seconds / self._workers
 
-    def state(self, finished: bool = False) -> dict[str, Any]:
-        """All of it, as plain JSON."""
+    def state(self, finished: bool = False) -> StateRecord:
+        """All of it."""
         now, schedule = time.time(), self._schedule
         new = len(schedule.done) - self._found
-        return {
-            **self._about,
-            "pid": os.getpid(),
-            "started": self._began,
-            "now": now,
-            "finished": finished,
-            "units": len(schedule.units),
-            "done": len(schedule.done),
-            "found": self._found,
-            "per_minute": 60.0 * new / max(now - self._began, 1e-9),
-            "left_seconds": 0.0 if finished else self.left(),
-            "running": [{"key": key, **about} for key, about in self.running.items()],
-            "failed": [
-                {
-                    "key": key,
-                    "label": schedule.units[key].label,
-                    "why": why.strip().splitlines()[-1],
-                    "log": str(self._store.log(key)),
-                }
+        return StateRecord(
+            study=self._study,
+            engine=self._engine,
+            pid=os.getpid(),
+            started=self._began,
+            now=now,
+            finished=finished,
+            units=len(schedule.units),
+            done=len(schedule.done),
+            found=self._found,
+            per_minute=60.0 * new / max(now - self._began, 1e-9),
+            left_seconds=0.0 if finished else self.left(),
+            running=tuple(self.running.values()),
+            failed=tuple(
+                FailedUnit(
+                    key=key,
+                    label=schedule.units[key].label,
+                    why=why.strip().splitlines()[-1],
+                    log=str(self._store.log(key)),
+                )
                 for key, why in schedule.failed.items()
-            ],
-            "blocked": [
-                {"key": key, "label": schedule.units[key].label} for key in sorted(schedule.blocked)
-            ],
-        }
+            ),
+            blocked=tuple(
+                BlockedUnit(key=key, label=schedule.units[key].label)
+                for key in sorted(schedule.blocked)
+            ),
+        )
 
     def write(self, finished: bool = False) -> None:
         """Write `state.json`, if the last time was long ago or this is the end."""

@@ -25,7 +25,18 @@ from augury.forecast.emergence import (
 )
 from augury.forecast.emergence.point import ABOVE_CHANCE
 from augury.laws import parse_law
-from augury.runtime.json_files import write_json
+from augury.notes import Note
+from augury.study.results.forecast_records import (
+    EmergencePointRecord,
+    EmergenceRecord,
+    EmergenceScoreRecord,
+    ForecastRecord,
+    HeldOutModelRecord,
+    QuantilesRecord,
+    RunScoreRecord,
+)
+from augury.study.results.formats import save_record
+from augury.study.results.plan_records import UnitRecord
 from augury.study.results.store import Store
 from augury.study.units.rows import distinct_losses, join_rows
 
@@ -33,12 +44,13 @@ from augury.study.units.rows import distinct_losses, join_rows
 QUANTILES = tuple(float(q) for q in np.linspace(0.005, 0.995, 199))
 # Amounts of finetuning at which the curve and its elbow are drawn, besides none.
 CURVE = 80
+NO_LOSS_LAW = "no [forecast] loss_law: the point is a loss, not a number of parameters"
 
 
-def forecast_emergence(store: Store, unit: Mapping[str, Any], work: Path) -> None:
+def forecast_emergence(store: Store, unit: UnitRecord, work: Path) -> None:
     """Where few-shot scores leave chance: `forecast.json`, `observed.parquet`, `elbows.parquet`."""
-    asked = unit["parameters"]
-    rows = finetuned(join_rows(store, unit["needs"]), asked["task"])
+    asked = unit.parameters
+    rows = finetuned(join_rows(store, unit.needs), asked["task"])
     found = fit_emergence(emergence_data(rows), level=asked["level"], seed=asked["seed"])
     elbow, above = emergence_point(found), emergence_point(found, "above")
     usable = bool(np.isfinite(above.value))
@@ -46,40 +58,38 @@ def forecast_emergence(store: Store, unit: Mapping[str, Any], work: Path) -> Non
     if usable:
         draws = found.point_draws(distance=ABOVE_CHANCE)
         quantiles = [float(-x) for x in np.quantile(draws, QUANTILES)]
-    reach, notes = _reach(found, join_rows(store, unit["needs"]), asked) if usable else ([], [])
-    point = {
-        "method": "emergence",
-        "inputs": {},
-        "value": above.value,
-        "mean_interval": list(above.interval),
-        "run_interval": list(above.interval),
-        "extrapolation": _beyond(found, above.value),
-        "level": asked["level"],
-    }
-    record = {
-        "question": "emergence",
-        "task": asked["task"],
-        "level": asked["level"],
-        "law": found.law,
-        "weights": {str(f.law): w for f, w in zip(found.fits, found.weights, strict=True)},
-        "status": str(found.status),
-        "remedy": found.status.remedy,
-        "notes": [vars(note) for note in found.notes],
-        "reach_notes": notes,
-        "elbow": elbow.to_dict(),
-        "above": above.to_dict(),
-        "distance": ABOVE_CHANCE,
-        "quantiles": {"at": list(QUANTILES), "loss": quantiles},
-        "forecasts": [point, *reach],
-    }
-    write_json(work / "forecast.json", record)
+    reach, notes = _reach(found, join_rows(store, unit.needs), asked) if usable else ([], [])
+    point = ForecastRecord(
+        method="emergence",
+        value=above.value,
+        mean_interval=above.interval,
+        run_interval=above.interval,
+        extrapolation=_beyond(found, above.value),
+        level=asked["level"],
+    )
+    record = EmergenceRecord(
+        task=asked["task"],
+        level=asked["level"],
+        law=found.law,
+        weights={str(f.law): w for f, w in zip(found.fits, found.weights, strict=True)},
+        status=str(found.status),
+        remedy=found.status.remedy,
+        notes=tuple(found.notes),
+        reach_notes=tuple(notes),
+        elbow=EmergencePointRecord.model_validate(elbow.to_dict()),
+        above=EmergencePointRecord.model_validate(above.to_dict()),
+        distance=ABOVE_CHANCE,
+        quantiles=QuantilesRecord(at=QUANTILES, loss=tuple(quantiles)),
+        forecasts=(point, *reach),
+    )
+    save_record(work / "forecast.json", record)
     rows.write_parquet(work / "observed.parquet")
     _elbows(found).write_parquet(work / "elbows.parquet")
 
 
 def score_emergence(
-    forecast: Mapping[str, Any], truth: pl.DataFrame, asked: Mapping[str, Any]
-) -> dict[str, Any]:
+    forecast: EmergenceRecord, truth: pl.DataFrame, asked: Mapping[str, Any]
+) -> EmergenceScoreRecord:
     """The point beside the held-out models' few-shot scores.
 
     The truth is known as a bracket: the ability came between the best model that lacks it (score
@@ -98,50 +108,47 @@ def score_emergence(
     if rows.is_empty() or "loss" not in rows.columns:
         raise DataError("held-out models have no few-shot score and loss", column="loss")
     chance = rows["chance"].drop_nulls() if "chance" in rows.columns else pl.Series([0.0])
-    level = forecast["distance"] + float(chance.max() or 0.0)  # type: ignore[arg-type]
+    level = forecast.distance + float(chance.max() or 0.0)  # type: ignore[arg-type]
     has = rows.filter(pl.col("value") >= level)["loss"]
     lacks = rows.filter(pl.col("value") < level)["loss"]
     high = float(lacks.min()) if len(lacks) else np.inf  # type: ignore[arg-type]
     low = float(has.max()) if len(has) else -np.inf  # type: ignore[arg-type]
     bracket = sorted((low, high))
-    made = forecast["forecasts"][0]
-    ends = made["run_interval"]
-    known = made["value"] is not None
-    least = -np.inf if ends[0] is None else ends[0]
-    most = np.inf if ends[1] is None else ends[1]
+    made = forecast.forecasts[0]
+    least, most = made.run_interval
+    least = -np.inf if least is None else least
+    most = np.inf if most is None else most
     inside = [x for x in bracket if np.isfinite(x)]
     middle = float(np.mean(inside)) if len(inside) == 2 else None
-    quantiles = forecast["quantiles"]
+    losses = [-x for x in forecast.quantiles.loss]  # quantiles of progress: their losses fall
     models = [
-        {
-            "model": row["model"],
-            "seed": row.get("seed"),
-            "loss": row["loss"],
-            "score": row["value"],
-            "emerged": bool(row["value"] >= level),
-            # The quantiles are of progress: the losses that go with them fall.
-            "probability": float(np.interp(-row["loss"], [-x for x in quantiles["loss"]],
-                                           quantiles["at"])) if quantiles["loss"] else None,
-        }
+        HeldOutModelRecord(
+            model=row["model"],
+            seed=row.get("seed"),
+            loss=row["loss"],
+            score=row["value"],
+            emerged=bool(row["value"] >= level),
+            probability=float(np.interp(-row["loss"], losses, forecast.quantiles.at))
+            if losses
+            else None,
+        )
         for row in rows.sort("loss", descending=True).to_dicts()
-    ]  # fmt: skip
-    score = {
-        "forecast": 0,
-        "method": "emergence",
-        "inputs": {},
-        "model": None,
-        "seed": None,
-        "value": made["value"],
-        "low": ends[0],
-        "high": ends[1],
-        "truth": middle,
-        "bracket": bracket,
+    ]
+    known = made.value is not None
+    score = RunScoreRecord(
+        method="emergence",
+        value=made.value,
+        low=made.run_interval[0],
+        high=made.run_interval[1],
+        truth=middle,
+        bracket=(bracket[0], bracket[1]),
         # A forecast that says nothing neither holds nor fails.
-        "held": bool(least <= bracket[1] and most >= bracket[0]) if known else None,
-        "error": None if middle is None or not known else middle - made["value"],
-    }
-    about = {"question": "emergence", "task": forecast["task"], "level": forecast["level"]}
-    return about | {"scores": [score], "models": models}
+        held=bool(least <= bracket[1] and most >= bracket[0]) if known else None,
+        error=None if middle is None or made.value is None else middle - made.value,
+    )
+    return EmergenceScoreRecord(
+        task=forecast.task, level=forecast.level, scores=(score,), models=tuple(models)
+    )
 
 
 def finetuned(table: pl.DataFrame, task: str | None) -> pl.DataFrame:
@@ -163,10 +170,10 @@ def finetuned(table: pl.DataFrame, task: str | None) -> pl.DataFrame:
 
 def _reach(
     found: EmergenceFit, rows: pl.DataFrame, asked: Mapping[str, Any]
-) -> tuple[list[dict[str, Any]], list[str]]:
+) -> tuple[list[ForecastRecord], list[Note]]:
     """What has to be trained, through the loss law; or why that cannot be said."""
     if asked["loss_law"] is None:
-        return [], ["no [forecast] loss_law: the point is a loss, not a number of parameters"]
+        return [], [_remark(NO_LOSS_LAW)]
     target = asked["target"] or {}
     try:
         law = parse_law(asked["loss_law"])
@@ -182,8 +189,12 @@ def _reach(
         if "params" in target:
             made.append(in_tokens(found, losses, target["params"], definition="above"))
     except AuguryError as error:
-        return [], [f"no way from the loss to parameters: {error}"]
+        return [], [_remark(f"no way from the loss to parameters: {error}")]
     return _made(made), []
+
+
+def _remark(text: str) -> Note:
+    return Note("note", "info", text)
 
 
 def _tokens(rows: pl.DataFrame) -> float:
@@ -203,18 +214,17 @@ def _tokens(rows: pl.DataFrame) -> float:
     return float(found[0])
 
 
-def _made(reaches: Sequence[Reach]) -> list[dict[str, Any]]:
+def _made(reaches: Sequence[Reach]) -> list[ForecastRecord]:
     return [
-        {
-            "method": f"emergence-in-{reach.of}",
-            "inputs": dict(reach.given),
-            "value": reach.value,
-            "mean_interval": list(reach.interval),
-            "run_interval": list(reach.interval),
-            "extrapolation": None,
-            "level": reach.level,
-            "never": reach.never,
-        }
+        ForecastRecord(
+            method=f"emergence-in-{reach.of}",
+            inputs=reach.given,
+            value=reach.value,
+            mean_interval=reach.interval,
+            run_interval=reach.interval,
+            level=reach.level,
+            never=reach.never,
+        )
         for reach in reaches
     ]
 

@@ -8,7 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from augury.runtime.json_files import read_json, write_json
+from augury.runtime.json_files import read_json
+from augury.study.results.forecast_records import LearningRateRecord
+from augury.study.results.formats import read_record, save_record
+from augury.study.results.plan_records import UnitRecord
 from augury.study.results.store import Store
 from augury.study.units.rows import write_rows
 from augury.study.units.unit import Progress
@@ -18,7 +21,7 @@ RATE = "rate.json"
 STOPPING = ("batch", "passes", "every", "patience")
 
 
-def finetune_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
+def finetune_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> None:
     """One checkpoint on all subsets of some amounts: `rows.parquet`, and `rate.json`.
 
     Without a learning rate it is searched for, here and for all units that need this one. A killed
@@ -27,14 +30,14 @@ def finetune_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: P
     from augury.finetune import finetune_sweep
     from augury.finetune.models import find_models
 
-    asked = unit["parameters"]
+    asked = unit.parameters
     how = asked["finetune"]
     spec = _spec(store, unit)
     (model,) = find_models([spec])
     rate, at = how["learning_rate"], asked["width"]
     if asked["searched"]:
-        found = read_json(store.result(unit["needs"][-1]) / RATE)
-        rate, at = found["rate"], found["width"]
+        found = read_record(store.result(unit.needs[-1]) / RATE, LearningRateRecord)
+        rate, at = found.rate, found.width
     if rate is not None and at is not None:
         rate *= (at / model.width) ** 0.5  # as the sweep scales it: here every model is the middle
     rows = finetune_sweep(
@@ -56,11 +59,11 @@ def finetune_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: P
     write_rows(_state_columns(rows, asked), work)
 
 
-def _spec(store: Store, unit: Mapping[str, Any]) -> str:
-    asked = unit["parameters"]["model"]
+def _spec(store: Store, unit: UnitRecord) -> str:
+    asked = unit.parameters["model"]
     if "step" in asked:
-        return f"lab:{store.result(unit['needs'][0]) / 'step-'}{asked['step']}"
-    return str(unit["places"]["model"])
+        return f"lab:{store.result(unit.needs[0]) / 'step-'}{asked['step']}"
+    return str(unit.places["model"])
 
 
 def _state_columns(rows: pl.DataFrame, asked: Mapping[str, Any]) -> pl.DataFrame:
@@ -71,4 +74,4 @@ def _state_columns(rows: pl.DataFrame, asked: Mapping[str, Any]) -> pl.DataFrame
 
 def _save_rate(work: Path, width: int) -> None:
     (settings,) = work.glob("finetune/*/settings.json")
-    write_json(work / RATE, {"rate": read_json(settings)["rate"], "width": width})
+    save_record(work / RATE, LearningRateRecord(rate=read_json(settings)["rate"], width=width))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from augury.forecast.backtest import fitter
 from augury.forecast.chain import parse_chain
 from augury.forecast.predict import predict
-from augury.runtime.json_files import read_json, write_json
+from augury.study.results.forecast_records import (
+    EmergenceRecord,
+    FitRecord,
+    ForecastRecord,
+    read_forecast,
+)
+from augury.study.results.formats import Record, save_record
+from augury.study.results.plan_records import UnitRecord
 from augury.study.results.store import Store
 from augury.study.units.curve import curve_grid, curve_table, places_for
 from augury.study.units.emergence import forecast_emergence, score_emergence
@@ -18,40 +23,45 @@ from augury.study.units.rows import distinct_losses, join_rows, task_scores
 from augury.study.units.unit import Progress
 
 
-def fit_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
+def fit_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> None:
     """One law on everything that may be seen: `fit.json`, `curve.parquet`, `observed.parquet`."""
-    asked = unit["parameters"]
+    asked = unit.parameters
     law = parse_chain(asked["law"])
-    rows = join_rows(store, unit["needs"])
+    rows = join_rows(store, unit.needs)
     table = distinct_losses(rows, law) if law.output == "loss" else task_scores(rows, asked)
     likelihood = rate_likelihood(law, table)
     fitted = fitter(law, likelihood, asked["level"], asked["seed"], asked["draws"])(table)
     points = places_for(asked, law)
     grid = curve_grid(table, points, law)
-    record = {
-        "law": str(law),
-        "output": law.output,
-        "parameters": dict(fitted.parameters),
-        "status": str(fitted.status),
-        "remedy": fitted.status.remedy,
-        "notes": [vars(note) for note in fitted.notes],
-        "level": asked["level"],
-        "forecasts": [f.to_dict() for f in predict(fitted, points)] if points.height else [],
-    }
-    write_json(work / "fit.json", record)
+    made = predict(fitted, points) if points.height else ()
+    record = FitRecord(
+        law=str(law),
+        output=law.output,
+        parameters=dict(fitted.parameters),
+        status=str(fitted.status),
+        remedy=fitted.status.remedy,
+        notes=tuple(fitted.notes),
+        level=asked["level"],
+        forecasts=tuple(ForecastRecord(**f.to_dict()) for f in made),
+    )
+    save_record(work / "fit.json", record)
     curve_table(predict(fitted, grid)).write_parquet(work / "curve.parquet")
     table.write_parquet(work / "observed.parquet")
 
 
-def forecast_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
+def forecast_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> None:
     """A task forecast from what may be seen: `forecast.json`, `observed.parquet` and a curve."""
     make = {"pass-rate": forecast_rates, "emergence": forecast_emergence}
-    make[unit["parameters"]["question"]](store, unit, work)
+    make[unit.parameters["question"]](store, unit, work)
 
 
-def score_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
+def score_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> None:
     """Forecasts beside the truth that was measured after them: `score.json`."""
-    forecast = read_json(store.result(unit["needs"][0]) / "forecast.json")
-    rows = join_rows(store, unit["needs"][1:])
-    score = {"pass-rate": score_rates, "emergence": score_emergence}[forecast["question"]]
-    write_json(work / "score.json", score(forecast, rows, unit["parameters"]))
+    forecast = read_forecast(store.result(unit.needs[0]))
+    rows = join_rows(store, unit.needs[1:])
+    score: Record
+    if isinstance(forecast, EmergenceRecord):
+        score = score_emergence(forecast, rows, unit.parameters)
+    else:
+        score = score_rates(forecast, rows, unit.parameters)
+    save_record(work / "score.json", score)

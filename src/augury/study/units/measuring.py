@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from augury.study.results.plan_records import UnitRecord
 from augury.study.results.store import Store
 from augury.study.units.rows import read_rows, write_rows
 from augury.study.units.unit import Progress
@@ -16,27 +17,27 @@ if TYPE_CHECKING:
     from augury.evaluate import Backend, Task
 
 
-def train_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
+def train_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> None:
     """Train one run of the lab: checkpoints `step-N/`. A killed run resumes where it was."""
     from augury.lab import RunConfig, train
 
-    config = RunConfig.from_json(unit["parameters"]["run"])
+    config = RunConfig.from_json(unit.parameters["run"])
     train(config, work, lambda _, step, steps: progress(step, steps))
 
 
-def table_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
+def table_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> None:
     """Read rows of a table that already exists."""
-    write_rows(read_rows(unit["places"]["table"], unit["parameters"]), work)
+    write_rows(read_rows(unit.places["table"], unit.parameters), work)
 
 
-def measure_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Progress) -> None:
+def measure_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> None:
     """Measure one model on one task. Sampling that was killed resumes from its journal."""
     from augury.data import read_table
     from augury.evaluate import measure, pass_until
     from augury.lab import LabBackend
 
-    asked = unit["parameters"]
-    task, how = _open_task(asked["task"], unit["places"]), asked["measure"]
+    asked = unit.parameters
+    task, how = _open_task(asked["task"], unit.places), asked["measure"]
     backend, about = _open_backend(store, unit)
     lab = isinstance(backend, LabBackend)
     if task.checker == "choice":
@@ -60,16 +61,16 @@ def measure_unit(store: Store, unit: Mapping[str, Any], work: Path, progress: Pr
     write_rows(rows.with_columns(**{name: pl.lit(value) for name, value in about.items()}), work)
 
 
-def _open_backend(store: Store, unit: Mapping[str, Any]) -> tuple[Backend, dict[str, Any]]:
+def _open_backend(store: Store, unit: UnitRecord) -> tuple[Backend, dict[str, Any]]:
     """The model of a measurement, and the columns that the study file states for it."""
     from augury.evaluate.models import open_model
     from augury.lab import LabBackend
 
-    asked = unit["parameters"]["model"]
+    asked = unit.parameters["model"]
     if "step" in asked:
-        return LabBackend(store.result(unit["needs"][0]) / f"step-{asked['step']}"), {}
+        return LabBackend(store.result(unit.needs[0]) / f"step-{asked['step']}"), {}
     about = {name: value for name, value in asked["about"].items() if value is not None}
-    return open_model(unit["places"]["model"]), about
+    return open_model(unit.places["model"]), about
 
 
 def _open_task(asked: Mapping[str, Any], places: Mapping[str, str]) -> Task:

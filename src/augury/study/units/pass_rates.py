@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,21 +19,31 @@ from augury.forecast.combine import combine
 from augury.forecast.passrate import forecast_pass_rate
 from augury.forecast.predict import predict
 from augury.laws import Law
-from augury.runtime.json_files import write_json
+from augury.notes import Note
+from augury.study.results.forecast_records import (
+    BacktestRecord,
+    ForecastRecord,
+    GrowthRecord,
+    PassRateRecord,
+    PassRateScoreRecord,
+    RunScoreRecord,
+)
+from augury.study.results.formats import save_record
+from augury.study.results.plan_records import UnitRecord
 from augury.study.results.store import Store
 from augury.study.units.curve import curve_grid, curve_table, places_for
 from augury.study.units.rows import join_rows, last_steps, task_scores
 
 
-def forecast_rates(store: Store, unit: Mapping[str, Any], work: Path) -> None:
+def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
     """A task's pass rate: `forecast.json`, `curve.parquet`, `observed.parquet`.
 
     Two methods: "laws", candidates weighted by their backtest, on mean scores; and "counts",
     trends of the single instances, where those were measured.
     """
-    asked = unit["parameters"]
+    asked = unit.parameters
     laws = [parse_chain(text) for text in asked["laws"]]
-    everything = join_rows(store, unit["needs"])
+    everything = join_rows(store, unit.needs)
     table = task_scores(everything, asked)
     found = combine(
         laws,
@@ -45,61 +55,60 @@ def forecast_rates(store: Store, unit: Mapping[str, Any], work: Path) -> None:
     )
     points = places_for(asked, *laws)
     forecasts = [
-        {"method": "laws", **f.to_dict(), "inputs": _asked_inputs(point)}
+        ForecastRecord(method="laws", **{**f.to_dict(), "inputs": _asked_inputs(point)})
         for point, f in zip(points.to_dicts(), predict(found, points), strict=True)
     ]
     counted = _forecast_counts(everything, asked)
-    forecasts += counted.get("forecasts", [])
-    record = {
-        "question": "pass-rate",
-        "task": asked["task"],
-        "level": asked["level"],
-        "weights": found.weights,
-        "widening": found.widening,
-        "status": str(found.status),
-        "remedy": found.status.remedy,
-        "notes": [vars(note) for note in found.notes],
-        "backtest": found.backtest.rows.to_dicts(),
-        "growth": counted.get("growth"),
-        "counts_notes": counted["notes"],
-        "forecasts": forecasts,
-    }
-    write_json(work / "forecast.json", record)
+    record = PassRateRecord(
+        task=asked["task"],
+        level=asked["level"],
+        weights=found.weights,
+        widening=found.widening,
+        status=str(found.status),
+        remedy=found.status.remedy,
+        notes=tuple(found.notes),
+        backtest=tuple(BacktestRecord(**row) for row in found.backtest.rows.to_dicts()),
+        growth=counted.growth,
+        counts_notes=counted.notes,
+        forecasts=(*forecasts, *counted.forecasts),
+    )
+    save_record(work / "forecast.json", record)
     curve = predict(found, curve_grid(table, points, *laws))
     curve_table(curve).write_parquet(work / "curve.parquet")
     table.write_parquet(work / "observed.parquet")
 
 
 def score_rates(
-    forecast: Mapping[str, Any], rows: pl.DataFrame, asked: Mapping[str, Any]
-) -> dict[str, Any]:
+    forecast: PassRateRecord, rows: pl.DataFrame, asked: Mapping[str, Any]
+) -> PassRateScoreRecord:
     """Each forecast beside each run that was measured at its place."""
     truth = task_scores(rows, asked)
-    scored = [
+    scores = [
         _score_run(which, made, row)
-        for which, made in enumerate(forecast["forecasts"])
-        for row in _rows_at(truth, made["inputs"]).to_dicts()
+        for which, made in enumerate(forecast.forecasts)
+        for row in _rows_at(truth, made.inputs).to_dicts()
     ]
-    about = {"question": "pass-rate", "task": forecast["task"], "level": forecast["level"]}
-    return about | {"scores": scored}
+    return PassRateScoreRecord(task=forecast.task, level=forecast.level, scores=tuple(scores))
 
 
-def _score_run(which: int, made: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """How one forecast fared with one new run."""
-    low, high = made["run_interval"]
-    return {
-        "forecast": which,
-        "method": made["method"],
-        "inputs": made["inputs"],
-        "model": row.get("model"),
-        "seed": row.get("seed"),
-        "value": made["value"],
-        "low": low,
-        "high": high,
-        "truth": row["value"],
-        "held": bool(low <= row["value"] <= high),
-        "error": _log_ratio(row["value"], made["value"]),
-    }
+def _score_run(which: int, made: ForecastRecord, row: Mapping[str, Any]) -> RunScoreRecord:
+    """How one forecast fared with one new run. A forecast that says nothing is not scored."""
+    low, high = made.run_interval
+    known = made.value is not None
+    least, most = -math.inf if low is None else low, math.inf if high is None else high
+    return RunScoreRecord(
+        forecast=which,
+        method=made.method,
+        inputs=made.inputs,
+        model=row.get("model"),
+        seed=row.get("seed"),
+        value=made.value,
+        low=low,
+        high=high,
+        truth=row["value"],
+        held=bool(least <= row["value"] <= most) if known else None,
+        error=None if made.value is None else _log_ratio(row["value"], made.value),
+    )
 
 
 def rate_likelihood(law: Law | Chain, table: pl.DataFrame) -> Likelihood | None:
@@ -117,38 +126,47 @@ def _asked_inputs(point: Mapping[str, Any]) -> dict[str, float]:
     return known
 
 
-def _forecast_counts(table: pl.DataFrame, asked: Mapping[str, Any]) -> dict[str, Any]:
+class _Counted(NamedTuple):
+    """What the counts of single instances say."""
+
+    growth: GrowthRecord | None = None
+    notes: tuple[Note, ...] = ()
+    forecasts: tuple[ForecastRecord, ...] = ()
+
+
+def _forecast_counts(table: pl.DataFrame, asked: Mapping[str, Any]) -> _Counted:
     """Forecasts from the counts of single instances, or why there are none."""
+
+    def none(why: str) -> _Counted:
+        return _Counted(notes=(Note("note", "info", f"{why}: no forecast from counts"),))
+
     if "instance" not in table.columns:
-        return {"notes": ["no rows of single instances: no forecast from counts"]}
+        return none("no rows of single instances")
     rows = table.filter(pl.col("task") == asked["task"], pl.col("metric") == "pass")
     rows = last_steps(rows, only=bool(asked.get("last_step")))
     asked_at = [point for point in asked["points"] if "params" in point]
     places = [{"params": point["params"]} for point in asked_at]
     if not places:
-        return {"notes": ["no target gives params: no forecast from counts"]}
+        return none("no target gives params")
     try:
         found = forecast_pass_rate(rows, places, level=asked["level"], seed=asked["seed"])
     except AuguryError as error:
-        return {"notes": [f"no forecast from counts: {error}"]}
-    return {
-        "growth": found[0].growth.to_dict(),
-        "notes": [vars(note) for note in found[0].notes],
-        "forecasts": [
-            {
-                "method": f"counts-{name}",
-                "inputs": point,
-                "value": answer.value,
-                "mean_interval": [None, None],
-                "run_interval": list(answer.interval),
-                "extrapolation": one.extrapolation,
-                "level": answer.level,
-            }
-            for point, one in zip(asked_at, found, strict=True)
-            for name, answer in one.methods.items()
-            if np.isfinite([answer.value, *answer.interval]).all()
-        ],
-    }
+        return _Counted(notes=(Note("note", "info", f"no forecast from counts: {error}"),))
+    made = (
+        ForecastRecord(
+            method=f"counts-{name}",
+            inputs=point,
+            value=answer.value,
+            run_interval=answer.interval,
+            extrapolation=one.extrapolation,
+            level=answer.level,
+        )
+        for point, one in zip(asked_at, found, strict=True)
+        for name, answer in one.methods.items()
+        if np.isfinite([answer.value, *answer.interval]).all()
+    )
+    growth = GrowthRecord.model_validate(found[0].growth.to_dict())
+    return _Counted(growth, tuple(found[0].notes), tuple(made))
 
 
 def _rows_at(table: pl.DataFrame, inputs: Mapping[str, float]) -> pl.DataFrame:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
+from augury.study.results.plan_records import UnitRecord
+
 # Called with how far a unit is, and how far it goes.
 Progress = Callable[[int, int], None]
 Kind = Literal["train", "table", "measure", "finetune", "fit", "forecast", "score"]
@@ -98,18 +100,18 @@ class Unit:
         """Keys of all that has to be done before."""
         return (*self.needs, *self.after)
 
-    def record(self) -> dict[str, Any]:
-        """As plain JSON: what a worker is sent."""
-        return {
-            "key": self.key,
-            "kind": self.kind,
-            "label": self.label,
-            "parameters": dict(self.parameters),
-            "needs": list(self.needs),
-            "after": list(self.after),
-            "places": dict(self.places),
-            "program": self.program,
-        }
+    def record(self) -> UnitRecord:
+        """What a worker is sent, and what the plan lists."""
+        return UnitRecord(
+            key=self.key,
+            kind=self.kind,
+            label=self.label,
+            parameters=self.parameters,
+            needs=self.needs,
+            after=self.after,
+            places=self.places,
+            program=self.program,
+        )
 
 
 def digest(content: Any) -> str:

@@ -6,32 +6,32 @@ else decides what it writes, so that the key names the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
+from augury.study.results.plan_records import UnitRecord
 from augury.study.results.store import Store
 from augury.study.units.unit import Progress
 
 
-def perform(folder: str | Path, unit: Mapping[str, Any], progress: Progress | None = None) -> None:
+def perform(folder: str | Path, unit: UnitRecord, progress: Progress | None = None) -> None:
     """Do a unit, unless its result is there.
 
     Args:
         folder: of the study.
-        unit: its record (`Unit.record`).
+        unit: what to do (`Unit.record`).
         progress: called on the way by kinds that take long.
 
     Raises:
         Exception: whatever goes wrong in the unit's work; its result is then not there.
     """
     store = Store(folder)
-    if store.result(unit["key"]).exists():
+    if store.result(unit.key).exists():
         return
     with store.working(unit) as work:
-        if not store.result(unit["key"]).exists():
-            _function_of(unit["kind"])(store, unit, work, progress or (lambda done, of: None))
+        if not store.result(unit.key).exists():
+            _function_of(unit.kind)(store, unit, work, progress or (lambda done, of: None))
 
 
 # Where the function of each kind lives. Imported when it is called: a table needs no JAX.
@@ -46,8 +46,8 @@ _HOME = {
 }
 
 
-def _function_of(kind: str) -> Callable[[Store, Mapping[str, Any], Path, Progress], None]:
+def _function_of(kind: str) -> Callable[[Store, UnitRecord, Path, Progress], None]:
     module, name = _HOME[kind]
-    found: Callable[[Store, Mapping[str, Any], Path, Progress], None]
+    found: Callable[[Store, UnitRecord, Path, Progress], None]
     found = getattr(import_module(f"augury.study.units.{module}"), name)
     return found

@@ -1,0 +1,146 @@
+"""The page of a study: its answers, what backs them, and every forecast it put on record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from augury.errors import UsageError
+from augury.notes import Note
+from augury.report.page.gather import measurement_story, trends_of, versions
+from augury.report.page.story import Outlook, Section, Story
+from augury.study.page.answers import done_units, scores_by_forecast, task_answers
+from augury.study.page.sections import loss_sections, task_sections
+from augury.study.page.words import INPUTS, METHODS, ends_of, known, place_text
+from augury.study.results.forecast_records import PassRateRecord, read_forecast
+from augury.study.results.ledger import Ledger
+from augury.study.results.plan_records import PlanRecord
+from augury.study.results.recording import ScoreboardRow, scoreboard
+from augury.study.results.store import PLAN, Store
+
+
+def story_of(path: str | Path, *, at: Mapping[str, float] | None = None) -> Story:
+    """What lies at a path, told: a study, a folder of measurements, or a table.
+
+    Args:
+        path: folder of a study (`augury run`), of measurements (`augury passuntil --out`), or a
+            table.
+        at: where to forecast measurements, such as {"params": 1e10}; a study has its own target.
+            By default twice the largest model.
+
+    Raises:
+        DataError: it holds nothing that was measured, or its record of forecasts was changed.
+        UsageError: `at` was given for a study.
+    """
+    if (Path(path) / PLAN).exists():
+        if at is not None:
+            raise UsageError("a study has its target in study.toml: --at is for measurements alone")
+        return study_story(Path(path))
+    return measurement_story(path, at=at)
+
+
+def study_story(folder: Path) -> Story:
+    """What the folder of a study tells, run to its end or not."""
+    store = Store(folder)
+    plan, units = store.plan(), done_units(store)
+    sections: list[Section] = []
+    missing: list[str] = []
+    answers: list[str] = []
+    notes: list[Note] = []
+    if len(units) < len(plan.units):
+        notes.append(
+            Note(
+                "unfinished",
+                "warning",
+                f"{len(units)} of {len(plan.units)} units are done: this page will change",
+            )
+        )
+    scores = scores_by_forecast(store, units)
+    for i, unit in enumerate(u for u in units if u.kind == "forecast"):
+        result = store.result(unit.key)
+        record = read_forecast(result)
+        score = scores.get(unit.key)
+        own = record.notes
+        if isinstance(record, PassRateRecord):
+            own = (*own, *record.counts_notes)
+        if record.remedy:
+            own = (Note("status", "warning", f"{record.status}. {record.remedy}"), *own)
+        answers += task_answers(record, score, plan.target or {})
+        notes += [n for n in own if n.severity != "info"]
+        sections += task_sections(result, record, score, own, i)
+    if not any(u.kind == "forecast" for u in units):
+        missing.append("No forecast was made yet.")
+    losses = loss_sections([store.result(u.key) for u in units if u.kind == "fit"])
+    sections += losses
+    if not losses:
+        missing.append("No law of the loss was fitted.")
+    if (folder / "table.parquet").exists():
+        sections += trends_of(pl.read_parquet(folder / "table.parquet"), missing)
+    ledger = Ledger(folder)
+    outlooks = _outlooks(scoreboard([folder]))
+    if not outlooks:
+        missing.append("No forecast is on record.")
+    if missing:
+        sections.append(Section("What this page does not have", tuple(missing)))
+    seeds = {f"{u.kind} {u.parameters['seed']}" for u in units if "seed" in u.parameters}
+    head = {"record of forecasts, SHA-256 of its head": ledger.head} if ledger.lines else {}
+    return Story(
+        f"{plan.name}: {_question(plan)}",
+        tuple(answers) or ("There is no answer yet: the study has not come to its forecast.",),
+        tuple(sections),
+        outlooks,
+        tuple(notes),
+        {
+            "study": plan.name,
+            "digest of the study's plan": plan.digest,
+            "units done": f"{len(units)} of {len(plan.units)}",
+            "seeds": ", ".join(sorted(seeds)) or "none",
+            **head,
+            **versions(),
+        },
+    )
+
+
+def _question(plan: PlanRecord) -> str:
+    asked = {
+        "pass-rate": f"what will pass at {place_text(plan.target)}"
+        if plan.target
+        else "what will a larger model pass",
+        "emergence": "where does the ability emerge",
+    }
+    return ", and ".join(asked[name] for name in plan.questions) + "?"
+
+
+def _outlooks(board: list[ScoreboardRow]) -> tuple[Outlook, ...]:
+    """The forecasts on record, newest first; each with all that was measured after it."""
+    lines: dict[int, list[ScoreboardRow]] = {}
+    for row in board:
+        lines.setdefault(row.line, []).append(row)
+    # The newest first; those of one time in the order they were made.
+    newest = sorted(lines.values(), key=lambda rows: rows[0].time, reverse=True)
+    return tuple(
+        Outlook(
+            _forecast_name(rows[0]),
+            known(rows[0].value),
+            ends_of(rows[0].interval),
+            rows[0].level,
+            known(rows[0].extrapolation),
+            tuple(r.truth for r in rows if r.truth is not None),
+            rows[0].time.replace("T", " ").replace("Z", " UTC")
+            + ("" if rows[0].blind else ", when the truth was known"),
+            is_rate=rows[0].question == "pass-rate",
+        )
+        for rows in newest
+    )
+
+
+def _forecast_name(row: ScoreboardRow) -> str:
+    """Which quantity a line of the record forecasts, in words."""
+    name, method = row.task or "the task", row.method
+    if row.question == "emergence":
+        of = method.removeprefix("emergence").removeprefix("-in-")
+        what = f"{INPUTS.get(of, 'loss')} at which {name} emerges"
+        return what + (f", at {place_text(row.inputs)}" if row.inputs else "")
+    return f"{name} at {place_text(row.inputs)}, by {METHODS.get(method, method)}"

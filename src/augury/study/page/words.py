@@ -1,0 +1,54 @@
+"""How the page of a study names things: tasks, places, methods, numbers that are unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from augury.report.page.story import number
+from augury.study.results.forecast_records import TaskForecast
+from augury.study.results.formats import Interval
+
+UNKNOWN = float("nan")
+# Inputs and methods as sentences name them.
+INPUTS = {"params": "parameters", "tokens": "tokens", "flops": "FLOPs"}
+METHODS = {
+    "laws": "the laws",
+    "counts-pooled": "counts of every instance",
+    "counts-instances": "a line for every instance",
+    "counts-line": "the published line",
+    # As versions before 0.2 called them.
+    "counts-ours": "counts of every instance",
+    "counts-ipu": "a line for every instance",
+}
+
+
+def task_name(record: TaskForecast) -> str:
+    """The task in quotation marks, or what stands for it where tables do not name one."""
+    other = "the ability" if record.question == "emergence" else "the task"
+    return f"\u201c{record.task}\u201d" if record.task else other
+
+
+def place_text(inputs: Mapping[str, float]) -> str:
+    """A place in words: 105,280 parameters and 1.02e+06 tokens."""
+    return " and ".join(f"{number(v)} {INPUTS.get(k, k)}" for k, v in inputs.items())
+
+
+def ends_of(interval: Interval) -> tuple[float, float]:
+    """Both ends, NaN where one is unknown."""
+    low, high = interval
+    return known(low), known(high)
+
+
+def known(x: float | None) -> float:
+    """A number of a record: what is null there is NaN here."""
+    return UNKNOWN if x is None else float(x)
+
+
+def run_name(model: str | None, seed: int | None) -> str:
+    """A run by its model and seed."""
+    return f"{model or 'run'}" + ("" if seed is None else f" \u00b7 seed {seed}")
+
+
+def weights_text(weights: Mapping[str, float]) -> str:
+    """Weights of laws, the largest first."""
+    return ", ".join(f"{law} {w:.0%}" for law, w in sorted(weights.items(), key=lambda p: -p[1]))

@@ -1,0 +1,259 @@
+"""What fits, forecasts and scores of a study leave: `fit.json`, `forecast.json`, `score.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import polars as pl
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from augury.runtime.json_files import read_json
+from augury.study.results.formats import (
+    Interval,
+    Known,
+    Part,
+    Record,
+    Remark,
+    parse_record,
+    read_record,
+)
+
+
+class ForecastRecord(Part):
+    """One forecast at one place.
+
+    Attributes:
+        method: "laws", "counts-NAME", "emergence" or "emergence-in-INPUT".
+        inputs: where, as it was asked for; empty for a point of emergence.
+        value: None where nothing can be said.
+        mean_interval, run_interval: for the mean of many runs, and for one new run.
+        extrapolation: in ranges of the data beyond it; 0 inside.
+        level: of the intervals.
+        never: probability that no amount of this input is enough, for emergence.
+    """
+
+    method: str = ""
+    inputs: Mapping[str, float] = {}
+    value: Known = None
+    mean_interval: Interval = (None, None)
+    run_interval: Interval = (None, None)
+    extrapolation: Known = None
+    level: float
+    never: Known = None
+
+
+class FitRecord(Record):
+    """`fit.json`: one law on everything that may be seen."""
+
+    law: str
+    output: str
+    parameters: Mapping[str, Known]
+    status: str
+    remedy: str = ""
+    notes: tuple[Remark, ...] = ()
+    level: float
+    forecasts: tuple[ForecastRecord, ...] = ()
+
+
+class BacktestRecord(Part):
+    """One forecast of a held-out run from smaller ones."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    law: str
+    cut: str
+    observed: float
+    value: Known
+    low: Known
+    high: Known
+    held: bool
+    crps: Known = None
+
+
+class GrowthRecord(Part):
+    """The class of a pass rate's growth, and the curvature that decides it."""
+
+    kind: str = Field(alias="class")
+    curvature: Known
+    interval: Interval
+    p: Known = None
+    level: float
+    held_out: Mapping[str, Any] = {}
+
+
+class PassRateRecord(Record):
+    """`forecast.json` of a pass rate: laws weighted by their backtest, and counts of instances.
+
+    Attributes:
+        weights: by law.
+        widening: factor by which the backtest widened the intervals.
+        growth: None where no instances were counted.
+        counts_notes: on the forecasts from counts.
+    """
+
+    question: Literal["pass-rate"] = "pass-rate"
+    task: str | None
+    level: float
+    weights: Mapping[str, float]
+    widening: Known = None
+    status: str
+    remedy: str = ""
+    notes: tuple[Remark, ...] = ()
+    backtest: tuple[BacktestRecord, ...] = ()
+    growth: GrowthRecord | None = None
+    counts_notes: tuple[Remark, ...] = ()
+    forecasts: tuple[ForecastRecord, ...]
+
+    @property
+    def backtest_rows(self) -> pl.DataFrame:
+        """As `Backtest.rows`."""
+        return pl.DataFrame([row.model_dump() for row in self.backtest], infer_schema_length=None)
+
+
+class PointRecord(Part):
+    """A value with its interval."""
+
+    value: Known
+    interval: Interval
+    level: float
+
+
+class EmergencePointRecord(Part):
+    """Where an ability emerges, by one definition and for each law."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    point: PointRecord
+    methods: Mapping[str, PointRecord] = {}
+
+
+class QuantilesRecord(Part):
+    """Quantiles of the point of emergence: probabilities and losses."""
+
+    at: tuple[float, ...] = ()
+    loss: tuple[float, ...] = ()
+
+
+class EmergenceRecord(Record):
+    """`forecast.json` of a point of emergence.
+
+    Attributes:
+        elbow: where scores begin to rise.
+        above: where they are `distance` above chance; this is what the forecast says.
+        reach_notes: why losses could not be translated into what to train, where they could not.
+    """
+
+    question: Literal["emergence"] = "emergence"
+    task: str | None
+    level: float
+    law: str
+    weights: Mapping[str, float]
+    status: str
+    remedy: str = ""
+    notes: tuple[Remark, ...] = ()
+    reach_notes: tuple[Remark, ...] = ()
+    elbow: EmergencePointRecord
+    above: EmergencePointRecord
+    distance: float
+    quantiles: QuantilesRecord = QuantilesRecord()
+    forecasts: tuple[ForecastRecord, ...]
+
+
+class RunScoreRecord(Part):
+    """One forecast beside one run that was measured after it.
+
+    Attributes:
+        forecast: which of the record's forecasts.
+        held: whether the interval holds the truth; None where nothing was forecast.
+        error: log of truth over forecast; for emergence their difference.
+        bracket: for emergence, between which losses the ability came.
+    """
+
+    forecast: int = 0
+    method: str
+    inputs: Mapping[str, float] = {}
+    model: str | None = None
+    seed: int | None = None
+    value: Known = None
+    low: Known = None
+    high: Known = None
+    truth: Known = None
+    bracket: Interval | None = None
+    held: bool | None = None
+    error: Known = None
+
+
+class PassRateScoreRecord(Record):
+    """`score.json` of a pass rate."""
+
+    question: Literal["pass-rate"] = "pass-rate"
+    task: str | None
+    level: float
+    scores: tuple[RunScoreRecord, ...]
+
+
+class HeldOutModelRecord(Part):
+    """A held-out model: its few-shot score, and how likely the forecast held it to have emerged."""
+
+    model: str | None = None
+    seed: int | None = None
+    loss: float
+    score: float
+    emerged: bool
+    probability: Known = None
+
+
+class EmergenceScoreRecord(Record):
+    """`score.json` of a point of emergence."""
+
+    question: Literal["emergence"] = "emergence"
+    task: str | None
+    level: float
+    scores: tuple[RunScoreRecord, ...]
+    models: tuple[HeldOutModelRecord, ...] = ()
+
+
+class LearningRateRecord(Record):
+    """`rate.json`: the learning rate that a finetuning found or was given, and at which width."""
+
+    rate: float
+    width: int
+
+
+TaskForecast = PassRateRecord | EmergenceRecord
+TaskScore = PassRateScoreRecord | EmergenceScoreRecord
+_FORECAST: TypeAdapter[Any] = TypeAdapter(Annotated[TaskForecast, Field(discriminator="question")])
+_SCORE: TypeAdapter[Any] = TypeAdapter(Annotated[TaskScore, Field(discriminator="question")])
+
+
+def read_forecast(result: Path) -> TaskForecast:
+    """`forecast.json` in the folder of a result.
+
+    Raises:
+        DataError: as `read_record`.
+    """
+    path = result / "forecast.json"
+    found: TaskForecast = parse_record(path, read_json(path), _FORECAST)
+    return found
+
+
+def read_score(result: Path) -> TaskScore:
+    """`score.json` in the folder of a result.
+
+    Raises:
+        DataError: as `read_record`.
+    """
+    path = result / "score.json"
+    found: TaskScore = parse_record(path, read_json(path), _SCORE)
+    return found
+
+
+def read_fit(result: Path) -> FitRecord:
+    """`fit.json` in the folder of a result.
+
+    Raises:
+        DataError: as `read_record`.
+    """
+    return read_record(result / "fit.json", FitRecord)
