@@ -18,7 +18,7 @@ from augury.lab.model import ModelConfig
 from augury.runtime.atomic import atomic_file
 from augury.study import RunOutcome, Study, run_study, scoreboard
 from augury.study import tiny_world as world
-from augury.study.plan.study_file import STUDY_FILE, schema
+from augury.study.plan.study_file import STUDY_FILE, study_schema
 from augury.study.plan.template import SCHEMA
 from augury.study.results.store import Store
 from augury.study.run.status import duration, scoreboard_text
@@ -105,7 +105,7 @@ def _write(out: Path, text: str) -> None:
             f"`augury run {out}` runs it as it is; give the demo another --out"
         )
     out.mkdir(parents=True, exist_ok=True)
-    for name, content in ((SCHEMA, schema()), (STUDY_FILE, text)):
+    for name, content in ((SCHEMA, study_schema()), (STUDY_FILE, text)):
         with atomic_file(out / name) as fresh:
             fresh.write_text(content, encoding="utf-8")
 

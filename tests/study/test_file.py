@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from augury.errors import DataError, UsageError
-from augury.study.plan.study_file import StudyFileError, check, read_study, schema
+from augury.study.plan.mistakes import StudyFileError
+from augury.study.plan.study_file import check_study, read_study, study_schema
 from augury.study.plan.template import write_study
 from augury.study.plan.toml_lines import find_lines
 
@@ -54,7 +55,7 @@ def test_ten_mistakes_give_ten_messages_with_their_lines(tmp_path: Path) -> None
     assert len(caught.value.mistakes) == len(told) == 10
     expected = {
         2: "expected 'pass-rate' or 'emergence', not \"pass rate\"",
-        4: "lab.widhts: there is no such key; did you mean 'widths'?",
+        4: "lab.widhts: unknown key; did you mean 'widths'?",
         5: "lab.widths[3]: expected a multiple of 2, not 7",
         6: "lab.steps: expected a multiple of 50, not 120",
         7: "lab.shares.rul: the lab has no task 'rul'; it has: rule",
@@ -99,9 +100,9 @@ def test_the_command_tells_all_ten_and_nothing_else(tmp_path: Path) -> None:
         (("widths = [10]", "where = 'parms > 3'"), 7, "cannot be asked"),
         (("[lab]", "[[checkpoints]]\nmodel = 'lab:gone'\n[lab]"), 3, "no such file or folder"),
         (("[lab]", "[[checkpoints]]\nmodel = 'hub:x'\n[lab]"), 3, "expected lab:DIR, hf:PATH"),
-        (("widths = [4, 6, 8, 10]", "widths = [4, 6, 6]"), 3, "6 stands there twice"),
+        (("widths = [4, 6, 8, 10]", "widths = [4, 6, 6]"), 3, "6 is given twice"),
         (("widths = [10]", "widths = ["), None, "is not TOML"),
-        (("[lab]", "[lob]"), 2, "there is no such key; did you mean 'lab'?"),
+        (("[lab]", "[lob]"), 2, "unknown key; did you mean 'lab'?"),
         (('name = "good"', 'nome = "good"'), None, "name: is missing"),
         (("[lab]", "[lab]\nseeds = 0"), 3, "at least 1, or a list of seeds"),
         (("[lab]", "[lab]\ncheckpoints = [600]"), 2, "comes after the last step, 500"),
@@ -121,12 +122,12 @@ def test_the_command_tells_all_ten_and_nothing_else(tmp_path: Path) -> None:
         ),
     ],
 )  # fmt: skip
-def test_one_mistake_is_told_where_it_stands(
+def test_one_mistake_is_reported_at_its_line(
     tmp_path: Path, change: tuple[str, str], line: int | None, message: str
 ) -> None:
     (tmp_path / "study.toml").write_text("")
     assert change[0] in GOOD
-    study, mistakes = check(GOOD.replace(*change), tmp_path)
+    study, mistakes = check_study(GOOD.replace(*change), tmp_path)
     assert study is None
     assert message in "; ".join(map(str, mistakes))
     if line is not None:
@@ -134,7 +135,7 @@ def test_one_mistake_is_told_where_it_stands(
 
 
 def test_what_is_not_said_has_a_default(tmp_path: Path) -> None:
-    study, mistakes = check(GOOD, tmp_path)
+    study, mistakes = check_study(GOOD, tmp_path)
     assert not mistakes
     assert study is not None
     assert study.lab is not None
@@ -163,7 +164,7 @@ def test_sections_that_are_commented_out_are_right_too(tmp_path: Path) -> None:
         else line
         for line in text.splitlines()
     ]
-    study, mistakes = check("\n".join(bare), tmp_path)
+    study, mistakes = check_study("\n".join(bare), tmp_path)
     assert not mistakes
     assert study is not None
     assert study.finetune is not None
@@ -172,7 +173,7 @@ def test_sections_that_are_commented_out_are_right_too(tmp_path: Path) -> None:
 
 
 def test_the_schema_knows_every_key(tmp_path: Path) -> None:
-    found = json.loads(schema())
+    found = json.loads(study_schema())
     assert found["additionalProperties"] is False
     sections = {"lab", "checkpoints", "tables", "tasks", "measure", "finetune", "forecast"}
     assert sections <= found["properties"].keys()
@@ -209,7 +210,7 @@ def test_a_checkpoint_that_may_be_held_out_has_to_say_its_size(tmp_path: Path) -
         'name = "hub"\n[[tasks]]\nname = "rule"\n[held_out]\nwhere = "params > 1e9"\n'
         '[[checkpoints]]\nmodel = "hf:a/b"\nparams = 1e9\n[[checkpoints]]\nmodel = "hf:a/c"\n'
     )
-    _, mistakes = check(text, tmp_path)
+    _, mistakes = check_study(text, tmp_path)
     assert [(m.line, str(m)) for m in mistakes] == [
         (9, "checkpoints[2]: held_out.where cannot be told of it: give params and tokens")
     ]

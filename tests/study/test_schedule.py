@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from augury.study.run.schedule import Schedule
-from augury.study.units.unit import Cost, Unit
+from augury.study.units.unit import Cost, StudyUnit
 
 
-def _chain() -> dict[str, Unit]:
+def _chain() -> dict[str, StudyUnit]:
     """a <- b <- d, a <- c; e alone; c only after d."""
-    a = Unit("train", "a", {"n": 1})
-    b = Unit("measure", "b", {"n": 2}, (a.key,))
-    d = Unit("forecast", "d", {"n": 4}, (b.key,))
-    c = Unit("measure", "c", {"n": 3}, (a.key,), (d.key,))
-    e = Unit("train", "e", {"n": 5})
+    a = StudyUnit("train", "a", {"n": 1})
+    b = StudyUnit("measure", "b", {"n": 2}, (a.key,))
+    d = StudyUnit("forecast", "d", {"n": 4}, (b.key,))
+    c = StudyUnit("measure", "c", {"n": 3}, (a.key,), (d.key,))
+    e = StudyUnit("train", "e", {"n": 5})
     return {u.key: u for u in (a, b, d, c, e)}
 
 
@@ -66,8 +66,8 @@ def test_a_failure_is_tried_again_then_blocks_what_waits_for_it() -> None:
 
 
 def test_units_go_where_their_program_is_compiled() -> None:
-    def unit(name: str, seconds: float, program: str) -> Unit:
-        return Unit("train", name, {"name": name}, cost=Cost(seconds=seconds), program=program)
+    def unit(name: str, seconds: float, program: str) -> StudyUnit:
+        return StudyUnit("train", name, {"name": name}, cost=Cost(seconds=seconds), program=program)
 
     units = [unit("a", 9, "wide"), unit("b", 8, "wide"), unit("c", 2, "thin"), unit("d", 1, "")]
     schedule = Schedule({u.key: u for u in units}, (), 0)

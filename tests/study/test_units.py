@@ -10,10 +10,10 @@ import pytest
 
 from augury.study import make_plan, read_study
 from augury.study.units import unit as units
-from augury.study.units.unit import Cost, Unit, digest, ranks
+from augury.study.units.unit import Cost, StudyUnit, digest, ranks
 from tests.study.helpers import table_study
 
-UNIT = Unit("fit", "fit a law", {"law": "power", "level": 0.9}, ("a", "b"))
+UNIT = StudyUnit("fit", "fit a law", {"law": "power", "level": 0.9}, ("a", "b"))
 
 
 def test_a_key_is_the_same_tomorrow() -> None:
@@ -54,7 +54,7 @@ def test_what_does_not_leaves_it(change: dict) -> None:  # type: ignore[type-arg
 def test_another_version_of_the_code_is_another_result(monkeypatch: pytest.MonkeyPatch) -> None:
     before = UNIT.key
     monkeypatch.setattr(units, "CODE", {**units.CODE, "fit": units.CODE["fit"] + 1})
-    assert Unit("fit", "fit a law", {"law": "power", "level": 0.9}, ("a", "b")).key != before
+    assert StudyUnit("fit", "fit a law", {"law": "power", "level": 0.9}, ("a", "b")).key != before
 
 
 def test_a_study_that_is_moved_keeps_its_keys(tmp_path: Path) -> None:
@@ -67,9 +67,9 @@ def test_a_study_that_is_moved_keeps_its_keys(tmp_path: Path) -> None:
 
 
 def test_the_longest_way_to_the_end_comes_first() -> None:
-    def unit(name: str, seconds: float, *needs: Unit) -> Unit:
+    def unit(name: str, seconds: float, *needs: StudyUnit) -> StudyUnit:
         keys = tuple(n.key for n in needs)
-        return Unit("fit", name, {"name": name}, keys, cost=Cost(seconds=seconds))
+        return StudyUnit("fit", name, {"name": name}, keys, cost=Cost(seconds=seconds))
 
     a, b = unit("a", 1), unit("b", 5)
     c = unit("c", 10, a)

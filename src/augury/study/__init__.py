@@ -9,25 +9,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from augury.study.plan.planner import Plan, make_plan
-    from augury.study.plan.study_file import Mistake, StudyFile, StudyFileError, read_study
+    from augury.study.plan.mistakes import Mistake, StudyFileError
+    from augury.study.plan.planner import make_plan
+    from augury.study.plan.study_file import StudyFile, read_study
+    from augury.study.plan.study_plan import Plan
     from augury.study.results.ledger import Ledger
     from augury.study.results.recording import scoreboard
     from augury.study.results.store import Store
     from augury.study.run.runner import RunOutcome, run_study
     from augury.study.study import Study
-    from augury.study.units.unit import Unit
+    from augury.study.units.unit import StudyUnit
 
 _HOME = {
     "Ledger": "results.ledger",
-    "Mistake": "plan.study_file",
-    "Plan": "plan.planner",
+    "Mistake": "plan.mistakes",
+    "Plan": "plan.study_plan",
     "RunOutcome": "run.runner",
     "Store": "results.store",
     "Study": "study",
     "StudyFile": "plan.study_file",
-    "StudyFileError": "plan.study_file",
-    "Unit": "units.unit",
+    "StudyFileError": "plan.mistakes",
+    "StudyUnit": "units.unit",
     "make_plan": "plan.planner",
     "read_study": "plan.study_file",
     "run_study": "run.runner",
@@ -43,7 +45,7 @@ __all__ = [
     "Study",
     "StudyFile",
     "StudyFileError",
-    "Unit",
+    "StudyUnit",
     "make_plan",
     "read_study",
     "run_study",

@@ -11,8 +11,9 @@ import polars as pl
 
 from augury.display import Card, Shown
 from augury.errors import DataError
-from augury.study.plan.planner import Plan, make_plan
+from augury.study.plan.planner import make_plan
 from augury.study.plan.study_file import read_study
+from augury.study.plan.study_plan import Plan
 from augury.study.results.forecast_records import (
     FitRecord,
     TaskForecast,

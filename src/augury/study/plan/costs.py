@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from augury.data.compute import scoring_flops, training_flops
 from augury.lab.config import RunConfig
 from augury.lab.corpus import LENGTH
-from augury.study.plan.models import Place
-from augury.study.plan.sections import Finetune, Measure, TaskEntry
+from augury.study.plan.models import StudyModel
+from augury.study.plan.sections import FinetuneSection, MeasureSection, TaskEntry
 from augury.study.units.unit import Cost
 
 # Of the lab's tiny models, from processor time of widths 6, 24 and 48 over 500 steps (3.0, 5.2 and
@@ -24,17 +24,17 @@ TABLE = Cost(seconds=0.05)
 FIT, FORECAST, SCORE = Cost(seconds=4.0), Cost(seconds=15.0), Cost(seconds=0.5)
 
 
-def training(run: RunConfig) -> Cost:
+def training_cost(run: RunConfig) -> Cost:
     """Of a run of the lab."""
     flops, tokens = run.flops(run.steps), run.tokens(run.steps)
     return Cost(flops, tokens, COMPILE_SECONDS + run.steps * STEP_SECONDS + flops / LAB_FLOPS)
 
 
-def measuring(place: Place, task: TaskEntry, how: Measure, instances: int) -> Cost:
+def measuring_cost(place: StudyModel, task: TaskEntry, how: MeasureSection, instances: int) -> Cost:
     """Of a model on a task; where samples are drawn, at most: every instance up to its cap."""
     params = float(place.about.get("params") or 0.0)
     lab = place.run is not None
-    if computed(task, how):
+    if is_computed(task, how):
         tokens = float(instances * (LENGTH if lab else PROMPT))
     else:
         tokens = float(instances * how.max_samples * (LENGTH if lab else task.tokens))
@@ -42,7 +42,9 @@ def measuring(place: Place, task: TaskEntry, how: Measure, instances: int) -> Co
     return Cost(flops, tokens, COMPILE_SECONDS + flops / (LAB_FLOPS if lab else CORE_FLOPS))
 
 
-def finetuning(place: Place, amounts: Sequence[int], how: Finetune, search: bool) -> Cost:
+def finetuning_cost(
+    place: StudyModel, amounts: Sequence[int], how: FinetuneSection, search: bool
+) -> Cost:
     """Of a model on some amounts: every subset and seed as long as it may take, then scored."""
     params = float(place.about.get("params") or 0.0)
     length = LENGTH if place.run is not None else PROMPT
@@ -55,6 +57,6 @@ def finetuning(place: Place, amounts: Sequence[int], how: Finetune, search: bool
     return Cost(flops, trained + scored, seconds)
 
 
-def computed(task: TaskEntry, how: Measure) -> bool:
+def is_computed(task: TaskEntry, how: MeasureSection) -> bool:
     """Whether pass rates are most likely computed, not sampled."""
     return how.method == "exact" or (how.method is None and task.file is None)

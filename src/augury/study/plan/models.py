@@ -11,11 +11,12 @@ from augury.data.compute import params_for_flops, tokens_for_flops, training_flo
 from augury.errors import UsageError
 from augury.lab.config import RunConfig
 from augury.lab.model import ModelConfig
-from augury.study.plan.study_file import KNOWN, StudyFile
+from augury.study.plan.sections import KNOWN_COLUMNS
+from augury.study.plan.study_file import StudyFile
 
 
 @dataclass(frozen=True)
-class Place:
+class StudyModel:
     """A model at a checkpoint.
 
     Attributes:
@@ -37,7 +38,7 @@ class Place:
     given: Mapping[str, Any] | None = None
 
 
-def lab_places(study: StudyFile) -> Iterator[Place]:
+def lab_models(study: StudyFile) -> Iterator[StudyModel]:
     """Checkpoints that the study trains."""
     if study.lab is None:
         return
@@ -59,10 +60,10 @@ def lab_places(study: StudyFile) -> Iterator[Place]:
                     "width": width,
                 }
                 name = run.run + (f" at step {step}" if len(run.saves) > 1 else "")
-                yield Place(name, about, _held_out(study, about), run, step)
+                yield StudyModel(name, about, _held_out(study, about), run, step)
 
 
-def spec_places(study: StudyFile, folder: Path) -> Iterator[Place]:
+def named_models(study: StudyFile, folder: Path) -> Iterator[StudyModel]:
     """Models that are there already."""
     for entry in study.checkpoints:
         given = entry.model_dump(exclude={"model", "name"}, exclude_none=True)
@@ -78,7 +79,9 @@ def spec_places(study: StudyFile, folder: Path) -> Iterator[Place]:
             raise UsageError(f"there is no such model: {here}")
         if kind == "lab":
             about = {**_lab_about(here), **given}
-        yield Place(entry.name or entry.model, about, _held_out(study, about), None, 0, path, given)
+        yield StudyModel(
+            entry.name or entry.model, about, _held_out(study, about), None, 0, path, given
+        )
 
 
 def _lab_about(folder: Path) -> dict[str, Any]:
@@ -88,7 +91,7 @@ def _lab_about(folder: Path) -> dict[str, Any]:
     return dict(open_model(f"lab:{folder}").about)
 
 
-def table_sides(path: Path, asked: Mapping[str, Any]) -> tuple[int, int, list[dict[str, Any]]]:
+def split_table(path: Path, asked: Mapping[str, Any]) -> tuple[int, int, list[dict[str, Any]]]:
     """What a table holds on either side of the line.
 
     Returns:
@@ -103,7 +106,7 @@ def table_sides(path: Path, asked: Mapping[str, Any]) -> tuple[int, int, list[di
     return seen, held.height, places
 
 
-def target_place(study: StudyFile) -> dict[str, float]:
+def complete_target(study: StudyFile) -> dict[str, float]:
     """What the forecast is for, with the third of params, tokens and flops derived."""
     if study.target is None:
         return {}
@@ -128,13 +131,13 @@ def _held_out(study: StudyFile, about: Mapping[str, Any]) -> bool:
         return False
     import polars as pl
 
-    row = pl.DataFrame({name: [about.get(name)] for name in KNOWN})
+    row = pl.DataFrame({name: [about.get(name)] for name in KNOWN_COLUMNS})
     try:
         answer = row.select(pl.sql_expr(held.where)).item()
     except (pl.exceptions.PolarsError, TypeError) as error:
         raise UsageError(
             f"held_out.where: '{held.where}' cannot be asked of {about['model']}: "
-            f"{str(error).splitlines()[0]}; what is known of models: {', '.join(KNOWN)}"
+            f"{str(error).splitlines()[0]}; what is known of models: {', '.join(KNOWN_COLUMNS)}"
         ) from error
     if answer is None:
         raise UsageError(

@@ -2,63 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from augury.errors import DataError, UsageError
 from augury.study.plan import costs
-from augury.study.plan.models import Place, lab_places, spec_places, table_sides, target_place
-from augury.study.plan.sections import Question
+from augury.study.plan.content import model_digest
+from augury.study.plan.models import (
+    StudyModel,
+    complete_target,
+    lab_models,
+    named_models,
+    split_table,
+)
 from augury.study.plan.study_file import StudyFile
+from augury.study.plan.study_plan import Plan
+from augury.study.plan.value_types import Question
 from augury.study.results.store import file_digest
 from augury.study.units.finetuning import STOPPING
-from augury.study.units.unit import Unit, digest
+from augury.study.units.unit import StudyUnit
 
-# A weight file is told by its size and this much of either end: reading 100 GB takes minutes.
-END_BYTES = 2**20
 # Draws of a fit that is shown: smooth bands.
 FIT_DRAWS = 1000
 # Of a task from a file, what does not decide its measurement.
 UNMEASURED = {"file", "name", "question"}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A study as units.
-
-    Attributes:
-        study: what its file says.
-        units: by key, each after all it waits for.
-        truth: keys of the units that measure what is held out.
-        truth_known: whether some of it stands in a table already.
-    """
-
-    study: StudyFile
-    units: Mapping[str, Unit]
-    truth: frozenset[str]
-    truth_known: bool
-
-    @property
-    def digest(self) -> str:
-        """What tells this plan from any other."""
-        return digest(sorted(self.units))
-
-    @property
-    def before_truth(self) -> dict[str, Unit]:
-        """The units up to the forecasts: without what waits for these, and what waits for that."""
-        kept: dict[str, Unit] = {}
-        for key, unit in self.units.items():
-            if not unit.after and all(before in kept for before in unit.needs):
-                kept[key] = unit
-        return kept
-
-    def of(self, *kinds: str) -> list[Unit]:
-        """Units of these kinds, in order."""
-        return [unit for unit in self.units.values() if unit.kind in kinds]
 
 
 def make_plan(study: StudyFile, folder: str | Path) -> Plan:
@@ -77,7 +46,7 @@ def make_plan(study: StudyFile, folder: str | Path) -> Plan:
 class _Planner:
     def __init__(self, study: StudyFile, folder: Path) -> None:
         self.study, self.folder = study, folder
-        self.units: dict[str, Unit] = {}
+        self.units: dict[str, StudyUnit] = {}
         self.truth: set[str] = set()
         # Rows that may be learned from, and those held out: keys of units by task; "" is any task.
         self.seen: dict[str, list[str]] = {}
@@ -87,35 +56,35 @@ class _Planner:
         self.points: dict[tuple[tuple[str, float], ...], dict[str, float]] = {}
 
     def plan(self) -> Plan:
-        places = [*lab_places(self.study), *spec_places(self.study, self.folder)]
+        places = [*lab_models(self.study), *named_models(self.study, self.folder)]
         first = [place for place in places if not place.held_out]
         later = [place for place in places if place.held_out]
         for place in first:
-            self._measures(place, after=())
-        held_tables = self._tables()
-        self._finetunes(first)
+            self._plan_measuring(place, after=())
+        held_tables = self._plan_tables()
+        self._plan_finetuning(first)
         for place in later:
             if self._can_be_forecast(place):
-                self._point(place.about)
-        target = target_place(self.study)
+                self._add_place(place.about)
+        target = complete_target(self.study)
         if target:
-            self._point(target)
-        forecasts = self._forecasts()
+            self._add_place(target)
+        forecasts = self._plan_forecasts()
         after = tuple(unit.key for unit in forecasts)
         for place in later:
-            self._measures(place, after)
+            self._plan_measuring(place, after)
         for path, asked in held_tables:
-            unit = self._table(path, {**asked, "side": "held"}, after)
+            unit = self._add_table(path, {**asked, "side": "held"}, after)
             self.held.setdefault("", []).append(unit.key)
             self.truth.add(unit.key)
-        self._scores(forecasts)
+        self._plan_scores(forecasts)
         return Plan(self.study, self.units, frozenset(self.truth), bool(held_tables))
 
-    def _add(self, unit: Unit) -> Unit:
+    def _add(self, unit: StudyUnit) -> StudyUnit:
         self.units.setdefault(unit.key, unit)
         return unit
 
-    def _finetunes(self, places: Sequence[Place]) -> None:
+    def _plan_finetuning(self, places: Sequence[StudyModel]) -> None:
         """Finetune every model that may be seen on every amount, for every task.
 
         Where no learning rate is given, the model in the middle looks for one first.
@@ -132,36 +101,38 @@ class _Planner:
             common: dict[str, Any] = {
                 "task": {"name": task.called, "instances": how.instances},
                 "finetune": how.model_dump(exclude={"amounts", "checkpoints", "gpus", *unsaid}),
-                "width": self._width(places) if how.learning_rate else None,
+                "width": self._middle_width(places) if how.learning_rate else None,
                 "searched": False,
             }
             found: tuple[str, ...] = ()
             if how.learning_rate is None:
                 at = middle[(len(middle) - 1) // 2]
                 ends = sorted({min(how.amounts), max(how.amounts)})
-                found = (self._finetune(at, task.called, {**common, "amounts": ends}, ()).key,)
+                found = (
+                    self._add_finetuning(at, task.called, {**common, "amounts": ends}, ()).key,
+                )
                 common["searched"] = True
             for place in places:
                 for amount in sorted(how.amounts):
-                    self._finetune(place, task.called, {**common, "amounts": [amount]}, found)
+                    self._add_finetuning(place, task.called, {**common, "amounts": [amount]}, found)
 
-    def _finetune(
-        self, place: Place, task: str, asked: dict[str, Any], found: tuple[str, ...]
-    ) -> Unit:
+    def _add_finetuning(
+        self, place: StudyModel, task: str, asked: dict[str, Any], found: tuple[str, ...]
+    ) -> StudyUnit:
         how = self.study.finetune
         assert how is not None
-        model, needs, places = self._model(place, ())
+        model, needs, places = self._describe_model(place, ())
         amounts = ", ".join(map(str, asked["amounts"]))
         search = " (looks for a learning rate)" if not found and how.learning_rate is None else ""
         unit = self._add(
-            Unit(
+            StudyUnit(
                 "finetune",
                 f"finetune {place.name} on {amounts} of {task}{search}",
                 {**asked, "model": model},
                 (*needs, *found),
                 (),
                 places,
-                costs.finetuning(place, asked["amounts"], how, bool(search)),
+                costs.finetuning_cost(place, asked["amounts"], how, bool(search)),
                 gpus=how.gpus,
                 program=_program(place),
             )
@@ -171,15 +142,15 @@ class _Planner:
         return unit
 
     @staticmethod
-    def _width(places: Sequence[Place]) -> int | None:
+    def _middle_width(places: Sequence[StudyModel]) -> int | None:
         """The middle one of the lab's widths, at which a learning rate is given."""
         widths = sorted({p.about["width"] for p in places if "width" in p.about})
         return widths[(len(widths) - 1) // 2] if widths else None
 
-    def _measures(self, place: Place, after: tuple[str, ...]) -> None:
+    def _plan_measuring(self, place: StudyModel, after: tuple[str, ...]) -> None:
         """Train a model if the lab has to, and measure it on every task."""
         study = self.study
-        model, needs, known = self._model(place, after)
+        model, needs, known = self._describe_model(place, after)
         for task in study.tasks:
             asked: dict[str, Any] = {"name": task.called, "instances": task.instances}
             places = dict(known)
@@ -191,7 +162,7 @@ class _Planner:
                 places["task"] = str(path)
                 count = path.read_text(encoding="utf-8").count("\n") + 1
             unit = self._add(
-                Unit(
+                StudyUnit(
                     "measure",
                     f"measure {place.name} on {task.called}",
                     {
@@ -202,7 +173,7 @@ class _Planner:
                     needs,
                     after,
                     places,
-                    costs.measuring(place, task, study.measure, count),
+                    costs.measuring_cost(place, task, study.measure, count),
                     gpus=study.measure.gpus,
                     program=_program(place),
                 )
@@ -213,27 +184,27 @@ class _Planner:
                 unit.key
             )
 
-    def _model(
-        self, place: Place, after: tuple[str, ...]
+    def _describe_model(
+        self, place: StudyModel, after: tuple[str, ...]
     ) -> tuple[dict[str, Any], tuple[str, ...], dict[str, str]]:
         """What a unit is told of its model, what it needs for it, and where it lies."""
         if place.run is None:
             assert place.path is not None
-            told = {"content": content(place.path), "about": place.given}
+            told = {"content": model_digest(place.path), "about": place.given}
             return told, (), {"model": place.path}
         train = self._add(
-            Unit(
+            StudyUnit(
                 "train",
                 f"train {place.run.run}",
                 {"run": place.run.to_json()},
                 after=after,
-                cost=costs.training(place.run),
+                cost=costs.training_cost(place.run),
                 program=_program(place),
             )
         )
         return {"step": place.step}, (train.key,), {}
 
-    def _tables(self) -> list[tuple[str, dict[str, Any]]]:
+    def _plan_tables(self) -> list[tuple[str, dict[str, Any]]]:
         """Read what may be learned from; the tables that hold something held out."""
         where = self.study.held_out.where if self.study.held_out else None
         held = []
@@ -245,21 +216,23 @@ class _Planner:
                 "where": table.where,
                 "held_out": where,
             }
-            rows, out, places = (1, 0, []) if where is None else table_sides(path, asked)
+            rows, out, places = (1, 0, []) if where is None else split_table(path, asked)
             if out:
                 held.append((table.path, asked))
             else:
                 asked["held_out"] = None  # so that a new expression changes nothing here
             if rows:
-                unit = self._table(table.path, {**asked, "side": "seen"})
+                unit = self._add_table(table.path, {**asked, "side": "seen"})
                 self.seen.setdefault("", []).append(unit.key)
             for about in places:
-                self._point(about)
+                self._add_place(about)
         return held
 
-    def _table(self, path: str, asked: Mapping[str, Any], after: tuple[str, ...] = ()) -> Unit:
+    def _add_table(
+        self, path: str, asked: Mapping[str, Any], after: tuple[str, ...] = ()
+    ) -> StudyUnit:
         return self._add(
-            Unit(
+            StudyUnit(
                 "table",
                 f"read {path}" + (", held out" if asked["side"] == "held" else ""),
                 asked,
@@ -269,7 +242,7 @@ class _Planner:
             )
         )
 
-    def _point(self, about: Mapping[str, Any]) -> None:
+    def _add_place(self, about: Mapping[str, Any]) -> None:
         """A place to forecast pass rates at, once; what was asked for it is no part of that."""
         if not self._asks("pass-rate"):
             return  # where something emerges is one point, wherever models lie
@@ -283,32 +256,32 @@ class _Planner:
             )
         self.points.setdefault(tuple(named.items()), named)
 
-    def _can_be_forecast(self, place: Place) -> bool:
+    def _can_be_forecast(self, place: StudyModel) -> bool:
         """Laws of size alone say what a model of the lab does at its end, not on the way there."""
         return place.run is None or place.step == place.run.steps or self._takes_tokens
 
     def _asks(self, question: Question) -> bool:
         """Whether this is asked of any task."""
-        return any(self.study.question_of(task) == question for task in self._names())
+        return any(self.study.question_of(task) == question for task in self._task_names())
 
-    def _names(self) -> list[str | None]:
+    def _task_names(self) -> list[str | None]:
         """Tasks to forecast; None where tables alone say what was measured."""
         return [task.called for task in self.study.tasks] or [None]
 
-    def _needs(self, keys: Mapping[str, list[str]], task: str | None) -> tuple[str, ...]:
+    def _inputs_of(self, keys: Mapping[str, list[str]], task: str | None) -> tuple[str, ...]:
         return (*keys.get("", ()), *(keys.get(task, ()) if task is not None else ()))
 
-    def _forecasts(self) -> list[Unit]:
+    def _plan_forecasts(self) -> list[StudyUnit]:
         """Fits and forecasts of every task from all that may be seen."""
         study, made = self.study, []
         if self._asks("pass-rate") and not self.points:
             raise DataError("no row is held out and there is no [target]: nothing to forecast")
-        tasks = self._names()
+        tasks = self._task_names()
         # One law of the loss serves all tasks; those of pass rates say where it is asked for.
         rates = [task for task in tasks if study.question_of(task) == "pass-rate"]
         for task in tasks:
             question = study.question_of(task)
-            needs = self._needs(self.seen, task)
+            needs = self._inputs_of(self.seen, task)
             if question == "emergence":
                 needs = (*needs, *self.tuned.get(task or "", ()))
             if not needs:
@@ -326,7 +299,7 @@ class _Planner:
             loss = [study.forecast.loss_law] if study.forecast.loss_law else []
             for law in [*laws, *(loss if task == (rates or tasks)[0] else [])]:
                 self._add(
-                    Unit(
+                    StudyUnit(
                         "fit",
                         f"fit {law}" + (f" to {task}" if task and law not in loss else ""),
                         {**common, "law": law, "draws": FIT_DRAWS},
@@ -336,7 +309,7 @@ class _Planner:
                 )
             made.append(
                 self._add(
-                    Unit(
+                    StudyUnit(
                         "forecast",
                         f"forecast {task or 'the scores'}",
                         {
@@ -372,14 +345,14 @@ class _Planner:
         target = self.study.target
         return None if target is None else target.model_dump(exclude_none=True)
 
-    def _scores(self, forecasts: Iterable[Unit]) -> None:
+    def _plan_scores(self, forecasts: Iterable[StudyUnit]) -> None:
         for unit in forecasts:
             task = unit.parameters["task"]
-            truth = self._needs(self.held, task)
+            truth = self._inputs_of(self.held, task)
             if truth:
                 asked = ("task", "metric", "level", "last_step")
                 self._add(
-                    Unit(
+                    StudyUnit(
                         "score",
                         f"score the forecast of {task or 'the scores'}",
                         {name: unit.parameters[name] for name in asked},
@@ -389,28 +362,7 @@ class _Planner:
                 )
 
 
-def _program(place: Place) -> str:
+def _program(place: StudyModel) -> str:
     """Models of the lab of one width share compiled programs."""
     width = place.about.get("width")
     return "" if width is None else f"width {width}"
-
-
-def content(place: str) -> str:
-    """What tells a model from another: a hash of its files, or its name where it is not here.
-
-    Of files beyond 2 MB, size and both ends are hashed.
-    """
-    kind, _, rest = place.partition(":")
-    path = Path(rest)
-    if kind not in ("lab", "hf") or not path.exists():
-        return place
-    whole = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
-        size = file.stat().st_size
-        whole.update(f"{file.relative_to(path)} {size} ".encode())
-        with file.open("rb") as opened:
-            whole.update(opened.read(END_BYTES))
-            if size > END_BYTES:
-                opened.seek(max(size - END_BYTES, END_BYTES))
-                whole.update(opened.read())
-    return whole.hexdigest()

@@ -6,128 +6,54 @@ Descriptions go into the JSON schema, which editors show. What holds between sec
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
-    ValidationInfo,
     model_validator,
 )
 
-from augury.errors import AuguryError
+from augury.study.plan.value_types import (
+    CheckerName,
+    Count,
+    File,
+    LabTaskName,
+    LawName,
+    ModelName,
+    Name,
+    Positive,
+    Question,
+    Seeds,
+    Sql,
+    all_different,
+)
 
 # Names of the lab's tasks are checked against the lab; steps are trained in blocks of this many.
 STEPS = 50
+# What an expression for held-out models may use.
+KNOWN_COLUMNS = (
+    "model", "family", "params", "tokens", "flops", "loss", "step", "seed", "width",
+)  # fmt: skip
 
 
-def _law(text: str) -> str:
-    from augury.forecast.chain import parse_chain
-
-    try:
-        parse_chain(text)
-    except AuguryError as error:
-        raise ValueError(str(error)) from error
-    return text
-
-
-def _sql(text: str) -> str:
-    import polars as pl
-
-    try:
-        pl.sql_expr(text)
-    except (pl.exceptions.PolarsError, TypeError) as error:
-        raise ValueError(f"is not an SQL expression: {str(error).splitlines()[0]}") from error
-    return text
-
-
-def _lab_task(name: str) -> str:
-    from augury.lab.tasks import TASKS
-
-    if name not in TASKS:
-        raise ValueError(f"the lab has no task '{name}'; it has: {', '.join(TASKS)}")
-    return name
-
-
-def _seeds(value: Any) -> Any:
-    """A number of seeds, or the seeds."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 1:
-            raise ValueError("must be a number of seeds, at least 1, or a list of seeds")
-        return list(range(value))
-    return value
-
-
-def _file(text: str, info: ValidationInfo) -> str:
-    """A file that is there, looked for beside the study file."""
-    folder = (info.context or {}).get("folder")
-    if folder is not None and not (Path(folder) / text).exists():
-        raise ValueError(f"there is no such file or folder: {Path(folder) / text}")
-    return text
-
-
-def _model(text: str, info: ValidationInfo) -> str:
-    kind, _, rest = text.partition(":")
-    if kind not in ("lab", "hf", "http", "https") or not rest:
-        raise ValueError("expected lab:DIR, hf:PATH, hf:ID@REVISION or http:URL#MODEL")
-    if kind.startswith("http") and "#" not in rest:
-        raise ValueError(f"which model of the server? expected {kind}:URL#MODEL")
-    if kind == "lab":
-        _file(rest, info)
-    return text
-
-
-def _checker(text: str) -> str:
-    from augury.evaluate.checkers import checker
-
-    if text != "choice" and text.split(":")[0] != "unit-tests":
-        try:
-            checker(text)
-        except AuguryError as error:
-            raise ValueError(str(error)) from error
-    return text
-
-
-def _different(values: list[Any]) -> list[Any]:
-    twice = sorted({v for v in values if values.count(v) > 1})
-    if twice:
-        raise ValueError(f"{twice[0]} stands there twice")
-    return values
-
-
-# What a study asks of a task: its pass rate at the target, or where it emerges.
-Question = Literal["pass-rate", "emergence"]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-LawName = Annotated[str, AfterValidator(_law)]
-Sql = Annotated[str, AfterValidator(_sql)]
-File = Annotated[str, AfterValidator(_file)]
-LabTaskName = Annotated[str, AfterValidator(_lab_task)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
-Seeds = Annotated[
-    list[Annotated[int, Field(ge=0)]],
-    BeforeValidator(_seeds, json_schema_input_type=int | list[int]),
-    AfterValidator(_different),
-]
-
-
-class Section(BaseModel):
+class StudySection(BaseModel):
     """A table of the file: unknown keys are mistakes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
 
-class Lab(Section):
+class LabSection(StudySection):
     """A ladder of tiny models that the study trains itself."""
 
     widths: Annotated[
         list[Annotated[int, Field(ge=2, multiple_of=2)]],
         Field(min_length=1),
-        AfterValidator(_different),
+        AfterValidator(all_different),
     ] = Field(description="Widths of the models, the held-out ones among them.")
     steps: Annotated[int, Field(ge=STEPS, multiple_of=STEPS)] = Field(
         default=500, description=f"Training steps of every model, a multiple of {STEPS}."
@@ -143,7 +69,7 @@ class Lab(Section):
     family: Name = Field(default="lab", description="Name of the series.")
 
     @model_validator(mode="after")
-    def _together(self) -> Lab:
+    def _together(self) -> LabSection:
         if sum(self.shares.values()) > 1 + 1e-9:
             raise ValueError(f"shares sum to {sum(self.shares.values()):g}; at most 1 is possible")
         late = [step for step in self.checkpoints if step > self.steps]
@@ -152,12 +78,10 @@ class Lab(Section):
         return self
 
 
-class Checkpoint(Section):
+class CheckpointEntry(StudySection):
     """A model that is there already."""
 
-    model: Annotated[str, AfterValidator(_model)] = Field(
-        description="lab:DIR, hf:PATH, hf:ID@REVISION or http:URL#MODEL."
-    )
+    model: ModelName = Field(description="lab:DIR, hf:PATH, hf:ID@REVISION or http:URL#MODEL.")
     name: Name | None = Field(default=None, description="What to call it.")
     family: str | None = Field(default=None, description="Series of comparable models.")
     params: Positive | None = Field(default=None, description="Non-embedding parameters N.")
@@ -170,7 +94,7 @@ class Checkpoint(Section):
     )
 
 
-class TableFile(Section):
+class TableEntry(StudySection):
     """Scores that were measured already."""
 
     path: File = Field(description="CSV, TSV, Parquet or JSON lines, from the study file's folder.")
@@ -181,12 +105,12 @@ class TableFile(Section):
     where: Sql | None = Field(default=None, description="Rows to keep, SQL.")
 
 
-class TaskEntry(Section):
+class TaskEntry(StudySection):
     """What is measured: a task of the lab by name, or a file of instances with a checker."""
 
     name: LabTaskName | None = Field(default=None, description="A task of the lab.")
     file: File | None = Field(default=None, description="JSON lines: id, prompt, reference(s).")
-    checker: Annotated[str, AfterValidator(_checker)] | None = Field(
+    checker: CheckerName | None = Field(
         default=None,
         description="exact, any-of, prefix, regex, numeric:TOL, last-number, unit-tests ...",
     )
@@ -215,7 +139,7 @@ class TaskEntry(Section):
         return self.name or Path(self.file or "").stem
 
 
-class Measure(Section):
+class MeasureSection(StudySection):
     """How pass rates are measured."""
 
     method: Literal["exact", "tree", "independent"] | None = Field(
@@ -230,10 +154,10 @@ class Measure(Section):
     )
 
 
-class Finetune(Section):
+class FinetuneSection(StudySection):
     """Finetuning amounts, for tasks of which it is asked where they emerge."""
 
-    amounts: Annotated[list[Count], Field(min_length=1), AfterValidator(_different)] = Field(
+    amounts: Annotated[list[Count], Field(min_length=1), AfterValidator(all_different)] = Field(
         description="Examples to finetune on, each in turn; half of the one before is good."
     )
     subsets: Count = Field(default=2, description="Random subsets of each amount.")
@@ -253,7 +177,7 @@ class Finetune(Section):
     patience: Count | None = Field(
         default=None, description="Looks without a new best after which it ends (4)."
     )
-    checkpoints: Annotated[list[Count], AfterValidator(_different)] = Field(
+    checkpoints: Annotated[list[Count], AfterValidator(all_different)] = Field(
         default=[], description="Steps of the lab's models to finetune; by default all measured."
     )
     instances: Count = Field(default=256, description="Instances that scores are measured on.")
@@ -262,10 +186,10 @@ class Finetune(Section):
     )
 
 
-class ForecastSection(Section):
+class ForecastSection(StudySection):
     """Laws to try, and how to say what they find."""
 
-    laws: Annotated[list[LawName], Field(min_length=1), AfterValidator(_different)] = Field(
+    laws: Annotated[list[LawName], Field(min_length=1), AfterValidator(all_different)] = Field(
         default=["pass-rate"],
         description="Laws or chains (`augury laws`), weighed by their backtest.",
     )
@@ -281,7 +205,7 @@ class ForecastSection(Section):
     )
 
 
-class Target(Section):
+class TargetSection(StudySection):
     """What the forecast is for."""
 
     params: Positive | None = Field(default=None, description="Parameters N.")
@@ -289,7 +213,7 @@ class Target(Section):
     flops: Positive | None = Field(default=None, description="Training compute C = 6 N D.")
 
     @model_validator(mode="after")
-    def _enough(self) -> Target:
+    def _enough(self) -> TargetSection:
         given = [n for n in ("params", "tokens", "flops") if getattr(self, n) is not None]
         if not given:
             raise ValueError("give params, tokens or flops")
@@ -298,22 +222,22 @@ class Target(Section):
         return self
 
 
-class HeldOut(Section):
+class HeldOutSection(StudySection):
     """Models that no forecast may see, measured after it is written down."""
 
-    widths: Annotated[list[int], AfterValidator(_different)] = Field(
+    widths: Annotated[list[int], AfterValidator(all_different)] = Field(
         default=[], description="Widths of the lab's ladder."
     )
     where: Sql | None = Field(default=None, description='SQL over the models: "params >= 1e9".')
 
     @model_validator(mode="after")
-    def _some(self) -> HeldOut:
+    def _some(self) -> HeldOutSection:
         if not self.widths and self.where is None:
             raise ValueError("give widths or where")
         return self
 
 
-class Budget(Section):
+class BudgetSection(StudySection):
     """What the study may cost; `augury run` does not start what is planned to cost more."""
 
     flops: Positive | None = Field(default=None, description="Floating-point operations.")
@@ -324,10 +248,25 @@ class Budget(Section):
     hours: Positive | None = Field(default=None, description="Estimated hours from start to end.")
 
 
-class Run(Section):
+class RunSection(StudySection):
     """How it runs; none of it changes a result."""
 
-    workers: Count | None = Field(default=None, description="Processes; by default one a core.")
+    workers: Count | None = Field(default=None, description="Processes; default: one per core.")
     retries: Annotated[int, Field(ge=0)] = Field(
         default=1, description="How often a failed unit is retried."
     )
+
+
+SECTIONS: Mapping[str, type[StudySection]] = {
+    "lab": LabSection,
+    "checkpoints": CheckpointEntry,
+    "tables": TableEntry,
+    "tasks": TaskEntry,
+    "measure": MeasureSection,
+    "finetune": FinetuneSection,
+    "forecast": ForecastSection,
+    "target": TargetSection,
+    "held_out": HeldOutSection,
+    "budget": BudgetSection,
+    "run": RunSection,
+}

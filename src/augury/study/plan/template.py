@@ -87,7 +87,7 @@ widths = [48]
 hours = 1
 
 [run]
-# workers = 2           # processes; default: one a core
+# workers = 2           # processes; default: one per core
 retries = 1             # of a unit that fails
 """
 
@@ -103,7 +103,7 @@ def write_study(folder: Path, *, schema_only: bool = False) -> list[Path]:
     Raises:
         UsageError: there is a study file already, or the folder cannot be made.
     """
-    from augury.study.plan.study_file import STUDY_FILE, schema
+    from augury.study.plan.study_file import STUDY_FILE, study_schema
 
     path = folder / STUDY_FILE
     if path.exists() and not schema_only:
@@ -116,7 +116,7 @@ def write_study(folder: Path, *, schema_only: bool = False) -> list[Path]:
     name = "".join(c if c.isalnum() or c in "-_." else "-" for c in folder.resolve().name)
     for file, text in (
         (path, template(name.lstrip("-_.") or "study")),
-        (folder / SCHEMA, schema()),
+        (folder / SCHEMA, study_schema()),
     ):
         if file != path or not schema_only:
             with atomic_file(file) as fresh:

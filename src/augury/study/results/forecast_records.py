@@ -13,15 +13,15 @@ from augury.runtime.json_files import read_json
 from augury.study.results.formats import (
     Interval,
     Known,
-    Part,
     Record,
+    RecordPart,
     Remark,
     parse_record,
     read_record,
 )
 
 
-class ForecastRecord(Part):
+class ForecastRecord(RecordPart):
     """One forecast at one place.
 
     Attributes:
@@ -57,7 +57,7 @@ class FitRecord(Record):
     forecasts: tuple[ForecastRecord, ...] = ()
 
 
-class BacktestRecord(Part):
+class BacktestRecord(RecordPart):
     """One forecast of a held-out run from smaller ones."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -72,7 +72,7 @@ class BacktestRecord(Part):
     crps: Known = None
 
 
-class GrowthRecord(Part):
+class GrowthRecord(RecordPart):
     """The class of a pass rate's growth, and the curvature that decides it."""
 
     kind: str = Field(alias="class")
@@ -112,7 +112,7 @@ class PassRateRecord(Record):
         return pl.DataFrame([row.model_dump() for row in self.backtest], infer_schema_length=None)
 
 
-class PointRecord(Part):
+class PointRecord(RecordPart):
     """A value with its interval."""
 
     value: Known
@@ -120,7 +120,7 @@ class PointRecord(Part):
     level: float
 
 
-class EmergencePointRecord(Part):
+class EmergencePointRecord(RecordPart):
     """Where an ability emerges, by one definition and for each law."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -129,7 +129,7 @@ class EmergencePointRecord(Part):
     methods: Mapping[str, PointRecord] = {}
 
 
-class QuantilesRecord(Part):
+class QuantilesRecord(RecordPart):
     """Quantiles of the point of emergence: probabilities and losses."""
 
     at: tuple[float, ...] = ()
@@ -161,7 +161,7 @@ class EmergenceRecord(Record):
     forecasts: tuple[ForecastRecord, ...]
 
 
-class RunScoreRecord(Part):
+class RunScoreRecord(RecordPart):
     """One forecast beside one run that was measured after it.
 
     Attributes:
@@ -194,7 +194,7 @@ class PassRateScoreRecord(Record):
     scores: tuple[RunScoreRecord, ...]
 
 
-class HeldOutModelRecord(Part):
+class HeldOutModelRecord(RecordPart):
     """A held-out model: its few-shot score, and how likely the forecast held it to have emerged."""
 
     model: str | None = None

@@ -34,13 +34,13 @@ Interval = tuple[Known, Known]
 Remark = Annotated[Note, BeforeValidator(_as_note)]
 
 
-class Part(BaseModel):
+class RecordPart(BaseModel):
     """A part of a record. Keys that a later version may have added are passed over."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
 
-class Record(Part):
+class Record(RecordPart):
     """What one file of a study holds.
 
     Attributes:
@@ -50,7 +50,7 @@ class Record(Part):
     format: int = FORMAT
 
 
-R = TypeVar("R", bound=Part)
+R = TypeVar("R", bound=RecordPart)
 
 
 def save_record(path: Path, record: Record) -> None:

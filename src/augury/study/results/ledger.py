@@ -21,14 +21,14 @@ from typing import Any, TypeVar
 from augury.errors import DataError
 from augury.runtime.atomic import atomic_file
 from augury.runtime.json_files import read_json
-from augury.study.results.formats import FORMAT, Interval, Known, Part, parse_record
+from augury.study.results.formats import FORMAT, Interval, Known, RecordPart, parse_record
 
 RECORD, HEAD = "forecasts.jsonl", "forecasts.head"
 # What the first line holds for the line before it.
 START = "0" * 64
 
 
-class ForecastLine(Part):
+class ForecastLine(RecordPart):
     """A line that holds a forecast.
 
     Attributes:
@@ -56,7 +56,7 @@ class ForecastLine(Part):
     extrapolation: Known = None
 
 
-class ScoreLine(Part):
+class ScoreLine(RecordPart):
     """A line that holds how the forecast of line `of_line` fared with one run."""
 
     line: int
@@ -73,7 +73,7 @@ class ScoreLine(Part):
     error: Known = None
 
 
-L = TypeVar("L", bound=Part)
+L = TypeVar("L", bound=RecordPart)
 
 
 class Ledger:

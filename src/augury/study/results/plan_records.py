@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from augury.study.results.formats import Part, Record
+from augury.study.results.formats import Record, RecordPart
 
 
 class UnitRecord(Record):
@@ -68,7 +68,7 @@ class PlanRecord(Record):
         return tuple(dict.fromkeys(asked or [self.question]))
 
 
-class RunningUnit(Part):
+class RunningUnit(RecordPart):
     """A unit under way: since when (seconds since 1970), and which share is done."""
 
     key: str
@@ -77,7 +77,7 @@ class RunningUnit(Part):
     share: float = 0.0
 
 
-class FailedUnit(Part):
+class FailedUnit(RecordPart):
     """A unit that failed for good: the last line of why, and the path of its log."""
 
     key: str
@@ -86,7 +86,7 @@ class FailedUnit(Part):
     log: str
 
 
-class BlockedUnit(Part):
+class BlockedUnit(RecordPart):
     """A unit that waits for one that failed."""
 
     key: str

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from augury.errors import DataError
 from augury.study.results.forecast_records import read_forecast, read_score
-from augury.study.results.formats import Interval, Known, Part
+from augury.study.results.formats import Interval, Known, RecordPart
 from augury.study.results.ledger import Ledger, ScoreLine
 from augury.study.results.plan_records import UnitRecord
 from augury.study.results.store import Store, file_digest
 
 
-class ScoreboardRow(Part):
+class ScoreboardRow(RecordPart):
     """A forecast on record, and how it fared with one run that was measured after it.
 
     Attributes:

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from augury.errors import UsageError
 from augury.runtime.jobs import cores
-from augury.study.plan.planner import Plan, make_plan
+from augury.study.plan.planner import make_plan
 from augury.study.plan.study_file import read_study
+from augury.study.plan.study_plan import Plan
 from augury.study.results.ledger import Ledger
 from augury.study.results.plan_records import PlanRecord
 from augury.study.results.recording import verify, write_forecast, write_score

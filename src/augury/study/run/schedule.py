@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Collection, Mapping
 
-from augury.study.units.unit import Unit, ranks
+from augury.study.units.unit import StudyUnit, ranks
 
 
 class Schedule:
@@ -22,7 +22,7 @@ class Schedule:
         blocked: keys of units that cannot run, since one they wait for failed.
     """
 
-    def __init__(self, units: Mapping[str, Unit], done: Collection[str], retries: int) -> None:
+    def __init__(self, units: Mapping[str, StudyUnit], done: Collection[str], retries: int) -> None:
         self.units = units
         self.done = {key for key in units if key in done}
         self.failed: dict[str, str] = {}
@@ -49,7 +49,7 @@ class Schedule:
         """Whether nothing is left that could still be done."""
         return len(self.done) + len(self.failed) + len(self.blocked) == len(self.units)
 
-    def next(self, here: Collection[str] = (), begun: Collection[str] = ()) -> Unit | None:
+    def next(self, here: Collection[str] = (), begun: Collection[str] = ()) -> StudyUnit | None:
         """The unit to begin now; None if none is ready.
 
         Args:

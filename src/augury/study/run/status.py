@@ -8,10 +8,11 @@ from pathlib import Path
 
 from augury.errors import UsageError
 from augury.runtime.jobs import cores
-from augury.study.plan.costs import computed
-from augury.study.plan.planner import Plan, make_plan
+from augury.study.plan.costs import is_computed
+from augury.study.plan.planner import make_plan
 from augury.study.plan.study_file import read_study
-from augury.study.results.formats import Part
+from augury.study.plan.study_plan import Plan
+from augury.study.results.formats import RecordPart
 from augury.study.results.ledger import Ledger
 from augury.study.results.plan_records import StateRecord
 from augury.study.results.recording import ScoreboardRow
@@ -23,7 +24,7 @@ from augury.study.units.unit import Cost, total
 SAMPLED = 50
 
 
-class KindCost(Part):
+class KindCost(RecordPart):
     """Units of one kind: how many, how many are done, and what the others cost on one core."""
 
     units: int
@@ -33,7 +34,7 @@ class KindCost(Part):
     seconds: float
 
 
-class CostLeft(Part):
+class CostLeft(RecordPart):
     """What is left to do: FLOPs, tokens, and seconds with all workers."""
 
     flops: float
@@ -41,7 +42,7 @@ class CostLeft(Part):
     seconds: float
 
 
-class OverBudget(Part):
+class OverBudget(RecordPart):
     """A budget that the plan goes beyond."""
 
     what: str
@@ -49,7 +50,7 @@ class OverBudget(Part):
     budget: float
 
 
-class PlanSummary(Part):
+class PlanSummary(RecordPart):
     """What a study will cost, in all and what is left.
 
     Attributes:
@@ -75,7 +76,7 @@ class PlanSummary(Part):
     over_budget: tuple[OverBudget, ...] = ()
 
 
-class RecordHead(Part):
+class RecordHead(RecordPart):
     """The record of forecasts: how many lines, and the SHA-256 of the last."""
 
     lines: int
@@ -124,7 +125,7 @@ def summarize_plan(plan: Plan, store: Store, workers: int) -> PlanSummary:
         units=len(plan.units),
         done=sum(row.done for row in rows.values()),
         held_out=len(plan.truth),
-        sampled=any(not computed(t, plan.study.measure) for t in plan.study.tasks),
+        sampled=any(not is_computed(t, plan.study.measure) for t in plan.study.tasks),
         kinds=rows,
         flops=whole.flops,
         tokens=whole.tokens,

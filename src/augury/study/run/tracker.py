@@ -8,7 +8,7 @@ import time
 from augury.study.results.plan_records import BlockedUnit, FailedUnit, RunningUnit, StateRecord
 from augury.study.results.store import STATE, Store
 from augury.study.run.schedule import Schedule
-from augury.study.units.unit import Unit
+from augury.study.units.unit import StudyUnit
 
 # Written at most this often: a person looks, and disks are slow.
 WRITE_SECONDS = 0.5
@@ -36,7 +36,7 @@ class Tracker:
         self._took: dict[str, tuple[float, float]] = {}
         self._written = 0.0
 
-    def begin(self, unit: Unit) -> None:
+    def begin(self, unit: StudyUnit) -> None:
         """A unit was begun."""
         self.running[unit.key] = RunningUnit(key=unit.key, label=unit.label, since=time.time())
 
@@ -46,7 +46,7 @@ class Tracker:
             share = done / max(of, 1)
             self.running[key] = self.running[key].model_copy(update={"share": share})
 
-    def end(self, unit: Unit, ok: bool) -> None:
+    def end(self, unit: StudyUnit, ok: bool) -> None:
         """A unit is done, or failed."""
         about = self.running.pop(unit.key, None)
         if about is not None and ok:

@@ -55,7 +55,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Unit:
+class StudyUnit:
     """One piece of work.
 
     Attributes:
@@ -120,7 +120,7 @@ def digest(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
-def ranks(units: Mapping[str, Unit]) -> dict[str, float]:
+def ranks(units: Mapping[str, StudyUnit]) -> dict[str, float]:
     """Seconds from the start of each unit to the end of all that waits for it, at the longest.
 
     Args:
@@ -137,6 +137,6 @@ def ranks(units: Mapping[str, Unit]) -> dict[str, float]:
     return behind
 
 
-def total(units: Iterable[Unit]) -> Cost:
+def total(units: Iterable[StudyUnit]) -> Cost:
     """Cost of all."""
     return sum((unit.cost for unit in units), Cost())

@@ -20,7 +20,7 @@ def perform(folder: str | Path, unit: UnitRecord, progress: Progress | None = No
 
     Args:
         folder: of the study.
-        unit: what to do (`Unit.record`).
+        unit: what to do (`StudyUnit.record`).
         progress: called on the way by kinds that take long.
 
     Raises:

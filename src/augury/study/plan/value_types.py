@@ -1,0 +1,102 @@
+"""Types of values in a study file, each with its check: laws, SQL, files, models, seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from augury.errors import AuguryError
+
+
+def _law(text: str) -> str:
+    from augury.forecast.chain import parse_chain
+
+    try:
+        parse_chain(text)
+    except AuguryError as error:
+        raise ValueError(str(error)) from error
+    return text
+
+
+def _sql(text: str) -> str:
+    import polars as pl
+
+    try:
+        pl.sql_expr(text)
+    except (pl.exceptions.PolarsError, TypeError) as error:
+        raise ValueError(f"is not an SQL expression: {str(error).splitlines()[0]}") from error
+    return text
+
+
+def _lab_task(name: str) -> str:
+    from augury.lab.tasks import TASKS
+
+    if name not in TASKS:
+        raise ValueError(f"the lab has no task '{name}'; it has: {', '.join(TASKS)}")
+    return name
+
+
+def _seeds(value: Any) -> Any:
+    """A number of seeds, or the seeds."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError("must be a number of seeds, at least 1, or a list of seeds")
+        return list(range(value))
+    return value
+
+
+def _file(text: str, info: ValidationInfo) -> str:
+    """A file that is there, looked for beside the study file."""
+    folder = (info.context or {}).get("folder")
+    if folder is not None and not (Path(folder) / text).exists():
+        raise ValueError(f"there is no such file or folder: {Path(folder) / text}")
+    return text
+
+
+def _model(text: str, info: ValidationInfo) -> str:
+    kind, _, rest = text.partition(":")
+    if kind not in ("lab", "hf", "http", "https") or not rest:
+        raise ValueError("expected lab:DIR, hf:PATH, hf:ID@REVISION or http:URL#MODEL")
+    if kind.startswith("http") and "#" not in rest:
+        raise ValueError(f"which model of the server? expected {kind}:URL#MODEL")
+    if kind == "lab":
+        _file(rest, info)
+    return text
+
+
+def _checker(text: str) -> str:
+    from augury.evaluate.checkers import checker
+
+    if text != "choice" and text.split(":")[0] != "unit-tests":
+        try:
+            checker(text)
+        except AuguryError as error:
+            raise ValueError(str(error)) from error
+    return text
+
+
+def all_different(values: list[Any]) -> list[Any]:
+    twice = sorted({v for v in values if values.count(v) > 1})
+    if twice:
+        raise ValueError(f"{twice[0]} is given twice")
+    return values
+
+
+# What a study asks of a task: its pass rate at the target, or where it emerges.
+Question = Literal["pass-rate", "emergence"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+LawName = Annotated[str, AfterValidator(_law)]
+Sql = Annotated[str, AfterValidator(_sql)]
+File = Annotated[str, AfterValidator(_file)]
+ModelName = Annotated[str, AfterValidator(_model)]
+CheckerName = Annotated[str, AfterValidator(_checker)]
+LabTaskName = Annotated[str, AfterValidator(_lab_task)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Seeds = Annotated[
+    list[Annotated[int, Field(ge=0)]],
+    BeforeValidator(_seeds, json_schema_input_type=int | list[int]),
+    AfterValidator(all_different),
+]
