@@ -425,6 +425,30 @@ def passrate(
         print(f)
 
 
+@app.command(rich_help_panel=FORECAST)
+def rare(
+    table: Annotated[Path, typer.Argument(help="Rows of single instances: a table or a study.")],
+    queries: Annotated[float, typer.Option(help="How many queries are to come, such as 1e5.")],
+    map_: Map = None,
+    where: Where = None,
+    level: Level = 0.9,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast the worst of many queries from the pass rates of few."""
+    from augury.data import parse_map, read_table
+    from augury.forecast.rare import elicitation_logprobs, forecast_rare
+
+    data = read_table(table, columns=parse_map(map_ or []), where=where)
+    found = forecast_rare(elicitation_logprobs(data), queries, level=level, seed=seed)
+    if as_json:
+        _print_json(found.to_dict())
+        return
+    print(found)
+    for note in found.notes:
+        print(f"  {note}")
+
+
 @app.command(rich_help_panel=MEASURE)
 def finetune(
     model: Annotated[

@@ -238,13 +238,15 @@ def test_the_commands_and_their_options_are_these() -> None:
         "passuntil": {
             "--model", "--task", "--out", "--checker", "--r", "--max-samples", "--relative-error",
             "--budget", "--temperature", "--method", "--tokens", "--stop", "--instances",
-            "--lm-eval-path", "--level", "--seed", "--json",
+            "--lm-eval-path", "--level", "--seed", "--json", "--proposal", "--own-share",
+            "--device", "--dtype", "--batch-tokens",
         },
         "emergence": {
             *("--scale", "--few-shot-examples", "--above", "--law", "--nuts", "--loss-law"),
             *("--tokens", "--map", "--where", "--level", "--seed", "--json"),
         },
         "passrate": {"--at", "--scale", "--map", "--where", "--level", "--seed", "--json"},
+        "rare": {"--queries", "--map", "--where", "--level", "--seed", "--json"},
         "finetune": {
             "--model", "--task", "--amounts", "--out", "--subsets", "--seeds", "--method",
             "--learning-rate", "--checker", "--tokens", "--stop", "--samples", "--instances",
