@@ -1,0 +1,273 @@
+"""The moved curve: one smooth rise, moved by finetuning, few-shot being no finetuning.
+
+    score = base + A sigmoid((x - e(D)) / w(D))
+    e(D) = e0 - s / t ln[(1 + (D / D_h)^t) / (1 + (D / D_c)^t)]
+
+x is progress: -ln(loss - floor), or log10 FLOPs. Few-shot rows enter as D = 0, so there is no
+amount that has to stand for none; D_h, the examples that pretraining and the prompt are already
+worth, is fitted, and so is D_c, from which on more data move the curve no further: the shift is
+S-shaped over log D, or the plain logarithm of 1 + D / D_h where t = 1 and D_c lies beyond the
+amounts; t is how sharply it sets in. w may differ between much data and none. The floor of the loss
+is not known: it is integrated over, with what a loss law says of it as its prior.
+
+Noise of a score: counting; a run's own; the luck of a checkpoint, shared by all of its finetunes;
+and, where models of several families meet, a shift of each family, integrated out to first order.
+
+Ours, after Snell et al. 2024 (arXiv 2411.16035), whose ReLU laws stand beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from augury.forecast.emergence.ensemble import WALKERS, Floats
+from augury.forecast.emergence.observations import EmergenceData
+
+NAMES = (
+    "e0", "log_s", "log_dh", "log_cap", "log_turn", "log_w", "tilt", "height", "base",
+    "log_luck", "log_run", "floor", "log_family",
+)  # fmt: skip
+# Least range of progress that the priors are scaled by: a study of a few late checkpoints knows no
+# less of how far finetuning may shift the curve than one of many. Log units, and decades.
+LEAST_SPAN = {"loss": 0.5, "flops": 1.0}
+# Standard deviations of the prior, in the coordinates of `place`. The shift, the examples that a
+# prompt is worth, and the height are wide; noise and width within a factor of two either way.
+PRIOR = {
+    "e0": 1.0, "log_s": 1.0, "log_dh": 2.0, "log_cap": 1.0, "log_turn": 0.25, "log_w": 0.6,
+    "tilt": 0.3, "height": 1.5, "base": 1.0, "log_luck": 0.6, "log_run": 0.6,
+    "floor": 1.0, "log_family": 0.7,
+}  # fmt: skip
+# Middle of the prior: the shift, the width, and a family's own shift, over the span of progress.
+SHIFT, WIDTH, FAMILY = 0.15, 0.15, 0.1
+# Middle of the prior of ln(D_c / largest amount): a little beyond the data.
+LEVELS_OFF = 1.0
+# Noise of a score: a checkpoint's luck and a run's own.
+LUCK, RUN = 0.015, 0.03
+# Standard deviation of the base where chance is known, and where it is read off the data.
+KNOWN, READ = 0.01, 0.04
+# The height is at least this share of what chance leaves.
+LEAST_HEIGHT = 0.15
+# Where nothing is known of the floor, it lies this share of the lowest loss below it, within a
+# factor of 2.7 either way (90 %): published ladders end 4 to 30 % above the floors fitted to them.
+UNKNOWN_GAP, UNKNOWN_SPREAD = 0.1, 0.6
+PRIOR_STARTS = 6000
+
+
+class FloorPrior(NamedTuple):
+    """What is known of the loss that no model goes below.
+
+    ln(lowest loss seen - floor) is normal with this mean and standard deviation.
+    """
+
+    mean: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class MovedStudy:
+    """What the moved curve is fitted to.
+
+    Attributes:
+        data: scores, amounts, losses or FLOPs.
+        floor: of the loss; None on the scale of FLOPs.
+        family: (n,) index of each row's family, all 0 where there is one.
+        shift: prior of ln(shift between no finetuning and the largest amount, over the span): mean
+            and standard deviation, from other tasks under the same recipe; None for the wide one.
+    """
+
+    data: EmergenceData
+    floor: FloorPrior | None
+    family: NDArray[np.int64]
+    shift: tuple[float, float] | None = None
+
+    @property
+    def families(self) -> int:
+        return int(self.family.max()) + 1
+
+    def only(self, keep: NDArray[np.bool_]) -> MovedStudy:
+        """The rows of a mask (n,)."""
+        return MovedStudy(self.data.only(keep), self.floor, self.family[keep], self.shift)
+
+
+class Curve(NamedTuple):
+    """Natural parameters of (W,) draws, and the axis they live on.
+
+    e0, s, dh, cap, turn, w, tilt, height, base, luck, run, family: (W,) each. floor: (W,), NaN on
+    the scale of FLOPs.
+    best, span: (W,) progress of the best checkpoint, and the range of progress, on that axis.
+    """
+
+    e0: Floats
+    s: Floats
+    dh: Floats
+    cap: Floats
+    turn: Floats
+    w: Floats
+    tilt: Floats
+    height: Floats
+    base: Floats
+    luck: Floats
+    run: Floats
+    family: Floats
+    floor: Floats
+    best: Floats
+    span: Floats
+
+
+class MovedCurve:
+    """The posterior of the moved curve on one study, in coordinates whose prior is standard normal.
+
+    Args:
+        study: what is fitted.
+    """
+
+    def __init__(self, study: MovedStudy) -> None:
+        data = study.data
+        self.study = study
+        self.chance = data.base
+        self.room = 1.0 - self.chance
+        self.known = np.isfinite(data.chance)
+        self.log_most = float(np.log(max(data.amount.max(), 1.0)))
+        self.most = float(max(data.amount.max(), 1.0))
+        shots = max(data.few_shot_examples, 1)
+        self.log_shots = float(np.log(2.0 * shots))
+        n = len(data.y)
+        self._luck = np.zeros((n, len(data.checkpoints)))
+        self._luck[np.arange(n), data.checkpoint] = 1.0
+        self._family = np.zeros((len(data.checkpoints), study.families))
+        self._family[data.checkpoint, study.family] = 1.0
+        self._size = self._luck.sum(0)
+        self.free = np.array([self._is_free(name) for name in NAMES])
+
+    def _is_free(self, name: str) -> bool:
+        if name == "floor":
+            return self.study.floor is not None
+        return name != "log_family" or self.study.families > 1
+
+    def place(self, place: Any, floor: Floats) -> Floats:
+        """(W, n) progress of losses or FLOPs."""
+        place = np.asarray(place, float)
+        if self.study.data.scale == "flops":
+            return np.broadcast_to(np.log10(place), (len(floor), *place.shape))
+        return -np.log(np.maximum(place[None] - floor[:, None], 1e-12))
+
+    def loss_of(self, x: Floats, floor: Floats) -> Floats:
+        """(W,) progress as losses or FLOPs."""
+        with np.errstate(over="ignore"):
+            return 10.0**x if self.study.data.scale == "flops" else floor + np.exp(-x)
+
+    def natural(self, z: Floats) -> Curve:
+        """(W, P) coordinates to natural parameters."""
+        z = z * self.free
+        at = {name: z[:, i] * PRIOR[name] for i, name in enumerate(NAMES)}
+        data = self.study.data
+        if self.study.floor is None:
+            floor = np.full(len(z), np.nan)
+        else:
+            lowest = float(data.place.min())
+            gap = np.exp(self.study.floor.mean + self.study.floor.spread * at["floor"])
+            floor = lowest - np.minimum(gap, lowest)
+        x = self.place(data.place, floor)
+        best, span = x.max(1), np.maximum(np.ptp(x, axis=1), LEAST_SPAN[data.scale])
+        dh = np.exp(self.log_shots + at["log_dh"])
+        turn = np.exp(at["log_turn"])
+        cap = dh + self.most * np.exp(LEVELS_OFF + at["log_cap"])
+        if self.study.shift is None:
+            s = SHIFT * span * np.exp(at["log_s"])
+        else:
+            # The whole shift has a prior from other tasks; `log_s` is its coordinate.
+            mean, spread = self.study.shift
+            s = span * np.exp(mean + spread * at["log_s"]) / _grown(self.most, dh, cap, turn)
+        height = LEAST_HEIGHT + (1.0 - LEAST_HEIGHT) * expit(1.5 + at["height"])
+        return Curve(
+            e0=best + span * at["e0"],
+            s=s,
+            dh=dh,
+            cap=cap,
+            turn=turn,
+            w=WIDTH * span * np.exp(at["log_w"]),
+            tilt=at["tilt"],
+            height=self.room * height,
+            base=self.chance + (KNOWN if self.known else READ) * at["base"],
+            luck=LUCK * np.exp(at["log_luck"]),
+            run=RUN * np.exp(at["log_run"]),
+            family=FAMILY * span * np.exp(at["log_family"]),
+            floor=floor,
+            best=best,
+            span=span,
+        )
+
+    def middle(self, p: Curve, amount: Floats) -> Floats:
+        """(W, n) progress at half height, for (n,) finetuning amounts."""
+        grown = _grown(amount[None], p.dh[:, None], p.cap[:, None], p.turn[:, None])
+        return p.e0[:, None] - p.s[:, None] * grown
+
+    def width(self, p: Curve, amount: Floats) -> Floats:
+        """(W, n) width of the rise: w without finetuning, w e^tilt at the largest amount."""
+        way = np.log1p(amount[None] / p.dh[:, None]) / np.log1p(self.most / p.dh[:, None])
+        return p.w[:, None] * np.exp(p.tilt[:, None] * way)
+
+    def expected(self, p: Curve, place: Floats, amount: Floats) -> tuple[Floats, Floats]:
+        """(W, n) expected scores at losses or FLOPs, and their slope in progress."""
+        width = self.width(p, amount)
+        share = expit((self.place(place, p.floor) - self.middle(p, amount)) / width)
+        height = p.height[:, None]
+        return p.base[:, None] + height * share, height * share * (1.0 - share) / width
+
+    def log_density(self, z: Floats) -> Floats:
+        """(W,) log posterior of (W, P) coordinates, up to a constant."""
+        data = self.study.data
+        with np.errstate(all="ignore"):
+            p = self.natural(z)
+            mean, slope = self.expected(p, data.place, data.amount)
+            rate = np.clip(mean, 1e-6, 1.0 - 1e-6)
+            counting = rate * (1 - rate) / data.trials if data.counts else data.stderr**2
+            variance = counting + p.run[:, None] ** 2
+            off = data.y - mean
+            fit = self._likelihood(off, variance, slope, p)
+            prior = -0.5 * ((z * self.free) ** 2).sum(1) - 0.5 * (z[:, ~self.free] ** 2).sum(1)
+        return np.where(np.isfinite(fit), fit + prior, -np.inf)
+
+    def _likelihood(self, off: Floats, variance: Floats, slope: Floats, p: Curve) -> Floats:
+        """Normal scores, with luck of checkpoints and shifts of families integrated out.
+
+        Covariance of a checkpoint's rows: diag(v) + luck^2 1 1'. Of a family's: the blocks of its
+        checkpoints, plus family^2 b b' with b the slopes. Two rank-one steps, nested.
+        """
+        weight = 1.0 / variance
+        luck2 = p.luck[:, None] ** 2
+
+        def solved(a: Floats, b: Floats) -> Floats:
+            """(W, M) a' K^-1 b of each checkpoint, K with its luck."""
+            plain = (a * weight * b) @ self._luck
+            left, right = (a * weight) @ self._luck, (b * weight) @ self._luck
+            return np.asarray(plain - luck2 * left * right / (1.0 + luck2 * total))
+
+        total = weight @ self._luck
+        quadratic = solved(off, off).sum(1)
+        log_det = np.log(variance).sum(1) + np.log1p(luck2 * total).sum(1)
+        if self.study.families > 1:
+            family2 = p.family[:, None] ** 2
+            cross = solved(off, slope) @ self._family
+            own = solved(slope, slope) @ self._family
+            quadratic = quadratic - (family2 * cross**2 / (1.0 + family2 * own)).sum(1)
+            log_det = log_det + np.log1p(family2 * own).sum(1)
+        return -0.5 * (quadratic + log_det)
+
+    def starts(self, rng: np.random.Generator) -> Floats:
+        """(W, P) walkers: the best of many draws from the prior, spread a little."""
+        z = rng.standard_normal((PRIOR_STARTS, len(NAMES)))
+        best = np.argsort(-self.log_density(z))[:WALKERS]
+        return z[best] + 0.05 * rng.standard_normal((WALKERS, len(NAMES)))
+
+
+def _grown(amount: Any, dh: Any, cap: Any, turn: Any) -> Floats:
+    """How far finetuning has moved the curve: 0 at D = 0, logarithmic from D_h on, level at cap."""
+    log = np.log(np.maximum(amount, 1e-9))
+    up = np.logaddexp(0.0, turn * (log - np.log(dh)))
+    return np.asarray((up - np.logaddexp(0.0, turn * (log - np.log(cap)))) / turn)

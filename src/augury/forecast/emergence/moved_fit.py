@@ -1,0 +1,354 @@
+"""Fits of the moved curve: where the few-shot ability will appear, beside its control.
+
+The control is the same curve under the same prior, fitted to the few-shot rows alone. Finetuning
+must earn its cost: the result says by how much it narrowed the interval.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.special import expit
+
+from augury.display import Card, Shown
+from augury.errors import UsageError
+from augury.forecast.emergence.ensemble import EnsembleDraws, Floats, run_ensemble
+from augury.forecast.emergence.moved_curve import PRIOR, Curve, MovedCurve, MovedStudy
+from augury.forecast.emergence.moved_status import MovedStatus
+from augury.forecast.emergence.observations import EmergenceData, Scale
+from augury.forecast.emergence.premise import Premise, check_premise
+from augury.forecast.emergence.result import Answer
+from augury.forecast.emergence.thin import risen, too_thin
+from augury.notes import Note
+
+# What "above" means unless said otherwise.
+ABOVE = 0.1
+# The chains of walkers disagree beyond this R-hat, and are run again, longer.
+MIXED, LONGER = 1.05, 3
+# An interval wider than this many ranges of checkpoints says little.
+VAGUE = 1.5
+# Where finetuning leaves this share of the prior's spread of the shift, the shift rests on the
+# prior: of 40 simulated studies with amounts around D_h the posterior kept .1 to .5 of it.
+LEARNED = 0.7
+# Teachers have their few-shot rows this many standard errors above the base.
+RISEN = 3.5
+
+
+@dataclass(frozen=True)
+class MovedFit(Shown):
+    """The moved curve on one task.
+
+    Attributes:
+        study: what was fitted.
+        draws: of the posterior.
+        control: the same from few-shot rows alone; None where there are too few.
+        premise: whether scores depend on the loss.
+        status: how it ended; `status.remedy` says what to do.
+        notes: what a reader has to know.
+        level: of the intervals.
+        seed: of everything random.
+    """
+
+    study: MovedStudy
+    draws: EnsembleDraws
+    control: EnsembleDraws | None
+    premise: Premise
+    status: MovedStatus
+    notes: tuple[Note, ...]
+    level: float
+    seed: int
+
+    @property
+    def scale(self) -> Scale:
+        return self.study.data.scale
+
+    @property
+    def remedy(self) -> str:
+        """What to do about the status."""
+        return self.status.remedy
+
+    @property
+    def usable(self) -> bool:
+        """Whether the point means something."""
+        return self.status is MovedStatus.ANSWERED
+
+    def point_draws(self, distance: float = ABOVE, *, control: bool = False) -> Floats:
+        """(S,) losses or FLOPs at which few-shot scores are `distance` above their base.
+
+        Minus infinity (plus infinity for FLOPs) where a draw never gets there.
+        """
+        curve, p = self._natural(control=control)
+        with np.errstate(all="ignore"):
+            share = distance / p.height
+            x = np.where(share < 1, p.e0 + p.w * np.log(share / (1 - share)), np.inf)
+        return _on_scale(curve, x, p)
+
+    def elbow_draws(self) -> Floats:
+        """(S,) losses or FLOPs of the elbow: where the steepest tangent meets the base."""
+        curve, p = self._natural(control=False)
+        return _on_scale(curve, p.e0 - 2.0 * p.w, p)
+
+    def point(
+        self, distance: float = ABOVE, *, level: float | None = None
+    ) -> tuple[float, float, float]:
+        """Median and equal-tailed interval of `point_draws`."""
+        return _summary(self.point_draws(distance), level or self.level)
+
+    def elbow(self, *, level: float | None = None) -> tuple[float, float, float]:
+        """Median and equal-tailed interval of `elbow_draws`."""
+        return _summary(self.elbow_draws(), level or self.level)
+
+    def control_point(
+        self, distance: float = ABOVE, *, level: float | None = None
+    ) -> tuple[float, float, float] | None:
+        """The same from few-shot rows alone."""
+        if self.control is None:
+            return None
+        return _summary(self.point_draws(distance, control=True), level or self.level)
+
+    def probability_per_run(self, place: Floats | float, distance: float = ABOVE) -> float:
+        """Probability that one run of the planned model has the ability.
+
+        Args:
+            place: its loss or FLOPs, a number or (S,) draws of what it may come out at.
+            distance: above the base that counts as having it.
+
+        The luck of a single run is part of it; near the threshold runs differ.
+        """
+        _, p = self._natural(control=False)
+        rng = np.random.default_rng(self.seed)
+        count = len(p.e0)
+        at = np.broadcast_to(np.asarray(place, float), (count,)) if np.ndim(place) == 0 else (
+            rng.choice(np.asarray(place, float), count)
+        )  # fmt: skip
+        with np.errstate(all="ignore"):
+            reducible = np.maximum(at - p.floor, 1e-12)
+            x = np.log10(at) if self.scale == "flops" else -np.log(reducible)
+            family = p.family * rng.standard_normal(count) * (self.study.families > 1)
+            above = p.height * expit((x - p.e0 - family) / p.w)
+        luck = np.hypot(p.luck, p.run) * rng.standard_normal(count)
+        return float(np.mean(above + luck > distance))
+
+    def _natural(self, *, control: bool) -> tuple[MovedCurve, Curve]:
+        drawn = self.control if control else self.draws
+        if drawn is None:
+            raise UsageError("there are too few few-shot rows for a control")
+        curve = MovedCurve(few_shot_only(self.study) if control else self.study)
+        return curve, curve.natural(drawn.z)
+
+    def to_dict(self, distance: float = ABOVE) -> dict[str, Any]:
+        """Ready for JSON: point, elbow, status, premise, control and what finetuning narrowed."""
+        control = self.control_point(distance)
+        point = self.point(distance)
+        narrowed = None
+        if control is not None and np.isfinite([*control, *point]).all():
+            before, after = (self._width(x) for x in (control, point))
+            narrowed = 1.0 - after / before if before > 0 else None
+        return {
+            "point": _named(point, self.level),
+            "elbow": _named(self.elbow(), self.level),
+            "scale": self.scale,
+            "definition": "above",
+            "distance": distance,
+            "law": "moved",
+            "status": str(self.status),
+            "remedy": self.status.remedy,
+            "premise": self.premise.to_dict(),
+            "control": None if control is None else _named(control, self.level),
+            "narrowed": narrowed,
+            "notes": [
+                {
+                    "code": n.code,
+                    "severity": n.severity,
+                    "message": n.message,
+                    "details": dict(n.details),
+                }
+                for n in self.notes
+            ],
+        }
+
+    def _width(self, three: tuple[float, float, float]) -> float:
+        low, high = three[1:]
+        return high - low if self.scale == "loss" else float(np.log10(high / low))
+
+    def _card(self) -> Card:
+        point, elbow, control = self.point(), self.elbow(), self.control_point()
+        named = {f"{ABOVE:g} above chance": point, "elbow": elbow}
+        if control is not None:
+            named["few-shot rows alone"] = control
+        unit = "nats per token" if self.scale == "loss" else "FLOPs"
+        return Card(
+            f"Point of emergence, {unit}, {self.level:.0%} intervals: {self.status}",
+            pl.DataFrame(
+                [{"what": k, "value": v, "low": a, "high": b} for k, (v, a, b) in named.items()]
+            ),
+            (*((self.status.remedy,) if self.status.remedy else ()), *self.notes),
+        )
+
+    def __str__(self) -> str:
+        return self.describe()
+
+    def describe(self, distance: float = ABOVE) -> str:
+        """The answer in lines: point, elbow, control, premise, notes."""
+        unit = "nats per token" if self.scale == "loss" else "FLOPs"
+
+        def told(three: tuple[float, float, float]) -> str:
+            value, low, high = (f"{x:.4g}" if np.isfinite(x) else "never" for x in three)
+            return f"{value} {unit}, {self.level:.0%} [{low}, {high}]"
+
+        end = "" if self.usable else f" ({self.status})"
+        lines = [
+            f"The few-shot score is {distance:g} above chance at {told(self.point(distance))}{end}",
+            f"  It leaves chance (elbow) at {told(self.elbow())}",
+        ]
+        control = self.control_point(distance)
+        if control is not None:
+            lines.append(f"  Few-shot rows alone say {told(control)}")
+        by = self.premise
+        if np.isfinite(by.on_loss):
+            size = f", size {by.on_size:.0%}" if np.isfinite(by.on_size) else ""
+            lines.append(
+                f"  Share of scores explained at the worst amount: loss {by.on_loss:.0%}{size}"
+            )
+        if self.status.remedy:
+            lines.append(f"  {self.status.remedy}")
+        lines += [f"  {n.severity}: {n.message}" for n in self.notes]
+        return "\n".join(lines)
+
+
+def fit_moved(
+    study: MovedStudy, *, level: float = 0.9, seed: int = 0, control: bool = True
+) -> MovedFit:
+    """Fit the moved curve to one task.
+
+    Args:
+        study: from `moved_study`.
+        level: of the intervals.
+        seed: of everything random.
+        control: also fit the few-shot rows alone.
+
+    Returns:
+        A `MovedFit`; `point(distance)` is the headline answer.
+
+    Raises:
+        UsageError: the level is out of range.
+    """
+    if not 0 < level < 1:
+        raise UsageError(f"level must lie between 0 and 1, not {level}")
+    draws = _drawn(study, seed)
+    few = few_shot_only(study)
+    alone = _drawn(few, seed) if control and len(few.data.checkpoints) >= 3 else None
+    premise = check_premise(study.data)
+    status, notes = _status(study, draws, premise, level)
+    return MovedFit(study, draws, alone, premise, status, tuple(notes), level, seed)
+
+
+def few_shot_risen(data: EmergenceData) -> bool:
+    """Whether few-shot scores of the better checkpoints are clearly above the base."""
+    few = data.only(data.amount == 0)
+    as_amount = replace(few, amount=np.ones_like(few.amount))
+    return bool(risen(as_amount)[0] >= RISEN)
+
+
+def few_shot_only(study: MovedStudy) -> MovedStudy:
+    """The control: the rows without finetuning."""
+    return study.only(study.data.amount == 0)
+
+
+def _drawn(study: MovedStudy, seed: int) -> EnsembleDraws:
+    curve = MovedCurve(study)
+    rng = np.random.default_rng(seed)
+    start = curve.starts(rng)
+    found = run_ensemble(curve.log_density, start, rng)
+    if found.rhat[curve.free].max() > MIXED:
+        again = found.z[rng.integers(len(found.z), size=len(start))]
+        found = run_ensemble(curve.log_density, again, rng, steps=LONGER * 1000)
+    return found
+
+
+def _status(
+    study: MovedStudy, draws: EnsembleDraws, premise: Premise, level: float
+) -> tuple[MovedStatus, list[Note]]:
+    """How the fit ended, and why."""
+    data = study.data
+    notes = []
+    before, _ = too_thin(data)
+    curve = MovedCurve(study)
+    if before is Answer.AT_CHANCE and not few_shot_risen(data):
+        return MovedStatus.AT_CHANCE, []
+    worst = float(draws.rhat[curve.free].max())
+    if worst > MIXED:
+        notes.append(
+            Note(
+                "chains-disagree",
+                "warning",
+                f"The walkers have not mixed (R-hat {worst:.2f}): draw with another seed.",
+                {"rhat": worst},
+            )
+        )
+    if premise.holds is None:
+        notes.append(
+            Note(
+                "premise-unclear",
+                "warning",
+                "The checkpoints cannot say whether scores depend on the loss or on the size.",
+                {k: list(v) for k, v in premise.shares.items()},  # type: ignore[misc]
+            )
+        )
+    if premise.holds is False:
+        return MovedStatus.PREMISE, notes
+    if before is Answer.TOO_FEW_AMOUNTS:
+        return MovedStatus.TOO_FEW_AMOUNTS, notes
+    p = curve.natural(draws.z)
+    tail = (1 - level) / 2
+    low, high = np.quantile(p.e0, [tail, 1 - tail])
+    if high - low > VAGUE * float(np.median(p.span)):
+        return MovedStatus.VAGUE, notes
+    kept = float(np.std(log_total_shift(curve, p))) / _prior_spread(study)
+    if study.shift is None and kept > LEARNED and not few_shot_risen(data):
+        notes.append(
+            Note(
+                "shift-from-prior",
+                "serious",
+                f"The data leave {kept:.0%} of the prior's spread of the shift by finetuning, and "
+                "no other task shows it.",
+                {"kept": kept},
+            )
+        )
+        return MovedStatus.UNTAUGHT, notes
+    return MovedStatus.ANSWERED, notes
+
+
+def log_total_shift(curve: MovedCurve, p: Curve) -> Floats:
+    """(S,) ln of the shift from no finetuning to the largest amount, over the span."""
+    ends = curve.middle(p, np.array([0.0, curve.most]))
+    return np.asarray(np.log(np.maximum(ends[:, 0] - ends[:, 1], 1e-12) / p.span))
+
+
+def _prior_spread(study: MovedStudy) -> float:
+    """Prior standard deviation of ln(total shift)."""
+    if study.shift is not None:
+        return study.shift[1]
+    curve = MovedCurve(study)
+    z = np.random.default_rng(0).standard_normal((4000, len(PRIOR)))
+    return float(np.std(log_total_shift(curve, curve.natural(z))))
+
+
+def _on_scale(curve: MovedCurve, x: Floats, p: Curve) -> Floats:
+    """(S,) progress as losses or FLOPs; what is never reached lies beyond every model."""
+    never = -np.inf if curve.study.data.scale == "loss" else np.inf
+    return np.where(np.isfinite(x), curve.loss_of(x, p.floor), never)
+
+
+def _summary(draws: Floats, level: float) -> tuple[float, float, float]:
+    tail = (1 - level) / 2
+    low, middle, high = np.quantile(draws, [tail, 0.5, 1 - tail], method="nearest")
+    return float(middle), float(low), float(high)
+
+
+def _named(three: tuple[float, float, float], level: float) -> dict[str, Any]:
+    value, low, high = (float(x) if np.isfinite(x) else None for x in three)
+    return {"value": value, "interval": [low, high], "level": level}

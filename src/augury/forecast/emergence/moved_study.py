@@ -1,0 +1,100 @@
+"""A table of finetuned and few-shot scores, as the moved curve takes it."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from augury.errors import AuguryError, DataError, UsageError
+from augury.fitting import Fit, Status, fit
+from augury.forecast.emergence.moved_curve import (
+    UNKNOWN_GAP,
+    UNKNOWN_SPREAD,
+    FloorPrior,
+    MovedStudy,
+)
+from augury.forecast.emergence.observations import Scale, emergence_data
+
+# Checkpoints below which a loss law of five parameters is not fitted for its floor.
+FEWEST = 8
+# A loss law knows its floor no better than this, in ln(lowest loss - floor); a user no better than
+# the other.
+LEAST_SPREAD, KNOWN_SPREAD = 0.4, 0.2
+
+
+def moved_study(
+    table: pl.DataFrame,
+    scale: Scale = "loss",
+    *,
+    loss_law: Fit | None = None,
+    floor: float | None = None,
+    few_shot_examples: int | None = None,
+    chance: float | None = None,
+) -> MovedStudy:
+    """Read a study of one task for the moved curve.
+
+    Args:
+        table: as for `emergence_data`; a column `family` tells series of models apart.
+        scale: "loss" or "flops".
+        loss_law: a fit whose floor E, with its draws, says how low the loss can go; by default
+            Chinchilla's on the few-shot rows, where the table carries params and tokens.
+        floor: the loss that no model goes below, in nats, where it is known.
+        few_shot_examples, chance: as for `emergence_data`.
+
+    Raises:
+        DataError, UsageError: as `emergence_data`.
+    """
+    data = emergence_data(table, scale, few_shot_examples=few_shot_examples, chance=chance)
+    if not (data.amount == 0).any():
+        raise DataError(
+            "there are no few-shot rows",
+            column="finetune_examples",
+            expected="rows with 0: the curve without finetuning is what is asked for",
+        )
+    family = np.zeros(len(data.y), np.int64)
+    if "family" in table.columns and table["family"].null_count() == 0:
+        family = np.unique(table["family"].cast(pl.String).to_numpy(), return_inverse=True)[1]
+    known = None
+    if scale == "loss":
+        lowest = float(data.place.min())
+        if floor is not None and not 0 <= floor < lowest:
+            raise UsageError(
+                f"the floor must lie between 0 and the lowest loss, {lowest:.4g}, not {floor}"
+            )
+        known = floor_prior(loss_law or _loss_law(table), lowest, floor)
+    return MovedStudy(data, known, family.astype(np.int64))
+
+
+def floor_prior(loss_law: Fit | None, lowest: float, floor: float | None = None) -> FloorPrior:
+    """What is known of the floor, seen from the lowest loss.
+
+    A floor that the user knows (the entropy of the corpus, say) is taken to within a fifth of the
+    gap. A fitted law's E is evidence beside the general prior, never sharper than a factor of 1.5:
+    loss laws fitted to small ladders place it too low or too high by that much.
+    """
+    if floor is not None:
+        return FloorPrior(float(np.log(lowest - floor)), KNOWN_SPREAD)
+    mean, precision = float(np.log(UNKNOWN_GAP * lowest)), UNKNOWN_SPREAD**-2
+    if loss_law is not None and "E" in loss_law.parameters and len(loss_law.draws):
+        floors = loss_law.draws[:, list(loss_law.parameters).index("E")]
+        gaps = np.log(np.clip(lowest - floors, 0.005 * lowest, lowest))
+        spread = 1.4826 * float(np.median(np.abs(gaps - np.median(gaps))))
+        own = max(spread, LEAST_SPREAD) ** -2
+        mean = (mean * precision + float(np.median(gaps)) * own) / (precision + own)
+        precision += own
+    return FloorPrior(mean, precision**-0.5)
+
+
+def _loss_law(table: pl.DataFrame) -> Fit | None:
+    """Chinchilla's law on the checkpoints of the table, if they carry one."""
+    needed = ("params", "tokens", "loss")
+    if any(name not in table.columns for name in needed):
+        return None
+    points = table.filter(pl.col("finetune_examples") == 0).select(needed).drop_nulls().unique()
+    if points.height < FEWEST or min(points[n].n_unique() for n in needed[:2]) < 3:
+        return None
+    try:
+        found = fit("chinchilla", points.sort(needed), influence=False)
+    except AuguryError:
+        return None
+    return found if found.status is Status.CONVERGED else None
