@@ -160,9 +160,7 @@ def trends() -> Numbers:
         for task, slope in (("up", 0.05), ("flat", 0.0), ("down", -0.03))
     ]  # fmt: skip
     found = augury.trends(pl.DataFrame(rows))
-    return {
-        f"{t.task} {t.axis}": [t.shape, t.effect, t.q] for t in found.trends
-    }
+    return {f"{t.task} {t.axis}": [t.shape, t.effect, t.q] for t in found.trends}
 
 
 @pinned
@@ -204,7 +202,9 @@ def pass_until() -> Numbers:
         out: Numbers = {}
         for method in ("tree", "independent"):
             study = Path(folder) / method
-            found = augury.pass_until(model, task, study=study, r=2, max_samples=2000, method=method)
+            found = augury.pass_until(
+                model, task, study=study, r=2, max_samples=2000, method=method
+            )
             journal = next(study.rglob("*.jsonl"))
             out[method] = {
                 "passes": [int(x) for x in found.passes],

@@ -1,5 +1,7 @@
 """Every law keeps its promises: a formula, bounds, amplitudes that are linear, a source."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -25,13 +27,13 @@ def test_a_law_says_what_it_is(law_: Law) -> None:
 @every_law
 def test_gradient_agrees_with_finite_differences(law_: Law) -> None:
     space = Space.of(law_, {})
-    x = list(inputs(law_, 7).values())
+    x = SimpleNamespace(**inputs(law_, 7))
     u0 = space.internal(np.array(list(truth(law_).values())))
 
     with jax.enable_x64(True):
 
         def predict(u: jax.Array) -> jax.Array:
-            return law_.formula(space.unpack([u[j] for j in range(len(u0))]), *x)
+            return law_.formula(space.unpack(u), x)
 
         exact = np.asarray(jax.jacfwd(predict)(u0))
         for j in range(len(u0)):

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from augury.fitting.likelihoods import RATE_EDGE, Huber, Likelihood
+from augury.fitting.likelihoods import RATE_EDGE, Huber, Likelihood, Points
 from augury.fitting.optimise import no_prior, objective_terms, run_blocks
 from augury.fitting.problem import Problem
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
+from augury.laws.base import attributes
 from augury.runtime.compiling import jit
 
 
@@ -25,11 +26,12 @@ def _pieces(law: Law, likelihood: Likelihood) -> Any:
 
     def pieces(u: Any, points: Any, weights: Any, prior: Any) -> Any:
         def predict(v: Any) -> Any:
-            p = space.unpack([v[j] for j in range(len(space.names))])
-            return likelihood.predictor(law.formula(p, *(x[0] for x in points.inputs)))
+            x = attributes(law.inputs, (x[0] for x in points.inputs))
+            return likelihood.predictor(law.formula(space.unpack(v), x))
 
         eta = predict(u[0])
-        slope = likelihood.terms(eta[None], space.unpack(list(u[0])), points).slope[0]
+        own = Points(tuple(x[0] for x in points.inputs), points.y[0], points.trials[0])
+        slope = likelihood.terms(eta, space.unpack(u[0]), own).slope
         jacobian = jax.jacfwd(predict)(u[0])
         _, _, hessian, _ = objective_terms(law, likelihood, u, points, weights, prior)
         return eta[None], jacobian[None], slope[None] * jnp.ones_like(eta)[None], hessian

@@ -22,6 +22,7 @@ import numpy as np
 from augury.fitting.likelihoods import Likelihood, Points
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
+from augury.laws.base import attributes
 from augury.runtime.compiling import jit
 
 # Problems a block. 128 x 256 points x 8 bytes = 256 KB an array: near the second-level cache,
@@ -71,52 +72,57 @@ def objective_terms(
     space = Space.of(law, likelihood.nuisance)
     size = len(space.names)
     own = len(law.parameters)
-    columns = tuple(u[:, j : j + 1] for j in range(size))
 
-    def predictor(cols: tuple[Any, ...]) -> Any:
-        return likelihood.predictor(law.formula(space.unpack(cols), *points.inputs))
+    def one(
+        u: Any, inputs: Any, y: Any, trials: Any, weights: Any, mean: Any, precision: Any
+    ) -> Any:
+        """One problem: objective, gradient (P,), curvature (P, P) and its bound's diagonal (P,)."""
+        points = Points(inputs, y, trials)
 
-    def replaced(j: int, c: Any) -> tuple[Any, ...]:
-        return (*columns[:j], c, *columns[j + 1 :])
+        def predictor(v: Any) -> Any:
+            p = space.unpack(jnp.concatenate([v, u[own:]]))
+            return likelihood.predictor(law.formula(p, attributes(law.inputs, inputs)))
 
-    one = jnp.ones_like(columns[0])
-    eta = predictor(columns)
-    slopes = [
-        jax.jvp(lambda c, j=j: predictor(replaced(j, c)), (columns[j],), (one,))[1]
-        for j in range(own)
-    ]
-    terms = likelihood.terms(eta, space.unpack(columns), points)
-    # Points with weight 0 (padding, left out, not drawn) must not spread a NaN of theirs.
-    used = weights > 0
+        # One mapped jvp: the formula is traced once, whatever the number of parameters.
+        eta, push = jax.linearize(predictor, u[:own])
+        jacobian = jax.vmap(push)(jnp.eye(own))  # (own, n)
+        terms = likelihood.terms(eta, space.unpack(u), points)
+        # Points with weight 0 (padding, left out, not drawn) must not spread a NaN of theirs.
+        used = weights > 0
+        jacobian = jnp.where(used, jacobian, 0.0)
 
-    def total(x: Any) -> Any:
-        return jnp.sum(jnp.where(used, weights * x, 0.0), axis=-1)
+        def weighed(x: Any) -> Any:
+            return jnp.where(used, weights * x, 0.0)
 
-    objective = total(terms.loss)
-    gradient = [total(terms.slope * s) for s in slopes]
-    bound = [total(terms.bound * s * s) for s in slopes]
-    rows = [[jnp.zeros_like(objective)] * size for _ in range(size)]
-    for j in range(own):
-        for k in range(j, own):
-            rows[j][k] = rows[k][j] = total(terms.curvature * slopes[j] * slopes[k])
-    for j in range(own, size):  # the likelihood's own parameters, by their own derivatives
+        objective = weighed(terms.loss).sum()
+        gradient = jacobian @ weighed(terms.slope)
+        hessian = (jacobian * weighed(terms.curvature)) @ jacobian.T
+        bound = (jacobian * jacobian) @ weighed(terms.bound)
+        if size > own:  # the likelihood's own parameters, by their own derivatives
 
-        def loss(c: Any, j: int = j) -> Any:
-            return likelihood.terms(eta, space.unpack(replaced(j, c)), points).loss
+            def loss(v: Any) -> Any:
+                p = space.unpack(jnp.concatenate([u[:own], v]))
+                return weighed(likelihood.terms(eta, p, points).loss).sum()
 
-        def slope(c: Any, loss: Any = loss) -> Any:
-            return jax.jvp(loss, (c,), (one,))[1]
+            gradient = jnp.concatenate([gradient, jax.grad(loss)(u[own:])])
+            second = jnp.abs(jnp.diagonal(jax.hessian(loss)(u[own:])))
+            hessian = jax.scipy.linalg.block_diag(hessian, jnp.diag(second))
+            bound = jnp.concatenate([bound, second])
+        offset = u - mean
+        objective = objective + 0.5 * jnp.sum(precision * offset * offset)
+        gradient = gradient + precision * offset
+        return objective, gradient, hessian + jnp.diag(precision), bound + precision
 
-        first, second = jax.jvp(slope, (columns[j],), (one,))
-        gradient.append(total(first))
-        rows[j][j] = jnp.abs(total(second))
-        bound.append(rows[j][j])
-    offset = u - prior.mean
-    objective = objective + 0.5 * jnp.sum(prior.precision * offset * offset, axis=-1)
-    grad = jnp.stack(gradient, -1) + prior.precision * offset
-    precision = jnp.broadcast_to(prior.precision, u.shape)
-    hess = jnp.stack([jnp.stack(r, -1) for r in rows], -1) + precision[:, :, None] * jnp.eye(size)
-    return objective, grad, hess, jnp.stack(bound, -1) + precision
+    def axis(x: Any) -> int | None:
+        return 0 if x.shape[0] == u.shape[0] and x.shape[0] > 1 else None
+
+    def row(x: Any) -> Any:
+        return x if axis(x) == 0 else x[0]
+
+    parts = (points.inputs, points.y, points.trials, weights, prior.mean, prior.precision)
+    inputs, *rest = jax.tree.map(row, parts)
+    axes = (0, tuple(map(axis, points.inputs)), *map(axis, parts[1:]))
+    return jax.vmap(one, axes)(u, inputs, *rest)
 
 
 @lru_cache(maxsize=64)

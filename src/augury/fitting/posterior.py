@@ -9,6 +9,7 @@ import numpy as np
 from augury.fitting.likelihoods import Gaussian, Huber
 from augury.fitting.problem import Problem
 from augury.fitting.space import Floats
+from augury.laws.base import attributes
 from augury.notes import Note
 
 CHAINS = 2
@@ -42,7 +43,7 @@ def posterior(
 
     space, law, likelihood = problem.space, problem.law, problem.likelihood
     middle, width = _weak_prior(problem, u)
-    inputs = [x[0] for x in problem.points.inputs]
+    inputs = attributes(law.inputs, (x[0] for x in problem.points.inputs))
     y, trials = problem.points.y[0], problem.points.trials[0]
     runs, run_count = problem.runs, problem.run_count
     clustered = run_count < problem.size and run_count > 1
@@ -57,8 +58,8 @@ def posterior(
             "prior", jnp.where(inside, dist.Normal(middle, width).log_prob(v).sum(), -1e10)
         )
         v = jnp.clip(v, np.array(space.lower), np.array(space.upper))
-        p = space.unpack([v[j] for j in range(len(u))])
-        eta = likelihood.predictor(law.formula(p, *inputs))
+        p = space.unpack(v)
+        eta = likelihood.predictor(law.formula(p, inputs))
         effect = 0.0
         if clustered:
             between = numpyro.sample("between", dist.HalfNormal(1.0))

@@ -16,6 +16,7 @@ from augury.errors import DataError, UsageError
 from augury.fitting.likelihoods import Likelihood, Points, likelihood_for
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
+from augury.laws.inputs import Curve, numbers_of
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def problem_of(
     table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(dict(data))
     if table.is_empty():
         raise DataError("there are no rows to fit", expected="at least one row")
+    law = law.bind(table.columns)
     likelihood = likelihood_for(law, likelihood, suited=suited_likelihood(table))
     target = output or (law.output if law.output in table.columns else "value")
     if target == "value":
@@ -92,15 +94,16 @@ def problem_of(
         trials = np.ones(table.height)
     else:
         y = _column(numbered, target, positive=likelihood.on_log)
-    inputs = {}
-    for name in law.inputs:
-        if name in law.defaults and name not in table.columns:
-            inputs[name] = np.full(table.height, law.defaults[name])
-        elif name in law.defaults:
-            filled = numbered.with_columns(pl.col(name).fill_null(law.defaults[name]))
-            inputs[name] = _column(filled, name, positive=False)
+    inputs: dict[str, Any] = {}
+    for name, kind in law.inputs.items():
+        values = kind.read(numbered, name)
+        columns = kind.columns(name, table.columns)
+        if isinstance(kind, Curve):
+            inputs[name] = pl.Series(name, list(values))
+        elif values.ndim == 2:
+            inputs |= {column: values[:, j] for j, column in enumerate(columns)}
         else:
-            inputs[name] = _column(numbered, name, positive=True)
+            inputs[name] = values
     used = pl.DataFrame(
         {"row": numbered["row"], "run": numbered["run"], **inputs, "y": y, "trials": trials}
     ).with_columns(table.select(pl.col(key).alias(f"by_{key}") for key in by))
@@ -109,9 +112,14 @@ def problem_of(
         used = used.unique(
             ["run", *inputs, "y", *(f"by_{k}" for k in by)], keep="first", maintain_order=True
         )
+    return problem_from(law, likelihood, used)
+
+
+def problem_from(law: Law, likelihood: Likelihood, used: pl.DataFrame) -> Problem:
+    """The problem behind a table as `Problem.table` holds it."""
     _, runs = np.unique(used["run"].to_numpy(), return_inverse=True)
     points = Points(
-        tuple(used[name].to_numpy()[None] for name in law.inputs),
+        tuple(kind.read(used, name)[None] for name, kind in law.inputs.items()),
         used["y"].to_numpy()[None],
         used["trials"].to_numpy()[None],
     )
@@ -129,16 +137,8 @@ def _one_thing_only(table: pl.DataFrame, by: Sequence[str]) -> None:
 
 
 def _column(table: pl.DataFrame, name: str, *, positive: bool) -> Floats:
-    if name not in table.columns:
-        raise DataError(
-            "the column is missing",
-            column=name,
-            expected=f"one of the table's columns ({', '.join(table.columns[:12])}) mapped to it",
-        )
+    values = numbers_of(table, name)
     column = table[name]
-    if not column.dtype.is_numeric():
-        raise DataError("is not a column of numbers", column=name, expected="numbers")
-    values = column.cast(pl.Float64).fill_null(np.nan).to_numpy()
     bad = ~np.isfinite(values) | ((values <= 0) if positive else np.zeros(len(values), bool))
     if bad.any():
         i = int(np.argmax(bad))

@@ -6,7 +6,7 @@ covariances and intervals are in natural proportions, and no fit leaves its boun
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -64,13 +64,13 @@ class Space:
         """(..., P) coordinates pulled into the box."""
         return np.clip(u, self.lower, self.upper)
 
-    def unpack(self, columns: Sequence[Any]) -> SimpleNamespace:
-        """Traced columns of coordinates to the namespace of parameters that a formula takes."""
+    def unpack(self, u: Any) -> SimpleNamespace:
+        """Traced (P,) coordinates to the namespace of parameters that a formula takes."""
         import jax.numpy as jnp
 
         return SimpleNamespace(
             **{
-                name: jnp.exp(c) if log else c
-                for name, log, c in zip(self.names, self.log, columns, strict=True)
+                name: jnp.exp(u[j]) if log else u[j]
+                for j, (name, log) in enumerate(zip(self.names, self.log, strict=True))
             }
         )

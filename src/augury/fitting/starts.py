@@ -8,6 +8,7 @@ Pereyra 1973): two dimensions instead of five for Chinchilla, and the condition 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 from types import SimpleNamespace
@@ -20,6 +21,7 @@ from augury.fitting.likelihoods import Likelihood, Points
 from augury.fitting.optimise import no_prior, objectives, run_blocks
 from augury.fitting.space import Floats, Space
 from augury.laws import Law, Parameter
+from augury.laws.base import attributes
 from augury.runtime.compiling import jit
 
 # Values tried: one nonlinear parameter on a line, two on a square grid, more by a Sobol sequence.
@@ -31,6 +33,8 @@ FINE, COARSE = (32, 12, 512), (16, 6, 128)
 REWEIGHTINGS = 3
 # An amplitude that must be positive but came out as zero starts at this share of the mean of y.
 SMALL_SHARE = 1e-3
+# Active sets tried for the amplitudes of one start.
+MOST_ACTIVE_SETS = 24
 
 
 def start_grid(ranges: dict[str, Parameter], *, coarse: bool) -> tuple[list[str], Floats]:
@@ -57,7 +61,7 @@ def start_grid(ranges: dict[str, Parameter], *, coarse: bool) -> tuple[list[str]
 
 def start_ranges(law: Law, likelihood: Likelihood, points: Points) -> dict[str, Parameter]:
     """The parameters, with start ranges that the law reads off the data where it can."""
-    inputs = {n: np.ravel(x) for n, x in zip(law.inputs, points.inputs, strict=True)}
+    inputs = {n: x[0] for n, x in zip(law.inputs, points.inputs, strict=True)}
     guessed = law.guess(inputs, np.ravel(points.y))
     ranges = {}
     for name, p in {**law.parameters, **likelihood.nuisance}.items():
@@ -68,7 +72,7 @@ def start_ranges(law: Law, likelihood: Likelihood, points: Points) -> dict[str, 
 
 
 def _with_start(p: Parameter, start: tuple[float, float]) -> Parameter:
-    return Parameter(start, p.bounds, p.scale, p.amplitude, p.meaning)
+    return replace(p, start=start)
 
 
 @lru_cache(maxsize=64)
@@ -88,45 +92,33 @@ def amplitude_solver(law: Law, likelihood: Likelihood, searched: tuple[str, ...]
         ]
     )
     upper = np.array([law.parameters[a].bounds[1] for a in amplitudes])
-    subsets = np.array(list(product([True, False], repeat=count)))
 
     def solve(values: Any, points: Points, weights: Any, prior: Any) -> Any:
         del prior
-        fixed = {n: values[:, j : j + 1] for j, n in enumerate(searched)}
+        shared = points.inputs[0].shape[0] == 1
 
-        def law_at(amps: dict[str, float]) -> Any:
-            out = law.formula(SimpleNamespace(**fixed, **amps), *points.inputs)
-            return jnp.broadcast_to(out, (values.shape[0], points.y.shape[-1]))
+        def law_at(values: Any, inputs: Any, amps: Any) -> Any:
+            p = attributes((*searched, *amplitudes), (*values, *amps))
+            out = law.formula(p, attributes(law.inputs, inputs))
+            return jnp.broadcast_to(out, points.y.shape[-1:])
 
-        zero = dict.fromkeys(amplitudes, 0.0)
-        base = law_at(zero)
-        basis = jnp.stack([law_at({**zero, a: 1.0}) - base for a in amplitudes], 1)
+        def laid(values: Any, inputs: Any) -> Any:
+            """(1 + K, n): the law without amplitudes, and with each of them 1."""
+            amps = jnp.concatenate([jnp.zeros((1, count)), jnp.eye(count)])
+            return jax.vmap(law_at, (None, None, 0))(values, inputs, amps)
+
+        inputs = tuple(x[0] for x in points.inputs) if shared else points.inputs
+        at = jax.vmap(laid, (0, None if shared else 0))(values, inputs)
+        base, basis = at[:, 0], at[:, 1:] - at[:, :1]
         target = points.y - base
         w = weights * (1.0 / points.y**2 if likelihood.on_log else points.trials)
         w = jnp.where(weights > 0, w, 0.0) * jnp.ones_like(target)
-
-        def amplitudes_with(keep: Any, gram: Any, right: Any, scale: Any) -> Any:
-            """Least squares with the amplitudes outside `keep` at their lower bound."""
-            pair = keep[:, None] & keep[None, :]
-            g = jnp.where(pair, gram / (scale[:, :, None] * scale[:, None, :]), 0.0)
-            g = g + jnp.eye(count) * jnp.where(keep, 1e-12, 1.0)
-            pinned = jnp.where(keep, 0.0, lower)
-            rest = (right - gram @ pinned) / scale
-            x = jnp.linalg.solve(g, jnp.where(keep, rest, 0.0)[..., None])[..., 0]
-            return jnp.clip(jnp.where(keep, x / scale, pinned), lower, upper)
 
         def reweighted(_: int, state: Any) -> Any:
             _, w = state
             gram = jnp.einsum("bkn,bn,bln->bkl", basis, w, basis)
             right = jnp.einsum("bkn,bn->bk", basis, w * target)
-            scale = jnp.sqrt(jnp.maximum(jnp.diagonal(gram, axis1=1, axis2=2), 1e-300))
-            options = jax.vmap(amplitudes_with, (0, None, None, None), 1)(
-                subsets, gram, right, scale
-            )
-            residual = target[:, None] - jnp.einsum("bsk,bkn->bsn", options, basis)
-            cost = jnp.sum(w[:, None] * residual**2, -1)
-            pick = jnp.argmin(jnp.where(jnp.isfinite(cost), cost, jnp.inf), 1)
-            best = jnp.take_along_axis(options, pick[:, None, None], 1)[:, 0]
+            best = jax.vmap(bounded_least_squares, (0, 0, None, None))(gram, right, lower, upper)
             mu = base + jnp.einsum("bk,bkn->bn", best, basis)
             w = jnp.where(weights > 0, weights * _reweight(likelihood, mu, points), 0.0)
             return best, w * jnp.ones_like(target)
@@ -136,6 +128,47 @@ def amplitude_solver(law: Law, likelihood: Likelihood, searched: tuple[str, ...]
         return best
 
     return jit(lambda *args: (solve(*args),))
+
+
+def bounded_least_squares(gram: Any, right: Any, lower: Any, upper: Any) -> Any:
+    """(K,) minimum of x'Gx/2 - r'x within bounds, for any number of amplitudes.
+
+    Active sets: amplitudes that would leave their bounds are pinned to them, pinned ones whose
+    gradient points inwards are freed, until nothing changes (Portugal, Judice & Vicente 1994, Math.
+    Comp. 63:625). A set that cycles is cut off; the best point met is kept.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    count = gram.shape[0]
+    scale = jnp.sqrt(jnp.maximum(jnp.diagonal(gram), 1e-300))
+    unit, rest = gram / jnp.outer(scale, scale), right / scale
+    low, high = lower * scale, upper * scale
+
+    def cost(x: Any) -> Any:
+        return 0.5 * x @ unit @ x - rest @ x
+
+    def step(_: int, state: Any) -> Any:
+        side, best, least = state  # side: -1 at the lower bound, 1 at the upper, 0 free
+        free = side == 0
+        pinned = jnp.where(side < 0, low, jnp.where(side > 0, high, 0.0))
+        pair = free[:, None] & free[None, :]
+        matrix = jnp.where(pair, unit, 0.0) + jnp.diag(jnp.where(free, 1e-12, 1.0))
+        x = jnp.linalg.solve(matrix, jnp.where(free, rest - unit @ pinned, 0.0))
+        x = jnp.where(free, x, pinned)
+        gradient = unit @ x - rest
+        new = jnp.where(free & (x < low), -1, jnp.where(free & (x > high), 1, side))
+        new = jnp.where((side < 0) & (gradient < 0), 0, new)
+        new = jnp.where((side > 0) & (gradient > 0), 0, new)
+        inside = jnp.clip(x, low, high)
+        value = cost(inside)
+        better = value < least
+        return new, jnp.where(better, inside, best), jnp.where(better, value, least)
+
+    start = (jnp.zeros(count, int), jnp.clip(jnp.zeros(count), low, high), jnp.inf)
+    # Twice the number of amplitudes suffices wherever it does not cycle.
+    _, best, _ = jax.lax.fori_loop(0, min(2 * count + 2, MOST_ACTIVE_SETS), step, start)
+    return best / scale
 
 
 def _reweight(likelihood: Likelihood, mu: Any, points: Points) -> Any:

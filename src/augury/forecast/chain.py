@@ -23,12 +23,13 @@ from augury.fitting import Fit, Gaussian, Likelihood, Status
 from augury.fitting.fit import fit
 from augury.fitting.likelihoods import Points
 from augury.fitting.optimise import solve
-from augury.fitting.problem import Problem
+from augury.fitting.problem import Problem, problem_from
 from augury.fitting.space import Floats
 from augury.fitting.uncertainty import laplace
 from augury.forecast.predict import Predictive, law_inputs, observed, predictive, strayed
 from augury.laws import Law, Parameter, parse_law
-from augury.laws.base import Array
+from augury.laws.base import Array, attributes
+from augury.laws.inputs import Input, Real
 from augury.notes import Note
 
 How = Literal["stepwise", "joint"]
@@ -55,35 +56,30 @@ class Chain(Law):
 
     def __post_init__(self) -> None:
         if len([n for n in self.task.inputs if n not in self.task.defaults]) != 1:
-            raise UsageError(f"the task law of a chain takes one input, not {self.task.inputs}")
+            named = ", ".join(self.task.inputs)
+            raise UsageError(f"the task law of a chain takes one input, not {named}")
 
     @property
     def link(self) -> str:
         """What the first law predicts and the second takes: "loss", "bpb"."""
-        return self.task.inputs[0]
+        return next(iter(self.task.inputs))
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return (*self.loss.inputs, *(n for n in self.task.inputs if n in self.task.defaults))
-
-    @property
-    def defaults(self) -> Mapping[str, float]:  # type: ignore[override]
-        return {**self.loss.defaults, **self.task.defaults}
+    def inputs(self) -> Mapping[str, Input]:
+        own = {n: x for n, x in self.task.inputs.items() if n in self.task.defaults}
+        return {**self.loss.inputs, **own}
 
     @property
     def parameters(self) -> dict[str, Parameter]:
         # Amplitudes of the loss law are not linear in the score.
-        plain = {
-            n: Parameter(p.start, p.bounds, p.scale, False, p.meaning)
-            for n, p in self.loss.parameters.items()
-        }
+        plain = {n: replace(p, amplitude=False) for n, p in self.loss.parameters.items()}
         return plain | {f"task_{n}": p for n, p in self.task.parameters.items()}
 
-    def formula(self, p: Any, *inputs: Array) -> Array:
-        count = len(self.loss.inputs)
-        link = self.loss.formula(p, *inputs[:count])
-        own = SimpleNamespace(**{n: getattr(p, f"task_{n}") for n in self.task.parameters})
-        return self.task.formula(own, link, *inputs[count:])
+    def formula(self, p: Any, x: Any) -> Array:
+        names = self.task.parameters
+        own = attributes(names, (getattr(p, f"task_{n}") for n in names))
+        linked = SimpleNamespace(**{**vars(x), self.link: self.loss.formula(p, x)})
+        return self.task.formula(own, linked)
 
     def __str__(self) -> str:
         return f"{self.loss}+{self.task}"
@@ -101,19 +97,18 @@ class _Stacked(Law):
     source: ClassVar[str] = "ours"
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return (*self.chain.inputs, "scored")
+    def inputs(self) -> Mapping[str, Input]:
+        return {**self.chain.inputs, "scored": Real("1 where the row is a score")}
 
     @property
-    def parameters(self) -> dict[str, Parameter]:
+    def parameters(self) -> Mapping[str, Parameter]:
         return self.chain.parameters
 
-    def formula(self, p: Any, *inputs: Array) -> Array:
+    def formula(self, p: Any, x: Any) -> Array:
         import jax.numpy as jnp
 
-        count = len(self.chain.loss.inputs)
-        loss = self.chain.loss.formula(p, *inputs[:count])
-        return jnp.where(inputs[-1] > 0, self.chain.formula(p, *inputs[:-1]), jnp.log(loss))
+        loss = self.chain.loss.formula(p, x)
+        return jnp.where(x.scored > 0, self.chain.formula(p, x), jnp.log(loss))
 
 
 @dataclass(frozen=True)
@@ -272,13 +267,7 @@ def _with(
 
 def _problem(result: Fit) -> Problem:
     """The problem behind a fit, from the data it carries."""
-    _, runs = np.unique(result.data["run"].to_numpy(), return_inverse=True)
-    points = Points(
-        tuple(result.data[n].to_numpy()[None] for n in result.law.inputs),
-        result.data["y"].to_numpy()[None],
-        result.data["trials"].to_numpy()[None],
-    )
-    return Problem(result.law, result.likelihood, result.data, points, runs.astype(np.int64))
+    return problem_from(result.law, result.likelihood, result.data)
 
 
 def _run_key(table: pl.DataFrame) -> pl.Series:

@@ -270,7 +270,7 @@ def _law_at(law: Law, parameters: Floats, inputs: list[Floats]) -> Floats:
 
 def _inputs(law: Law, at: pl.DataFrame) -> list[Floats]:
     flops = at.with_columns(flops=training_flops(pl.col("params"), pl.col("tokens")))
-    return [flops[name].cast(pl.Float64).to_numpy() for name in law.inputs]
+    return [kind.read(flops, name) for name, kind in law.inputs.items()]
 
 
 def _draws(steps: _Steps, at: pl.DataFrame, rng: np.random.Generator) -> Floats:

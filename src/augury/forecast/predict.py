@@ -15,6 +15,8 @@ from augury.display import Card, Several, Shown
 from augury.errors import UsageError
 from augury.fitting import Fit, Likelihood
 from augury.fitting.space import Floats
+from augury.laws import Law
+from augury.laws.inputs import Curve, Share
 
 At = Mapping[str, Any] | Sequence[Mapping[str, float]] | pl.DataFrame
 
@@ -121,9 +123,10 @@ def law_inputs(fitted: Fit, at: pl.DataFrame) -> dict[str, Floats]:
         UsageError: one is missing and has no default.
     """
     inputs = {}
-    for name in fitted.law.inputs:
-        if name in at.columns:
-            inputs[name] = at[name].cast(pl.Float64).to_numpy()
+    for name, kind in fitted.law.inputs.items():
+        columns = kind.columns(name, at.columns)
+        if columns and set(columns) <= set(at.columns):
+            inputs[name] = kind.read(at, name)
         elif name in fitted.law.defaults:
             # A floor of chance that was fitted with holds for new points too.
             seen = fitted.data[name].unique()
@@ -173,7 +176,7 @@ def predict(fitted: Any, at: At, *, level: float | None = None) -> Several[Forec
     mean = np.quantile(drawn.mean, [tail, 1.0 - tail], axis=0)
     run = np.quantile(drawn.run, [tail, 1.0 - tail], axis=0)
     names = [n for n in inputs_of(fitted) if n in table.columns]
-    distance = extrapolation(observed(fitted), table)
+    distance = extrapolation(observed(fitted), table, getattr(fitted, "law", None))
     return Several(
         Forecast(
             inputs={n: float(table[n][i]) for n in names},
@@ -195,7 +198,12 @@ def observed(fitted: Any) -> pl.DataFrame:
 
 @observed.register
 def _(fitted: Fit) -> pl.DataFrame:
-    names = [n for n in fitted.law.inputs if n not in fitted.law.defaults]
+    names = [
+        column
+        for name, kind in fitted.law.inputs.items()
+        if name not in fitted.law.defaults and not isinstance(kind, Curve)
+        for column in kind.columns(name, fitted.data.columns)
+    ]
     return fitted.data.select(names)
 
 
@@ -204,15 +212,19 @@ def inputs_of(fitted: Any) -> list[str]:
     return observed(fitted).columns
 
 
-def extrapolation(seen: pl.DataFrame, at: pl.DataFrame) -> Floats:
+def extrapolation(seen: pl.DataFrame, at: pl.DataFrame, law: Any = None) -> Floats:
     """(m,) the largest distance outside the observed range of an input, in units of that range.
 
-    Logarithms of inputs; infinite where an input never varied and the point lies elsewhere.
+    Each on the scale that the law's input declares: logarithms of positive quantities, shares and
+    other numbers as they are. Without a law all are positive quantities. Infinite where an input
+    never varied and the point lies elsewhere.
     """
     far = np.zeros(at.height)
     for name in seen.columns:
-        x = np.log(seen[name].cast(pl.Float64).to_numpy())
-        new = np.log(at[name].cast(pl.Float64).to_numpy())
+        x, new = (
+            _on_own_scale(law, name, table[name].cast(pl.Float64).to_numpy())
+            for table in (seen, at)
+        )
         low, high = x.min(), x.max()
         beyond = np.maximum(np.maximum(new - high, low - new), 0.0)
         width = high - low
@@ -221,3 +233,13 @@ def extrapolation(seen: pl.DataFrame, at: pl.DataFrame) -> Floats:
             far, np.where(beyond <= 1e-9, 0.0, beyond / width if width > 0 else np.inf)
         )
     return far
+
+
+def _on_own_scale(law: Any, column: str, values: Floats) -> Floats:
+    """Values of a column on the scale of the input that it belongs to."""
+    for name, kind in law.inputs.items() if isinstance(law, Law) else ():
+        if isinstance(kind, Share) and column.startswith(f"{name}_"):
+            return values
+        if name == column:
+            return np.asarray(kind.transform(values), float)
+    return np.log(values)

@@ -1,39 +1,31 @@
 """What a law is: a pure function of named, bounded parameters that knows nothing of fitting.
 
-A law says what it takes (`inputs`, columns of the observation table), what it gives (`output`),
-which parameters it has, which of them enter linearly, where its formula comes from, and the formula
-itself in `jax.numpy`. Everything else (Jacobians, fits, intervals, storage, documentation, tests)
-is derived from that.
+A law says what it takes (`inputs`, typed), what it gives (`output`), which parameters it has, which
+of them enter linearly, where its formula comes from, and the formula itself in `jax.numpy`.
+Everything else (Jacobians, fits, intervals, storage, documentation, tests) is derived from that.
+
+A formula sees one problem: scalars as parameters, arrays over the n rows as inputs. The engine maps
+it over starts, resamples and groups; a law never sees a batch.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
 from augury.errors import UsageError
+from augury.laws.inputs import Curve, Input, Share
 from augury.runtime.compiling import jit
 
 Array = Any
 """A NumPy or JAX array: a formula takes either."""
-
-INPUT_UNITS: Mapping[str, str] = {
-    "params": "non-embedding parameters N",
-    "tokens": "pretraining tokens seen D",
-    "flops": "training compute C, floating-point operations",
-    "loss": "pretraining validation loss, nats per token",
-    "bpb": "bits per byte of the right answer",
-    "finetune_examples": "finetuning examples",
-    "chance": "score of a guesser",
-}
-"""The columns laws take, with their units. Any other positive column may be named with `over=`."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +40,10 @@ class Parameter:
             and their intervals formed, as logarithms. "linear" for the rest.
         amplitude: the law is linear in this parameter, so that it need not be searched for.
         meaning: what it is, with its unit.
+        per: a column such as "task": one value for each of its values, instead of one for all
+            rows. The formula does not change.
+        prior: (mean, standard deviation) of a weak normal prior in the fit itself, on `scale`
+            (logarithms for "log"); None for none. For laws whose optimum is a valley.
     """
 
     start: tuple[float, float]
@@ -55,6 +51,8 @@ class Parameter:
     scale: Literal["log", "linear"]
     amplitude: bool = False
     meaning: str = ""
+    per: str | None = None
+    prior: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         low, high = self.bounds
@@ -62,6 +60,8 @@ class Parameter:
             raise UsageError(f"start {self.start} must be a range inside the bounds {self.bounds}")
         if self.scale == "log" and low <= 0:
             raise UsageError(f"a parameter on the log scale needs positive bounds, not {low}")
+        if self.prior is not None and not self.prior[1] > 0:
+            raise UsageError(f"a prior needs a positive standard deviation, not {self.prior[1]}")
 
 
 def positive(
@@ -70,9 +70,11 @@ def positive(
     *,
     bounds: tuple[float, float] = (1e-12, 1e60),
     amplitude: bool = False,
+    per: str | None = None,
+    prior: tuple[float, float] | None = None,
 ) -> Parameter:
     """A positive parameter on the log scale."""
-    return Parameter(start, bounds, "log", amplitude, meaning)
+    return Parameter(start, bounds, "log", amplitude, meaning, per, prior)
 
 
 def real(
@@ -81,9 +83,11 @@ def real(
     *,
     bounds: tuple[float, float] = (-1e6, 1e6),
     amplitude: bool = False,
+    per: str | None = None,
+    prior: tuple[float, float] | None = None,
 ) -> Parameter:
     """A parameter on the linear scale; `bounds=(0, ...)` lets it vanish."""
-    return Parameter(start, bounds, "linear", amplitude, meaning)
+    return Parameter(start, bounds, "linear", amplitude, meaning, per, prior)
 
 
 def power(x: Array, exponent: Array) -> Array:
@@ -106,40 +110,79 @@ FEWEST = 1024
 class Law(ABC):
     """Base of every law. A subclass is a frozen dataclass whose fields are its settings.
 
+    Parameters are class attributes (`E = real(...)`), or the property `parameters` where they
+    depend on settings; so are inputs.
+
     Class attributes:
         name: how a user asks for it (`augury fit --law NAME`).
         output: column of the observation table that it predicts.
         equation: LaTeX.
         source: paper and equation, or "ours".
-        defaults: inputs that may be missing from a table, with the value they then have.
     """
 
     name: ClassVar[str]
     output: ClassVar[str]
     equation: ClassVar[str]
     source: ClassVar[str]
-    defaults: ClassVar[Mapping[str, float]] = {}
+    _declared: ClassVar[Mapping[str, Parameter]] = {}
+
+    def __init_subclass__(cls) -> None:
+        own = {n: x for n, x in vars(cls).items() if isinstance(x, Parameter)}
+        cls._declared = {**cls._declared, **own}
 
     @property
     @abstractmethod
-    def inputs(self) -> tuple[str, ...]:
-        """The columns it takes, in the order of the formula's arguments."""
+    def inputs(self) -> Mapping[str, Input]:
+        """What it takes, by name, in the order of the table's columns."""
 
     @property
-    @abstractmethod
-    def parameters(self) -> dict[str, Parameter]:
+    def parameters(self) -> Mapping[str, Parameter]:
         """Its parameters by name, in a fixed order."""
+        return self._declared
 
     @abstractmethod
-    def formula(self, p: Any, *inputs: Array) -> Array:
-        """The law: `p` has the parameters as attributes; inputs are (n,) arrays; returns (n,)."""
+    def formula(self, p: Any, x: Any) -> Array:
+        """The law.
 
-    def guess(self, inputs: Mapping[str, Array], y: Array) -> dict[str, tuple[float, float]]:
+        Args:
+            p: the parameters as attributes, scalars.
+            x: the inputs as attributes: (n,) arrays, (n, k) for shares, (n, T) for curves.
+
+        Returns:
+            (n,) predictions.
+        """
+
+    @property
+    def defaults(self) -> Mapping[str, float]:
+        """Inputs that may be missing from a table, with the value they then have."""
+        return {n: i.default for n, i in self.inputs.items() if i.default is not None}
+
+    def bind(self, columns: Sequence[str]) -> Law:
+        """The law for a table of these columns, where it has settings that a table decides."""
+        del columns
+        return self
+
+    def guess(self, inputs: Mapping[str, Array], y: Array) -> Mapping[str, tuple[float, float]]:
         """Start ranges that the data suggest, by parameter, in place of the general ones."""
         return {}
 
+    def start_points(self, inputs: Mapping[str, Array], y: Array) -> Sequence[Mapping[str, float]]:
+        """Whole points to start from besides the search: values of all that are not amplitudes."""
+        return ()
+
     def __call__(self, parameters: Mapping[str, Array], **inputs: Array) -> Array:
-        """Evaluate at `parameters` (name -> float) and inputs ((n,) floats): (n,) predictions."""
+        """Evaluate at parameters and inputs, which broadcast against each other.
+
+        Args:
+            parameters: name -> a number or an array.
+            inputs: name -> a number or an array; shares and curves have one more axis, the last.
+
+        Returns:
+            Predictions, of the broadcast shape.
+
+        Raises:
+            UsageError: an input is missing or unknown.
+        """
         missing = [name for name in self.inputs if name not in inputs and name not in self.defaults]
         unknown = [name for name in inputs if name not in self.inputs]
         if missing or unknown:
@@ -157,16 +200,29 @@ class Law(ABC):
                 *(inputs[n] if n in inputs else self.defaults[n] for n in self.inputs),
             )
         ]
-        shape = np.broadcast_shapes(*(x.shape for x in values))
+        core = [0] * len(self.parameters) + [
+            int(isinstance(kind, Share | Curve)) for kind in self.inputs.values()
+        ]
+        outer = [x.shape[: x.ndim - k] for x, k in zip(values, core, strict=True)]
+        shape = np.broadcast_shapes(*outer)
         size = math.prod(shape)
         if size == 0:
             return np.empty(shape)
         room = FEWEST
         while room < size:
             room *= 4
-        flat = [np.resize(np.broadcast_to(x, shape).ravel(), room) if x.ndim else x for x in values]
+
+        def flat(x: Any, k: int, at: int) -> Any:
+            if x.ndim == k and at < len(self.parameters):
+                return x
+            own = x.shape[x.ndim - k :]
+            wide = np.broadcast_to(x, (*shape, *own)).reshape(size, *own)
+            return np.resize(wide, (room, *own))
+
+        laid = [flat(x, k, at) for at, (x, k) in enumerate(zip(values, core, strict=True))]
+        mapped = tuple(None if x.ndim == k else 0 for x, k in zip(laid, core, strict=True))
         with jax.enable_x64(True):
-            out = _compiled(self)(*flat)
+            out = _compiled(self, mapped)(*laid)
         return np.broadcast_to(np.asarray(out), (room,))[:size].reshape(shape)
 
     @property
@@ -174,22 +230,70 @@ class Law(ABC):
         """The fields that make this law what it is; `law(name, **settings)` builds it again."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
+    def example(self, n: int = 120, seed: int = 0) -> Example:
+        """Inputs over some decades, and parameters that make sense: what tests and docs use.
+
+        Args:
+            n: rows.
+            seed: of the inputs.
+        """
+        rng = np.random.default_rng(seed)
+        middle = {
+            name: float(np.sqrt(p.start[0] * p.start[1])) if p.scale == "log" else sum(p.start) / 2
+            for name, p in self.parameters.items()
+        }
+        inputs = {
+            name: np.full(n, kind.default) if kind.default is not None else kind.draw(rng, n)
+            for name, kind in self.inputs.items()
+        }
+        return Example(middle, inputs)
+
     def __str__(self) -> str:
         changed = [
-            f"{f.name}={getattr(self, f.name)}"
+            f"{f.name}={_told(getattr(self, f.name))}"
             for f in fields(self)
             if getattr(self, f.name) != f.default
         ]
         return self.name + (":" + ",".join(changed) if changed else "")
 
 
+class Example(NamedTuple):
+    """Parameters and inputs of a law that make sense."""
+
+    parameters: dict[str, float]
+    inputs: dict[str, Array]
+
+
+def attributes(names: Iterable[str], values: Iterable[Any]) -> SimpleNamespace:
+    """Parameters or inputs as a formula takes them."""
+    return SimpleNamespace(**dict(zip(names, values, strict=True)))
+
+
+def _told(value: Any) -> str:
+    """A setting as the command line writes it."""
+    return ";".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 @lru_cache(maxsize=64)
-def _compiled(law: Law) -> Any:
-    """The formula, compiled: parameters, then inputs, numbers or (n,) arrays."""
+def _compiled(law: Law, mapped: tuple[int | None, ...]) -> Any:
+    """The formula, compiled, over flat points: parameters, then inputs.
+
+    Without arrays among the parameters, one problem of many rows; else one problem per point.
+    """
+    import jax
+
     names = list(law.parameters)
+    count = len(names)
 
-    def evaluate(*values: Any) -> Any:
-        own = SimpleNamespace(**dict(zip(names, values, strict=False)))
-        return law.formula(own, *values[len(names) :])
+    def rows(*values: Any) -> Any:
+        return law.formula(
+            attributes(names, values[:count]), attributes(law.inputs, values[count:])
+        )
 
-    return jit(evaluate)
+    if all(axis is None for axis in mapped[:count]):
+        return jit(rows)
+
+    def one(*values: Any) -> Any:
+        return rows(*values[:count], *(x[None] for x in values[count:]))[0]
+
+    return jit(jax.vmap(one, mapped))

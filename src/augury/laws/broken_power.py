@@ -10,6 +10,7 @@ import numpy as np
 
 from augury.errors import UsageError
 from augury.laws.base import Array, Law, Parameter, positive, real
+from augury.laws.inputs import Input, input_named
 from augury.laws.registry import register
 
 
@@ -38,8 +39,8 @@ class BrokenPowerLaw(Law):
             raise UsageError(f"broken-power takes 1 to 6 breaks, not {self.breaks}")
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.over,)
+    def inputs(self) -> dict[str, Input]:
+        return {self.over: input_named(self.over)}
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -54,11 +55,10 @@ class BrokenPowerLaw(Law):
             named[f"f{i}"] = positive((0.05, 1.0), f"width of break {i}", bounds=(1e-2, 10.0))
         return named
 
-    def formula(self, p: Any, *inputs: Array) -> Array:
-        (x,) = inputs
+    def formula(self, p: Any, x: Any) -> Array:
         import jax.numpy as jnp
 
-        log_x = jnp.log(x)
+        log_x = jnp.log(getattr(x, self.over))
         exponent = -p.c0 * log_x
         for i in range(1, self.breaks + 1):
             c, d, f = (getattr(p, f"{letter}{i}") for letter in "cdf")
@@ -67,8 +67,8 @@ class BrokenPowerLaw(Law):
         return p.a + p.b * jnp.exp(exponent)
 
     def guess(self, inputs: Mapping[str, Array], y: Array) -> dict[str, tuple[float, float]]:
-        x = np.asarray(inputs[self.over])
-        edges = np.exp(np.linspace(np.log(x.min()), np.log(x.max()) + 1e-9, self.breaks + 1))
+        own = np.asarray(inputs[self.over])
+        edges = np.exp(np.linspace(np.log(own.min()), np.log(own.max()) + 1e-9, self.breaks + 1))
         return {
             f"d{i}": (float(edges[i - 1]), float(edges[i]) * (1 + 1e-9))
             for i in range(1, self.breaks + 1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from augury.laws.base import Array, Law, Parameter, positive, power, real
+from augury.laws.inputs import KNOWN, Input
 from augury.laws.registry import register
 
 
@@ -24,8 +25,8 @@ class Chinchilla(Law):
     source: ClassVar[str] = "Hoffmann et al. 2022 (arXiv 2203.15556), approach 3"
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return ("params", "tokens")
+    def inputs(self) -> dict[str, Input]:
+        return {"params": KNOWN["params"], "tokens": KNOWN["tokens"]}
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -37,6 +38,5 @@ class Chinchilla(Law):
             "beta": positive((0.1, 1.0), "exponent of tokens", bounds=(1e-3, 5.0)),
         }
 
-    def formula(self, p: Any, *inputs: Array) -> Array:
-        params, tokens = inputs
-        return p.E + p.A * power(params, -p.alpha) + p.B * power(tokens, -p.beta)
+    def formula(self, p: Any, x: Any) -> Array:
+        return p.E + p.A * power(x.params, -p.alpha) + p.B * power(x.tokens, -p.beta)

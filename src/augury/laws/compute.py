@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from augury.laws.base import Array, Law, Parameter, positive, power
+from augury.laws.inputs import KNOWN, Input
 from augury.laws.registry import register
 
 
@@ -25,8 +26,8 @@ class ComputeLaw(Law):
     source: ClassVar[str] = "Kaplan et al. 2020 (arXiv 2001.08361), eq. 1.3"
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return ("flops",)
+    def inputs(self) -> dict[str, Input]:
+        return {"flops": KNOWN["flops"]}
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -35,6 +36,5 @@ class ComputeLaw(Law):
             "alpha": positive((0.01, 0.3), "exponent", bounds=(1e-3, 5.0)),
         }
 
-    def formula(self, p: Any, *inputs: Array) -> Array:
-        (flops,) = inputs
-        return power(p.C_c / flops, p.alpha)
+    def formula(self, p: Any, x: Any) -> Array:
+        return power(p.C_c / x.flops, p.alpha)

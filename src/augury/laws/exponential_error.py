@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from augury.laws.base import Array, Law, Parameter, positive, real
+from augury.laws.inputs import Input, input_named
 from augury.laws.registry import register
 
 
@@ -26,8 +27,8 @@ class ExponentialError(Law):
     source: ClassVar[str] = "Gadre et al. 2024 (arXiv 2403.08540), eq. 5"
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.over,)
+    def inputs(self) -> dict[str, Input]:
+        return {self.over: input_named(self.over)}
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -37,8 +38,8 @@ class ExponentialError(Law):
             "gamma": positive((0.2, 3.0), "rate, per unit of loss", bounds=(1e-3, 50.0)),
         }
 
-    def formula(self, p: Any, *inputs: Array) -> Array:
-        (loss,) = inputs
+    def formula(self, p: Any, x: Any) -> Array:
+        loss = getattr(x, self.over)
         import jax.numpy as jnp
 
         return p.eps - p.k * jnp.exp(-p.gamma * loss)

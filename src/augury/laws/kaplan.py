@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from augury.laws.base import Array, Law, Parameter, positive, power
+from augury.laws.inputs import KNOWN, Input
 from augury.laws.registry import register
 
 
@@ -25,8 +26,8 @@ class Kaplan(Law):
     source: ClassVar[str] = "Kaplan et al. 2020 (arXiv 2001.08361), eq. 1.5"
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return ("params", "tokens")
+    def inputs(self) -> dict[str, Input]:
+        return {"params": KNOWN["params"], "tokens": KNOWN["tokens"]}
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -37,6 +38,6 @@ class Kaplan(Law):
             "alpha_D": positive((0.03, 0.3), "exponent of tokens", bounds=(1e-3, 5.0)),
         }
 
-    def formula(self, p: Any, *inputs: Array) -> Array:
-        params, tokens = inputs
-        return power(power(p.N_c / params, p.alpha_N / p.alpha_D) + p.D_c / tokens, p.alpha_D)
+    def formula(self, p: Any, x: Any) -> Array:
+        size = power(p.N_c / x.params, p.alpha_N / p.alpha_D)
+        return power(size + p.D_c / x.tokens, p.alpha_D)

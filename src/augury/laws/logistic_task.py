@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from augury.laws.base import Array, Law, Parameter, positive, real
+from augury.laws.inputs import Input, input_named
 from augury.laws.registry import register
 
 
@@ -30,8 +31,8 @@ class LogisticTask(Law):
     source: ClassVar[str] = "Bhagia et al. 2024 (arXiv 2412.04403), step 2"
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.over,)
+    def inputs(self) -> dict[str, Input]:
+        return {self.over: input_named(self.over)}
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -42,8 +43,8 @@ class LogisticTask(Law):
             "k": positive((0.5, 20.0), "steepness, per unit of loss", bounds=(1e-2, 1e3)),
         }
 
-    def formula(self, p: Any, *inputs: Array) -> Array:
-        (loss,) = inputs
+    def formula(self, p: Any, x: Any) -> Array:
+        loss = getattr(x, self.over)
         import jax
 
         weight = jax.nn.sigmoid(-p.k * (loss - p.L0))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from augury.laws.base import Array, Law, Parameter, positive, power, real
+from augury.laws.inputs import KNOWN, Input, input_named
 from augury.laws.registry import register
 
 # Inputs of which less is better: a pass rate falls as they grow.
@@ -33,11 +34,10 @@ class PassRate(Law):
     output: ClassVar[str] = "value"
     equation: ClassVar[str] = r"P(x) = g + (1 - g)\, e^{-c\, x^{-\alpha}}"
     source: ClassVar[str] = "Hu et al. 2023 (arXiv 2310.03262); the floor g is ours"
-    defaults: ClassVar[Mapping[str, float]] = {"chance": 0.0}
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.over, "chance")
+    def inputs(self) -> dict[str, Input]:
+        return {self.over: input_named(self.over), "chance": KNOWN["chance"]}
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -46,12 +46,12 @@ class PassRate(Law):
             "alpha": positive((0.05, 2.0), "exponent", bounds=(1e-3, 20.0)),
         }
 
-    def formula(self, p: Any, *inputs: Array) -> Array:
-        x, chance = inputs
+    def formula(self, p: Any, x: Any) -> Array:
         import jax.numpy as jnp
 
         sign = 1.0 if self.over in FALLS_WITH else -1.0
-        return chance + (1.0 - chance) * jnp.exp(-p.c * power(x, sign * p.alpha))
+        grown = power(getattr(x, self.over), sign * p.alpha)
+        return x.chance + (1.0 - x.chance) * jnp.exp(-p.c * grown)
 
     def guess(self, inputs: Mapping[str, Array], y: Array) -> dict[str, tuple[float, float]]:
         x = np.log(np.asarray(inputs[self.over]))
@@ -85,11 +85,10 @@ class CurvedPassRate(Law):
         r"P(x) = g + (1 - g)\, e^{-e^{a - \alpha z + q z^2}},\quad z = \ln(x / x_0)"
     )
     source: ClassVar[str] = "ours, after Hu et al. 2023 (arXiv 2310.03262)"
-    defaults: ClassVar[Mapping[str, float]] = {"chance": 0.0}
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.over, "chance")
+    def inputs(self) -> dict[str, Input]:
+        return {self.over: input_named(self.over), "chance": KNOWN["chance"]}
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -99,12 +98,11 @@ class CurvedPassRate(Law):
             "q": real((-0.1, 0.1), "curvature", bounds=(-5.0, 5.0)),
         }
 
-    def formula(self, p: Any, *inputs: Array) -> Array:
-        x, chance = inputs
+    def formula(self, p: Any, x: Any) -> Array:
         import jax.numpy as jnp
 
-        z = jnp.log(x / self.x0)
-        return chance + (1.0 - chance) * jnp.exp(-jnp.exp(p.a - p.alpha * z + p.q * z * z))
+        z = jnp.log(getattr(x, self.over) / self.x0)
+        return x.chance + (1.0 - x.chance) * jnp.exp(-jnp.exp(p.a - p.alpha * z + p.q * z * z))
 
     def guess(self, inputs: Mapping[str, Array], y: Array) -> dict[str, tuple[float, float]]:
         z = np.log(np.asarray(inputs[self.over]) / self.x0)

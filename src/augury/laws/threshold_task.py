@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from augury.laws.base import Array, Law, Parameter, positive, real
+from augury.laws.inputs import Input, input_named
 from augury.laws.registry import register
 
 
@@ -30,8 +31,8 @@ class ThresholdTask(Law):
     source: ClassVar[str] = "Chen et al. 2024 (arXiv 2410.08527), stage 2; Du et al. 2024"
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.over,)
+    def inputs(self) -> dict[str, Input]:
+        return {self.over: input_named(self.over)}
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -41,8 +42,8 @@ class ThresholdTask(Law):
             "threshold": real((0.5, 4.0), "loss where it leaves base", bounds=(-10.0, 20.0)),
         }
 
-    def formula(self, p: Any, *inputs: Array) -> Array:
-        (loss,) = inputs
+    def formula(self, p: Any, x: Any) -> Array:
+        loss = getattr(x, self.over)
         import jax.numpy as jnp
 
         return p.base + p.slope * jnp.maximum(p.threshold - loss, 0.0)

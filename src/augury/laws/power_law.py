@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from augury.laws.base import Array, Law, Parameter, positive, power, real
+from augury.laws.inputs import Input, input_named
 from augury.laws.registry import register
 
 
@@ -26,8 +27,8 @@ class PowerLaw(Law):
     source: ClassVar[str] = "Henighan et al. 2020 (arXiv 2010.14701)"
 
     @property
-    def inputs(self) -> tuple[str, ...]:
-        return (self.over,)
+    def inputs(self) -> dict[str, Input]:
+        return {self.over: input_named(self.over)}
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -37,6 +38,5 @@ class PowerLaw(Law):
             "alpha": positive((0.05, 1.0), "exponent", bounds=(1e-3, 5.0)),
         }
 
-    def formula(self, p: Any, *inputs: Array) -> Array:
-        (x,) = inputs
-        return p.E + p.A * power(x, -p.alpha)
+    def formula(self, p: Any, x: Any) -> Array:
+        return p.E + p.A * power(getattr(x, self.over), -p.alpha)
