@@ -48,20 +48,20 @@ def moved_table(
             rate = CHANCE + height * expit((place - middle + shift * way) / own) + luck
             rate = np.clip(rate + 0.015 * rng.standard_normal((3, 9)), 0.01, 0.99)
             passes = rng.binomial(1024, rate)
-            for i in range(3):
-                for j in range(9):
-                    rows.append(
-                        {
-                            "model": f"w{i}",
-                            "step": 100 * (j + 1),
-                            "params": 1e4 * 2.0**i,
-                            "loss": losses[i, j],
-                            "finetune_examples": amount,
-                            "subset": str(s) if amount else None,
-                            "value": passes[i, j] / 1024,
-                            "n": 1024,
-                            "chance": CHANCE,
-                            "shots": 6,
-                        }
-                    )
+            rows += [
+                {
+                    "model": f"w{i}",
+                    "step": 100 * (j + 1),
+                    "params": 1e4 * 2.0**i,
+                    "loss": losses[i, j],
+                    "finetune_examples": amount,
+                    "subset": str(s) if amount else None,
+                    "value": passes[i, j] / 1024,
+                    "n": 1024,
+                    "chance": CHANCE,
+                    "shots": 6,
+                }
+                for i in range(3)
+                for j in range(9)
+            ]
     return point, pl.DataFrame(rows), floor

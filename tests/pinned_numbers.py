@@ -1,7 +1,7 @@
-"""Numbers with fixed seeds that a refactoring must leave as they are: `python -m tests.pinned_numbers`.
+"""Numbers with fixed seeds that a refactoring must leave as they are.
 
-Prints them as JSON, or with --write replaces tests/pinned.json; --write NAME ... replaces only these
-entries, each of which needs its reason in REASONS of tests/test_pinned.py.
+`python -m tests.pinned_numbers NAME ...` records them in tests/pinned.json, all or only the entries
+named, each of which then needs its reason in REASONS of tests/test_pinned.py.
 """
 
 from __future__ import annotations
@@ -215,18 +215,12 @@ def pass_until() -> Numbers:
 
 
 def main() -> None:
-    """Print the numbers, or write them."""
-    only = [a for a in sys.argv[1:] if not a.startswith("--")]
-    found = {}
-    for name, f in PINNED.items():
-        if not only or name in only:
-            found[name] = f()
+    """Record the numbers."""
+    only = sys.argv[1:]
     path = HERE / "pinned.json"
-    if "--write" in sys.argv:
-        old = json.loads(path.read_text()) if path.exists() else {}
-        path.write_text(json.dumps(old | found, indent=1) + "\n")
-    else:
-        print(json.dumps(found, indent=1))
+    old = json.loads(path.read_text()) if path.exists() else {}
+    found = {name: f() for name, f in PINNED.items() if not only or name in only}
+    path.write_text(json.dumps(old | found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

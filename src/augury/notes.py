@@ -208,6 +208,21 @@ NOTES: Mapping[str, NoteKind] = {
         "The data leave the point almost unknown.",
         "Add checkpoints and amounts near the elbow.",
     ),
+    "premise-unclear": NoteKind(
+        "forecast",
+        "The checkpoints cannot say whether scores depend on the loss or on the size.",
+        "Add checkpoints of several sizes at equal loss.",
+    ),
+    "shift-from-prior": NoteKind(
+        "forecast",
+        "How far finetuning moves the curve is mostly assumed, not seen.",
+        "Add smaller amounts, or tasks of the same ladder whose few-shot scores have risen.",
+    ),
+    "shift-taught": NoteKind(
+        "forecast",
+        "How far finetuning moves the curve is taken from other tasks under the same recipe.",
+        "Check that those tasks were finetuned in the same way.",
+    ),
     # Trends
     "turn-at-edge": NoteKind(
         "forecast",

@@ -304,8 +304,11 @@ def _status(
         return MovedStatus.TOO_FEW_AMOUNTS, notes
     p = curve.natural(draws.z)
     tail = (1 - level) / 2
-    low, high = np.quantile(p.e0, [tail, 1 - tail])
-    if high - low > VAGUE * float(np.median(p.span)):
+    with np.errstate(all="ignore"):
+        share = ABOVE / p.height
+        point = np.where(share < 1, p.e0 + p.w * np.log(share / (1 - share)), np.inf)
+    low, high = np.quantile(point, [tail, 1 - tail], method="nearest")
+    if not high - low <= VAGUE * float(np.median(p.span)):
         return MovedStatus.VAGUE, notes
     kept = float(np.std(log_total_shift(curve, p))) / _prior_spread(study)
     if study.shift is None and kept > LEARNED and not few_shot_risen(data):
