@@ -93,3 +93,45 @@ def higher_is_better(name: str | None) -> bool | None:
     """Direction of a metric, or None where nothing is known of it."""
     known = find_metric(name)
     return None if known is None else known.higher_is_better
+
+
+# Keys beside scores that are not scores.
+_SPREAD = re.compile(
+    r"(^|_)(std|stdev|std_?dev|std_?err|stderr|sem|variance|ci(_?\d+)?|ci_?(low|high|lower|upper))$",
+    re.IGNORECASE,
+)
+_COUNT = re.compile(
+    r"^(n|count|counts|total|support|(num|n|nr|number_of|total)_(samples|instances|examples|docs"
+    r"|questions|tokens|prompts)|sample_size|.+_count)$",
+    re.IGNORECASE,
+)
+_TIME = re.compile(
+    r"^((total_|eval_|evaluation_)?(time|runtime|duration|latency)(_s|_seconds)?|seconds)$",
+    re.IGNORECASE,
+)
+
+
+def why_not_a_score(name: str) -> str | None:
+    """Why the number under this key is not a score, or None where it may be one."""
+    plain = name.partition(",")[0].strip()
+    if _SPREAD.search(plain):
+        return "a measure of spread is not a score"
+    if _COUNT.match(plain):
+        return "a count is not a score"
+    if _TIME.match(plain):
+        return "a duration is not a score"
+    return None
+
+
+def is_sentinel(name: str, value: float) -> bool:
+    """Whether a value stands for "not run": -1 of a metric that cannot be negative.
+
+    RULER names its metrics by the length of the context, and writes -1 for lengths it did not run.
+    """
+    if value != -1:
+        return False
+    plain = name.partition(",")[0].strip()
+    known = find_metric(plain)
+    if known is None:
+        return plain.isdecimal()
+    return known.is_outcome is True or not known.higher_is_better

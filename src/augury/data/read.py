@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from augury.data.schema import BY_NAME
-from augury.data.table import MISSING, ROW, checked, derived, typed
+from augury.data.compute import training_flops
+from augury.data.numbers import MISSING, with_decimal_points
+from augury.data.schema import column_of
+from augury.data.table import ROW, checked, derived, typed
 from augury.errors import DataError, UsageError
 
+# How far, in decades, compute may be from a power of a thousand times 6 N D: attention and other
+# conventions of counting make a quarter of a decade at most.
+UNIT_TOLERANCE = 0.3
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 
 
@@ -23,18 +30,21 @@ def read_table(
     columns: Mapping[str, str] | None = None,
     where: str | None = None,
     require: Sequence[str] = (),
+    scale: Mapping[str, float] | None = None,
 ) -> pl.DataFrame:
     """Read, map, derive, filter and check.
 
     Text in a number column is an error wherever it stands; the rules of the columns (params
     positive, losses finite ...) are those of the rows that `where` leaves, so that known bad rows
-    can be filtered out.
+    can be filtered out. Numbers may be written as 70M, 1.4B, 70,000,000 or 45 %; columns may be
+    separated by semicolons, with decimal commas.
 
     Args:
         path: .csv, .tsv, .parquet, .jsonl or .ndjson; or a study's folder: all it measured.
         columns: our column <- theirs, as in {"params": "Model Size"}.
         where: an SQL expression over the columns (Polars), such as "loss < 3.43 and step > 0".
         require: columns that must be there, given or derived (flops, tokens, params), and filled.
+        scale: what a column is multiplied by, as in {"tokens": 1e9} for tokens in billions.
 
     Returns:
         The table: schema columns typed, unknown ones as they came; with `where`, also `row`, the
@@ -43,21 +53,114 @@ def read_table(
     Raises:
         DataError: the file cannot be read, or a value breaks a rule; one line that names file,
             row (counted from 1, without the header), column, value and what was expected.
-        UsageError: `columns` or `where` do not fit the table, or the suffix is unknown.
+        UsageError: `columns`, `where` or `scale` do not fit the table, or the suffix is unknown.
     """
     path = Path(path)
     source = str(path)
     raw = _raw(path, source)
     if raw.is_empty():
         raise DataError("there are no rows", source=source, expected="a header and rows")
-    raw = raw.with_row_index(ROW, offset=1)
-    table = derived(typed(_mapped(raw, columns or {}, source), source))
+    raw = _filled_rows(raw.with_row_index(ROW, offset=1))
+    table = _scaled(typed(_mapped(raw, columns or {}, source), source), scale or {}, source)
+    _check_units(table, source)
+    table = derived(table)
     if where is not None:
         table = _filtered(table, where, source)
     table = checked(table, source, require)
     if where is not None and "row" not in table.columns:
         return table.rename({ROW: "row"})  # which rows of the file are left, for notes on them
     return table.drop(ROW)
+
+
+def _filled_rows(raw: pl.DataFrame) -> pl.DataFrame:
+    """Without lines that are blank. The others keep their numbers."""
+    texts = [s.name for s in raw.iter_columns() if s.dtype == pl.String]
+    if raw.width < 3 or len(texts) < raw.width - 1:
+        return raw
+    blank = pl.all_horizontal(
+        pl.col(c).is_null() | (pl.col(c).str.strip_chars() == "") for c in texts
+    )
+    return raw.filter(~blank)
+
+
+def _scaled(table: pl.DataFrame, scale: Mapping[str, float], source: str) -> pl.DataFrame:
+    for name, factor in scale.items():
+        if name not in table.columns:
+            raise UsageError(f"{source}: cannot scale '{name}': there is no such column")
+        if not table[name].dtype.is_numeric():
+            raise UsageError(f"{source}: cannot scale '{name}': it does not hold numbers")
+        if not (math.isfinite(factor) and factor > 0):
+            raise UsageError(f"cannot scale '{name}' by {factor}: expected a positive number")
+        table = table.with_columns(pl.col(name) * factor)
+    return table
+
+
+def _check_units(table: pl.DataFrame, source: str) -> None:
+    """Compute that is a power of a thousand off 6 N D in every row is a matter of units.
+
+    Raises:
+        DataError: it is; the message says what to scale.
+    """
+    names = ("params", "tokens", "flops")
+    if not set(names) <= set(table.columns):
+        return
+    n, d, c = (table[x].cast(pl.Float64).fill_null(np.nan).to_numpy() for x in names)
+    with np.errstate(all="ignore"):
+        off = np.log10(c / training_flops(n, d))
+    off = off[np.isfinite(off)]
+    if len(off) < 3:
+        return
+    power = 3 * round(float(np.median(off)) / 3)
+    if power == 0 or np.abs(off - power).max() > UNIT_TOLERANCE:
+        return
+    raise DataError(
+        f"flops are 1e{power:+d} times 6 N D in every row: the columns have different units",
+        source=source,
+        column="flops",
+        expected=f"parameters, tokens and FLOPs; {_scales(power)}",
+    )
+
+
+def _scales(power: int) -> str:
+    usual = {15: "--scale params=1e6 --scale tokens=1e9 if they are in millions and billions",
+             18: "--scale params=1e9 --scale tokens=1e9 if both are in billions",
+             9: "--scale tokens=1e9 if they are in billions",
+             6: "--scale params=1e6 if they are in millions"}  # fmt: skip
+    return usual.get(power, f"--scale flops=1e{-power} if these are in another unit")
+
+
+def repeated_rows(table: pl.DataFrame) -> str | None:
+    """What to say of a table whose rows repeat earlier ones in every column, or None."""
+    names = [s.name for s in table.iter_columns() if s.name not in (ROW, "row", "file")]
+    if table.height < 2 or not names:
+        return None
+    rows = table.select(names)
+    again = ~rows.select(pl.struct(names).is_first_distinct()).to_series()
+    count = int(again.sum())
+    if not count:
+        return None
+    first = int(again.arg_max() or 0)
+    if count == table.height - first and 2 * count == table.height:
+        return f"rows {first + 1}-{table.height} repeat rows 1-{first}"
+    return f"{count} of {table.height} rows repeat an earlier one, the first is row {first + 1}"
+
+
+def parse_scale(pairs: Sequence[str]) -> dict[str, float]:
+    """["tokens=1e9"] -> {"tokens": 1e9}, as the command line gives it.
+
+    Raises:
+        UsageError: it is not a name and a positive number.
+    """
+    found: dict[str, float] = {}
+    for pair in pairs:
+        name, _, factor = pair.partition("=")
+        try:
+            found[name.strip()] = float(factor)
+        except ValueError:
+            raise UsageError(f"--scale '{pair}': expected COLUMN=NUMBER") from None
+        if not (math.isfinite(found[name.strip()]) and found[name.strip()] > 0):
+            raise UsageError(f"--scale '{pair}': expected a positive number")
+    return found
 
 
 def parse_map(pairs: Sequence[str]) -> dict[str, str]:
@@ -73,7 +176,7 @@ def parse_map(pairs: Sequence[str]) -> dict[str, str]:
         if not equals or not ours or not theirs:
             raise UsageError(f"--map '{pair}': expected OUR_COLUMN=THEIR COLUMN")
         if ours in found:
-            raise UsageError(f"--map '{pair}': '{ours}' is mapped twice")
+            raise UsageError(f"--map '{pair}': duplicate column '{ours}'")
         found[ours] = theirs
     return found
 
@@ -145,10 +248,15 @@ def _raw(path: Path, source: str) -> pl.DataFrame:
     text = _decoded(data, source)
     if suffix in (".jsonl", ".ndjson"):
         return _json_lines(text, source)
-    return _delimited(text, "\t" if suffix == ".tsv" else ",", source)
+    return read_delimited(text, "\t" if suffix == ".tsv" else ",", source)
 
 
 def _decoded(data: bytes, source: str) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # as spreadsheets save "Unicode text"
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError:
+            pass
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -161,8 +269,23 @@ def _decoded(data: bytes, source: str) -> str:
         ) from error
 
 
-def _delimited(text: str, separator: str, source: str) -> pl.DataFrame:
-    header = next(csv.reader(text.splitlines()[:1], delimiter=separator))
+def read_delimited(text: str, separator: str, source: str) -> pl.DataFrame:
+    """A table of text, every cell as it is but for numbers in columns that are not the schema's.
+
+    Raises:
+        DataError: a name is twice in the header, or a row has more cells than it.
+    """
+    text = _without_preamble(text)
+    first = text.splitlines()[:1]
+    header = next(csv.reader(first, delimiter=separator), [])
+    decimal_comma = False
+    if len(header) == 1 and separator == ",":
+        for other in (";", "\t"):
+            columns = next(csv.reader(first, delimiter=other), [])
+            if len(columns) > 1:
+                header, separator, decimal_comma = columns, other, other == ";"
+                break
+    header = [name.strip() for name in header]
     for name in header:
         if header.count(name) > 1:
             raise DataError(
@@ -175,8 +298,8 @@ def _delimited(text: str, separator: str, source: str) -> pl.DataFrame:
             separator=separator,
             infer_schema=False,
         )
-    except pl.exceptions.PolarsError as error:
-        for number, row in enumerate(csv.reader(text.splitlines(), delimiter=separator)):
+    except (pl.exceptions.PolarsError, UnicodeEncodeError) as error:
+        for number, row in enumerate(_csv_rows(text, separator)):
             if row and len(row) != len(header):
                 raise DataError(
                     f"has {len(row)} cells",
@@ -185,8 +308,30 @@ def _delimited(text: str, separator: str, source: str) -> pl.DataFrame:
                     expected=f"{len(header)}, as the header has",
                 ) from error
         raise DataError(_one_line(error), source=source, expected="a table") from error
-    strangers = [s.name for s in table.iter_columns() if s.name not in BY_NAME]
+    if len(header) == table.width:
+        table.columns = header
+    if decimal_comma:
+        table = pl.DataFrame([with_decimal_points(s, source) for s in table.iter_columns()])
+    strangers = [s.name for s in table.iter_columns() if column_of(s.name) is None]
     return table.with_columns(_guessed(table[name]) for name in strangers)
+
+
+def _without_preamble(text: str) -> str:
+    """Without blank lines and comments before the header."""
+    while text and (text[0] == "#" or not text.partition("\n")[0].strip()):
+        _, newline, rest = text.partition("\n")
+        if not newline:
+            return text
+        text = rest
+    return text
+
+
+def _csv_rows(text: str, separator: str) -> Iterator[list[str]]:
+    """Rows up to the first that no CSV can have."""
+    try:
+        yield from csv.reader(text.splitlines(), delimiter=separator)
+    except csv.Error:
+        return
 
 
 def _guessed(series: pl.Series) -> pl.Series:
@@ -206,7 +351,7 @@ def _json_lines(text: str, source: str) -> pl.DataFrame:
             continue
         try:
             row = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # integers of more than 4,300 digits too
             raise DataError(
                 f"line {number} is not JSON: {_one_line(error)}",
                 source=source,
@@ -221,18 +366,26 @@ def _json_lines(text: str, source: str) -> pl.DataFrame:
             )
         rows.append(row)
     names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {}
-    for name in names:
-        cells = [row.get(name) for row in rows]
-        kinds = {type(c) for c in cells if c is not None}
-        if kinds <= {int, float}:
-            columns[name] = pl.Series(name, cells, pl.Float64, strict=False)
-        elif kinds == {bool}:
-            columns[name] = pl.Series(name, cells, pl.Boolean)
-        else:
-            texts = [c if c is None or isinstance(c, str) else json.dumps(c) for c in cells]
-            columns[name] = pl.Series(name, texts, pl.String)
-    return pl.DataFrame(columns)
+    return pl.DataFrame(
+        {name: _json_column(name, [row.get(name) for row in rows]) for name in names}
+    )
+
+
+def _json_column(name: str, cells: list[Any]) -> pl.Series:
+    kinds = {type(c) for c in cells if c is not None}
+    if kinds and kinds <= {int, float}:
+        return pl.Series(name, [None if c is None else _float(c) for c in cells], pl.Float64)
+    if kinds == {bool}:
+        return pl.Series(name, cells, pl.Boolean)
+    texts = [c if c is None or isinstance(c, str) else json.dumps(c) for c in cells]
+    return pl.Series(name, texts, pl.String)
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _one_line(error: BaseException) -> str:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["text", "number", "whole"]
-Rule = Literal["any", "positive", "not negative", "share", "not positive"]
+Kind = Literal["text", "number", "whole", "flag"]
+Rule = Literal["any", "positive", "not negative", "share", "fraction", "not positive"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Column:
 
     Attributes:
         name: what it is called.
-        kind: text, number (float64) or whole (int64; 3.0 is accepted, 3.5 is not).
+        kind: text, number (float64), whole (int64; 3.0 is accepted, 3.5 is not) or flag (true or
+            false).
         rule: which numbers make sense.
         meaning: what it holds, with its unit.
     """
@@ -37,6 +38,7 @@ class Column:
             "positive": "a positive finite number",
             "not negative": "a number of at least 0",
             "share": "a number from 0 up to, but not including, 1",
+            "fraction": "a number from 0 to 1",
             "not positive": "a number of at most 0",
         }[self.rule]
 
@@ -51,6 +53,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("params_total", "number", "positive", "all parameters, embeddings included"),
     Column("params_kind", "text", "any", "another convention of counting params, if any"),
     Column("tokens", "number", "not negative", "pretraining tokens seen D"),
+    Column("unique_tokens", "number", "not negative", "tokens not repeated U"),
     Column("flops", "number", "not negative", "training compute C; 6 N D where it is missing"),
     Column("loss", "number", "positive", "pretraining validation loss, nats per token"),
     Column("loss_set", "text", "any", "what the loss was measured on"),
@@ -58,8 +61,16 @@ COLUMNS: tuple[Column, ...] = (
     Column("finetune_task", "text", "any", "task finetuned on"),
     Column("subset", "text", "any", "which random subset of the finetuning data"),
     Column("shots", "whole", "not negative", "examples in the prompt"),
+    Column("base_model", "text", "any", "model that an adapter was put on"),
+    Column("adapter", "text", "any", "adapter on top of the base model"),
+    Column("quantization", "text", "any", "how the weights were shortened: 4bit, 8bit, gptq ..."),
+    Column("chat_template", "text", "any", "chat template of the prompt (its checksum), if any"),
+    Column("system_prompt", "text", "any", "system prompt (its checksum), if any"),
+    Column("variant", "text", "any", "other settings that make this evaluation another one"),
     Column("task", "text", "any", "what was evaluated"),
+    Column("task_version", "text", "any", "version of the task"),
     Column("metric", "text", "any", "accuracy, pass, bpb, loss ..."),
+    Column("higher_is_better", "flag", "any", "direction of the metric, where it is known"),
     Column("instance", "text", "any", "instance, for rows of single instances"),
     Column("value", "number", "any", "the score"),
     Column("stderr", "number", "not negative", "standard error of the score"),
@@ -74,6 +85,21 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 BY_NAME = {column.name: column for column in COLUMNS}
+SHARE = "share_"  # share_NAME: the share of domain NAME in the training mixture
+
+
+def column_of(name: str) -> Column | None:
+    """The schema's column of a name; None for a column that rides along."""
+    if name.startswith(SHARE) and len(name) > len(SHARE):
+        return Column(name, "number", "fraction", f"share of {name[len(SHARE) :]} in the mixture")
+    return BY_NAME.get(name)
+
+
+# Large amounts, for which "70M" and "1.4B" are numbers.
+AMOUNTS = ("params", "tokens", "unique_tokens", "flops", "step", "samples", "n", "passes",
+           "finetune_examples")  # fmt: skip
+# Between 0 and 1, so that "45%" is one.
+SHARES = ("value", "stderr", "chance")
 
 # What tells two rows apart. Two rows that agree in all of these are one measurement written twice.
 KEY = (
@@ -88,7 +114,13 @@ KEY = (
     "finetune_task",
     "subset",
     "shots",
+    "adapter",
+    "quantization",
+    "chat_template",
+    "system_prompt",
+    "variant",
     "task",
+    "task_version",
     "metric",
     "instance",
     "loss_set",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,32 +14,67 @@ import polars as pl
 from numpy.typing import NDArray
 
 from augury.data.compute import params_for_flops, tokens_for_flops, training_flops
-from augury.data.schema import BY_NAME, KEY, Column
+from augury.data.numbers import MISSING, read_cell
+from augury.data.schema import BY_NAME, KEY, Column, column_of
 from augury.errors import DataError, UsageError
 from augury.runtime.atomic import atomic_file
 
-# Words that stand for a missing value in files where every cell is text.
-MISSING = ("", "NA", "N/A", "na", "n/a", "null", "NULL", "None", "none", "-")
 ROW = "__row__"
 # None of these for an untrained model; a law that takes one takes its logarithm.
-AMOUNTS = ("tokens", "flops")
+FROM_NOTHING = ("tokens", "flops")
+EXACT = 2**53  # beyond, a float no longer says which whole number it is
+TRUE, FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
 def typed(table: pl.DataFrame, source: str | None) -> pl.DataFrame:
     """Cast the schema's columns to their types; text that is a number becomes one.
 
+    A value that is there and cannot be read is an error, never missing.
+
     Raises:
-        DataError: a cell of a number column is no number; it names row, column and value.
+        DataError: a cell of a number column is not a number; it names row, column and value.
     """
     columns = []
     for series in table.iter_columns():
-        column = BY_NAME.get(series.name)
-        if column is None or column.kind == "text":
-            is_identity = column is not None and series.dtype != pl.String
-            columns.append(series.cast(pl.String) if is_identity else series)
+        column = column_of(series.name)
+        if column is None:
+            columns.append(series)
+        elif column.kind == "text":
+            columns.append(_texts(series, column, source))
+        elif column.kind == "flag":
+            columns.append(_flags(series, table, column, source))
         else:
             columns.append(_numbers(series, table, column, source))
     return pl.DataFrame(columns)
+
+
+def _texts(series: pl.Series, column: Column, source: str | None) -> pl.Series:
+    if series.dtype == pl.String:
+        return series
+    try:
+        return series.cast(pl.String)
+    except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
+        raise DataError(f"holds {_name_of(series.dtype)}", source=source, column=column.name,
+                        expected="text") from error  # fmt: skip
+
+
+def _name_of(dtype: pl.DataType) -> str:
+    return str(dtype).partition("(")[0].lower() + " values"
+
+
+def _flags(series: pl.Series, table: pl.DataFrame, column: Column, source: str | None) -> pl.Series:
+    if series.dtype in (pl.Boolean, pl.Null):
+        return series.cast(pl.Boolean)
+    words = _texts(series, column, source).str.strip_chars().str.to_lowercase()
+    words = words.set(words.is_in([m.lower() for m in MISSING]), None)
+    wrong = words.is_not_null() & ~words.is_in([*TRUE, *FALSE])
+    if wrong.any():
+        i = int(wrong.arg_max() or 0)
+        raise DataError("neither true nor false", source=source, row=_row(table, i),
+                        column=column.name, value=_short(series[i]),
+                        expected="true or false")  # fmt: skip
+    return words.replace_strict(dict.fromkeys(TRUE, True) | dict.fromkeys(FALSE, False),
+                                default=None, return_dtype=pl.Boolean)  # fmt: skip
 
 
 def _numbers(
@@ -48,11 +84,19 @@ def _numbers(
     if series.dtype == pl.String:
         values = series.str.strip_chars()
         values = values.set(values.is_in(MISSING), None)
-    elif not series.dtype.is_numeric() and series.dtype not in (pl.Null, pl.Boolean):
-        raise DataError(
-            f"holds {series.dtype}", source=source, column=column.name, expected="numbers"
-        )
-    numbers = values.cast(pl.Float64, strict=False)
+        numbers = values.cast(pl.Float64, strict=False)
+        lost = values.is_not_null() & numbers.is_null()
+        if lost.any():
+            read = [
+                read_cell(cell, column) if out else number
+                for cell, number, out in zip(values, numbers, lost, strict=True)
+            ]
+            numbers = pl.Series(series.name, read, pl.Float64)
+    elif series.dtype.is_numeric() or series.dtype in (pl.Null, pl.Boolean):
+        numbers = values.cast(pl.Float64, strict=False)
+    else:
+        raise DataError(f"holds {_name_of(series.dtype)}", source=source, column=column.name,
+                        expected="numbers")  # fmt: skip
     lost = values.is_not_null() & numbers.is_null()
     if lost.any():
         i = int(lost.arg_max() or 0)
@@ -61,23 +105,32 @@ def _numbers(
             source=source,
             row=_row(table, i),
             column=column.name,
-            value=series[i],
+            value=_short(series[i]),
             expected=column.expected,
         )
     if column.kind == "whole":
-        broken = numbers.is_finite() & (numbers != numbers.floor())
+        broken = numbers.is_not_null() & ~(numbers.is_finite() & (numbers == numbers.floor()))
+        broken = (broken | (numbers.abs() > EXACT)).fill_null(False)
         if broken.any():
             i = int(broken.arg_max() or 0)
+            whole = numbers[i] == math.floor(numbers[i]) if math.isfinite(numbers[i]) else False
             raise DataError(
-                "not a whole number",
+                "too large a number" if whole else "not a whole number",
                 source=source,
                 row=_row(table, i),
                 column=column.name,
-                value=numbers[i],
-                expected="a whole number",
+                value=_short(series[i]) if whole else numbers[i],
+                expected=f"a whole number of at most {EXACT:,}" if whole else "a whole number",
             )
         return numbers.cast(pl.Int64, strict=False).alias(column.name)
     return numbers.alias(column.name)
+
+
+def _short(value: object) -> object:
+    """A value as a message shows it."""
+    if isinstance(value, str) and len(value) > 60:
+        return value[:57] + "..."
+    return value
 
 
 def derived(table: pl.DataFrame) -> pl.DataFrame:
@@ -101,7 +154,7 @@ def derived(table: pl.DataFrame) -> pl.DataFrame:
 def checked(
     table: pl.DataFrame, source: str | None = None, require: Sequence[str] = ()
 ) -> pl.DataFrame:
-    """The table, if every value obeys its column's rule and no measurement stands there twice.
+    """The table, if every value obeys its column's rule and no measurement is there twice.
 
     Two rows are the same measurement if they agree in every identity column that the table has
     (`schema.KEY`) and the table says at least which model, or which run, each row is of: a table
@@ -125,10 +178,10 @@ def checked(
                 expected=f"it, or a mapping onto it from one of: {there}",
             )
     for series in table.iter_columns():
-        column = BY_NAME.get(series.name)
-        if column is None or column.kind == "text":
+        column = column_of(series.name)
+        if column is None or column.kind in ("text", "flag"):
             continue
-        if column.name in require and column.name in AMOUNTS:
+        if column.name in require and column.name in FROM_NOTHING:
             column = replace(column, rule="positive")
         bad = _against_rule(series, column)
         if bad.any():
@@ -176,6 +229,8 @@ def _against_rule(series: pl.Series, column: Column) -> pl.Series:
         bad = bad | (series < 0)
     elif column.rule == "share":
         bad = bad | (series < 0) | (series >= 1)
+    elif column.rule == "fraction":
+        bad = bad | (series < 0) | (series > 1)
     elif column.rule == "not positive":
         bad = bad | (series > 0)
     return bad.fill_null(False)
@@ -252,6 +307,14 @@ def write_table(table: pl.DataFrame, path: str | Path) -> Path:
     }
     if path.suffix not in writers:
         raise UsageError(f"cannot write {path.name}: expected one of {', '.join(writers)}")
+    nested = [s.name for s in table.iter_columns() if s.dtype.is_nested() or s.dtype == pl.Object]
+    if nested and path.suffix in (".csv", ".tsv"):
+        raise DataError("holds lists or objects", source=str(path), column=nested[0],
+                        expected="one value in a cell, or .parquet")  # fmt: skip
     with atomic_file(path) as fresh, fresh.open("wb") as f:
-        writers[path.suffix](f)
+        try:
+            writers[path.suffix](f)
+        except pl.exceptions.PolarsError as error:
+            why = " ".join(str(error).split())[:120]
+            raise DataError(f"cannot be written: {why}", source=str(path)) from error
     return path

@@ -82,14 +82,25 @@ def test_counts_of_failures_beside_scores_are_no_scores(tmp_path: Path) -> None:
     path.write_text(json.dumps({"mercury": entry, "config": {"model": "org/mix-3b"}}))
     found = read_results("bigcode", path)
     assert found.table.select("metric", "value").rows() == [("Easy_pass@1", 0.5)]
-    assert found.notes == ("r.json: 'Easy' of 'mercury' is no score",)
+    (listed,) = found.left_out
+    assert (listed.key, listed.why) == ("results of 'mercury': 'Easy'", "an object is not a score")
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "entry", "message"),
     [
-        ("humaneval", "a_results.jsonl", {"task_id": "H/0", "passed": "yes"}, "line 1: 'passed'"),
-        ("evalplus", "a_eval_results.json", {"eval": {"H/0": 3}}, "'H/0' holds no list"),
+        (
+            "humaneval",
+            "a_results.jsonl",
+            {"task_id": "H/0", "passed": "yes"},
+            "problem 'H/0': 'passed'",
+        ),
+        (
+            "evalplus",
+            "a_eval_results.json",
+            {"eval": {"H/0": 3}},
+            "'H/0': is not a list of samples",
+        ),
         (
             "evalplus",
             "a_eval_results.json",
@@ -97,7 +108,7 @@ def test_counts_of_failures_beside_scores_are_no_scores(tmp_path: Path) -> None:
             r"'H/0': unknown status \(got \"'odd'\"\)",
         ),
         ("bigcode", "a.json", {"0": [[0, {"passed": 1}]]}, "problem '0', sample 1: 'passed'"),
-        ("bigcode", "a.json", {"humaneval": {"pass@1": "x"}}, "'pass@1' holds no number"),
+        ("bigcode", "a.json", {"humaneval": {"pass@1": "x"}}, "'pass@1': text is not a score"),
     ],
 )
 def test_wrong_types(tmp_path: Path, kind: str, name: str, entry: object, message: str) -> None:

@@ -77,7 +77,7 @@ def test_json(tmp_path: Path, augury: Any) -> None:
     status, said, _ = augury("lighteval", FIXTURES / "lighteval", "--out", out, "--json")
     assert status == 0
     told = json.loads(said)
-    assert set(told) == {"rows", "columns", "failures", "unresolved", "notes", "out"}
+    assert set(told) == {"rows", "columns", "failures", "unresolved", "notes", "left_out", "out"}
     assert told["rows"] == pl.read_parquet(out).height == 14
     (lacking,) = told["unresolved"]
     assert (lacking["model"], lacking["missing"], lacking["files"]) == ("tiny-5k", ["params"], 3)
@@ -154,7 +154,7 @@ def test_every_kind_is_tested() -> None:
     ("rows", "message"),
     [
         ("params\n1e9\n", "column 'model': the column is missing"),
-        ("model,params\nm,1e9\nm,2e9\n", "column 'model': stands there twice"),
+        ("model,params\nm,1e9\nm,2e9\n", "column 'model': duplicate model"),
         ("model,params\nm,-1\n", "row 1, column 'params'"),
     ],
 )

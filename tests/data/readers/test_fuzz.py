@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from augury.data.metrics import why_not_a_score
 from augury.data.readers import read_results
 from augury.data.readers.lm_eval import LABELS
 from augury.errors import DataError
@@ -64,42 +65,92 @@ def lm_eval(**changes: Any) -> dict[str, Any]:
     return whole | changes
 
 
-# name -> the whole file, and what the message has to say beside the file's name
-WRONG = {
-    "score is text": (lm_eval(results={"t": {"acc": "high"}}), "of 't': the score of 'acc'"),
-    "score is a list": (lm_eval(results={"t": {"acc": [1]}}), "the score of 'acc' holds no number"),
-    "score is true": (lm_eval(results={"t": {"acc": True}}), "the score of 'acc' holds no number"),
-    "score is infinite": (lm_eval(results={"t": {"acc": math.inf}}), "the score of 'acc'"),
-    "score is huge": (lm_eval(results={"t": {"acc": 10**400}}), "the score of 'acc'"),
-    "error is negative": (
-        lm_eval(results={"t": {"acc": 0.5, "acc_stderr": -0.1}}),
-        "the standard error of 'acc' is negative",
-    ),
-    "error is text": (
-        lm_eval(results={"t": {"acc": 0.5, "acc_stderr": "small"}}),
-        "the standard error of 'acc' holds no number",
-    ),
-    "error alone": (lm_eval(results={"t": {"acc_stderr": 0.1}}), "no score beside it"),
-    "task is a number": (lm_eval(results={"t": 3}), "results of 't' is missing or no object"),
-    "task is a list": (lm_eval(results={"t": ["acc"]}), "results of 't' is missing or no object"),
-    "no scores": (lm_eval(results={}), "no scores"),
-    "results are missing": ({"config": {}}, "'results' is missing"),
-    "config is text": (lm_eval(config="x"), "'config' is missing or no object"),
-    "shots are text": (lm_eval(config={"num_fewshot": "five"}), "shots of 't' holds no number"),
-    "shots are negative": (lm_eval(config={"num_fewshot": -1}), "shots of 't' is no count"),
-    "a metric in both forms": (
-        lm_eval(results={"t": {"acc": 0.5, "acc,none": 0.6}}),
-        "a metric stands there twice",
-    ),
-    "instances are text": (
-        lm_eval(**{"n-samples": {"t": {"effective": "many"}}}),
-        "results of 't': instances holds no number",
-    ),
+# One odd field -> what is listed of it. The score beside it stays.
+ODD: dict[str, tuple[dict[str, Any], str]] = {
+    "score is text": ({"acc": "high"}, "'acc': the score is not a number (got 'high')"),
+    "score is a list": ({"acc": [1]}, "'acc': a list is not a score (got [1])"),
+    "score is true": ({"acc": True}, "'acc': true or false is not a score (got True)"),
+    "score is an object": ({"acc": {"a": "b"}}, "'acc': an object without numbers is not a score"),
+    "score is infinite": ({"acc": math.inf}, "'acc': the score is infinite (got inf)"),
+    "score is huge": ({"acc": 10**400}, "'acc': the score is infinite"),
+    "not run": ({"acc": -1}, "'acc': the score says 'not run' (got -1)"),
+    "length not run": ({"4096,none": -1.0}, "'4096': the score says 'not run' (got -1.0)"),
+    "not scored": ({"bypass,none": 999}, "'bypass': the score says 'not scored' (got 999)"),
+    "error alone": ({"b_stderr": 0.1}, "'b_stderr': no score beside it (got 0.1)"),
+    "a metric in both forms": ({"b": 0.5, "b,none": 0.6}, "'b': duplicate metric (got [0.5, 0.6])"),
+    "a count": ({"count": 3}, "'count': a count is not a score (got 3)"),
+    "a spread": ({"acc_std": 0.3}, "'acc_std': a measure of spread is not a score (got 0.3)"),
+    "a duration": ({"eval_time": 3.5}, "'eval_time': a duration is not a score (got 3.5)"),
+}  # fmt: skip
+# What is odd beside the scores: they stay, it is unknown.
+BESIDE: dict[str, tuple[dict[str, Any], str, str]] = {
+    "config is text": ({"config": "x"}, "config: is not an object (got 'x')", "model"),
+    "shots are text": ({"config": {"num_fewshot": "five"}},
+                       "shots of 't': is not a whole number of at least 0 (got 'five')", "shots"),
+    "shots are negative": ({"config": {"num_fewshot": -1}}, "shots of 't': is not", "shots"),
+    "shots do not fit": ({"config": {"num_fewshot": [1, 2, 3]}},
+                         "config.num_fewshot: not one for each of 1 tasks", "shots"),
+    "instances are text": ({"n-samples": {"t": {"effective": "many"}}},
+                           "results of 't': instances: is not a whole number", "n"),
+    "instances are a list": ({"n-samples": [1]}, "n-samples: is not an object (got [1])", "n"),
+    "groups are a list": ({"groups": [1]}, "groups: is not an object (got [1])", "is_group"),
+    "error is negative": ({"results": {"t": {"acc": 0.5, "acc_stderr": -0.1}}},
+                          "'acc': the standard error is negative (got -0.1)", "stderr"),
+    "error is text": ({"results": {"t": {"acc": 0.5, "acc_stderr": "small"}}},
+                      "'acc': the standard error is not a number (got 'small')", "stderr"),
+    "error is a list": ({"results": {"t": {"acc": 0.5, "acc_stderr": [1]}}},
+                        "'acc_stderr': a list is not a score", "stderr"),
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("case", ODD)
+def test_one_odd_field_never_costs_a_file(tmp_path: Path, case: str, indent: int | None) -> None:
+    """It is listed with its file, key and value; alone, it is what is wrong with the file."""
+    entry, line = ODD[case]
+    path = tmp_path / "results.json"
+    good = {"x": 0.25, "x_stderr": 0.1}
+    for results in ({"t": entry, "u": good}, {"t": {**entry, "x": 0.75}, "u": good}):
+        path.write_text(json.dumps(lm_eval(results=results), indent=indent))
+        found = read_results("lm-eval", path)
+        kept = found.table.filter(metric="x")
+        assert kept["value"].to_list() == [e["x"] for e in results.values() if "x" in e]
+        assert kept["stderr"].to_list()[-1] == 0.1
+        assert found.table.filter(pl.col("metric") != "x")["value"].drop_nulls().is_empty()
+        (listed,) = found.left_out
+        assert str(listed).startswith(f"{path}: results of 't': ")
+        assert line in str(listed)
+        assert line in str(found)
+        assert found.to_dict()["left_out"][0]["key"] == listed.key
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("case", BESIDE)
+def test_what_is_odd_beside_the_scores_is_unknown(
+    tmp_path: Path, case: str, indent: int | None
+) -> None:
+    changes, line, column = BESIDE[case]
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(lm_eval(**changes), indent=indent))
+    found = read_results("lm-eval", path)
+    assert found.table["value"].to_list() == [0.5]
+    assert column not in found.table.columns
+    assert line in str(found.left_out[0])
+
+
+# name -> a whole file in which nothing can be trusted, and what the message has to say
+WRONG = {
+    "only text": (lm_eval(results={"t": {"acc": "high"}}), "'acc': the score is not a number"),
+    "task is a number": (lm_eval(results={"t": 3}), "results of 't': is not an object of scores"),
+    "task is a list": (lm_eval(results={"t": ["acc"]}), "results of 't': is not an object"),
+    "no scores": (lm_eval(results={}), "no scores"),
+    "results are missing": ({"config": {}}, "there is no key 'results'"),
+    "results are text": ({"results": "x"}, "the key 'results' is missing or not an object"),
+}
+
+
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_values(tmp_path: Path, case: str) -> None:
+def test_wrong_files(tmp_path: Path, case: str) -> None:
     value, message = WRONG[case]
     path = tmp_path / "results.json"
     for indent in (None, 2):
@@ -120,7 +171,7 @@ def test_a_key_twice_anywhere(tmp_path: Path, place: str, indent: int | None) ->
     path = tmp_path / "results.json"
     path.write_text(f'{text[:at]}"{place}": {json.dumps(value)}, {text[at:]}')
     assert json.loads(path.read_text())["results"]
-    with pytest.raises(DataError, match=f"the key '{place}' stands there twice"):
+    with pytest.raises(DataError, match=f"duplicate key '{place}'"):
         read_results("lm-eval", path)
 
 
@@ -134,7 +185,7 @@ def test_a_key_twice_with_its_colon_apart(tmp_path: Path, apart: str) -> None:
         at = text.index("}", text.index('"acc":'))
         blank = apart.replace("\n", " ") if name.endswith("l") else apart
         (tmp_path / name).write_text(f"{text[:at]}, {second.replace(apart, blank)}{text[at + 1 :]}")
-        with pytest.raises(DataError, match="the key 'acc' stands there twice"):
+        with pytest.raises(DataError, match="duplicate key 'acc'"):
             read_results("lm-eval", tmp_path / name)
 
 
@@ -175,9 +226,15 @@ numbers = st.one_of(
     st.just(math.nan),
     st.integers(-(10**6), 10**6),
 )
-names = st.text(
-    st.characters(exclude_categories=["Cs"], exclude_characters=","), min_size=1, max_size=8
-).filter(lambda s: not s.endswith("_stderr") and s.strip() and s not in LABELS)
+names = (
+    st.text(
+        st.characters(exclude_categories=["Cs"], exclude_characters=","), min_size=1, max_size=8
+    )
+    .filter(
+        lambda s: not s.endswith("_stderr") and s.strip() and not s.isdecimal() and s not in LABELS
+    )
+    .filter(lambda s: why_not_a_score(s) is None)
+)
 
 
 @RELAXED
@@ -218,7 +275,9 @@ def test_bytes_changed_anywhere(tmp_path: Path, data: st.DataObject) -> None:
         value = json.loads(bytes(raw).decode("utf-8-sig"), object_pairs_hook=once)
         got = {(t, m): v for (t, m), (v, _) in ours(table).items()}
         for (_, metric), score in got.items():
-            scores = [e.get(metric, e.get(f"{metric},none")) for e in value["results"].values()]
+            forms = (metric, f"{metric},none", f"{metric},")
+            entries = [e for e in value["results"].values() if isinstance(e, dict)]
+            scores = [e[form] for e in entries for form in forms if form in e]
             assert score in scores or score is None
 
 
@@ -274,26 +333,55 @@ def sample(**changes: Any) -> dict[str, Any]:
     ("line", "message"),
     [
         ('{"doc_id": 1, "acc', "line 2, character"),
-        (json.dumps(sample(acc="x", metrics=["b"])), "line 2: the metric 'b' is missing"),
-        (json.dumps(sample(metrics="acc", acc=None)), "line 2: 'metrics' is no list of names"),
-        (json.dumps(sample(doc_id=[1])), "line 2: 'doc_id' is no number or name"),
-        (json.dumps(sample(filter=3, acc=None)), "line 2: 'filter' is no name"),
-        (json.dumps(sample(acc=math.inf)), "line 2: 'acc' holds no number"),
-        (json.dumps(sample(acc=10**400)), "line 2: 'acc' holds no number"),
-        ("[1]", "line 2 is missing or no object"),
-        ("null", "line 2 is missing or no object"),
-        (json.dumps(sample(doc_id=1))[:-1] + ', "acc": 0.0}', "line 2: the key 'acc' stands"),
-        ('{"doc_id": 7, ' + json.dumps(sample())[1:], "line 2: the key 'doc_id' stands"),
+        (json.dumps(sample(doc_id=1))[:-1] + ', "acc": 0.0}', "line 2: duplicate key 'acc'"),
+        ('{"doc_id": 7, ' + json.dumps(sample())[1:], "line 2: duplicate key 'doc_id'"),
         (json.dumps(sample()) * 2, "line 2, character"),
     ],
 )
-def test_wrong_lines(tmp_path: Path, line: str, message: str) -> None:
+def test_broken_lines(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "samples_t_2026-01-01T00-00-00.jsonl"
     path.write_text(json.dumps(sample()) + "\n" + line + "\n" + json.dumps(sample(doc_id=2)))
     with pytest.raises(DataError) as error:
         read_results("lm-eval", path)
     assert str(error.value).startswith(f"{path}: ")
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "listed", "rows"),
+    [
+        (sample(doc_id=1, acc="x", metrics=["b"]), "line 2: 'b': the metric is missing", 2),
+        (sample(doc_id=1, metrics="acc", acc=None), "line 2: 'metrics': is not a list of names", 2),
+        (sample(doc_id=[1]), "line 2: 'doc_id': is not a number or a name (got [1])", 2),
+        (sample(doc_id=1, filter=3, acc=None), "line 2: 'filter': is not a name (got 3)", 2),
+        (sample(doc_id=1, acc=math.inf), "line 2: 'acc': is infinite (got inf)", 3),
+        (sample(doc_id=1, acc=10**400), "line 2: 'acc': is infinite", 3),
+        (sample(doc_id=1, acc=[1, 2]), "line 2: 'acc': is not a number by itself (got [1, 2])", 2),
+        ([1], "line 2: is not an object (got [1])", 2),
+        (None, "line 2: is not an object", 2),
+        ({"a": 1}, "line 2: there is no 'doc_id' (got ['a'])", 2),
+    ],
+)  # fmt: skip
+def test_odd_lines_cost_no_other(tmp_path: Path, line: Any, listed: str, rows: int) -> None:
+    path = tmp_path / "samples_t_2026-01-01T00-00-00.jsonl"
+    lines = [sample(), line, sample(doc_id=2, acc=0.0)]
+    path.write_text("\n".join(json.dumps(x) for x in lines))
+    found = read_results("lm-eval", path)
+    assert found.table.height == rows
+    assert found.table["value"].drop_nulls().to_list() == [1.0, 0.0]
+    (left_out,) = found.left_out
+    assert listed in str(left_out)
+
+
+@pytest.mark.parametrize("cut", [1, 10, 80])
+def test_a_torn_last_line_costs_no_other(tmp_path: Path, cut: int) -> None:
+    """A killed program leaves half a line behind."""
+    path = tmp_path / "samples_t_2026-01-01T00-00-00.jsonl"
+    text = "\n".join(json.dumps(sample(doc_id=i)) for i in range(3))
+    path.write_text(text[:-cut])
+    found = read_results("lm-eval", path)
+    assert found.table["instance"].to_list() == ["0", "1"]
+    assert str(found.left_out[0]).startswith(f"{path}: line 3: the last line is cut off")
 
 
 @RELAXED
@@ -367,8 +455,9 @@ def test_a_file_of_a_million_lines(tmp_path: Path) -> None:
     assert table["passes"].sum() == n
     with path.open("rb+") as f:
         f.truncate(path.stat().st_size - 5)
-    with pytest.raises(DataError, match="line 1000000, character"):
-        read_results("lm-eval", path)
+    cut = read_results("lm-eval", path)
+    assert cut.table.height == n - 1
+    assert cut.left_out[0].key == "line 1000000"
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,8 @@ def test_lm_eval_samples_beside_their_results() -> None:
     assert rates["passes"].to_list() == passes
     # Three repeats of which a filter kept one: one sample.
     assert set(single.filter(task="tiny_say")["samples"]) == {1}
-    assert len(found.notes) == 2
-    assert all("no number by itself" in note for note in found.notes)
+    assert len(found.left_out) == 2
+    assert {x.why for x in found.left_out} == {"is not a number by itself"}
 
 
 def test_shots_tell_two_runs_apart(tmp_path: Path) -> None:
@@ -150,12 +150,15 @@ def test_inspect_of_other_years(tmp_path: Path) -> None:
     for change, message in (
         ({"version": 1}, "a log of another version .*inspect log convert"),
         ({"eval": {}}, "the log names no task"),
-        ({"samples": log["samples"] + log["samples"][:1]}, "'a' stands there twice in epoch 1"),
-        ({"samples": [{"id": 1, "scores": {"m": {"value": "maybe"}}}]}, "'m' holds text"),
+        ({"samples": log["samples"] + log["samples"][:1]}, "duplicate sample 'a' in epoch 1"),
     ):
         path.write_text(json.dumps(log | change))
         with pytest.raises(DataError, match=message):
             read_results("inspect", path)
+    path.write_text(json.dumps(log | {"samples": [{"id": 1, "scores": {"m": {"value": "maybe"}}}]}))
+    found = read_results("inspect", path)
+    assert found.table.filter(instance="1")["value"].to_list() == [None]
+    assert "sample '1', scorer 'm': is none of C, I, P, N" in str(found.left_out[0])
 
 
 def test_inspect_archive_says_what_is_broken(tmp_path: Path) -> None:

@@ -1,5 +1,20 @@
 """Readers: what other tools write, as rows of the one observation table."""
 
-from augury.data.readers.results import KINDS, ReadResults, Unresolved, read_results, write_results
+from augury.data.readers.part import LeftOut, Part, Said
+from augury.data.readers.reader import KINDS, READERS, Reader, find_reader, kinds
+from augury.data.readers.results import ReadResults, Unresolved, read_results, write_results
 
-__all__ = ["KINDS", "ReadResults", "Unresolved", "read_results", "write_results"]
+__all__ = [
+    "KINDS",
+    "READERS",
+    "LeftOut",
+    "Part",
+    "ReadResults",
+    "Reader",
+    "Said",
+    "Unresolved",
+    "find_reader",
+    "kinds",
+    "read_results",
+    "write_results",
+]

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from augury.data.readers.files import content, mapping, number, parsed, short, text
-from augury.data.readers.part import Part, Said, frame, guarded
+from augury.data.metrics import why_not_a_score
+from augury.data.readers.files import content, lines_of, mapping, parsed, score, short, text
+from augury.data.readers.part import ForeignFileError, LeftOut, Part, Said, frame
+from augury.data.readers.reader import Reader
 from augury.errors import DataError
 
 # (task, metric, problem) -> passes, samples
@@ -35,7 +35,13 @@ def _add(counts: Counts, task: str, metric: str, problem: str, passed: bool) -> 
     count[1] += 1
 
 
-def _part(path: Path, counts: Counts, said: Said, scores: list[dict[str, Any]]) -> Part:
+def _part(
+    path: Path,
+    counts: Counts,
+    said: Said,
+    scores: list[dict[str, Any]],
+    left_out: list[LeftOut],
+) -> Part:
     rows = [
         {"task": task, "metric": metric, "instance": problem, "value": p / n, "passes": p,
          "samples": n}
@@ -43,10 +49,13 @@ def _part(path: Path, counts: Counts, said: Said, scores: list[dict[str, Any]]) 
     ]  # fmt: skip
     rows += scores
     if not rows:
+        if left_out:
+            raise left_out[0].error()
         raise DataError("there are no results of problems", source=str(path))
     names = dict.fromkeys(k for row in rows for k in row)
     tasks = tuple(dict.fromkeys(str(row["task"]) for row in rows))
-    return Part(path, said, frame({k: [r.get(k) for r in rows] for k in names}), tasks)
+    made = frame({k: [r.get(k) for r in rows] for k in names})
+    return Part(path, said, made, tasks, left_out=tuple(left_out))
 
 
 def _of(problem: str, path: Path) -> str:
@@ -59,33 +68,32 @@ def fits_human_eval(path: Path) -> bool:
     return path.name.endswith("_results.jsonl")
 
 
-def human_eval(paths: list[Path]) -> Iterator[Part | DataError]:
-    """Each file's part, or what is wrong with it."""
-    return (guarded(path, _human_eval) for path in paths)
-
-
 def _human_eval(path: Path) -> Part:
     source = str(path)
     counts: Counts = {}
-    for line, raw in enumerate(content(path).split(b"\n"), 1):
-        if not raw.strip():
-            continue
-        item = mapping(parsed(raw, source, line), source, f"line {line}")
-        problem = text(item, "task_id")
+    left_out: list[LeftOut] = []
+    first = True
+    for line, item in lines_of(path, content(path), left_out):
+        at = f"line {line}"
+        problem = text(item, "task_id") if isinstance(item, dict) else None
         if problem is None or "passed" not in item:
-            raise DataError(
-                f"line {line}: there is no 'task_id' or no 'passed'", source=source,
-                value=short(list(item)[:6]),
-                expected="a line of `evaluate_functional_correctness` (..._results.jsonl)",
-            )  # fmt: skip
-        passed = item["passed"]
-        if passed is None:  # never run
+            if first:
+                raise ForeignFileError(
+                    f"{at}: there is no 'task_id' or no 'passed'",
+                    source=source,
+                    value=short(list(item)[:6] if isinstance(item, dict) else item),
+                    expected="a line of `evaluate_functional_correctness` (..._results.jsonl)",
+                )
+            left_out.append(LeftOut(path, at, short(item), "there is no 'task_id' or no 'passed'"))
             continue
+        first = False
+        passed = item["passed"]
         if not isinstance(passed, bool):
-            raise DataError(f"line {line}: 'passed' is neither true nor false", source=source,
-                            value=short(passed))  # fmt: skip
+            why = "was never run" if passed is None else "'passed' is neither true nor false"
+            left_out.append(LeftOut(path, f"{at}: problem '{problem}'", short(passed), why))
+            continue
         _add(counts, _of(problem, path), "pass", problem, passed)
-    return _part(path, counts, Said(), [])
+    return _part(path, counts, Said(), [], left_out)
 
 
 def fits_evalplus(path: Path) -> bool:
@@ -93,41 +101,56 @@ def fits_evalplus(path: Path) -> bool:
     return path.name.endswith("eval_results.json")
 
 
-def evalplus(paths: list[Path]) -> Iterator[Part | DataError]:
-    """Each file's part, or what is wrong with it."""
-    return (guarded(path, _evalplus) for path in paths)
-
-
 def _evalplus(path: Path) -> Part:
     source = str(path)
     loaded = mapping(parsed(content(path), source), source, "the file")
+    if "eval" not in loaded:
+        raise ForeignFileError(
+            "there is no key 'eval'",
+            source=source,
+            value=short([*loaded][:6]),
+            expected="results of evalplus",
+        )
     counts: Counts = {}
-    for problem, entry in mapping(loaded.get("eval"), source, "the key 'eval'").items():
+    left_out: list[LeftOut] = []
+    for problem, entry in mapping(loaded["eval"], source, "the key 'eval'").items():
         where = f"problem '{problem}'"
-        if isinstance(entry, dict):  # before 0.2: lists of [status, tests] by suite
-            base, plus = (_listed(entry.get(k) or [], source, where) for k in ("base", "plus"))
-            pairs = [
-                (b, plus[i] if i < len(plus) else None)
-                for i, b in enumerate(_first(x, source, where) for x in base)
-            ]
-            pairs = [(b, p if p is None else _first(p, source, where)) for b, p in pairs]
-        else:
-            samples = [mapping(x, source, where) for x in _listed(entry, source, where)]
-            pairs = [(x.get("base_status"), x.get("plus_status")) for x in samples]
-        for base_status, plus_status in pairs:
-            passed = _status(base_status, source, where)
-            if passed is None:
-                continue
-            _add(counts, _of(problem, path), "base", problem, passed)
-            added = _status(plus_status, source, where)
-            if added is not None:
-                _add(counts, _of(problem, path), "plus", problem, passed and added)
-    return _part(path, counts, Said(), [])
+        try:
+            for base_status, plus_status in _pairs(entry, source, where):
+                passed = _status(base_status, source, where)
+                added = _status(plus_status, source, where)
+                if passed is None:
+                    left_out.append(LeftOut(path, where, short(base_status), "was never run"))
+                    continue
+                _add(counts, _of(problem, path), "base", problem, passed)
+                if added is not None:
+                    _add(counts, _of(problem, path), "plus", problem, passed and added)
+        except DataError as error:
+            left_out.append(LeftOut(path, where, str(error.value), _why(error, where)))
+    return _part(path, counts, Said(), [], left_out)
+
+
+def _pairs(entry: Any, source: str, where: str) -> list[tuple[Any, Any]]:
+    """The statuses of every sample: of the original tests, and of the added ones."""
+    if not isinstance(entry, dict):
+        samples = [mapping(x, source, where) for x in _listed(entry, source, where)]
+        return [(x.get("base_status"), x.get("plus_status")) for x in samples]
+    # Before 0.2: lists of [status, tests] by suite.
+    base, plus = (_listed(entry.get(k) or [], source, where) for k in ("base", "plus"))
+    pairs = [
+        (b, plus[i] if i < len(plus) else None)
+        for i, b in enumerate(_first(x, source, where) for x in base)
+    ]
+    return [(b, p if p is None else _first(p, source, where)) for b, p in pairs]
+
+
+def _why(error: DataError, where: str) -> str:
+    return error.problem.removeprefix(f"{where}: ").removeprefix(f"{where} ")
 
 
 def _listed(value: Any, source: str, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise DataError(f"{where} holds no list of samples", source=source, value=short(value))
+        raise DataError(f"{where} is not a list of samples", source=source, value=short(value))
     return value
 
 
@@ -150,57 +173,76 @@ def fits_bigcode(path: Path) -> bool:
     return name.endswith(".json") and not name.startswith(("generations", "references"))
 
 
-def bigcode(paths: list[Path]) -> Iterator[Part | DataError]:
-    """Each file's part, or what is wrong with it."""
-    return (guarded(path, _bigcode) for path in paths)
-
-
 def _bigcode(path: Path) -> Part:
     source = str(path)
     loaded = mapping(parsed(_unpacked(path), source), source, "the file")
     counts: Counts = {}
+    left_out: list[LeftOut] = []
     if isinstance(loaded.get("results"), list):  # MultiPL-E: a file a problem
         problem = text(loaded, "name") or path.name.split(".")[0]
         task = f"multiple-{text(loaded, 'language') or '?'}"
         for i, item in enumerate(loaded["results"]):
-            status = mapping(item, source, f"result {i + 1}").get("status")
-            if not isinstance(status, str):
-                raise DataError(f"result {i + 1} has no status", source=source,
-                                value=short(status))  # fmt: skip
-            _add(counts, task, "pass", problem, status == "OK")
-        return _part(path, counts, Said(), [])
-    config = loaded.get("config") or {}
-    config = mapping(config, source, "the key 'config'")
+            status = item.get("status") if isinstance(item, dict) else None
+            if isinstance(status, str):
+                _add(counts, task, "pass", problem, status == "OK")
+            else:
+                where = f"problem '{problem}', sample {i + 1}"
+                left_out.append(LeftOut(path, where, short(item), "has no status"))
+        return _part(path, counts, Said(), [], left_out)
+    if not any(isinstance(v, dict) or _is_details(v) for k, v in loaded.items() if k != "config"):
+        raise ForeignFileError(
+            "there are no results",
+            source=source,
+            value=short([*loaded][:6]),
+            expected="results of bigcode-evaluation-harness",
+        )
+    config = loaded.get("config")
+    if config and not isinstance(config, dict):
+        left_out.append(LeftOut(path, "config", short(config), "is not an object"))
+    config = config if isinstance(config, dict) else {}
     said = Said(text(config, "model"), text(config, "revision"))
     scores: list[dict[str, Any]] = []
-    notes = []
     for name, entry in loaded.items():
         if name == "config":
             continue
         if isinstance(entry, list):
-            _details(counts, path.name.split(".")[0], name, entry, source)
+            _details(counts, path.name.split(".")[0], name, entry, path, left_out)
             continue
-        for key, value in mapping(entry, source, f"results of '{name}'").items():
+        if not isinstance(entry, dict):
+            left_out.append(LeftOut(path, f"'{name}'", short(entry), "is not an object of scores"))
+            continue
+        for key, value in entry.items():
+            where = f"results of '{name}': '{key}'"
             if isinstance(value, list):
-                _details(counts, name, key, value, source)
-            elif isinstance(value, dict):  # numbers of failures by reason, beside the scores
-                notes.append(f"{path.name}: '{key}' of '{name}' is no score")
-            else:
-                made = number(value, source, f"results of '{name}': '{key}'")
+                _details(counts, name, key, value, path, left_out)
+                continue
+            made, why = score(value)
+            why = why_not_a_score(key) or why
+            if why is not None:
+                left_out.append(LeftOut(path, where, short(value), why))
+            if why is None or why == "is infinite":
                 scores.append({"task": name, "metric": key, "value": made})
-    return replace(_part(path, counts, said, scores), notes=tuple(notes))
+    return _part(path, counts, said, scores, left_out)
 
 
-def _details(counts: Counts, task: str, problem: str, entry: list[Any], source: str) -> None:
+def _is_details(value: Any) -> bool:
+    """[[which, {"passed": true}], ...]"""
+    return isinstance(value, list) and any(isinstance(x, list | dict) for x in value)
+
+
+def _details(
+    counts: Counts, task: str, problem: str, entry: list[Any], path: Path, left_out: list[LeftOut]
+) -> None:
     """Add the samples of one problem: [[which, {"passed": true}], ...]."""
     for i, item in enumerate(entry):
         outcome = item[1] if isinstance(item, list) and len(item) == 2 else item
-        where = f"problem '{problem}', sample {i + 1}"
-        passed = mapping(outcome, source, where).get("passed")
-        if not isinstance(passed, bool):
-            raise DataError(f"{where}: 'passed' is neither true nor false", source=source,
-                            value=short(passed))  # fmt: skip
-        _add(counts, task, "pass", problem, passed)
+        passed = outcome.get("passed") if isinstance(outcome, dict) else outcome
+        if isinstance(passed, bool) and isinstance(outcome, dict):
+            _add(counts, task, "pass", problem, passed)
+        else:
+            where = f"problem '{problem}', sample {i + 1}"
+            why = "'passed' is neither true nor false"
+            left_out.append(LeftOut(path, where, short(passed), why))
 
 
 def _unpacked(path: Path) -> bytes:
@@ -215,3 +257,8 @@ def _unpacked(path: Path) -> bytes:
     if len(data) > LARGEST:
         raise DataError("is too large for results", source=str(path))
     return data
+
+
+HUMANEVAL = Reader("humaneval", fits_human_eval, _human_eval, "results of human-eval")
+EVALPLUS = Reader("evalplus", fits_evalplus, _evalplus, "results of evalplus")
+BIGCODE = Reader("bigcode", fits_bigcode, _bigcode, "results of bigcode-evaluation-harness")

@@ -12,11 +12,12 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from augury.data.readers.part import LeftOut
 from augury.errors import DataError
 
 APART = re.compile(rb'"\s+:')  # a key apart from its colon
 # json.loads stops at 4,300 digits; no count or score has more than float64 can hold.
-TOO_LONG = "a number too long to be one"
+TOO_LONG = "a number with too many digits"
 
 
 def found(paths: Iterable[Path], fits: Callable[[Path], bool]) -> list[Path]:
@@ -75,6 +76,37 @@ def parsed(data: bytes, source: str, line: int | None = None) -> Any:
     return value if once(data, keys(value)) else strict(data, source, line)
 
 
+def lines_of(path: Path, data: bytes, left_out: list[LeftOut]) -> Iterator[tuple[int, Any]]:
+    """Number and value of every line that is not blank, each an own piece of JSON.
+
+    A last line without its end, as a killed program leaves it, is left out.
+
+    Raises:
+        DataError: any other line is broken, or has a key twice.
+    """
+    source = str(path)
+    lines = data.split(b"\n")
+    if lines[0].startswith(b"\xef\xbb\xbf"):
+        lines[0] = lines[0][3:]
+    for number, raw in enumerate(lines, 1):
+        if not raw.strip():
+            continue
+        try:
+            value = parsed(raw, source, number)
+        except DataError:
+            if number < len(lines) or number == 1 or _is_whole(raw):
+                raise
+            cut = raw[:40].decode("utf-8", "replace")
+            left_out.append(LeftOut(path, f"line {number}", cut, "the last line is cut off"))
+            return
+        yield number, value
+
+
+def _is_whole(raw: bytes) -> bool:
+    """Whether a line has its end, so that what is wrong with it is not that it was cut off."""
+    return raw.rstrip().endswith(b"}")
+
+
 def once(data: bytes, count: int) -> bool:
     """Whether JSON with this many different keys holds each once.
 
@@ -94,7 +126,7 @@ def strict(data: bytes, source: str, line: int | None = None) -> Any:
         at = first + error.lineno - 1
         problem = f"line {at}, character {error.colno}: not JSON ({error.msg})"
     except KeyError as error:
-        problem = f"{'' if line is None else f'line {line}: '}the key {error} stands there twice"
+        problem = f"{'' if line is None else f'line {line}: '}duplicate key {error}"
     except RecursionError:
         problem = f"line {first}: nested too deeply"
     except ValueError:
@@ -147,7 +179,7 @@ def mapping(value: Any, source: str, where: str) -> dict[str, Any]:
         DataError: it is not.
     """
     if not isinstance(value, dict):
-        raise DataError(f"{where} is missing or no object", source=source, value=short(value))
+        raise DataError(f"{where} is missing or not an object", source=source, value=short(value))
     return value
 
 
@@ -174,8 +206,31 @@ def number(value: Any, source: str, where: str, *, truth: bool = False) -> float
             return None
         if math.isfinite(made):
             return made
-    raise DataError(f"{where} holds no number", source=source, value=short(value),
+    raise DataError(f"{where} is not a number", source=source, value=short(value),
                     expected="a finite number, or null where it is missing")  # fmt: skip
+
+
+def score(value: Any, *, truth: bool = False) -> tuple[float | None, str | None]:
+    """A score, None where it is missing; and why it is none, where it is something else.
+
+    An infinite score (of a model that diverged) is missing, and says so.
+
+    Args:
+        value: as parsed.
+        truth: whether true and false stand for 1 and 0.
+    """
+    if value is None or (isinstance(value, str) and value.strip().lower() in ("", "nan", "n/a")):
+        return None, None
+    if isinstance(value, int | float) and (truth or not isinstance(value, bool)):
+        try:
+            made = float(value)
+        except OverflowError:
+            made = math.inf
+        if math.isinf(made):
+            return None, "is infinite"
+        return (None if math.isnan(made) else made), None
+    kind = {list: "a list", dict: "an object", str: "text", bool: "true or false"}.get(type(value))
+    return None, f"{kind or type(value).__name__} is not a score"
 
 
 def whole(value: Any, source: str, where: str) -> int | None:
@@ -189,7 +244,7 @@ def whole(value: Any, source: str, where: str) -> int | None:
         return None
     # Beyond 2^53 a float no longer says which whole number it is.
     if made < 0 or made != int(made) or made > 2**53:
-        raise DataError(f"{where} is no count", source=source, value=short(value),
+        raise DataError(f"{where} is not a count", source=source, value=short(value),
                         expected="a whole number of at least 0")  # fmt: skip
     return int(made)
 

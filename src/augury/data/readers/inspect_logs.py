@@ -3,24 +3,30 @@
 Scores of whole tasks are the metrics of each scorer (`accuracy` with the `stderr` beside it).
 Samples become a row for each instance and scorer; over epochs, C or 1 is a pass, I or 0 is none,
 and a score that is anything else (partial, a number) goes into the mean alone. N, "no answer", is
-a failure, as Inspect counts it; a sample without a score is missing.
+a failure, as Inspect counts it; a sample without a score, as after an error, is a row without one.
 """
 
 from __future__ import annotations
 
 import io
+import json
+import math
 import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from augury.data.readers.files import content, mapping, number, parsed, short, text, whole
-from augury.data.readers.part import Part, Said, frame, guarded
+from augury.data.metrics import why_not_a_score
+from augury.data.readers.files import content, mapping, parsed, score, short, text
+from augury.data.readers.part import ForeignFileError, LeftOut, Part, Said, frame
+from augury.data.readers.reader import Reader
 from augury.errors import DataError
 
 ZSTANDARD = 93  # method of a zip member that the standard library knows from Python 3.14 on
@@ -28,17 +34,15 @@ LOCAL = struct.Struct("<4s5H3I2H")  # a member's own header: APPNOTE.TXT 4.3.7
 LETTERS = {"C": 1.0, "I": 0.0, "N": 0.0, "P": 0.5}
 # Metrics that are the error of the one beside them.
 ERRORS = ("stderr", "bootstrap_stderr")
+# Of how a model was asked, what does not change the answers.
+UNASKED = ("max_connections", "max_retries", "timeout", "attempt_timeout", "batch", "cache_prompt")
+Leave = Callable[[str, Any, str], None]  # key, value, and why it is left out
 LARGEST = 2**31  # bytes of one member unpacked: more is no log, but something made to fill memory
 
 
 def fits(path: Path) -> bool:
     """Whether a file in a folder may be one of these."""
     return path.suffix in (".json", ".eval") and path.name not in ("logs.json", "listing.json")
-
-
-def read(paths: list[Path]) -> Iterator[Part | DataError]:
-    """Each file's part, or what is wrong with it."""
-    return (guarded(path, _log) for path in paths)
 
 
 def _log(path: Path) -> Part:
@@ -50,8 +54,15 @@ def _log(path: Path) -> Part:
         head = mapping(parsed(data, source), source, "the log")
         samples = head.get("samples") or []
         if not isinstance(samples, list):
-            raise DataError("'samples' is no list", source=source, value=short(samples))
-    told = mapping(head.get("eval"), source, "the key 'eval'")
+            raise DataError("'samples' is not a list", source=source, value=short(samples))
+    if "eval" not in head:
+        raise ForeignFileError(
+            "there is no key 'eval'",
+            source=source,
+            value=short([*head][:6]),
+            expected="a log of Inspect",
+        )
+    told = mapping(head["eval"], source, "the key 'eval'")
     task = text(told, "task", "task_registry_name")
     if task is None:
         raise DataError("the log names no task", source=source)
@@ -64,54 +75,118 @@ def _log(path: Path) -> Part:
     args = told.get("task_args")
     shots = args.get("fewshot") if isinstance(args, dict) else None
     shots = shots if isinstance(shots, int) and not isinstance(shots, bool) else None
-    rows = [*_scores(head, source), *_instances(samples, source)]
+    left_out: list[LeftOut] = []
+
+    def leave(key: str, value: Any, why: str) -> None:
+        left_out.append(LeftOut(path, key, short(value), why))
+
+    rows = [*_scores(head, leave), *_instances(samples, source, leave)]
+    notes += _not_judged(samples, path)
     twice = [
         key for key, k in Counter((r["metric"], r.get("instance")) for r in rows).items() if k > 1
     ]
     if twice:
-        raise DataError("a score stands there twice", source=source, value=twice[0])
+        raise DataError("duplicate score", source=source, value=twice[0])
     if not rows:
+        if left_out:
+            raise left_out[0].error()
         raise DataError("there are no scores and no samples", source=source, value=notes[:1])
     columns: dict[str, list[Any]] = {"task": [task] * len(rows), "shots": [shots] * len(rows)}
+    version = told.get("task_version")
+    if isinstance(version, int | str) and not isinstance(version, bool) and version not in (0, "0"):
+        columns["task_version"] = [str(version)] * len(rows)
     for name in ("metric", "instance", "value", "stderr", "n", "passes", "samples"):
         columns[name] = [row.get(name) for row in rows]
+    return Part(path, _said(told), frame(columns), (task,), notes=tuple(notes),
+                left_out=tuple(left_out))  # fmt: skip
+
+
+READER = Reader("inspect", fits, _log, "Inspect logs")
+
+
+def _said(told: dict[str, Any]) -> Said:
+    """The model, and how it was asked: arguments of the task and of the generation."""
     args = told.get("model_args")
-    revision = text(args, "revision") if isinstance(args, dict) else None
-    path_of = text(args, "model_path") if isinstance(args, dict) else None
+    args = args if isinstance(args, dict) else {}
+    path_of = text(args, "model_path")
     model = path_of or text(told, "model")
     if model is not None and path_of is None:
         model = model.partition("/")[2] or model  # "hf/org/name": the first part says who serves
-    return Part(path, Said(model, revision), frame(columns), (task,), notes=tuple(notes))
+    asked: dict[str, Any] = {}
+    for name, neutral in (("task_args", ("fewshot",)), ("model_generate_config", UNASKED)):
+        own = told.get(name)
+        own = own if isinstance(own, dict) else {}
+        asked |= {k: v for k, v in own.items() if k not in neutral and v not in (None, "", [], {})}
+    config = told.get("config")
+    limit = config.get("limit") if isinstance(config, dict) else None
+    if limit is not None:
+        asked["limit"] = limit
+    said = ";".join(
+        f"{k}={v if isinstance(v, str) else json.dumps(v, sort_keys=True, default=str)}"
+        for k, v in sorted(asked.items())
+    )
+    settings: dict[str, Any] = {"run_id": told.get("run_id"), "eval_id": told.get("eval_id")}
+    with suppress(ValueError):
+        settings["date"] = datetime.fromisoformat(str(told.get("created"))).timestamp()
+    return Said(
+        model,
+        text(args, "revision"),
+        columns={"variant": said} if said else {},
+        settings={k: v for k, v in settings.items() if isinstance(v, str | int | float)},
+    )
 
 
-def _scores(head: dict[str, Any], source: str) -> Iterator[dict[str, Any]]:
+def _not_judged(samples: list[Any], path: Path) -> list[str]:
+    """What of the samples was not judged, or cut off: they are no failures."""
+    whole = [s for s in samples if isinstance(s, dict)]
+    errors = sum(s.get("error") is not None for s in whole)
+    limits = sum(s.get("limit") is not None for s in whole)
+    return [
+        f"{path.name}: {count} of {len(whole)} samples {what}"
+        for count, what in ((errors, "ended in an error: rows without a value"),
+                            (limits, "were cut off by a limit"))
+        if count
+    ]  # fmt: skip
+
+
+def _scores(head: dict[str, Any], leave: Leave) -> Iterator[dict[str, Any]]:
     results = head.get("results")
     if results is None:
         return
-    scores = mapping(results, source, "the key 'results'").get("scores") or []
+    scores = (results.get("scores") if isinstance(results, dict) else None) or []
+    if not isinstance(results, dict) or not isinstance(scores, list):
+        leave("results.scores", scores or results, "is not a list of scores")
+        return
     config = head["eval"].get("config")
-    epochs = config.get("epochs") if isinstance(config, dict) else None
-    epochs = whole(epochs, source, "eval.config.epochs") or 1
-    completed = whole(results.get("completed_samples"), source, "results.completed_samples") or 0
-    if not isinstance(scores, list):
-        raise DataError("'results.scores' is no list", source=source, value=short(scores))
+    epochs = _count(config.get("epochs") if isinstance(config, dict) else None) or 1
+    completed = _count(results.get("completed_samples")) or 0
     for i, item in enumerate(scores):
-        score = mapping(item, source, f"results.scores[{i}]")
-        scorer = text(score, "name", "scorer") or str(i)
-        reducer = text(score, "reducer")  # how epochs became one score, if not by their mean
+        metrics = item.get("metrics") if isinstance(item, dict) else None
+        if not isinstance(metrics, dict):
+            leave(f"results.scores[{i}]", item, "is not an object with metrics")
+            continue
+        scorer = text(item, "name", "scorer") or str(i)
+        reducer = text(item, "reducer")  # how epochs became one score, if not by their mean
         scorer = scorer if reducer in (None, "mean") else f"{scorer}/{reducer}"
-        metrics = mapping(score.get("metrics"), source, f"the metrics of '{scorer}'")
         values = {}
         for name, metric in metrics.items():
-            where = f"the metric '{name}' of '{scorer}'"
-            value = mapping(metric, source, where).get("value")
-            values[name] = number(value, source, where)
+            value, why = score(metric.get("value") if isinstance(metric, dict) else metric)
+            if why is not None:
+                leave(f"the metric '{name}' of '{scorer}'", metric, why)
+                if why != "is infinite":
+                    continue
+            values[name] = value
         error = next((values[e] for e in ERRORS if values.get(e) is not None), None)
+        if error is not None and error < 0:
+            leave(f"the standard error of '{scorer}'", error, "is negative")
+            error = None
         # Older logs do not count what was scored, only what was completed.
-        counted = score.get("scored_samples", completed // epochs)
-        n = whole(counted, source, f"the samples of '{scorer}'")
+        n = _count(item.get("scored_samples", completed // epochs))
         for name, value in values.items():
             if name in ERRORS:
+                continue
+            if why_not_a_score(name) is not None:
+                leave(f"the metric '{name}' of '{scorer}'", value, str(why_not_a_score(name)))
                 continue
             mean = name in ("accuracy", "mean")
             yield {
@@ -122,28 +197,53 @@ def _scores(head: dict[str, Any], source: str) -> Iterator[dict[str, Any]]:
             }
 
 
-def _instances(samples: list[Any], source: str) -> Iterator[dict[str, Any]]:
+def _count(value: Any) -> int | None:
+    whole = isinstance(value, int | float) and not isinstance(value, bool)
+    return int(value) if whole and 0 <= value <= 2**53 and value == int(value) else None
+
+
+def _instances(samples: list[Any], source: str, leave: Leave) -> Iterator[dict[str, Any]]:
+    """A row an instance and scorer. What was not judged is there, without a value."""
     seen: dict[tuple[str, str], list[float | None]] = {}
+    parts_of: dict[str, dict[str, None]] = {}  # of scorers that give several scores
+    unscored: list[tuple[str, str]] = []  # (scorer, instance): one missing value for all of them
+    unjudged: list[str] = []  # instances without any score
     epochs: set[tuple[str, int]] = set()
-    for i, item in enumerate(samples):
-        sample = mapping(item, source, f"sample {i + 1}")
-        name = text(sample, "id")
-        epoch = whole(sample.get("epoch", 1), source, f"sample {i + 1}: the epoch")
+    for i, sample in enumerate(samples):
+        name = text(sample, "id") if isinstance(sample, dict) else None
         if name is None:
-            raise DataError(f"sample {i + 1} has no id", source=source)
-        if (name, epoch or 0) in epochs:
-            raise DataError(f"sample '{name}' stands there twice in epoch {epoch}", source=source)
-        epochs.add((name, epoch or 0))
+            leave(f"sample {i + 1}", sample, "has no id")
+            continue
+        epoch = _count(sample.get("epoch", 1)) or 0
+        if (name, epoch) in epochs:
+            raise DataError(f"duplicate sample '{name}' in epoch {epoch}", source=source)
+        epochs.add((name, epoch))
         scores = sample.get("scores") or {}
-        for scorer, score in mapping(scores, source, f"scores of sample '{name}'").items():
+        if not isinstance(scores, dict):
+            leave(f"scores of sample '{name}'", scores, "is not an object of scores")
+            scores = {}
+        if not scores:
+            unjudged.append(name)
+        for scorer, item in scores.items():
             where = f"sample '{name}', scorer '{scorer}'"
-            value = mapping(score, source, where).get("value")
+            value = item.get("value") if isinstance(item, dict) else item
             if isinstance(value, dict | list):
                 for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+                    parts_of.setdefault(scorer, {})[str(key)] = None
                     at = seen.setdefault((f"{scorer}/{key}", name), [])
-                    at.append(_value(part, source, where))
+                    at.append(_value(part, where, leave))
+            elif value is None or (isinstance(value, float) and math.isnan(value)):
+                unscored.append((scorer, name))
             else:
-                seen.setdefault((scorer, name), []).append(_value(value, source, where))
+                seen.setdefault((scorer, name), []).append(_value(value, where, leave))
+    scorers = {scorer for scorer, _ in seen}
+    for scorer, name in unscored:
+        # A scorer that gives several scores says with one NaN that it gave none of them.
+        for key in parts_of.get(scorer, {None: None}):
+            seen.setdefault((scorer if key is None else f"{scorer}/{key}", name), []).append(None)
+    for name in unjudged:
+        for scorer in scorers:
+            seen.setdefault((scorer, name), []).append(None)
     for (scorer, name), values in seen.items():
         there = [v for v in values if v is not None]
         counted = bool(there) and all(v in (0.0, 1.0) for v in there)
@@ -156,19 +256,21 @@ def _instances(samples: list[Any], source: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def _value(value: Any, source: str, where: str) -> float | None:
+def _value(value: Any, where: str, leave: Leave) -> float | None:
     if isinstance(value, str):
-        if value in LETTERS:
-            return LETTERS[value]
         words = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
-        if value.lower() in words:
-            return words[value.lower()]
+        known = LETTERS.get(value, words.get(value.lower()))
+        if known is not None:
+            return known
         try:
-            return number(float(value), source, where)
+            value = float(value)
         except ValueError:
-            raise DataError(f"{where} holds text", source=source, value=short(value),
-                            expected="C, I, P, N or a number") from None  # fmt: skip
-    return number(value, source, where, truth=True)
+            leave(where, value, "is none of C, I, P, N or a number")
+            return None
+    made, why = score(value, truth=True)
+    if why is not None:
+        leave(where, value, why)
+    return made
 
 
 def _archive(data: bytes, source: str) -> tuple[dict[str, Any], list[Any]]:
@@ -179,7 +281,7 @@ def _archive(data: bytes, source: str) -> tuple[dict[str, Any], list[Any]]:
                         expected="an .eval log written to its end") from error  # fmt: skip
     members = {info.filename: info for info in archive.infolist()}
     if len(members) != len(archive.infolist()):
-        raise DataError("a member stands twice in the archive", source=source)
+        raise DataError("duplicate member in the archive", source=source)
     first = next((n for n in ("header.json", "_journal/start.json") if n in members), None)
     if first is None:
         raise DataError("there is no header.json in the archive", source=source,

@@ -7,15 +7,16 @@ A task is named "task|shots", in older versions "suite|task|shots|truncated". "a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from augury.data.readers.files import content, mapping, number, parsed, short, text
+from augury.data.metrics import why_not_a_score
+from augury.data.readers.files import content, mapping, parsed, score, short, text
 from augury.data.readers.models import STAMP
-from augury.data.readers.part import Part, Said, frame, guarded
+from augury.data.readers.part import ForeignFileError, LeftOut, Part, Said, frame
+from augury.data.readers.reader import Reader
 from augury.errors import DataError
 
 DETAILS = re.compile(rf"^details_(?P<task>.+?)(_{STAMP.pattern})?\.parquet$")
@@ -27,10 +28,12 @@ def fits(path: Path) -> bool:
     return bool(RESULTS.match(path.name) or DETAILS.match(path.name))
 
 
-def read(paths: list[Path]) -> Iterator[Part | DataError]:
-    """Each file's part, or what is wrong with it."""
-    for path in paths:
-        yield guarded(path, _details if path.suffix == ".parquet" else _results)
+def read(path: Path) -> Part:
+    """The scores of a file, or the instances of a file of details."""
+    return (_details if path.suffix == ".parquet" else _results)(path)
+
+
+READER = Reader("lighteval", fits, read, "lighteval results and details")
 
 
 def _task(name: str) -> tuple[str, int | None]:
@@ -46,38 +49,63 @@ def _task(name: str) -> tuple[str, int | None]:
 def _results(path: Path) -> Part:
     source = str(path)
     loaded = mapping(parsed(content(path), source), source, "the file")
+    if "config_general" not in loaded and "results" not in loaded:
+        raise ForeignFileError(
+            "there is no key 'results'",
+            source=source,
+            value=short([*loaded][:6]),
+            expected="a result file of lighteval",
+        )
     config = mapping(loaded.get("config_general"), source, "the key 'config_general'")
     results = mapping(loaded.get("results"), source, "the key 'results'")
     configs = loaded.get("config_tasks")
     rows: list[dict[str, Any]] = []
+    left_out: list[LeftOut] = []
     for name, entry in results.items():
+        if not isinstance(entry, dict):
+            where = f"results of '{name}'"
+            left_out.append(LeftOut(path, where, short(entry), "is not an object of scores"))
+            continue
         task, shots = _task(name)
-        scores = mapping(entry, source, f"results of '{name}'")
         own = configs.get(name) if isinstance(configs, dict) else None
         docs = own.get("effective_num_docs") if isinstance(own, dict) else None
         n = float(docs) if isinstance(docs, int) and docs > 0 else None  # -1: never counted
-        for metric, value in scores.items():
+        version = own.get("version") if isinstance(own, dict) else None
+        for metric, value in entry.items():
             where = f"results of '{name}': '{metric}'"
-            made = number(value, source, where)
             if metric.endswith("_stderr"):
-                if metric.removesuffix("_stderr") not in scores:
-                    raise DataError(f"{where} has no score beside it", source=source)
+                if metric.removesuffix("_stderr") not in entry:
+                    left_out.append(LeftOut(path, where, short(value), "no score beside it"))
                 continue
-            error = number(scores.get(f"{metric}_stderr"), source, f"{where}: its error")
-            if error is not None and error < 0:
-                raise DataError(f"{where}: its error is negative", source=source, value=error)
+            made, why = score(value)
+            why = why_not_a_score(metric) or why
+            if why is not None:
+                left_out.append(LeftOut(path, where, short(value), why))
+                if why != "is infinite":
+                    continue
+            given = entry.get(f"{metric}_stderr")
+            error, why = score(given)
+            if why is None and error is not None and error < 0:
+                why = "is negative"
+            if why is not None:
+                left_out.append(LeftOut(path, f"{where}: its error", short(given), why))
+                error = None
             group = name == "all" or "_average" in name
             rows.append(
                 {"task": task, "metric": metric, "shots": shots, "value": made, "stderr": error,
-                 "n": n, "is_group": group}
+                 "n": n, "is_group": group,
+                 "task_version": str(version) if isinstance(version, int | str) else None}
             )  # fmt: skip
     if not rows:
+        if left_out:
+            raise left_out[0].error()
         raise DataError("there are no scores in 'results'", source=source)
     model = config.get("model_config")
     model = model if isinstance(model, dict) else {}
     said = Said(text(config, "model_name") or text(model, "model_name"), text(model, "revision"))
     tasks = tuple(dict.fromkeys(row["task"] for row in rows))
-    return Part(path, said, frame({k: [r[k] for r in rows] for k in rows[0]}), tasks)
+    made_rows = frame({k: [r[k] for r in rows] for k in rows[0]})
+    return Part(path, said, made_rows, tasks, left_out=tuple(left_out))
 
 
 def _details(path: Path) -> Part:
@@ -104,13 +132,19 @@ def _details(path: Path) -> Part:
     rows: dict[str, list[Any]] = {
         k: [] for k in ("task", "shots", "metric", "instance", "value", "passes", "samples")
     }
-    notes: list[str] = []
+    left_out: list[LeftOut] = []
     for scores in table[column].struct.unnest().iter_columns():
         if not (scores.dtype.is_numeric() or scores.dtype in (pl.Boolean, pl.Null)):
-            notes.append(f"{path.name}: '{scores.name}' of instances is no number by itself")
+            why = "is not a number by itself"
+            left_out.append(LeftOut(path, f"'{scores.name}' of instances", str(scores.dtype), why))
             continue
-        values = [number(v, source, f"row {i + 1}, metric '{scores.name}'", truth=True)
-                  for i, v in enumerate(scores.to_list())]  # fmt: skip
+        values = []
+        for i, v in enumerate(scores.to_list()):
+            value, why_not = score(v, truth=True)
+            values.append(value)
+            if why_not is not None:
+                where = f"row {i + 1}, metric '{scores.name}'"
+                left_out.append(LeftOut(path, where, short(v), why_not))
         counted = one and all(v in (0.0, 1.0) for v in values if v is not None)
         for instance, value in zip(instances, values, strict=True):
             known = counted and value is not None
@@ -121,9 +155,9 @@ def _details(path: Path) -> Part:
     made = frame(rows)
     if made.height and made.select("metric", "instance").is_duplicated().any():
         twice = made.filter(made.select("metric", "instance").is_duplicated())["instance"][0]
-        raise DataError(f"instance '{twice}' stands there twice", source=source)
+        raise DataError(f"duplicate instance '{twice}'", source=source)
     # .../details/MODEL/DATE/details_TASK_DATE.parquet
     folders = path.parts[:-2]
     start = max((i for i, p in enumerate(folders) if p == "details"), default=len(folders))
     return Part(path, Said("/".join(folders[start + 1 :]) or None), made, (task,),
-                notes=tuple(notes))  # fmt: skip
+                left_out=tuple(left_out))  # fmt: skip

@@ -8,10 +8,7 @@ metric's name. A standard error of "N/A" is missing.
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
@@ -23,26 +20,38 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
-from augury.data.readers.files import content, keys, mapping, number, once, parsed, text, whole
-from augury.data.readers.part import Part, Said, frame, guarded
+from augury.data.metrics import is_sentinel, why_not_a_score
+from augury.data.readers.files import content, keys, mapping, once, parsed, short
+from augury.data.readers.lm_eval_said import said
+from augury.data.readers.lm_eval_samples import fits_old_samples, samples
+from augury.data.readers.part import ForeignFileError, Odd, Part, frame
+from augury.data.readers.reader import Reader
 from augury.errors import DataError
 
 # Beside the scores of a task; all else is a score.
 LABELS = {"alias", "name", "sample_len", "sample_count", "samples", " ", ""}
-ERROR = "standard error"
-WORKERS = 4  # each holds a file of samples and three times as much beside it
+MISSING = re.compile(r"\s*(N/A|nan)?\s*", re.IGNORECASE)
+NO_NUMBER = "the {} is not a number"
+INFINITE = "the {} is infinite"
 # What checkpoints of a run have in common: compared as it stands there, parsed once.
-BESIDE = ("group_subtasks", "n-shot", "n-samples")
+BESIDE = ("group_subtasks", "n-shot", "n-samples", "higher_is_better", "versions")
+# Said of the whole file, as text, number or null.
+SINGLE = (
+    "model_name", "chat_template_sha", "system_instruction_sha", "fewshot_as_multiturn", "date",
+    "lm_eval_version", "git_hash", "transformers_version",
+)  # fmt: skip
 # Passes over all other keys (each task's whole configuration) without making objects of them.
 _narrow = SchemaValidator(
     core_schema.typed_dict_schema(
         {
             name: core_schema.typed_dict_field(core_schema.any_schema(), required=False)
-            for name in ("results", "groups", "config")
+            for name in ("results", "groups", "config", *SINGLE)
         },
         extra_behavior="ignore",
     )
 )
+_MANY_LAYOUTS = 256
+_layouts: dict[Any, Layout] = {}  # of files read before: the same names, the same layout
 
 
 @dataclass(frozen=True)
@@ -54,54 +63,35 @@ class Layout:
         tasks: of the rows.
         value: places of the scores among all entries of all tasks.
         stderr: places of their standard errors; -1, a missing entry put last, if there is none.
+        bypassed: rows whose metric is a stand-in ("bypass").
+        odd: what was left out.
     """
 
     rows: pl.DataFrame
     tasks: tuple[str, ...]
     value: list[int]
     stderr: list[int]
+    bypassed: NDArray[np.bool_]
+    odd: tuple[Odd, ...]
 
 
 def fits(path: Path) -> bool:
     """Whether a file in a folder may be one of these."""
-    return path.suffix == ".json" or (path.suffix == ".jsonl" and path.name.startswith("samples_"))
+    if path.suffix == ".jsonl":
+        return path.name.startswith("samples_") or fits_old_samples(path)
+    return path.suffix == ".json"
 
 
-def read(paths: list[Path]) -> Iterator[Part | DataError]:
-    """Each file's part, or what is wrong with it."""
-    from augury.data.readers.lm_eval_samples import samples
+def read(path: Path) -> Part:
+    """The part of a result file, or of a file of samples.
 
-    layouts: dict[Any, Layout] = {}
-    told: dict[Path, Any] = {}
-
-    def one(path: Path) -> Part | DataError:
-        return guarded(path, lambda p: samples(p, told))
-
-    for path in paths:
-        if path.suffix != ".jsonl":
-            yield guarded(path, lambda p: _results(p, layouts))
-    # Most of the work on lines is done outside the interpreter's lock.
-    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, WORKERS))
-    try:
-        yield from pool.map(one, [p for p in paths if p.suffix == ".jsonl"])
-    finally:  # after an error, files that nobody has begun are not read any more
-        pool.shutdown(cancel_futures=True)
+    Raises:
+        DataError: there is no score that can be trusted in it; it says why.
+    """
+    return samples(path) if path.suffix == ".jsonl" else _results(path)
 
 
-def said(config: dict[str, Any]) -> Said:
-    """What `config` says of the model: `model_args` is text ("pretrained=a,revision=b") or keys."""
-    args = config.get("model_args")
-    if isinstance(args, str):
-        pairs = (pair.partition("=") for pair in args.split(","))
-        args = {key.strip(): value.strip() for key, _, value in pairs}
-    args = args if isinstance(args, dict) else {}
-    count = config.get("model_num_parameters")
-    counted = isinstance(count, int) and not isinstance(count, bool) and 0 < count < 2**63
-    return Said(
-        model=text(args, "pretrained", "path", "model", "model_name", "engine"),
-        revision=text(args, "revision") or text(config, "model_revision"),
-        params=float(count) if counted and isinstance(count, int) else None,
-    )
+READER = Reader("lm-eval", fits, read, "lm-evaluation-harness results and samples")
 
 
 def _quick(data: bytes) -> tuple[dict[str, Any], dict[bytes, bytes]] | None:
@@ -127,14 +117,14 @@ def _quick(data: bytes) -> tuple[dict[str, Any], dict[bytes, bytes]] | None:
 def _once(piece: bytes, part: Any) -> bool:
     """Whether there are as many keys as colons; quickly for two levels, as most results are."""
     if type(part) is not dict:
-        return False
+        return type(part) is not list and once(piece, 1)
     inside = [x for x in part.values() if type(x) is dict]
     deeper = [e["sample_count"] for e in inside if "sample_count" in e]
     count = 1 + len(part) + sum(map(len, inside)) + sum(map(keys, deeper))
     return once(piece, count)
 
 
-def _results(path: Path, layouts: dict[Any, Layout]) -> Part:
+def _results(path: Path) -> Part:
     source = str(path)
     data = content(path)
     quick = _quick(data)
@@ -143,89 +133,240 @@ def _results(path: Path, layouts: dict[Any, Layout]) -> Part:
         parts: dict[bytes, bytes] = {}
     else:
         loaded, parts = quick
-    results = mapping(loaded.get("results"), source, "the key 'results'")
-    groups = mapping(loaded.get("groups") or {}, source, "the key 'groups'")
-    results = {**results, **groups} if groups else results
-    config = mapping(loaded.get("config") or {}, source, "the key 'config'")
-    layout_key: Any = None
-    layout = None
-    if quick is not None and set(map(type, results.values())) <= {dict}:
-        lengths = [e.get("sample_len") for e in results.values()]
-        counted = [e["sample_count"] for e in results.values() if "sample_count" in e]
-        layout_key = (
-            tuple([(task, *entry) for task, entry in results.items()]),
-            repr((config.get("num_fewshot"), lengths, counted, [*groups])),
-            *(parts.get(name.encode()) for name in BESIDE),
+    if "results" not in loaded:
+        raise ForeignFileError(
+            "there is no key 'results'",
+            source=source,
+            value=short([*loaded][:6]),
+            expected="a result file of lm-evaluation-harness",
         )
-        layout = layouts.get(layout_key)
+    odd: list[Odd] = []
+    results = mapping(loaded["results"], source, "the key 'results'")
+    groups = _object(loaded, "groups", odd)
+    results = {**results, **groups} if groups else results
+    config = _object(loaded, "config", odd)
+    nested: set[str] = set()
+    layout = layout_key = None
+    if _is_plain(results):
+        if quick is not None:
+            layout_key = _key_of(results, config, groups, parts)
+            layout = _layouts.get(layout_key)
+    else:
+        results, nested = _flattened(results, odd)
     if layout is None:
         everything = loaded if quick is None else parsed(data, source)
-        layout = layouts[layout_key] = _layout(results, everything, source)
+        layout = _layout(results, everything, config, nested)
+        if layout_key is not None:
+            if len(_layouts) >= _MANY_LAYOUTS:
+                _layouts.clear()
+            _layouts[layout_key] = layout
+    odd += layout.odd
     flat = [*chain.from_iterable([entry.values() for entry in results.values()]), None]
-    return Part(
-        path,
-        said(config),
-        layout.rows,
-        layout.tasks,
-        {
-            "value": _numbers(flat, layout.value, layout, source, "score"),
-            "stderr": _errors(_numbers(flat, layout.stderr, layout, source, ERROR), layout, source),
-        },
+    value, kept = _values(flat, layout, odd)
+    stderr = _errors(flat, layout, odd)
+    left_out = tuple(o.of(path) for o in odd)
+    if not kept.any():
+        if left_out:
+            raise left_out[0].error()
+        raise DataError("there are no scores in 'results'", source=source)
+    rows, tasks = layout.rows, layout.tasks
+    if not kept.all():
+        rows = rows.filter(pl.Series(kept))
+        value, stderr = value[kept], stderr[kept]
+        tasks = tuple(rows["task"].unique(maintain_order=True))
+    told = said(config, {**{n: loaded.get(n) for n in SINGLE}, **_template(loaded, parts)})
+    return Part(path, told, rows, tasks, {"value": value, "stderr": stderr}, left_out=left_out)
+
+
+def _template(loaded: dict[str, Any], parts: dict[bytes, bytes]) -> dict[str, Any]:
+    """Whether there was a chat template or a system prompt, where no checksum says which."""
+    found = {}
+    for name in ("chat_template", "system_instruction"):
+        piece = parts.get(name.encode())
+        written = None if piece is None else piece.partition(b":")[2].strip().rstrip(b",}\n ")
+        there = loaded.get(name) if written is None else written not in (b"null", b'""', b"")
+        found[name] = "yes" if there else None
+    return found
+
+
+def _object(loaded: dict[str, Any], name: str, odd: list[Odd]) -> dict[str, Any]:
+    """What is under a key of the file, if it is an object; anything else is left out."""
+    value = loaded.get(name)
+    if isinstance(value, dict):
+        return value
+    if value:
+        odd.append(Odd(name, short(value), "is not an object"))
+    return {}
+
+
+def _is_plain(results: dict[str, Any]) -> bool:
+    """Whether every task has numbers and texts, and no lists or objects that have to be sorted."""
+    if not set(map(type, results.values())) <= {dict}:
+        return False
+    kinds = set(map(type, chain.from_iterable([e.values() for e in results.values()])))
+    if dict in kinds:
+        inside = [k for e in results.values() for k, v in e.items() if type(v) is dict]
+        return set(inside) == {"sample_count"} and list not in kinds
+    return list not in kinds and bool not in kinds
+
+
+def _key_of(
+    results: dict[str, Any], config: dict[str, Any], groups: Any, parts: dict[bytes, bytes]
+) -> Any:
+    lengths = [e.get("sample_len") for e in results.values()]
+    counted = [e["sample_count"] for e in results.values() if "sample_count" in e]
+    return (
+        tuple([(task, *entry) for task, entry in results.items()]),
+        repr((config.get("num_fewshot"), lengths, counted, [*groups])),
+        *(parts.get(name.encode()) for name in BESIDE),
     )
 
 
-def _errors(made: NDArray[np.float64], layout: Layout, source: str) -> NDArray[np.float64]:
-    if (made < 0).any():
-        i = int(np.argmax(made < 0))
-        task, metric = layout.rows["task"][i], layout.rows["metric"][i]
-        raise DataError(f"results of '{task}': the {ERROR} of '{metric}' is negative",
-                        source=source, value=float(made[i]), expected="at least 0")  # fmt: skip
-    return made
+def _flattened(results: dict[str, Any], odd: list[Odd]) -> tuple[dict[str, Any], set[str]]:
+    """Tasks with numbers alone: groups nested in others become tasks, the rest is left out.
+
+    Returns:
+        The tasks, and which of them are groups that held others.
+    """
+    made: dict[str, dict[str, Any]] = {}
+    groups: set[str] = set()
+    for task, entry in results.items():
+        if not isinstance(entry, dict):
+            odd.append(Odd(f"results of '{task}'", short(entry), "is not an object of scores"))
+            continue
+        own = made.setdefault(task, {})
+        for name, value in entry.items():
+            where = f"results of '{task}': '{name}'"
+            if name in LABELS or not isinstance(value, dict | list | bool):
+                own[name] = value
+            elif isinstance(value, list):
+                odd.append(Odd(where, short(value), "a list is not a score"))
+            elif isinstance(value, bool):
+                odd.append(Odd(where, short(value), "true or false is not a score"))
+            elif not any(isinstance(x, int | float) for x in value.values()):
+                odd.append(Odd(where, short(value), "an object without numbers is not a score"))
+            else:
+                groups.add(task)
+                scores = {k: v for k, v in value.items() if not isinstance(v, dict | list | bool)}
+                if name == task:
+                    own.update({k: v for k, v in scores.items() if k not in own})
+                elif name in results or name in made:
+                    odd.append(Odd(where, short(value), "this task is also outside of the group"))
+                else:
+                    made[name] = scores
+    return {task: entry for task, entry in made.items() if entry}, groups
 
 
-def _layout(results: dict[str, Any], loaded: dict[str, Any], source: str) -> Layout:
-    default = (loaded.get("config") or {}).get("num_fewshot")
-    shots = mapping(loaded.get("n-shot") or {}, source, "the key 'n-shot'")
-    counts = mapping(loaded.get("n-samples") or {}, source, "the key 'n-samples'")
-    subtasks = mapping(loaded.get("group_subtasks") or {}, source, "the key 'group_subtasks'")
-    groups = {*(loaded.get("groups") or {}), *subtasks}
-    columns: dict[str, list[Any]] = {
-        name: [] for name in ("task", "metric", "shots", "n", "is_group")
-    }
+def _layout(
+    results: dict[str, Any], loaded: dict[str, Any], config: dict[str, Any], nested: set[str]
+) -> Layout:
+    odd: list[Odd] = []
+    counts = _object(loaded, "n-samples", odd)
+    subtasks = _object(loaded, "group_subtasks", odd)
+    versions = _object(loaded, "versions", odd)
+    directions = _object(loaded, "higher_is_better", odd)
+    groups = {*(loaded.get("groups") or {}), *subtasks, *nested}
+    shots = _shots([*results], loaded, config, odd)
+    names = ("task", "metric", "shots", "task_version", "n", "is_group", "higher_is_better")
+    columns: dict[str, list[Any]] = {name: [] for name in names}
     value: list[int] = []
     stderr: list[int] = []
     place = 0
     for task, entry in results.items():
         where = f"results of '{task}'"
-        names = list(mapping(entry, source, where))
-        places = {name: place + i for i, name in enumerate(names)}
-        place += len(names)
-        scores = [n for n in names if n not in LABELS and not _is_stderr(n)]
-        errors = {n for n in names if _is_stderr(n)} - {_stderr(n) for n in scores}
-        if errors:
-            raise DataError(f"{where}: '{min(errors)}' has no score beside it", source=source)
-        shot = whole(shots.get(task, default), source, f"shots of '{task}'")
+        places = {name: place + i for i, name in enumerate(entry)}
+        place += len(entry)
+        scores = _scores_among(entry, where, odd)
         for name in scores:
             metric, _, passed = name.partition(",")
             columns["task"].append(task)
             columns["metric"].append(metric if passed in ("", "none") else name)
-            columns["shots"].append(shot)
-            columns["n"].append(_n(entry, name, counts.get(task), source, where))
+            columns["shots"].append(shots.get(task))
+            columns["task_version"].append(_version(versions.get(task)))
+            columns["n"].append(_n(entry, name, counts.get(task), where, odd))
             # A task without parts is listed as a group of none by some versions.
-            columns["is_group"].append(task in groups and subtasks.get(task, True) != [])
+            is_group = task in nested or (task in groups and subtasks.get(task, True) != [])
+            columns["is_group"].append(is_group)
+            of_task = directions.get(task)
+            direction = of_task.get(metric) if isinstance(of_task, dict) else None
+            columns["higher_is_better"].append(direction if isinstance(direction, bool) else None)
             value.append(places[name])
             stderr.append(places.get(_stderr(name), -1))
-        if len(set(columns["metric"][len(columns["metric"]) - len(scores) :])) < len(scores):
-            raise DataError(f"{where}: a metric stands there twice", source=source)
-    if not value:
-        raise DataError("there are no scores in 'results'", source=source)
     tasks = tuple(dict.fromkeys(columns["task"]))
+    bypassed = np.array([m.partition(",")[0] == "bypass" for m in columns["metric"]], bool)
     if not any(columns["is_group"]):
         del columns["is_group"]
-    return Layout(frame(columns), tasks, value, stderr)
+    return Layout(frame(columns), tasks, value, stderr, bypassed, tuple(dict.fromkeys(odd)))
 
 
-def _n(entry: dict[str, Any], name: str, count: Any, source: str, where: str) -> float | None:
+def _scores_among(entry: dict[str, Any], where: str, odd: list[Odd]) -> list[str]:
+    """The keys that are scores."""
+    scores = []
+    for name in entry:
+        if name in LABELS or _is_stderr(name) or not name.partition(",")[0].strip():
+            continue
+        why = why_not_a_score(name)
+        if why is None:
+            scores.append(name)
+        else:
+            odd.append(Odd(f"{where}: '{name}'", short(entry[name]), why))
+    by_metric: dict[str, list[str]] = {}
+    for name in scores:
+        metric, _, passed = name.partition(",")
+        by_metric.setdefault(metric if passed in ("", "none") else name, []).append(name)
+    for metric, twice in by_metric.items():
+        if len(twice) > 1:  # "acc" and "acc,none": which of them is it?
+            odd.append(Odd(f"{where}: '{metric}'", short([entry[n] for n in twice]),
+                           "duplicate metric"))  # fmt: skip
+            scores = [n for n in scores if n not in twice]
+    beside = {_stderr(name) for names in by_metric.values() for name in names}
+    alone = [name for name in entry if _is_stderr(name) and name not in beside]
+    odd += [Odd(f"{where}: '{n}'", short(entry[n]), "no score beside it") for n in alone]
+    return scores
+
+
+def _shots(
+    tasks: list[str], loaded: dict[str, Any], config: dict[str, Any], odd: list[Odd]
+) -> dict[str, int | None]:
+    """Few-shot examples of each task: `n-shot`, else one number for all, a list or an object."""
+    given: Any = config.get("num_fewshot")
+    told: dict[str, Any] = {}
+    if isinstance(given, dict):
+        told = {t: given.get(t) for t in tasks}
+    elif isinstance(given, list):
+        if len(given) == len(tasks):
+            told = dict(zip(tasks, given, strict=True))
+        else:
+            odd.append(Odd("config.num_fewshot", short(given), f"not one for each of {len(tasks)} "
+                           "tasks: their shots are unknown"))  # fmt: skip
+    else:
+        told = dict.fromkeys(tasks, given)
+    told |= {t: v for t, v in _object(loaded, "n-shot", odd).items() if t in told or t in tasks}
+    shots = {}
+    for task, value in told.items():
+        shots[task] = _count(value, f"shots of '{task}'", odd)
+    return shots
+
+
+def _count(value: Any, where: str, odd: list[Odd]) -> int | None:
+    """A whole number of at least 0; anything else but null is left out."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return None
+    # Beyond 2^53 a float no longer says which whole number it is.
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    if real and 0 <= value <= 2**53 and value == int(value):
+        return int(value)
+    odd.append(Odd(where, short(value), "is not a whole number of at least 0"))
+    return None
+
+
+def _version(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or value == "N/A":
+        return None
+    return str(value)
+
+
+def _n(entry: dict[str, Any], name: str, count: Any, where: str, odd: list[Odd]) -> float | None:
     """Instances behind a score: of a group, those of the tasks that have this metric."""
     counted = entry.get("sample_count")
     if isinstance(counted, dict):
@@ -234,12 +375,13 @@ def _n(entry: dict[str, Any], name: str, count: Any, source: str, where: str) ->
         n = count.get("effective")
     else:
         n = entry.get("sample_len")
-    made = whole(n, source, f"{where}: instances")
+    made = _count(n, f"{where}: instances", odd)
     return float(made) if made else None
 
 
 def _is_stderr(name: str) -> bool:
-    return name.partition(",")[0].endswith("_stderr")
+    metric = name.partition(",")[0]
+    return metric.endswith("_stderr") or metric == "stderr"
 
 
 def _stderr(name: str) -> str:
@@ -247,19 +389,80 @@ def _stderr(name: str) -> str:
     return f"{metric}_stderr{comma}{passed}"
 
 
-def _numbers(
-    flat: list[Any], places: list[int], layout: Layout, source: str, what: str
-) -> NDArray[np.float64]:
-    taken = itemgetter(*places, -1)(flat)[:-1]
+def _values(
+    flat: list[Any], layout: Layout, odd: list[Odd]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Scores, and which rows are to be kept: those whose entry is a number, or missing."""
+    if not layout.value:
+        return np.zeros(0), np.zeros(0, bool)
+    taken = itemgetter(*layout.value, -1)(flat)[:-1]
+    kept = np.ones(len(taken), bool)
     if set(map(type, taken)) <= {float}:
         made = np.array(taken)
-        if not np.isinf(made).any():
-            return made
-    numbers = []
-    for i, item in enumerate(taken):
-        task, metric = layout.rows["task"][i], layout.rows["metric"][i]
-        missing = isinstance(item, str) and re.fullmatch(r"\s*(N/A|nan)?\s*", item, re.I)
-        where = f"results of '{task}': the {what} of '{metric}'"
-        made_one = None if missing else number(item, source, where)
-        numbers.append(np.nan if made_one is None else made_one)
-    return np.array(numbers, np.float64)
+    else:
+        made = np.full(len(taken), np.nan)
+        for i, item in enumerate(taken):
+            number = _number(item)
+            if number is None:
+                kept[i] = False
+                odd.append(_odd(layout, i, "score", item, NO_NUMBER))
+            else:
+                made[i] = number
+    infinite = np.isinf(made)
+    sentinel = made == -1
+    if infinite.any() or sentinel.any() or layout.bypassed.any():
+        # Of a model that diverged.
+        odd += [_odd(layout, i, "score", taken[i], INFINITE) for i in _places(infinite)]
+        for i in _places(sentinel):
+            if is_sentinel(layout.rows["metric"][i], float(made[i])):
+                odd.append(_odd(layout, i, "score", taken[i], "the {} says 'not run'"))
+                infinite[i] = True
+        stood_in = _places(layout.bypassed & kept)
+        odd += [_odd(layout, i, "score", taken[i], "the {} says 'not scored'") for i in stood_in]
+        made = np.where(infinite | layout.bypassed, np.nan, made)
+    return made, kept
+
+
+def _errors(flat: list[Any], layout: Layout, odd: list[Odd]) -> NDArray[np.float64]:
+    if not layout.stderr:
+        return np.zeros(0)
+    taken = itemgetter(*layout.stderr, -1)(flat)[:-1]
+    if set(map(type, taken)) <= {float}:
+        made = np.array(taken)
+    else:
+        made = np.full(len(taken), np.nan)
+        for i, item in enumerate(taken):
+            number = _number(item)
+            if number is None:
+                odd.append(_odd(layout, i, "standard error", item, NO_NUMBER))
+            else:
+                made[i] = number
+    with np.errstate(invalid="ignore"):
+        wrong = np.isinf(made) | (made < 0)
+    for i in _places(wrong):
+        why = INFINITE if np.isinf(made[i]) else "the {} is negative"
+        odd.append(_odd(layout, i, "standard error", taken[i], why))
+    return np.where(wrong, np.nan, made)
+
+
+def _places(where: NDArray[np.bool_]) -> list[int]:
+    return np.flatnonzero(where).tolist()
+
+
+def _number(item: Any) -> float | None:
+    """A number, NaN where it is missing, None where it is something else."""
+    if type(item) is float:
+        return item
+    if item is None or (isinstance(item, str) and MISSING.fullmatch(item)):
+        return float("nan")
+    if isinstance(item, int) and not isinstance(item, bool):
+        try:
+            return float(item)
+        except OverflowError:
+            return float("inf")
+    return None
+
+
+def _odd(layout: Layout, i: int, what: str, item: Any, why: str) -> Odd:
+    task, metric = layout.rows["task"][i], layout.rows["metric"][i]
+    return Odd(f"results of '{task}': '{metric}'", short(item), why.format(what))

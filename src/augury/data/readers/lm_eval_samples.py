@@ -1,16 +1,20 @@
 """lm-evaluation-harness 0.4 with `--log_samples`: a row for each instance and metric.
 
-A line holds an instance as one filter saw it: `doc_id`, `filter`, `resps` (all answers drawn),
+Files are `samples_TASK_DATE.jsonl`; 0.4.0 to 0.4.2 wrote `MODEL_ARGS_TASK.jsonl`, one JSON array,
+and up to 0.4.5 a line names neither its filter nor its metrics: every other key is one. A line
+holds an instance as one filter saw it: `doc_id`, `filter`, `resps` (all answers drawn),
 `filtered_resps` (those the filter left), `metrics` (names) and a key for each metric. Outcomes of
 0 and 1 become `passes` of one sample. With repeats, the score of an instance is read as the share
 of its answers that passed only where it can be nothing else: metric "pass@1", or shares that are
 multiples of one over the number of answers, with some strictly between 0 and 1. A score that is
-no number (the counts behind a perplexity, gold and guess behind an F1) is left out, and noted.
+not a number (the counts behind a perplexity, gold and guess behind an F1) is left out and listed.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +23,11 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic_core import from_json
 
-from augury.data.readers.files import content, mapping, number, parsed, short, whole
-from augury.data.readers.lm_eval import said
+from augury.data.metrics import why_not_a_score
+from augury.data.readers.files import content, lines_of, mapping, parsed, short
+from augury.data.readers.lm_eval_said import said
 from augury.data.readers.models import STAMP
-from augury.data.readers.part import Part, Said
+from augury.data.readers.part import LeftOut, Part, Said
 from augury.errors import DataError
 
 NAME = re.compile(rf"^samples_(?P<task>.+?)(_(?P<stamp>{STAMP.pattern}))?\.jsonl$")
@@ -32,48 +37,74 @@ KNOWN = {
     "doc_hash", "prompt_hash", "target_hash",
 }  # fmt: skip
 PIECE = 2**18  # bytes looked at together: these and what is made of them fit a core's cache
-# What a results file says of the model, and the shots of its tasks.
-Told = tuple[Said, dict[str, Any]]
 BLANK = np.isin(np.arange(256), [9, 10, 13, 32])
+NO_NUMBER = "is not a number by itself"
+ODD_SCORES = (NO_NUMBER, "the metric is missing")  # of lines that are sound otherwise
 ROWS = ("filter", "metric", "instance", "value", "answers")
 
 
-def samples(path: Path, told: dict[Path, Told]) -> Part:
-    """Rows of one samples file.
+def fits_old_samples(path: Path) -> bool:
+    """Whether a .jsonl file holds an array of samples, as 0.4.0 to 0.4.2 wrote it."""
+    try:
+        with path.open("rb") as f:
+            head = f.read(200)
+    except OSError:
+        return False
+    return head.lstrip().startswith(b"[") and b'"doc_id"' in head
 
-    Args:
-        path: `samples_TASK_DATE.jsonl`.
-        told: what the results files beside it say; filled on the way.
+
+def samples(path: Path) -> Part:
+    """Rows of one samples file.
 
     Raises:
         DataError: it names file, line and key.
     """
     source = str(path)
     named = NAME.match(path.name)
-    task = named["task"] if named else path.stem
-    data = content(path)
-    rows = _fast(data)
-    notes: list[str] = []
-    if rows is None:
-        long, notes = _careful(data, source)
-        rows = _counted(long)
     stamp = named["stamp"] if named else None
     beside = path.with_name(f"results_{stamp}.json") if stamp else path.with_name("results.json")
-    if beside not in told:
-        told[beside] = _beside(beside)
-    who, shots = told[beside]
-    shot = whole(shots.get(task), str(beside), f"shots of '{task}'")
+    who, shots = _beside(beside, beside.stat().st_mtime_ns if beside.exists() else 0)
+    task = named["task"] if named else _task_of(path.stem, shots)
+    data = content(path)
+    rows = _fast(data)
+    left_out: list[LeftOut] = []
+    if rows is None:
+        rows = _counted(_careful(path, data, left_out))
+    if rows.is_empty() and not any(x.why in ODD_SCORES for x in left_out):
+        if left_out:
+            raise left_out[0].error()
+        raise DataError("there are no scores", source=source, expected="lines of --log_samples")
+    shot = shots.get(task)
     rows = rows.with_columns(task=pl.lit(task), shots=pl.lit(shot, pl.Int64))
-    return Part(path, who, rows, (task,), notes=tuple(f"{path.name}: {n}" for n in notes))
+    return Part(path, who, rows, (task,), left_out=tuple(left_out))
 
 
-def _beside(path: Path) -> Told:
-    if not path.exists():
+@lru_cache(4096)
+def _beside(path: Path, changed: int) -> tuple[Said, dict[str, int | None]]:
+    """What the results file says of the model, and the shots of its tasks.
+
+    Nothing where there is none, or it is broken: whoever reads it, too, is told so.
+    """
+    if not changed:
         return Said(), {}
     source = str(path)
-    loaded = mapping(parsed(content(path), source), source, "the file")
-    config = mapping(loaded.get("config") or {}, source, "the key 'config'")
-    return said(config), mapping(loaded.get("n-shot") or {}, source, "the key 'n-shot'")
+    try:
+        loaded = mapping(parsed(content(path), source), source, "the file")
+    except DataError:
+        return Said(), {}
+    config = loaded.get("config")
+    shots = loaded.get("n-shot")
+    results = loaded.get("results")
+    tasks = dict.fromkeys(results if isinstance(results, dict) else {})
+    given = shots.items() if isinstance(shots, dict) else ()
+    known = {t: s if isinstance(s, int) and 0 <= s < 2**53 else None for t, s in given}
+    return said(config if isinstance(config, dict) else {}, loaded), {**tasks, **known}
+
+
+def _task_of(stem: str, tasks: dict[str, int | None]) -> str:
+    """The task in "MODEL_ARGS_TASK": the longest one of the results beside it, else all of it."""
+    ends = [t for t in tasks if stem == t or stem.endswith(f"_{t}")]
+    return max(ends, key=len, default=stem)
 
 
 def _fast(data: bytes) -> pl.DataFrame | None:
@@ -143,43 +174,83 @@ def _once(data: bytes, expected: dict[str, int]) -> bool:
     return counts.tolist() == list(expected.values())
 
 
-def _careful(data: bytes, source: str) -> tuple[pl.DataFrame, list[str]]:
+def _careful(path: Path, data: bytes, left_out: list[LeftOut]) -> pl.DataFrame:
     columns: dict[str, list[Any]] = {name: [] for name in ROWS}
-    odd: dict[str, int] = {}
-    for line, raw in enumerate(data.split(b"\n"), 1):
-        if not raw.strip():
+    odd: dict[tuple[str, str], tuple[int, str | None, str]] = {}  # how often, the first one, where
+
+    def leave(key: str, value: Any, why: str, at: str) -> None:
+        count, first, where = odd.get((key, why), (0, short(value), at))
+        odd[key, why] = (count + 1, first, where)
+
+    for at, item in _items(path, data, left_out):
+        if not isinstance(item, dict):
+            leave("line", item, "is not an object", at)
             continue
-        item = mapping(parsed(raw, source, line), source, f"line {line}")
-        at = f"line {line}: "
-        if "doc_id" not in item or "metrics" not in item:
-            item_has = ", ".join(list(item)[:8])
-            raise DataError(f"{at}there is no 'doc_id' or no 'metrics'", source=source,
-                            value=item_has, expected="a line of --log_samples")  # fmt: skip
-        names = item["metrics"]
-        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-            raise DataError(f"{at}'metrics' is no list of names", source=source,
-                            value=short(names))  # fmt: skip
-        doc = item["doc_id"]
+        if "doc_id" not in item:
+            leave("line", [*item][:8], "there is no 'doc_id'", at)
+            continue
+        doc, passed = item["doc_id"], item.get("filter", "none")
         if not isinstance(doc, int | str) or isinstance(doc, bool):
-            raise DataError(f"{at}'doc_id' is no number or name", source=source,
-                            value=short(doc))  # fmt: skip
-        passed = item.get("filter", "none")
+            leave("doc_id", doc, "is not a number or a name", at)
+            continue
         if not isinstance(passed, str | None):
-            raise DataError(f"{at}'filter' is no name", source=source, value=short(passed))
+            leave("filter", passed, "is not a name", at)
+            continue
         answers = _answers(item)
-        for name in dict.fromkeys(names):
+        for name in _metrics(item, at, leave):
             if name not in item:
-                raise DataError(f"{at}the metric '{name}' is missing", source=source)
-            if isinstance(item[name], list | dict | str):
-                odd[name] = odd.get(name, 0) + 1
+                leave(name, None, "the metric is missing", at)
                 continue
-            value = number(item[name], source, f"{at}'{name}'", truth=True)
-            for column, cell in zip(ROWS, (passed, name, str(doc), value, answers), strict=True):
+            value = item[name]
+            if not isinstance(value, int | float | None):
+                leave(name, value, NO_NUMBER, at)
+                continue
+            made = _number(value)
+            if made is not None and np.isinf(made):
+                leave(name, value, "is infinite", at)
+                made = None
+            for column, cell in zip(ROWS, (passed, name, str(doc), made, answers), strict=True):
                 columns[column].append(cell)
-    notes = [f"'{n}' of {k} instances is no number by itself" for n, k in odd.items()]
+    for (key, why), (count, first, where) in odd.items():
+        more = "" if count == 1 else f" (and {count - 1} more)"
+        where = where if key == "line" else f"{where}: '{key}'"
+        left_out.append(LeftOut(path, f"{where}{more}", first, why))
     kinds = {"value": pl.Float64, "answers": pl.Int64}
-    made = {n: pl.Series(n, v, kinds.get(n, pl.String)) for n, v in columns.items()}
-    return pl.DataFrame(made), notes
+    return pl.DataFrame({n: pl.Series(n, v, kinds.get(n, pl.String)) for n, v in columns.items()})
+
+
+def _items(path: Path, data: bytes, left_out: list[LeftOut]) -> Iterator[tuple[str, Any]]:
+    """Where it is, and what it is: each line, or each entry of an array."""
+    if data.lstrip()[:1] != b"[":
+        for line, item in lines_of(path, data, left_out):
+            yield f"line {line}", item
+        return
+    items = parsed(data, str(path))
+    if not (isinstance(items, list) and items and isinstance(items[0], dict)):
+        raise DataError("is not a list of samples", source=str(path), value=short(items))
+    for i, item in enumerate(items, 1):
+        yield f"sample {i}", item
+
+
+def _metrics(item: dict[str, Any], at: str, leave: Any) -> list[str]:
+    """Names of the metrics: as the line says, or every key that is none of the tool's own."""
+    names = item.get("metrics")
+    if names is None and "metrics" not in item:
+        return [n for n in item if n not in KNOWN and why_not_a_score(n) is None]
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        leave("metrics", names, "is not a list of names", at)
+        return []
+    return [*dict.fromkeys(names)]
+
+
+def _number(value: Any) -> float | None:
+    if value is None:
+        return None
+    try:
+        made = float(value)
+    except OverflowError:
+        return float("inf")
+    return None if np.isnan(made) else made
 
 
 def _answers(item: dict[str, Any]) -> int | None:

@@ -10,7 +10,15 @@ from typing import Any, TypeVar
 
 import polars as pl
 
-from augury.data.model_names import SIZE, family_of, model_of, size_of, step_of
+from augury.data.model_names import (
+    SIZE,
+    family_of,
+    model_of,
+    parse_model_name,
+    size_of,
+    step_of,
+    tokens_of,
+)
 from augury.data.read import read_table
 from augury.data.readers.part import Said
 from augury.errors import DataError
@@ -25,16 +33,18 @@ ADDED = re.compile(
 
 
 @dataclass(frozen=True)
-class Who:
+class ResolvedModel:
     """A model as far as it is known.
 
     Attributes:
         columns: model, family, step, params, params_kind, tokens, loss ... that are known.
         missing: which of params and step are not.
+        why: why not, where its name says something like it.
     """
 
     columns: dict[str, Any]
     missing: tuple[str, ...]
+    why: tuple[str, ...] = ()
 
 
 class Models:
@@ -47,7 +57,7 @@ class Models:
         """Read it.
 
         Raises:
-            DataError: there is no column model, or a model (and step) stands there twice.
+            DataError: there is no column model, or a model (and step) has two rows.
         """
         self.source = None if path is None else str(path)
         self._rows: dict[tuple[str, int | None], dict[str, Any]] = {}
@@ -58,9 +68,13 @@ class Models:
             known = {k: v for k, v in row.items() if v is not None}
             key = (str(known["model"]), known.get("step"))
             if key in self._rows:
-                raise DataError("stands there twice", source=self.source, row=i, column="model",
+                raise DataError("duplicate model", source=self.source, row=i, column="model",
                                 value=key[0], expected="every model (and step) once")  # fmt: skip
             self._rows[key] = known
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the table has a row of a model of this name."""
+        return any(known == name for known, _ in self._rows)
 
     def of(self, name: str | None, step: int | None) -> dict[str, Any]:
         """What the table says of a model at a step."""
@@ -76,31 +90,45 @@ class Models:
         return {}
 
 
-def who(said: Said, path: Path, models: Models) -> Who:
+def resolve_model(said: Said, path: Path, models: Models) -> ResolvedModel:
     """Put together what is known: the user's table first, then the file, then names.
 
     Sizes read from a name are nominal, and `params_kind` says so; those a tool counted are
-    "total". A name with two sizes in it gives none.
+    "total". A name with two sizes in it gives none. An adapter is a model of its own, and what it
+    was put on is its `base_model`.
     """
-    name, step = said.model, step_of(said.revision, said.model)
+    places = _places(path)
+    name, step = said.model, step_of(said.revision, said.adapter, said.model)
     if step is None:
-        step = step_of(*_places(path))
+        step = step_of(*places)
     if name is None:
-        name = next((p for p in _places(path) if SIZE.search(p)), None)
-    model = model_of(name)
-    known = models.of(said.model, step) or models.of(model, step)
+        # A folder that the user's table names is a model, and one whose name says a size.
+        name = next((p for p in places if p in models), None)
+        name = name or next((p for p in places if SIZE.search(p)), None)
+    if said.adapter is not None:
+        model: str | None = said.adapter
+        known = models.of(said.adapter, step) or models.of(model_of(said.adapter), step)
+    else:
+        model = model_of(name)
+        known = models.of(said.model or name, step) or models.of(model, step)
     columns: dict[str, Any] = {"model": model, "step": step}
     if said.params:
-        columns |= {"params": said.params, "params_kind": "total", "params_total": said.params}
-    elif size := size_of(name) or _first(size_of, _places(path)):
+        columns |= {"params": said.params, "params_kind": "total"}
+    elif size := size_of(said.adapter) or size_of(name) or _first(size_of, places):
         columns |= {"params": size, "params_kind": "nominal"}
     if model is not None:
-        columns["family"] = family_of(model)
+        columns["family"] = family_of(model_of(model) or model)
+    if said.adapter is not None:
+        columns |= {"adapter": said.adapter, "base_model": model_of(said.model)}
+    columns |= said.columns
     if "params" in known:
         columns.pop("params_kind", None)
+    if not {"tokens", "tokens_per_step"} & set(known):
+        columns["tokens"] = tokens_of(said.revision, said.model)
     columns |= known
     missing = tuple(c for c in ("model", "params", "step") if columns.get(c) is None)
-    return Who({k: v for k, v in columns.items() if v is not None}, missing)
+    why = parse_model_name(name, said.revision).unclear if missing else ()
+    return ResolvedModel({k: v for k, v in columns.items() if v is not None}, missing, why)
 
 
 def identities(known: list[dict[str, Any]]) -> pl.DataFrame:

@@ -1,11 +1,11 @@
-"""What a reader hands on: rows of one file, and what that file says of the model."""
+"""What a reader hands on: rows of one file, what it says of the model, and what was left out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -18,6 +18,7 @@ SCHEMA = {
     "task": pl.String,
     "metric": pl.String,
     "shots": pl.Int64,
+    "task_version": pl.String,
     "instance": pl.String,
     "value": pl.Float64,
     "stderr": pl.Float64,
@@ -25,22 +26,73 @@ SCHEMA = {
     "passes": pl.Float64,
     "samples": pl.Float64,
     "is_group": pl.Boolean,
+    "higher_is_better": pl.Boolean,
 }
+
+
+class ForeignFileError(DataError):
+    """A file of another kind. One found in a folder is passed over and listed, not an error."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something in a file that is not in the table.
+
+    Attributes:
+        path: the file.
+        key: where in it: "results.mgsm.details", "line 51".
+        value: what is there, shortened.
+        why: why it could not be read.
+    """
+
+    path: Path
+    key: str
+    value: str | None
+    why: str
+
+    def __str__(self) -> str:
+        got = "" if self.value is None else f" (got {self.value})"
+        line = f"{self.path}: {self.key}: {self.why}{got}"
+        return line.encode("utf-8", "backslashreplace").decode()
+
+    def error(self) -> DataError:
+        """The same as an error: for a file in which nothing else was left."""
+        return DataError(f"{self.key}: {self.why}", source=str(self.path), value=self.value)
+
+
+@dataclass(frozen=True)
+class Odd:
+    """As `LeftOut`, before it is said which file it is in: files of one layout share it."""
+
+    key: str
+    value: str | None
+    why: str
+
+    def of(self, path: Path) -> LeftOut:
+        """It, in this file."""
+        return LeftOut(path, self.key, self.value, self.why)
 
 
 @dataclass(frozen=True)
 class Said:
-    """What a file itself says of its model; None where it says nothing.
+    """What a file itself says of its model and of how it was asked; None where it says nothing.
 
     Attributes:
         model: name or path, as in `pretrained=`.
         revision: branch or checkpoint, as in `revision=step1000`.
         params: parameters, counted by the tool (with embeddings).
+        adapter: an adapter on top of the model, which then is only its base.
+        columns: what else tells evaluations of one model apart, by the table's columns:
+            quantization, chat_template, system_prompt, variant.
+        settings: what usually does not (date, version of the tool): to be asked for by name.
     """
 
     model: str | None = None
     revision: str | None = None
     params: float | None = None
+    adapter: str | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,7 +106,8 @@ class Part:
         tasks: the tasks in `rows`, to find measurements that two files hold.
         numbers: further columns as (n,) arrays; NaN is missing. Thousands of files of one layout
             share `rows` and differ in these.
-        notes: what was left out, in words.
+        notes: what to know of the file, in words.
+        left_out: what is in the file and not in `rows`.
     """
 
     path: Path
@@ -63,6 +116,7 @@ class Part:
     tasks: tuple[str, ...]
     numbers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def guarded(path: Path, read: Callable[[Path], Parts]) -> Parts | DataError:
@@ -77,7 +131,7 @@ def guarded(path: Path, read: Callable[[Path], Parts]) -> Parts | DataError:
         )
     except UnicodeEncodeError as error:  # JSON can say "\\ud800", which no text can hold
         return DataError(
-            "a name holds half a character",
+            "a name contains an unpaired surrogate",
             source=str(path),
             value=ascii(error.object)[:60],
             expected="whole characters",

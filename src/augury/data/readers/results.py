@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from importlib import import_module
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,31 +11,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from augury.data.read import SUFFIXES, read_table
-from augury.data.readers.files import content, found, parsed
-from augury.data.readers.models import Models, identities, who
-from augury.data.readers.part import SCHEMA, Part, Said, guarded
-from augury.data.schema import COLUMNS, KEY
+from augury.data.metrics import higher_is_better
+from augury.data.readers.files import found
+from augury.data.readers.models import Models, ResolvedModel, identities, resolve_model
+from augury.data.readers.overlaps import Overlap, find_overlaps, setting_of
+from augury.data.readers.part import ForeignFileError, LeftOut, Part
+from augury.data.readers.reader import Reader, find_reader
+from augury.data.readers.workers import read_files
+from augury.data.schema import COLUMNS
 from augury.data.table import checked, derived, typed, write_table
 from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
 from augury.runtime.atomic import atomic_file
 
-# Module here, and the names in it of what says whether a file fits, and of what reads files
-# (yielding a part or an error for each).
-MODULES = {
-    "lm-eval": ("lm_eval", "fits", "read"),
-    "inspect": ("inspect_logs", "fits", "read"),
-    "lighteval": ("lighteval", "fits", "read"),
-    "humaneval": ("code", "fits_human_eval", "human_eval"),
-    "evalplus": ("code", "fits_evalplus", "evalplus"),
-    "bigcode": ("code", "fits_bigcode", "bigcode"),
-    "loss": ("loss", "fits", "read"),
-}
-KINDS = (*MODULES, "table")
-# What a part holds once per file: from the model, not from its rows.
-IDENTITY = tuple(name for name in KEY if name not in SCHEMA)
-Found = Iterator[Part | DataError]
 SHOWN = 20  # lines of each list that are printed
 
 
@@ -50,6 +37,7 @@ class Unresolved:
         step: its checkpoint, if known.
         missing: which of model, params and step are not.
         files: how many files are like this.
+        why: why not, where the name says something like it.
     """
 
     path: Path
@@ -57,10 +45,12 @@ class Unresolved:
     step: int | None
     missing: tuple[str, ...]
     files: int = 1
+    why: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         more = f" and {self.files - 1} more" if self.files > 1 else ""
-        return f"{self.model or '?'}: {', '.join(self.missing)} not found ({self.path}{more})"
+        why = f": {'; '.join(self.why)}" if self.why else ""
+        return f"{self.model or '?'}: {', '.join(self.missing)} not found{why} ({self.path}{more})"
 
 
 @dataclass(frozen=True)
@@ -73,13 +63,15 @@ class ReadResults(Shown):
             other tasks of the table.
         failures: one error for each file that could not be read (only with `keep_going`).
         unresolved: models of which parameters or step are not known.
-        notes: what was left out, in words.
+        notes: what to know of the files, in words.
+        left_out: what is in the files and not in the table: file, key, value, and why.
     """
 
     table: pl.DataFrame
     failures: tuple[DataError, ...] = field(default=())
     unresolved: tuple[Unresolved, ...] = field(default=())
     notes: tuple[str, ...] = field(default=())
+    left_out: tuple[LeftOut, ...] = field(default=())
 
     def _card(self) -> Card:
         heading, *lost = str(self).splitlines()
@@ -94,7 +86,8 @@ class ReadResults(Shown):
         for what, items in (
             ("could not be read", self.failures),
             ("left unresolved", self.unresolved),
-            ("left out", self.notes),
+            ("left out", self.left_out),
+            ("to know", self.notes),
         ):
             if items:
                 lines += [f"{len(items)} {what}:", *(f"  {item}" for item in items[:SHOWN])]
@@ -109,10 +102,11 @@ class ReadResults(Shown):
             "columns": self.table.columns,
             "failures": [str(f) for f in self.failures],
             "unresolved": [
-                {**vars(u), "path": str(u.path), "missing": list(u.missing)}
+                {**vars(u), "path": str(u.path), "missing": list(u.missing), "why": list(u.why)}
                 for u in self.unresolved
             ],
             "notes": list(self.notes),
+            "left_out": [{**vars(x), "path": str(x.path)} for x in self.left_out],
         }
 
 
@@ -134,23 +128,30 @@ def write_results(found: ReadResults, path: str | Path) -> Path:
 
 
 def read_results(
-    kind: str,
+    kind: str | Reader,
     paths: str | Path | Sequence[str | Path],
     *,
     models: str | Path | None = None,
     keep_going: bool = False,
+    newest: bool = False,
+    variant: Sequence[str] = (),
 ) -> ReadResults:
     """Read result files of another tool into one table.
 
     Model, family, step and size are taken from `models`, from the file's own words, and from the
     names of file and folders, in this order. Scores that are null or NaN are null in the table.
+    A field that cannot be read is left out and listed in `left_out`; the rest of its file is read.
 
     Args:
-        kind: one of `KINDS`.
+        kind: one of `kinds()`, or a reader of your own.
         paths: files, or folders that are searched recursively for files of this kind.
         models: a table with the columns model and any of step, params, tokens, loss, family,
             tokens_per_step and others; a row without a step is for all checkpoints of its model.
-        keep_going: read on after a file that is wrong, and list it in `failures`.
+        keep_going: read on after a file that is wrong, and list it in `failures`. Of measurements
+            that two files hold, the first is kept.
+        newest: of measurements that two files hold, keep the latest.
+        variant: settings that make another evaluation of two that look the same, such as "date",
+            "lm_eval_version", "batch_size", "folder" or "file"; they go into the column `variant`.
 
     Returns:
         `ReadResults`: the observation table, and lists of what could not be told or read.
@@ -159,58 +160,134 @@ def read_results(
         DataError: a file is wrong, two files hold the same measurement, or nothing could be read.
         UsageError: the kind is unknown, or `models` is given for tables.
     """
-    if kind not in KINDS:
-        raise UsageError(f"cannot read '{kind}': expected one of {', '.join(KINDS)}")
-    if kind == "table" and models is not None:
+    reader = find_reader(kind) if isinstance(kind, str) else kind
+    if reader.kind == "table" and models is not None:
         raise UsageError("a table says itself what its models are: `models` is for other kinds")
-    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    given = [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
     table_of_models = Models(None if models is None else Path(models))
-    if kind == "table":
-        fits: Callable[[Path], bool] = lambda p: p.suffix.lower() in SUFFIXES  # noqa: E731
-        read: Callable[[list[Path]], Found] = _tables
-    else:
-        name, fitting, reading = MODULES[kind]
-        module = import_module(f"augury.data.readers.{name}")
-        fits, read = getattr(module, fitting), getattr(module, reading)
-    parts: list[Part] = []
-    failures: list[DataError] = []
-    for item in read(found([Path(p) for p in given], fits)):
-        if isinstance(item, Part):
-            parts.append(item)
-        elif keep_going:
-            failures.append(item)
-        else:
-            raise item
-    known = [who(part.said, part.path, table_of_models) for part in parts]
-    twice = _overlaps(parts, [w.columns for w in known])
-    if twice and not keep_going:
-        raise next(iter(twice.values()))
-    failures.extend(twice.values())
-    kept = [i for i in range(len(parts)) if i not in twice]
+    parts, failures, left_out = _read_all(reader, given, keep_going)
+    parts = [_with_variant(part, variant) for part in parts]
+    known = [resolve_model(part.said, part.path, table_of_models) for part in parts]
+    notes = _agree_on_sizes(parts, known)
+    overlaps = find_overlaps(parts, [w.columns for w in known], newest=newest)
+    if overlaps and not (keep_going or newest):
+        raise overlaps[0].error
+    if not newest:
+        failures.extend(o.error for o in overlaps)
+    left_out += [_overlapping(parts, o) for o in overlaps]
+    for overlap in overlaps:
+        parts[overlap.part] = _without(parts[overlap.part], overlap.rows)
+    left_out += [x for part in parts for x in part.left_out]
+    kept = [i for i, part in enumerate(parts) if part.rows.height]
     if not kept:
         raise DataError(
-            "nothing could be read" + (f": {failures[0]}" if failures else ""),
+            "nothing could be read" + "".join(f": {x}" for x in [*failures, *left_out][:1]),
             source=str(given[0]),
-            expected=f"files of kind {kind}",
+            expected=f"files of kind {reader.kind}",
         )
+    parts, known = [parts[i] for i in kept], [known[i] for i in kept]
+    table = _table(parts, [w.columns for w in known])
+    notes += [n for part in parts for n in part.notes]
+    return ReadResults(
+        table,
+        tuple(failures),
+        _unresolved(parts, known),
+        tuple(dict.fromkeys(notes)),
+        tuple(left_out),
+    )
+
+
+def _read_all(
+    reader: Reader, given: list[Path], keep_going: bool
+) -> tuple[list[Part], list[DataError], list[LeftOut]]:
+    files = found(given, reader.matches)
+    named = {path for path in given if path.is_file()}
+    parts: list[Part] = []
+    failures: list[DataError] = []
+    foreign: list[tuple[Path, ForeignFileError]] = []
+    for path, made in read_files(reader, files):
+        if isinstance(made, list):
+            parts += made
+        elif isinstance(made, ForeignFileError) and path not in named:
+            foreign.append((path, made))
+        elif keep_going:
+            failures.append(made)
+        else:
+            raise made
+    if foreign and not parts and not failures:
+        raise foreign[0][1]
+    return parts, failures, [LeftOut(p, "the file", None, e.problem) for p, e in foreign]
+
+
+def _with_variant(part: Part, names: Sequence[str]) -> Part:
+    """The part, with these settings in its column `variant`."""
+    if not names:
+        return part
+    told = {name: setting_of(part, name) for name in names}
+    before = part.said.columns.get("variant")
+    texts = [*([before] if before else []), *(f"{k}={v}" for k, v in told.items() if v is not None)]
+    columns = part.said.columns | ({"variant": ";".join(texts)} if texts else {})
+    return replace(part, said=replace(part.said, columns=columns))
+
+
+def _agree_on_sizes(parts: list[Part], known: list[ResolvedModel]) -> list[str]:
+    """Give every model one size: the one a tool counted, where another file has it from a name.
+
+    Returns:
+        Notes on models that were counted differently.
+    """
+    counted: dict[str, set[float]] = {}
+    for told in known:
+        if told.columns.get("params_kind") == "total":
+            counted.setdefault(told.columns.get("model", ""), set()).add(told.columns["params"])
+    for i, told in enumerate(known):
+        sizes = counted.get(told.columns.get("model", ""), set())
+        if len(sizes) == 1 and told.columns.get("params_kind") == "nominal":
+            columns = told.columns | {"params": next(iter(sizes)), "params_kind": "total"}
+            known[i] = replace(told, columns=columns)
+    return [
+        f"{model}: its files count {', '.join(f'{s:.6g}' for s in sorted(sizes))} parameters"
+        for model, sizes in counted.items()
+        if len(sizes) > 1
+    ]
+
+
+def _overlapping(parts: list[Part], overlap: Overlap) -> LeftOut:
+    part = parts[overlap.part]
+    count = len(overlap.rows)
+    return LeftOut(
+        part.path, f"{count} score{'s' if count > 1 else ''}", None, overlap.error.problem
+    )
+
+
+def _without(part: Part, rows: list[int]) -> Part:
+    keep = np.ones(part.rows.height, bool)
+    keep[rows] = False
+    return replace(
+        part,
+        rows=part.rows.filter(pl.Series(keep)),
+        numbers={name: values[keep] for name, values in part.numbers.items()},
+    )
+
+
+def _unresolved(parts: list[Part], known: list[ResolvedModel]) -> tuple[Unresolved, ...]:
     missing: dict[tuple[Any, ...], Unresolved] = {}
-    for i in kept:
-        columns = known[i].columns
-        lost = tuple(c for c in known[i].missing if c not in parts[i].rows.columns)
+    for part, told in zip(parts, known, strict=True):
+        lost = tuple(c for c in told.missing if c not in part.rows.columns)
         if lost:
-            model, step = columns.get("model"), columns.get("step")
-            key = (model or parts[i].path, step, lost)
+            model, step = told.columns.get("model"), told.columns.get("step")
+            key = (model or part.path, step, lost)
             before = missing.get(key)
-            count = 1 if before is None else before.files + 1
-            first = parts[i].path if before is None else before.path
-            missing[key] = Unresolved(first, model, step, lost, count)
-    table = _table([parts[i] for i in kept], [known[i].columns for i in kept])
-    notes = tuple(dict.fromkeys(n for i in kept for n in parts[i].notes))
-    return ReadResults(table, tuple(failures), tuple(missing.values()), notes)
+            missing[key] = (
+                Unresolved(part.path, model, step, lost, why=told.why)
+                if before is None
+                else replace(before, files=before.files + 1)
+            )
+    return tuple(missing.values())
 
 
 def _table(parts: list[Part], known: list[dict[str, Any]]) -> pl.DataFrame:
-    rows = _concat([p.rows for p in parts])
+    rows = _stack(parts)
     for name in dict.fromkeys(n for p in parts for n in p.numbers):
         column = [_column(p, name) for p in parts]
         rows = rows.with_columns(pl.Series(name, np.concatenate(column), nan_to_null=True))
@@ -223,13 +300,23 @@ def _table(parts: list[Part], known: list[dict[str, Any]]) -> pl.DataFrame:
         seen = pl.col("tokens_per_step") * pl.col("step")
         given = [pl.col("tokens")] if "tokens" in table.columns else []
         table = table.with_columns(tokens=pl.coalesce(*given, seen)).drop("tokens_per_step")
-    table = derived(typed(table, None))
+    table = _directed(derived(typed(table, None)))
     empty = [s.name for s in table.iter_columns() if s.null_count() == len(s) and s.name != "value"]
     order_of = {c.name: i for i, c in enumerate(COLUMNS)}
     names = sorted(set(table.columns) - set(empty), key=lambda c: order_of.get(c, len(order_of)))
     # Identity was looked at file by file: this is for what values may be.
     checked(table.select(c for c in names if c not in ("model", "run")))
     return table.select(names)
+
+
+def _directed(table: pl.DataFrame) -> pl.DataFrame:
+    """With the direction of known metrics, where the files do not say it."""
+    if "metric" not in table.columns:
+        return table
+    known = {m: higher_is_better(m) for m in table["metric"].unique().drop_nulls()}
+    told = pl.col("metric").replace_strict(known, default=None, return_dtype=pl.Boolean)
+    given = [pl.col("higher_is_better")] if "higher_is_better" in table.columns else []
+    return table.with_columns(higher_is_better=pl.coalesce(*given, told))
 
 
 def _column(part: Part, name: str) -> NDArray[np.float64]:
@@ -240,58 +327,18 @@ def _column(part: Part, name: str) -> NDArray[np.float64]:
     return np.full(part.rows.height, np.nan)
 
 
-def _concat(frames: list[pl.DataFrame]) -> pl.DataFrame:
-    if all(f.columns == frames[0].columns for f in frames):
+def _stack(parts: list[Part]) -> pl.DataFrame:
+    """The rows of all parts; of parts in a row that share theirs, copied at once."""
+    frames: list[pl.DataFrame] = []
+    i = 0
+    while i < len(parts):
+        rows, j = parts[i].rows, i + 1
+        while j < len(parts) and parts[j].rows is rows:
+            j += 1
+        if j - i > 1:
+            rows = rows[np.tile(np.arange(rows.height, dtype=np.uint32), j - i)]
+        frames.append(rows)
+        i = j
+    if all(f.schema == frames[0].schema for f in frames):
         return pl.concat(frames)
     return pl.concat(frames, how="diagonal_relaxed")
-
-
-def _overlaps(parts: list[Part], known: list[dict[str, Any]]) -> dict[int, DataError]:
-    """Parts that hold a measurement which an earlier part holds already, each with its error."""
-    same_model: dict[tuple[Any, ...], list[int]] = {}
-    for i, (part, columns) in enumerate(zip(parts, known, strict=True)):
-        if "model" in columns or "model" in part.rows.columns:
-            single = "instance" in part.rows.columns
-            identity = (*map(columns.get, IDENTITY), single)
-            same_model.setdefault(identity, []).append(i)
-    holders: dict[tuple[Any, ...], list[int]] = {}
-    for identity, together in same_model.items():
-        if len(together) > 1:
-            for i in together:
-                for task in parts[i].tasks:
-                    holders.setdefault((*identity, task), []).append(i)
-    twice: dict[int, DataError] = {}
-    for (*_, task), together in holders.items():
-        if len(together) < 2:
-            continue
-        seen: list[tuple[int, pl.DataFrame]] = []
-        for i in together:
-            own = parts[i].rows.filter(task=task) if task else parts[i].rows
-            for j, before in seen:
-                on = [k for k in KEY if k in own.columns and k in before.columns]
-                same = own.join(before, on=on, how="semi", nulls_equal=True)
-                if same.height:
-                    metric = same["metric"][0] if "metric" in same.columns else "loss"
-                    twice[i] = DataError(
-                        f"the same measurement as in {parts[j].path} ({task or ''} {metric})",
-                        source=str(parts[i].path),
-                        expected="every measurement once; leave one of the files out, or say in"
-                        " models.csv or the folders' names what tells them apart",
-                    )
-                    break
-            if i in twice:
-                continue
-            seen.append((i, own))
-    return twice
-
-
-def _tables(paths: list[Path]) -> Found:
-    return (guarded(path, _one_table) for path in paths)
-
-
-def _one_table(path: Path) -> Part:
-    if path.suffix.lower() in (".jsonl", ".ndjson"):
-        for line, raw in enumerate(content(path).split(b"\n"), 1):
-            if raw.strip():
-                parsed(raw, str(path), line)  # a key twice in a line would go unseen
-    return Part(path, Said(), read_table(path), ("",))

@@ -34,38 +34,53 @@ class Scalar:
     value: float
 
 
-def scalars(data: bytes, source: str) -> list[Scalar]:
-    """All scalars of an event file, in the order they were written.
+def read_scalars(data: bytes, source: str) -> tuple[list[Scalar], int | None]:
+    """All scalars of an event file, in the order they were written, and where it was cut off.
+
+    A last record without its end, as a killed run leaves it, is passed over. What is wrong
+    anywhere else is an error.
+
+    Returns:
+        The scalars, and the number of the record that was cut off, if one was.
 
     Raises:
-        DataError: it is cut off, a checksum does not fit, or a record is no event.
+        DataError: it holds no whole record, a checksum does not fit, or a record is no event.
     """
     found: list[Scalar] = []
-    for i, record in enumerate(_records(data, source)):
+    records, cut = _records(data, source)
+    for i, record in enumerate(records):
         try:
             found.extend(_event(record))
         except (ValueError, struct.error, IndexError) as error:
-            raise DataError(f"record {i + 1} is no event: {error}", source=source,
+            raise DataError(f"record {i + 1} is not an event: {error}", source=source,
                             expected="a TensorBoard event file") from error  # fmt: skip
-    return found
+    return found, cut
 
 
-def _records(data: bytes, source: str) -> list[bytes]:
+def _records(data: bytes, source: str) -> tuple[list[bytes], int | None]:
     places: list[tuple[int, int]] = []
     at = 0
+    cut = None
     while at < len(data):
-        if at + 12 > len(data):
-            raise _cut(source, len(places))
+        number = len(places) + 1
+        blank = data[at : at + 12] == bytes(12) and not any(data[at:])  # filled up with zeros
+        if at + 12 > len(data) or blank:
+            cut = number
+            break
         (length,) = struct.unpack_from("<Q", data, at)
         # A wrong length would be followed anywhere: its own checksum is looked at first.
         (check,) = struct.unpack_from("<I", data, at + 8)
         if int(crc(np.frombuffer(data, np.uint8, 8, at)[None])[0]) != check:
-            raise DataError(f"record {len(places) + 1}: the checksum of its length does not fit",
+            raise DataError(f"record {number}: the checksum of its length does not fit",
                             source=source, expected="a TensorBoard event file")  # fmt: skip
         if at + 16 + length > len(data):
-            raise _cut(source, len(places))
+            cut = number
+            break
         places.append((at + 12, length))
         at += 16 + length
+    if not places:
+        raise DataError("is cut off in its first record", source=source,
+                        expected="a TensorBoard event file")  # fmt: skip
     raw = np.frombuffer(data, np.uint8)
     starts, lengths = np.array(places, np.int64).reshape(-1, 2).T
     for length in np.unique(lengths):
@@ -78,12 +93,7 @@ def _records(data: bytes, source: str) -> list[bytes]:
             record = int(which[int(np.argmax(wrong))]) + 1
             raise DataError(f"record {record}: the checksum of its data does not fit",
                             source=source, expected="an unbroken event file")  # fmt: skip
-    return [data[a : a + n] for a, n in places]
-
-
-def _cut(source: str, records: int) -> DataError:
-    return DataError(f"is cut off after record {records}", source=source,
-                     expected="an event file written to its end")  # fmt: skip
+    return [data[a : a + n] for a, n in places], cut
 
 
 def crc(rows: NDArray[np.uint8]) -> NDArray[np.uint32]:

@@ -1,0 +1,33 @@
+"""Observation tables of one's own: CSV, TSV, Parquet and JSON lines, put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from augury.data.read import SUFFIXES, read_table, repeated_rows
+from augury.data.readers.files import content, parsed
+from augury.data.readers.part import Part, Said
+from augury.data.readers.reader import Reader
+
+
+def fits(path: Path) -> bool:
+    """Whether a file in a folder may be a table."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def read(path: Path) -> Part:
+    """The rows of a table; what they are of, it says itself.
+
+    Raises:
+        DataError: as `read_table`.
+    """
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        for line, raw in enumerate(content(path).split(b"\n"), 1):
+            if raw.strip():
+                parsed(raw, str(path), line)  # a key twice in a line would go unseen
+    table = read_table(path)
+    again = repeated_rows(table)
+    return Part(path, Said(), table, ("",), notes=() if again is None else (f"{path}: {again}",))
+
+
+READER = Reader("table", fits, read, "observation tables: CSV, TSV, Parquet, JSON lines")
