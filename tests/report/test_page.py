@@ -26,15 +26,17 @@ from augury.report.page import (
     backtest_section,
     curve_section,
     emergence_section,
-    pass_rate_answer,
     pass_rate_section,
+    pass_rate_verdict,
     trends_section,
     write_page,
 )
-from augury.report.page.html import MOST_BYTES, html_of
+from augury.report.page.html import html_of
+from augury.report.page.outlook import outlook_figure
 from augury.report.page.palette import DARK
 from augury.report.page.serve import PageServer
-from augury.report.page.story import distance, rate
+from augury.report.page.thin import MOST_BYTES
+from augury.report.page.words import rate_interval
 
 
 def emergence() -> Section:
@@ -58,6 +60,14 @@ def backtested() -> Section:
          "held": [True, False] * 6, "crps": [0.1] * 12}
     )  # fmt: skip
     return backtest_section(rows, level=0.9, what="pass rate")
+
+
+NOTED = (
+    Note("far", "warning", "far beyond the data"),
+    Note("condition", "warning", "the parameters are hardly told apart (condition number 1e9)"),
+    Note("few-draws", "serious", "draws of 'full' are worth only 4"),
+    Note("how", "info", "how the forecast was made"),
+)
 
 
 @lru_cache
@@ -86,12 +96,18 @@ def told() -> Story:
         "How it grows", "params", observed, curve, level=0.9, what="pass rate", truth=truth,
         is_rate=True, notes=(Note("far", "warning", "far beyond the data"),),
     )  # fmt: skip
+    outlooks = (
+        Outlook("sums", 0.28, (0.14, 0.53), 0.9, 0.4, (0.3,), "today", is_rate=True,
+                others=(Outlook("sums, by a line", 0.4, (0.2, 0.6), 0.9, 0.4, is_rate=True),)),
+    )  # fmt: skip
     return Story(
         'Will it pass? <script>alert("no")</script>',
         ("At 100,000 parameters it passes 28 % of the time (90% interval: 14 % to 53 %).",),
         (grows, emergence(), backtested(), moved()),
-        (Outlook("sums", 0.28, (0.14, 0.53), 0.9, 0.4, (0.3,), "today", is_rate=True),),
+        outlooks,
+        notes=NOTED,
         provenance={"seed": "0"},
+        hero=outlook_figure(outlooks),
     )
 
 
@@ -137,7 +153,7 @@ def test_every_figure_has_words_and_data_that_parse_back(page: Path) -> None:
     story = told()
     offered = {a["download"]: a["href"] for a in found.of("a") if a.get("download")}
     charts = {d["id"]: d for d in found.of("div") if d.get("role") == "img"}
-    assert len(story.figures) == 6
+    assert len(story.figures) == 7
     for figure in story.figures:
         href = offered[f"{figure.id}.csv"] or ""
         data = pl.read_csv(io.BytesIO(base64.b64decode(href.split("base64,")[1])))
@@ -183,11 +199,37 @@ def test_colours_of_charts_all_have_a_dark_twin() -> None:
         assert f'.chart [fill="{light}"] {{ fill: {dark}; }}' in text
 
 
-def test_a_page_that_would_be_too_large_is_refused() -> None:
+def test_a_page_that_would_be_too_large_is_thinned_and_says_so() -> None:
     wide = pl.DataFrame({"x": np.random.default_rng(0).normal(size=120_000)})
-    figure = Figure("big", "Big", "all of it", "less", {"mark": "point"}, wide, "many points")
-    with pytest.raises(UsageError, match=r"figure 'big' has 120,000 rows"):
-        html_of(Story("Big", ("It is big.",), (Section("All", figures=(figure,)),)))
+    chart = {"mark": "point", "data": {"name": "d"}, "datasets": {"d": wide.to_dicts()}}
+    figure = Figure("big", "Big", "all of it.", "less", chart, wide, "many points")
+    text = html_of(Story("Big", ("It is big.",), (Section("All", figures=(figure,)),)))
+    assert 1_000_000 < len(text.encode()) <= MOST_BYTES
+    assert "one point in 4 is drawn; all data lie beside the page as CSV" in text
+    assert 'download="big.csv"' not in text
+
+
+def test_at_most_two_warnings_stand_in_the_answer_and_all_are_folded() -> None:
+    text = html_of(told())
+    answer = text[text.index('id="answer"') : text.index("<figure")]
+    shown, folded = answer.split("<details")
+    assert shown.count('<li class="') == 2
+    assert "importance draws of a law are worth few" in shown  # the serious one, in plain words
+    assert "The forecast lies far beyond the data." in shown
+    assert "condition number" not in shown
+    assert folded.count('<li class="') == len(NOTED)
+    assert "Measure a larger model before you rely on it." in folded  # the remedy
+
+
+def test_names_that_no_renderer_takes_are_cleaned(tmp_path: Path) -> None:
+    """A NUL in a model's name ended the process: vl-convert panics over it."""
+    name = "bad\x00name\ud800\x1b[31m"
+    observed = pl.DataFrame({"run": ["a", "b"], "params": [1e3, 1e4], "value": [0.1, 0.2]})
+    curve = observed.drop("run").with_columns(low=pl.col("value") / 2, high=pl.col("value") * 2)
+    found = curve_section(name, "params", observed, curve, level=0.9, what=f"rate of {name}")
+    page = write_page(Story(name, (f"Of {name}.",), (found,)), tmp_path / "p.html")
+    assert "bad\ufffdname\ufffd\ufffd[31m" in page.read_text()
+    assert (tmp_path / "p-figures" / "curve.png").exists()
 
 
 @pytest.mark.parametrize(
@@ -200,14 +242,6 @@ def test_figures_without_words_or_data_are_refused(change: dict[str, object], me
             "data": pl.DataFrame({"x": [1]}), "alt": "a"}  # fmt: skip
     with pytest.raises(UsageError, match=message):
         Figure(**(good | change))  # type: ignore[arg-type]
-
-
-def test_rates_and_distances_in_words() -> None:
-    assert [rate(p) for p in (0.305, 0.0123, 1.2e-6, 0.0)] == [
-        "30.5 %", "1.2 %", "1 in 830,000", "0",
-    ]  # fmt: skip
-    assert distance(0.0) == "inside the range of the data"
-    assert distance(0.45).startswith("0.45 times the range")
 
 
 @pytest.mark.slow
@@ -227,9 +261,9 @@ def test_a_pass_rate_section_from_counts() -> None:
     (figure,) = section.figures
     assert figure.data.filter(pl.col("shown") == "measured").height == 8
     low, high = found[-1].methods["ours"].interval
-    first = pass_rate_answer("t", found[-1])[0]
-    assert rate(low) in first
-    assert rate(high) in first
+    verdict = pass_rate_verdict("t", found[-1], seen)
+    assert rate_interval(found[-1].methods["ours"].value, low, high).interval in verdict.lead
+    assert verdict.details[0] == "That is 2x larger than the largest model measured."
 
 
 def test_the_page_is_served_on_loopback_and_follows_changes(tmp_path: Path) -> None:

@@ -28,11 +28,14 @@ def test_the_target_is_answered_before_what_was_held_out(
     inside(monkeypatch, tmp_path)
     assert run_study(tmp_path).complete
     story = story_of(tmp_path)
-    assert "1e+09 parameters" in story.title
-    assert story.answer[0].startswith("At 1e+09 parameters and 2e+10 tokens")
-    assert "Of 2 measured there afterwards" not in story.answer[0]
-    assert "At 1.6e+07 parameters" in story.answer[1]
-    assert "Of 2 measured there afterwards" in story.answer[1]
+    assert "1 billion parameters" in story.title
+    assert story.answer[0].startswith("At 1 billion parameters and 20 billion tokens")
+    beyond, held_out = story.answer[1:]
+    assert beyond == "That is 125x larger than the largest model measured."
+    assert held_out.startswith("At 16 million parameters and 320 million tokens: 3.1 %")
+    assert held_out.endswith("of 2 runs measured afterwards inside.")
+    assert story.hero is not None
+    assert story.hero.data["truth"].is_not_null().sum() == 2
     # How far out each lies is on record, and nothing that is not known is called a number.
     assert all(np.isfinite(outlook.extrapolation) for outlook in story.forecasts)
     assert [len(outlook.truth) for outlook in story.forecasts] == [2, 0]
@@ -110,11 +113,12 @@ def test_where_it_emerges_is_told_with_what_it_takes_and_what_came(
     said = " ".join(story.answer)
     assert said.startswith(
         "“sums” emerges without finetuning at a pretraining loss of 1.87 (90% interval: 1.69 to "
-        "1.95). That is 0.12 times the range of losses measured beyond it."
+        "1.95). That is better than the best loss measured, by 0.12 of the range of losses."
     )
     assert "Emerged means 0.03 above chance; the elbow" in said
     assert (
-        "Trained on 2e+12 tokens, that takes 3.2e+09 parameters (90% interval: 1.1e+09 to infinity)"
+        "Trained on 2 trillion tokens, that takes 3.20 billion parameters (90% interval: 1.10 "
+        "billion or more)"
     ) in said
     assert told in said
     figure = story.figures[0]

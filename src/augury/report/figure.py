@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from augury.errors import UsageError
+from augury.report.clean import clean_spec
 
 # Okabe & Ito's colours: told apart by every kind of colour vision, and in grey.
 OBSERVED, FORECAST, GREEDY = "#0072B2", "#D55E00", "#767676"
@@ -126,9 +127,12 @@ def save_figure(chart: Any, path: str | Path) -> Path:
     path = Path(path)
     if path.suffix not in (".svg", ".png", ".pdf", ".html"):
         raise UsageError(f"cannot draw {path.name}: expected .svg, .png, .pdf or .html")
+    import altair as alt
+
     path.parent.mkdir(parents=True, exist_ok=True)
+    drawn: Any = alt.Chart.from_dict(clean_spec(chart.to_dict()))
     if path.suffix == ".html":
-        chart.save(str(path), inline=True)
+        drawn.save(str(path), inline=True)
     else:
-        chart.save(str(path), **({"ppi": 200} if path.suffix == ".png" else {}))
+        drawn.save(str(path), **({"ppi": 200} if path.suffix == ".png" else {}))
     return path

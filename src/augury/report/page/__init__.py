@@ -4,9 +4,9 @@ from augury.report.page.backtest import backtest_section
 from augury.report.page.curves import curve_section, loss_section
 from augury.report.page.emergence import emergence_section
 from augury.report.page.gather import measurement_story
-from augury.report.page.passrate import pass_rate_answer, pass_rate_outlook, pass_rate_section
+from augury.report.page.passrate import pass_rate_outlook, pass_rate_section, pass_rate_verdict
 from augury.report.page.serve import serve
-from augury.report.page.story import Figure, Outlook, Section, Story, Table
+from augury.report.page.story import Figure, Outlook, Section, Story, Table, Verdict
 from augury.report.page.trends import trends_section
 from augury.report.page.write import write_page
 
@@ -16,14 +16,15 @@ __all__ = [
     "Section",
     "Story",
     "Table",
+    "Verdict",
     "backtest_section",
     "curve_section",
     "emergence_section",
     "loss_section",
     "measurement_story",
-    "pass_rate_answer",
     "pass_rate_outlook",
     "pass_rate_section",
+    "pass_rate_verdict",
     "serve",
     "trends_section",
     "write_page",

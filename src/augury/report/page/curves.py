@@ -20,7 +20,8 @@ from augury.report.page.draw import (
     tips,
 )
 from augury.report.page.palette import GREEN
-from augury.report.page.story import Figure, Section, Table, number
+from augury.report.page.story import Figure, Section, Table
+from augury.report.page.words import number
 
 if TYPE_CHECKING:
     from augury.fitting import Fit

@@ -12,7 +12,8 @@ from augury.errors import DataError
 from augury.notes import Note
 from augury.report.page.draw import NAMES, along, finished, shown, tips
 from augury.report.page.palette import BLUE, GREEN, INK, ORANGE, steps
-from augury.report.page.story import Figure, Section, number
+from augury.report.page.story import Figure, Section
+from augury.report.page.words import number
 
 FEW_SHOT = "not finetuned"
 LATER = "not finetuned, measured afterwards"

@@ -18,12 +18,13 @@ from augury.data.scores import whole_tasks
 from augury.errors import AuguryError
 from augury.notes import Note
 from augury.report.page.curves import loss_section
+from augury.report.page.outlook import outlook_figure
 from augury.report.page.passrate import (
-    pass_rate_answer,
     pass_rate_outlook,
     pass_rate_section,
+    pass_rate_verdict,
 )
-from augury.report.page.story import Outlook, Section, Story
+from augury.report.page.story import Outlook, Section, Story, Verdict
 from augury.report.page.trends import trends_section
 
 # Places at which a band is drawn: its edges are draws, and more places show their noise.
@@ -90,7 +91,7 @@ def measurement_story(path: str | Path, *, at: Mapping[str, float] | None = None
     scale = next(iter(at)) if at else "params"
     sections: list[Section] = []
     missing: list[str] = []
-    answers: list[str] = []
+    verdicts: list[Verdict] = []
     outlooks: list[Outlook] = []
     notes: list[Note] = []
     for i, task in enumerate(table["task"].unique().sort() if "task" in table else []):
@@ -118,7 +119,7 @@ def measurement_story(path: str | Path, *, at: Mapping[str, float] | None = None
                 name=f"pass-rate-{i}",
             )
         )
-        answers += pass_rate_answer(task, found[-1])
+        verdicts.append(pass_rate_verdict(task, found[-1], seen))
         notes += [n for n in found[-1].notes if n.severity != "info"]
         outlooks.append(pass_rate_outlook(task, found[-1], made=f"from {len(seen.x)} models"))
     sections += _loss_of(table, missing)
@@ -127,7 +128,7 @@ def measurement_story(path: str | Path, *, at: Mapping[str, float] | None = None
         sections.append(Section("What this page does not have", tuple(missing)))
     return Story(
         f"What was measured in {path.name}, and what follows",
-        tuple(answers) or ("Nothing can be forecast from these measurements yet.",),
+        tuple(verdicts) or ("Nothing can be forecast from these measurements yet.",),
         tuple(sections),
         tuple(outlooks),
         tuple(notes),
@@ -138,6 +139,7 @@ def measurement_story(path: str | Path, *, at: Mapping[str, float] | None = None
             "seed of the draws": "0",
             **versions(),
         },
+        hero=outlook_figure(outlooks),
     )
 
 

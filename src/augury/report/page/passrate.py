@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,11 +22,15 @@ from augury.report.page.draw import (
     tips,
 )
 from augury.report.page.palette import GREEN
-from augury.report.page.story import Figure, Outlook, Section, distance, number, rate
+from augury.report.page.story import Figure, Outlook, Section, Verdict
+from augury.report.page.verdict import rate_verdict
+from augury.report.page.words import number, place_text, rate, rate_interval
 
 if TYPE_CHECKING:
     from augury.forecast.passrate import Growth, PassRateForecast, Series
 
+# The method whose forecast is shown; the others are folded.
+POOLED = "ours"
 MEASURED, BAND, LINE, TRUTH = "measured", "forecast", "the published line", "measured afterwards"
 # Two-sided 90 %.
 NORMAL = 1.645
@@ -83,7 +88,7 @@ def pass_rate_section(
     if target is not None:
         notes += [
             Note("how", "info", f"How the forecast was made: {x}.")
-            for x in target.methods["ours"].notes
+            for x in target.methods[POOLED].notes
         ]
     return Section(f"How “{task}” grows", tuple(text), (figure,), notes=tuple(notes))
 
@@ -126,10 +131,10 @@ def pass_rate_figure(
             how="diagonal_relaxed",
         )
     curve = pl.DataFrame(
-        [_row(f, scale, method) for method in ("ours", "line") for f in forecasts],
+        [_row(f, scale, method) for method in (POOLED, "line") for f in forecasts],
         infer_schema_length=None,
     )
-    asked = pl.DataFrame([_row(target, scale, "ours")]) if target is not None else curve.head(0)
+    asked = pl.DataFrame([_row(target, scale, POOLED)]) if target is not None else curve.head(0)
     data = pl.concat(
         [points, curve, asked.with_columns(run=pl.lit("the forecast asked for"))],
         how="diagonal_relaxed",
@@ -179,10 +184,11 @@ def pass_rate_figure(
         )
     told = ""
     if target is not None:
-        answer = target.methods["ours"]
+        answer = target.methods[POOLED]
+        said = rate_interval(answer.value, *answer.interval)
         told = (
-            f" At {_place(target)} the forecast is {rate(answer.value)}, {answer.level:.0%} "
-            f"interval {rate(answer.interval[0])} to {rate(answer.interval[1])}."
+            f" At {place_text(target.at)} the forecast is {said.value}, {answer.level:.0%} "
+            f"interval {said.interval}."
         )
     if later.height:
         told += f" {_count(later.height, 'run')} measured afterwards are drawn as squares."
@@ -191,7 +197,7 @@ def pass_rate_figure(
         f"Pass rate of “{task}” over {_over(scale)}: {growth.kind} growth",
         "Every dot is a run; the vertical axis is spaced so that growth by the scaling law is a "
         "straight line. Line and band: forecast for a new run and its "
-        f"{forecasts[0].methods['ours'].level:.0%} interval. Dashed: the published straight line "
+        f"{forecasts[0].methods[POOLED].level:.0%} interval. Dashed: the published straight line "
         "through the same dots." + (" Diamond: the forecast asked for." if at.height else ""),
         "More sizes would narrow the band more than more samples would, unless the dots' sampling "
         "errors are as large as their scatter; a run between the largest dot and the target "
@@ -208,12 +214,12 @@ def pass_rate_outlook(
     task: str, forecast: PassRateForecast, *, truth: Sequence[float] = (), made: str = ""
 ) -> Outlook:
     """A pass-rate forecast as a line of the page's table of forecasts."""
-    ours = forecast.methods["ours"]
+    pooled = forecast.methods[POOLED]
     return Outlook(
-        f"pass rate of “{task}” at {_place(forecast)}",
-        ours.value,
-        ours.interval,
-        ours.level,
+        f"pass rate of “{task}” at {place_text(forecast.at)}",
+        pooled.value,
+        pooled.interval,
+        pooled.level,
         forecast.extrapolation,
         tuple(truth),
         made,
@@ -221,27 +227,24 @@ def pass_rate_outlook(
     )
 
 
-def pass_rate_answer(task: str, forecast: PassRateForecast) -> tuple[str, ...]:
+def pass_rate_verdict(task: str, forecast: PassRateForecast, series: Series) -> Verdict:
     """The answer in words: value, interval, how far out, and on how much it rests."""
-    ours = forecast.methods["ours"]
-    low, high = ours.interval
-    return (
-        f"At {_place(forecast)}, a new model will pass “{task}” {_times(ours.value)} "
-        f"({ours.level:.0%} interval: {rate(low)} to {rate(high)}).",
-        f"That is {distance(forecast.extrapolation)}, from {_count(forecast.models, 'model')} and "
-        f"{_count(forecast.instances, 'instance')}; growth so far: {forecast.growth.kind}.",
+    pooled = forecast.methods[POOLED]
+    largest = {s: float(series.x[:, i].max()) for i, s in enumerate(series.scales)}
+    said = rate_verdict(
+        f"“{task}”", forecast.at, pooled.value, pooled.interval, pooled.level, measured=largest
     )
-
-
-def _times(p: float) -> str:
-    said = rate(p)
-    return f"{said} of the time" if "%" in said else f"{said} times"
+    basis = (
+        f"It rests on {_count(forecast.models, 'model')} and "
+        f"{_count(forecast.instances, 'instance')}; growth so far: {forecast.growth.kind}."
+    )
+    return replace(said, details=(*said.details, basis))
 
 
 def _row(f: PassRateForecast, scale: str, method: str) -> dict[str, Any]:
     answer = f.methods[method]
     return {
-        "shown": BAND if method == "ours" else LINE,
+        "shown": BAND if method == POOLED else LINE,
         scale: f.at[scale],
         "rate": answer.value,
         "low": answer.interval[0],
@@ -267,10 +270,6 @@ def _ends(seen: pl.DataFrame, later: pl.DataFrame, at: pl.DataFrame, ours: pl.Da
     """
     inside = [*seen["rate"], *later["rate"], *at["low"], *at["high"], *ours["rate"]]
     return max(min(inside), 1e-12), min(max(inside), 1 - 1e-6)
-
-
-def _place(f: PassRateForecast) -> str:
-    return " and ".join(f"{number(v)} {_over(k)}" for k, v in f.at.items())
 
 
 def _over(scale: str) -> str:

@@ -15,6 +15,7 @@ import polars as pl
 
 from augury.errors import UsageError
 from augury.notes import Note
+from augury.report.page.words import Said, interval_text, rate_interval
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 
@@ -86,7 +87,8 @@ class Outlook:
         extrapolation: in ranges of the data beyond it; 0 inside.
         truth: measured afterwards, by run; empty where nobody knows yet.
         made: when, or on what it rests ("from 6 smaller sizes").
-        is_rate: a pass rate, to be said in per cent, or as 1 in so many.
+        is_rate: a pass rate, to be said in per cent.
+        others: the same by other methods, folded on the page.
     """
 
     what: str
@@ -97,10 +99,18 @@ class Outlook:
     truth: tuple[float, ...] = ()
     made: str = ""
     is_rate: bool = False
+    others: tuple[Outlook, ...] = ()
+
+    @property
+    def said(self) -> Said:
+        """Value and interval in words, in one unit."""
+        say = rate_interval if self.is_rate else interval_text
+        return say(self.value, *self.interval)
 
     def say(self, x: float) -> str:
-        """A value of this forecast in words."""
-        return rate(x) if self.is_rate else number(x)
+        """A true value in words, in the unit of the forecast."""
+        say = rate_interval if self.is_rate else interval_text
+        return say(x, *self.interval).value
 
     @property
     def held(self) -> int | None:
@@ -111,27 +121,50 @@ class Outlook:
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """The answer to one question: a sentence that decides, and those that support it.
+
+    Attributes:
+        lead: the answer with its interval, or that there is no useful one and what would help.
+        details: how far out, on what it rests, what came.
+        useful: whether the interval is narrow enough to decide anything.
+        about: what it is about, shown before the details where there are several answers.
+    """
+
+    lead: str
+    details: tuple[str, ...] = ()
+    useful: bool = True
+    about: str = ""
+
+
+@dataclass(frozen=True)
 class Story:
     """A page.
 
     Attributes:
         title: the question, or the study's name.
-        answer: sentences, the first of which answers it, with its interval.
+        verdicts: the answers, one per question; a tuple of sentences is one answer.
         sections: in reading order.
         forecasts: all that were made, newest first.
         notes: on the answer itself.
         provenance: what is needed to get the same page again: versions, seeds, digests.
+        hero: the figure of the first screen, if not a section's.
     """
 
     title: str
-    answer: tuple[str, ...]
+    verdicts: tuple[Verdict, ...] | tuple[str, ...]
     sections: tuple[Section, ...] = ()
     forecasts: tuple[Outlook, ...] = ()
     notes: tuple[Note, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
+    hero: Figure | None = None
 
     def __post_init__(self) -> None:
-        if not self.answer:
+        given = self.verdicts
+        sentences = tuple(v for v in given if isinstance(v, str))
+        if sentences:
+            object.__setattr__(self, "verdicts", (Verdict(sentences[0], sentences[1:]),))
+        if not self.verdicts:
             raise UsageError(f"the story '{self.title}' has no answer: say at least what is open")
         ids = [f.id for f in self.figures]
         twice = sorted({i for i in ids if ids.count(i) > 1})
@@ -141,36 +174,15 @@ class Story:
     @property
     def figures(self) -> tuple[Figure, ...]:
         """All figures, in order."""
-        return tuple(f for s in self.sections for f in s.figures)
+        first = () if self.hero is None else (self.hero,)
+        return (*first, *(f for s in self.sections for f in s.figures))
 
-
-def number(x: float) -> str:
-    """Three digits, as a reader would write them: 0.0305, 1.2e-06, 105,280."""
-    if x != x or abs(x) == float("inf"):
-        return "unknown" if x != x else "infinity"
-    if x == int(x) and 1000 <= abs(x) < 1e7:
-        return f"{x:,.0f}"
-    if x == 0 or 1e-3 <= abs(x) < 1e4:
-        return f"{x:.3g}"
-    return f"{x:.2g}"
-
-
-def rate(x: float) -> str:
-    """A pass rate: per cent where that reads well, else 1 in so many."""
-    if not x > 0:
-        return number(x)
-    if x >= 0.001:
-        return f"{100 * x:.3g} %" if x > 0.1 else f"{100 * x:.2g} %"
-    return f"1 in {float(f'{1 / x:.2g}'):,.0f}"
-
-
-def distance(ranges: float) -> str:
-    """How far a forecast lies beyond the data, in words."""
-    if ranges <= 0:
-        return "inside the range of the data"
-    if ranges == float("inf"):
-        return "beyond data that never varied along this scale"
-    return f"{ranges:.2g} times the range of the data (in logarithms) beyond it"
+    @property
+    def answer(self) -> tuple[str, ...]:
+        """The answers as sentences."""
+        return tuple(
+            text for v in self.verdicts if isinstance(v, Verdict) for text in (v.lead, *v.details)
+        )
 
 
 def warnings_first(notes: tuple[Note, ...]) -> tuple[Note, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from augury.errors import UsageError
+from augury.report.clean import clean_spec
 from augury.report.page.html import chart_spec, html_of
 from augury.report.page.palette import PAPER
 from augury.report.page.story import Figure, Story
@@ -33,7 +34,7 @@ def write_page(story: Story, path: str | Path, *, pictures: bool = True) -> Path
         The path of the page.
 
     Raises:
-        UsageError: the suffix is not .html, or the page would be larger than 2 MB.
+        UsageError: the suffix is not .html.
     """
     path = Path(path)
     if path.suffix not in (".html", ".htm"):
@@ -72,7 +73,7 @@ def svg_of(figure: Figure) -> str:
     """A figure with its title, on white, as SVG."""
     import vl_convert
 
-    svg: str = vl_convert.vegalite_to_svg(json.dumps(_standalone(figure)))
+    svg: str = vl_convert.vegalite_to_svg(json.dumps(clean_spec(_standalone(figure))))
     return svg
 
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from augury.report.page.story import distance, number, rate
-from augury.study.page.words import INPUTS, ends_of, known, place_text, task_name
+import polars as pl
+
+from augury.fitting.result import Status
+from augury.report.page.story import Verdict
+from augury.report.page.verdict import rate_verdict
+from augury.report.page.words import INPUT_NAMES, interval_text, number, place_text, rate_interval
+from augury.study.page.words import ends_of, known, task_name
 from augury.study.results.forecast_records import (
     EmergenceRecord,
     EmergenceScoreRecord,
@@ -22,6 +28,8 @@ from augury.study.results.forecast_records import (
 from augury.study.results.plan_records import UnitRecord
 from augury.study.results.store import Store
 
+USABLE = (Status.CONVERGED, Status.AT_BOUND)
+
 
 def answers_of(folder: str | Path) -> list[str]:
     """The answers of a study, as its page has them: those that are there.
@@ -33,12 +41,16 @@ def answers_of(folder: str | Path) -> list[str]:
     plan, units = store.plan(), done_units(store)
     scores = scores_by_forecast(store, units)
     return [
-        said
+        text
         for unit in units
         if unit.kind == "forecast"
-        for said in task_answers(
-            read_forecast(store.result(unit.key)), scores.get(unit.key), plan.target or {}
+        for verdict in task_verdicts(
+            store.result(unit.key),
+            read_forecast(store.result(unit.key)),
+            scores.get(unit.key),
+            plan.target or {},
         )
+        for text in (verdict.lead, *verdict.details)
     ]
 
 
@@ -52,68 +64,100 @@ def scores_by_forecast(store: Store, units: list[UnitRecord]) -> dict[str, TaskS
     return {u.needs[0]: read_score(store.result(u.key)) for u in units if u.kind == "score"}
 
 
-def task_answers(
-    record: TaskForecast, score: TaskScore | None, target: Mapping[str, float]
-) -> list[str]:
-    """Sentences on one task, the answer to what was asked first."""
+def task_verdicts(
+    result: Path, record: TaskForecast, score: TaskScore | None, target: Mapping[str, float]
+) -> list[Verdict]:
+    """The answers on one task, that to what was asked first.
+
+    Args:
+        result: folder of the forecast's result.
+        record: the forecast.
+        score: how it fared, where that is known.
+        target: of the study.
+    """
     if isinstance(record, EmergenceRecord):
         assert not isinstance(score, PassRateScoreRecord)
-        return _emergence_answers(record, score)
+        return [_emergence_verdict(record, score)]
     assert not isinstance(score, EmergenceScoreRecord)
-    return _rate_answers(record, score, target)
+    return _rate_verdicts(result, record, score, target)
 
 
-def _rate_answers(
-    record: PassRateRecord, score: PassRateScoreRecord | None, target: Mapping[str, float]
-) -> list[str]:
-    said = []
+def _rate_verdicts(
+    result: Path,
+    record: PassRateRecord,
+    score: PassRateScoreRecord | None,
+    target: Mapping[str, float],
+) -> list[Verdict]:
+    observed = pl.read_parquet(result / "observed.parquet")
+    measured = {
+        name: float(observed[name].max())  # type: ignore[arg-type]
+        for name in observed.columns
+        if name in ("params", "tokens", "flops") and observed[name].is_not_null().any()
+    }
+    failed = record.status not in USABLE
     made = [f for f in record.forecasts if f.method == "laws"]
-    # What was asked comes first; places that were held out come after it.
-    for one in sorted(made, key=lambda f: not f.inputs.items() <= target.items()):
-        low, high = ends_of(one.run_interval)
-        held = [
-            s.held
-            for s in (score.scores if score else ())
-            if s.method == "laws" and s.inputs == one.inputs
-        ]
-        said.append(
-            f"At {place_text(one.inputs)}, a new model will score {rate(known(one.value))} on "
-            f"{task_name(record)} ({one.level:.0%} interval: {rate(low)} to {rate(high)}), "
-            f"{distance(known(one.extrapolation))}."
-            + (
-                f" Of {len(held)} measured there afterwards, {sum(map(bool, held))} lay inside "
-                "the interval."
-                if held
-                else ""
-            )
-        )
-    return said
+    # What was asked is the answer; places that were held out support it, a line each.
+    ordered = sorted(made, key=lambda f: not f.inputs.items() <= target.items())
+    if not ordered:
+        return []
+    first, *rest = ordered
+    verdict = rate_verdict(
+        task_name(record),
+        first.inputs,
+        known(first.value),
+        ends_of(first.run_interval),
+        first.level,
+        measured=measured,
+        held=_held(score, first),
+        failure=(record.status, record.remedy) if failed else ("", ""),
+        verb="pass" if record.task else "score",
+    )
+    others = [] if failed else [_other_place(one, _held(score, one)) for one in rest]
+    return [replace(verdict, details=(*verdict.details, *others))]
 
 
-def _emergence_answers(record: EmergenceRecord, score: EmergenceScoreRecord | None) -> list[str]:
-    name, point = task_name(record), record.above.point
-    if point.value is None:
-        said = [f"Where {name} emerges cannot be said: {record.status}."]
-        return said + [_came(s) for s in (score.scores if score else ())]
-    low, high = ends_of(point.interval)
-    said = [
-        f"{name[:1].upper()}{name[1:]} emerges without finetuning at a pretraining loss of "
-        f"{number(point.value)} ({record.level:.0%} interval: {number(low)} to "
-        f"{number(high)})."
+def _held(score: PassRateScoreRecord | None, made: ForecastRecord) -> list[bool]:
+    """Of each run measured at the forecast's place, whether its interval held it."""
+    return [
+        bool(s.held)
+        for s in (score.scores if score else ())
+        if s.method == made.method and s.inputs == made.inputs
     ]
+
+
+def _other_place(made: ForecastRecord, held: list[bool]) -> str:
+    said = rate_interval(known(made.value), *ends_of(made.run_interval))
+    came = f"; {sum(held)} of {len(held)} runs measured afterwards inside" if held else ""
+    return f"At {place_text(made.inputs)}: {said.value} ({said.interval}){came}."
+
+
+def _emergence_verdict(record: EmergenceRecord, score: EmergenceScoreRecord | None) -> Verdict:
+    name, point = task_name(record), record.above.point
+    came = [_came(s) for s in (score.scores if score else ()) if s.method == "emergence"]
+    if point.value is None:
+        return Verdict(
+            f"Where {name} emerges cannot be said: {record.status}.", tuple(came), False, name
+        )
+    said = interval_text(point.value, *ends_of(point.interval))
+    lead = (
+        f"{name[:1].upper()}{name[1:]} emerges without finetuning at a pretraining loss of "
+        f"{said.value} ({record.level:.0%} interval: {said.interval})."
+    )
+    details = []
     beyond = record.forecasts[0].extrapolation
     if beyond is not None:
-        said.append(
+        details.append(
             "That is inside the range of losses measured."
             if beyond <= 0
-            else f"That is {beyond:.2g} times the range of losses measured beyond it."
+            else "That is better than the best loss measured, by "
+            f"{beyond:.2g} of the range of losses."
         )
     bend = record.elbow.point
     if bend.value is not None:
-        low, high = ends_of(bend.interval)
-        said.append(
+        elbow = interval_text(bend.value, *ends_of(bend.interval))
+        details.append(
             f"Emerged means {record.distance:g} above chance; the elbow, where scores begin to "
-            f"rise, is at {number(bend.value)} ({number(low)} to {number(high)})."
+            f"rise, is at {elbow.value} ({elbow.interval})."
         )
     for made in record.forecasts[1:]:
         of = made.method.removeprefix("emergence-in-")
@@ -122,22 +166,18 @@ def _emergence_answers(record: EmergenceRecord, score: EmergenceScoreRecord | No
             if "tokens" in made.inputs
             else (f" with {place_text(made.inputs)}" if made.inputs else "")
         )
-        said.append(f"Trained{at}, {_reached(made, INPUTS.get(of, of))}.")
-    if score is not None:
-        (own,) = [s for s in score.scores if s.method == "emergence"]
-        said.append(_came(own))
-    return said
+        details.append(f"Trained{at}, {_reached(made, INPUT_NAMES.get(of, of))}.")
+    return Verdict(lead, (*details, *came), about=name)
 
 
 def _reached(made: ForecastRecord, of: str) -> str:
     """What it takes; None is what no draw of the loss law reaches."""
     if made.value is None:
         return f"no number of {of} gets there (probability {known(made.never):.0%})"
-    low, high = (float("inf") if x is None else x for x in made.run_interval)
-    return (
-        f"that takes {number(made.value)} {of} ({made.level:.0%} interval: {number(low)} "
-        f"to {number(high)})"
-    )
+    low, high = made.run_interval
+    said = interval_text(made.value, known(low), known(high))
+    interval = f"{said.low} or more" if high is None else said.interval
+    return f"that takes {said.value} {of} ({made.level:.0%} interval: {interval})"
 
 
 def _came(score: RunScoreRecord) -> str:

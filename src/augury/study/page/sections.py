@@ -11,7 +11,8 @@ from augury.report.page.backtest import backtest_section
 from augury.report.page.curves import curve_section
 from augury.report.page.emergence import emergence_section
 from augury.report.page.gather import named
-from augury.report.page.story import Section, Table, number
+from augury.report.page.story import Section, Table
+from augury.report.page.words import number
 from augury.study.page.words import known, run_name, task_name, weights_text
 from augury.study.results.forecast_records import (
     EmergenceRecord,

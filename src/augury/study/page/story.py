@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from augury.errors import UsageError
 from augury.notes import Note
 from augury.report.page.gather import measurement_story, trends_of, versions
-from augury.report.page.story import Outlook, Section, Story
-from augury.study.page.answers import done_units, scores_by_forecast, task_answers
+from augury.report.page.outlook import outlook_figure
+from augury.report.page.story import Outlook, Section, Story, Verdict
+from augury.report.page.words import INPUT_NAMES, place_text
+from augury.study.page.answers import done_units, scores_by_forecast, task_verdicts
 from augury.study.page.sections import loss_sections, task_sections
-from augury.study.page.words import INPUTS, METHODS, ends_of, known, place_text
+from augury.study.page.words import METHODS, ends_of, known
 from augury.study.results.forecast_records import PassRateRecord, read_forecast
 from augury.study.results.ledger import Ledger
 from augury.study.results.plan_records import PlanRecord
@@ -47,7 +51,7 @@ def study_story(folder: Path) -> Story:
     plan, units = store.plan(), done_units(store)
     sections: list[Section] = []
     missing: list[str] = []
-    answers: list[str] = []
+    verdicts: list[Verdict] = []
     notes: list[Note] = []
     if len(units) < len(plan.units):
         notes.append(
@@ -67,7 +71,7 @@ def study_story(folder: Path) -> Story:
             own = (*own, *record.counts_notes)
         if record.remedy:
             own = (Note("status", "warning", f"{record.status}. {record.remedy}"), *own)
-        answers += task_answers(record, score, plan.target or {})
+        verdicts += task_verdicts(result, record, score, plan.target or {})
         notes += [n for n in own if n.severity != "info"]
         sections += task_sections(result, record, score, own, i)
     if not any(u.kind == "forecast" for u in units):
@@ -88,7 +92,7 @@ def study_story(folder: Path) -> Story:
     head = {"record of forecasts, SHA-256 of its head": ledger.head} if ledger.lines else {}
     return Story(
         f"{plan.name}: {_question(plan)}",
-        tuple(answers) or ("There is no answer yet: the study has not come to its forecast.",),
+        tuple(verdicts) or ("There is no answer yet: the study has not come to its forecast.",),
         tuple(sections),
         outlooks,
         tuple(notes),
@@ -100,6 +104,7 @@ def study_story(folder: Path) -> Story:
             **head,
             **versions(),
         },
+        hero=outlook_figure(outlooks),
     )
 
 
@@ -114,25 +119,37 @@ def _question(plan: PlanRecord) -> str:
 
 
 def _outlooks(board: list[ScoreboardRow]) -> tuple[Outlook, ...]:
-    """The forecasts on record, newest first; each with all that was measured after it."""
+    """The forecasts on record, newest first; each with all that was measured after it.
+
+    Forecasts of one rate by several methods are one, with the others folded into it.
+    """
     lines: dict[int, list[ScoreboardRow]] = {}
     for row in board:
         lines.setdefault(row.line, []).append(row)
     # The newest first; those of one time in the order they were made.
     newest = sorted(lines.values(), key=lambda rows: rows[0].time, reverse=True)
-    return tuple(
-        Outlook(
-            _forecast_name(rows[0]),
-            known(rows[0].value),
-            ends_of(rows[0].interval),
-            rows[0].level,
-            known(rows[0].extrapolation),
-            tuple(r.truth for r in rows if r.truth is not None),
-            rows[0].time.replace("T", " ").replace("Z", " UTC")
-            + ("" if rows[0].blind else ", when the truth was known"),
-            is_rate=rows[0].question == "pass-rate",
-        )
-        for rows in newest
+    targets: dict[Any, list[Outlook]] = {}
+    for rows in newest:
+        row = rows[0]
+        rate = row.question == "pass-rate"
+        inputs = tuple(sorted(row.inputs.items()))
+        target = (row.time, row.task, inputs) if rate else row.line
+        targets.setdefault(target, []).append(_outlook(rows))
+    return tuple(replace(first, others=tuple(rest)) for first, *rest in targets.values())
+
+
+def _outlook(rows: list[ScoreboardRow]) -> Outlook:
+    row = rows[0]
+    return Outlook(
+        _forecast_name(row),
+        known(row.value),
+        ends_of(row.interval),
+        row.level,
+        known(row.extrapolation),
+        tuple(r.truth for r in rows if r.truth is not None),
+        row.time.replace("T", " ").replace("Z", " UTC")
+        + ("" if row.blind else ", when the truth was known"),
+        is_rate=row.question == "pass-rate",
     )
 
 
@@ -141,6 +158,7 @@ def _forecast_name(row: ScoreboardRow) -> str:
     name, method = row.task or "the task", row.method
     if row.question == "emergence":
         of = method.removeprefix("emergence").removeprefix("-in-")
-        what = f"{INPUTS.get(of, 'loss')} at which {name} emerges"
+        what = f"{INPUT_NAMES.get(of, 'loss')} at which {name} emerges"
         return what + (f", at {place_text(row.inputs)}" if row.inputs else "")
-    return f"{name} at {place_text(row.inputs)}, by {METHODS.get(method, method)}"
+    by = "" if method == "laws" else f", by {METHODS.get(method, method)}"
+    return f"{name} at {place_text(row.inputs)}{by}"

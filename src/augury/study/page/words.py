@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from augury.report.page.story import number
 from augury.study.results.forecast_records import TaskForecast
 from augury.study.results.formats import Interval
 
 UNKNOWN = float("nan")
-# Inputs and methods as sentences name them.
-INPUTS = {"params": "parameters", "tokens": "tokens", "flops": "FLOPs"}
+# Methods as sentences name them.
 METHODS = {
     "laws": "the laws",
     "counts-pooled": "counts of every instance",
@@ -26,11 +24,6 @@ def task_name(record: TaskForecast) -> str:
     """The task in quotation marks, or what stands for it where tables do not name one."""
     other = "the ability" if record.question == "emergence" else "the task"
     return f"\u201c{record.task}\u201d" if record.task else other
-
-
-def place_text(inputs: Mapping[str, float]) -> str:
-    """A place in words: 105,280 parameters and 1.02e+06 tokens."""
-    return " and ".join(f"{number(v)} {INPUTS.get(k, k)}" for k, v in inputs.items())
 
 
 def ends_of(interval: Interval) -> tuple[float, float]:

@@ -1,0 +1,97 @@
+"""The figure of the first screen: an interval for each target, and the truth where it came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from augury.report.page.draw import finished, shown, tips
+from augury.report.page.palette import GREEN, ORANGE
+from augury.report.page.story import Figure, Outlook
+
+FORECAST, TRUTH = "forecast and its interval", "measured afterwards"
+# Below this a linear axis shows nothing of a rate.
+LOG_BELOW = 0.01
+# The axis ends here: an interval that begins at 0 is drawn from its edge.
+FLOOR = 1e-9
+# "rule at 16 million parameters and 320 million tokens" on three lines.
+LINES = "split(replace(replace(datum.label, ' at ', '|at '), ' and ', '|and '), '|')"
+
+
+def outlook_figure(outlooks: Sequence[Outlook], *, name: str = "targets") -> Figure | None:
+    """Intervals of all forecast rates, one bar per target; None where no rate is forecast."""
+    import altair as alt
+
+    rates = [o for o in outlooks if o.is_rate and o.value == o.value]
+    if not rates:
+        return None
+    data = pl.DataFrame(
+        [
+            {"target": o.what, "value": o.value, "low": o.interval[0], "high": o.interval[1],
+             "truth": truth}
+            for o in rates
+            for truth in (o.truth or (None,))
+        ],
+        schema={"target": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+                "truth": pl.Float64},
+    )  # fmt: skip
+    numbers = [x for c in ("value", "low", "high", "truth") for x in data[c].drop_nulls() if x == x]
+    log = min(numbers) < LOG_BELOW
+    clipped = data.with_columns(
+        pl.col("value", "low", "high", "truth").clip(lower_bound=FLOOR if log else 0.0)
+    )
+    kinds = {FORECAST: ORANGE} | ({TRUTH: GREEN} if data["truth"].is_not_null().any() else {})
+    colour = alt.Color(**shown(kinds))
+    scale = (
+        alt.Scale(type="log", domain=[max(min(numbers) / 2, FLOOR), 1.0], nice=False)
+        if log
+        else alt.Scale(domain=[0, 1])
+    )
+    axis = alt.Axis(
+        title="Pass rate",
+        format=".6~%",
+        **({"values": [10.0**k for k in range(-12, 1)]} if log else {"tickCount": 6}),
+    )
+    x = alt.X("value:Q", scale=scale, axis=axis)
+    y = alt.Y("target:N", sort=None, axis=alt.Axis(title=None, labelLimit=320, labelExpr=LINES))
+    bars = alt.Chart(clipped.unique("target", maintain_order=True)).transform_calculate(
+        shown=f"'{FORECAST}'"
+    )
+    dots = alt.Chart(clipped.filter(pl.col("truth").is_not_null())).transform_calculate(
+        shown=f"'{TRUTH}'"
+    )
+    tip = tips(target="", value=".3~g", low=".3~g", high=".3~g")
+    layers = [
+        bars.mark_bar(opacity=0.35, height=14, clip=True).encode(
+            x=alt.X("low:Q", scale=scale, axis=axis), x2="high:Q", y=y, color=colour, tooltip=tip
+        ),
+        bars.mark_tick(thickness=3, height=22, clip=True).encode(
+            x=x, y=y, color=colour, tooltip=tip
+        ),
+        dots.mark_point(filled=True, size=90, opacity=1, shape="diamond").encode(
+            x=alt.X("truth:Q", scale=scale, axis=axis),
+            y=y,
+            color=colour,
+            tooltip=tips(target="", truth=".3~g"),
+        ),
+    ]
+    count = data["target"].n_unique()
+    held = [(o.held, len(o.truth)) for o in rates if o.held is not None]
+    fared = (
+        f" Measured afterwards: {sum(h or 0 for h, _ in held)} of {sum(n for _, n in held)} runs "
+        "inside their interval."
+        if held
+        else ""
+    )
+    return Figure(
+        name,
+        "What is forecast" + (", and what came" if held else ""),
+        f"Each bar is the {rates[0].level:.0%} interval for one new run, its line the forecast"
+        + (", diamonds are runs measured afterwards." if held else ".")
+        + fared,
+        "Larger models among those measured, which shorten the bars.",
+        finished(alt.layer(*layers), height=44 + 56 * count),
+        data,
+        "; ".join(f"{o.what}: {o.said.value}, {o.said.interval}" for o in rates) + "." + fared,
+    )

@@ -1,0 +1,76 @@
+"""A page that would be too large: its largest figures are drawn with fewer points, and say so."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from augury.report.page.story import Figure
+
+# A page is mailed, and opened on a phone; 0.9 MB of it draw the charts.
+MOST_BYTES = 2_000_000
+# Datasets of a chart with fewer rows than this are left whole.
+FEWEST_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """What a page holds of a figure.
+
+    Attributes:
+        spec: the chart, with its data.
+        csv: the data as base64, empty where the page is too small for them.
+        kept: of the rows of every large dataset, one in so many is drawn.
+    """
+
+    spec: dict[str, Any]
+    csv: str
+    kept: int = 1
+
+    @classmethod
+    def whole(cls, figure: Figure, spec: dict[str, Any]) -> Thinned:
+        """All of it."""
+        return cls(spec, base64.b64encode(figure.data.write_csv().encode()).decode())
+
+    @property
+    def size(self) -> int:
+        """Bytes, about."""
+        return len(self.csv) + len(json.dumps(self.spec))
+
+    @property
+    def about(self) -> str:
+        """A sentence on what was left out."""
+        if self.kept == 1 and self.csv:
+            return ""
+        drawn = f"one point in {self.kept} is drawn" if self.kept > 1 else "all points are drawn"
+        return f" To keep the page small {drawn}; all data lie beside the page as CSV."
+
+
+def thin_largest(figures: dict[str, Thinned]) -> bool:
+    """Make the largest figure smaller: first its CSV, then half of its points.
+
+    Returns:
+        Whether anything could be left out.
+    """
+    for name, own in sorted(figures.items(), key=lambda pair: -pair[1].size):
+        if own.csv and len(own.csv) > len(json.dumps(own.spec)) // 4:
+            figures[name] = replace(own, csv="")
+            return True
+        spec = _halved(own.spec)
+        if spec is not None:
+            figures[name] = replace(own, csv="", spec=spec, kept=2 * own.kept)
+            return True
+    return False
+
+
+def _halved(spec: dict[str, Any]) -> dict[str, Any] | None:
+    datasets = spec.get("datasets", {})
+    if not any(len(rows) >= FEWEST_ROWS for rows in datasets.values()):
+        return None
+    return spec | {
+        "datasets": {
+            name: rows[::2] if len(rows) >= FEWEST_ROWS else rows for name, rows in datasets.items()
+        }
+    }

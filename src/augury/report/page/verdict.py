@@ -1,0 +1,94 @@
+"""The answer on a forecast in words: a verdict first, then how far out it lies and what came."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from augury.report.page.story import Verdict
+from augury.report.page.words import (
+    USELESS_FACTOR,
+    beyond_text,
+    count,
+    is_useless,
+    place_text,
+    rate_interval,
+)
+
+ORDERS = ("no", "one order", "two orders", "three orders", "four orders", "five orders",
+          "six orders", "seven orders", "eight orders", "nine orders")  # fmt: skip
+# A size to train that is nearer than this to one that was measured would tell little.
+WORTH_TRAINING = 1.3
+
+
+def rate_verdict(
+    task: str,
+    place: Mapping[str, float],
+    value: float,
+    interval: tuple[float, float],
+    level: float,
+    *,
+    measured: Mapping[str, float] | None = None,
+    held: Sequence[bool] = (),
+    failure: tuple[str, str] = ("", ""),
+    verb: str = "pass",
+) -> Verdict:
+    """What a forecast of a rate comes to.
+
+    Args:
+        task: as a sentence names it.
+        place: where it is forecast.
+        value, interval, level: the forecast, for one new run.
+        measured: the largest value measured of each scale.
+        held: of each run measured afterwards, whether it lies in the interval.
+        failure: status and remedy of a fit that did not end well.
+        verb: "pass" or "score": what a model does.
+    """
+    where = place_text(place)
+    details = []
+    scale = next((s for s in ("params", "tokens", "flops") if s in place and s in (measured or {})),
+                 None)  # fmt: skip
+    if scale is not None and measured is not None:
+        what = "model" if scale == "params" else f"number of {scale}"
+        details.append(f"That is {beyond_text(measured[scale], place[scale], what)}.")
+    if held:
+        details.append(f"Measured afterwards: {sum(held)} of {len(held)} runs inside the interval.")
+    status, remedy = failure
+    if status:
+        return Verdict(
+            f"No forecast of {task} at {where}: {status}.",
+            ((remedy,) if remedy else ()) + tuple(details),
+            useful=False,
+            about=task,
+        )
+    low, high = interval
+    said = rate_interval(value, low, high)
+    if is_useless(low, high, is_rate=True):
+        known = f"the {level:.0%} interval is {said.interval}"
+        if low > 0 and high / low >= USELESS_FACTOR:
+            orders = round(math.log10(high / low))
+            known += (
+                f", {ORDERS[orders] if orders < len(ORDERS) else f'{orders} orders'} of magnitude"
+            )
+        lead = f"No useful forecast of {task} at {where}: {known}."
+        lead += f" {_what_would_help(scale, place, measured)}"
+        return Verdict(lead, tuple(details), useful=False, about=task)
+    sure = f"({level:.0%} interval: {said.interval})"
+    lead = (
+        f"At {where}, a new model will pass {task} {said.value} of the time {sure}."
+        if verb == "pass"
+        else f"At {where}, a new model will score {said.value} on {task} {sure}."
+    )
+    return Verdict(lead, tuple(details), about=task)
+
+
+def _what_would_help(
+    scale: str | None, place: Mapping[str, float], measured: Mapping[str, float] | None
+) -> str:
+    if scale == "params" and measured is not None:
+        between = math.sqrt(measured[scale] * place[scale])
+        if between > WORTH_TRAINING * measured[scale]:
+            return (
+                f"Train a model of about {count(float(f'{between:.1g}'))} parameters to narrow it."
+            )
+    return "Measure more models, or more seeds of each, to narrow it."
