@@ -211,7 +211,7 @@ def test_a_page_that_would_be_too_large_is_thinned_and_says_so() -> None:
 
 def test_at_most_two_warnings_stand_in_the_answer_and_all_are_folded() -> None:
     text = html_of(told())
-    answer = text[text.index('id="answer"') : text.index("<figure")]
+    answer = text[text.index("</figure>") : text.index('id="forecasts"')]
     shown, folded = answer.split("<details")
     assert shown.count('<li class="') == 2
     assert "importance draws of a law are worth few" in shown  # the serious one, in plain words
