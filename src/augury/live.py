@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 from augury.evaluate.passuntil import Progress
 
+# Seconds between two lines of a log.
+QUIET = 30.0
+
 
 @contextmanager
 def watched() -> Iterator[Callable[[Progress], None]]:
@@ -47,7 +50,13 @@ def watched() -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def counted(what: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A function of (name, done, of) that shows how many are done in all, and who was last."""
+    """A function of (name, done, of) that shows how many are done in all, and who was last.
+
+    What follows ": " in a name says more of the moment. Where there is no terminal, a line every
+    half minute.
+    """
+    import time
+
     from rich.console import Console
     from rich.progress import Progress as Bar
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -64,9 +73,13 @@ def counted(what: str) -> Iterator[Callable[[str, int, int], None]]:
     ) as bar:
         line = bar.add_task("", total=None)
         done: dict[str, int] = {}
+        said = [time.monotonic()]
 
         def seen(name: str, so_far: int, of: int) -> None:
-            done[name] = so_far
+            done[name.partition(": ")[0]] = so_far
+            if not console.is_terminal and time.monotonic() - said[0] > QUIET:
+                said[0] = time.monotonic()
+                console.print(f"{sum(done.values())} {what} done; {name}: {so_far}/{of}")
             bar.update(line, completed=sum(done.values()), description=f"{name}: {so_far}/{of}")
 
         yield seen

@@ -250,7 +250,8 @@ def test_the_commands_and_their_options_are_these() -> None:
         "finetune": {
             "--model", "--task", "--amounts", "--out", "--subsets", "--seeds", "--method",
             "--learning-rate", "--checker", "--tokens", "--stop", "--samples", "--instances",
-            "--about", "--workers", "--json",
+            "--about", "--workers", "--json", "--plan", "--collect", "--steps", "--batch",
+            "--patience",
         },
         "laws": {"--json"},
         "init": {"--schema"},

@@ -25,6 +25,15 @@ from augury.lab import Curve, Pair, Recipe, Stopping
 RANK = 8
 # Tokens read at once: a batch of longer texts is read in parts, and their gradients added up.
 AT_ONCE = 16_384
+# Numbers in a table of logits: 256 MB in single precision, and as much for its gradient.
+LOGITS = 2**26
+# Looks at the held-out loss before the first regular one: small amounts are learned in a few steps.
+EARLY = (2, 4, 8, 16, 32)
+# Above as many parameters, activations are computed again on the way back instead of kept: a third
+# more time, a fraction of the memory.
+CHECKPOINTED = 5e8
+# Called with the step, of how many, and the held-out loss.
+Look = Callable[[int, int, float], None]
 # Behind a place that does not count in the loss (transformers' own mark).
 IGNORED = -100
 
@@ -39,6 +48,7 @@ def finetune_transformers(
     *,
     lora: bool,
     out: Path,
+    look: Look | None = None,
 ) -> Curve:
     """Finetune a checkpoint and write the result, LoRA merged into it, as one more checkpoint.
 
@@ -50,6 +60,7 @@ def finetune_transformers(
         rng: draws the order of examples, dropout, and where LoRA starts.
         lora: rank 8, alpha 16, on every linear map but the head; else all weights.
         out: folder to write.
+        look: called at every look at the held-out loss.
 
     Returns:
         The held-out loss as finetuning went on.
@@ -62,8 +73,13 @@ def finetune_transformers(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.random.fork_rng(devices=[]), _threads(torch) as alone:
         torch.manual_seed(int(rng.integers(2**62)))
-        tokenizer, model = load(path, revision, "float32", False)
-        alone(sum(p.numel() for p in model.parameters()) < SMALL)
+        half = _bfloat16(torch, device)
+        # What is trained stays in single precision; weights that LoRA leaves alone need not.
+        tokenizer, model = load(path, revision, "bfloat16" if half and lora else "float32", False)
+        size = sum(p.numel() for p in model.parameters())
+        alone(size < SMALL)
+        if size > CHECKPOINTED:
+            model.gradient_checkpointing_enable({"use_reentrant": False})
         if lora:
             peft = needs_models("peft")
             config = peft.LoraConfig(
@@ -79,7 +95,12 @@ def finetune_transformers(
                 model = peft.get_peft_model(model, config)
         model.to(device)
         known = _Batches(tokenizer, str(path), getattr(model.config, "max_position_embeddings", 0))
-        curve = _train(model, known.rows(pairs), known.rows(held_out), recipe, rng)
+        rows = known.rows(pairs), known.rows(held_out)
+        kind = torch.device(device).type
+        with torch.autocast(kind, dtype=torch.bfloat16, enabled=half):
+            curve = _train(model, *rows, recipe, rng, look)
+        if half and lora:
+            model = model.float()  # merging rounds twice in half precision
     with without_bars(transformers):
         whole = model.merge_and_unload() if lora else model
         whole.save_pretrained(out)
@@ -88,7 +109,12 @@ def finetune_transformers(
 
 
 def _train(
-    model: Any, learnt: list[Any], held_out: list[Any], recipe: Recipe, rng: np.random.Generator
+    model: Any,
+    learnt: list[Any],
+    held_out: list[Any],
+    recipe: Recipe,
+    rng: np.random.Generator,
+    say: Look | None,
 ) -> Curve:
     """Train in place; the weights of the best look are left in the model."""
     torch = needs_models("torch")
@@ -96,10 +122,13 @@ def _train(
     optimiser = torch.optim.AdamW(
         tuned.values(), lr=recipe.rate, betas=(0.9, 0.98), weight_decay=0.01
     )
-    steps = recipe.most(len(learnt))
+    steps = max(recipe.steps, -(-recipe.passes * len(learnt) // recipe.batch))
     rates, order = recipe.rates(steps), recipe.batches(len(learnt), steps, rng)
-    watch = Stopping(recipe.patience)
-    watch.look(0, _held_out(model, held_out))
+    watch, vocabulary = Stopping(recipe.patience), _vocabulary(model)
+    first = _held_out(model, held_out)
+    watch.look(0, first)
+    if say is not None:
+        say(0, steps, first)
     best = {name: p.detach().clone() for name, p in tuned.items()}
     for step in range(steps):
         for group in optimiser.param_groups:
@@ -107,16 +136,21 @@ def _train(
         model.train()
         rows = [learnt[i] for i in order[step]]
         count = sum(len(text) - asked for text, asked in rows)
-        for part in _parts(rows):
+        for part in _parts(rows, vocabulary):
             (_loss(model, part) / count).backward()
         torch.nn.utils.clip_grad_norm_(tuned.values(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        if (step + 1) % recipe.every:
+        done = step + 1
+        if done % recipe.every and done not in EARLY and done < steps:
             continue
-        if watch.look(step + 1, _held_out(model, held_out)):
+        loss = _held_out(model, held_out)
+        if say is not None:
+            say(done, steps, loss)
+        if watch.look(done, loss):
             best = {name: p.detach().clone() for name, p in tuned.items()}
-        if watch.ended:
+        # Early looks choose the best weights; they do not end what has hardly begun.
+        if watch.ended and (done >= recipe.every or not np.isfinite(loss)):
             break
     with torch.no_grad():
         for name, p in tuned.items():
@@ -130,7 +164,7 @@ def _held_out(model: Any, rows: list[Any]) -> float:
     torch = needs_models("torch")
     model.eval()
     with torch.inference_mode():
-        total = sum(float(_loss(model, part)) for part in _parts(rows))
+        total = sum(float(_loss(model, part)) for part in _parts(rows, _vocabulary(model)))
     return total / sum(len(text) - asked for text, asked in rows)
 
 
@@ -153,9 +187,19 @@ def _loss(model: Any, rows: list[Any]) -> Any:
     )
 
 
-def _parts(rows: list[Any]) -> list[list[Any]]:
-    """Rows that are read at once."""
-    size = max(AT_ONCE // max(len(text) for text, _ in rows), 1)
+def _vocabulary(model: Any) -> int:
+    return int(model.get_output_embeddings().weight.shape[0])
+
+
+def _bfloat16(torch: Any, device: str) -> bool:
+    """Whether training in half precision is worth it: a GPU that has bfloat16."""
+    return device == "cuda" and bool(torch.cuda.is_bf16_supported())
+
+
+def _parts(rows: list[Any], vocabulary: int) -> list[list[Any]]:
+    """Rows that are read at once, the longest together: little is filled up."""
+    rows = sorted(rows, key=lambda row: len(row[0]))
+    size = max(min(AT_ONCE, LOGITS // vocabulary) // len(rows[-1][0]), 1)
     return [rows[first : first + size] for first in range(0, len(rows), size)]
 
 

@@ -32,6 +32,11 @@ from augury.runtime.jobs import Progress, run_jobs
 Method = Literal["full", "lora"]
 
 
+# Of checkpoints of transformers: a pretrained model learns from each example in a few passes, and a
+# step is dear. SmolLM2-135M on two cores: .6 s a step of 16 short examples, 3 s a look.
+PASSES, FEWEST_STEPS, EVERY = 3, 20, 20
+
+
 class SweepError(AuguryError):
     """Units of a sweep failed; those that did not are recorded.
 
@@ -58,9 +63,9 @@ def finetune_sweep(
     method: Method = "full",
     learning_rate: float | None = None,
     batch: int = 16,
-    steps: int = 1000,
-    passes: int = 2,
-    every: int = 50,
+    steps: int | None = None,
+    passes: int | None = None,
+    every: int | None = None,
     patience: int = 4,
     instances: int = INSTANCES,
     samples: int = 128,
@@ -77,9 +82,10 @@ def finetune_sweep(
     pass probabilities where the answers that pass are listed, else rates of sampling.
 
     Learning rate: searched at the checkpoint in the middle by size (its last step) on the smallest
-    and the largest amount, at first the lab's own pretraining rate, by factors of 2 until both
-    neighbours are worse; other widths get it times sqrt(that width / width), the rule by which the
-    lab pretrains. A study keeps the rate that it found.
+    and the largest amount (a checkpoint of transformers: on the one in the middle), at first the
+    lab's own pretraining rate, by factors of 2 until both neighbours are worse; other widths get it
+    times sqrt(that width / width), the rule by which the lab pretrains. A study keeps the rate that
+    it found.
 
     Args:
         models: "lab:DIR" (a checkpoint, a run with all its checkpoints, or a ladder), "hf:PATH" or
@@ -93,7 +99,9 @@ def finetune_sweep(
         out: the study's folder; `read_table(out)` reads what lies there.
         method: "full", or "lora" (transformers only; rank 8 on every linear map).
         learning_rate: peak rate at that middle width, instead of the search.
-        batch, steps, passes, every, patience: see `train.Recipe`.
+        batch, steps, passes, every, patience: see `lab.Recipe`. By default steps follow the amount
+            for checkpoints of transformers (three passes, at least 20 steps), and are 1,000 where
+            models of the lab take part. Steps given alone are the most there are.
         instances: of the task to score on. They are never learned from.
         samples: an instance, where the score is sampled.
         shots: solved examples in a prompt; by default 1 for the lab's "rule", else 0.
@@ -129,6 +137,13 @@ def finetune_sweep(
     examples = source(task, instances, shots, pool)
     examples.draw(0, max(which))  # before anything runs: are there so many?
     middle = _middle(found)
+    real = all(model.kind == "hf" for model in found)
+    if passes is None:
+        passes = (PASSES if steps is None else 0) if real else 2
+    if steps is None:
+        steps = FEWEST_STEPS if real else 1000
+    if every is None:
+        every = EVERY if real else 50
     settings = Settings(
         task=examples.scored.name,
         task_digest=examples.digest,
@@ -145,7 +160,7 @@ def finetune_sweep(
     )
     Recipe(1.0 if learning_rate is None else learning_rate, batch, steps, passes, every, patience)
     study = Path(out)
-    settings = _settled(settings, learning_rate, study, middle, which, examples, workers)
+    settings = _settled(settings, learning_rate, study, middle, which, examples, workers, progress)
     units = [
         Unit(model, amount, subset, seed)
         for model in found
@@ -178,6 +193,7 @@ def _settled(
     amounts: Sequence[int],
     examples: Source,
     workers: int | None,
+    progress: Progress | None,
 ) -> Settings:
     """The settings with their learning rate: the study's own, the one given, or searched for."""
     before = load_settings(study, settings.task)
@@ -188,10 +204,12 @@ def _settled(
         return settings
     if rate is None:
         journal = settings_path(study, settings.task).parent / "search.jsonl"
-        ends = tuple(sorted({min(amounts), max(amounts)}))
+        # A step of a real checkpoint is dear: the amount in the middle stands for both ends.
+        middle_amount = sorted(amounts)[len(amounts) // 2]
+        ends = {middle_amount} if middle.kind == "hf" else {min(amounts), max(amounts)}
         blank = replace(settings, at=middle.width)
-        job = SearchJob(middle, ends, examples, blank, journal)
-        failures = _run([job], workers, None)
+        job = SearchJob(middle, tuple(sorted(ends)), examples, blank, journal)
+        failures = _run([job], workers, progress)
         if failures:
             raise SweepError(failures)
         settings = replace(settings, rate=search(job))  # all in the journal by now

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -76,25 +76,36 @@ class SearchJob:
 def work(job: UnitsJob | SearchJob, progress: Progress) -> None:
     """Do one job."""
     if isinstance(job, SearchJob):
-        search(job)
+        search(job, progress)
         return
     about = {**_opened(job.model).about, **job.model.told}
     for done, unit in enumerate(job.units, 1):
-        run_unit(unit, job, about)
+
+        def look(step: int, of: int, loss: float, unit: Unit = unit, done: int = done) -> None:
+            what = f"{unit.amount} examples, step {step} of {of}, held-out loss {loss:.3f}"
+            progress(f"{job.name}: {what}", done - 1, len(job.units))
+
+        run_unit(unit, job, about, look)
         progress(job.name, done, len(job.units))
 
 
-def run_unit(unit: Unit, job: UnitsJob, about: Mapping[str, Any]) -> None:
+def run_unit(
+    unit: Unit,
+    job: UnitsJob,
+    about: Mapping[str, Any],
+    look: Callable[[int, int, float], None] | None = None,
+) -> None:
     """Finetune, score, and write the record, whole or not at all.
 
     Args:
         unit: what to do.
         job: of which it is a part.
         about: columns of the observation table that say which model it is.
+        look: called with step, steps and held-out loss, of a checkpoint of transformers.
     """
     settings, source, began = job.settings, job.source, time.perf_counter()
     recipe = settings.recipe(unit.model.width)
-    with tuned(unit, source, settings.method, recipe) as (backend, curve):
+    with tuned(unit, source, settings.method, recipe, look) as (backend, curve):
         trained = time.perf_counter() - began
         scored = score(backend, source.scored, settings.samples, unit.seed)
     row = {
@@ -127,7 +138,7 @@ def run_unit(unit: Unit, job: UnitsJob, about: Mapping[str, Any]) -> None:
     save_unit(unit.folder(job.study, settings.task), record)
 
 
-def search(job: SearchJob) -> float:
+def search(job: SearchJob, progress: Progress | None = None) -> float:
     """The lowest learning rate about as good as the best; loss held out, mean over the amounts.
 
     By climbing to the best, then down while it is about as good. Every rate that was tried is in
@@ -148,7 +159,14 @@ def search(job: SearchJob) -> float:
                 losses = []
                 for amount in job.amounts:
                     unit = Unit(job.model, amount, 0, 0)
-                    with tuned(unit, job.source, job.settings.method, recipe) as (_, curve):
+
+                    def look(step: int, of: int, held_out: float, amount: int = amount) -> None:
+                        what = f"{amount} examples, rate {recipe.rate:.2g}, step {step} of {of}"
+                        if progress is not None:
+                            progress(f"{job.name}: {what}, held-out loss {held_out:.3f}", 0, 1)
+
+                    method = job.settings.method
+                    with tuned(unit, job.source, method, recipe, look) as (_, curve):
                         assert curve is not None
                         losses.append(min(curve.losses))
                 found[power] = float(np.mean(losses))
@@ -170,7 +188,11 @@ def search(job: SearchJob) -> float:
 
 @contextmanager
 def tuned(
-    unit: Unit, source: Source, method: str, recipe: Recipe
+    unit: Unit,
+    source: Source,
+    method: str,
+    recipe: Recipe,
+    look: Callable[[int, int, float], None] | None = None,
 ) -> Iterator[tuple[Backend, Curve | None]]:
     """The finetuned model, and its curve; the model as it is for amount 0."""
     model = unit.model
@@ -193,7 +215,15 @@ def tuned(
     with tempfile.TemporaryDirectory(prefix="augury-finetune-") as folder:
         out = Path(folder)
         curve = finetune_transformers(
-            model.path, model.revision, pairs, source.held_out, recipe, rng, lora=lora, out=out
+            model.path,
+            model.revision,
+            pairs,
+            source.held_out,
+            recipe,
+            rng,
+            lora=lora,
+            out=out,
+            look=look,
         )
         yield TransformersBackend(out), curve
 

@@ -42,7 +42,7 @@ class Recipe:
         rate: peak learning rate.
         batch: examples a step.
         steps: at most, unless the passes need more.
-        passes: over the examples, at least as many are allowed.
+        passes: over the examples, at least as many are allowed; 0 for no more than `steps`.
         every: steps from one look at the held-out loss to the next.
         patience: looks without a new best after which it ends.
 
@@ -63,7 +63,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if not 0 < self.rate < math.inf:
             raise UsageError(f"the learning rate must be positive, not {self.rate}")
-        for name in ("batch", "steps", "passes", "every", "patience"):
+        if self.passes < 0:
+            raise UsageError(f"passes must not be negative, as {self.passes} is")
+        for name in ("batch", "steps", "every", "patience"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
 
