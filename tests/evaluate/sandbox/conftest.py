@@ -27,8 +27,19 @@ INNOCENT = Program(
 WRONG = Program("wrong", "def f(x):\n    return x\n", tests="assert f(1) == 2", entry_points=("f",))
 
 
+def processes_of(sandbox: Sandbox) -> set[int]:
+    """Processes of this sandbox alone; those of other files of tests are left aside."""
+    found: set[int] = set()
+    for root in sandbox.processes:
+        found |= {root, *descendants(root)}
+    return {pid for pid in found if is_server(pid)}
+
+
 def descendants(root: int = 0) -> set[int]:
-    """Processes of sandboxes below a process of the host, this one unless told."""
+    """Processes of sandboxes below a process of the host, this one unless told.
+
+    Below this one there may be sandboxes of other files of tests: compare before and after.
+    """
     root = root or os.getpid()
     parents: dict[int, int] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
@@ -41,7 +52,12 @@ def descendants(root: int = 0) -> set[int]:
     found = {root}
     while more := {p for p, parent in parents.items() if parent in found} - found:
         found |= more
-    return {pid for pid in found - {root} if b"inside.server" in command(pid)}
+    return {pid for pid in found - {root} if is_server(pid)}
+
+
+def is_server(pid: int) -> bool:
+    """Whether it is a process of a sandbox."""
+    return b"inside.server" in command(pid)
 
 
 def command(pid: int) -> bytes:
@@ -70,10 +86,12 @@ class Attacks:
 
     def __call__(self, attack: Program) -> Verdict:
         """The verdict of the attack; the programs after it are judged as ever."""
-        before = len(descendants())
+        before = len(processes_of(self.sandbox))
         verdicts = self.sandbox.run([attack, INNOCENT, WRONG])
         assert [v.outcome for v in verdicts[1:]] == ["passed", "failed"], verdicts
-        assert len(descendants()) == before  # nothing is left running, and nobody is missing
+        assert (
+            len(processes_of(self.sandbox)) == before
+        )  # nothing is left running, and nobody is missing
         return verdicts[0]
 
     def script(self, code: str) -> Verdict:

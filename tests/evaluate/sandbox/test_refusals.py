@@ -40,10 +40,11 @@ def test_where_bubblewrap_may_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         "#!/bin/sh\necho 'bwrap: No permissions to create a new namespace' >&2\nexit 1\n"
     )
     fake.chmod(0o755)
+    before = descendants()
     monkeypatch.setattr(walls, "required", lambda: str(fake))
     with pytest.raises(UsageError, match=r"No permissions to create.*user\.max_user_namespaces"):
         Sandbox(workers=1)
-    assert not descendants()
+    assert not descendants() - before
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,7 @@ def test_calls_that_cannot_be() -> None:
 
 
 def test_the_flag_is_loud_and_works(capsys: pytest.CaptureFixture[str]) -> None:
+    before = descendants()
     sleeper = Program("sleeper", "import time\ntime.sleep(99)\n")
     with Sandbox(Limits(wall_seconds=1), workers=1, unsafe_no_walls=True) as sandbox:
         assert "WITHOUT WALLS" in capsys.readouterr().err
@@ -81,4 +83,4 @@ def test_the_flag_is_loud_and_works(capsys: pytest.CaptureFixture[str]) -> None:
         verdicts = sandbox.run([INNOCENT, WRONG, script, exits, sleeper, INNOCENT])
     found = [v.outcome for v in verdicts]
     assert found == ["passed", "failed", "passed", "failed", "timeout", "passed"], verdicts
-    assert not descendants()
+    assert not descendants() - before

@@ -59,6 +59,7 @@ class Sandbox:
         self.limits = limits or Limits()
         self.walls: dict[str, str] = {}
         self._walled = not unsafe_no_walls
+        self._workers: list[Worker] = []
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         started: SimpleQueue[dict[str, str] | Exception] = SimpleQueue()
         self._threads = [
@@ -99,6 +100,11 @@ class Sandbox:
             abandoned.set()
         return [verdicts[i] for i in range(count)]
 
+    @property
+    def processes(self) -> list[int]:
+        """Process ids of its enclosures, of which all else that it starts descends."""
+        return [room.process.pid for w in self._workers for room in list(w.rooms.values())]
+
     def close(self) -> None:
         """End the workers, when what they are at is done. Nothing is left running."""
         for _ in self._threads:
@@ -125,6 +131,7 @@ class Sandbox:
         except Exception as error:
             started.put(error)
             return
+        self._workers.append(worker)
         started.put(worker.walls)
         while (job := self._jobs.get()) is not None:
             if job.abandoned.is_set():
