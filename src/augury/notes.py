@@ -101,6 +101,16 @@ NOTES: Mapping[str, NoteKind] = {
         "The chains of a posterior have not mixed.",
         "Draw more samples, or use Laplace or bootstrap intervals.",
     ),
+    "few-training-runs": NoteKind(
+        "fitting",
+        "There are too few training runs to tell how far they stray from each other.",
+        "Add runs (sizes or seeds); check that `model`, `seed` or `run` tell your runs apart.",
+    ),
+    "inputs-move-together": NoteKind(
+        "fitting",
+        "Two inputs keep one ratio in all runs, so that their terms cannot be told apart.",
+        "Use a law of one of them, or add runs at another ratio.",
+    ),
     "resamples": NoteKind(
         "fitting",
         "Many bootstrap resamples could not be fitted; the intervals are too narrow.",

@@ -83,3 +83,13 @@ def test_the_posterior_mixes_and_agrees_with_laplace() -> None:
     low, high = posterior.intervals["alpha"]
     assert low < 0.3473 < high
     assert 0.015 < high - low < 0.06
+
+
+@pytest.mark.slow
+def test_a_posteriors_value_is_one_of_its_draws() -> None:
+    """On all 245 rows Huber's optimum has E = 1.891, and the posterior 1.777 to 1.830."""
+    fitted = fit("chinchilla", chinchilla(None), uncertainty="nuts", resamples=1000)
+    value = np.array(list(fitted.parameters.values()))
+    assert np.isclose(fitted.draws, value, rtol=1e-9).all(1).any()
+    for name, (low, high) in fitted.intervals.items():
+        assert low <= fitted.parameters[name] <= high

@@ -8,8 +8,8 @@ from scipy.stats import norm
 from augury.errors import DataError, UsageError
 from augury.fitting import Gaussian, fit
 from augury.forecast import Chain, backtest, combine, compare, fit_chain, parse_chain, predict
-from augury.forecast.backtest import crps
 from augury.forecast.combine import conformal_factor
+from augury.forecast.score import crps
 from augury.laws import Chinchilla, LogisticTask, PassRate, law
 from tests.fitting.test_fit import runs
 from tests.laws.cases import TRUTH
@@ -141,7 +141,7 @@ def test_backtests_that_cannot_be_made_say_so() -> None:
         backtest("power", table, holdout="params > 0")
     with pytest.raises(UsageError, match="cannot hold out by"):
         backtest("power", table, holdout="parms > 0")
-    with pytest.raises(DataError, match="too few to fit"):
+    with pytest.raises(DataError, match="too few runs"):
         backtest("chinchilla", runs(4), by="params")
     with pytest.raises(UsageError, match="no column 'age'"):
         backtest("power", table, by="age")

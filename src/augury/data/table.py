@@ -274,14 +274,19 @@ def observations(
 def run_ids(table: pl.DataFrame) -> NDArray[np.int64]:
     """(n,) which training run each row is of, from 0 in order of appearance.
 
-    The column `run` if there is one; else model, family and seed together, if there is a model;
-    else every row is a run of its own.
+    The column `run` if there is one; else model, family and seed together, if there is a model,
+    and within them every size is a run of its own (where `model` names an architecture); else every
+    row is a run.
     """
     key = ["run"] if "run" in table.columns else []
     if not key and "model" in table.columns:
         key = [name for name in ("model", "family", "seed") if name in table.columns]
     if not key:
         return np.arange(table.height, dtype=np.int64)
+    if key != ["run"] and "params" in table.columns:
+        size = pl.col("params").fill_null(pl.col("params").max().over(key))
+        table = table.select(*key, size)
+        key = [*key, "params"]
     named = table.select(pl.struct(key).alias("k"))
     ids = named.join(
         named.unique(maintain_order=True).with_row_index("i"), on="k", how="left", nulls_equal=True

@@ -75,6 +75,8 @@ def covariance(problem: Problem, u: Floats, weights: Floats | None = None) -> Fl
     if huber:
         hessian = _huber_curvature(problem, u, w, jacobian)
     inverse = _inverse(hessian)
+    if not np.isfinite(inverse).all():
+        return np.full_like(hessian, np.nan)
     if not huber and len(runs) == int(live.sum()):
         return inverse * noise_factor(problem, u, weights)
     curvature = _point_curvature(problem, u, jacobian, hessian, huber=huber)

@@ -35,6 +35,8 @@ MOST_REFITS = 512
 WORST_CONDITION = 1e10
 # Starts that end within this of the best objective found the same optimum.
 SAME_OBJECTIVE = 1e-6
+# Two inputs move together if their ratio varies by less than this share of their own range (logs).
+SAME_RATIO = 0.01
 # Distance from a bound, in internal coordinates, at which a parameter sits on it.
 ON_BOUND = 1e-6
 
@@ -65,8 +67,25 @@ def enough_runs(law: Law, points: Points, runs: NDArray[np.int64]) -> bool:
     return True
 
 
+def moving_together(problem: Problem) -> tuple[str, str] | None:
+    """Two of params, tokens and flops, if the law takes both and their ratio never changes."""
+    shown = [
+        (name, np.log(x[0]))
+        for name, x in zip(problem.law.inputs, problem.points.inputs, strict=True)
+        if name in ("params", "tokens", "flops")
+    ]
+    for i, (one, x) in enumerate(shown):
+        for two, y in shown[i + 1 :]:
+            apart = x - y
+            if np.ptp(x) > 0 and np.ptp(apart) <= SAME_RATIO * np.ptp(x):
+                return one, two
+    return None
+
+
 def status_of(problem: Problem, best: int, solution: Solution) -> Status:
     """The named state of a fit, from what the optimiser left."""
+    if moving_together(problem):
+        return Status.NOT_IDENTIFIABLE
     if not solution.converged.any():
         return Status.NO_START_CONVERGED
     u = solution.u[best]
@@ -106,6 +125,16 @@ def notes_on(
                 f"{len(problem.law.parameters)} parameters. {status.remedy}"
             )
         notes.append(Note(str(status).replace(" ", "-"), "serious", message, details))
+    if pair := moving_together(problem):
+        notes.append(
+            Note(
+                "inputs-move-together",
+                "serious",
+                f"{pair[0]} and {pair[1]} keep one ratio in all runs: their terms cannot be told "
+                f"apart. Fit a law of {pair[0]} alone, or add runs at another ratio.",
+                {"inputs": list(pair)},
+            )
+        )
     for name in parameters_at_bounds(problem, u):
         value = float(problem.space.natural(u)[problem.space.names.index(name)])
         notes.append(

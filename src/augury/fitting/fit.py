@@ -13,12 +13,12 @@ from augury.errors import FitError, UsageError
 from augury.fitting.covariance import pieces_at, residuals
 from augury.fitting.diagnose import notes_on, status_of
 from augury.fitting.likelihoods import RATE_EDGE, Likelihood
-from augury.fitting.optimise import Solution, solve
+from augury.fitting.optimise import Solution, objectives, solve
 from augury.fitting.problem import Problem, problem_of
 from augury.fitting.result import Fit, Status
 from augury.fitting.space import Floats
 from augury.fitting.starts import find_starts
-from augury.fitting.uncertainty import bootstrap, laplace
+from augury.fitting.uncertainty import bootstrap, by_unit, laplace, spare_units
 from augury.laws import Law, parse_law
 from augury.notes import Note
 
@@ -57,9 +57,11 @@ def fit(
         likelihood: "huber" (log residuals, delta 1e-3, summed), "gaussian", "binomial",
             "beta-binomial", or an instance. By default Huber for losses, binomial for scores with
             counts, Gaussian for scores without.
-        uncertainty: "laplace", instant, right where runs are few; "bootstrap" over runs, the
-            published way, somewhat wide with Huber; "nuts", a posterior with R-hat and effective
-            sample size in `diagnostics`; "none". docs/intervals.md has the measured coverage.
+        uncertainty: "laplace", instant, right where runs are few (refits with random weights where
+            a parameter is at its bound or the law bends); "bootstrap" over runs, the published
+            way, somewhat wide with Huber; "nuts", a posterior with R-hat and effective sample size
+            in `diagnostics`, whose central draw is the value reported; "none".
+            docs/intervals.md has the measured coverage.
         resamples: number of draws S.
         level: of the intervals.
         output: column predicted, if it is not the law's own (a task's bits per byte, say).
@@ -93,10 +95,14 @@ def fit(
     rng = np.random.default_rng(seed)
     solution, best = optimum(problem)
     status = status_of(problem, best, solution)
-    u = solution.u[best]
-    notes, diagnostics = notes_on(problem, best, solution, status, influence=influence)
+    u, objective = solution.u[best], float(solution.objective[best])
+    identified = status in (Status.CONVERGED, Status.AT_BOUND)
+    units = by_unit(problem) if identified else problem
+    notes, diagnostics = notes_on(units, best, solution, status, influence=influence)
+    notes += few_runs_note(problem, units, u) if identified else []
     draws = np.empty((0, len(u)))
-    if status is Status.NO_START_CONVERGED:
+    # What the data do not determine has no interval, at whatever width (a prior may supply one).
+    if status is Status.NO_START_CONVERGED or (not identified and uncertainty != "nuts"):
         uncertainty = "none"
     elif uncertainty == "bootstrap":
         draws, converged = bootstrap(problem, u, resamples, rng)
@@ -116,21 +122,23 @@ def fit(
     elif uncertainty == "nuts":
         from augury.fitting.posterior import posterior
 
-        draws, found, warnings = posterior(problem, u, resamples, seed)
+        draws, found, warnings = posterior(units, u, resamples, seed)
         diagnostics |= found
         notes += warnings
+        u = central_draw(draws)
+        objective = objectives(law, problem.likelihood, u[None], problem.points, problem.ones)[0]
     natural = problem.space.natural(u)
     result = Fit(
         law=law,
         likelihood=problem.likelihood,
         parameters={n: float(x) for n, x in zip(problem.space.names, natural, strict=True)},
-        objective=float(solution.objective[best]),
+        objective=float(objective),
         status=status,
         notes=tuple(notes),
         draws=problem.space.natural(draws),
         uncertainty=uncertainty,
         level=level,
-        residuals=run_residuals(problem, u),
+        residuals=run_residuals(units, u),
         data=problem.table,
         diagnostics=diagnostics,
         seed=seed,
@@ -138,6 +146,37 @@ def fit(
     if throw and not result.usable:
         raise FitError(f"{law}: {status}. {status.remedy}")
     return result
+
+
+def few_runs_note(problem: Problem, units: Problem, u: Floats) -> list[Note]:
+    """What to say where runs are too few to tell how far they stray from each other."""
+    runs, size = problem.run_count, problem.size
+    parameters = len(problem.law.parameters)
+    details = {"runs": runs, "points": size, "parameters": parameters}
+    if spare_units(problem, u) < 1:
+        said = (
+            f"{size} points of {runs} runs leave nothing over for the noise once {parameters} "
+            "parameters are fitted: there are no intervals."
+        )
+        return [Note("few-training-runs", "serious", said, details)]
+    if units is not problem:
+        said = (
+            f"There are only {runs} training {'run' if runs == 1 else 'runs'}: intervals come from "
+            f"how {size} single points scatter, and do not contain the spread between runs."
+        )
+        return [Note("few-training-runs", "warning", said, details)]
+    return []
+
+
+def central_draw(draws: Floats) -> Floats:
+    """(P,) the draw nearest the middle of (S, P) draws, in units of their covariance.
+
+    A posterior's medians, taken one by one, may lie off its ridge; a draw does not.
+    """
+    off = draws - np.median(draws, axis=0)
+    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(off.T)))
+    scaled = (off @ vectors) / np.sqrt(np.maximum(values, 1e-12 * values.max() + 1e-300))
+    return np.asarray(draws[int(np.argmin((scaled**2).sum(1)))])
 
 
 def optimum(problem: Problem) -> tuple[Solution, int]:

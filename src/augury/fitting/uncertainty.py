@@ -1,14 +1,18 @@
 """Joint draws of a fit's parameters: bootstrap over runs, or Laplace.
 
 Checkpoints of one run share its seed, data order and schedule. They are resampled together, or the
-intervals come out too narrow by the square root of how many there are.
+intervals come out too narrow by the square root of how many there are. With no more runs than
+parameters, runs say nothing of their spread: then checkpoints are the unit, and a note says so.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from augury.fitting.covariance import covariance
+from augury.fitting.covariance import covariance, residuals
+from augury.fitting.diagnose import parameters_at_bounds
 from augury.fitting.optimise import Prior, solve
 from augury.fitting.problem import Problem
 from augury.fitting.space import Floats
@@ -16,6 +20,30 @@ from augury.fitting.space import Floats
 # Relative gain at which a resample counts as fitted: against 1e-13 it moves Chinchilla's exponents
 # by 1e-5, a thousandth of their standard error, and saves a tenth of the time.
 RESAMPLE_TOLERANCE = 1e-10
+# A normal approximation is checked at so many draws and points (one small compiled size) before
+# use: at each point this share of the draws' curves has to lie on each side of the estimate's.
+CHECKED_DRAWS, CHECKED_POINTS, CHECKED_TAIL = 40, 25, 0.05
+# Variance of a run's weight in a refit, at most: beyond, a draw rests on one or two runs.
+MOST_WEIGHT_VARIANCE = 4.0
+# Autocorrelation of residuals along a run, at most: ten checkpoints then count as one.
+MOST_DEPENDENCE = 0.82
+
+
+def by_unit(problem: Problem) -> Problem:
+    """The same problem with what is resampled as its runs: runs, or points where runs are few.
+
+    With no more runs than parameters the scores of the runs add up to nothing at the optimum, and
+    a spread over runs would be zero whatever the data.
+    """
+    if problem.run_count > len(problem.law.parameters) or problem.run_count == problem.size:
+        return problem
+    return replace(problem, runs=np.arange(problem.size))
+
+
+def spare_units(problem: Problem, u: Floats) -> int:
+    """Units of resampling beyond the parameters that are free: the degrees of freedom of noise."""
+    free = len(problem.law.parameters) - len(parameters_at_bounds(problem, u))
+    return by_unit(problem).run_count - free
 
 
 def run_weights(problem: Problem, count: int, rng: np.random.Generator) -> Floats:
@@ -37,6 +65,7 @@ def bootstrap(
         (S, P) draws in internal coordinates, and the share of resamples that converged; those that
         did not are left out.
     """
+    problem = by_unit(problem)
     weights = run_weights(problem, count, rng)
     solution = solve(
         problem.law,
@@ -60,14 +89,87 @@ def laplace(
 ) -> Floats:
     """(S, P) draws from Student's t with the Laplace covariance, pulled into the bounds.
 
-    Its degrees of freedom are the runs that the parameters leave over.
+    Its degrees of freedom are the units (runs, mostly) that the parameters leave over; none left,
+    no draws. A parameter at its bound, or one so uncertain that the law bends within its spread,
+    is beyond a normal approximation: there, draws are refits with random weights.
     """
+    problem = by_unit(problem)
+    spare = spare_units(problem, u)
     cov = covariance(problem, u, weights)
-    if not np.isfinite(cov).all():
+    if spare < 1 or not np.isfinite(cov).all():
         return np.empty((0, len(u)))
-    spare = max(problem.run_count - len(problem.law.parameters), 1)
-    values, vectors = np.linalg.eigh(cov)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    normal = rng.standard_normal((count, len(u)))
-    chi = np.sqrt(rng.chisquare(spare, size=(count, 1)) / spare)
-    return problem.space.clip(u + (normal / chi) @ root.T)
+    inflation = 1.0 if weights is not None else dependence(problem, u)
+    if not parameters_at_bounds(problem, u):
+        values, vectors = np.linalg.eigh(cov * inflation)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        normal = rng.standard_normal((count, len(u)))
+        chi = np.sqrt(rng.chisquare(spare, size=(count, 1)) / spare)
+        draws = problem.space.clip(u + (normal / chi) @ root.T)
+        if agrees(problem, u, draws):
+            return draws
+    return reweighted(problem, u, count, rng, spare, inflation, weights)
+
+
+def agrees(problem: Problem, u: Floats, draws: Floats) -> bool:
+    """Whether draws lie on both sides of the estimate's curve at the points fitted."""
+    some = np.linspace(0, problem.size - 1, min(problem.size, CHECKED_POINTS)).astype(int)
+    inputs = {
+        n: x[0][some][None] for n, x in zip(problem.law.inputs, problem.points.inputs, strict=True)
+    }
+    natural = problem.space.natural(np.vstack([u[None], draws[:CHECKED_DRAWS]]))
+    curves = problem.law(
+        {n: natural[:, j : j + 1] for j, n in enumerate(problem.law.parameters)}, **inputs
+    )
+    below = (curves[1:] <= curves[:1]).mean(0)
+    above = (curves[1:] >= curves[:1]).mean(0)
+    return bool((np.minimum(below, above) >= CHECKED_TAIL).all())
+
+
+def reweighted(
+    problem: Problem,
+    u: Floats,
+    count: int,
+    rng: np.random.Generator,
+    spare: int,
+    inflation: float = 1.0,
+    weights: Floats | None = None,
+) -> Floats:
+    """(S, P) draws by refitting with random weights of the runs, which no bound and no bend spoils.
+
+    The Bayesian bootstrap (Rubin 1981) with gamma weights, whose variance is widened for the
+    parameters spent (G / (G - P)) and, draw by draw, for the noise that few runs leave unknown.
+    """
+    units = problem.run_count
+    variance = inflation * units / rng.chisquare(spare, size=(count, 1))
+    variance = np.minimum(variance, MOST_WEIGHT_VARIANCE)
+    drawn = rng.gamma(1.0 / variance, variance, size=(count, units))[:, problem.runs]
+    solution = solve(
+        problem.law,
+        problem.likelihood,
+        np.repeat(u[None], count, 0),
+        problem.points,
+        drawn if weights is None else drawn * weights,
+        tolerance=RESAMPLE_TOLERANCE,
+    )
+    good = solution.converged & np.isfinite(solution.u).all(1)
+    return solution.u[good] if good.mean() >= 0.5 else np.empty((0, len(u)))
+
+
+def dependence(problem: Problem, u: Floats) -> float:
+    """What neighbours along a run cost where points are the unit: (1 + r) / (1 - r), at least 1.
+
+    r is the correlation of a residual with the one before it in the same run.
+    """
+    runs = problem.table["run"].to_numpy()
+    if problem.run_count < problem.size or len(np.unique(runs)) == problem.size:
+        return 1.0
+    size = np.log(np.maximum(np.stack([x[0] for x in problem.points.inputs]), 1e-300)).sum(0)
+    order = np.lexsort((size, runs))
+    r = residuals(problem, u)[order]
+    together = runs[order][1:] == runs[order][:-1]
+    total = float((r**2).mean())
+    if total == 0 or not together.any():
+        return 1.0
+    near = float((r[1:] * r[:-1])[together].mean()) / total
+    near = float(np.clip(near, 0.0, MOST_DEPENDENCE))
+    return (1.0 + near) / (1.0 - near)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy import stats
 
 from augury.data.scores import add_value, trials_of
 from augury.display import Card, Shown
@@ -22,7 +23,8 @@ from augury.fitting import Fit, Likelihood
 from augury.fitting.fit import fit
 from augury.fitting.space import Floats
 from augury.forecast.chain import Chain, ChainFit, fit_chain, parse_chain
-from augury.forecast.predict import extrapolation, observed, predictive
+from augury.forecast.predict import extrapolation, interval_of, observed, predictive
+from augury.forecast.score import crps
 from augury.laws import Law
 
 Fitted = Fit | ChainFit
@@ -31,6 +33,12 @@ Fitter = Callable[[pl.DataFrame], Any]
 # Draws per forecast in a backtest: its 5 and 95 % quantiles are then known to a tenth of the
 # interval's width.
 DRAWS = 400
+# Cuts of an expanding window, at most. Every one is a fit a law, and with a cut at each of a few
+# hundred scales most forecasts would be made from the few smallest runs.
+MOST_CUTS = 8
+# Two laws are told apart where the paired difference of their scores exceeds so many standard
+# errors' worth of a two-sided test at this level.
+CLEAR = 0.9
 
 
 @dataclass(frozen=True)
@@ -49,29 +57,105 @@ class Backtest(Shown):
     level: float
 
     @property
+    def common(self) -> pl.DataFrame:
+        """The forecasts that every law made which has any score: like is compared with like."""
+        scored = self.rows.filter(pl.col("crps").is_finite())
+        laws = scored["law"].n_unique()
+        return scored.filter(pl.col("law").n_unique().over("cut", "row") == laws)
+
+    @property
     def summary(self) -> pl.DataFrame:
-        """Per law, best (by CRPS) first: errors, coverage and mean width of the intervals."""
-        return (
-            self.rows.group_by("law", maintain_order=True)
-            .agg(
-                n=pl.len(),
-                mean_abs_error=pl.col("error").abs().mean(),
-                median_abs_relative=pl.col("relative").abs().median(),
-                crps=pl.col("crps").mean(),
-                coverage=pl.col("held").mean(),
-                mean_width=(pl.col("high") - pl.col("low")).mean(),
-                level=pl.lit(self.level),
-            )
+        """Per law, best (by CRPS) first: errors, coverage and mean width of the intervals.
+
+        Only forecasts common to all laws count, and every cut weighs alike. `behind` is how far a
+        law's CRPS lies above the best law's, and `clear` whether that is more than chance. A law
+        that could not be scored at any cut comes last, with n = 0.
+        """
+        common = self.common
+        per_cut = common.group_by("law", "cut", maintain_order=True).agg(
+            n=pl.len(),
+            mean_abs_error=pl.col("error").abs().mean(),
+            median_abs_relative=pl.col("relative").abs().median(),
+            crps=pl.col("crps").mean(),
+            coverage=pl.col("held").cast(pl.Float64).mean(),
+            mean_width=(pl.col("high") - pl.col("low")).mean(),
+        )
+        table = (
+            per_cut.group_by("law", maintain_order=True)
+            .agg(pl.col("n").sum(), pl.exclude("n", "cut").mean())
             .sort("crps", maintain_order=True)
         )
+        unscored = [
+            x for x in self.rows["law"].unique(maintain_order=True) if x not in table["law"]
+        ]
+        missing = pl.DataFrame(
+            {"law": unscored, "n": [0] * len(unscored)}, schema_overrides={"law": pl.String}
+        )
+        told = [paired_difference(common, table["law"][0], law) for law in table["law"]]
+        return pl.concat(
+            [
+                table.with_columns(
+                    level=pl.lit(self.level),
+                    behind=pl.Series([d for d, _ in told], dtype=pl.Float64),
+                    clear=pl.Series([abs(d) > noise for d, noise in told], dtype=pl.Boolean),
+                ),
+                missing.cast({"n": table.schema["n"]}),
+            ],
+            how="diagonal",
+        )
+
+    @property
+    def winner(self) -> str | None:
+        """The law that forecast best, if it did so by more than chance; None without a winner."""
+        table = self.summary.filter(pl.col("n") > 0)
+        if table.is_empty():
+            return None
+        return str(table["law"][0]) if table["clear"][1:].all() else None
+
+    @property
+    def verdict(self) -> str:
+        """In words: which law forecast best, or that none did clearly."""
+        table = self.summary.filter(pl.col("n") > 0)
+        if table.is_empty():
+            return "no law could be scored"
+        if self.winner is not None or table.height == 1:
+            return f"best: {table['law'][0]}"
+        level = [table["law"][0], *table[1:].filter(~pl.col("clear"))["law"]]
+        return f"no clear winner among {', '.join(level)}"
 
     def _card(self) -> Card:
         cuts = self.rows["cut"].n_unique()
         return Card(
-            f"{self.rows.height} forecasts of held-out runs, from {cuts} cuts; best law first",
+            f"{self.rows.height} forecasts of held-out runs, from {cuts} cuts; {self.verdict}",
             self.summary,
             rows=self.rows,
         )
+
+
+def paired_difference(rows: pl.DataFrame, best: str, other: str) -> tuple[float, float]:
+    """How far `other` scores above `best` on average over cuts, and what chance would explain.
+
+    Differences are paired by held-out row; a row forecast from several cuts is one observation,
+    since its own noise is in all of them. With one row only nothing can be told: infinite noise.
+    """
+    if best == other:
+        return 0.0, np.inf
+    pairs = rows.filter(pl.col("law") == best).join(
+        rows.filter(pl.col("law") == other), on=["cut", "row"], suffix="_other"
+    )
+    pairs = pairs.with_columns(
+        off=pl.col("crps_other") - pl.col("crps"), weight=1.0 / pl.len().over("cut")
+    )
+    per_row = pairs.group_by("row").agg(
+        total=(pl.col("weight") * pl.col("off")).sum(), weight=pl.col("weight").sum()
+    )
+    total, weight = per_row["total"].to_numpy(), per_row["weight"].to_numpy()
+    mean = float(total.sum() / weight.sum())
+    count = len(total)
+    if count < 2:
+        return mean, np.inf
+    spread = np.sqrt(((total - mean * weight) ** 2).sum() * count / (count - 1)) / weight.sum()
+    return mean, float(stats.t.isf((1 - CLEAR) / 2, count - 1) * spread)
 
 
 def backtest(
@@ -89,8 +173,8 @@ def backtest(
     Args:
         laws: laws, chains, or their names ("chinchilla", "power+logistic-task").
         data: observation table, or columns by name.
-        holdout: SQL expression of the rows held out, one split; without it, every scale at which
-            the data can be cut with enough runs below.
+        holdout: SQL expression of the rows held out, one split; without it, up to eight scales,
+            evenly spread, at which the data can be cut with enough runs below for a usable fit.
         by: the scale of the expanding window; by default flops, tokens or params, the first there.
         likelihood: of the laws (of the task law in chains).
         level: of the intervals.
@@ -102,7 +186,7 @@ def backtest(
 
     Raises:
         UsageError: the expression is wrong, or leaves nothing to fit or to forecast.
-        DataError: as `fit`.
+        DataError: as `fit`; or no law can be fitted below any cut.
 
     Source: Gneiting & Raftery 2007 for the score, CRPS.
     """
@@ -114,10 +198,12 @@ def backtest(
     targets = {str(law): law.output if law.output in table.columns else "value" for law in parsed}
     numbered = table.with_row_index("__at__", offset=1)
     parts = []
-    for name, fit_past in fitters.items():
-        least = _least_runs(next(x for x in parsed if str(x) == name))
-        for label, past, future in splits(numbered, holdout, by, least):
+    for label, past, future, laws_here in _shared_splits(numbered, holdout, by, parsed):
+        for name in laws_here:
+            fit_past = fitters[name]
             fitted = fit_past(past.drop("__at__"))
+            if holdout is None and not usable(fitted):
+                continue
             parts.append(
                 scored(fitted, future, targets[name], level).with_columns(
                     pl.lit(name).alias("law"), pl.lit(label).alias("cut")
@@ -125,7 +211,8 @@ def backtest(
             )
     if not parts:
         raise DataError(
-            f"{table.height} rows are too few to fit these laws below any scale and forecast above",
+            f"these laws cannot be fitted to the smaller ones of {table.height} rows and tested on "
+            "the larger ones: too few runs, or none identifies the parameters",
             expected="more runs, or laws with fewer parameters",
         )
     return Backtest(pl.concat(parts), level)
@@ -149,6 +236,12 @@ def fitter(
     return partial(one, resamples=draws, level=level, seed=seed, influence=influence)
 
 
+def usable(fitted: Fitted) -> bool:
+    """Whether a fit carries a forecast with an interval."""
+    fits = (fitted.loss, fitted.task) if isinstance(fitted, ChainFit) else (fitted,)
+    return all(one.usable and len(one.draws) > 0 for one in fits)
+
+
 def _least_runs(law: Law) -> int:
     """Scales needed below a cut: one more than parameters; a chain's laws are fitted apart."""
     parts = (law.loss, law.task) if isinstance(law, Chain) else (law,)
@@ -158,7 +251,10 @@ def _least_runs(law: Law) -> int:
 def splits(
     data: pl.DataFrame, holdout: str | None, by: str | None, least: int
 ) -> list[tuple[str, pl.DataFrame, pl.DataFrame]]:
-    """(label, past, future) of every cut with at least `least` rows and scales below it."""
+    """(label, past, future) of the cuts: at most `MOST_CUTS`, evenly over the distinct scales.
+
+    Every cut has at least `least` scales below it.
+    """
     if holdout is not None:
         try:
             out = data.select(pl.sql_expr(holdout).alias("out"))["out"].cast(pl.Boolean)
@@ -177,10 +273,31 @@ def splits(
         raise UsageError(f"there is no column '{by or 'flops'}' to order the table by")
     values = data[scale].unique().sort().to_list()
     cuts = []
-    for k in range(least, len(values)):
+    for k in _evenly(least, len(values) - 1):
         past = data.filter(pl.col(scale) < values[k])
         cuts.append((f"{scale} < {values[k]:g}", past, data.filter(pl.col(scale) >= values[k])))
     return cuts
+
+
+def _shared_splits(
+    data: pl.DataFrame, holdout: str | None, by: str | None, laws: Sequence[Law]
+) -> list[tuple[str, pl.DataFrame, pl.DataFrame, list[str]]]:
+    """Splits with the laws to be tested at each: the same cuts for all that can be cut at all."""
+    least = {str(law): _least_runs(law) for law in laws}
+    for most in sorted(set(least.values()), reverse=True):
+        able = [name for name, runs in least.items() if runs <= most]
+        found = splits(data, holdout, by, most)
+        if found:
+            names = list(least) if holdout is not None else able
+            return [(*split, names) for split in found]
+    return []
+
+
+def _evenly(first: int, last: int) -> list[int]:
+    """At most `MOST_CUTS` whole numbers from `first` to `last`, both included."""
+    if last - first < MOST_CUTS:
+        return list(range(first, last + 1))
+    return [round(x) for x in np.linspace(first, last, MOST_CUTS)]
 
 
 def scored(fitted: Fitted, future: pl.DataFrame, target: str, level: float) -> pl.DataFrame:
@@ -197,7 +314,8 @@ def scored(fitted: Fitted, future: pl.DataFrame, target: str, level: float) -> p
         rng = np.random.default_rng([last_step(fitted).seed, 2])
         run = rng.binomial(trials, np.clip(run, 0.0, 1.0)) / trials
     tail = (1.0 - level) / 2.0
-    low, high = np.quantile(run, [tail, 1.0 - tail], axis=0)
+    low, high = interval_of(run, drawn.value, tail)
+    known = np.isfinite(low) & np.isfinite(high)
     return pl.DataFrame(
         {
             "row": future["__at__"] if "__at__" in future.columns else np.arange(len(truth)),
@@ -205,14 +323,20 @@ def scored(fitted: Fitted, future: pl.DataFrame, target: str, level: float) -> p
             "value": drawn.value,
             "low": low,
             "high": high,
-            "held": (truth >= low) & (truth <= high),
+            "held": pl.Series(
+                [
+                    bool(h) if k else None
+                    for h, k in zip((truth >= low) & (truth <= high), known, strict=True)
+                ],
+                dtype=pl.Boolean,
+            ),
             "error": drawn.value - truth,
-            "relative": (drawn.value - truth) / truth,
+            "relative": (drawn.value - truth) / np.where(truth == 0, np.nan, truth),
             "crps": _score(fitted, run, truth),
             "extrapolation": extrapolation(observed(fitted), future),
             "status": [str(fitted.status)] * len(truth),
         }
-    )
+    ).with_columns(pl.col("low", "high", "crps", "relative").fill_nan(None))
 
 
 def last_step(fitted: Fitted) -> Fit:
@@ -230,18 +354,6 @@ def _score(fitted: Fitted, draws: Floats, truth: Floats) -> Floats:
     return crps(draws, truth)
 
 
-def crps(draws: Floats, truth: Floats) -> Floats:
-    """(m,) continuous ranked probability score of (S, m) draws: E|X - y| - E|X - X'| / 2.
-
-    Gneiting & Raftery 2007. The absolute error of a forecast that also knows how sure it is: a
-    proper score, in the unit of what is forecast, which wild tails do not dominate.
-    """
-    ordered = np.sort(draws, axis=0)
-    count = len(ordered)
-    rank = (2.0 * np.arange(1, count + 1) - count - 1.0)[:, None]
-    return np.abs(draws - truth).mean(0) - (rank * ordered).sum(0) / count**2
-
-
 def compare(
     laws: Sequence[Law | str], data: pl.DataFrame | Mapping[str, Any], **options: Any
 ) -> pl.DataFrame:
@@ -254,7 +366,8 @@ def compare(
 
     Returns:
         A table with a row a law, best first: n, errors in the unit of what is forecast, crps,
-        coverage and mean width of the intervals.
+        coverage and mean width of the intervals, `behind` (CRPS above the best law's) and `clear`
+        (whether that is more than chance).
 
     Raises:
         UsageError, DataError: as `backtest`.

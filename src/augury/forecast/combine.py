@@ -18,7 +18,7 @@ from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.fitting import Likelihood, Status
 from augury.fitting.space import Floats
-from augury.forecast.backtest import Backtest, Fitted, backtest
+from augury.forecast.backtest import Backtest, Fitted, backtest, usable
 from augury.forecast.backtest import fitter as fitter_of
 from augury.forecast.chain import parse_chain
 from augury.forecast.predict import Predictive, observed, predictive
@@ -117,28 +117,25 @@ def combine(
         raise UsageError("there are no laws to choose from")
     parsed = [parse_chain(x) if isinstance(x, str) else x for x in laws]
     tested = backtest(parsed, data, by=by, likelihood=likelihood, level=level, seed=seed)
-    # Only cuts that every candidate could be tested on compare like with like.
     score = common_scores(tested)
     fits = {str(law): fitter_of(law, likelihood, level, seed, FINAL_DRAWS)(data) for law in parsed}
-    usable = {n: s for n, s in score.items() if fits[n].status in ("converged", Status.AT_BOUND)}
-    usable = usable or score
+    good = [n for n, f in fits.items() if usable(f)] or list(fits)
+    # A law that no cut could score has no weight; where none could be, all weigh alike.
+    known = {n: score[n] for n in good if n in score} or dict.fromkeys(good, 1.0)
     if how == "choose":
-        best = min(usable, key=lambda name: usable[name])
+        best = min(known, key=lambda name: known[name])
         weights = {n: float(n == best) for n in fits}
     else:
-        inverse = {n: 1.0 / max(s, 1e-12) ** 2 for n, s in usable.items()}
+        inverse = {n: 1.0 / max(s, 1e-12) ** 2 for n, s in known.items()}
         total = sum(inverse.values())
         weights = {n: inverse.get(n, 0.0) / total for n in fits}
     return Combination(fits, weights, tested, widening(tested, weights, level), level)
 
 
 def common_scores(tested: Backtest) -> dict[str, float]:
-    """Mean CRPS of every law over the forecasts that all of the laws tested made."""
-    laws = tested.rows["law"].n_unique()
-    shared = tested.rows.filter(pl.col("law").n_unique().over("cut", "row") == laws)
-    rows = shared if shared.height else tested.rows
-    means = rows.group_by("law").agg(pl.col("crps").mean())
-    return dict(zip(means["law"], means["crps"], strict=True))
+    """Mean CRPS of every law that has one, over common forecasts, every cut weighing alike."""
+    table = tested.summary.filter(pl.col("n") > 0)
+    return dict(zip(table["law"], table["crps"], strict=True))
 
 
 def widening(tested: Backtest, weights: dict[str, float], level: float) -> float:
@@ -148,7 +145,8 @@ def widening(tested: Backtest, weights: dict[str, float], level: float) -> float
     it fell, with the finite-sample rank; several points forecast from one cut are not independent,
     so that this is a check, not a guarantee.
     """
-    rows = tested.rows.filter(pl.col("law").is_in([n for n, w in weights.items() if w > 0.1]))
+    used = [n for n, w in weights.items() if w > 0.1]
+    rows = tested.rows.filter(pl.col("law").is_in(used), pl.col("low").is_not_null())
     off = (rows["observed"] - rows["value"]).to_numpy()
     side = np.where(off > 0, rows["high"] - rows["value"], rows["value"] - rows["low"])
     return conformal_factor(np.abs(off) / np.maximum(side, 1e-300), level)

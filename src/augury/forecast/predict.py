@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy.special import expit
 
 from augury.data import observations
 from augury.display import Card, Several, Shown
@@ -17,6 +18,9 @@ from augury.fitting import Fit, Likelihood
 from augury.fitting.space import Floats
 from augury.laws import Law
 from augury.laws.inputs import Curve, Share
+
+# Draws beyond it are infinite, as far as quantiles between draws are concerned.
+HUGE = 1e300
 
 At = Mapping[str, Any] | Sequence[Mapping[str, float]] | pl.DataFrame
 
@@ -28,7 +32,8 @@ class Forecast(Shown):
     Attributes:
         inputs: where.
         value: the law at its best parameters.
-        mean_interval: for the law itself, the mean over runs, at `level`.
+        mean_interval: for the law itself, the mean over runs, at `level`; NaN (null in JSON) where
+            the fit has no draws: nothing is known of the spread.
         run_interval: for one new run, whose seed and noise stray from the law as those fitted did.
         extrapolation: distance from the data in units of their range (logarithms of inputs): 0
             inside, 1 one whole observed range beyond. Above 1, backtests are all there is to
@@ -46,6 +51,11 @@ class Forecast(Shown):
     def __str__(self) -> str:
         where = ", ".join(f"{name}={x:.4g}" for name, x in self.inputs.items())
         (low, high), (run_low, run_high) = self.mean_interval, self.run_interval
+        if np.isnan(low):
+            return (
+                f"{where}: {self.value:.4g}   no interval: these data do not determine one   "
+                f"{self.extrapolation:.2f} ranges beyond the data"
+            )
         return (
             f"{where}: {self.value:.4g}   {self.level:.0%} mean [{low:.4g}, {high:.4g}], "
             f"new run [{run_low:.4g}, {run_high:.4g}]   "
@@ -67,12 +77,17 @@ class Forecast(Shown):
         """Ready for JSON."""
         return {
             "inputs": dict(self.inputs),
-            "value": self.value,
-            "mean_interval": list(self.mean_interval),
-            "run_interval": list(self.run_interval),
-            "extrapolation": self.extrapolation,
+            "value": known(self.value),
+            "mean_interval": [known(x) for x in self.mean_interval],
+            "run_interval": [known(x) for x in self.run_interval],
+            "extrapolation": known(self.extrapolation),
             "level": self.level,
         }
+
+
+def known(x: float) -> float | None:
+    """A number for JSON: null where there is none."""
+    return x if np.isfinite(x) else None
 
 
 @dataclass(frozen=True)
@@ -97,7 +112,8 @@ def predictive(fitted: Any, at: pl.DataFrame) -> Predictive:
 @predictive.register
 def _(fitted: Fit, at: pl.DataFrame) -> Predictive:
     inputs = law_inputs(fitted, at)
-    draws = fitted.draws if len(fitted.draws) else np.array([list(fitted.parameters.values())])
+    nothing = np.full((1, len(fitted.parameters)), np.nan)
+    draws = fitted.draws if len(fitted.draws) else nothing
     own = list(fitted.law.parameters)
     columns = {name: draws[:, j : j + 1] for j, name in enumerate(fitted.parameters)}
     value = fitted.law({n: fitted.parameters[n] for n in own}, **inputs)
@@ -111,8 +127,7 @@ def strayed(likelihood: Likelihood, mean: Floats, residual: Floats) -> Floats:
     """The mean moved by a run's residual, on the scale of the likelihood's residuals."""
     if likelihood.counts:
         rate = np.clip(mean, 1e-300, 1.0 - 1e-16)
-        logit = np.log(rate) - np.log1p(-rate) + residual
-        return 1.0 / (1.0 + np.exp(-logit))
+        return np.asarray(expit(np.log(rate) - np.log1p(-rate) + residual))
     return mean * np.exp(residual) if likelihood.on_log else mean + residual
 
 
@@ -144,9 +159,27 @@ def law_inputs(fitted: Fit, at: pl.DataFrame) -> dict[str, Floats]:
 
 def points_table(at: At) -> pl.DataFrame:
     """Points as a table, with flops, tokens or params derived from the other two."""
+    asked = not isinstance(at, pl.DataFrame)  # a table's FLOPs were counted, in whatever way
     if isinstance(at, Mapping):
         at = pl.DataFrame({k: np.atleast_1d(np.asarray(v, float)) for k, v in at.items()})
-    return observations(at)
+    table = observations(at)
+    if asked and {"params", "tokens", "flops"} <= set(table.columns):
+        check_flops(table)
+    return table
+
+
+def check_flops(table: pl.DataFrame) -> None:
+    """Refuse a point whose FLOPs are not 6 N D of its parameters and tokens.
+
+    Raises:
+        UsageError: they differ by more than half, which embeddings and attention do not explain.
+    """
+    for n, d, c in table.select("params", "tokens", "flops").drop_nulls().iter_rows():
+        if not 2 / 3 <= c / (6.0 * n * d) <= 1.5:
+            raise UsageError(
+                f"flops={c:.4g} contradicts params={n:.4g} and tokens={d:.4g}, which take "
+                f"6 N D = {6.0 * n * d:.4g}; give two of the three"
+            )
 
 
 def predict(fitted: Any, at: At, *, level: float | None = None) -> Several[Forecast]:
@@ -163,7 +196,7 @@ def predict(fitted: Any, at: At, *, level: float | None = None) -> Several[Forec
         per token, a score), and two intervals.
 
     Raises:
-        UsageError: an input is missing.
+        UsageError: an input is missing, or flops, params and tokens contradict each other.
         DataError: an input is not a positive number.
 
     Source: intervals are quantiles of the fit's draws; those for a new run add a residual of the
@@ -173,8 +206,8 @@ def predict(fitted: Any, at: At, *, level: float | None = None) -> Several[Forec
     drawn = predictive(fitted, table)
     level = fitted.level if level is None else level
     tail = (1.0 - level) / 2.0
-    mean = np.quantile(drawn.mean, [tail, 1.0 - tail], axis=0)
-    run = np.quantile(drawn.run, [tail, 1.0 - tail], axis=0)
+    mean = interval_of(drawn.mean, drawn.value, tail)
+    run = interval_of(drawn.run, drawn.value, tail)
     names = [n for n in inputs_of(fitted) if n in table.columns]
     distance = extrapolation(observed(fitted), table, getattr(fitted, "law", None))
     return Several(
@@ -188,6 +221,13 @@ def predict(fitted: Any, at: At, *, level: float | None = None) -> Several[Forec
         )
         for i in range(table.height)
     )
+
+
+def interval_of(draws: Floats, value: Floats, tail: float) -> Floats:
+    """(2, m) equal-tailed interval of (S, m) draws, which always contains the value reported."""
+    low, high = np.quantile(np.clip(draws, -HUGE, HUGE), [tail, 1.0 - tail], axis=0)
+    low, high = np.minimum(low, value), np.maximum(high, value)
+    return np.stack([np.where(low <= -HUGE, -np.inf, low), np.where(high >= HUGE, np.inf, high)])
 
 
 @singledispatch

@@ -68,7 +68,7 @@ class BacktestRecord(RecordPart):
     value: Known
     low: Known
     high: Known
-    held: bool
+    held: bool | None = None
     crps: Known = None
 
 
