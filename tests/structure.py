@@ -1,0 +1,180 @@
+"""What the package's source says of itself: rooms, imports, classes. Read, not imported."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+SOURCE = Path(__file__).parent.parent / "src"
+PACKAGE = "augury"
+
+GROUND = frozenset({"errors", "notes", "display", "runtime"})
+# Each room with the rooms that it may import (docs/design has the drawing).
+ROOMS: dict[str, frozenset[str]] = {
+    "errors": frozenset(),
+    "notes": frozenset({"errors"}),
+    "display": frozenset({"errors", "notes"}),
+    "runtime": frozenset({"errors", "notes"}),
+    "data": GROUND,
+    "laws": GROUND,
+    "fitting": GROUND | {"data", "laws"},
+    "forecast": GROUND | {"data", "laws", "fitting"},
+    "evaluate": GROUND | {"data"},
+    "lab": GROUND | {"data", "evaluate"},
+    "finetune": GROUND | {"data", "evaluate", "lab"},
+    "report": GROUND | {"data", "laws", "fitting", "forecast"},
+}
+# These know everyone.
+TOP = frozenset({"study", "cli", "demo", "live", "__init__", "__main__"})
+
+
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name."""
+    found = {}
+    for path in sorted((SOURCE / PACKAGE).rglob("*.py")):
+        parts = path.relative_to(SOURCE).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(modules()[module].read_text(encoding="utf-8"))
+
+
+def room(module: str) -> str:
+    """The room that a module is in: "augury.laws.base" is in "laws"."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else "__init__"
+
+
+def rooms() -> set[str]:
+    return {room(module) for module in modules()}
+
+
+@cache
+def imports(module: str) -> dict[str, int]:
+    """The modules of the package that a module imports, wherever in it, and the first line."""
+    found: dict[str, int] = {}
+    for node, typing_only in _statements(tree(module), False):
+        if not typing_only:
+            for name in _named(module, node):
+                found.setdefault(name, node.lineno)
+    found.pop(module, None)
+    return found
+
+
+def _statements(
+    node: ast.AST, typing_only: bool
+) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """All imports below a node, those of functions too; True for those under TYPE_CHECKING."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child, typing_only
+        elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            for inner in child.body:
+                yield from _statements(ast.Module([inner], []), True)
+            for inner in child.orelse:
+                yield from _statements(ast.Module([inner], []), typing_only)
+        else:
+            yield from _statements(child, typing_only)
+
+
+def _named(module: str, node: ast.Import | ast.ImportFrom) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    else:
+        base = node.module or ""
+        if node.level:
+            package = module.split(".")
+            if modules()[module].name != "__init__.py":
+                package = package[:-1]
+            base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [base])])
+        # `from augury.data import scores` imports the module scores, where there is one.
+        inner = [f"{base}.{alias.name}" for alias in node.names]
+        names = [name if name in modules() else base for name in inner]
+    for name in names:
+        if name.split(".")[0] == PACKAGE and name in modules():
+            yield name
+
+
+def circles() -> list[list[str]]:
+    """Groups of modules each of which imports all the others, one way or another (Tarjan)."""
+    index: dict[str, int] = {}
+    low: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(module: str) -> None:
+        index[module] = low[module] = len(index)
+        stack.append(module)
+        for other in imports(module):
+            if other not in index:
+                visit(other)
+                low[module] = min(low[module], low[other])
+            elif other in stack:
+                low[module] = min(low[module], index[other])
+        if low[module] == index[module]:
+            at = stack.index(module)
+            if len(stack) - at > 1:
+                found.append(sorted(stack[at:]))
+            del stack[at:]
+
+    for module in modules():
+        if module not in index:
+            visit(module)
+    return found
+
+
+def arrows_back() -> list[str]:
+    """Imports of a room that the importing room must not know."""
+    found = []
+    for module in modules():
+        here = room(module)
+        if here in TOP:
+            continue
+        for other, line in imports(module).items():
+            there = room(other)
+            if there != here and there not in ROOMS.get(here, frozenset()):
+                found.append(f"{module}:{line} imports {other}")
+    return found
+
+
+def classes() -> dict[str, list[str]]:
+    """Every class of the package by name: the modules that define one of that name."""
+    found: dict[str, list[str]] = {}
+    for module in modules():
+        for node in ast.walk(tree(module)):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(module)
+    return found
+
+
+def lines() -> dict[str, int]:
+    """How many lines each module has."""
+    return {
+        name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()
+    }
+
+
+def digest(*names: str) -> str:
+    """Of the code of rooms or modules: neither comments, docstrings nor layout change it."""
+    hashed = hashlib.sha256()
+    for module in modules():
+        if any(module == f"{PACKAGE}.{n}" or module.startswith(f"{PACKAGE}.{n}.") for n in names):
+            hashed.update(f"{module}\n{ast.dump(_bare(module))}\n".encode())
+    return hashed.hexdigest()[:16]
+
+
+def _bare(module: str) -> ast.Module:
+    """Its tree without docstrings."""
+    parsed = ast.parse(modules()[module].read_text(encoding="utf-8"))
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    for node in ast.walk(parsed):
+        if isinstance(node, kinds) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return parsed

@@ -1,0 +1,71 @@
+"""The house: one way through, by reading the source (tests/structure.py has the rooms)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import structure
+from tests.structure import ROOMS, TOP, arrows_back, circles, digest, rooms
+
+
+def test_every_room_is_known() -> None:
+    assert rooms() == {*ROOMS, *TOP}
+
+
+def test_no_circle_of_imports() -> None:
+    """Imports inside functions count: they hide a circle, they do not open it."""
+    assert circles() == []
+
+
+def test_no_arrow_back() -> None:
+    assert arrows_back() == []
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty package in place of ours."""
+    folder = tmp_path / "augury"
+    folder.mkdir()
+    forget()
+    monkeypatch.setattr(structure, "SOURCE", tmp_path)
+    yield folder
+    forget()
+
+
+def forget() -> None:
+    for cached in (structure.modules, structure.tree, structure.imports):
+        cached.cache_clear()
+
+
+def write(package: Path, **modules: str) -> None:
+    for name, text in modules.items():
+        path = package / (name.replace("__", "/") + ".py")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+
+
+def test_a_circle_and_an_arrow_back_are_found_in_functions_too(package: Path) -> None:
+    write(
+        package,
+        data="def f():\n    from augury.laws import g\n",
+        laws="from . import fitting\n",
+        fitting="import augury.data\n",
+        forecast="from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import augury.study\n",
+    )
+    assert circles() == [["augury.data", "augury.fitting", "augury.laws"]]
+    assert arrows_back() == [
+        "augury.data:2 imports augury.laws",
+        "augury.laws:1 imports augury.fitting",
+    ]
+
+
+def test_a_digest_changes_with_the_code_and_not_with_its_words(package: Path) -> None:
+    write(package, laws__a='"""Says."""\ndef f(x):\n    return x  # why\n')
+    before = digest("laws")
+    write(package, laws__a='"""Says more."""\n\n\ndef f(x):\n    """What."""\n    return (x)\n')
+    assert digest("laws") == before != digest("data")
+    write(package, laws__a="def f(x):\n    return -x\n")
+    assert digest("laws") != before
