@@ -51,6 +51,10 @@ Map = Annotated[
     list[str] | None,
     typer.Option("--map", help='Our column from theirs, as in "params=Model Size". Repeatable.'),
 ]
+Scale = Annotated[
+    list[str] | None,
+    typer.Option("--scale", help='Factor of a column: "tokens=1e9" if in billions. Repeatable.'),
+]
 Where = Annotated[str | None, typer.Option(help='Rows to keep, SQL: "loss < 3.43".')]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable on standard output.")]
 Level = Annotated[float, typer.Option(help="Level of the intervals.")]
@@ -66,6 +70,7 @@ def fit(
     table: Table,
     law: Annotated[str, typer.Option(help="A law of `augury laws`, such as chinchilla.")],
     map_: Map = None,
+    scale: Scale = None,
     where: Where = None,
     likelihood: LikelihoodName = None,
     bootstrap: Annotated[
@@ -85,7 +90,7 @@ def fit(
     if bootstrap is not None and nuts:
         raise UsageError("choose one of --bootstrap and --nuts")
     parsed = parse_law(law)
-    data = _read(table, map_, where, parsed.inputs, parsed.output, parsed.defaults)
+    data = _read(table, map_, where, parsed.inputs, parsed.output, parsed.defaults, scale)
     uncertainty: Any = "nuts" if nuts else "laplace" if bootstrap is None else "bootstrap"
     _quick_start()
     fitted = fit_law(
@@ -143,6 +148,7 @@ def backtest(
     ] = None,
     by: Annotated[str | None, typer.Option(help="Scale of the expanding window.")] = None,
     map_: Map = None,
+    scale: Scale = None,
     where: Where = None,
     likelihood: LikelihoodName = None,
     level: Level = 0.9,
@@ -156,7 +162,7 @@ def backtest(
     parsed = [parse_chain(text) for text in law]
     needed = {n for x in parsed for n in (*x.inputs, *((x.link,) if isinstance(x, Chain) else ()))}
     defaults = {k: v for x in parsed for k, v in x.defaults.items()}
-    data = _read(table, map_, where, sorted(needed), parsed[0].output, defaults)
+    data = _read(table, map_, where, sorted(needed), parsed[0].output, defaults, scale)
     _quick_start()
     result = run_backtest(
         parsed, data, holdout=holdout, by=by, likelihood=likelihood, level=level, seed=seed
@@ -184,6 +190,7 @@ def trends(
         str, typer.Option(help='Columns that separate families: "family", "family,params".')
     ] = "family",
     map_: Map = None,
+    scale: Scale = None,
     where: Where = None,
     rate: Annotated[float, typer.Option(help="False-discovery rate.")] = 0.1,
     ahead: Annotated[
@@ -199,7 +206,7 @@ def trends(
     from augury.forecast.trends import ahead_of
     from augury.forecast.trends import trends as find_trends
 
-    data = _read(table, map_, where, ("task",), "value", {})
+    data = _read(table, map_, where, ("task",), "value", {}, scale)
     families = [b.strip() for b in by.split(",")]
     found = find_trends(data, by=families, rate=rate, level=level)
     coming = ahead_of(data, factor=ahead, by=families, level=level)
@@ -254,12 +261,24 @@ def read(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Read the rest when a file is wrong.")
     ] = False,
+    newest: Annotated[
+        bool, typer.Option("--newest", help="Of one measurement in two files, keep the latest.")
+    ] = False,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Keep both of two measurements that differ in this: date, lm_eval_version, "
+            "batch_size, folder, file. Repeatable."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read result files of other tools into one table."""
     from augury.data.readers import read_results, write_results
 
-    found = read_results(kind, paths, models=models, keep_going=keep_going)
+    found = read_results(
+        kind, paths, models=models, keep_going=keep_going, newest=newest, variant=variant or ()
+    )
     write_results(found, out)
     if as_json:
         _print_json(found.to_dict() | {"out": str(out)})
@@ -820,14 +839,27 @@ def _read(
     inputs: Any,
     output: str,
     defaults: Any,
+    scale: list[str] | None = None,
 ) -> pl.DataFrame:
     from augury.data import parse_map, read_table
+    from augury.data.read import parse_scale, repeated_rows
+    from augury.data.scores import has_scores
 
-    needed = [name for name in inputs if name not in defaults]
-    data = read_table(table, columns=parse_map(map_ or []), where=where, require=needed)
-    counted = {"passes", "samples"} <= set(data.columns)
-    if output not in data.columns and "value" not in data.columns and not counted:
-        read_table(table, columns=parse_map(map_ or []), where=where, require=[output])
+    def read(needed: list[str]) -> pl.DataFrame:
+        return read_table(
+            table,
+            columns=parse_map(map_ or []),
+            where=where,
+            require=needed,
+            scale=parse_scale(scale or []),
+        )
+
+    data = read([name for name in inputs if name not in defaults])
+    if output not in data.columns and not has_scores(data.columns):
+        read([output])
+    again = repeated_rows(data)
+    if again is not None:
+        print(f"augury: note: {table}: {again}", file=sys.stderr)
     return data
 
 

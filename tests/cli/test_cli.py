@@ -228,13 +228,14 @@ def test_the_commands_and_their_options_are_these() -> None:
     }
     shared = {"--map", "--where", "--likelihood", "--level", "--seed", "--json"}
     assert found == {
-        "fit": shared | {"--law", "--bootstrap", "--nuts", "--out"},
+        "fit": shared | {"--law", "--bootstrap", "--nuts", "--out", "--scale"},
         "predict": {"--at", "--level", "--json"},
-        "backtest": shared | {"--law", "--holdout", "--by"},
+        "backtest": shared | {"--law", "--holdout", "--by", "--scale"},
         "trends": {
             *("--by", "--map", "--where", "--rate", "--ahead", "--level", "--out", "--json"),
+            "--scale",
         },
-        "read": {"--out", "--models", "--keep-going", "--json"},
+        "read": {"--out", "--models", "--keep-going", "--newest", "--variant", "--json"},
         "passuntil": {
             "--model", "--task", "--out", "--checker", "--r", "--max-samples", "--relative-error",
             "--budget", "--temperature", "--method", "--tokens", "--stop", "--instances",

@@ -54,6 +54,7 @@ _ROUNDED_STEP = re.compile(
 _TWO_COUNTERS = re.compile(r"(?<![a-z])checkpoint_\d+_\d+", re.IGNORECASE)  # epoch and update
 _DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 LAST_STEP = 10**9
+_SECOND = re.compile(r" #\d+$")  # the second run of one name
 # How numbers are stored says nothing of which series a model belongs to.
 _STORED = re.compile(r"^(bf16|fp16|fp32|f16|f32|bfloat16|float16|float32|hf)$", re.IGNORECASE)
 # Names that tools give to files and folders; what is left may name the model.
@@ -186,7 +187,7 @@ def model_of(name: str | None) -> str | None:
 @lru_cache(4096)
 def family_of(model: str) -> str | None:
     """The name without owner and size: "EleutherAI/pythia-1.4b-deduped" is of "pythia-deduped"."""
-    last = model.rsplit("/", 1)[-1]
+    last = _SECOND.sub("", model.rsplit("/", 1)[-1])
     if not SIZE.search(last):
         return last
     words = re.split(r"[-_ ]+", SIZE.sub("", last))

@@ -265,7 +265,7 @@ def _layout(
     subtasks = _object(loaded, "group_subtasks", odd)
     versions = _object(loaded, "versions", odd)
     directions = _object(loaded, "higher_is_better", odd)
-    groups = {*(loaded.get("groups") or {}), *subtasks, *nested}
+    groups = {*_object(loaded, "groups", []), *subtasks, *nested}
     shots = _shots([*results], loaded, config, odd)
     names = ("task", "metric", "shots", "task_version", "n", "is_group", "higher_is_better")
     columns: dict[str, list[Any]] = {name: [] for name in names}

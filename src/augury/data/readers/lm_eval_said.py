@@ -41,7 +41,7 @@ def said(config: dict[str, Any], whole: dict[str, Any]) -> Said:
     if isinstance(args, str):
         pairs = (pair.partition("=") for pair in args.split(","))
         args = {key.strip(): value.strip() for key, _, value in pairs if key.strip()}
-    args = args if isinstance(args, dict) else {}
+    args = {k: v for k, v in args.items() if not _is_off(v)} if isinstance(args, dict) else {}
     count = config.get("model_num_parameters")
     counted = isinstance(count, int) and not isinstance(count, bool) and 0 < count < 2**63
     adapter = text(args, *ADAPTERS)
