@@ -23,6 +23,7 @@ ROW = "__row__"
 # None of these for an untrained model; a law that takes one takes its logarithm.
 FROM_NOTHING = ("tokens", "flops")
 EXACT = 2**53  # beyond, a float no longer says which whole number it is
+CELLS = (".csv", ".tsv")  # formats of which a cell holds one value
 TRUE, FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
@@ -312,14 +313,16 @@ def write_table(table: pl.DataFrame, path: str | Path) -> Path:
     }
     if path.suffix not in writers:
         raise UsageError(f"cannot write {path.name}: expected one of {', '.join(writers)}")
-    nested = [s.name for s in table.iter_columns() if s.dtype.is_nested() or s.dtype == pl.Object]
-    if nested and path.suffix in (".csv", ".tsv"):
-        raise DataError("holds lists or objects", source=str(path), column=nested[0],
-                        expected="one value in a cell, or .parquet")  # fmt: skip
+    for series in table.iter_columns():
+        refused = {pl.Object} if path.suffix == ".parquet" else {pl.Object, pl.Binary}
+        nested = series.dtype.is_nested() and path.suffix in CELLS
+        if series.dtype in refused or nested:
+            raise DataError(f"holds {_name_of(series.dtype)}", source=str(path), column=series.name,
+                            expected="values that this format can hold")  # fmt: skip
     with atomic_file(path) as fresh, fresh.open("wb") as f:
         try:
             writers[path.suffix](f)
-        except pl.exceptions.PolarsError as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
             why = " ".join(str(error).split())[:120]
             raise DataError(f"cannot be written: {why}", source=str(path)) from error
     return path

@@ -22,7 +22,7 @@ from augury.data.readers.tensorboard import crc
 from augury.errors import DataError
 
 RELAXED = settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
