@@ -31,7 +31,7 @@ def augury(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Any:
     """Run `augury ARGS` in this process."""
-    monkeypatch.setattr("augury.cli._quick_start", lambda: None)
+    monkeypatch.setattr("augury.cli.startup.keep_compiled", lambda: None)
 
     def run(*args: object) -> Said:
         monkeypatch.setattr(sys, "argv", ["augury", *map(str, args)])

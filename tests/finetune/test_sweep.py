@@ -297,7 +297,7 @@ def test_other_settings_are_refused(run: Path, study: tuple[Path, pl.DataFrame])
 def test_from_the_shell(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("augury.cli._quick_start", lambda: None)
+    monkeypatch.setattr("augury.cli.startup.keep_compiled", lambda: None)
 
     def said(*args: object) -> tuple[str, str, int]:
         monkeypatch.setattr(sys, "argv", ["augury", "finetune", *map(str, args)])

@@ -12,7 +12,7 @@ QUIET = 30.0
 
 
 @contextmanager
-def watched() -> Iterator[Callable[[Progress], None]]:
+def show_samples() -> Iterator[Callable[[Progress], None]]:
     """A function that shows how far PassUntil is: instances done, passes, speed, time left."""
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -49,7 +49,7 @@ def watched() -> Iterator[Callable[[Progress], None]]:
 
 
 @contextmanager
-def counted(what: str) -> Iterator[Callable[[str, int, int], None]]:
+def show_counts(what: str) -> Iterator[Callable[[str, int, int], None]]:
     """A function of (name, done, of) that shows how many are done in all, and who was last.
 
     What follows ": " in a name says more of the moment. Where there is no terminal, a line every

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from augury.demo import run_demo
+from augury.cli.demo import run_demo
 from augury.errors import UsageError
 from augury.study import Study, make_plan, read_study
 from augury.study.results.ledger import Ledger

@@ -1,0 +1,44 @@
+"""The command line: each command parses, calls the API and shows what came.
+
+Everything heavy is imported inside a command, so that `augury --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from augury.cli import analyse, forecasting, measure, studies, training  # noqa: F401 # registered
+from augury.cli.application import app
+from augury.errors import AuguryError
+
+__all__ = ["app", "main"]
+
+# Exit status after Ctrl-C, as shells have it.
+STOPPED = 130
+
+
+def main() -> None:
+    """Run the command line: mistakes of the user print one line and exit with 2."""
+    try:
+        code = app(standalone_mode=False)  # of typer.Exit, which does not get here itself
+        if code == STOPPED:  # Typer of 2026 takes Ctrl-C for an exit with this status
+            raise KeyboardInterrupt
+        if code:
+            sys.exit(code)
+    except AuguryError as error:
+        print(f"augury: {error}", file=sys.stderr)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        print("augury: stopped", file=sys.stderr)
+        sys.exit(STOPPED)
+    except BrokenPipeError:
+        sys.exit(141)
+    except Exception as error:
+        # Typer's own parsing errors know how to print themselves in one line.
+        shown = getattr(error, "format_message", None)
+        if shown is None:
+            raise
+        print(f"augury: {shown()}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,201 @@
+"""Commands that analyse a table: fit, backtest, trends, laws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from augury.cli import startup
+from augury.cli.application import ANALYSE, app
+from augury.cli.arguments import read_rows
+from augury.cli.options import AsJson, Level, LikelihoodName, Map, Scale, Seed, Table, Where
+from augury.cli.printing import print_json
+from augury.errors import UsageError
+
+
+@app.command(rich_help_panel=ANALYSE)
+def fit(
+    table: Table,
+    law: Annotated[str, typer.Option(help="A law of `augury laws`, such as chinchilla.")],
+    map_: Map = None,
+    scale: Scale = None,
+    where: Where = None,
+    likelihood: LikelihoodName = None,
+    bootstrap: Annotated[
+        int | None, typer.Option(help="Resample runs this often (default: Laplace intervals).")
+    ] = None,
+    nuts: Annotated[bool, typer.Option("--nuts", help="Draw a posterior instead.")] = False,
+    level: Level = 0.9,
+    seed: Seed = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder to save the fit in.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit a law to a table: parameters, intervals, and how far to trust them."""
+    from augury.fitting import save_fit
+    from augury.fitting.fit import fit as fit_law
+    from augury.laws import parse_law
+
+    if bootstrap is not None and nuts:
+        raise UsageError("choose one of --bootstrap and --nuts")
+    parsed = parse_law(law)
+    data = read_rows(table, map_, where, parsed.inputs, parsed.output, parsed.defaults, scale)
+    uncertainty: Any = "nuts" if nuts else "laplace" if bootstrap is None else "bootstrap"
+    startup.keep_compiled()
+    fitted = fit_law(
+        parsed,
+        data,
+        likelihood=likelihood,
+        uncertainty=uncertainty,
+        resamples=1000 if bootstrap is None else bootstrap,
+        level=level,
+        seed=seed,
+    )
+    if out is not None:
+        save_fit(fitted, out)
+    if as_json:
+        print_json(fitted.to_dict())
+    else:
+        print(fitted)
+        if fitted.status.remedy:
+            print(f"  {fitted.status.remedy}")
+
+
+@app.command(rich_help_panel=ANALYSE)
+def backtest(
+    table: Table,
+    law: Annotated[
+        list[str], typer.Option(help='A law, or a chain "chinchilla+logistic-task". Repeatable.')
+    ],
+    holdout: Annotated[
+        str | None,
+        typer.Option(help='Rows held out, SQL: "params >= 3e9". Default: an expanding window.'),
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Scale of the expanding window.")] = None,
+    map_: Map = None,
+    scale: Scale = None,
+    where: Where = None,
+    likelihood: LikelihoodName = None,
+    level: Level = 0.9,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Fit below a scale, forecast above it, and count how often the intervals held."""
+    from augury.forecast.backtest import backtest as run_backtest
+    from augury.forecast.chain import Chain, parse_chain
+
+    parsed = [parse_chain(text) for text in law]
+    needed = {n for x in parsed for n in (*x.inputs, *((x.link,) if isinstance(x, Chain) else ()))}
+    defaults = {k: v for x in parsed for k, v in x.defaults.items()}
+    data = read_rows(table, map_, where, sorted(needed), parsed[0].output, defaults, scale)
+    startup.keep_compiled()
+    result = run_backtest(
+        parsed, data, holdout=holdout, by=by, likelihood=likelihood, level=level, seed=seed
+    )
+    summary = result.summary.to_dicts()
+    if as_json:
+        for row in summary:
+            own = result.rows.filter(result.rows["law"] == row["law"])
+            row["forecasts"] = own.drop("law").to_dicts()
+        print_json(summary)
+        return
+    print(f"{'law':32s} {'n':>5s} {'abs error':>10s} {'CRPS':>10s} {'held':>6s} {'width':>9s}")
+    for row in summary:
+        print(
+            f"{row['law']:32s} {row['n']:5d} {row['mean_abs_error']:10.4g} {row['crps']:10.4g} "
+            f"{row['coverage']:6.0%} {row['mean_width']:9.4g}"
+        )
+    print(f"Intervals are for a new run, at {level:.0%}.")
+
+
+@app.command(rich_help_panel=ANALYSE)
+def trends(
+    table: Table,
+    by: Annotated[
+        str, typer.Option(help='Columns that separate families: "family", "family,params".')
+    ] = "family",
+    map_: Map = None,
+    scale: Scale = None,
+    where: Where = None,
+    rate: Annotated[float, typer.Option(help="False-discovery rate.")] = 0.1,
+    ahead: Annotated[
+        float, typer.Option(help="Forecast scores at so many times the tokens, or the size.")
+    ] = 2.0,
+    level: Level = 0.9,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the table and the small multiples.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find which abilities rise, fall, turn or leap over training and over size."""
+    from augury.forecast.trends import ahead_of
+    from augury.forecast.trends import trends as find_trends
+
+    data = read_rows(table, map_, where, ("task",), "value", {}, scale)
+    families = [b.strip() for b in by.split(",")]
+    found = find_trends(data, by=families, rate=rate, level=level)
+    coming = ahead_of(data, factor=ahead, by=families, level=level)
+    next_of = [
+        coming.get((t.family, t.task, t.metric, "size" if t.axis == "params" else "training"))
+        for t in found.trends
+    ]
+    if out is not None:
+        from augury.report import save_figure, trend_figure
+
+        out.mkdir(parents=True, exist_ok=True)
+        found.table.write_parquet(out / "trends.parquet")
+        if any(t.axis != "params" and t.shape != "flat" for t in found.trends):
+            chart = trend_figure(found)
+            for kind in ("html", "svg", "png"):
+                save_figure(chart, out / f"trends.{kind}")
+    if as_json:
+        both = zip(found.trends, next_of, strict=True)
+        print_json([{**t.to_dict(), "outlook": ahead_} for t, ahead_ in both])
+        return
+    print(f"{'shape':11s} {'axis':7s} {'effect':>8s} {'turns at':>10s} {'q':>8s}  task")
+    for t in found.trends:
+        point = "" if t.turning_point is None else f"{t.turning_point:.3g}"
+        name = " ".join(x for x in (t.family, t.task, t.metric) if x)
+        print(f"{t.shape:11s} {t.axis:7s} {t.effect:8.3f} {point:>10s} {t.q:8.2g}  {name}")
+    print()
+    for t, coming_ in zip(found.trends, next_of, strict=True):
+        if t.shape != "flat":
+            parts = [f"- {t}", *(["Inverse scaling."] if t.inverse else [])]
+            if coming_ is not None:
+                low, high = coming_["interval"]
+                parts.append(
+                    f"At {ahead:g} times the {'size' if t.axis == 'params' else 'training'}: "
+                    f"{coming_['value']:.3g} [{low:.3g}, {high:.3g}], below now with probability "
+                    f"{coming_['falls']:.0%}."
+                )
+            print(" ".join([*parts, *(n.message for n in t.notes if n.severity != "info")]))
+    if out is not None:
+        print(f"\nTable and figures: {out}")
+
+
+@app.command(rich_help_panel=ANALYSE)
+def laws(as_json: AsJson = False) -> None:
+    """List the laws: what they take, what they give, where they come from."""
+    from augury.laws import all_laws
+
+    rows = []
+    for kind in all_laws():
+        law = kind()
+        rows.append(
+            {
+                "name": law.name,
+                "inputs": list(law.inputs),
+                "output": law.output,
+                "parameters": {n: p.meaning for n, p in law.parameters.items()},
+                "settings": law.settings,
+                "equation": law.equation,
+                "source": law.source,
+            }
+        )
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        takes = ", ".join(row["inputs"])
+        print(f"{row['name']:18s} {row['output']:6s} from {takes:18s} {row['source']}")

@@ -1,0 +1,145 @@
+"""Commands that forecast: predict, passrate, rare, emergence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from augury.cli import startup
+from augury.cli.application import FORECAST, app
+from augury.cli.arguments import parse_point, read_rows
+from augury.cli.options import AsJson, Level, Map, Seed, Where
+from augury.cli.printing import print_json
+
+
+@app.command(rich_help_panel=FORECAST)
+def predict(
+    folder: Annotated[Path, typer.Argument(metavar="FIT", help="A folder of `fit --out`.")],
+    at: Annotated[
+        list[str], typer.Option(help='Where: "params=7e9,tokens=4e12". Repeat for more points.')
+    ],
+    level: Annotated[float | None, typer.Option(help="Level of the intervals.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast at new points with a saved fit."""
+    from augury.fitting import load_fit
+    from augury.forecast.predict import predict as predict_at
+
+    fitted = load_fit(folder)
+    forecasts = predict_at(fitted, [parse_point(text) for text in at], level=level)
+    if as_json:
+        print_json([f.to_dict() for f in forecasts])
+        return
+    if not fitted.usable:
+        print(f"The fit is {fitted.status}: {fitted.status.remedy}")
+    for f in forecasts:
+        print(f)
+
+
+@app.command(rich_help_panel=FORECAST)
+def passrate(
+    table: Annotated[Path, typer.Argument(help="Counts: a table, or a study's folder.")],
+    at: Annotated[list[str], typer.Option(help='Where: "params=1.13e10". Repeat for more places.')],
+    scale: Annotated[
+        str, typer.Option(help='What models grow along: params, flops, loss, "params,tokens".')
+    ] = "params",
+    map_: Map = None,
+    where: Where = None,
+    level: Level = 0.9,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast a pass rate from counts, and say which class of growth it follows."""
+    from augury.forecast.passrate import forecast_pass_rate
+
+    scales = [name.strip() for name in scale.split(",")]
+    data = read_rows(table, map_, where, ["model", *scales], "value", {})
+    found = forecast_pass_rate(
+        data, [parse_point(text) for text in at], scale=scales, level=level, seed=seed
+    )
+    if as_json:
+        shown = [f.to_dict() for f in found]
+        print_json(shown[0] if len(shown) == 1 else shown)
+        return
+    for f in found:
+        print(f)
+
+
+@app.command(rich_help_panel=FORECAST)
+def rare(
+    table: Annotated[Path, typer.Argument(help="Rows of single instances: a table or a study.")],
+    queries: Annotated[float, typer.Option(help="How many queries are to come, such as 1e5.")],
+    map_: Map = None,
+    where: Where = None,
+    level: Level = 0.9,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast the worst of many queries from the pass rates of few."""
+    from augury.data import parse_map, read_table
+    from augury.forecast.rare import elicitation_logprobs, forecast_rare
+
+    data = read_table(table, columns=parse_map(map_ or []), where=where)
+    found = forecast_rare(elicitation_logprobs(data), queries, level=level, seed=seed)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    print(found)
+    for note in found.notes:
+        print(f"  {note}")
+
+
+@app.command(rich_help_panel=FORECAST)
+def emergence(
+    table: Annotated[Path, typer.Argument(help="Finetuned checkpoints: a table, or a study.")],
+    scale: Annotated[str, typer.Option(help="loss, or flops where the loss is missing.")] = "loss",
+    few_shot_examples: Annotated[
+        int | None, typer.Option(help="Examples in the prompt of few-shot rows. Default: shots.")
+    ] = None,
+    above: Annotated[
+        float | None,
+        typer.Option(help="Emerged means: so far above chance. Default: the elbow of the curve."),
+    ] = None,
+    law: Annotated[
+        str, typer.Option(help="relu, slopes, saturating, s-shaped, full, or average.")
+    ] = "average",
+    nuts: Annotated[bool, typer.Option("--nuts", help="Draw by NUTS, with R-hat.")] = False,
+    loss_law: Annotated[
+        Path | None,
+        typer.Option(help="A `fit --out` folder. Default: Chinchilla's on the few-shot rows."),
+    ] = None,
+    tokens: Annotated[
+        float | None, typer.Option(help="Pretraining tokens for the answer in parameters.")
+    ] = None,
+    map_: Map = None,
+    where: Where = None,
+    level: Level = 0.9,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Say where a few-shot ability will appear, from finetuned small models."""
+    from augury.forecast.emergence import (
+        emergence_data,
+        emergence_point,
+        fit_emergence,
+        reaches,
+    )
+
+    data = read_rows(table, map_, where, (scale, "finetune_examples"), "value", {})
+    study = emergence_data(data, scale, few_shot_examples=few_shot_examples)  # type: ignore[arg-type]
+    startup.keep_compiled()
+    uncertainty: Any = "nuts" if nuts else "importance"
+    fitted = fit_emergence(study, laws=law, uncertainty=uncertainty, level=level, seed=seed)
+    definition: Any = "elbow" if above is None else "above"
+    point = emergence_point(fitted, definition, distance=above)
+    followed = reaches(fitted, data, loss_law, tokens, definition=definition, distance=above)
+    if as_json:
+        shown = {name: None if r is None else r.to_dict() for name, r in followed.items()}
+        print_json({**point.to_dict(), **shown})
+        return
+    print(point)
+    for reach in followed.values():
+        if reach is not None:
+            print(f"  {reach}")

@@ -1,0 +1,26 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Table = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSON lines.")]
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", help='Our column from theirs, as in "params=Model Size". Repeatable.'),
+]
+Scale = Annotated[
+    list[str] | None,
+    typer.Option("--scale", help='Factor of a column: "tokens=1e9" if in billions. Repeatable.'),
+]
+Where = Annotated[str | None, typer.Option(help='Rows to keep, SQL: "loss < 3.43".')]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable on standard output.")]
+Level = Annotated[float, typer.Option(help="Level of the intervals.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+LikelihoodName = Annotated[
+    str | None,
+    typer.Option("--likelihood", help="huber, gaussian, binomial or beta-binomial."),
+]

@@ -1,0 +1,154 @@
+"""Commands of a study: init, run, status, scoreboard, report, serve, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from augury.cli import startup
+from augury.cli.application import STUDY, app
+from augury.cli.arguments import parse_point
+from augury.cli.options import AsJson, Seed
+from augury.cli.printing import print_json
+
+
+@app.command(rich_help_panel=STUDY)
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder of the new study.")] = Path(),
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Write only study.schema.json, for editors.")
+    ] = False,
+) -> None:
+    """Write a commented study file to start from."""
+    from augury.study.plan.template import write_study
+
+    for path in write_study(folder, schema_only=schema):
+        print(path)
+
+
+@app.command(rich_help_panel=STUDY)
+def run(
+    study: Annotated[Path, typer.Argument(help="A study file, or the folder that holds it.")],
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what is wrong and what it will cost; run nothing.")
+    ] = False,
+    engine: Annotated[str, typer.Option(help="local, or ray (extra `ray`).")] = "local",
+    as_json: AsJson = False,
+) -> None:
+    """Run a study, or go on with one that was stopped."""
+    from augury.study.run.runner import run_study
+    from augury.study.run.status import plan_of, plan_text
+    from augury.study.run.terminal import live_view
+
+    if plan:
+        planned = plan_of(study)
+        if as_json:
+            print_json(planned.model_dump())
+        else:
+            print(plan_text(planned))
+        return
+    with live_view() as watch:
+        outcome = run_study(study, engine=engine, watch=watch)  # type: ignore[arg-type] # checked there
+    if as_json:
+        print_json(outcome.to_dict())
+    else:
+        print(outcome)
+    if not outcome.complete:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=STUDY)
+def status(
+    study: Annotated[Path, typer.Argument(help="Folder of a study.")], as_json: AsJson = False
+) -> None:
+    """How far a study is, and what failed."""
+    from augury.study.run.status import status_of, status_text
+
+    state = status_of(study)
+    if as_json:
+        print_json(state.model_dump())
+    else:
+        print(status_text(state))
+
+
+@app.command(rich_help_panel=STUDY)
+def scoreboard(
+    studies: Annotated[list[Path], typer.Argument(help="Folders of studies.")],
+    as_json: AsJson = False,
+) -> None:
+    """Every forecast on record, and how it fared."""
+    from augury.study.results.recording import scoreboard as find_scores
+    from augury.study.run.status import scoreboard_text
+
+    rows = find_scores(studies)
+    if as_json:
+        print_json([row.model_dump() for row in rows])
+    else:
+        print(scoreboard_text(rows))
+
+
+@app.command(rich_help_panel=STUDY)
+def report(
+    study: Annotated[Path, typer.Argument(help="Folder of a study, or of measurements.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The page, .html. Default: page.html in the folder.")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help='Measurements alone: where to forecast, "params=1e10".'),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the page: the answer first, figures with their data, in one file."""
+    from augury.report.page import write_page
+    from augury.report.page.write import figures_folder
+    from augury.study.page import story_of
+
+    startup.keep_compiled()
+    story = story_of(study, at=None if at is None else parse_point(at))
+    default = study / "page.html" if study.is_dir() else study.with_suffix(".html")
+    page = write_page(story, out or default)
+    if as_json:
+        figures = [figure.id for figure in story.figures]
+        print_json({"page": str(page), "answer": list(story.answer), "figures": figures})
+        return
+    print("\n".join(story.answer))
+    print(f"\nPage: {page}   (figures: {figures_folder(page)})")
+
+
+@app.command(rich_help_panel=STUDY)
+def serve(
+    study: Annotated[Path, typer.Argument(help="Folder of a study, of measurements, or a page.")],
+    port: Annotated[int, typer.Option(help="0: any that is free.")] = 0,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Show the page in a browser while the study runs."""
+    from augury.report.page import serve as serve_page
+    from augury.study.page import story_of
+
+    startup.keep_compiled()
+
+    def say(url: str) -> None:
+        print(f"{url}   (Ctrl-C ends it)", flush=True)
+
+    serve_page(study, port, host, say=say, tell=story_of)
+
+
+@app.command(rich_help_panel=STUDY)
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the study and its page.")] = Path("out/demo"),
+    steps: Annotated[int, typer.Option(help="Training steps per model.")] = 500,
+    seed: Seed = 0,
+    as_json: AsJson = False,
+) -> None:
+    """A study of the tiny world: train, finetune, forecast, then train what was forecast."""
+    from augury.cli.demo import run_demo
+
+    startup.keep_compiled()
+    result = run_demo(out, steps=steps, seed=seed, quiet=as_json)
+    if as_json:
+        print_json(result)
+    if not result["complete"]:
+        raise typer.Exit(1)

@@ -1,0 +1,133 @@
+"""The command that finetunes checkpoints, or plans it for another trainer."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from augury.cli import startup
+from augury.cli.application import MEASURE, app
+from augury.cli.options import AsJson
+from augury.cli.printing import print_json
+from augury.errors import UsageError
+
+
+@app.command(rich_help_panel=MEASURE)
+def finetune(
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="lab:DIR (a checkpoint, a run, a ladder), hf:PATH, hf:ID@REVISION."),
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="A task of the lab by name, or a JSONL file.")
+    ] = None,
+    amounts: Annotated[
+        str | None, typer.Option(help='Finetuning examples: "250,1000,4000,16000".')
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The study's folder: records and rows.")] = None,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="Train nothing: write each run's data here, for another trainer."),
+    ] = None,
+    collect: Annotated[
+        Path | None,
+        typer.Option(help="Score the checkpoints that another trainer put into a plan's folder."),
+    ] = None,
+    subsets: Annotated[int, typer.Option(help="Random subsets of each amount.")] = 2,
+    seeds: Annotated[int, typer.Option(help="Runs on each subset.")] = 2,
+    method: Annotated[str, typer.Option(help="full, or lora (hf: models).")] = "full",
+    learning_rate: Annotated[
+        float | None, typer.Option(help="At the middle width. Default: searched there.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Steps at most. Default: 1,000 (lab); as the amount asks (hf:)."),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Examples per step.")] = 16,
+    patience: Annotated[
+        int, typer.Option(help="Looks at the held-out loss without a new best that end a run.")
+    ] = 4,
+    checker: Annotated[str, typer.Option(help="For a task from a file.")] = "exact",
+    tokens: Annotated[int, typer.Option(help="Tokens to sample, for a task from a file.")] = 256,
+    stop: Annotated[
+        list[str] | None, typer.Option(help="Cut a sample before this text. Repeatable.")
+    ] = None,
+    samples: Annotated[int, typer.Option(help="An instance, where the score is sampled.")] = 128,
+    instances: Annotated[int, typer.Option(help="To score on; never learned from.")] = 2048,
+    about: Annotated[
+        Path | None, typer.Option(help="Table: model, and any of step, params, tokens, loss ...")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes; 0 for this one. Default: one per core.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Finetune checkpoints on growing amounts of a task, and score them. Run it again to go on."""
+    from augury.cli.progress import show_counts
+    from augury.evaluate import read_task
+    from augury.finetune import collect_outside, finetune_sweep, plan_outside
+
+    if collect is not None:
+        out = out or collect / "study"
+        rows, missing = collect_outside(collect, out)
+        for run in missing:
+            print(f"augury: no checkpoint yet: {collect / 'checkpoints' / run}", file=sys.stderr)
+    else:
+        if not model or task is None or amounts is None:
+            raise UsageError("--model, --task and --amounts are needed, or --collect DIR")
+        if not amounts.replace(",", "").replace(" ", "").isdigit():
+            raise UsageError(f"--amounts '{amounts}': expected numbers of examples, as in 250,1000")
+        numbers = [int(a) for a in amounts.split(",") if a.strip()]
+        asked: Any = task
+        if Path(task).suffix in (".jsonl", ".ndjson"):
+            asked = read_task(task, checker=checker, length=tokens, stop=tuple(stop or ()))
+        if plan is not None:
+            plan_outside(
+                model, asked, numbers, range(subsets), range(seeds), plan,
+                instances=instances, samples=samples, about=about,
+            )  # fmt: skip
+            if as_json:
+                print_json({"plan": str(plan), "manifest": str(plan / "manifest.json")})
+            else:
+                print(
+                    f"{plan}: train each of runs/*, put what comes into checkpoints/RUN, then\n"
+                    f"  augury finetune --collect {plan}"
+                )
+            return
+        if out is None:
+            raise UsageError("--out is needed: the study's folder")
+        startup.keep_compiled()
+        with show_counts("units") as seen:
+            rows = finetune_sweep(
+                model,
+                asked,
+                numbers,
+                subsets,
+                seeds,
+                out=out,
+                method=method,  # type: ignore[arg-type] # checked there
+                learning_rate=learning_rate,
+                steps=steps,
+                batch=batch,
+                patience=patience,
+                instances=instances,
+                samples=samples,
+                about=about,
+                workers=workers,
+                progress=seen,
+            )
+    if as_json:
+        print_json({"study": str(out), "rows": rows.to_dicts()})
+        return
+    print(f"{'checkpoint':28s} {'examples':>9s} {'score':>10s} {'lowest':>10s} {'highest':>10s}")
+    for (run, step, amount), own in rows.group_by(
+        "run", "step", "finetune_examples", maintain_order=True
+    ):
+        name = str(run) if step is None else f"{run} step {step}"
+        score = own["value"].to_numpy()
+        ends = f"{score.min():10.3g} {score.max():10.3g}"
+        print(f"{name:28s} {amount:9d} {score.mean():10.3g} {ends}")
+    print(f"{len(rows)} rows: {out} (a study's folder is a table)")
