@@ -26,7 +26,7 @@ from augury.report.page.words import (
         ((0.031, 0.028, 0.035), ("3.1 %", "2.8 %", "3.5 %")),
         ((0.3, 1.7e-5, 1.0), ("30 %", "0.0017 %", "100 %")),
         ((0.0031, 0.0004, 0.023), ("0.31 %", "0.04 %", "2.30 %")),
-        ((3e-9, 1e-9, 2e-8), ("3 per billion", "1 per billion", "20 per billion")),
+        ((3e-9, 1e-9, 2e-8), ("3.0 per billion", "1.0 per billion", "20.0 per billion")),
         ((0.0, 0.0, 0.0), ("0 %", "0 %", "0 %")),
         ((math.nan, math.nan, 0.5), ("unknown", "unknown", "50 %")),
     ],

@@ -3,7 +3,7 @@
 from augury.report.page.backtest import backtest_section
 from augury.report.page.curves import curve_section, loss_section
 from augury.report.page.emergence import emergence_section
-from augury.report.page.gather import measurement_story
+from augury.report.page.measurements import measurement_story
 from augury.report.page.passrate import pass_rate_outlook, pass_rate_section, pass_rate_verdict
 from augury.report.page.serve import serve
 from augury.report.page.story import Figure, Outlook, Section, Story, Table, Verdict

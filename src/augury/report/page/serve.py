@@ -18,8 +18,8 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from augury.errors import AuguryError, UsageError
-from augury.report.page.gather import measurement_story
 from augury.report.page.html import asset, digest_of, html_of
+from augury.report.page.measurements import measurement_story
 from augury.report.page.story import Story
 
 

@@ -134,6 +134,8 @@ def _with_digits(value: float, low: float, high: float, factor: float, unit: str
     decimals = -math.floor(math.log10(width))
     if width * 10**decimals < TWO_DIGITS:
         decimals += 1
+    if math.isfinite(value) and value:  # two digits of the value at least
+        decimals = max(decimals, 1 - math.floor(math.log10(abs(scaled[0]))))
     decimals = min(decimals, 2 - math.floor(math.log10(max(positive))))  # never above three digits
     decimals = max(decimals, -math.floor(math.log10(min(positive))))
 

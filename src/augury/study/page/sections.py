@@ -10,7 +10,7 @@ from augury.notes import Note
 from augury.report.page.backtest import backtest_section
 from augury.report.page.curves import curve_section
 from augury.report.page.emergence import emergence_section
-from augury.report.page.gather import named
+from augury.report.page.runs import name_runs
 from augury.report.page.story import Section, Table
 from augury.report.page.words import number
 from augury.study.page.words import known, run_name, task_name, weights_text
@@ -81,7 +81,7 @@ def _pass_rates(
         curve_section(
             f"How {task} grows" + ("" if growth is None else f": {growth.kind} growth"),
             x,
-            named(observed).select("run", x, "value"),
+            name_runs(observed).select("run", x, "value"),
             curve.select(x, "value", low="run_low", high="run_high"),
             level=record.level,
             what=f"pass rate of {task}" if is_rate else f"score on {task}",
@@ -147,7 +147,7 @@ def loss_sections(results: list[Path]) -> list[Section]:
             continue
         curve = pl.read_parquet(result / "curve.parquet")
         x = "params" if "params" in curve.columns else curve.columns[0]
-        observed = named(pl.read_parquet(result / "observed.parquet"))
+        observed = name_runs(pl.read_parquet(result / "observed.parquet"))
         parameters = pl.DataFrame(
             {"parameter": list(record.parameters), "value": list(record.parameters.values())}
         )

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from augury.errors import UsageError
+from augury.data.readers import kinds, read_results
+from augury.errors import DataError, UsageError
+from augury.fitting import load_fit
 from augury.notes import Note
-from augury.report.page.gather import measurement_story, trends_of, versions
+from augury.report.page.fit import fit_story
+from augury.report.page.measurements import measurement_story, table_story, trends_of
 from augury.report.page.outlook import outlook_figure
+from augury.report.page.runs import versions
 from augury.report.page.story import Outlook, Section, Story, Verdict
 from augury.report.page.words import INPUT_NAMES, place_text
 from augury.study.page.answers import done_units, scores_by_forecast, task_verdicts
@@ -26,23 +31,42 @@ from augury.study.results.store import PLAN, Store
 
 
 def story_of(path: str | Path, *, at: Mapping[str, float] | None = None) -> Story:
-    """What lies at a path, told: a study, a folder of measurements, or a table.
+    """What lies at a path, told: a study, a fit, results of another tool, measurements, a table.
 
     Args:
-        path: folder of a study (`augury run`), of measurements (`augury passuntil --out`), or a
+        path: folder of a study (`augury run`), of a fit (`augury fit --out`), of measurements
+            (`augury passuntil --out`, `augury finetune --out`), of another tool's results, or a
             table.
-        at: where to forecast measurements, such as {"params": 1e10}; a study has its own target.
-            By default twice the largest model.
+        at: where to forecast, such as {"params": 1e10}; a study has its own target. By default
+            twice the largest model.
 
     Raises:
-        DataError: it holds nothing that was measured, or its record of forecasts was changed.
+        DataError: it holds nothing that can be reported, or its record of forecasts was changed.
         UsageError: `at` was given for a study.
     """
-    if (Path(path) / PLAN).exists():
+    path = Path(path)
+    if (path / PLAN).exists():
         if at is not None:
             raise UsageError("a study has its target in study.toml: --at is for measurements alone")
-        return study_story(Path(path))
+        return study_story(path)
+    if (path / "fit.json").exists():
+        return fit_story(load_fit(path), path.name, at=at)
+    if path.is_dir() and not any(path.glob("measurements/*/rows.parquet")):
+        return table_story(_foreign_results(path), path.name, at=at)
     return measurement_story(path, at=at)
+
+
+def _foreign_results(folder: Path) -> pl.DataFrame:
+    """The table of a folder that another tool wrote, by the first reader that finds its files."""
+    for kind in kinds():
+        with suppress(DataError):
+            return read_results(kind, folder, keep_going=True).table
+    raise DataError(
+        "is a folder with nothing to report",
+        source=str(folder),
+        expected="a study, a fit, measurements (measurements/*/rows.parquet), or results of "
+        f"{', '.join(kinds())}",
+    )
 
 
 def study_story(folder: Path) -> Story:

@@ -1,0 +1,147 @@
+"""The story of a fit: what the law says, how well it holds, and which points it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from augury.report.page.curves import loss_section
+from augury.report.page.draw import along, finished, tips
+from augury.report.page.palette import BLUE, GREY
+from augury.report.page.runs import versions
+from augury.report.page.story import Figure, Section, Story, Verdict
+from augury.report.page.words import beyond_text, interval_text, place_text
+
+if TYPE_CHECKING:
+    from augury.fitting import Fit
+
+OUTPUTS = {"loss": "the loss", "value": "the score"}
+
+
+def fit_story(fitted: Fit, name: str, *, at: Mapping[str, float] | None = None) -> Story:
+    """What a fit tells: a forecast, the law with its band, its residuals and its parameters.
+
+    Args:
+        fitted: of a law with at least one input.
+        name: of the file or folder it comes from.
+        at: where to forecast; by default twice the largest values of all inputs.
+    """
+    section = loss_section(fitted, task=fitted.law.output)
+    notes = tuple(n for n in fitted.notes if n.severity != "info")
+    sections = [section]
+    if fitted.usable:
+        sections.append(
+            Section(
+                "How far single points lie from the law",
+                (_spread_text(fitted),),
+                (residual_figure(fitted),),
+            )
+        )
+    return Story(
+        f"The law {fitted.law} in {name}",
+        (fit_verdict(fitted, at),),
+        tuple(sections),
+        notes=notes,
+        provenance={
+            "fit": name,
+            "points": f"{fitted.n} of {fitted.run_count} runs",
+            "intervals": f"{fitted.uncertainty}, {fitted.level:.0%}",
+            "seed": str(fitted.seed),
+            **versions(),
+        },
+    )
+
+
+def fit_verdict(fitted: Fit, at: Mapping[str, float] | None = None) -> Verdict:
+    """What the fitted law forecasts, and on how much that rests."""
+    from augury.forecast.predict import inputs_of, predict
+
+    basis = (
+        f"{fitted.law} was fitted to {fitted.n} points of {fitted.run_count} runs: {fitted.status}."
+    )
+    if not fitted.usable:
+        return Verdict(f"No forecast: {fitted.status}.", (fitted.status.remedy, basis), False)
+    inputs = inputs_of(fitted)
+    largest = {n: float(fitted.data[n].max()) for n in inputs}  # type: ignore[arg-type]
+    asked = {n: (at or {}).get(n, 2 * x) for n, x in largest.items()}
+    (made,) = predict(fitted, asked)
+    said = interval_text(made.value, *made.run_interval)
+    what = OUTPUTS.get(fitted.law.output, fitted.law.output)
+    details = [basis]
+    if inputs[0] == "params":
+        details.insert(0, f"That is {beyond_text(largest[inputs[0]], asked[inputs[0]])}.")
+    return Verdict(
+        f"At {place_text(asked)}, {what} will be {said.value} "
+        f"({made.level:.0%} interval: {said.interval}).",
+        tuple(details),
+    )
+
+
+def residuals_of(fitted: Fit) -> pl.DataFrame:
+    """Every point beside the law: run, inputs, observed, fitted, residual.
+
+    Residuals are logarithms of observed over fitted where both are positive, else differences.
+    """
+    from augury.forecast.predict import inputs_of, predict
+
+    seen = fitted.data
+    inputs = inputs_of(fitted)
+    value = np.array([f.value for f in predict(fitted, seen.select(inputs))])
+    observed = seen["y"].to_numpy().astype(float)
+    relative = fitted.law.output == "loss" and bool((observed > 0).all() and (value > 0).all())
+    residual = np.log(observed / value) if relative else observed - value
+    return seen.select(pl.col("run").cast(pl.String), *inputs).with_columns(
+        observed=pl.Series(observed), fitted=pl.Series(value), residual=pl.Series(residual)
+    )
+
+
+def residual_figure(fitted: Fit, *, name: str = "residuals") -> Figure:
+    """Residuals over the law's first input."""
+    import altair as alt
+
+    data = residuals_of(fitted)
+    x = data.columns[1]
+    relative = fitted.law.output == "loss"
+    y = alt.Y("residual:Q", title="Observed over fitted, log" if relative else "Observed - fitted")
+    base = alt.Chart(data)
+    layers = [
+        alt.Chart(pl.DataFrame({"residual": [0.0]}))
+        .mark_rule(color=GREY, strokeDash=[4, 3])
+        .encode(y=y),
+        base.mark_point(color=BLUE, filled=True, size=45, opacity=0.75).encode(
+            x=along(x),
+            y=y,
+            tooltip=tips(run="", **{x: ",.4~r", "observed": ".4~g", "fitted": ".4~g",
+                                    "residual": ".2~g"}),
+        ),
+    ]  # fmt: skip
+    worst = data.sort(pl.col("residual").abs(), descending=True).row(0, named=True)
+    return Figure(
+        name,
+        "What the law leaves unexplained",
+        "Every dot is one point; on the dashed line it lies on the law. A pattern along the axis "
+        "means that the law has the wrong shape.",
+        "Another law, or leaving out points that are far from all others.",
+        finished(alt.layer(*layers), height=200),
+        data,
+        f"Residuals of {data.height} points; the largest is {worst['residual']:.2g}, of run "
+        f"{worst['run']}.",
+    )
+
+
+def _spread_text(fitted: Fit) -> str:
+    data = residuals_of(fitted)
+    typical = float(data["residual"].abs().median())  # type: ignore[arg-type]
+    worst = data.sort(pl.col("residual").abs(), descending=True).row(0, named=True)
+    if fitted.law.output == "loss":
+        return (
+            f"Half of the points lie within {typical:.2%} of the law; the farthest, run "
+            f"{worst['run']}, is {np.expm1(worst['residual']):+.2%} off."
+        )
+    return (
+        f"Half of the points lie within {typical:.2g} of the law; the farthest, run "
+        f"{worst['run']}, is {worst['residual']:+.2g} off."
+    )

@@ -1,0 +1,334 @@
+"""The story of measurements: a table of rows, and everything it allows to be said.
+
+Every part is told if the data allow it; what is missing is said in the last section. Where nothing
+at all can be said, that is an error and not a page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from augury.data import read_table
+from augury.data.scores import whole_tasks
+from augury.errors import AuguryError, DataError
+from augury.notes import Note
+from augury.report.page.curves import loss_section
+from augury.report.page.emergence import emergence_section
+from augury.report.page.outlook import outlook_figure
+from augury.report.page.passrate import pass_rate_outlook, pass_rate_section, pass_rate_verdict
+from augury.report.page.runs import name_models, versions
+from augury.report.page.scores import scores_section
+from augury.report.page.story import Outlook, Section, Story, Verdict
+from augury.report.page.trends import trends_section
+from augury.report.page.words import interval_text, place_text
+
+if TYPE_CHECKING:
+    from augury.forecast.trends import Trends
+
+# Places at which a band is drawn: its edges are draws, and more places show their noise.
+GRID = 24
+# Checkpoints of a run below which a trend over training is not asked for: a curve that may turn
+# has more parameters than they have points.
+FEWEST = 5
+# Tasks that are forecast on one page: each takes seconds, and more are a wall.
+MOST_TASKS = 8
+# Fewer sizes than this carry no law.
+FEWEST_SIZES = 4
+
+
+@dataclass
+class Parts:
+    """What a page is put together from."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
+    outlooks: list[Outlook] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def measurement_story(path: str | Path, *, at: Mapping[str, float] | None = None) -> Story:
+    """What a table tells, or a folder of measurements (`augury passuntil`, `augury finetune`).
+
+    Args:
+        path: of the table or the folder.
+        at: where to forecast, such as {"params": 1e10}; by default twice the largest model.
+
+    Raises:
+        DataError: nothing was measured there, or nothing can be said of it.
+    """
+    return table_story(read_table(path), Path(path).name, at=at)
+
+
+def table_story(table: pl.DataFrame, name: str, *, at: Mapping[str, float] | None = None) -> Story:
+    """What a table of measurements tells.
+
+    Args:
+        table: observation table.
+        name: of the file or folder it comes from.
+        at: as in `measurement_story`.
+
+    Raises:
+        DataError: nothing can be said of it; it says why, part by part.
+    """
+    parts = Parts()
+    _tell_emergence(table, parts)
+    _tell_rates(name_models(table), at, parts)
+    _tell_losses(table, at, parts)
+    parts.sections += trends_of(table, parts.missing, parts.verdicts)
+    scores = scores_section(table)
+    if scores is not None:
+        parts.sections.append(scores)
+    if not parts.sections:
+        raise DataError(
+            "nothing can be reported: " + " ".join(parts.missing or ["It has no scores."]),
+            source=name,
+            expected="scores or losses of several models",
+        )
+    if not parts.verdicts:
+        parts.verdicts.append(_description(table, parts.missing))
+    if parts.missing:
+        parts.sections.append(Section("What this page does not have", tuple(parts.missing)))
+    return Story(
+        f"What was measured in {name}, and what follows",
+        tuple(parts.verdicts),
+        tuple(parts.sections),
+        tuple(parts.outlooks),
+        tuple(parts.notes),
+        {
+            "measurements": name,
+            "rows": f"{table.height:,}",
+            # The values, whatever files they lie in.
+            "SHA-256 of the rows": hashlib.sha256(table.write_csv().encode()).hexdigest(),
+            "seed of the draws": "0",
+            **versions(),
+        },
+        hero=outlook_figure(parts.outlooks),
+    )
+
+
+def _description(table: pl.DataFrame, missing: list[str]) -> Verdict:
+    """What there is, where nothing can be forecast."""
+    counts = [
+        f"{n} {what}{'' if n == 1 else 's'}"
+        for what in ("model", "task")
+        for n in ([table[what].n_unique()] if what in table.columns else [])
+    ]
+    found = " on ".join(counts) or f"{table.height} rows"
+    return Verdict(f"{found[:1].upper()}{found[1:]} measured; no forecast is possible yet.",
+                   tuple(missing[:2]), useful=False)  # fmt: skip
+
+
+def _tell_rates(table: pl.DataFrame, at: Mapping[str, float] | None, parts: Parts) -> None:
+    from augury.forecast.passrate import forecast_pass_rate, growth, series
+
+    if "task" not in table.columns:
+        return
+    scale = next(iter(at)) if at else "params"
+    tasks = table["task"].drop_nulls().unique().sort().to_list()
+    failed: dict[str, list[str]] = {}
+    forecast = 0
+    for i, task in enumerate(tasks):
+        if forecast == MOST_TASKS:
+            parts.missing.append(
+                f"Only {MOST_TASKS} of {len(tasks)} tasks are forecast here; "
+                f"{', '.join(tasks[i:][:12])} and others have only their scores."
+            )
+            break
+        rows = table.filter(pl.col("task") == task)
+        if "metric" in rows.columns and (rows["metric"] == "pass").any():
+            rows = rows.filter(pl.col("metric") == "pass")
+        try:
+            seen = series(rows, [scale])
+            place = dict(at) if at else {scale: 2 * float(seen.x[:, 0].max())}
+            ends = [float(seen.x[:, 0].min()), float(seen.x[:, 0].max()), place[scale]]
+            grid = [{scale: float(v)} for v in np.geomspace(min(ends), max(ends) * 1.1, GRID)]
+            found = forecast_pass_rate(rows, [*grid, place], scale=[scale])
+        except AuguryError as error:
+            failed.setdefault(str(error), []).append(task)
+            continue
+        forecast += 1
+        names = rows.select(scale, "model").unique().sort([scale, "model"])["model"].to_list()
+        parts.sections.append(
+            pass_rate_section(
+                task,
+                seen,
+                growth(seen),
+                found[:-1],
+                target=found[-1],
+                runs=names if len(names) == len(seen.x) else None,
+                name=f"pass-rate-{i}",
+            )
+        )
+        parts.verdicts.append(pass_rate_verdict(task, found[-1], seen))
+        parts.notes += [n for n in found[-1].notes if n.severity != "info"]
+        made = f"from {len(seen.x)} models"
+        parts.outlooks.append(pass_rate_outlook(task, found[-1], made=made))
+    for why, those in failed.items():
+        of = f"“{those[0]}”" if len(those) == 1 else f"{len(those)} tasks"
+        parts.missing.append(f"No forecast of {of}: {why}.")
+
+
+def _tell_losses(table: pl.DataFrame, at: Mapping[str, float] | None, parts: Parts) -> None:
+    from augury.fitting.fit import fit
+    from augury.forecast.predict import inputs_of, predict
+    from augury.laws import parse_law
+
+    known = ("model", "params", "tokens", "loss", "step", "seed")
+    keys = [c for c in known if c in table.columns]
+    if not {"params", "loss"} <= set(keys):
+        parts.missing.append("No law of the loss: there is no column loss, or none of params.")
+        return
+    own = table.filter(pl.col("loss").is_not_null(), pl.col("params").is_not_null())
+    own = own.select(keys).unique(maintain_order=True)
+    both = "tokens" in keys and all(
+        own[c].n_unique() >= FEWEST_SIZES for c in ("params", "tokens")
+    ) and own["tokens"].null_count() == 0  # fmt: skip
+    if not both:
+        own = own.drop("tokens", strict=False)
+    try:
+        fitted = fit(parse_law("chinchilla" if both else "power"), own)
+        parts.sections.append(loss_section(fitted, task="pretraining loss"))
+        if not fitted.usable:
+            return
+        inputs = inputs_of(fitted)
+        largest = {n: float(own[n].max()) for n in inputs}  # type: ignore[arg-type]
+        asked = at if at and set(inputs) <= set(at) else {n: 2 * x for n, x in largest.items()}
+        (made,) = predict(fitted, {n: asked[n] for n in inputs})
+    except AuguryError as error:
+        parts.missing.append(f"No law of the loss: {error}.")
+        return
+    said = interval_text(made.value, *made.run_interval)
+    where = place_text({n: asked[n] for n in inputs})
+    parts.verdicts.append(
+        Verdict(
+            f"At {where}, pretraining loss will be {said.value} nats per token "
+            f"({made.level:.0%} interval: {said.interval}).",
+            (
+                f"By the law {fitted.law}, fitted to {fitted.n} points of {fitted.run_count} "
+                f"runs up to {place_text(largest)}.",
+            ),
+            about="the loss",
+        )
+    )
+
+
+def _tell_emergence(table: pl.DataFrame, parts: Parts) -> None:
+    from augury.forecast.emergence import emergence_data, emergence_point, fit_emergence
+
+    if "finetune_examples" not in table.columns or "task" not in table.columns:
+        return
+    rows = whole_tasks(table).filter(pl.col("finetune_examples").is_not_null())
+    tuned = rows.filter(pl.col("finetune_examples") > 0)["task"].unique().sort().to_list()
+    for i, task in enumerate(tuned[:MOST_TASKS]):
+        own = rows.filter(pl.col("task") == task)
+        point: tuple[float, float, float] | None = None
+        notes: tuple[Note, ...] = ()
+        try:
+            found = fit_emergence(emergence_data(own))
+            made = emergence_point(found, "above")
+        except AuguryError as error:
+            parts.missing.append(f"Where “{task}” emerges cannot be said: {error}.")
+        else:
+            notes = tuple(found.notes)
+            if np.isfinite([made.value, *made.interval]).all():
+                point = (made.value, made.interval[0], made.interval[1])
+            lead = (
+                f"Where “{task}” emerges cannot be said: {found.status}."
+                if point is None
+                else _emerges(task, made.value, made.interval, made.level, str(made.scale))
+            )
+            parts.verdicts.append(Verdict(lead, useful=point is not None, about=f"“{task}”"))
+            parts.notes += [n for n in notes if n.severity != "info"]
+        parts.sections.append(
+            emergence_section(task, own, point=point, notes=notes, name=f"emergence-{i}")
+        )
+
+
+def _emerges(
+    task: str, value: float, interval: tuple[float, float], level: float, scale: str
+) -> str:
+    said = interval_text(value, *interval)
+    of = "a pretraining loss of" if scale == "loss" else f"{scale} of"
+    return (
+        f"“{task}” emerges without finetuning at {of} {said.value} "
+        f"({level:.0%} interval: {said.interval})."
+    )
+
+
+def trends_of(
+    table: pl.DataFrame, missing: list[str], verdicts: list[Verdict] | None = None
+) -> list[Section]:
+    """The section of trends over training; or, among what is missing, why there is none.
+
+    Args:
+        table: observation table.
+        missing: is told why there is none.
+        verdicts: is told what the trends come to.
+    """
+    from augury.forecast.trends import trends
+
+    rows = whole_tasks(table)
+    if "finetune_examples" in rows.columns:
+        # A sweep scores each model as it is once more: what was measured of it alone comes first.
+        alone = rows.filter(pl.col("finetune_examples").is_null())
+        rows = alone if alone.height else rows.filter(pl.col("finetune_examples") == 0)
+    if "metric" in rows.columns and (rows["metric"] == "pass").any():
+        # Of one task, these say what its pass rate says.
+        rows = rows.filter(~pl.col("metric").is_in(["greedy", "logprob"]))
+    # A column that only the others fill tells no runs apart.
+    rows = rows.select(c for c in rows.columns if rows[c].null_count() < rows.height)
+    axis = next((a for a in ("tokens", "step") if a in rows.columns), None)
+    runs = [c for c in ("family", "model", "params", "seed", "task", "metric") if c in rows.columns]
+    if axis is None:
+        missing.append("No trends over training: no column says how far it was (tokens or step).")
+        return []
+    most = 0
+    if rows.height:
+        most = int(rows.group_by(runs).agg(pl.col(axis).n_unique())[axis].max())  # type: ignore[arg-type]
+    if most < FEWEST:
+        missing.append(
+            f"No trends over training: no run was measured at more than {most} "
+            f"checkpoint{'' if most == 1 else 's'}; a trend needs {FEWEST}."
+        )
+        return []
+    try:
+        found = trends(rows)
+        section = trends_section(found)
+    except AuguryError as error:
+        missing.append(f"No trends over training: {error}.")
+        return []
+    if verdicts is not None:
+        verdicts.append(_trends_verdict(found))
+    return [section]
+
+
+def _trends_verdict(found: Trends) -> Verdict:
+    """How many scores rise, fall, turn or leap over training."""
+    own = [t for t in found.trends if t.axis != "params"]
+    shapes = Counter(t.shape for t in own)
+    said = (
+        ("rise", shapes["rising"]),
+        ("fall", shapes["falling"]),
+        ("turn", shapes["U"] + shapes["inverted U"]),
+        ("leap", shapes["threshold"]),
+        ("show no trend", shapes["flat"]),
+    )
+    counts = [f"{n} {what}" for what, n in said if n]
+    inverse = sorted({t.task for t in own if t.inverse})
+    details = [f"Named at a false-discovery rate of {found.rate:.0%}."]
+    if inverse:
+        named = ", ".join(inverse[:5]) + (" and others" if len(inverse) > 5 else "")
+        details.append(f"Falling while the rest of their family rises: {named}.")
+    of = "score" if len(own) == 1 else "scores"
+    return Verdict(
+        f"Over training, of {len(own)} {of} {', '.join(counts)}.", tuple(details), about="trends"
+    )
