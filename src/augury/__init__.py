@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from augury.evaluate import pass_until
     from augury.fitting import Fit, Gaussian, fit, fit_many, load_fit, save_fit
     from augury.forecast import (
-        Chain,
         Forecast,
         backtest,
         combine,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from augury.forecast.emergence import emergence_data, emergence_point, fit_emergence
     from augury.forecast.passrate import forecast_pass_rate
     from augury.forecast.trends import trends
-    from augury.laws import Law, all_laws, law
+    from augury.laws import Chain, Law, all_laws, law
     from augury.study import Study
 
 # Where each public name lives. Loaded when first asked for: `import augury` takes milliseconds.
@@ -46,7 +45,6 @@ _HOME = {
     "evaluate": ("pass_until",),
     "fitting": ("Fit", "Gaussian", "fit", "fit_many", "load_fit", "save_fit"),
     "forecast": (
-        "Chain",
         "Forecast",
         "backtest",
         "combine",
@@ -58,7 +56,7 @@ _HOME = {
     "forecast.emergence": ("emergence_data", "emergence_point", "fit_emergence"),
     "forecast.passrate": ("forecast_pass_rate",),
     "forecast.trends": ("trends",),
-    "laws": ("Law", "all_laws", "law"),
+    "laws": ("Chain", "Law", "all_laws", "law"),
     "study": ("Study",),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}

@@ -98,13 +98,13 @@ def test_a_chains_errors_are_those_of_one_resample() -> None:
 
 
 def test_chains_are_read_from_text_and_checked() -> None:
-    chain = parse_chain("chinchilla+logistic-task:over=bpb")
+    chain = parse_law("chinchilla+logistic-task:over=bpb")
     assert isinstance(chain, Chain)
     assert chain.link == "bpb"
     assert str(chain) == "chinchilla+logistic-task:over=bpb"
-    assert not isinstance(parse_chain("chinchilla"), Chain)
+    assert not isinstance(parse_law("chinchilla"), Chain)
     with pytest.raises(UsageError, match="takes one input"):
-        parse_chain("chinchilla+kaplan")
+        parse_law("chinchilla+kaplan")
 
 
 def test_backtests_find_the_law_that_made_the_data() -> None:

@@ -83,9 +83,9 @@ def backtest(
 ) -> None:
     """Fit below a scale, forecast above it, and count how often the intervals held."""
     from augury.forecast.backtest import backtest as run_backtest
-    from augury.forecast.chain import Chain, parse_chain
+    from augury.laws import Chain, parse_law
 
-    parsed = [parse_chain(text) for text in law]
+    parsed = [parse_law(text) for text in law]
     needed = {n for x in parsed for n in (*x.inputs, *((x.link,) if isinstance(x, Chain) else ()))}
     defaults = {k: v for x in parsed for k, v in x.defaults.items()}
     data = read_rows(table, map_, where, sorted(needed), parsed[0].output, defaults, scale)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from augury.fitting.likelihoods import RATE_EDGE, Huber, Likelihood, Points
-from augury.fitting.optimise import no_prior, objective_terms, run_blocks
+from augury.fitting.optimise import objective_terms, run_blocks
 from augury.fitting.problem import Problem
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
@@ -47,7 +47,7 @@ def pieces_at(problem: Problem, u: Floats, weights: Floats) -> tuple[Floats, ...
         u[None],
         problem.points,
         weights,
-        no_prior(len(u)),
+        problem.prior,
     )
     return eta[0][:n], jacobian[0][:n], slope[0][:n], hessian[0]
 

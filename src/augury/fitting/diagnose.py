@@ -205,6 +205,7 @@ def influence_notes(problem: Problem, u: Floats) -> list[Note]:
             np.repeat(current[None], len(live), 0),
             problem.points,
             without,
+            problem.prior,
         )
         errors = np.sqrt(np.maximum(np.diag(covariance(problem, current, weights)), 0.0))
         moves = ((refits.u - current) / np.where(errors > 0, errors, np.inf))[:, : len(names)]

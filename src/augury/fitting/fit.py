@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -93,7 +94,7 @@ def fit(
         )
     problem = problem_of(law, data, likelihood, output=output)
     rng = np.random.default_rng(seed)
-    solution, best = optimum(problem)
+    problem, solution, best = optimum(problem)
     status = status_of(problem, best, solution)
     u, objective = solution.u[best], float(solution.objective[best])
     identified = status in (Status.CONVERGED, Status.AT_BOUND)
@@ -126,10 +127,10 @@ def fit(
         diagnostics |= found
         notes += warnings
         u = central_draw(draws)
-        objective = objectives(law, problem.likelihood, u[None], problem.points, problem.ones)[0]
+        objective = objectives(problem.law, problem.likelihood, u[None], problem.points, problem.ones)[0]
     natural = problem.space.natural(u)
     result = Fit(
-        law=law,
+        law=problem.law,
         likelihood=problem.likelihood,
         parameters={n: float(x) for n, x in zip(problem.space.names, natural, strict=True)},
         objective=float(objective),
@@ -179,14 +180,30 @@ def central_draw(draws: Floats) -> Floats:
     return np.asarray(draws[int(np.argmin((scaled**2).sum(1)))])
 
 
-def optimum(problem: Problem) -> tuple[Solution, int]:
-    """All polished starts, and the index of the best that converged."""
+def optimum(problem: Problem) -> tuple[Problem, Solution, int]:
+    """The problem with its noise, all polished starts, and the index of the best that converged.
+
+    Where the law holds parameters by weak priors, the noise that these are weighed by is read off a
+    first fit under priors of a thousandth of the weight.
+    """
     ones = problem.ones
     starts = find_starts(problem.law, problem.likelihood, problem.points, ones, keep=POLISHED)[0]
-    solution = solve(problem.law, problem.likelihood, starts, problem.points, ones)
+    law, likelihood, points = problem.law, problem.likelihood, problem.points
+    if problem.has_priors:
+        least = np.min([likelihood.noise(float(f), problem.size, 0) for f in
+                        objectives(law, likelihood, starts, points, ones)])  # fmt: skip
+        problem = replace(problem, noise=1e-3 * float(least))
+    solution = solve(law, likelihood, starts, points, ones, problem.prior)
+    if problem.has_priors:
+        found = objectives(law, likelihood, solution.u[[_best(solution)]], points, ones)[0]
+        problem = replace(problem, noise=likelihood.noise(float(found), problem.size, 0))
+        solution = solve(law, likelihood, solution.u, points, ones, problem.prior)
+    return problem, solution, _best(solution)
+
+
+def _best(solution: Solution) -> int:
     usable = np.where(solution.converged, solution.objective, np.inf)
-    best = int(np.argmin(usable if solution.converged.any() else solution.objective))
-    return solution, best
+    return int(np.argmin(usable if solution.converged.any() else solution.objective))
 
 
 def run_residuals(problem: Problem, u: Floats) -> Floats:

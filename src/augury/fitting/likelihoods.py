@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import numpy as np
+
 from augury.errors import UsageError
 from augury.laws import Law, Parameter, positive
 
@@ -66,6 +68,17 @@ class Likelihood(ABC):
 
         return jnp.log(mu) if self.on_log else mu
 
+    def noise(self, objective: float, size: float, spent: int) -> float:
+        """What an objective has to be divided by to be minus a log-likelihood.
+
+        Args:
+            objective: at the optimum.
+            size: points.
+            spent: parameters fitted to them.
+        """
+        del objective, size, spent
+        return 1.0
+
     @abstractmethod
     def terms(self, predictor: Array, nuisance: Any, points: Points) -> Terms:
         """Loss, slope and curvatures, each (B, n)."""
@@ -91,6 +104,12 @@ class Huber(Likelihood):
     @property
     def on_log(self) -> bool:
         return True
+
+    def noise(self, objective: float, size: float, spent: int) -> float:
+        # With delta well below the noise, loss = delta |r|, psi^2 = delta^2, E psi' = 2 delta f(0):
+        # with normal noise of mean absolute deviation m = loss / delta n, f(0) = 1 / (pi m), so
+        # that the ratio E psi^2 / E psi' is delta pi m / 2 = pi / 2 times the mean loss.
+        return max(np.pi / 2 * objective / max(size - spent, 1), 1e-300)
 
     def terms(self, predictor: Array, nuisance: Any, points: Points) -> Terms:
         import jax.numpy as jnp
@@ -118,6 +137,9 @@ class Gaussian(Likelihood):
     @property
     def on_log(self) -> bool:
         return self.scale == "log"
+
+    def noise(self, objective: float, size: float, spent: int) -> float:
+        return max(2.0 * objective / max(size - spent, 1), 1e-300)
 
     def terms(self, predictor: Array, nuisance: Any, points: Points) -> Terms:
         import jax.numpy as jnp

@@ -200,13 +200,9 @@ def _noise(likelihood: Likelihood, solution: Solution, size: Any, own: int) -> F
     Least squares: the residual variance. Huber: the ratio of the score's variance to its slope,
     E psi^2 / E psi', by which the objective is too small in the same way. Counts: 1.
     """
-    if likelihood.counts:
-        return np.ones(len(size))
-    # For Huber with delta well below the noise, loss = delta |r|, psi^2 = delta^2, and
-    # E psi' = 2 delta f(0): with normal noise of mean absolute deviation m = loss / delta n,
-    # f(0) = 1 / (pi m), so that the ratio is delta pi m / 2 = pi / 2 times the mean loss.
-    factor = np.pi / 2 if likelihood.name == "huber" else 2.0
-    return np.maximum(factor * solution.objective / np.maximum(size - own, 1), 1e-300)
+    return np.array(
+        [likelihood.noise(float(f), n, own) for f, n in zip(solution.objective, size, strict=True)]
+    )
 
 
 def _pooled_names(law: Law, pool: bool | Sequence[str]) -> list[str]:

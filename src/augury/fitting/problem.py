@@ -14,9 +14,10 @@ from augury.data import run_ids
 from augury.data.scores import has_counts, suited_likelihood
 from augury.errors import DataError, UsageError
 from augury.fitting.likelihoods import Likelihood, Points, likelihood_for
+from augury.fitting.optimise import Prior
 from augury.fitting.space import Floats, Space
-from augury.laws import Law
-from augury.laws.inputs import Curve, numbers_of
+from augury.laws import Grouped, Law
+from augury.laws.inputs import Curve, Group, numbers_of
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Problem:
             (what is predicted) and `trials` (1 where there are no counts).
         points: the same as arrays, (1, n).
         runs: (n,) int, from 0: rows of one training run share a number.
+        noise: what the objective is over minus the log-likelihood, by which the law's own weak
+            priors count; 0 leaves them out.
     """
 
     law: Law
@@ -35,10 +38,26 @@ class Problem:
     table: pl.DataFrame
     points: Points
     runs: NDArray[np.int64]
+    noise: float = 0.0
 
     @property
     def space(self) -> Space:
         return Space.of(self.law, self.likelihood.nuisance)
+
+    @property
+    def prior(self) -> Prior:
+        """The law's weak priors in the coordinates of the fit, on the scale of the objective."""
+        parameters = [*self.law.parameters.values(), *self.likelihood.nuisance.values()]
+        mean, precision = np.zeros((1, len(parameters))), np.zeros((1, len(parameters)))
+        for j, p in enumerate(parameters):
+            if p.prior is not None:
+                mean[0, j], precision[0, j] = p.prior[0], self.noise / p.prior[1] ** 2
+        return Prior(mean, precision)
+
+    @property
+    def has_priors(self) -> bool:
+        """Whether the law holds some of its parameters by weak priors."""
+        return any(p.prior is not None for p in self.law.parameters.values())
 
     @property
     def size(self) -> int:
@@ -79,7 +98,8 @@ def problem_of(
     table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(dict(data))
     if table.is_empty():
         raise DataError("there are no rows to fit", expected="at least one row")
-    law = law.bind(table.columns)
+    law = _bound(law, table)
+    by = (*by, law.per) if isinstance(law, Grouped) else by
     likelihood = likelihood_for(law, likelihood, suited=suited_likelihood(table))
     target = output or (law.output if law.output in table.columns else "value")
     if target == "value":
@@ -98,7 +118,9 @@ def problem_of(
     for name, kind in law.inputs.items():
         values = kind.read(numbered, name)
         columns = kind.columns(name, table.columns)
-        if isinstance(kind, Curve):
+        if isinstance(kind, Group):
+            inputs[name] = numbered[name].cast(pl.String)
+        elif isinstance(kind, Curve):
             inputs[name] = pl.Series(name, list(values))
         elif values.ndim == 2:
             inputs |= {column: values[:, j] for j, column in enumerate(columns)}
@@ -113,6 +135,21 @@ def problem_of(
             ["run", *inputs, "y", *(f"by_{k}" for k in by)], keep="first", maintain_order=True
         )
     return problem_from(law, likelihood, used)
+
+
+def _bound(law: Law, table: pl.DataFrame) -> Law:
+    """The law for this table: its domains, and its groups where it has parameters of groups."""
+    law = law.bind(table)
+    if law.grouping is None or isinstance(law, Grouped):
+        return law
+    if law.grouping not in table.columns:
+        raise DataError(
+            f"law '{law}' has parameters of each {law.grouping}",
+            column=law.grouping,
+            expected=f"a column {law.grouping}",
+        )
+    groups = table[law.grouping].cast(pl.String).unique(maintain_order=True).drop_nulls().to_list()
+    return Grouped(law, law.grouping, tuple(groups))
 
 
 def problem_from(law: Law, likelihood: Likelihood, used: pl.DataFrame) -> Problem:

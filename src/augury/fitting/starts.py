@@ -71,6 +71,21 @@ def start_ranges(law: Law, likelihood: Likelihood, points: Points) -> dict[str, 
     return ranges
 
 
+def _whole_points(
+    law: Law, points: Points, names: list[str], ranges: dict[str, Parameter]
+) -> Floats:
+    """(M, Q) points that the law reads off the data; what they leave out, at its middle."""
+    inputs = {n: x[0] for n, x in zip(law.inputs, points.inputs, strict=True)}
+    middle = {
+        n: float(np.sqrt(np.prod(ranges[n].start)) if ranges[n].scale == "log"
+                 else np.mean(ranges[n].start))
+        for n in names
+    }  # fmt: skip
+    found = law.start_points(inputs, points.y[0])
+    rows = [[{**middle, **point}[n] for n in names] for point in found]
+    return np.array(rows, float).reshape(len(rows), len(names))
+
+
 def _with_start(p: Parameter, start: tuple[float, float]) -> Parameter:
     return replace(p, start=start)
 
@@ -208,8 +223,9 @@ def find_starts(
             points.y[g : g + 1, live],
             points.y[:1],
         )
-        names, grid = start_grid(start_ranges(law, likelihood, own), coarse=groups > 1)
-        grids.append(grid)
+        ranges = start_ranges(law, likelihood, own)
+        names, grid = start_grid(ranges, coarse=groups > 1)
+        grids.append(np.concatenate([grid, _whole_points(law, own, names, ranges)]))
     tried = len(grids[0])
     values = np.concatenate(grids)
     rows = np.repeat(np.arange(groups), tried)

@@ -20,7 +20,7 @@ import polars as pl
 from augury.errors import DataError, UsageError
 from augury.fitting.likelihoods import LIKELIHOODS
 from augury.fitting.result import Fit, Status
-from augury.laws import law as law_called
+from augury.laws import law_from, law_record
 from augury.notes import Note
 from augury.runtime.atomic import atomic_folder
 
@@ -77,7 +77,7 @@ def load_fit(folder: str | Path) -> Fit:
             )
         draws = pl.read_parquet(folder / "draws.parquet")
         return Fit(
-            law=law_called(record["law"]["name"], **record["law"]["settings"]),
+            law=law_from(record["law"]),
             likelihood=LIKELIHOODS[record["likelihood"]["name"]](
                 **record["likelihood"]["settings"]
             ),
@@ -108,7 +108,7 @@ def _record(fit: Fit) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": version("augury"),
-        "law": {"name": fit.law.name, "settings": fit.law.settings},
+        "law": law_record(fit.law),
         "likelihood": {
             "name": fit.likelihood.name,
             "settings": {f.name: getattr(fit.likelihood, f.name) for f in fields(fit.likelihood)},

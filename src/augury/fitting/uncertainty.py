@@ -73,7 +73,7 @@ def bootstrap(
         np.repeat(u[None], count, 0),
         problem.points,
         weights,
-        prior,
+        prior or problem.prior,
         tolerance=RESAMPLE_TOLERANCE,
     )
     good = solution.converged & np.isfinite(solution.u).all(1)

@@ -1,10 +1,11 @@
 """Forecasting: predict, chain laws, backtest them, and choose among them by it."""
 
 from augury.forecast.backtest import Backtest, backtest, compare
-from augury.forecast.chain import Chain, ChainFit, fit_chain, parse_chain
+from augury.forecast.chain_fit import ChainFit, fit_chain
 from augury.forecast.combine import Combination, combine
 from augury.forecast.ladder import LadderForecast, Recipe, forecast_ladder
 from augury.forecast.predict import Forecast, predict
+from augury.laws import Chain
 
 __all__ = [
     "Backtest",
@@ -19,6 +20,5 @@ __all__ = [
     "compare",
     "fit_chain",
     "forecast_ladder",
-    "parse_chain",
     "predict",
 ]

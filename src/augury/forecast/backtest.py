@@ -22,10 +22,10 @@ from augury.errors import DataError, UsageError
 from augury.fitting import Fit, Likelihood
 from augury.fitting.fit import fit
 from augury.fitting.space import Floats
-from augury.forecast.chain import Chain, ChainFit, fit_chain, parse_chain
+from augury.forecast.chain_fit import ChainFit, fit_chain
 from augury.forecast.predict import extrapolation, interval_of, observed, predictive
 from augury.forecast.score import crps
-from augury.laws import Law
+from augury.laws import Chain, Law, parse_law
 
 Fitted = Fit | ChainFit
 Fitter = Callable[[pl.DataFrame], Any]
@@ -191,7 +191,7 @@ def backtest(
     Source: Gneiting & Raftery 2007 for the score, CRPS.
     """
     wanted = [laws] if isinstance(laws, Law | str) else list(laws)
-    parsed = [parse_chain(x) if isinstance(x, str) else x for x in wanted]
+    parsed = [parse_law(x) if isinstance(x, str) else x for x in wanted]
     fitters = {str(law): fitter(law, likelihood, level, seed, influence=False) for law in parsed}
     table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(dict(data))
     table = add_value(table)

@@ -20,9 +20,8 @@ from augury.fitting import Likelihood, Status
 from augury.fitting.space import Floats
 from augury.forecast.backtest import Backtest, Fitted, backtest, usable
 from augury.forecast.backtest import fitter as fitter_of
-from augury.forecast.chain import parse_chain
 from augury.forecast.predict import Predictive, observed, predictive
-from augury.laws import Law
+from augury.laws import Law, parse_law
 from augury.notes import Note
 
 # No more widening than this: a backtest of a few points from a handful of runs says that intervals
@@ -115,7 +114,7 @@ def combine(
     """
     if not laws:
         raise UsageError("there are no laws to choose from")
-    parsed = [parse_chain(x) if isinstance(x, str) else x for x in laws]
+    parsed = [parse_law(x) if isinstance(x, str) else x for x in laws]
     tested = backtest(parsed, data, by=by, likelihood=likelihood, level=level, seed=seed)
     score = common_scores(tested)
     fits = {str(law): fitter_of(law, likelihood, level, seed, FINAL_DRAWS)(data) for law in parsed}

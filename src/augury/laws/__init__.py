@@ -1,35 +1,74 @@
 """Laws: one a file, each a pure function with named, bounded parameters."""
 
+from importlib import import_module
+from typing import Any
+
 from augury.laws.base import Law, Parameter, positive, power, real
+from augury.laws.batch_trajectory import BatchTrajectory
 from augury.laws.broken_power import BrokenPowerLaw
+from augury.laws.chain import Chain
 from augury.laws.chinchilla import Chinchilla
 from augury.laws.compute import ComputeLaw
+from augury.laws.constant import Constant
+from augury.laws.effective_share import EffectiveShare
 from augury.laws.exponential_error import ExponentialError
+from augury.laws.exponential_mixing import ExponentialMixing
+from augury.laws.grouped import Grouped
+from augury.laws.implicit import implicit_root
+from augury.laws.inputs import Curve, Group, Input, NonNegative, Positive, Real, Share
+from augury.laws.joint_chinchilla import JointChinchilla
 from augury.laws.kaplan import Kaplan
 from augury.laws.logistic_task import LogisticTask
 from augury.laws.pass_rate import CurvedPassRate, PassRate
 from augury.laws.power_law import PowerLaw
-from augury.laws.registry import all_laws, law, parse_law, register
+from augury.laws.registry import all_laws, law, law_from, law_record, parse_law, register
+from augury.laws.skaling import Skaling
 from augury.laws.threshold_task import ThresholdTask
 
 __all__ = [
+    "BatchTrajectory",
     "BrokenPowerLaw",
+    "Chain",
     "Chinchilla",
     "ComputeLaw",
+    "Constant",
+    "Curve",
     "CurvedPassRate",
+    "EffectiveShare",
     "ExponentialError",
+    "ExponentialMixing",
+    "Group",
+    "Grouped",
+    "Input",
+    "JointChinchilla",
     "Kaplan",
     "Law",
     "LogisticTask",
+    "NonNegative",
     "Parameter",
     "PassRate",
+    "Positive",
     "PowerLaw",
+    "Real",
+    "Share",
+    "Skaling",
     "ThresholdTask",
     "all_laws",
+    "check_law",
+    "implicit_root",
     "law",
+    "law_from",
+    "law_record",
     "parse_law",
     "positive",
     "power",
     "real",
     "register",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Checking a law fits it, and fitting stands on laws: found by name, when first asked for.
+    if name == "check_law":
+        return import_module("augury.fitting.law_check").check_law
+    raise AttributeError(f"module 'augury.laws' has no attribute '{name}'")

@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
+import polars as pl
 
 from augury.errors import UsageError
 from augury.laws.inputs import Curve, Input, Share
@@ -157,9 +158,9 @@ class Law(ABC):
         """Inputs that may be missing from a table, with the value they then have."""
         return {n: i.default for n, i in self.inputs.items() if i.default is not None}
 
-    def bind(self, columns: Sequence[str]) -> Law:
-        """The law for a table of these columns, where it has settings that a table decides."""
-        del columns
+    def bind(self, table: pl.DataFrame) -> Law:
+        """The law for a table, where it has settings that a table decides."""
+        del table
         return self
 
     def guess(self, inputs: Mapping[str, Array], y: Array) -> Mapping[str, tuple[float, float]]:
@@ -224,6 +225,14 @@ class Law(ABC):
         with jax.enable_x64(True):
             out = _compiled(self, mapped)(*laid)
         return np.broadcast_to(np.asarray(out), (room,))[:size].reshape(shape)
+
+    @property
+    def grouping(self) -> str | None:
+        """The column that its per-group parameters are of; None where it has none."""
+        found = {p.per for p in self.parameters.values() if p.per is not None}
+        if len(found) > 1:
+            raise UsageError(f"law '{self.name}' has parameters per {' and '.join(sorted(found))}")
+        return found.pop() if found else None
 
     @property
     def settings(self) -> dict[str, Any]:

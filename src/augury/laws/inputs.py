@@ -194,6 +194,32 @@ class Curve(Input):
         return values
 
 
+@dataclass(frozen=True)
+class Group(Input):
+    """Which group a row is of, as an index into `labels`.
+
+    Attributes:
+        labels: values of the column, in order.
+    """
+
+    labels: tuple[str, ...] = ()
+
+    def check(self, values: Floats) -> tuple[NDArray[np.bool_], str]:
+        return values >= 0, f"one of {', '.join(self.labels[:8])}"
+
+    def draw(self, rng: np.random.Generator, n: int) -> Floats:
+        return rng.integers(max(len(self.labels), 1), size=n).astype(float)
+
+    def read(self, table: pl.DataFrame, name: str) -> Floats:
+        if name not in table.columns:
+            raise DataError("the column is missing", column=name, expected="which group it is of")
+        place = {label: float(i) for i, label in enumerate(self.labels)}
+        values = np.array([place.get(str(v), -1.0) for v in table[name].to_list()])
+        good, expected = self.check(values)
+        _refuse(table, name, good, expected)
+        return values
+
+
 # The columns that laws take, with their units and a range that makes sense.
 KNOWN: dict[str, Input] = {
     "params": Positive("non-embedding parameters N", example=(1e7, 1e10)),

@@ -335,9 +335,9 @@ class _Planner:
 
     @cached_property
     def _takes_tokens(self) -> bool:
-        from augury.forecast.chain import Chain, parse_chain
+        from augury.laws import Chain, parse_law
 
-        laws = [parse_chain(text) for text in self.study.forecast.laws]
+        laws = [parse_law(text) for text in self.study.forecast.laws]
         firsts = [law.loss if isinstance(law, Chain) else law for law in laws]
         return any({"tokens", "flops"} & set(law.inputs) for law in firsts)
 

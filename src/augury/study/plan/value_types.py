@@ -11,10 +11,10 @@ from augury.errors import AuguryError
 
 
 def _law(text: str) -> str:
-    from augury.forecast.chain import parse_chain
+    from augury.laws import parse_law
 
     try:
-        parse_chain(text)
+        parse_law(text)
     except AuguryError as error:
         raise ValueError(str(error)) from error
     return text

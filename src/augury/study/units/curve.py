@@ -9,8 +9,7 @@ import numpy as np
 import polars as pl
 
 from augury.data import observations
-from augury.forecast.chain import Chain
-from augury.laws import Law
+from augury.laws import Chain, Law
 
 # Points of a drawn curve: smooth on paper, and few to embed.
 CURVE_POINTS = 60

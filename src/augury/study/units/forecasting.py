@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from augury.forecast.backtest import fitter
-from augury.forecast.chain import parse_chain
 from augury.forecast.predict import predict
+from augury.laws import parse_law
 from augury.study.results.forecast_records import (
     EmergenceRecord,
     FitRecord,
@@ -26,7 +26,7 @@ from augury.study.units.unit import Progress
 def fit_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> None:
     """One law on everything that may be seen: `fit.json`, `curve.parquet`, `observed.parquet`."""
     asked = unit.parameters
-    law = parse_chain(asked["law"])
+    law = parse_law(asked["law"])
     rows = join_rows(store, unit.needs)
     table = distinct_losses(rows, law) if law.output == "loss" else task_scores(rows, asked)
     likelihood = rate_likelihood(law, table)

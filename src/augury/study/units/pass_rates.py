@@ -14,11 +14,10 @@ from augury.data.scores import suited_likelihood
 from augury.errors import AuguryError
 from augury.fitting import Likelihood
 from augury.fitting.likelihoods import likelihood_for
-from augury.forecast.chain import Chain, parse_chain
 from augury.forecast.combine import combine
 from augury.forecast.passrate import forecast_pass_rate
 from augury.forecast.predict import predict
-from augury.laws import Law
+from augury.laws import Chain, Law, parse_law
 from augury.notes import Note
 from augury.study.results.forecast_records import (
     BacktestRecord,
@@ -42,7 +41,7 @@ def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
     trends of the single instances, where those were measured.
     """
     asked = unit.parameters
-    laws = [parse_chain(text) for text in asked["laws"]]
+    laws = [parse_law(text) for text in asked["laws"]]
     everything = join_rows(store, unit.needs)
     table = task_scores(everything, asked)
     found = combine(

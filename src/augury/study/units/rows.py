@@ -14,8 +14,7 @@ from augury.runtime.atomic import atomic_file
 from augury.study.results.store import Store
 
 if TYPE_CHECKING:
-    from augury.forecast.chain import Chain
-    from augury.laws import Law
+    from augury.laws import Chain, Law
 
 ROWS = "rows.parquet"
 

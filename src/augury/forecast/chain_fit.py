@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -27,62 +26,14 @@ from augury.fitting.problem import Problem, problem_from
 from augury.fitting.space import Floats
 from augury.fitting.uncertainty import laplace
 from augury.forecast.predict import Predictive, law_inputs, observed, predictive, strayed
-from augury.laws import Law, Parameter, parse_law
-from augury.laws.base import Array, attributes
+from augury.laws import Chain, Law, Parameter
+from augury.laws.base import Array
 from augury.laws.inputs import Input, Real
 from augury.notes import Note
 
 How = Literal["stepwise", "joint"]
 # Resampling fewer runs than this leaves some resamples with too few distinct ones for either law.
 ENOUGH_RUNS = 12
-
-
-@dataclass(frozen=True)
-class Chain(Law):
-    """score = task(loss(inputs)): a law from (params, tokens) to a score.
-
-    Bhagia et al. 2024 (arXiv 2412.04403); Chen et al. 2024 (arXiv 2410.08527). Parameters keep
-    their names, those of the task law with "task_" before them. `fit_chain` fits it to losses and
-    scores; `fit` on scores alone treats it as one law with many parameters.
-    """
-
-    loss: Law
-    task: Law
-
-    name: ClassVar[str] = "chain"
-    output: ClassVar[str] = "value"
-    equation: ClassVar[str] = r"s = f_{task}(L(N, D))"
-    source: ClassVar[str] = "Bhagia et al. 2024 (arXiv 2412.04403)"
-
-    def __post_init__(self) -> None:
-        if len([n for n in self.task.inputs if n not in self.task.defaults]) != 1:
-            named = ", ".join(self.task.inputs)
-            raise UsageError(f"the task law of a chain takes one input, not {named}")
-
-    @property
-    def link(self) -> str:
-        """What the first law predicts and the second takes: "loss", "bpb"."""
-        return next(iter(self.task.inputs))
-
-    @property
-    def inputs(self) -> Mapping[str, Input]:
-        own = {n: x for n, x in self.task.inputs.items() if n in self.task.defaults}
-        return {**self.loss.inputs, **own}
-
-    @property
-    def parameters(self) -> dict[str, Parameter]:
-        # Amplitudes of the loss law are not linear in the score.
-        plain = {n: replace(p, amplitude=False) for n, p in self.loss.parameters.items()}
-        return plain | {f"task_{n}": p for n, p in self.task.parameters.items()}
-
-    def formula(self, p: Any, x: Any) -> Array:
-        names = self.task.parameters
-        own = attributes(names, (getattr(p, f"task_{n}") for n in names))
-        linked = SimpleNamespace(**{**vars(x), self.link: self.loss.formula(p, x)})
-        return self.task.formula(own, linked)
-
-    def __str__(self) -> str:
-        return f"{self.loss}+{self.task}"
 
 
 @dataclass(frozen=True)
@@ -151,12 +102,6 @@ class ChainFit(Shown):
         remedy = (self.status.remedy,) if self.status.remedy else ()
         return Card(f"{self.chain}, fitted {self.how}: {self.status}", table,
                     (*remedy, *self.notes))  # fmt: skip
-
-
-def parse_chain(text: str) -> Law:
-    """A law, or two joined by a plus sign: "chinchilla+logistic-task:over=bpb"."""
-    first, plus, second = text.partition("+")
-    return Chain(parse_law(first), parse_law(second)) if plus else parse_law(text)
 
 
 def fit_chain(

@@ -1,0 +1,126 @@
+"""Check a law from anywhere against the whole contract."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from augury.errors import UsageError
+from augury.fitting.fit import fit
+from augury.fitting.likelihoods import Gaussian, Likelihood
+from augury.fitting.space import Space
+from augury.fitting.store import load_fit, save_fit
+from augury.laws import Grouped, Law
+from augury.laws.base import attributes
+from augury.laws.inputs import Curve, Share
+
+# Noise of the simulated points, and how near the fitted curve has to come, in units of it.
+NOISE, NEAR = 0.004, 0.6
+
+
+def check_law(law: Law, *, points: int = 120, seed: int = 1) -> list[str]:
+    """Run a law through what Augury expects of every law, on its own example.
+
+    Args:
+        law: of any package.
+        points: simulated.
+        seed: of the simulation.
+
+    Returns:
+        What was checked, a line each.
+
+    Raises:
+        UsageError: a check failed; the message says which, and by how much.
+    """
+    if law.grouping is not None and not isinstance(law, Grouped):
+        law = Grouped(law, law.grouping, ("a", "b", "c"))
+    parameters, inputs = law.example(points, seed)
+    values = np.asarray(law(parameters, **inputs))
+    done = []
+
+    def check(good: bool, what: str, found: object) -> None:
+        if not good:
+            raise UsageError(f"law '{law}': {what} failed ({found})")
+        done.append(what)
+
+    check(bool(law.equation and law.source and type(law).__doc__), "equation, source, docstring",
+          "one is empty")  # fmt: skip
+    check(values.shape == (points,) and bool(np.isfinite(values).all()), "finite predictions (n,)",
+          f"shape {values.shape}")  # fmt: skip
+    _check_amplitudes(law, parameters, inputs, values, check)
+    _check_gradients(law, parameters, inputs, check)
+    table = example_table(law, inputs, values, NOISE, seed)
+    on_log = law.output != "value"
+    likelihood: Likelihood = Gaussian("log" if on_log else "linear")
+    fitted = fit(law, table, likelihood=likelihood, resamples=50, influence=False)
+    own = {name: fitted.parameters[name] for name in law.parameters}
+    off = np.asarray(law(own, **inputs)) - values
+    error = float(np.sqrt(np.mean((off / values if on_log else off) ** 2)))
+    check(error < NEAR * NOISE, "recovery of the curve", f"{error:.2g} off, noise {NOISE}")
+    inside = all(
+        p.bounds[0] - 1e-9 <= own[n] <= p.bounds[1] * (1 + 1e-9) for n, p in law.parameters.items()
+    )
+    check(inside, "parameters inside their bounds", own)
+    with tempfile.TemporaryDirectory() as folder:
+        save_fit(fitted, Path(folder) / "fit")
+        again = load_fit(Path(folder) / "fit")
+    check(again.law == fitted.law and again.to_dict() == fitted.to_dict(), "saving and loading",
+          again.law)  # fmt: skip
+    return done
+
+
+def example_table(
+    law: Law, inputs: dict[str, np.ndarray], values: np.ndarray, noise: float, seed: int = 0
+) -> pl.DataFrame:
+    """A table of a law's inputs and its noisy predictions, as `fit` takes it."""
+    columns: dict[str, object] = {}
+    for name, kind in law.inputs.items():
+        if isinstance(kind, Share):
+            for j, column in enumerate(kind.columns(name, [])):
+                columns[column] = inputs[name][:, j]
+        elif isinstance(kind, Curve):
+            columns[name] = list(inputs[name])
+        elif isinstance(law, Grouped) and name == law.per:
+            columns[name] = [law.groups[int(i)] for i in inputs[name]]
+        elif name not in law.defaults:
+            columns[name] = inputs[name]
+    drawn = noise * np.random.default_rng(seed).standard_normal(len(values))
+    noisy = values + drawn if law.output == "value" else values * np.exp(drawn)
+    return pl.DataFrame({**columns, law.output: noisy})
+
+
+def _check_amplitudes(law: Law, parameters: Any, inputs: Any, values: Any, check: Any) -> None:
+    names = [n for n, p in law.parameters.items() if p.amplitude]
+    zero = {**parameters, **dict.fromkeys(names, 0.0)}
+    base = np.asarray(law(zero, **inputs))
+    total = base + sum(np.asarray(law({**zero, n: parameters[n]}, **inputs)) - base for n in names)
+    worst = float(np.abs(total - values).max())
+    check(not names or worst <= 1e-8 * float(np.abs(values).max()), "linear amplitudes", worst)
+
+
+def _check_gradients(law: Law, parameters: Any, inputs: Any, check: Any) -> None:
+    import jax
+
+    space = Space.of(law, {})
+    u = space.internal(np.array(list(parameters.values())))
+    x = attributes(law.inputs, (v[:7] for v in inputs.values()))
+    with jax.enable_x64(True):
+
+        def predict(v: Any) -> Any:
+            return law.formula(space.unpack(v), x)
+
+        forward, backward = (np.asarray(d(predict)(u)) for d in (jax.jacfwd, jax.jacrev))
+        worst = 0.0
+        for j in range(len(u)):
+            h = 1e-5 * max(1.0, abs(u[j]))
+            step = np.eye(len(u))[j] * h
+            numeric = (np.asarray(predict(u + step)) - np.asarray(predict(u - step))) / (2 * h)
+            worst = max(worst, float(np.abs(forward[:, j] - numeric).max()))
+    size = max(float(np.abs(forward).max()), 1e-12)
+    check(worst <= 1e-4 * size, "forward gradient against differences", worst / size)
+    gap = float(np.abs(forward - backward).max()) / size
+    check(gap <= 1e-9, "backward gradient against forward", gap)

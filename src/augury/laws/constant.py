@@ -1,0 +1,48 @@
+"""The null law: nothing depends on anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from augury.laws.base import Array, Law, real
+from augury.laws.inputs import Input, input_named
+from augury.laws.registry import register
+
+
+@register
+@dataclass(frozen=True)
+class Constant(Law):
+    """y = c: the mean of what was seen, whatever the scale.
+
+    A candidate in every comparison: a law that does not beat it on held-out runs has learned
+    nothing. `over` says along which input a backtest cuts, `predicts` which column it is of.
+    """
+
+    over: str = "params"
+    predicts: str = "loss"
+
+    name: ClassVar[str] = "constant"
+    output: ClassVar[str] = "loss"
+    equation: ClassVar[str] = r"y = c"
+    source: ClassVar[str] = "ours: the null law"
+    c = real((0.0, 5.0), "value everywhere", bounds=(-1e6, 1e6), amplitude=True)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "output", self.predicts)
+
+    @property
+    def inputs(self) -> Mapping[str, Input]:
+        return {self.over: input_named(self.over)}
+
+    def formula(self, p: Any, x: Any) -> Array:
+        import jax.numpy as jnp
+
+        return p.c * jnp.ones_like(getattr(x, self.over))
+
+    def guess(self, inputs: Mapping[str, Array], y: Array) -> dict[str, tuple[float, float]]:
+        middle = float(np.median(y))
+        return {"c": (middle - 1e-6 - 0.1 * abs(middle), middle + 1e-6 + 0.1 * abs(middle))}

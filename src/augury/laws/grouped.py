@@ -1,0 +1,71 @@
+"""One law on several groups at once: shared parameters are shared, the others have one a group."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+from augury.laws.base import Array, Law, Parameter
+from augury.laws.inputs import Group, Input
+
+
+@dataclass(frozen=True)
+class Grouped(Law):
+    """A law with parameters `per` a column, bound to the groups of a table.
+
+    `fit` makes it of any law that has such parameters: a formula does not change. Parameters of
+    groups are called `A[GROUP]`.
+    """
+
+    law: Law
+    per: str
+    groups: tuple[str, ...]
+
+    name: ClassVar[str] = "grouped"
+    output: ClassVar[str] = "loss"
+    equation: ClassVar[str] = r"y_g = f(x; \theta, \theta_g)"
+    source: ClassVar[str] = "ours: a joint fit"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "output", self.law.output)
+
+    @property
+    def inputs(self) -> Mapping[str, Input]:
+        return {**self.law.inputs, self.per: Group(f"which {self.per}", labels=self.groups)}
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        named: dict[str, Parameter] = {}
+        for name, p in self.law.parameters.items():
+            if p.per == self.per:
+                named |= {f"{name}[{g}]": replace(p, per=None) for g in self.groups}
+            else:
+                named[name] = p
+        return named
+
+    def formula(self, p: Any, x: Any) -> Array:
+        import jax.numpy as jnp
+
+        at = getattr(x, self.per).astype(int)
+        own = {}
+        for name, parameter in self.law.parameters.items():
+            if parameter.per == self.per:
+                own[name] = jnp.stack([getattr(p, f"{name}[{g}]") for g in self.groups])[at]
+            else:
+                own[name] = getattr(p, name)
+        return self.law.formula(SimpleNamespace(**own), x)
+
+    def guess(self, inputs: Mapping[str, Array], y: Array) -> dict[str, tuple[float, float]]:
+        plain = {n: x for n, x in inputs.items() if n != self.per}
+        ranges: dict[str, tuple[float, float]] = {}
+        for name, found in self.law.guess(plain, y).items():
+            if self.law.parameters[name].per == self.per:
+                ranges |= dict.fromkeys((f"{name}[{g}]" for g in self.groups), found)
+            else:
+                ranges[name] = found
+        return ranges
+
+    def __str__(self) -> str:
+        return f"{self.law} per {self.per}"
