@@ -7,10 +7,10 @@ from scipy.stats import norm
 
 from augury.errors import DataError, UsageError
 from augury.fitting import Gaussian, fit
-from augury.forecast import Chain, backtest, combine, compare, fit_chain, parse_chain, predict
+from augury.forecast import Chain, backtest, combine, compare, fit_chain, predict
 from augury.forecast.combine import conformal_factor
 from augury.forecast.score import crps
-from augury.laws import Chinchilla, LogisticTask, PassRate, law
+from augury.laws import Chinchilla, LogisticTask, PassRate, law, parse_law
 from tests.fitting.test_fit import runs
 from tests.laws.cases import TRUTH
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from augury.laws import Law, all_laws
+from augury.laws import Grouped, Law, all_laws
 
-# Parameters of real fits where there are any. A law that is not named here is tested at the middle
-# of its start ranges, so that a new law is in the matrix as soon as it is registered.
+# Parameters of real fits where there are any. A law that is not named here is tested at those of
+# its own example, so that a new law is in the matrix as soon as it is registered.
 TRUTH: dict[str, dict[str, float]] = {
     "chinchilla": {"E": 1.8172, "A": 477.8, "B": 2143.0, "alpha": 0.3473, "beta": 0.3672},
     "kaplan": {"N_c": 8.8e13, "D_c": 5.4e13, "alpha_N": 0.076, "alpha_D": 0.095},
@@ -20,33 +20,17 @@ TRUTH: dict[str, dict[str, float]] = {
     "curved-pass-rate": {"a": 1.5, "alpha": 0.35, "q": 0.03},
     "broken-power": {"a": 0.4, "b": 300.0, "c0": 0.28, "c1": 0.3, "d1": 3e8, "f1": 0.3},
 }
-RANGES = {
-    "params": (1e7, 1e10),
-    "tokens": (1e9, 1e12),
-    "flops": (1e18, 1e23),
-    "loss": (1.6, 3.6),
-    "bpb": (0.5, 2.0),
-}
-LAWS: list[Law] = [cls() for cls in all_laws()]
+LAWS: list[Law] = [
+    Grouped(law, law.grouping, ("a", "b", "c")) if law.grouping else law
+    for law in (cls() for cls in all_laws())
+]
 
 
 def truth(law: Law) -> dict[str, float]:
     """Parameters to simulate with."""
-    middle = {
-        name: float(np.sqrt(p.start[0] * p.start[1])) if p.scale == "log" else sum(p.start) / 2
-        for name, p in law.parameters.items()
-    }
-    return TRUTH.get(law.name, middle)
+    return TRUTH.get(law.name, law.example(1).parameters)
 
 
 def inputs(law: Law, n: int, seed: int = 0) -> dict[str, np.ndarray]:
     """Random inputs over some decades; chance is 0."""
-    rng = np.random.default_rng(seed)
-    out = {}
-    for name in law.inputs:
-        if name in law.defaults:
-            out[name] = np.full(n, law.defaults[name])
-        else:
-            low, high = RANGES[name]
-            out[name] = np.exp(rng.uniform(np.log(low), np.log(high), n))
-    return out
+    return law.example(n, seed).inputs

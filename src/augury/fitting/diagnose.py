@@ -91,10 +91,12 @@ def status_of(problem: Problem, best: int, solution: Solution) -> Status:
     u = solution.u[best]
     at_bounds = parameters_at_bounds(problem, u)
     inside = [i for i, name in enumerate(problem.law.parameters) if name not in at_bounds]
-    jacobian = pieces_at(problem, u, problem.ones)[1][:, inside]
-    if rank_of(jacobian) < len(inside) or not enough_runs(
-        problem.law, problem.points, problem.runs
-    ):
+    _, jacobian, _, hessian = pieces_at(problem, u, problem.ones)
+    if problem.has_priors:  # directions that only the law's own priors hold are held
+        identified = condition_number(hessian[np.ix_(inside, inside)]) < WORST_CONDITION
+    else:
+        identified = rank_of(jacobian[:, inside]) == len(inside)
+    if not identified or not enough_runs(problem.law, problem.points, problem.runs):
         return Status.NOT_IDENTIFIABLE
     return Status.AT_BOUND if at_bounds else Status.CONVERGED
 

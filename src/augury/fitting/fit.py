@@ -127,7 +127,9 @@ def fit(
         diagnostics |= found
         notes += warnings
         u = central_draw(draws)
-        objective = objectives(problem.law, problem.likelihood, u[None], problem.points, problem.ones)[0]
+        objective = objectives(
+            problem.law, problem.likelihood, u[None], problem.points, problem.ones
+        )[0]
     natural = problem.space.natural(u)
     result = Fit(
         law=problem.law,

@@ -51,7 +51,7 @@ def check_law(law: Law, *, points: int = 120, seed: int = 1) -> list[str]:
           "one is empty")  # fmt: skip
     check(values.shape == (points,) and bool(np.isfinite(values).all()), "finite predictions (n,)",
           f"shape {values.shape}")  # fmt: skip
-    _check_amplitudes(law, parameters, inputs, values, check)
+    _check_amplitudes(law, parameters, inputs, check)
     _check_gradients(law, parameters, inputs, check)
     table = example_table(law, inputs, values, NOISE, seed)
     on_log = law.output != "value"
@@ -93,8 +93,11 @@ def example_table(
     return pl.DataFrame({**columns, law.output: noisy})
 
 
-def _check_amplitudes(law: Law, parameters: Any, inputs: Any, values: Any, check: Any) -> None:
+def _check_amplitudes(law: Law, parameters: Any, inputs: Any, check: Any) -> None:
     names = [n for n, p in law.parameters.items() if p.amplitude]
+    # Not at 1, where a square is linear too.
+    parameters = {n: 1.7 * x if n in names else x for n, x in parameters.items()}
+    values = np.asarray(law(parameters, **inputs))
     zero = {**parameters, **dict.fromkeys(names, 0.0)}
     base = np.asarray(law(zero, **inputs))
     total = base + sum(np.asarray(law({**zero, n: parameters[n]}, **inputs)) - base for n in names)
