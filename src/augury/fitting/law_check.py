@@ -100,7 +100,9 @@ def _check_amplitudes(law: Law, parameters: Any, inputs: Any, check: Any) -> Non
     values = np.asarray(law(parameters, **inputs))
     zero = {**parameters, **dict.fromkeys(names, 0.0)}
     base = np.asarray(law(zero, **inputs))
-    total = base + sum(np.asarray(law({**zero, n: parameters[n]}, **inputs)) - base for n in names)
+    total = base + sum(
+        parameters[n] * (np.asarray(law({**zero, n: 1.0}, **inputs)) - base) for n in names
+    )
     worst = float(np.abs(total - values).max())
     check(not names or worst <= 1e-8 * float(np.abs(values).max()), "linear amplitudes", worst)
 
