@@ -151,12 +151,12 @@ def test_the_arcsine_scale_evens_out_counting() -> None:
 def test_the_outlook_follows_slopes_where_they_go_on_and_not_where_they_do_not() -> None:
     going_on = ladder(lambda x, z: 0.2 + 0.4 * x, noise=0.005)
     tested = backtest_outlook(going_on, 2.2e10)
-    errors = {c: (tested[c] - tested["truth"]).abs().mean() for c in ("ours", "last_value")}
-    assert errors["ours"] < 0.5 * errors["last_value"]  # type: ignore[operator]
+    errors = {c: (tested[c] - tested["truth"]).abs().mean() for c in ("forecast", "last_value")}
+    assert errors["forecast"] < 0.5 * errors["last_value"]  # type: ignore[operator]
     over = ladder(lambda x, z: 0.2 + 0.8 * min(x, 0.4), noise=0.005)
     tested = backtest_outlook(over, 2.2e10)
-    errors = {c: (tested[c] - tested["truth"]).abs().mean() for c in ("ours", "line")}
-    assert errors["ours"] < 0.5 * errors["line"]  # type: ignore[operator]
+    errors = {c: (tested[c] - tested["truth"]).abs().mean() for c in ("forecast", "line")}
+    assert errors["forecast"] < 0.5 * errors["line"]  # type: ignore[operator]
     ahead = outlook(going_on, factor=1.67)
     assert (ahead["falls"] < 0.05).all()
     assert ((ahead["low"] < ahead["value"]) & (ahead["value"] < ahead["high"])).all()

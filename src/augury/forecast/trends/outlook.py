@@ -69,19 +69,27 @@ def lines_of(series: Series, axis: Axis) -> list[Line]:
     return out
 
 
-def slopes(u: Floats, y: Floats) -> tuple[float, float, float, float]:
-    """Slope over the last three points and over all, value of the latter line at the end, scatter.
+def slopes(u: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Of (L, k) lines, (L,) each: late slope, slope over all, that line's end, scatter.
 
-    Scatter is that of a point around the line between its neighbours, over the last `RECENT`
-    points, so that a bend in the trend is not taken for noise (von Neumann 1941).
+    The late slope is over the last three points. Scatter is that of a point around the line between
+    its neighbours, over the last `RECENT` points, so that a bend in the trend is not taken for
+    noise (von Neumann 1941).
     """
-    whole = np.polynomial.polynomial.polyfit(u - u[-1], y, 1)
-    late = np.polynomial.polynomial.polyfit(u[-3:] - u[-1], y[-3:], 1)
-    v, w = u[-RECENT:], y[-RECENT:]
+    whole, level = _straight_lines(u - u[-1], y)
+    late, _ = _straight_lines(u[-3:] - u[-1], y[:, -3:])
+    v, w = u[-RECENT:], y[:, -RECENT:]
     share = (v[1:-1] - v[:-2]) / (v[2:] - v[:-2])
-    off = w[1:-1] - (1 - share) * w[:-2] - share * w[2:]
-    scatter = float(np.sqrt(np.mean(off**2 / (1 + share**2 + (1 - share) ** 2))))
-    return float(late[1]), float(whole[1]), float(whole[0]), scatter
+    off = w[:, 1:-1] - (1 - share) * w[:, :-2] - share * w[:, 2:]
+    scatter = np.sqrt(np.mean(off**2 / (1 + share**2 + (1 - share) ** 2), axis=1))
+    return late, whole, level, scatter
+
+
+def _straight_lines(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Least-squares slope, and value at x = 0, of each row of (L, k)."""
+    middle, mean = x.mean(), y.mean(1)
+    slope = (y - mean[:, None]) @ (x - middle) / ((x - middle) ** 2).sum()
+    return slope, mean - slope * middle
 
 
 @dataclass(frozen=True)
@@ -110,26 +118,33 @@ def steps_from(lines: Sequence[Line], cut: float, targets: Floats | None = None)
         cut: last coordinate known.
         targets: coordinates to forecast; by default all that the lines have behind the cut.
     """
-    rows: list[tuple[Any, ...]] = []
-    for line in lines:
-        known = line.u <= cut + 1e-9
-        if known.sum() < FEWEST:
+    alike: dict[bytes, list[int]] = {}  # all tasks of a run share its coordinates
+    for i, line in enumerate(lines):
+        alike.setdefault(line.u.tobytes(), []).append(i)
+    parts: list[Floats] = []
+    for members in alike.values():
+        u = lines[members[0]].u
+        known = u <= cut + 1e-9
+        later = u[~known] if targets is None else targets
+        if known.sum() < FEWEST or not len(later):
             continue
-        u, y = line.u[known], line.y[known]
+        y = np.stack([lines[i].y for i in members])
+        truths = y[:, ~known] if targets is None else np.full((len(y), len(later)), np.nan)
+        u, y = u[known], y[:, known]
         late, whole, level, scatter = slopes(u, y)
-        later = line.u[~known] if targets is None else targets
-        truths = line.y[~known] if targets is None else np.full(len(targets), np.nan)
-        for at, truth in zip(later, truths, strict=True):
-            ahead = at - u[-1]
-            rows.append(
-                (line.task, line.other, y[-1], ahead, late, whole, level - y[-1], scatter, truth)
-            )
-    if not rows:
+        which = np.array(members, float)
+        task = np.array([lines[i].task for i in members], float)
+        other = np.array([lines[i].other for i in members])
+        per_line = np.stack([which, task, other, y[:, -1], late, whole, level - y[:, -1], scatter])
+        repeated = np.repeat(per_line, len(later), axis=1)
+        parts.append(np.vstack([repeated, np.tile(later - u[-1], len(y)), truths.ravel()]))
+    if not parts:
         empty = np.empty(0)
         return Step(empty.astype(int), empty, empty, empty, np.empty((0, 5)), empty, empty)
-    columns = np.array([row[1:] for row in rows], float)
-    task = np.array([row[0] for row in rows], int)
-    other, last, ahead, late, whole, gap, scatter, truth = columns.T
+    columns = np.concatenate(parts, axis=1)
+    columns = columns[:, np.argsort(columns[0], kind="stable")]
+    task = columns[1].astype(int)
+    other, last, late, whole, gap, scatter, ahead, truth = columns[2:]
 
     def mean_of_task(x: Floats) -> Floats:
         total = np.bincount(task, x, task.max() + 1) / np.maximum(np.bincount(task), 1)
@@ -197,21 +212,25 @@ def learn(lines: Sequence[Line], cut: float, ahead: float) -> Learned:
     if not folds:
         return Learned(nothing, np.empty(0), 0)
 
-    def weights_of(parts: list[Step], penalty: float) -> Floats:
-        unit = np.concatenate([reach(p) for p in parts])
-        x = np.concatenate([p.features for p in parts]) / unit[:, None]
-        y = np.concatenate([p.truth - p.last for p in parts]) / unit
-        gram = x.T @ x
+    units = [reach(fold) for fold in folds]
+    scaled = [fold.features / unit[:, None] for fold, unit in zip(folds, units, strict=True)]
+    moves = [(f.truth - f.last) / unit for f, unit in zip(folds, units, strict=True)]
+    # Normal equations are formed once a fold: what is left out is left out of sums of 5 x 5.
+    grams = np.array([x.T @ x for x in scaled])
+    sides = np.array([x.T @ y for x, y in zip(scaled, moves, strict=True)])
+
+    def weights_of(used: list[int], penalty: float) -> Floats:
+        gram, side = grams[used].sum(0), sides[used].sum(0)
         ridge = penalty * np.trace(gram) / len(gram) + 1e-12
-        return np.linalg.solve(gram + ridge * np.eye(len(gram)), x.T @ y)
+        return np.linalg.solve(gram + ridge * np.eye(len(gram)), side)
 
     def errors_of(penalty: float | None) -> Floats:
         """Of every fold by weights learned from the others."""
         out = []
         for i, fold in enumerate(folds):
-            rest = [f for j, f in enumerate(folds) if j != i]
+            rest = [j for j in range(len(folds)) if j != i]
             w = nothing if penalty is None or not rest else weights_of(rest, penalty)
-            out.append((fold.truth - fold.last - fold.features @ w) / reach(fold))
+            out.append((fold.truth - fold.last - fold.features @ w) / units[i])
         return np.concatenate(out)
 
     tried = {penalty: errors_of(penalty) for penalty in (None, *PENALTIES)}
@@ -223,7 +242,7 @@ def learn(lines: Sequence[Line], cut: float, ahead: float) -> Learned:
     per_task = per_task[np.bincount(task) > 0]
     if len(per_task) < 2 or per_task.mean() < per_task.std(ddof=1) / np.sqrt(len(per_task)):
         best = None
-    weights = nothing if best is None else weights_of(folds, best)
+    weights = nothing if best is None else weights_of(list(range(len(folds))), best)
     return Learned(weights, tried[best], len(tried[best]))
 
 
@@ -267,15 +286,16 @@ def outlook(
             continue
         value = learned.forecast(step)
         unit = reach(step)
-        for task in range(len(series.y)):
-            own = np.flatnonzero(step.task == task)
-            if not len(own):
-                continue
-            i = own[np.argmax(step.other[own])]  # the largest run, or the last checkpoint
+        errors = np.sort(learned.errors)
+        spread = quantiles(errors, level)
+        for i in _furthest(step):  # a task's largest run, or its last checkpoint
+            task = int(step.task[i])
             scale = series.scales[task]
-            low, high = quantiles(learned.errors, level) * unit[i] + value[i]
+            low, high = spread * unit[i] + value[i]
             ends = scale.back(np.array([step.last[i], value[i], low, high]))
-            falls = float(np.mean(value[i] + learned.errors * unit[i] < step.last[i]))
+            falls = float(np.searchsorted(errors, (step.last[i] - value[i]) / unit[i])) / len(
+                errors
+            )
             name, metric = series.keys[task]
             rows.append(
                 {
@@ -293,6 +313,13 @@ def outlook(
             expected=f"runs of at least {FEWEST + 1} checkpoints (or sizes), {ENOUGH} forecasts",
         )
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _furthest(step: Step) -> list[int]:
+    """Of every task in order, the problem whose line lies furthest along the other axis."""
+    order = np.lexsort((-np.arange(len(step.task)), step.other, step.task))
+    last = np.append(step.task[order][1:] != step.task[order][:-1], True)
+    return [int(i) for i in order[last]]
 
 
 def ahead_of(
@@ -347,7 +374,7 @@ def backtest_outlook(
         level: of the intervals.
 
     Returns:
-        A row per task and held-out score: truth, ours, low, high, held, last_value, line.
+        A row per task and held-out score: truth, forecast, low, high, held, last_value, line.
         `line` is least squares in log params and log tokens on everything seen.
     """
     parts = []
@@ -371,7 +398,7 @@ def backtest_outlook(
                         "task": name,
                         "metric": metric,
                         "truth": back(step.truth[own]),
-                        "ours": back(value[own]),
+                        "forecast": back(value[own]),
                         "low": back(value[own] + low * unit[own]),
                         "high": back(value[own] + high * unit[own]),
                         "last_value": back(step.last[own]),
