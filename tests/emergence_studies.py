@@ -68,12 +68,12 @@ def ablations() -> dict[str, Ablation]:
     """The paper's: by name, each from the whole study to what is left of it."""
 
     def smallest(count: int) -> Ablation:
-        return lambda d: d.only((d.amount == 0) | (d.amount >= d.amounts[count]))
+        return lambda d: d.subset_rows((d.amount == 0) | (d.amount >= d.amounts[count]))
 
     def first_subset(d: EmergenceData) -> EmergenceData:
         firsts = {a: d.subset[d.amount == a].min() for a in d.amounts}
         keep = [a == 0 or firsts[a] == s for a, s in zip(d.amount, d.subset, strict=True)]
-        return d.only(np.array(keep))
+        return d.subset_rows(np.array(keep))
 
     def order(d: EmergenceData) -> np.ndarray:
         """Of each row's checkpoint, from the best: 0, 1 ..."""
@@ -89,7 +89,7 @@ def ablations() -> dict[str, Ablation]:
     return {
         "everything": lambda d: d,
         **{f"smallest {k} amounts out": smallest(k) for k in (1, 2, 3)},
-        "largest amount out": lambda d: d.only(d.amount < d.amounts[-1]),
+        "largest amount out": lambda d: d.subset_rows(d.amount < d.amounts[-1]),
         "one subset": first_subset,
         **{f"only the last {k} checkpoints": last(k) for k in (3, 4, 5, 6)},
         **{f"last {k} checkpoints out": without_last(k) for k in (1, 2, 3, 4)},

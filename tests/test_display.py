@@ -19,7 +19,7 @@ from augury.evaluate import PassCounts
 from augury.fitting.result import Status
 from augury.forecast import Backtest
 from augury.forecast.emergence import EmergencePoint
-from augury.forecast.emergence.result import Answer
+from augury.forecast.emergence.result import EmergenceStatus
 from augury.notes import Note
 from tests.study.helpers import inside, table_study
 
@@ -78,7 +78,7 @@ def counts() -> PassCounts:
 
 def point() -> EmergencePoint:
     return EmergencePoint(
-        1.9, (1.8, 2.0), 0.9, "loss", "above", 0.03, "relu", Answer.VAGUE,
+        1.9, (1.8, 2.0), 0.9, "loss", "above", 0.03, "relu", EmergenceStatus.VAGUE,
         (Note("ahead", "info", HOSTILE),), {"relu": (1.9, 1.8, 2.0)},
     )  # fmt: skip
 

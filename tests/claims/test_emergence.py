@@ -8,8 +8,8 @@ import pytest
 from augury.forecast.emergence import (
     EmergenceData,
     EmergenceFit,
+    PlannedRun,
     Truth,
-    Unit,
     emergence_data,
     emergence_point,
     fit_emergence,
@@ -140,7 +140,7 @@ def test_ranking_beats_chance() -> None:
             budget = 0.15 * price[k][pool].sum()
             if how == "ranked":
                 units = [
-                    Unit(whole.place[i], int(whole.amount[i]), price[k][i], name=str(i))
+                    PlannedRun(whole.place[i], int(whole.amount[i]), price[k][i], name=str(i))
                     for i in pool
                 ]
                 order = [int(n) for n in rank_units(fits[k], units)["name"]]
@@ -151,7 +151,7 @@ def test_ranking_beats_chance() -> None:
                 if spent + price[k][i] <= budget:
                     keep[i] = True
                     spent += price[k][i]
-            after.append(whole.only(keep))
+            after.append(whole.subset_rows(keep))
         found = intervals(fit_emergence_many(after))
         widths[how] = found[:, 2] - found[:, 0]
     assert np.mean(widths["ranked"]) < 0.9 * np.mean(widths["random"]), {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from augury.forecast.emergence import Answer, emergence_point, fit_emergence
+from augury.forecast.emergence import EmergenceStatus, emergence_point, fit_emergence
 from tests.emergence_studies import BENT, paper_like
 
 pytestmark = pytest.mark.slow
@@ -25,7 +25,7 @@ def test_intervals_of_the_average_hold(name: str) -> None:
         truth, data = paper_like(np.random.default_rng([seed, 11]), **changes)
         point = emergence_point(fit_emergence(data))
         held += point.interval[0] <= truth.emerges <= point.interval[1]
-        if point.status is Answer.AT_CHANCE:  # no value: only "beyond the best checkpoint"
+        if point.status is EmergenceStatus.AT_CHANCE:  # no value: only "beyond the best checkpoint"
             unanswered += 1
         else:
             off.append(abs(point.value - truth.emerges))

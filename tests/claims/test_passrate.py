@@ -98,7 +98,7 @@ def test_forecasts_hold_and_ours_outlives_a_plateau(noise: float, ceiling: float
     noise does not grow with size, because they allow for it.
     """
     rng = np.random.default_rng(4)
-    held, off = {"line": 0, "ours": 0}, {"line": [0.0], "ours": [0.0]}
+    held, off = {"line": 0, "pooled": 0}, {"line": [0.0], "pooled": [0.0]}
     for _ in range(30):
         counts = table(rng, 7, noise=noise, ceiling=ceiling)
         target = counts.filter(pl.col("params") > 100)
@@ -110,6 +110,6 @@ def test_forecasts_hold_and_ours_outlives_a_plateau(noise: float, ceiling: float
             answer = forecast.methods[name]
             held[name] += answer.interval[0] <= truth <= answer.interval[1]
             off[name].append(abs(np.log(answer.value / truth)))
-    assert held["ours"] >= 25, held
+    assert held["pooled"] >= 25, held
     if ceiling < 1:
-        assert np.median(off["ours"]) <= np.median(off["line"]), off
+        assert np.median(off["pooled"]) <= np.median(off["line"]), off

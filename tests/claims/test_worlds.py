@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from benchmarks.worlds import MEASURED, crossings
 
-from augury.forecast.emergence import Answer, emergence_data
+from augury.forecast.emergence import EmergenceStatus, emergence_data
 from augury.forecast.emergence.thin import too_thin
 
 
@@ -27,7 +27,7 @@ def test_finetuned_scores_that_hang_on_the_amount_alone_are_refused(
     own = worlds.filter(world=f"sort-letters-{seed}", part="sweep")
     assert own.height == 544
     status, notes = too_thin(emergence_data(own))
-    assert status is Answer.NO_ELBOW
+    assert status is EmergenceStatus.NO_ELBOW
     assert "no-elbow" in {note.code for note in notes}
 
 

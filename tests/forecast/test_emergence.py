@@ -15,11 +15,11 @@ from augury.errors import DataError, FitError, UsageError
 from augury.fitting import Fit, fit
 from augury.forecast.emergence import (
     LAWS,
-    Answer,
     EmergenceFit,
     EmergenceLaw,
+    EmergenceStatus,
+    PlannedRun,
     Truth,
-    Unit,
     emergence_data,
     emergence_law,
     emergence_point,
@@ -36,7 +36,15 @@ from augury.forecast.emergence import (
 )
 from augury.forecast.emergence.averaging import pseudo_weights
 from augury.forecast.emergence.density import log_posterior, row_terms
-from augury.forecast.emergence.laws import Member, Scales, elbow, moved, natural, past_for, rise
+from augury.forecast.emergence.laws import (
+    Member,
+    Scales,
+    elbow,
+    natural,
+    past_for,
+    score_above_base,
+    shift_fraction,
+)
 from augury.forecast.emergence.observations import stacked
 
 TRUTH = Truth(elbow=1.9, shift=0.3, alpha=1.2, slope=0.9, run=3e-4)
@@ -56,7 +64,7 @@ def fitted() -> EmergenceFit:
 
 def test_the_point_is_found(fitted: EmergenceFit) -> None:
     point = emergence_point(fitted)
-    assert point.status is Answer.ANSWERED
+    assert point.status is EmergenceStatus.ANSWERED
     assert point.interval[0] < TRUTH.elbow < point.interval[1]
     assert point.value == pytest.approx(TRUTH.elbow, abs=0.1)
     assert point.law == "relu"
@@ -130,17 +138,17 @@ def test_more_finetuning_never_moves_the_elbow_back(name: str) -> None:
     member = Member(*(a[None, None] for a in law.member))
     with jax.enable_x64(True):
         p = natural(z[:, None], member, scales)
-        way = np.asarray(moved(p, amounts[None], member.kind[0, 0], scales))
+        way = np.asarray(shift_fraction(p, amounts[None], member.kind[0, 0], scales))
         at = np.asarray(elbow(p, amounts[None], member.kind[0, 0], scales))
         assert np.allclose(way[:, 0], 0, atol=1e-9)
         assert np.allclose(way[:, -1], 1, atol=1e-6)
         assert (np.diff(at, axis=1) <= 1e-9).all()
         # `past_for` is the inverse of `rise`.
-        up, slope = rise(p, np.full((1, 1), 0.2), p.slope)
+        up, slope = score_above_base(p, np.full((1, 1), 0.2), p.slope)
         back = past_for(p, up, p.slope)
         reached = np.asarray(up < 0.99 * p.plateau)
         assert np.allclose(np.asarray(back)[reached], 0.2, atol=1e-6)
-        ahead, _ = rise(p, np.full((1, 1), 0.2 + 1e-6), p.slope)
+        ahead, _ = score_above_base(p, np.full((1, 1), 0.2 + 1e-6), p.slope)
         assert np.allclose((ahead - up) / 1e-6, slope, rtol=1e-3, atol=1e-6)
 
 
@@ -218,7 +226,7 @@ def test_weights_follow_held_out_scores() -> None:
 def test_everything_at_chance() -> None:
     flat = emergence_data(study(Truth(elbow=1.0, shift=0.3)))
     found = fit_emergence(flat, laws="relu")
-    assert found.status is Answer.AT_CHANCE
+    assert found.status is EmergenceStatus.AT_CHANCE
     point = emergence_point(found)
     assert np.isnan(point.value)
     assert point.interval[1] == pytest.approx(LOSSES.min())
@@ -233,7 +241,7 @@ def test_everything_at_chance() -> None:
 
 def test_fewer_than_three_amounts() -> None:
     found = fit_emergence(emergence_data(study(amounts=(480, 7500))), laws="relu")
-    assert found.status is Answer.TOO_FEW_AMOUNTS
+    assert found.status is EmergenceStatus.TOO_FEW_AMOUNTS
     note = next(n for n in found.notes if n.code == "few-amounts")
     assert "480, 7500" in note.message
     assert "at least three amounts" in note.message
@@ -246,7 +254,11 @@ def test_no_finetuned_model_past_its_elbow() -> None:
     """The best checkpoints only just leave chance: the point is the prior's, and said so."""
     barely = study(losses=np.linspace(2.7, 2.19, 10), items=300)
     found = fit_emergence(emergence_data(barely), laws="relu")
-    assert found.status in (Answer.NOT_EMERGED, Answer.AT_CHANCE, Answer.VAGUE)
+    assert found.status in (
+        EmergenceStatus.NOT_EMERGED,
+        EmergenceStatus.AT_CHANCE,
+        EmergenceStatus.VAGUE,
+    )
     assert any(n.severity == "serious" for n in found.notes)
 
 
@@ -384,9 +396,9 @@ def test_which_corpus_emerges_first(fitted: EmergenceFit) -> None:
 def test_units_are_ranked_by_what_they_tell_per_flop(fitted: EmergenceFit) -> None:
     best = float(LOSSES.min())
     units = [
-        Unit(best, 120, 1e18, name="cheap and telling"),
-        Unit(best, 120, 1e20, name="the same, dear"),
-        Unit(2.4, 30, 1e18, name="far before any elbow"),
+        PlannedRun(best, 120, 1e18, name="cheap and telling"),
+        PlannedRun(best, 120, 1e20, name="the same, dear"),
+        PlannedRun(2.4, 30, 1e18, name="far before any elbow"),
     ]
     table = rank_units(fitted, units)
     assert table["name"][0] == "cheap and telling"
@@ -396,7 +408,7 @@ def test_units_are_ranked_by_what_they_tell_per_flop(fitted: EmergenceFit) -> No
     assert far < 0.05 * table["gain"][0]
     assert rank_units(fitted, units, first=1).height == 1
     with pytest.raises(UsageError, match="price"):
-        rank_units(fitted, [Unit(best, 120, 0.0)])
+        rank_units(fitted, [PlannedRun(best, 120, 0.0)])
     with pytest.raises(UsageError, match="no units"):
         rank_units(fitted, [])
 
@@ -444,7 +456,7 @@ def test_few_shot_scores_that_contradict_the_law_are_told() -> None:
         truth, np.random.default_rng(1), losses=np.linspace(2.4, 1.9, 10), items=2000
     )
     agrees = fit_emergence(emergence_data(table), laws="relu")
-    assert agrees.status is not Answer.CONTRADICTED
+    assert agrees.status is not EmergenceStatus.CONTRADICTED
     few = pl.col("finetune_examples") == 0
     early = (2000 * 0.15 * (2.1 - pl.col("loss")).clip(0)).round()
     table = table.with_columns(passes=pl.when(few).then(early).otherwise(pl.col("passes")))
@@ -452,7 +464,7 @@ def test_few_shot_scores_that_contradict_the_law_are_told() -> None:
     (note,) = [n for n in found.notes if n.code == "few-shot-misfit"]
     assert note.severity == "serious"
     assert note.details["score"] > note.details["expected"]
-    assert found.status is Answer.CONTRADICTED
+    assert found.status is EmergenceStatus.CONTRADICTED
     assert "contradict" in str(emergence_point(found))
 
 
@@ -478,7 +490,7 @@ def test_a_point_farther_off_than_the_checkpoints_span_is_not_answered() -> None
         items=20_000,
     )
     found = fit_emergence(emergence_data(table), laws="relu")
-    assert found.status in (Answer.FAR, Answer.VAGUE)
+    assert found.status in (EmergenceStatus.FAR, EmergenceStatus.VAGUE)
     assert "beyond the best checkpoint" in " ".join(n.message for n in found.notes)
     assert found.status.remedy
 
@@ -495,5 +507,5 @@ def test_finetuned_scores_that_do_not_hang_on_the_loss_are_no_answer() -> None:
     ]
     table = table.with_columns(passes=pl.Series(passes), chance=0.0)
     found = fit_emergence(emergence_data(table), laws="relu")
-    assert found.status is Answer.NO_ELBOW
+    assert found.status is EmergenceStatus.NO_ELBOW
     assert any(n.code == "no-elbow" for n in found.notes)

@@ -77,7 +77,7 @@ def test_exact_probabilities_and_stopped_counts_serve_as_well() -> None:
     assert read.rate == pytest.approx(series(counts, ("params",)).rate, rel=0.3), "unbiased"
     (a,) = forecast_pass_rate(counts, [{"params": 3e10}])
     (b,) = forecast_pass_rate(exact, [{"params": 3e10}])
-    for name in ("line", "ours"):
+    for name in ("line", "pooled"):
         assert b.methods[name].value == pytest.approx(a.methods[name].value, rel=0.3)
 
 
@@ -85,7 +85,7 @@ def test_a_series_grows_as_its_loss_falls() -> None:
     counts = straight()
     (over_loss,) = forecast_pass_rate(counts, [{"loss": 2 * 30**-0.1}], scale=("loss",))
     (over_params,) = forecast_pass_rate(counts, [{"params": 3e10}])
-    for name in ("line", "ours"):
+    for name in ("line", "pooled"):
         value = over_loss.methods[name].value
         assert value == pytest.approx(over_params.methods[name].value, rel=0.1), name
     both = forecast_pass_rate(
@@ -100,9 +100,9 @@ def test_chance_is_a_floor() -> None:
     )
     (found,) = forecast_pass_rate(counts, [{"params": 3e10}])
     expected = 0.25 + 0.75 * truth(3e10)
-    assert found.methods["ours"].value == pytest.approx(expected, rel=0.1)
+    assert found.methods["pooled"].value == pytest.approx(expected, rel=0.1)
     (small,) = forecast_pass_rate(counts, [{"params": 1e6}])
-    assert small.methods["ours"].interval[0] >= 0.25
+    assert small.methods["pooled"].interval[0] >= 0.25
 
 
 def test_the_likelihood_of_the_reference_speaks_for_those_that_never_pass() -> None:
@@ -181,11 +181,11 @@ def test_what_cannot_be_answered_is_said() -> None:
     nothing = straight().with_columns(passes=pl.lit(0.0))
     (found,) = forecast_pass_rate(nothing, [{"params": 3e10}])
     assert np.isnan(found.methods["line"].value)
-    assert found.methods["ours"].interval[1] < 0.02
+    assert found.methods["pooled"].interval[1] < 0.02
     three = straight(3)
     (found,) = forecast_pass_rate(three, [{"params": 3e10}])
     assert found.growth.kind == "unknown"
-    assert "too few models to backtest" in found.methods["ours"].notes[0]
+    assert "too few models to backtest" in found.methods["pooled"].notes[0]
 
 
 def test_the_command_keeps_its_contract(
@@ -197,9 +197,26 @@ def test_the_command_keeps_its_contract(
     cli.main()
     found = json.loads(capsys.readouterr().out)
     assert set(found["growth"]) >= {"class", "curvature", "interval", "p"}
-    for name in ("line", "ipu", "ours"):
+    for name in ("line", "instances", "pooled"):
         assert set(found[name]) == {"value", "interval", "level", "notes"}
         assert found[name]["interval"][0] < found[name]["value"] < found[name]["interval"][1]
     monkeypatch.setattr("sys.argv", ["augury", *command, "--at", "params=1.13e10"])
     cli.main()
     assert "growth: " in capsys.readouterr().out
+
+
+def test_one_exact_instance_is_forecast() -> None:
+    """The instances' part has nothing to pool and scores NaN, which must not spoil the weights."""
+    rng = np.random.default_rng(0)
+    params = np.array([820.0, 1518.0, 2816.0, 5224.0, 9700.0, 18000.0])
+    logprob = -14 * (params / 820) ** -0.2 + 0.1 * rng.standard_normal(6)
+    table = pl.DataFrame(
+        {
+            "model": [f"m{i}" for i in range(6)], "params": params, "task": "t", "instance": "a",
+            "logprob": logprob,
+        }
+    )  # fmt: skip
+    (found,) = forecast_pass_rate(table, [{"params": 40000.0}])
+    pooled = found.methods["pooled"]
+    assert 0 < pooled.interval[0] <= pooled.value <= pooled.interval[1] < 1
+    assert found.to_dict()["pooled"]["value"] == pooled.value

@@ -3,7 +3,7 @@
 from augury.forecast.backtest import Backtest, backtest, compare
 from augury.forecast.chain_fit import ChainFit, fit_chain
 from augury.forecast.combine import Combination, combine
-from augury.forecast.ladder import LadderForecast, Recipe, forecast_ladder
+from augury.forecast.ladder import LadderForecast, TaskRecipe, forecast_ladder
 from augury.forecast.predict import Forecast, predict
 from augury.laws import Chain
 
@@ -14,7 +14,7 @@ __all__ = [
     "Combination",
     "Forecast",
     "LadderForecast",
-    "Recipe",
+    "TaskRecipe",
     "backtest",
     "combine",
     "compare",

@@ -25,7 +25,7 @@ from augury.fitting.optimise import solve
 from augury.fitting.problem import Problem, problem_from
 from augury.fitting.space import Floats
 from augury.fitting.uncertainty import laplace
-from augury.forecast.predict import Predictive, law_inputs, observed, predictive, strayed
+from augury.forecast.predict import Predictive, law_inputs, observed, predictive, perturb_by_residual
 from augury.laws import Chain, Law, Parameter
 from augury.laws.base import Array
 from augury.laws.inputs import Input, Real
@@ -287,7 +287,7 @@ def _(fitted: ChainFit, at: pl.DataFrame) -> Predictive:
     moved = task(columns, **{fitted.chain.link: loss.run}, **wide)
     rng = np.random.default_rng([fitted.task.seed, 1])  # a stream apart from the loss law's
     drawn = rng.choice(fitted.task.residuals, size=(len(moved), 1))
-    return Predictive(value, mean, strayed(fitted.task.likelihood, moved, drawn))
+    return Predictive(value, mean, perturb_by_residual(fitted.task.likelihood, moved, drawn))
 
 
 def law_inputs_of_task(fitted: ChainFit, at: pl.DataFrame) -> dict[str, Floats]:

@@ -3,7 +3,7 @@
 Bhagia et al. 2024 (arXiv 2412.04403) fit every task alone: a Chinchilla law of its bits per byte,
 then a logistic curve to its score. Sixteen runs do not pin five parameters of eight tasks each; but
 the tasks of one ladder share a good part of their exponents. Here that is one option among others
-(`Recipe`), and which to use is decided by backtests inside the ladder: fit the runs below a
+(`TaskRecipe`), and which to use is decided by backtests inside the ladder: fit the runs below a
 compute, forecast those above. The target is never looked at.
 
 Intervals come from resampling runs, the same for every task and both steps, widened by what the
@@ -38,7 +38,7 @@ RESAMPLES = 400
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TaskRecipe:
     """One way to forecast a ladder.
 
     Attributes:
@@ -60,7 +60,7 @@ class Recipe:
 
 
 RECIPES = tuple(
-    Recipe(loss, pool, likelihood, scores)
+    TaskRecipe(loss, pool, likelihood, scores)
     for loss, pool, likelihood in (
         ("chinchilla", False, "huber"),
         ("chinchilla", True, "huber"),
@@ -86,7 +86,7 @@ class LadderForecast(Shown):
         level: of the intervals.
     """
 
-    recipe: Recipe
+    recipe: TaskRecipe
     table: pl.DataFrame
     scoreboard: pl.DataFrame
     widening: float
@@ -117,7 +117,7 @@ def forecast_ladder(
     checkpoints: pl.DataFrame,
     at: dict[str, float],
     *,
-    recipes: Sequence[Recipe] = RECIPES,
+    recipes: Sequence[TaskRecipe] = RECIPES,
     level: float = 0.9,
     seed: int = 0,
 ) -> LadderForecast:
@@ -145,8 +145,8 @@ def forecast_ladder(
         raise UsageError("there are no recipes to choose from")
     finals, checkpoints = _checked(finals), _checked(checkpoints)
     folds = _folds(finals, checkpoints)
-    errors: dict[Recipe, list[Floats]] = {r: [] for r in recipes}
-    chosen_steps: dict[tuple[int, Recipe], _Steps] = {}
+    errors: dict[TaskRecipe, list[Floats]] = {r: [] for r in recipes}
+    chosen_steps: dict[tuple[int, TaskRecipe], _Steps] = {}
     for k, (past, past_checkpoints, future) in enumerate(folds):
         shared: dict[Any, ManyFits] = {}
         for recipe in recipes:
@@ -204,7 +204,7 @@ def _folds(
 
 
 def _fit(
-    recipe: Recipe,
+    recipe: TaskRecipe,
     finals: pl.DataFrame,
     checkpoints: pl.DataFrame,
     shared: dict[Any, ManyFits],

@@ -120,10 +120,10 @@ def _(fitted: Fit, at: pl.DataFrame) -> Predictive:
     mean = fitted.law({n: columns[n] for n in own}, **{k: x[None] for k, x in inputs.items()})
     rng = np.random.default_rng(fitted.seed)
     drawn = rng.choice(fitted.residuals, size=(len(mean), 1))  # one run a draw: smooth in size
-    return Predictive(value, mean, strayed(fitted.likelihood, mean, drawn))
+    return Predictive(value, mean, perturb_by_residual(fitted.likelihood, mean, drawn))
 
 
-def strayed(likelihood: Likelihood, mean: Floats, residual: Floats) -> Floats:
+def perturb_by_residual(likelihood: Likelihood, mean: Floats, residual: Floats) -> Floats:
     """The mean moved by a run's residual, on the scale of the likelihood's residuals."""
     if likelihood.counts:
         rate = np.clip(mean, 1e-300, 1.0 - 1e-16)

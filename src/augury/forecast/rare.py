@@ -35,7 +35,7 @@ TOP = 1_000
 
 
 @dataclass(frozen=True)
-class Forecast:
+class RareEstimate:
     """A value and its interval."""
 
     value: float
@@ -63,8 +63,8 @@ class RareForecast:
     """
 
     queries: float
-    largest: Forecast
-    any: Forecast
+    largest: RareEstimate
+    any: RareEstimate
     measured: int
     never: int
     tail: int
@@ -169,8 +169,8 @@ def forecast_rare(
     a, b, c = (-np.expm1(np.quantile(silent, ends[::-1]))).tolist()
     return RareForecast(
         queries=float(queries),
-        largest=Forecast(middle, (low, high)),
-        any=Forecast(b, (a, c)),
+        largest=RareEstimate(middle, (low, high)),
+        any=RareEstimate(b, (a, c)),
         measured=len(logs),
         never=never,
         tail=tail,

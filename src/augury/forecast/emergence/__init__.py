@@ -1,6 +1,6 @@
 """Where few-shot abilities will appear, from small models finetuned on the task."""
 
-from augury.forecast.emergence.design import Unit, rank_units
+from augury.forecast.emergence.design import PlannedRun, rank_units
 from augury.forecast.emergence.fit import fit_emergence, fit_emergence_many
 from augury.forecast.emergence.follow import reaches
 from augury.forecast.emergence.formats import shared_leap
@@ -20,21 +20,21 @@ from augury.forecast.emergence.reach import (
     in_tokens,
     planned_losses,
 )
-from augury.forecast.emergence.result import Answer, EmergenceFit, LawFit
+from augury.forecast.emergence.result import EmergenceFit, EmergenceStatus, LawFit
 from augury.forecast.emergence.simulate import Truth, simulate_study
 
 __all__ = [
     "LAWS",
-    "Answer",
     "EmergenceData",
     "EmergenceFit",
     "EmergenceLaw",
     "EmergencePoint",
+    "EmergenceStatus",
     "LawFit",
     "Order",
+    "PlannedRun",
     "Reach",
     "Truth",
-    "Unit",
     "emergence_data",
     "emergence_law",
     "emergence_point",

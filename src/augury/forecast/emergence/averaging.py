@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import logsumexp
 
-from augury.forecast.emergence.compiled import only, values
+from augury.forecast.emergence.compiled import subset_rows, values
 from augury.forecast.emergence.importance import moments, sample
 from augury.forecast.emergence.laws import EmergenceLaw
 from augury.forecast.emergence.observations import EmergenceData, stacked
@@ -40,7 +40,7 @@ def held_out(
     """
     whole = stacked([data] * len(laws), laws)
     counts, count = data.counts, len(data.checkpoints)
-    rows = only(whole, np.repeat(np.arange(len(laws)), count))
+    rows = subset_rows(whole, np.repeat(np.arange(len(laws)), count))
     weight = np.array(rows.weight)
     for m in range(count):
         weight[m::count, : len(data.y)][:, data.checkpoint == m] = 0.0
@@ -49,9 +49,9 @@ def held_out(
     for k in range(len(weight)):
         own = k // count
         if k % count == 0:
-            both = values(draws[own], only(whole, own), counts=counts)
+            both = values(draws[own], subset_rows(whole, own), counts=counts)
         # The prior is in both, and drops out.
-        gain = both - values(draws[own], only(rows, k), counts=counts)
+        gain = both - values(draws[own], subset_rows(rows, k), counts=counts)
         density[k] = np.log(len(gain)) - logsumexp(-gain)
         if np.exp(2 * logsumexp(-gain) - logsumexp(-2 * gain)) < TRUSTED:
             again.append(k)
@@ -60,9 +60,9 @@ def held_out(
             spreads.append(spread)
     if again:
         near = Peaks(np.array(means), np.zeros(0), np.array(spreads), np.zeros(0))
-        drawn = sample(only(rows, again), near, counts=counts, seed=seed)
+        drawn = sample(subset_rows(rows, again), near, counts=counts, seed=seed)
         for k, z, without in zip(again, drawn.z, drawn.density, strict=True):
-            gain = values(z, only(whole, k // count), counts=counts) - without
+            gain = values(z, subset_rows(whole, k // count), counts=counts) - without
             density[k] = logsumexp(gain) - np.log(len(gain))
     return density.reshape(len(laws), count)
 

@@ -9,10 +9,10 @@ import numpy as np
 from scipy import stats
 
 from augury.forecast.emergence.density import expected, row_terms
-from augury.forecast.emergence.laws import elbow, natural, rise, steepness
+from augury.forecast.emergence.laws import elbow, natural, score_above_base, steepness
 from augury.forecast.emergence.observations import RARE, place_of, stacked
 from augury.forecast.emergence.point import ABOVE_CHANCE
-from augury.forecast.emergence.result import Answer, EmergenceFit, LawFit
+from augury.forecast.emergence.result import EmergenceFit, EmergenceStatus, LawFit
 from augury.forecast.emergence.search import Floats
 from augury.notes import Note
 from augury.runtime.compiling import jit
@@ -32,7 +32,7 @@ SIZE_P = 0.01
 FAR_OFF, RARE_DISTANCE, FEWEST_OFF = 3.5, 0.01, 2
 
 
-def contradicted(fit: EmergenceFit) -> tuple[Answer, list[Note]]:
+def contradicted(fit: EmergenceFit) -> tuple[EmergenceStatus, list[Note]]:
     """Whether few-shot scores are where the law says; ANSWERED if they are, or cannot tell."""
     data = fit.data
     few = data.amount == 0
@@ -40,17 +40,17 @@ def contradicted(fit: EmergenceFit) -> tuple[Answer, list[Note]]:
     error = error / np.sqrt(np.maximum(data.trials, 1)) if data.counts else data.stderr
     told = few & (error > 0)
     if not told.any():
-        return Answer.ANSWERED, []
+        return EmergenceStatus.ANSWERED, []
     wanted = predicted(fit, fit.fits[int(np.argmax(fit.weights))])
     off = data.y - wanted
     distance = RARE_DISTANCE if data.base < RARE else ABOVE_CHANCE
     wrong = told & (np.abs(off) > distance) & (np.abs(off) > FAR_OFF * error)
     where = np.flatnonzero(wrong)
     if len(np.unique(data.checkpoint[where])) < FEWEST_OFF:
-        return Answer.ANSWERED, []
+        return EmergenceStatus.ANSWERED, []
     worst = where[np.argmax(np.abs(off[where]))]
     name = data.checkpoints[data.checkpoint[worst]]
-    status = Answer.CONTRADICTED
+    status = EmergenceStatus.CONTRADICTED
     return status, [
         Note(
             "few-shot-misfit",
@@ -171,7 +171,7 @@ def _residuals(counts: bool) -> Any:
         p = natural(z, rows.law, rows.scales)
         mean = expected(p, rows)
         past = rows.progress - elbow(p, rows.log_amount, rows.law.kind, rows.scales)
-        _, slope = rise(p, past, steepness(p, rows.log_amount, rows.scales))
+        _, slope = score_above_base(p, past, steepness(p, rows.log_amount, rows.scales))
         _, score, information = row_terms(p, mean, slope, rows, counts=counts)
         return score / jnp.sqrt(information), slope * jnp.sqrt(information)
 

@@ -15,7 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augury.forecast.emergence.density import Rows, log_posterior
-from augury.forecast.emergence.laws import Member, Scales, elbow, natural, rise, steepness
+from augury.forecast.emergence.laws import (
+    Member,
+    Scales,
+    elbow,
+    natural,
+    score_above_base,
+    steepness,
+)
 from augury.runtime.compiling import jit
 
 Floats = NDArray[np.float64]
@@ -42,7 +49,7 @@ def _slopes(counts: bool) -> Any:
     return jit(jax.vmap(jax.vmap(one, (0, None))))
 
 
-def only(rows: Rows, at: Any) -> Rows:
+def subset_rows(rows: Rows, at: Any) -> Rows:
     """Some of stacked studies; one of them where `at` is a number."""
     import jax
 
@@ -71,7 +78,7 @@ def slopes(z: Floats, rows: Rows, at: NDArray[np.int64], *, counts: bool) -> tup
         found = []
         for first in range(0, count, FEW):
             picked = np.minimum(np.arange(first, first + FEW), count - 1)
-            found.append(_slopes(counts)(z[picked], only(rows, at[picked])))
+            found.append(_slopes(counts)(z[picked], subset_rows(rows, at[picked])))
         # Read only once all are under way, so that both cores of a machine work.
         value, slope = (np.concatenate([np.asarray(f[i]) for f in found]) for i in (0, 1))
     return value[:count], slope[:count]
@@ -113,7 +120,9 @@ def _curves() -> Any:
     def curve(z: Any, member: Any, scales: Any, progress: Any, amount: Any) -> Any:
         def one(x: Any, d: Any) -> Any:
             p = natural(z, member, scales)
-            return rise(p, x - elbow(p, d, member.kind, scales), steepness(p, d, scales))
+            return score_above_base(
+                p, x - elbow(p, d, member.kind, scales), steepness(p, d, scales)
+            )
 
         return jax.vmap(one)(progress, amount)
 

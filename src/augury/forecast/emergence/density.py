@@ -26,7 +26,7 @@ from augury.forecast.emergence.laws import (
     Scales,
     elbow,
     natural,
-    rise,
+    score_above_base,
     steepness,
 )
 
@@ -69,7 +69,7 @@ def base_of(p: Any, rows: Rows) -> Array:
 def expected(p: Any, rows: Rows) -> Array:
     """Expected score of every row, (n,), of a subset like any other."""
     past = rows.progress - elbow(p, rows.log_amount, rows.law.kind, rows.scales)
-    up, _ = rise(p, past, steepness(p, rows.log_amount, rows.scales))
+    up, _ = score_above_base(p, past, steepness(p, rows.log_amount, rows.scales))
     return base_of(p, rows) + up
 
 
@@ -102,7 +102,7 @@ def log_likelihood(p: Any, rows: Rows, *, counts: bool) -> Array:
     steep = steepness(p, rows.log_amount, rows.scales)
     past = rows.progress - elbow(p, rows.log_amount, rows.law.kind, rows.scales)
     base = base_of(p, rows)
-    up, slope = rise(p, past, steep)
+    up, slope = score_above_base(p, past, steep)
     _, score, information = row_terms(p, base + up, slope, rows, counts=counts)
     pull = (rows.weight * score * slope) @ rows.groups
     hold = (rows.weight * information * slope**2) @ rows.groups
@@ -110,7 +110,7 @@ def log_likelihood(p: Any, rows: Rows, *, counts: bool) -> Array:
     step = pull * spread / (1.0 + hold * spread)
     limit = FARTHEST * p.subset
     step = limit * jnp.tanh(step / limit)
-    up, slope = rise(p, past + rows.groups @ step, steep)
+    up, slope = score_above_base(p, past + rows.groups @ step, steep)
     terms, _, _ = row_terms(p, base + up, slope, rows, counts=counts)
     integral = -0.5 * (step**2 / spread + jnp.log1p(hold * spread)).sum()
     return (rows.weight * terms).sum() + integral

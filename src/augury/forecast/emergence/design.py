@@ -27,7 +27,7 @@ from augury.forecast.emergence.search import Floats
 
 
 @dataclass(frozen=True)
-class Unit:
+class PlannedRun:
     """Something that could be run: one checkpoint, finetuned on one amount, scored.
 
     Attributes:
@@ -46,7 +46,7 @@ class Unit:
 
 
 def rank_units(
-    fit: EmergenceFit, units: Sequence[Unit], *, first: int | None = None
+    fit: EmergenceFit, units: Sequence[PlannedRun], *, first: int | None = None
 ) -> pl.DataFrame:
     """Units, best first: what shrinks the point's interval most per FLOP.
 
@@ -111,7 +111,7 @@ def rank_units(
     return pl.DataFrame(rows)
 
 
-def predicted(fit: EmergenceFit, units: Sequence[Unit]) -> tuple[Floats, Floats]:
+def predicted(fit: EmergenceFit, units: Sequence[PlannedRun]) -> tuple[Floats, Floats]:
     """(U, S) expected scores over the draws of the average, and (U,) variances of their noise."""
     data = fit.data
     scales = data.scales

@@ -12,13 +12,13 @@ from augury.errors import FitError, UsageError
 from augury.forecast.emergence.averaging import held_out, pseudo_weights
 from augury.forecast.emergence.checks import contradicted, notes_on
 from augury.forecast.emergence.density import Rows
-from augury.forecast.emergence.formats import late
+from augury.forecast.emergence.formats import few_shot_lag_note
 from augury.forecast.emergence.importance import KEPT, sample
 from augury.forecast.emergence.laws import LAWS, EmergenceLaw, emergence_law
 from augury.forecast.emergence.observations import EmergenceData, stacked
-from augury.forecast.emergence.result import Answer, EmergenceFit, LawFit
+from augury.forecast.emergence.result import EmergenceFit, EmergenceStatus, LawFit
 from augury.forecast.emergence.search import Floats, Peaks, peaks
-from augury.forecast.emergence.thin import too_thin, vague
+from augury.forecast.emergence.thin import check_precision, too_thin
 from augury.notes import Note
 
 Uncertainty = Literal["importance", "laplace", "nuts"]
@@ -61,7 +61,7 @@ def fit_emergence(
     chosen = _chosen(laws)
     _checked(uncertainty, level)
     status, notes = too_thin(data)
-    if throw and status is Answer.AT_CHANCE:
+    if throw and status is EmergenceStatus.AT_CHANCE:
         raise FitError(f"{status}. {status.remedy}")
     rows = stacked([data] * len(chosen), chosen)
     at, draws, found = _drawn(rows, counts=data.counts, uncertainty=uncertainty, seed=seed)
@@ -73,14 +73,14 @@ def fit_emergence(
     fitted = EmergenceFit(
         data, fits, tuple(float(w) for w in weights), scores, status, (), uncertainty, level, seed
     )
-    own, more = vague(
+    own, more = check_precision(
         data, fitted.point_draws(), fitted.elbow_draws(float(data.amount.max())), level
     )
-    if status is Answer.ANSWERED:
+    if status is EmergenceStatus.ANSWERED:
         status = own
         notes += more
     against, why = contradicted(fitted)
-    if status is Answer.ANSWERED:
+    if status is EmergenceStatus.ANSWERED:
         status = against
     notes += [*why, *notes_on(fitted), *_late(fitted)]
     return EmergenceFit(
@@ -125,9 +125,9 @@ def fit_emergence_many(
         one = EmergenceFit(
             data, fits, (1.0,), np.empty((1, 0)), status, tuple(notes), uncertainty, level, seed
         )
-        if status is Answer.ANSWERED:
+        if status is EmergenceStatus.ANSWERED:
             end = one.elbow_draws(float(data.amount.max()))
-            status, more = vague(data, one.point_draws(), end, level)
+            status, more = check_precision(data, one.point_draws(), end, level)
             one = EmergenceFit(
                 data,
                 fits,
@@ -193,7 +193,7 @@ def _late(fitted: EmergenceFit) -> list[Note]:
     """Few-shot scores against the best law fitted to the finetuned rows alone."""
     data = fitted.data
     tuned = data.amount > 0
-    if tuned.all() or fitted.status in (Answer.AT_CHANCE, Answer.TOO_FEW_AMOUNTS):
+    if tuned.all() or fitted.status in (EmergenceStatus.AT_CHANCE, EmergenceStatus.TOO_FEW_AMOUNTS):
         return []
     law = fitted.fits[int(np.argmax(fitted.weights))].law
     rows = stacked([data], [law])
@@ -204,7 +204,7 @@ def _late(fitted: EmergenceFit) -> list[Note]:
     alone = EmergenceFit(
         data, fits, (1.0,), none, fitted.status, (), "importance", fitted.level, fitted.seed
     )
-    return late(alone, data)
+    return few_shot_lag_note(alone, data)
 
 
 def _law_fit(

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from augury.errors import UsageError
-from augury.forecast.emergence.design import Unit, predicted
+from augury.forecast.emergence.design import PlannedRun, predicted
 from augury.forecast.emergence.observations import EmergenceData, place_of
 from augury.forecast.emergence.result import EmergenceFit
 from augury.forecast.emergence.search import Floats
@@ -30,7 +30,7 @@ COINCIDENCE = 0.01
 APART = 0.95
 
 
-def late(alone: EmergenceFit, data: EmergenceData) -> list[Note]:
+def few_shot_lag_note(alone: EmergenceFit, data: EmergenceData) -> list[Note]:
     """Whether few-shot scores stay at chance where finetuned models say that they have left it.
 
     Args:
@@ -38,7 +38,7 @@ def late(alone: EmergenceFit, data: EmergenceData) -> list[Note]:
         data: the whole study.
     """
     few = np.flatnonzero(data.amount == 0)
-    units = [Unit(float(data.place[i]), 0, 1.0, float(data.trials[i])) for i in few]
+    units = [PlannedRun(float(data.place[i]), 0, 1.0, float(data.trials[i])) for i in few]
     scores, noise = predicted(alone, units)
     # All few-shot scores as one, each as far as it should have risen and is known.
     lifted = np.maximum(scores.mean(1) - scores.min(), 0.0) / noise

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp, softmax
 
-from augury.forecast.emergence.compiled import MANY, Floats, only, values
+from augury.forecast.emergence.compiled import MANY, Floats, subset_rows, values
 from augury.forecast.emergence.density import Rows
 from augury.forecast.emergence.laws import NAMES
 from augury.forecast.emergence.search import Peaks
@@ -46,7 +46,7 @@ Proposal = tuple[Floats, Floats]
 """Mean and root of the scale matrix of a Student's t."""
 
 
-class Draws(NamedTuple):
+class ImportanceDraws(NamedTuple):
     """Of S studies. z: (S, KEPT, P) coordinates, equally weighted. size: (S,) effective sample
     size. evidence: (S,) log marginal likelihood, but for a constant of the rows. density:
     (S, KEPT) log posterior of each draw.
@@ -61,7 +61,7 @@ class Draws(NamedTuple):
 class _Sample(NamedTuple):
     """One study's draws, and the moments of its posterior to start from again."""
 
-    draws: Draws
+    draws: ImportanceDraws
     mean: Floats
     spread: Floats
 
@@ -140,7 +140,7 @@ def _study(peak: Floats, covariance: Floats, rows: Rows, counts: bool, seed: int
     mean, spread = moments(z, log_weight)
     whole = np.zeros((len(NAMES), len(NAMES)))
     whole[np.ix_(free, free)] = spread
-    drawn = Draws(
+    drawn = ImportanceDraws(
         _whole(z[picked], free),
         np.asarray(1.0 / (weight**2).sum()),
         np.asarray(logsumexp(log_weight) - np.log(len(z))),
@@ -163,7 +163,7 @@ def _whole(z: Floats, free: NDArray[np.int64]) -> Floats:
     return out
 
 
-def sample(rows: Rows, at: Peaks, *, counts: bool, seed: int) -> Draws:
+def sample(rows: Rows, at: Peaks, *, counts: bool, seed: int) -> ImportanceDraws:
     """Posterior draws of every study.
 
     Args:
@@ -174,7 +174,7 @@ def sample(rows: Rows, at: Peaks, *, counts: bool, seed: int) -> Draws:
     """
     found = []
     for k in range(len(at.z)):
-        own = only(rows, k)
+        own = subset_rows(rows, k)
         best = _study(at.z[k], at.covariance[k], own, counts, seed + k)
         for attempt in range(1, ATTEMPTS):
             if best.draws.size >= SURE:
@@ -183,4 +183,4 @@ def sample(rows: Rows, at: Peaks, *, counts: bool, seed: int) -> Draws:
             more = _study(best.mean, best.spread, own, counts, again)
             best = max(best, more, key=lambda s: float(s.draws.size))
         found.append(best.draws)
-    return Draws(*(np.stack(part) for part in zip(*found, strict=True)))
+    return ImportanceDraws(*(np.stack(part) for part in zip(*found, strict=True)))

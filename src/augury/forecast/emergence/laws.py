@@ -174,7 +174,7 @@ def natural(coordinates: Array, member: Member, s: Scales) -> SimpleNamespace:
     )
 
 
-def moved(p: SimpleNamespace, log_amount: Array, kind: Array, s: Scales) -> Array:
+def shift_fraction(p: SimpleNamespace, log_amount: Array, kind: Array, s: Scales) -> Array:
     """f: share of the whole shift that an amount has made, 0 at D_0, 1 at the largest."""
     import jax.numpy as jnp
 
@@ -194,7 +194,7 @@ def moved(p: SimpleNamespace, log_amount: Array, kind: Array, s: Scales) -> Arra
 
 def elbow(p: SimpleNamespace, log_amount: Array, kind: Array, s: Scales) -> Array:
     """e(D) in progress: (n,) for (n,) logarithms of amounts."""
-    return p.end + p.shift * (1.0 - moved(p, log_amount, kind, s))
+    return p.end + p.shift * (1.0 - shift_fraction(p, log_amount, kind, s))
 
 
 def steepness(p: SimpleNamespace, log_amount: Array, s: Scales) -> Array:
@@ -204,7 +204,7 @@ def steepness(p: SimpleNamespace, log_amount: Array, s: Scales) -> Array:
     return p.slope * jnp.exp(p.tilt * (s.log_high - log_amount) / (s.log_high - s.log_low))
 
 
-def rise(p: SimpleNamespace, past: Array, steep: Array) -> tuple[Array, Array]:
+def score_above_base(p: SimpleNamespace, past: Array, steep: Array) -> tuple[Array, Array]:
     """Score above the base, `past` the elbow, and its slope there: (n,) each."""
     import jax
     import jax.numpy as jnp

@@ -89,12 +89,12 @@ class MovedStudy:
     def families(self) -> int:
         return int(self.family.max()) + 1
 
-    def only(self, keep: NDArray[np.bool_]) -> MovedStudy:
+    def subset_rows(self, keep: NDArray[np.bool_]) -> MovedStudy:
         """The rows of a mask (n,)."""
-        return MovedStudy(self.data.only(keep), self.floor, self.family[keep], self.shift)
+        return MovedStudy(self.data.subset_rows(keep), self.floor, self.family[keep], self.shift)
 
 
-class Curve(NamedTuple):
+class MovedParameters(NamedTuple):
     """Natural parameters of (W,) draws, and the axis they live on.
 
     e0, s, dh, cap, turn, w, tilt, height, base, luck, run, family: (W,) each. floor: (W,), NaN on
@@ -161,7 +161,7 @@ class MovedCurve:
         with np.errstate(over="ignore"):
             return 10.0**x if self.study.data.scale == "flops" else floor + np.exp(-x)
 
-    def natural(self, z: Floats) -> Curve:
+    def natural(self, z: Floats) -> MovedParameters:
         """(W, P) coordinates to natural parameters."""
         z = z * self.free
         at = {name: z[:, i] * PRIOR[name] for i, name in enumerate(NAMES)}
@@ -184,7 +184,7 @@ class MovedCurve:
             mean, spread = self.study.shift
             s = span * np.exp(mean + spread * at["log_s"]) / _grown(self.most, dh, cap, turn)
         height = LEAST_HEIGHT + (1.0 - LEAST_HEIGHT) * expit(1.5 + at["height"])
-        return Curve(
+        return MovedParameters(
             e0=best + span * at["e0"],
             s=s,
             dh=dh,
@@ -202,17 +202,17 @@ class MovedCurve:
             span=span,
         )
 
-    def middle(self, p: Curve, amount: Floats) -> Floats:
+    def middle(self, p: MovedParameters, amount: Floats) -> Floats:
         """(W, n) progress at half height, for (n,) finetuning amounts."""
         grown = _grown(amount[None], p.dh[:, None], p.cap[:, None], p.turn[:, None])
         return p.e0[:, None] - p.s[:, None] * grown
 
-    def width(self, p: Curve, amount: Floats) -> Floats:
+    def width(self, p: MovedParameters, amount: Floats) -> Floats:
         """(W, n) width of the rise: w without finetuning, w e^tilt at the largest amount."""
         way = np.log1p(amount[None] / p.dh[:, None]) / np.log1p(self.most / p.dh[:, None])
         return p.w[:, None] * np.exp(p.tilt[:, None] * way)
 
-    def expected(self, p: Curve, place: Floats, amount: Floats) -> tuple[Floats, Floats]:
+    def expected(self, p: MovedParameters, place: Floats, amount: Floats) -> tuple[Floats, Floats]:
         """(W, n) expected scores at losses or FLOPs, and their slope in progress."""
         width = self.width(p, amount)
         share = expit((self.place(place, p.floor) - self.middle(p, amount)) / width)
@@ -233,7 +233,9 @@ class MovedCurve:
             prior = -0.5 * ((z * self.free) ** 2).sum(1) - 0.5 * (z[:, ~self.free] ** 2).sum(1)
         return np.where(np.isfinite(fit), fit + prior, -np.inf)
 
-    def _likelihood(self, off: Floats, variance: Floats, slope: Floats, p: Curve) -> Floats:
+    def _likelihood(
+        self, off: Floats, variance: Floats, slope: Floats, p: MovedParameters
+    ) -> Floats:
         """Normal scores, with luck of checkpoints and shifts of families integrated out.
 
         Covariance of a checkpoint's rows: diag(v) + luck^2 1 1'. Of a family's: the blocks of its

@@ -16,11 +16,11 @@ from scipy.special import expit
 from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.forecast.emergence.ensemble import EnsembleDraws, Floats, run_ensemble
-from augury.forecast.emergence.moved_curve import PRIOR, Curve, MovedCurve, MovedStudy
+from augury.forecast.emergence.moved_curve import PRIOR, MovedCurve, MovedParameters, MovedStudy
 from augury.forecast.emergence.moved_status import MovedStatus
 from augury.forecast.emergence.observations import EmergenceData, Scale
 from augury.forecast.emergence.premise import Premise, check_premise
-from augury.forecast.emergence.result import Answer
+from augury.forecast.emergence.result import EmergenceStatus
 from augury.forecast.emergence.thin import risen, too_thin
 from augury.notes import Note
 
@@ -132,7 +132,7 @@ class MovedFit(Shown):
         luck = np.hypot(p.luck, p.run) * rng.standard_normal(count)
         return float(np.mean(above + luck > distance))
 
-    def _natural(self, *, control: bool) -> tuple[MovedCurve, Curve]:
+    def _natural(self, *, control: bool) -> tuple[MovedCurve, MovedParameters]:
         drawn = self.control if control else self.draws
         if drawn is None:
             raise UsageError("there are too few few-shot rows for a control")
@@ -248,14 +248,14 @@ def fit_moved(
 
 def few_shot_risen(data: EmergenceData) -> bool:
     """Whether few-shot scores of the better checkpoints are clearly above the base."""
-    few = data.only(data.amount == 0)
+    few = data.subset_rows(data.amount == 0)
     as_amount = replace(few, amount=np.ones_like(few.amount))
     return bool(risen(as_amount)[0] >= RISEN)
 
 
 def few_shot_only(study: MovedStudy) -> MovedStudy:
     """The control: the rows without finetuning."""
-    return study.only(study.data.amount == 0)
+    return study.subset_rows(study.data.amount == 0)
 
 
 def _drawn(study: MovedStudy, seed: int) -> EnsembleDraws:
@@ -277,7 +277,7 @@ def _status(
     notes = []
     before, _ = too_thin(data)
     curve = MovedCurve(study)
-    if before is Answer.AT_CHANCE and not few_shot_risen(data):
+    if before is EmergenceStatus.AT_CHANCE and not few_shot_risen(data):
         return MovedStatus.AT_CHANCE, []
     worst = float(draws.rhat[curve.free].max())
     if worst > MIXED:
@@ -300,7 +300,7 @@ def _status(
         )
     if premise.holds is False:
         return MovedStatus.PREMISE, notes
-    if before is Answer.TOO_FEW_AMOUNTS:
+    if before is EmergenceStatus.TOO_FEW_AMOUNTS:
         return MovedStatus.TOO_FEW_AMOUNTS, notes
     p = curve.natural(draws.z)
     tail = (1 - level) / 2
@@ -325,7 +325,7 @@ def _status(
     return MovedStatus.ANSWERED, notes
 
 
-def log_total_shift(curve: MovedCurve, p: Curve) -> Floats:
+def log_total_shift(curve: MovedCurve, p: MovedParameters) -> Floats:
     """(S,) ln of the shift from no finetuning to the largest amount, over the span."""
     ends = curve.middle(p, np.array([0.0, curve.most]))
     return np.asarray(np.log(np.maximum(ends[:, 0] - ends[:, 1], 1e-12) / p.span))
@@ -340,7 +340,7 @@ def _prior_spread(study: MovedStudy) -> float:
     return float(np.std(log_total_shift(curve, curve.natural(z))))
 
 
-def _on_scale(curve: MovedCurve, x: Floats, p: Curve) -> Floats:
+def _on_scale(curve: MovedCurve, x: Floats, p: MovedParameters) -> Floats:
     """(S,) progress as losses or FLOPs; what is never reached lies beyond every model."""
     never = -np.inf if curve.study.data.scale == "loss" else np.inf
     return np.where(np.isfinite(x), curve.loss_of(x, p.floor), never)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from augury.forecast.emergence.compiled import only, placed, slopes
+from augury.forecast.emergence.compiled import placed, slopes, subset_rows
 from augury.forecast.emergence.density import Rows, log_posterior
 from augury.forecast.emergence.search import Floats
 from augury.runtime.compiling import jit
@@ -54,7 +54,7 @@ def sampler(rows: Rows, *, counts: bool) -> Any:
 
         return jax.lax.map(chain, (starts, keys))
 
-    one = only(rows, 0)
+    one = subset_rows(rows, 0)
     size = one.law.active.shape[-1]
     with jax.enable_x64(True):
         start = (np.zeros((CHAINS, size)), np.zeros(CHAINS), np.zeros((CHAINS, size)))
@@ -81,7 +81,7 @@ def chains(
     out, told = [], []
     with jax.enable_x64(True):
         for k in range(len(near)):
-            own = only(rows, k)
+            own = subset_rows(rows, k)
             active = own.law.active
             root, middle = _shape(near[k], active)
             rng = np.random.default_rng(seed + k)

@@ -121,7 +121,7 @@ class EmergenceData:
             log_high=float(max(self.log_amount.max(), np.log(self.low_data) + 0.1)),
         )
 
-    def only(self, keep: NDArray[np.bool_]) -> EmergenceData:
+    def subset_rows(self, keep: NDArray[np.bool_]) -> EmergenceData:
         """The rows of a mask (n,): an ablation, or checkpoints held out."""
         at = np.unique(self.checkpoint[keep])
         return EmergenceData(

@@ -12,7 +12,7 @@ import polars as pl
 from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.forecast.emergence.observations import Scale, progress_of
-from augury.forecast.emergence.result import Answer, EmergenceFit, interval_of
+from augury.forecast.emergence.result import EmergenceFit, EmergenceStatus, interval_of
 from augury.forecast.emergence.search import Floats
 from augury.notes import Note
 
@@ -46,7 +46,7 @@ class EmergencePoint(Shown):
     definition: Definition
     distance: float | None
     law: str
-    status: Answer
+    status: EmergenceStatus
     notes: tuple[Note, ...]
     methods: Mapping[str, tuple[float, float, float]]
 
@@ -101,12 +101,12 @@ class EmergencePoint(Shown):
         what = "The few-shot score leaves chance at"
         if self.definition == "above":
             what = f"The few-shot score is {self.distance:g} above chance at"
-        if self.status is Answer.AT_CHANCE:
+        if self.status is EmergenceStatus.AT_CHANCE:
             lines = [f"{self.status}. {self.status.remedy}"]
         else:
             lines = [
                 f"{what} {_told(self.value)} {unit}, {self.level:.0%} [{_told(low)}, {_told(high)}]"
-                + ("" if self.status is Answer.ANSWERED else f" ({self.status})")
+                + ("" if self.status is EmergenceStatus.ANSWERED else f" ({self.status})")
             ]
         lines += [
             f"  by {name}: {_told(value)} [{_told(low)}, {_told(high)}]"
@@ -150,7 +150,7 @@ def emergence_point(
         raise UsageError(f"level must lie between 0 and 1, not {level}")
     distance = distance_of(definition, distance)
     scale = fit.data.scale
-    if fit.status is Answer.AT_CHANCE:
+    if fit.status is EmergenceStatus.AT_CHANCE:
         best = float(fit.data.place[np.argmax(fit.data.progress)])
         value, low, high = np.nan, *((-np.inf, best) if scale == "loss" else (best, np.inf))
         methods = {}
@@ -288,5 +288,5 @@ def emerges_first(
 
 
 def _said(fit: EmergenceFit) -> None:
-    if fit.status is Answer.AT_CHANCE:
+    if fit.status is EmergenceStatus.AT_CHANCE:
         raise UsageError(f"{fit.status}: nothing is known of the point. {fit.status.remedy}")

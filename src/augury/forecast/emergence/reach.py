@@ -16,7 +16,7 @@ import numpy as np
 from augury.errors import UsageError
 from augury.fitting import Fit
 from augury.forecast.emergence.point import Definition, distance_of
-from augury.forecast.emergence.result import Answer, EmergenceFit
+from augury.forecast.emergence.result import EmergenceFit, EmergenceStatus
 from augury.forecast.emergence.search import Floats
 
 # Halvings of the search interval: 3e-6 in logarithms for FLOPs, the widest.
@@ -191,7 +191,7 @@ def _pairs(
     """(S,) losses at which it appears, and the loss law's parameters, paired at random."""
     if fit.data.scale != "loss":
         raise UsageError("a point in FLOPs needs no loss law: fit with scale='loss'")
-    if fit.status is Answer.AT_CHANCE:
+    if fit.status is EmergenceStatus.AT_CHANCE:
         raise UsageError(f"{fit.status}: nothing is known of the point. {fit.status.remedy}")
     if set(loss.law.inputs) not in takes:
         raise UsageError(

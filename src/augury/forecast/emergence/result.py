@@ -18,7 +18,7 @@ from augury.forecast.emergence.search import Floats
 from augury.notes import Note
 
 
-class Answer(StrEnum):
+class EmergenceStatus(StrEnum):
     """How a study ended. Points of the others are missing, wrong, or lean on the priors."""
 
     ANSWERED = "answered"
@@ -37,34 +37,34 @@ class Answer(StrEnum):
 
 
 _REMEDIES = {
-    Answer.ANSWERED: "",
-    Answer.CONTRADICTED: (
+    EmergenceStatus.ANSWERED: "",
+    EmergenceStatus.CONTRADICTED: (
         "Finetuning does not move one curve along here (it may teach the task instead of bringing "
         "out what is there): do not believe the point; forecast from the few-shot scores "
         "themselves, measured finely (PassUntil, `augury passrate`)."
     ),
-    Answer.VAGUE: (
+    EmergenceStatus.VAGUE: (
         "The interval is wider than all checkpoints measured: add smaller finetuning amounts, "
         "which say most of the way to none, or better checkpoints (`rank_units` says which)."
     ),
-    Answer.FAR: (
+    EmergenceStatus.FAR: (
         "Nothing vouches for so long a way beyond the best checkpoint: take better checkpoints, "
         "and look whether the laws agree."
     ),
-    Answer.TOO_FEW_AMOUNTS: (
+    EmergenceStatus.TOO_FEW_AMOUNTS: (
         "How the elbow moves with data was hardly seen, and the prior fills in: finetune on at "
         "least three amounts, each about half of the one before."
     ),
-    Answer.NOT_EMERGED: (
+    EmergenceStatus.NOT_EMERGED: (
         "The elbow of the most finetuned models lies beyond the checkpoints: finetune on more "
         "examples, or take better checkpoints. The point given leans on the prior."
     ),
-    Answer.NO_ELBOW: (
+    EmergenceStatus.NO_ELBOW: (
         "Scores must leave chance within the range of checkpoints for at least one amount: add "
         "weaker checkpoints or smaller amounts where all are past it. If scores hang on the amount "
         "alone, finetuning teaches the task, and says nothing of when it comes without."
     ),
-    Answer.AT_CHANCE: (
+    EmergenceStatus.AT_CHANCE: (
         "No score is above chance, so that there is no elbow to move: finetune on more examples, "
         "take better checkpoints, or measure more finely (PassUntil, log-probabilities)."
     ),
@@ -113,7 +113,7 @@ class EmergenceFit(Shown):
     fits: tuple[LawFit, ...]
     weights: tuple[float, ...]
     scores: Floats
-    status: Answer
+    status: EmergenceStatus
     notes: tuple[Note, ...]
     uncertainty: str
     level: float

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from augury.forecast.emergence.compiled import MANY, only, slopes, values
+from augury.forecast.emergence.compiled import MANY, slopes, subset_rows, values
 from augury.forecast.emergence.compiled import Floats as Floats
 from augury.forecast.emergence.density import Rows
 
@@ -40,7 +40,7 @@ class Peaks(NamedTuple):
     agree: Floats
 
 
-class Place(NamedTuple):
+class Curvature(NamedTuple):
     """Of U starts: log posterior (U,), its gradient (U, P), and eigenvalues (U, P) and
     eigenvectors (U, P, P) of its negative Hessian.
     """
@@ -51,7 +51,7 @@ class Place(NamedTuple):
     axes: Floats
 
 
-def _local(z: Floats, rows: Rows, at: NDArray[np.int64], counts: bool) -> Place:
+def _local(z: Floats, rows: Rows, at: NDArray[np.int64], counts: bool) -> Curvature:
     """Differences of gradients: as exact as is of use, and nothing more to compile."""
     active = rows.law.active[at]
     size = z.shape[1]
@@ -61,16 +61,18 @@ def _local(z: Floats, rows: Rows, at: NDArray[np.int64], counts: bool) -> Place:
     hessian = -(steep[:, 1:] - steep[:, :1]) / PROBE
     hessian = 0.5 * (hessian + hessian.swapaxes(1, 2)) + np.eye(size) * (1.0 - active)[:, None]
     bends, axes = np.linalg.eigh(hessian)
-    return Place(value[:, 0], steep[:, 0], bends, axes)
+    return Curvature(value[:, 0], steep[:, 0], bends, axes)
 
 
-def _polished(z: Floats, rows: Rows, at: NDArray[np.int64], counts: bool) -> tuple[Floats, Place]:
+def _polished(
+    z: Floats, rows: Rows, at: NDArray[np.int64], counts: bool
+) -> tuple[Floats, Curvature]:
     """(U, P) starts, moved uphill until they have arrived, and what is there."""
     here = _local(z, rows, at, counts)
     z, damping = z.copy(), np.full(len(z), 0.1)
     going = np.arange(len(z))
     for _ in range(STEPS):
-        own = Place(*(part[going] for part in here))
+        own = Curvature(*(part[going] for part in here))
         trust = np.maximum(np.abs(own.bends), LEAST_CURVATURE) + damping[going, None]
         along = np.einsum("upk,up->uk", own.axes, own.slope)
         coming = (along**2 / trust).sum(1) > ARRIVED
@@ -107,7 +109,7 @@ def peaks(rows: Rows, *, counts: bool) -> Peaks:
         aside.submit(slopes, np.zeros((1, size + 1, size)), rows, np.zeros(1, int), counts=counts)
         for k in range(count):
             own = starts * active[k]
-            density = values(own, only(rows, k), counts=counts)
+            density = values(own, subset_rows(rows, k), counts=counts)
             chosen.append(own[np.argsort(-density, kind="stable")[:POLISHED]])
     at = np.repeat(np.arange(count), POLISHED)
     z, here = _polished(np.concatenate(chosen), rows, at, counts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from augury.forecast.emergence.observations import EmergenceData, place_of
-from augury.forecast.emergence.result import Answer
+from augury.forecast.emergence.result import EmergenceStatus
 from augury.forecast.emergence.search import Floats
 from augury.notes import Note
 
@@ -61,14 +61,14 @@ def _elbow_seen(data: EmergenceData) -> bool:
     return bool(((risen(data) >= ABOVE) & (risen(data, worst=True) < ABOVE)).any())
 
 
-def too_thin(data: EmergenceData) -> tuple[Answer, list[Note]]:
+def too_thin(data: EmergenceData) -> tuple[EmergenceStatus, list[Note]]:
     """What can be said before a fit: a status, ANSWERED if nothing stands against it, and notes."""
     notes = []
     amounts = data.amounts
     told = {"amounts": [float(a) for a in amounts], "checkpoints": len(data.checkpoints)}
-    status = Answer.ANSWERED
+    status = EmergenceStatus.ANSWERED
     if len(amounts) < FEWEST_AMOUNTS:
-        status = Answer.TOO_FEW_AMOUNTS
+        status = EmergenceStatus.TOO_FEW_AMOUNTS
         listed = ", ".join(f"{a:g}" for a in amounts) or "none"
         notes.append(
             Note("few-amounts", "serious", f"Finetuning amounts: {listed}. {status.remedy}", told)
@@ -76,7 +76,7 @@ def too_thin(data: EmergenceData) -> tuple[Answer, list[Note]]:
     if not len(amounts) or not _any_risen(data):
         few = data.amount == 0
         more = f" and {few.sum()} few-shot" if few.any() else ""
-        status = Answer.AT_CHANCE
+        status = EmergenceStatus.AT_CHANCE
         notes.append(
             Note(
                 "at-chance",
@@ -86,8 +86,8 @@ def too_thin(data: EmergenceData) -> tuple[Answer, list[Note]]:
                 told,
             )
         )
-    elif status is Answer.ANSWERED and not _elbow_seen(data):
-        status = Answer.NO_ELBOW
+    elif status is EmergenceStatus.ANSWERED and not _elbow_seen(data):
+        status = EmergenceStatus.NO_ELBOW
         notes.append(
             Note(
                 "no-elbow",
@@ -131,9 +131,9 @@ def too_thin(data: EmergenceData) -> tuple[Answer, list[Note]]:
     return status, notes
 
 
-def vague(
+def check_precision(
     data: EmergenceData, draws: Floats, end: Floats, level: float
-) -> tuple[Answer, list[Note]]:
+) -> tuple[EmergenceStatus, list[Note]]:
     """What can be said after it, from draws of the point and of the largest amount's elbow."""
     unit = data.scales.unit
     tail = (1 - level) / 2
@@ -143,22 +143,22 @@ def vague(
     ahead = float(np.median(draws) - best)
     told = {"past": past, "width": float(high - low), "ahead": ahead, "unit": float(unit)}
     if past < PAST:
-        status = Answer.NOT_EMERGED
+        status = EmergenceStatus.NOT_EMERGED
         message = (
             "The best checkpoint is past the elbow of the largest amount with probability "
             f"{past:.0%}."
         )
     elif high - low > VAGUE * unit:
-        status = Answer.VAGUE
+        status = EmergenceStatus.VAGUE
         ends = sorted(float(x) for x in place_of(np.array([low, high]), data.scale))
         name = "nats" if data.scale == "loss" else "FLOPs"
         message = (
             f"The point of emergence may lie anywhere from {ends[0]:.4g} to {ends[1]:.4g} {name}."
         )
     elif ahead > FAR * unit:
-        status = Answer.FAR
+        status = EmergenceStatus.FAR
         name = "nats" if data.scale == "loss" else "decades of FLOPs"
         message = f"The point lies {ahead:.3g} {name} beyond the best checkpoint."
     else:
-        return Answer.ANSWERED, []
+        return EmergenceStatus.ANSWERED, []
     return status, [Note("vague", "serious", f"{message} {status.remedy}", told)]

@@ -1,8 +1,8 @@
 """Forecast a pass rate from a table of counts, three ways side by side.
 
 - line: the dataset-level line of Hu et al. 2023 (arXiv 2310.03262), least squares on log(-log PU).
-- ipu: a line for every instance, pooled (`instances`).
-- ours: a trend that may bend or end at a ceiling, with the noise between models estimated
+- instances: a line for every instance, drawn from one distribution (`instances.py`).
+- pooled: a trend that may bend or end at a ceiling, with the noise between models estimated
   (`smooth`), and the instances' forecast, weighed by how each did when the larger models of the
   table were forecast from the smaller ones.
 """
@@ -21,8 +21,10 @@ from augury.display import Card, Several, Shown
 from augury.errors import UsageError
 from augury.forecast.passrate.growth import Growth, growth
 from augury.forecast.passrate.instances import fit_instances
-from augury.forecast.passrate.series import Floats, Series, from_f, series, to_f
+from augury.forecast.passrate.series import Floats, RateSeries, from_f, series, to_f
 from augury.forecast.passrate.smooth import Smooth, fit_smooth
+from augury.forecast.predict import known
+from augury.forecast.score import crps
 from augury.notes import Note
 
 # More do not move a 90 % interval by a tenth of its width.
@@ -36,7 +38,7 @@ NOISY = 2.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class MethodForecast:
     """One method's forecast at one place."""
 
     value: float
@@ -47,8 +49,8 @@ class Answer:
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            "value": self.value,
-            "interval": list(self.interval),
+            "value": known(self.value),
+            "interval": [known(x) for x in self.interval],
             "level": self.level,
             "notes": list(self.notes),
         }
@@ -61,7 +63,7 @@ class PassRateForecast(Shown):
     Attributes:
         at: the place.
         growth: the class of growth of the series.
-        methods: "line", "ipu", "ours". Intervals are for a new model's pass rate.
+        methods: "line", "instances", "pooled". Intervals are for a new model's pass rate.
         models, instances: how many there were.
         extrapolation: how far beyond the data, in units of its range in log scale; 0 inside.
         notes: what to know before believing it.
@@ -69,7 +71,7 @@ class PassRateForecast(Shown):
 
     at: Mapping[str, float]
     growth: Growth
-    methods: Mapping[str, Answer]
+    methods: Mapping[str, MethodForecast]
     models: int
     instances: int
     extrapolation: float
@@ -110,7 +112,7 @@ class PassRateForecast(Shown):
         ]
         for name, answer in self.methods.items():
             low, high = answer.interval
-            lines.append(f"  {name:5s} {answer.value:.3g} [{low:.3g}, {high:.3g}]")
+            lines.append(f"  {name:9s} {answer.value:.3g} [{low:.3g}, {high:.3g}]")
         return "\n".join([*lines, *(f"  {note.message}" for note in self.notes)])
 
 
@@ -140,8 +142,8 @@ def forecast_pass_rate(
         DataError: as `series`.
         UsageError: fewer than three models, no two different scales, or a place without a scale.
 
-    Source: Hu et al. 2023 (arXiv 2310.03262) for "line" and "ipu"; "ours" is described in
-    docs/passuntil.md.
+    Source: Hu et al. 2023 (arXiv 2310.03262) for "line" and "instances"; "pooled" is
+    described in docs/passuntil.md.
     """
     found = series(table, scale)
     if min(len(np.unique(found.x[:, k])) for k in range(len(scale))) < 2:
@@ -152,11 +154,11 @@ def forecast_pass_rate(
     weight, tested = _weights(found, rng)
     parts = {
         "smooth": smooth.draws(x, DRAWS, rng)[1],
-        "ipu": pooled.draws(x, DRAWS // 4, rng)[1],
+        "instances": pooled.draws(x, DRAWS // 4, rng)[1],
     }
     rows = round(weight * DRAWS)
     mixed = np.concatenate(
-        [parts["smooth"][: DRAWS - rows], parts["ipu"][rng.integers(DRAWS // 4, size=rows)]]
+        [parts["smooth"][: DRAWS - rows], parts["instances"][rng.integers(DRAWS // 4, size=rows)]]
     )
     line, line_ends = _line(found, x, level)
     kind = growth(found, level)
@@ -165,8 +167,8 @@ def forecast_pass_rate(
     for i, point in enumerate(at):
         methods = {
             "line": _answer(found, line[i], line_ends[i], level, LINE_NOTES),
-            "ipu": _drawn(found, parts["ipu"][:, i], level, ()),
-            "ours": _drawn(found, mixed[:, i], level, (_how(weight, tested),)),
+            "instances": _drawn(found, parts["instances"][:, i], level, ()),
+            "pooled": _drawn(found, mixed[:, i], level, (_how(weight, tested),)),
         }
         beyond = _beyond(found, x[i])
         own = list(notes)
@@ -199,7 +201,7 @@ def _named(point: Mapping[str, float], name: str) -> float:
     return float(point[name])
 
 
-def _line(found: Series, x: Floats, level: float) -> tuple[Floats, Floats]:
+def _line(found: RateSeries, x: Floats, level: float) -> tuple[Floats, Floats]:
     """Least squares on log(-log PU) over log scale, PU = passes / samples averaged; t intervals."""
     with np.errstate(invalid="ignore"):
         each = np.where(found.samples > 0, found.passes / found.samples, np.nan)
@@ -220,49 +222,46 @@ def _line(found: Series, x: Floats, level: float) -> tuple[Floats, Floats]:
 
 
 def _answer(
-    found: Series, value: float, ends: Floats, level: float, notes: tuple[str, ...]
-) -> Answer:
+    found: RateSeries, value: float, ends: Floats, level: float, notes: tuple[str, ...]
+) -> MethodForecast:
     low, high, middle = (found.chance + (1 - found.chance) * v for v in (*ends, value))
-    return Answer(float(middle), (float(low), float(high)), level, notes)
+    return MethodForecast(float(middle), (float(low), float(high)), level, notes)
 
 
-def _drawn(found: Series, draws: Floats, level: float, notes: tuple[str, ...]) -> Answer:
+def _drawn(
+    found: RateSeries, draws: Floats, level: float, notes: tuple[str, ...]
+) -> MethodForecast:
     tail = (1 - level) / 2
     low, middle, high = np.quantile(draws, [tail, 0.5, 1 - tail])
     return _answer(found, middle, np.array([low, high]), level, notes)
 
 
-def _weights(found: Series, rng: np.random.Generator) -> tuple[float, int]:
+def _weights(found: RateSeries, rng: np.random.Generator) -> tuple[float, int]:
     """Share of the instances' forecast, and how many forecasts of larger models it rests on.
 
     Every model is forecast from those that are smaller; weights are as 1 / CRPS^2 of log rates
     (Bates & Granger 1969, with a proper score), shrunk towards none where there are few forecasts.
+    A part whose score is not finite has no weight.
     """
     along = found.z[:, 0]
-    scores: dict[str, list[float]] = {"smooth": [], "ipu": []}
+    scores: dict[str, list[float]] = {"smooth": [], "instances": []}
     for cut in np.unique(along)[2:-1]:
         inside = along <= cut
         below, above = found.some(inside), np.flatnonzero(~inside)
         if len(below.x) < 3:
             continue
-        for name, fit in (("smooth", fit_smooth), ("ipu", fit_instances)):
+        for name, fit in (("smooth", fit_smooth), ("instances", fit_instances)):
             draws = np.log(fit(below).draws(found.x[above], BACKTEST_DRAWS, rng)[1])
-            scores[name] += [
-                _crps(draws[:, j], float(np.log(found.rate[m]))) for j, m in enumerate(above)
-            ]
+            scores[name] += crps(draws, np.log(found.rate[above])).tolist()
     n = len(scores["smooth"])
     if not n:
         return 0.0, 0
-    smooth, ipu = (1 / np.mean(scores[name]) ** 2 for name in ("smooth", "ipu"))
-    return float(ipu / (ipu + smooth)) * n / (n + PRIOR_WORTH), n
-
-
-def _crps(draws: Floats, truth: float) -> float:
-    """Continuous ranked probability score of a sample (Gneiting & Raftery 2007, eq. 20)."""
-    ordered = np.sort(draws)
-    n = len(ordered)
-    spread = float((2 * np.arange(1, n + 1) - n - 1) @ ordered) / n**2
-    return float(np.abs(ordered - truth).mean()) - spread
+    smooth, instances = (np.mean(scores[name]) for name in ("smooth", "instances"))
+    if not np.isfinite(instances):
+        return 0.0, n
+    if not np.isfinite(smooth):
+        return n / (n + PRIOR_WORTH), n
+    return float(smooth**2 / (smooth**2 + instances**2)) * n / (n + PRIOR_WORTH), n
 
 
 def _how(weight: float, tested: int) -> str:
@@ -274,7 +273,7 @@ def _how(weight: float, tested: int) -> str:
     )
 
 
-def _beyond(found: Series, x: Floats) -> float:
+def _beyond(found: RateSeries, x: Floats) -> float:
     z = found.z
     low, high = z.min(0), z.max(0)
     at = found.along(x[None])[0]
@@ -282,7 +281,7 @@ def _beyond(found: Series, x: Floats) -> float:
     return float(max(outside.max(), 0.0))
 
 
-def _notes(found: Series, smooth: Smooth, kind: Growth) -> tuple[Note, ...]:
+def _notes(found: RateSeries, smooth: Smooth, kind: Growth) -> tuple[Note, ...]:
     notes = []
     noise = float(smooth.weights @ [f.noise * (1 + f.growing / 2) for f in smooth.forms])
     sampling = float(np.median(found.shape**-0.5))

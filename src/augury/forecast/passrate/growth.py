@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import optimize, stats
 
-from augury.forecast.passrate.series import Floats, Series
+from augury.forecast.passrate.series import Floats, RateSeries
 
 Class = Literal["sub-scaling", "scaling-law", "accelerated", "unknown"]
 # How sharply the best of two circuits takes over, in units of F. The paper mixes them by softmax
@@ -60,7 +60,7 @@ class Growth:
         }
 
 
-def growth(series: Series, level: float = 0.9) -> Growth:
+def growth(series: RateSeries, level: float = 0.9) -> Growth:
     """Test the curvature of F against 0.
 
     A t test with M - 2 - scales degrees of freedom on the curvature, by least squares with weights
@@ -98,7 +98,7 @@ def growth(series: Series, level: float = 0.9) -> Growth:
     return Growth(kind, q, (q - half, q + half), p, level, _forms(series))
 
 
-def between(series: Series, design: Floats) -> Floats:
+def between(series: RateSeries, design: Floats) -> Floats:
     """(M,) variance of F by noise between models: constant in logits, by restricted likelihood."""
     slope = _slope(series) ** 2
 
@@ -115,7 +115,7 @@ def between(series: Series, design: Floats) -> Floats:
     return np.exp(found.x) * slope
 
 
-def _slope(series: Series) -> Floats:
+def _slope(series: RateSeries) -> Floats:
     p = np.clip(series.rate, 1e-300, 1 - 1e-9)
     return (1 - p) / np.abs(np.log(p))
 
@@ -142,7 +142,7 @@ FORMS: Mapping[str, tuple[Callable[[Floats, Floats], Floats], int]] = {
 }
 
 
-def _forms(series: Series) -> dict[str, float]:
+def _forms(series: RateSeries) -> dict[str, float]:
     """Mean held-out log density of F under every form, a model left out at a time."""
     m = len(series.x)
     if series.x.shape[1] > 1 or m < FEWEST_FOR_FORMS:

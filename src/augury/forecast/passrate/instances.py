@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from augury.forecast.passrate.series import Floats, Series
+from augury.forecast.passrate.series import Floats, RateSeries
 from augury.forecast.passrate.smooth import NOISE_PRIOR
 
 # An instance's passes beyond this many say no more of its line: what is left is how far a single
@@ -40,7 +40,7 @@ class Instances:
         design: (M, 1 + k) of the series.
     """
 
-    series: Series
+    series: RateSeries
     lines: Floats
     covariances: Floats
     noise: float
@@ -67,7 +67,7 @@ class Instances:
         return mean, run
 
 
-def fit_instances(series: Series) -> Instances:
+def fit_instances(series: RateSeries) -> Instances:
     """Fit a line to every instance, with partial pooling and noise between models.
 
     Args:
@@ -120,7 +120,7 @@ def fit_instances(series: Series) -> Instances:
     return Instances(series, lines, covariances, noise, design)
 
 
-def _worth(series: Series) -> tuple[Floats, Floats]:
+def _worth(series: RateSeries) -> tuple[Floats, Floats]:
     """Counts, with those of many passes made smaller, and stopped ones worth what is unbiased."""
     passes, samples = series.passes, series.samples
     if np.isfinite(series.stopped):
@@ -131,7 +131,7 @@ def _worth(series: Series) -> tuple[Floats, Floats]:
     return passes * keep, samples * keep
 
 
-def _design(series: Series, x: Floats) -> Floats:
+def _design(series: RateSeries, x: Floats) -> Floats:
     z = series.z
     t = (series.along(x) - z.mean(0)) / np.maximum(np.ptp(z, axis=0), 1e-9)
     return np.concatenate([np.ones((len(t), 1)), t], axis=1)
@@ -156,7 +156,7 @@ def _terms(f: Floats, passes: Floats, samples: Floats, chance: float) -> tuple[F
     return (passes - samples * p) / (p * (1 - p)) * dp, samples * dp**2 / (p * (1 - p))
 
 
-def _reference(series: Series) -> tuple[Floats, Floats] | None:
+def _reference(series: RateSeries) -> tuple[Floats, Floats] | None:
     """(S, M) what F the reference's likelihood expects where nothing passed, and its weight.
 
     log(-log-likelihood of the reference) predicts F along a line, fitted to the counts of all

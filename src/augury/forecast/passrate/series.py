@@ -27,7 +27,7 @@ AS_SAMPLES = 1e12
 
 
 @dataclass(frozen=True)
-class Series:
+class RateSeries:
     """Counts of M models on S instances.
 
     Attributes:
@@ -70,9 +70,9 @@ class Series:
         """(M,) variance that sampling alone puts into `f`."""
         return 1.0 / (self.shape * np.log(np.clip(self.rate, 1e-300, 1 - 1e-9)) ** 2)
 
-    def some(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Series:
+    def some(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> RateSeries:
         """The series of these models alone."""
-        return Series(
+        return RateSeries(
             self.scales,
             self.x[rows],
             self.passes[rows],
@@ -95,7 +95,7 @@ def from_f(f: Floats) -> Floats:
     return np.exp(-np.exp(np.minimum(f, 7.0)))
 
 
-def series(table: pl.DataFrame, scales: Sequence[str]) -> Series:
+def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
     """Read a series from a table of counts.
 
     Args:
@@ -171,7 +171,7 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> Series:
     # Of a mean near chance only what lies above it is known, and that less well.
     least = rate * 0.05
     shape = shape * (np.maximum(above, least) / rate) ** 2
-    return Series(
+    return RateSeries(
         tuple(scales),
         models.select(scales).to_numpy().astype(float),
         passes,

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from augury.forecast.passrate.series import Floats, Series, from_f, to_f
+from augury.forecast.passrate.series import Floats, RateSeries, from_f, to_f
 
 # Noise between models, as the standard deviation of a logit: seeds of the lab differ by a factor
 # of 1.3 at small sizes and up to 10 where an ability is just appearing.
@@ -61,7 +61,7 @@ class Form:
 class Smooth:
     """A fitted smooth trend: the members of the family and their weights."""
 
-    series: Series
+    series: RateSeries
     forms: list[Form]
     weights: Floats
 
@@ -85,7 +85,7 @@ class Smooth:
         return float(self.weights[[getattr(f, what) > above for f in self.forms]].sum())
 
 
-def fit_smooth(series: Series, *, bends: bool = True, ceilings: bool = True) -> Smooth:
+def fit_smooth(series: RateSeries, *, bends: bool = True, ceilings: bool = True) -> Smooth:
     """Weigh every member of the family by its marginal likelihood and prior.
 
     Args:
@@ -120,16 +120,16 @@ def _logit(p: Floats) -> Floats:
     return special.logit(np.clip(p, 1e-300, 1 - 1e-12))
 
 
-def _f(series: Series, ceiling: float) -> Floats:
+def _f(series: RateSeries, ceiling: float) -> Floats:
     return to_f(series.rate / ceiling)
 
 
-def _below(series: Series, ceiling: float) -> Floats:
+def _below(series: RateSeries, ceiling: float) -> Floats:
     """(M,) log(ceiling / rate): 1 over the slope of F in log p."""
     return -np.log(np.clip(series.rate / ceiling, 1e-300, 1 - 1e-9))
 
 
-def _scaled(series: Series, x: Floats) -> Floats:
+def _scaled(series: RateSeries, x: Floats) -> Floats:
     """(q, k) places on a scale where the models of the series span 0 to 1."""
     z = series.z
     low, span = z.min(0), np.maximum(np.ptp(z, axis=0), 1e-9)
@@ -173,7 +173,7 @@ class _Parts(NamedTuple):
     change: Floats
 
 
-def _parts(series: Series, forms: Sequence[Form]) -> _Parts:
+def _parts(series: RateSeries, forms: Sequence[Form]) -> _Parts:
     t = _scaled(series, series.x)
     h = _design(t)
     ceilings, of = np.unique([form.ceiling for form in forms], return_inverse=True)
@@ -192,7 +192,7 @@ def _parts(series: Series, forms: Sequence[Form]) -> _Parts:
     return _Parts(t, f[of], prior[of], bend, covariance, -np.log(below).sum(1)[of])
 
 
-def _evidence(series: Series, forms: Sequence[Form]) -> Floats:
+def _evidence(series: RateSeries, forms: Sequence[Form]) -> Floats:
     """(G,) log marginal likelihoods of the logarithms of the rates, which all ceilings share."""
     parts = _parts(series, forms)
     root = np.linalg.cholesky(parts.covariance)
@@ -201,7 +201,7 @@ def _evidence(series: Series, forms: Sequence[Form]) -> Floats:
     return np.asarray(-0.5 * (off**2).sum(1) - half + parts.change)
 
 
-def _posterior(series: Series, x: Floats, form: Form) -> tuple[Floats, Floats]:
+def _posterior(series: RateSeries, x: Floats, form: Form) -> tuple[Floats, Floats]:
     """Mean and covariance of F at (q, k) places, without the noise of a new model."""
     t, (f,), (prior,), (bend,), (covariance,), _ = _parts(series, [form])
     at = _scaled(series, x)

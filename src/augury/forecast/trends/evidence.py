@@ -16,13 +16,13 @@ import numpy as np
 from scipy import stats
 
 from augury.forecast.trends.noise import Noise
-from augury.forecast.trends.series import Design, Floats, Series
+from augury.forecast.trends.series import Design, Floats, TrendSeries
 
 # Below five runs, Wilks' lambda of two contrasts is left with three degrees of freedom or fewer.
 FEW_RUNS = 5
 
 
-def evidence(series: Series, whitening: list[Floats], noise: Noise) -> tuple[Floats, str]:
+def evidence(series: TrendSeries, whitening: list[Floats], noise: Noise) -> tuple[Floats, str]:
     """(T,) p values of "no trend in any run", and how they were obtained ("runs" or "series")."""
     design = series.design
     points = np.bincount(design.run)
@@ -31,7 +31,7 @@ def evidence(series: Series, whitening: list[Floats], noise: Noise) -> tuple[Flo
     return _over_points(series, whitening, noise), "series"
 
 
-def _over_runs(series: Series, whitening: list[Floats], noise: Noise, degree: int) -> Floats:
+def _over_runs(series: TrendSeries, whitening: list[Floats], noise: Noise, degree: int) -> Floats:
     design = series.design
     contrasts = np.empty((len(series.y), design.runs, degree))
     x = _polynomial(design, degree)
@@ -78,7 +78,7 @@ def wilks(hypothesis: Floats, error: Floats, h: int, e: int) -> Floats:
     return np.where(constant, 1.0, stats.f.sf(f, first, second))
 
 
-def _over_points(series: Series, whitening: list[Floats], noise: Noise) -> Floats:
+def _over_points(series: TrendSeries, whitening: list[Floats], noise: Noise) -> Floats:
     design = series.design
     levels = (design.run[:, None] == np.arange(design.runs)[None]).astype(float)
     per_run = len(design.x) / design.runs

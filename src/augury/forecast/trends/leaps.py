@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from augury.forecast.trends.series import Floats, Series
+from augury.forecast.trends.series import Floats, TrendSeries
 from augury.notes import Note
 
 # A leap is a rise between neighbours beyond this many times the median absolute rise of its task
@@ -24,7 +24,7 @@ LEAP = 4.0
 COINCIDENCE = 0.01
 
 
-def leaps(series: Series, run: int) -> tuple[np.ndarray, Floats]:
+def leaps(series: TrendSeries, run: int) -> tuple[np.ndarray, Floats]:
     """(T,) interval after whose checkpoint each task leaps most, -1 for none; x of checkpoints."""
     own = series.design.run == run
     rises = np.diff(series.y[:, own], axis=1)
@@ -36,7 +36,7 @@ def leaps(series: Series, run: int) -> tuple[np.ndarray, Floats]:
     return np.where((most > LEAP * usual) & (most > 0), where, -1), series.design.x[own]
 
 
-def coincidences(series: Series) -> list[dict[str, Any]]:
+def coincidences(series: TrendSeries) -> list[dict[str, Any]]:
     """Sets of three or more tasks that leap together in a run, beyond chance.
 
     Returns:
@@ -59,7 +59,7 @@ def coincidences(series: Series) -> list[dict[str, Any]]:
     return found
 
 
-def shared_leaps(trends: Sequence[Any], analysed: Sequence[Series]) -> list[Any]:
+def shared_leaps(trends: Sequence[Any], analysed: Sequence[TrendSeries]) -> list[Any]:
     """Add a note to every trend over training whose leap is shared."""
     told: dict[tuple[str | None, tuple[str, str]], Note] = {}
     for series in analysed:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from augury.forecast.trends.series import Design, Floats, Series
+from augury.forecast.trends.series import Design, Floats, TrendSeries
 
 # Shares of the slow part, and its reach in e-foldings of tokens: from a third of a doubling to
 # beyond the span of most ladders. On 12 tasks of Pythia the estimates lie inside, .3-.9 and .4-2.
@@ -82,7 +82,7 @@ def basis(design: Design) -> Floats:
     return full[:, kept]
 
 
-def estimate(series: Series, whitening: list[Floats]) -> Noise:
+def estimate(series: TrendSeries, whitening: list[Floats]) -> Noise:
     """Restricted maximum likelihood over the grid, with a prior shared by the family's tasks."""
     mean = basis(series.design)
     n, p = mean.shape

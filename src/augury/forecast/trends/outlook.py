@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from augury.errors import DataError, UsageError
-from augury.forecast.trends.series import Floats, Series, series_of
+from augury.forecast.trends.series import Floats, TrendSeries, series_of
 
 Axis = Literal["training", "size"]
 # A line needs this many points before it is forecast from.
@@ -35,7 +35,7 @@ ENOUGH = 30
 
 
 @dataclass(frozen=True)
-class Line:
+class TrendLine:
     """One task's scores along one axis: a run over training, or a checkpoint over sizes.
 
     Attributes:
@@ -51,7 +51,7 @@ class Line:
     y: Floats
 
 
-def lines_of(series: Series, axis: Axis) -> list[Line]:
+def lines_of(series: TrendSeries, axis: Axis) -> list[TrendLine]:
     """Every task cut into lines along an axis."""
     design = series.design
     along, across = (design.x, design.z) if axis == "training" else (design.z, design.x)
@@ -63,7 +63,7 @@ def lines_of(series: Series, axis: Axis) -> list[Line]:
         if len(np.unique(along[own])) < len(own):  # two seeds of one size: no function of size
             continue
         out += [
-            Line(task, float(across[own[0]]), along[own], series.y[task, own])
+            TrendLine(task, float(across[own[0]]), along[own], series.y[task, own])
             for task in range(len(series.y))
         ]
     return out
@@ -110,7 +110,7 @@ class Step:
         return Step(*(getattr(self, f.name)[near] for f in fields(self))) if near.any() else self
 
 
-def steps_from(lines: Sequence[Line], cut: float, targets: Floats | None = None) -> Step:
+def steps_from(lines: Sequence[TrendLine], cut: float, targets: Floats | None = None) -> Step:
     """Problems with everything up to `cut` known; truths where the lines go on.
 
     Args:
@@ -172,7 +172,7 @@ class Learned:
 
     Attributes:
         weights: (5,) of the features.
-        errors: (m,) of the learning forecasts, in units of `reach`.
+        errors: (m,) of the learning forecasts, in units of `error_scale`.
         count: forecasts learned from.
     """
 
@@ -185,19 +185,19 @@ class Learned:
         return step.last + step.features @ self.weights
 
 
-def reach(step: Step) -> Floats:
+def error_scale(step: Step) -> Floats:
     """(m,) what an error is measured in: the task's scatter, more the further ahead."""
     return step.scatter * np.sqrt(1.0 + step.ahead**2)
 
 
-def learn(lines: Sequence[Line], cut: float, ahead: float) -> Learned:
+def learn(lines: Sequence[TrendLine], cut: float, ahead: float) -> Learned:
     """Fit the weights to forecasts made inside the history up to `cut`, about `ahead` far.
 
     Errors are of forecasts that their own cut had no part in learning; with too few of them (a
     short history), the last value is the forecast and its errors are all there is.
     """
     known = [
-        Line(line.task, line.other, line.u[line.u <= cut + 1e-9], line.y[line.u <= cut + 1e-9])
+        TrendLine(line.task, line.other, line.u[line.u <= cut + 1e-9], line.y[line.u <= cut + 1e-9])
         for line in lines
     ]
     inner = np.unique(np.concatenate([line.u for line in known]))
@@ -212,7 +212,7 @@ def learn(lines: Sequence[Line], cut: float, ahead: float) -> Learned:
     if not folds:
         return Learned(nothing, np.empty(0), 0)
 
-    units = [reach(fold) for fold in folds]
+    units = [error_scale(fold) for fold in folds]
     scaled = [fold.features / unit[:, None] for fold, unit in zip(folds, units, strict=True)]
     moves = [(f.truth - f.last) / unit for f, unit in zip(folds, units, strict=True)]
     # Normal equations are formed once a fold: what is left out is left out of sums of 5 x 5.
@@ -285,7 +285,7 @@ def outlook(
         if not len(step.last) or learned.count < ENOUGH:
             continue
         value = learned.forecast(step)
-        unit = reach(step)
+        unit = error_scale(step)
         errors = np.sort(learned.errors)
         spread = quantiles(errors, level)
         for i in _furthest(step):  # a task's largest run, or its last checkpoint
@@ -387,7 +387,7 @@ def backtest_outlook(
         learned = learn(lines, at, float(step.ahead.max()))
         straight = _straight(series, axis, at, step)
         low, high = quantiles(learned.errors, level) if learned.count else (-np.inf, np.inf)
-        value, unit = learned.forecast(step), reach(step)
+        value, unit = learned.forecast(step), error_scale(step)
         for task in range(len(series.y)):
             own = step.task == task
             back = series.scales[task].back
@@ -412,7 +412,7 @@ def backtest_outlook(
     return pl.concat(parts).with_columns(held=held)
 
 
-def _straight(series: Series, axis: Axis, cut: float, step: Step) -> Floats:
+def _straight(series: TrendSeries, axis: Axis, cut: float, step: Step) -> Floats:
     """Least squares in both logarithms on what lies up to the cut, at the problems of `step`."""
     design = series.design
     along, across = (design.x, design.z) if axis == "training" else (design.z, design.x)

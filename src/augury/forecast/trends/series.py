@@ -79,7 +79,7 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Series:
+class TrendSeries:
     """Tasks of one family that were measured at the same points.
 
     Attributes:
@@ -101,7 +101,7 @@ class Series:
     chance: Floats
 
 
-def series_of(table: pl.DataFrame, by: Sequence[str] = ("family",)) -> list[Series]:
+def series_of(table: pl.DataFrame, by: Sequence[str] = ("family",)) -> list[TrendSeries]:
     """Group a table by family, task and metric; tasks of equal design come together.
 
     Rows without a score or without a measure of training (step 0 among them) are left out.
@@ -152,7 +152,7 @@ def run_of(table: pl.DataFrame) -> NDArray[np.int64]:
     return run_ids(table.with_columns(model=pl.struct(key).struct.json_encode()))
 
 
-def _series(family: str | None, parts: list[Any], progress: str) -> Series:
+def _series(family: str | None, parts: list[Any], progress: str) -> TrendSeries:
     first: pl.DataFrame = parts[0][2]
     _, run = np.unique(first["run"].to_numpy(), return_inverse=True)
     x = first[progress].cast(pl.Float64).to_numpy()
@@ -178,7 +178,7 @@ def _series(family: str | None, parts: list[Any], progress: str) -> Series:
             else pl.Series([], dtype=pl.Float64)
         )
         chance.append(float(given[0]) if len(given) else np.nan)
-    return Series(
+    return TrendSeries(
         family,
         tuple((task, metric) for task, metric, _ in parts),
         design,

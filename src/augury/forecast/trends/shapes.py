@@ -20,7 +20,7 @@ import numpy as np
 from scipy import stats
 
 from augury.forecast.trends.noise import Noise
-from augury.forecast.trends.series import Design, Floats, Series
+from augury.forecast.trends.series import Design, Floats, TrendSeries
 
 Shape = Literal["flat", "rising", "falling", "U", "inverted U", "threshold"]
 Form = Literal["flat", "line", "leap", "levelling", "turn"]
@@ -31,7 +31,7 @@ SLOPE_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class Curve:
+class TrendCurve:
     """The chosen model of one task, on the scale of the analysis.
 
     Attributes:
@@ -60,10 +60,10 @@ class Curve:
 
 
 def curves(
-    series: Series, whitening: list[Floats], noise: Noise, level: float = 0.9
-) -> list[Curve]:
+    series: TrendSeries, whitening: list[Floats], noise: Noise, level: float = 0.9
+) -> list[TrendCurve]:
     """The best model of every task."""
-    out: list[Curve | None] = [None] * len(series.y)
+    out: list[TrendCurve | None] = [None] * len(series.y)
     for g in np.unique(noise.choice):
         tasks = np.flatnonzero(noise.choice == g)
         for task, curve in zip(tasks, _chosen(series, whitening[g], tasks, level), strict=True):
@@ -97,7 +97,7 @@ def _columns(design: Design, form: Form, c: float, by_size: bool) -> Floats:
     )
 
 
-def _chosen(series: Series, root: Floats, tasks: np.ndarray, level: float) -> list[Curve]:
+def _chosen(series: TrendSeries, root: Floats, tasks: np.ndarray, level: float) -> list[TrendCurve]:
     design = series.design
     levels = root @ (design.run[:, None] == np.arange(design.runs)[None]).astype(float)
     base, _ = np.linalg.qr(levels)
@@ -134,13 +134,13 @@ def _chosen(series: Series, root: Floats, tasks: np.ndarray, level: float) -> li
 
 
 def _curve(
-    series: Series,
+    series: TrendSeries,
     root: Floats,
     cleared: Callable[[Floats], Floats],
     chosen: tuple[Form, float, bool],
     task: int,
     level: float,
-) -> Curve:
+) -> TrendCurve:
     design = series.design
     form, c, by_size = chosen
     y = cleared(root @ series.y[task])
@@ -188,7 +188,7 @@ def _curve(
     residual_level = series.y[task] - raw @ solved
     own = design.z == design.largest if by_size else np.ones(len(design.x), bool)
     start = float(residual_level[own].mean()) + _at_start(form, values, before)
-    return Curve(
+    return TrendCurve(
         form=form,
         by_size=by_size,
         knot=c if bent else np.nan,

@@ -16,8 +16,8 @@ from augury.forecast.trends.evidence import FEW_RUNS, evidence
 from augury.forecast.trends.leaps import shared_leaps
 from augury.forecast.trends.noise import GRID, Noise, estimate, roots
 from augury.forecast.trends.published import adjusted
-from augury.forecast.trends.series import Design, Series, series_of
-from augury.forecast.trends.shapes import Curve, Shape, curves
+from augury.forecast.trends.series import Design, TrendSeries, series_of
+from augury.forecast.trends.shapes import Shape, TrendCurve, curves
 from augury.notes import Note
 
 # Of training, the last quarter of the observed logarithmic range stands for "trained": where sizes
@@ -106,7 +106,7 @@ class Trends(Shown):
     trends: tuple[Trend, ...]
     rate: float
     level: float
-    series: tuple[Series, ...]
+    series: tuple[TrendSeries, ...]
 
     @property
     def table(self) -> pl.DataFrame:
@@ -182,7 +182,7 @@ def trends(
     return Trends(tuple(sorted(named, key=_importance)), rate, level, tuple(analysed))
 
 
-def _over_sizes(series: Series) -> Series | None:
+def _over_sizes(series: TrendSeries) -> TrendSeries | None:
     """The same tasks over size: late checkpoints averaged, every run a point."""
     design = series.design
     sizes = design.sizes
@@ -199,12 +199,12 @@ def _over_sizes(series: Series) -> Series | None:
         np.log(sizes[order]), flat, flat.astype(np.int64), sizes[order][:1], "params", 0.0
     )
     # Checkpoints of a run share most of their noise: averaging them is not worth n of them.
-    return Series(
+    return TrendSeries(
         series.family, series.keys, over, y, series.sampling, series.scales, series.chance
     )
 
 
-def _analysed(series: Series, level: float) -> list[Trend]:
+def _analysed(series: TrendSeries, level: float) -> list[Trend]:
     if series.design.progress == "params":
         whitening = [np.eye(len(series.design.x))]
         noise = Noise(np.zeros(len(series.y), int), np.ones(len(series.y)))
@@ -220,13 +220,19 @@ def _analysed(series: Series, level: float) -> list[Trend]:
 
 
 def _trend(
-    series: Series, task: int, curve: Curve, p: float, how: str, noise: Noise, level: float
+    series: TrendSeries,
+    task: int,
+    curve: TrendCurve,
+    p: float,
+    how: str,
+    noise: Noise,
+    level: float,
 ) -> Trend:
     design, scale = series.design, series.scales[task]
     t = stats.t.ppf(0.5 + level / 2, max(curve.df, 1))
     change, error = curve.change
 
-    def moved(by: float) -> float:
+    def score_change(by: float) -> float:
         ends = scale.back(np.array([curve.start + by, curve.start]))
         return float(ends[0] - ends[1])
 
@@ -244,7 +250,7 @@ def _trend(
         turn = float(design.at(curve.knot))
         low, high = sorted(float(design.at(k)) for k in curve.knot_interval)
         interval = (low, high)
-        after = moved(change) - moved(curve.slopes[0] * (curve.knot - design.x.min()))
+        after = score_change(change) - score_change(curve.slopes[0] * (curve.knot - design.x.min()))
         if min(curve.knot_interval) <= np.unique(design.x)[1] + 1e-9 or max(
             curve.knot_interval
         ) >= (np.unique(design.x)[-2] - 1e-9):
@@ -290,7 +296,7 @@ def _trend(
                     {"share": share, "reach": reach},
                 )
             )
-    ends = sorted((moved(change - t * error), moved(change + t * error)))
+    ends = sorted((score_change(change - t * error), score_change(change + t * error)))
     name, metric = series.keys[task]
     return Trend(
         family=series.family,
@@ -300,7 +306,7 @@ def _trend(
         shape=shape,
         turning_point=turn,
         turning_interval=interval,
-        effect=moved(change),
+        effect=score_change(change),
         effect_interval=(ends[0], ends[1]),
         after_turn=after,
         by_size=curve.by_size,
@@ -311,7 +317,7 @@ def _trend(
     )
 
 
-def _shape(curve: Curve) -> Shape:
+def _shape(curve: TrendCurve) -> Shape:
     if curve.form == "flat":
         return "flat"
     if curve.turns:
@@ -321,7 +327,7 @@ def _shape(curve: Curve) -> Shape:
     return "rising" if curve.change[0] > 0 else "falling"
 
 
-def _threshold_notes(series: Series, task: int, curve: Curve) -> list[Note]:
+def _threshold_notes(series: TrendSeries, task: int, curve: TrendCurve) -> list[Note]:
     """Whether what it leaves is chance."""
     chance = series.chance[task]
     before = float(series.scales[task].back(np.array([curve.start]))[0])

@@ -27,10 +27,10 @@ from augury.report.page.verdict import rate_verdict
 from augury.report.page.words import number, place_text, rate, rate_interval
 
 if TYPE_CHECKING:
-    from augury.forecast.passrate import Growth, PassRateForecast, Series
+    from augury.forecast.passrate import Growth, PassRateForecast, RateSeries
 
 # The method whose forecast is shown; the others are folded.
-POOLED = "ours"
+POOLED = "pooled"
 MEASURED, BAND, LINE, TRUTH = "measured", "forecast", "the published line", "measured afterwards"
 # Two-sided 90 %.
 NORMAL = 1.645
@@ -44,7 +44,7 @@ CLASSES = {
 
 def pass_rate_section(
     task: str,
-    series: Series,
+    series: RateSeries,
     growth: Growth,
     forecasts: Sequence[PassRateForecast],
     *,
@@ -95,7 +95,7 @@ def pass_rate_section(
 
 def pass_rate_figure(
     task: str,
-    series: Series,
+    series: RateSeries,
     growth: Growth,
     forecasts: Sequence[PassRateForecast],
     *,
@@ -227,7 +227,7 @@ def pass_rate_outlook(
     )
 
 
-def pass_rate_verdict(task: str, forecast: PassRateForecast, series: Series) -> Verdict:
+def pass_rate_verdict(task: str, forecast: PassRateForecast, series: RateSeries) -> Verdict:
     """The answer in words: value, interval, how far out, and on how much it rests."""
     pooled = forecast.methods[POOLED]
     largest = {s: float(series.x[:, i].max()) for i, s in enumerate(series.scales)}
