@@ -205,18 +205,20 @@ def test_the_command_keeps_its_contract(
     assert "growth: " in capsys.readouterr().out
 
 
-def test_one_exact_instance_is_forecast() -> None:
-    """The instances' part has nothing to pool and scores NaN, which must not spoil the weights."""
-    rng = np.random.default_rng(0)
-    params = np.array([820.0, 1518.0, 2816.0, 5224.0, 9700.0, 18000.0])
-    logprob = -14 * (params / 820) ** -0.2 + 0.1 * rng.standard_normal(6)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_one_exact_instance_is_forecast(seed: int) -> None:
+    """The instances' part has nothing to pool and scores NaN, which must not spoil the weights
+    (seed 0); rounding leaves a covariance short of positive (seed 1)."""
+    rng = np.random.default_rng(seed)
+    loss = np.sort(rng.uniform(2.2, 2.95, 22))[::-1]
+    logprob = -np.exp(np.log(12) - 2.5 * (2.95 - loss) + 0.15 * rng.standard_normal(22))
     table = pl.DataFrame(
         {
-            "model": [f"m{i}" for i in range(6)], "params": params, "task": "t", "instance": "a",
+            "model": [f"m{i}" for i in range(22)], "loss": loss, "task": "t", "instance": "a",
             "logprob": logprob,
         }
     )  # fmt: skip
-    (found,) = forecast_pass_rate(table, [{"params": 40000.0}])
+    (found,) = forecast_pass_rate(table, [{"loss": 2.1}], scale=("loss",))
     pooled = found.methods["pooled"]
     assert 0 < pooled.interval[0] <= pooled.value <= pooled.interval[1] < 1
     assert found.to_dict()["pooled"]["value"] == pooled.value

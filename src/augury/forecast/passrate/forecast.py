@@ -251,7 +251,8 @@ def _weights(found: RateSeries, rng: np.random.Generator) -> tuple[float, int]:
         if len(below.x) < 3:
             continue
         for name, fit in (("smooth", fit_smooth), ("instances", fit_instances)):
-            draws = np.log(fit(below).draws(found.x[above], BACKTEST_DRAWS, rng)[1])
+            with np.errstate(divide="ignore"):  # a rate of 0 has no finite score
+                draws = np.log(fit(below).draws(found.x[above], BACKTEST_DRAWS, rng)[1])
             scores[name] += crps(draws, np.log(found.rate[above])).tolist()
     n = len(scores["smooth"])
     if not n:

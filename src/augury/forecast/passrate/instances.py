@@ -17,7 +17,7 @@ import numpy as np
 from scipy import special
 
 from augury.forecast.passrate.series import Floats, RateSeries
-from augury.forecast.passrate.smooth import NOISE_PRIOR
+from augury.forecast.passrate.smooth import NOISE_PRIOR, square_root
 
 # An instance's passes beyond this many say no more of its line: what is left is how far a single
 # instance strays from any line, about a fifth in its rate.
@@ -50,7 +50,7 @@ class Instances:
         """(n, q) mean pass rates above chance at (q, k) scales: of the mean, and of a new model."""
         at = _design(self.series, x)
         size = self.lines.shape[1]
-        roots = np.linalg.cholesky(self.covariances + 1e-9 * np.eye(size))
+        roots = square_root(self.covariances + 1e-9 * np.eye(size))
         pulled = _slope(self.series.rate)
         onto_line = np.linalg.pinv(self.design)
         models = len(self.series.x)

@@ -72,7 +72,7 @@ class Smooth:
         for i in np.unique(which):
             rows, form = np.flatnonzero(which == i), self.forms[i]
             at, covariance = _posterior(self.series, x, form)
-            root = np.linalg.cholesky(covariance + 1e-10 * np.eye(len(x)))
+            root = square_root(covariance + 1e-10 * np.eye(len(x)))
             f = at + rng.standard_normal((len(rows), len(x))) @ root.T
             rate = form.ceiling * from_f(f)
             mean[rows] = rate
@@ -108,6 +108,15 @@ def fit_smooth(series: RateSeries, *, bends: bool = True, ceilings: bool = True)
     found = np.array(score) + _evidence(series, forms)
     weights = np.exp(found - found.max())
     return Smooth(series, forms, weights / weights.sum())
+
+
+def square_root(covariance: Floats) -> Floats:
+    """A root R with R R^T = covariance, also where rounding has left it short of positive."""
+    try:
+        return np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(covariance)
+        return vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
 
 
 def _bend_prior(bend: float) -> float:
