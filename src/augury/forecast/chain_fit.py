@@ -25,7 +25,13 @@ from augury.fitting.optimise import solve
 from augury.fitting.problem import Problem, problem_from
 from augury.fitting.space import Floats
 from augury.fitting.uncertainty import laplace
-from augury.forecast.predict import Predictive, law_inputs, observed, predictive, perturb_by_residual
+from augury.forecast.predict import (
+    Predictive,
+    law_inputs,
+    observed,
+    perturb_by_residual,
+    predictive,
+)
 from augury.laws import Chain, Law, Parameter
 from augury.laws.base import Array
 from augury.laws.inputs import Input, Real
