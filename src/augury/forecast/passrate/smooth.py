@@ -113,10 +113,10 @@ def fit_smooth(series: RateSeries, *, bends: bool = True, ceilings: bool = True)
 def square_root(covariance: Floats) -> Floats:
     """A root R with R R^T = covariance, also where rounding has left it short of positive."""
     try:
-        return np.linalg.cholesky(covariance)
+        return np.asarray(np.linalg.cholesky(covariance), dtype=float)
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(covariance)
-        return vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :], dtype=float)
 
 
 def _bend_prior(bend: float) -> float:
