@@ -164,3 +164,65 @@ def test_wrong_tables_of_models(tmp_path: Path, rows: str, message: str) -> None
     with pytest.raises(Exception, match=message) as error:
         read_results("lm-eval", FIXTURES / "lm-eval", models=models)
     assert str(models) in str(error.value)
+
+
+def test_files_read_by_several_processes_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In order, with what was left out, errors and foreign files as they are; any kind."""
+    from augury.data.readers import workers
+
+    for i in range(12):
+        (tmp_path / f"m-{i + 1}m").mkdir()
+        results: dict[str, Any] = {"t": {"acc,none": i / 12, "odd": [i]}, f"u{i % 3}": {"f1": 0.5}}
+        file = {"results": results, "config": {"model_args": f"pretrained=org/m-{i + 1}m"}}
+        text = json.dumps(file, indent=2) if i != 7 else '{"results": {'
+        (tmp_path / f"m-{i + 1}m" / "results.json").write_text(text)
+    (tmp_path / "config.json").write_text('{"a": 1}')
+    alone = read_results("lm-eval", tmp_path, keep_going=True)
+    monkeypatch.setattr(workers, "WORTH_A_PROCESS", 1.0)
+    monkeypatch.setattr(workers, "cores", lambda: 3)
+    together = read_results("lm-eval", tmp_path, keep_going=True)
+    assert together.table.equals(alone.table)
+    assert together.left_out == alone.left_out
+    assert [*map(str, together.failures)] == [*map(str, alone.failures)]
+    for kind, folder in (("loss", "loss"), ("lighteval", "lighteval"), ("bigcode", "bigcode")):
+        monkeypatch.setattr(workers, "cores", lambda: 1)
+        alone = read_results(kind, FIXTURES / folder)
+        monkeypatch.setattr(workers, "cores", lambda: 2)
+        assert read_results(kind, FIXTURES / folder).table.equals(alone.table)
+
+
+def test_a_reader_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an object, and by an entry point of another package."""
+    from augury.data.readers import READERS, Part, Reader, Said, find_reader, kinds, reader
+
+    module = tmp_path / "myreading.py"
+    module.write_text(
+        "import polars as pl\n"
+        "from augury.data.readers import Part, Reader, Said\n"
+        "def read(path):\n"
+        "    task, score = path.read_text().split()\n"
+        "    rows = pl.DataFrame({'task': [task], 'metric': ['acc'], 'value': [float(score)]})\n"
+        "    return Part(path, Said('org/mine-1b', 'step5'), rows, (task,))\n"
+        "READER = Reader('mine', lambda path: path.suffix == '.mine', read, 'my own')\n"
+    )
+    (tmp_path / "a.mine").write_text("sums 0.5")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(reader, "_from_outside", lambda: {"mine": "myreading:READER"})
+    assert "mine" in kinds()
+    assert set(READERS) == set(kinds())
+    table = read_results("mine", tmp_path).table
+    assert table.select("model", "params", "step", "task", "value").rows() == [
+        ("org/mine-1b", 1e9, 5, "sums", 0.5)
+    ]
+    own = Reader("other", lambda p: True, find_reader("mine").read)
+    assert read_results(own, tmp_path / "a.mine").table.equals(table)
+    assert isinstance(own.read(tmp_path / "a.mine"), Part)
+    assert Said().model is None
+    monkeypatch.setattr(reader, "_from_outside", lambda: {"mine": "nowhere:READER"})
+    with pytest.raises(UsageError, match="cannot load the reader 'mine' from nowhere:READER"):
+        find_reader("mine")
+    monkeypatch.setattr(reader, "_from_outside", lambda: {"mine": "json:dumps"})
+    with pytest.raises(UsageError, match="json:dumps is not a Reader, but a function"):
+        find_reader("mine")

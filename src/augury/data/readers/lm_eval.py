@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from augury.data.metrics import is_sentinel, why_not_a_score
-from augury.data.readers.files import content, keys, mapping, once, parsed, short
+from augury.data.readers.files import content, mapping, parsed, short
+from augury.data.readers.lm_eval_pieces import SINGLE, pieces_of
 from augury.data.readers.lm_eval_said import said
 from augury.data.readers.lm_eval_samples import fits_old_samples, samples
 from augury.data.readers.part import ForeignFileError, Odd, Part, frame
@@ -35,21 +35,6 @@ NO_NUMBER = "the {} is not a number"
 INFINITE = "the {} is infinite"
 # What checkpoints of a run have in common: compared as it stands there, parsed once.
 BESIDE = ("group_subtasks", "n-shot", "n-samples", "higher_is_better", "versions")
-# Said of the whole file, as text, number or null.
-SINGLE = (
-    "model_name", "chat_template_sha", "system_instruction_sha", "fewshot_as_multiturn", "date",
-    "lm_eval_version", "git_hash", "transformers_version",
-)  # fmt: skip
-# Passes over all other keys (each task's whole configuration) without making objects of them.
-_narrow = SchemaValidator(
-    core_schema.typed_dict_schema(
-        {
-            name: core_schema.typed_dict_field(core_schema.any_schema(), required=False)
-            for name in ("results", "groups", "config", *SINGLE)
-        },
-        extra_behavior="ignore",
-    )
-)
 _MANY_LAYOUTS = 256
 _layouts: dict[Any, Layout] = {}  # of files read before: the same names, the same layout
 
@@ -94,40 +79,10 @@ def read(path: Path) -> Part:
 READER = Reader("lm-eval", fits, read, "lm-evaluation-harness results and samples")
 
 
-def _quick(data: bytes) -> tuple[dict[str, Any], dict[bytes, bytes]] | None:
-    """Results, groups and config, and every part as it stands in a file written as the tool does.
-
-    Indented by two, a line break, two spaces and a quote begin a key of the file itself and
-    nothing else, so that its parts are found without parsing. Where a part has as many colons
-    behind quotes as it has keys, no key stands there twice; anything else (None) is for the
-    careful parser.
-    """
-    try:
-        value = _narrow.validate_json(data)
-        pieces = data.split(b'\n  "')[1:]
-        parts = {piece[: piece.index(b'"')]: piece for piece in pieces}
-        plain = len(parts) == len(pieces) and all(
-            _once(parts[name.encode()], part) for name, part in value.items()
-        )
-    except (ValidationError, ValueError, KeyError):
-        return None
-    return (value, parts) if plain and "results" in value else None
-
-
-def _once(piece: bytes, part: Any) -> bool:
-    """Whether there are as many keys as colons; quickly for two levels, as most results are."""
-    if type(part) is not dict:
-        return type(part) is not list and once(piece, 1)
-    inside = [x for x in part.values() if type(x) is dict]
-    deeper = [e["sample_count"] for e in inside if "sample_count" in e]
-    count = 1 + len(part) + sum(map(len, inside)) + sum(map(keys, deeper))
-    return once(piece, count)
-
-
 def _results(path: Path) -> Part:
     source = str(path)
     data = content(path)
-    quick = _quick(data)
+    quick = pieces_of(data)
     if quick is None:
         loaded = mapping(parsed(data, source), source, "the file")
         parts: dict[bytes, bytes] = {}
@@ -161,7 +116,7 @@ def _results(path: Path) -> Part:
                 _layouts.clear()
             _layouts[layout_key] = layout
     odd += layout.odd
-    flat = [*chain.from_iterable([entry.values() for entry in results.values()]), None]
+    flat = [*chain.from_iterable(map(dict.values, results.values())), None]
     value, kept = _values(flat, layout, odd)
     stderr = _errors(flat, layout, odd)
     left_out = tuple(o.of(path) for o in odd)
@@ -203,7 +158,7 @@ def _is_plain(results: dict[str, Any]) -> bool:
     """Whether every task has numbers and texts, and no lists or objects that have to be sorted."""
     if not set(map(type, results.values())) <= {dict}:
         return False
-    kinds = set(map(type, chain.from_iterable([e.values() for e in results.values()])))
+    kinds = set(map(type, chain.from_iterable(map(dict.values, results.values()))))
     if dict in kinds:
         inside = [k for e in results.values() for k, v in e.items() if type(v) is dict]
         return set(inside) == {"sample_count"} and list not in kinds
@@ -213,11 +168,16 @@ def _is_plain(results: dict[str, Any]) -> bool:
 def _key_of(
     results: dict[str, Any], config: dict[str, Any], groups: Any, parts: dict[bytes, bytes]
 ) -> Any:
-    lengths = [e.get("sample_len") for e in results.values()]
-    counted = [e["sample_count"] for e in results.values() if "sample_count" in e]
+    names = set(chain.from_iterable(results.values()))
+    counted = [
+        [entry.get(name) for entry in results.values()]
+        for name in ("sample_len", "sample_count")
+        if name in names
+    ]
     return (
-        tuple([(task, *entry) for task, entry in results.items()]),
-        repr((config.get("num_fewshot"), lengths, counted, [*groups])),
+        tuple(results),
+        tuple(map(tuple, results.values())),
+        repr((config.get("num_fewshot"), counted, [*groups])),
         *(parts.get(name.encode()) for name in BESIDE),
     )
 

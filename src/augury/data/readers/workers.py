@@ -1,7 +1,7 @@
 """Files read by several processes at once, where there are enough of them to be worth it.
 
-Started as `python -m augury.data.readers.workers KIND`: a list of files goes in, and parts come
-out as bytes: a header (JSON), the frames that parts share (Arrow) and their numbers (float64). A
+Started as `python -m augury.data.readers.worker KIND`: a list of files goes in, and parts come out
+as bytes: a header (JSON), the frames that parts share (Arrow) and their numbers (float64). A
 process is started by its command, so that a script that reads files needs no `if __name__ ==
 "__main__":`.
 """
@@ -28,7 +28,7 @@ from augury.errors import DataError
 from augury.runtime.jobs import cores
 
 # Starting a process takes as long as reading about so much.
-WORTH_A_PROCESS = 30e6  # bytes
+WORTH_A_PROCESS = 100e6  # bytes
 MOST = 8
 Made = list[Part] | DataError
 
@@ -78,7 +78,7 @@ def _shares(files: Sequence[Path], sizes: list[int], count: int) -> list[list[Pa
 
 def _read_there(kind: str, files: list[Path]) -> list[Made]:
     told = json.dumps([str(p) for p in files]).encode()
-    command = [sys.executable, "-m", "augury.data.readers.workers", kind]
+    command = [sys.executable, "-m", "augury.data.readers.worker", kind]
     done = subprocess.run(command, input=told, stdout=subprocess.PIPE, check=False)  # noqa: S603
     if done.returncode:
         # Killed, or out of memory: one file after the other needs less of it.
@@ -174,14 +174,3 @@ def _error(error: DataError) -> dict[str, Any]:
 def _raised(told: dict[str, Any]) -> DataError:
     kind = ForeignFileError if told.pop("foreign") else DataError
     return kind(told.pop("problem"), **told)
-
-
-def main() -> None:
-    """Read the files named on standard input; parts go to standard output."""
-    reader = find_reader(sys.argv[1])
-    files = [Path(p) for p in json.loads(sys.stdin.buffer.read())]
-    sys.stdout.buffer.write(packed([read_one(reader, path) for path in files]))
-
-
-if __name__ == "__main__":
-    main()
