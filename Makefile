@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core
 STAMP := $(VENV)/.installed
+# The extras that the tests are run with; `.ci/run` asks for all that can be had.
+EXTRAS ?= models,http
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test quick lint docs bench clean
@@ -17,7 +19,7 @@ $(CORE): pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -e '.[models,http]' $$($(PYTHON) -c "import tomllib; g = tomllib.load(open('pyproject.toml','rb'))['dependency-groups']; print(' '.join(x for k in ('test','docs') for x in g[k]))")
+	$(PIP) -e '.[$(EXTRAS)]' $$($(PYTHON) -c "import tomllib; g = tomllib.load(open('pyproject.toml','rb'))['dependency-groups']; print(' '.join(x for k in ('test','docs') for x in g[k]))")
 	touch $@
 
 demo: $(CORE)

@@ -1,9 +1,59 @@
-"""Compiled fits are kept between tests and between the processes that run them."""
+"""Compiled fits are kept between tests and processes; where all is installed, a skip is a failure.
+
+A rule of pytest's own would skip in silence what nobody runs any more: `.ci/run` sets
+AUGURY_NO_SKIPS where everything that the tests can need is there.
+"""
 
 import os
+import sys
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+
+# The shared data are not part of the repository, and no package installs a GPU's absence.
+MAY_BE_ABSENT = ("the shared data", "the options are for CPUs", "of `make real`")
+
+
+def _refuse(report: Any) -> None:
+    """Make a skipped report a failed one, where a skip is a failure."""
+    if not os.environ.get("AUGURY_NO_SKIPS") or report.outcome != "skipped":
+        return
+    if hasattr(report, "wasxfail"):
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if not any(absent in reason for absent in MAY_BE_ABSENT):
+        report.outcome = "failed"
+        report.longrepr = f"{reason}: a skip is a failure here (AUGURY_NO_SKIPS)"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _refuse(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _refuse(report)
+    return report
+
+
+@pytest.fixture
+def without_package(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """A function that has a package look as if it was not installed."""
+
+    def hide(name: str) -> None:
+        for module in [name, *sys.modules]:
+            if module == name or module.startswith(f"{name}."):
+                monkeypatch.setitem(sys.modules, module, None)
+
+    return hide

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -184,9 +185,10 @@ def test_every_bad_line_is_one_line(
     assert line in said.err
 
 
-def test_a_task_of_lm_eval_without_the_extra(augury: Any, run: Path, tmp_path: Path) -> None:
-    if find_spec("lm_eval") is not None:
-        pytest.skip("the extra is installed")
+def test_a_task_of_lm_eval_without_the_extra(
+    augury: Any, run: Path, tmp_path: Path, without_package: Callable[[str], None]
+) -> None:
+    without_package("lm_eval")
     options = ("--model", f"lab:{run}", "--task", "lm-eval:gsm8k", "--out", tmp_path / "study")
     said = augury("passuntil", *options)
     assert (said.status, said.err.count("\n")) == (2, 1)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,9 +65,11 @@ def test_ctrl_c_ends_the_run_and_its_workers_and_it_goes_on_later(tmp_path: Path
     assert not state["finished"]
 
 
-@pytest.mark.skipif(not NO_RAY, reason="the extra ray is installed")
-def test_without_the_extra_it_says_how_to_get_it(tmp_path: Path) -> None:
+def test_without_the_extra_it_says_how_to_get_it(
+    tmp_path: Path, without_package: Callable[[str], None]
+) -> None:
     table_study(tmp_path)
+    without_package("ray")
     with pytest.raises(UsageError, match=r"pip install 'augury\[ray\]'"):
         run_study(tmp_path, engine="ray")
 
