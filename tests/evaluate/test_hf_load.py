@@ -70,9 +70,13 @@ def as_gguf(folder: Path, out: Path) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_gguf_file_is_the_same_model(folder: Path, tmp_path: Path) -> None:
+def test_a_gguf_file_is_the_same_model(
+    folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     file = as_gguf(folder, tmp_path / "tiny-1k.F16.gguf")
+    capfd.readouterr()
     read = open_model(f"hf:{file}")
+    assert capfd.readouterr().err == "", "no bars"
     whole = TransformersBackend(folder)
     assert np.exp(tables(read)) == pytest.approx(np.exp(tables(whole)), abs=5e-3)
     assert read.about["model"] == "tiny-1k.F16"

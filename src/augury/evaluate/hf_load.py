@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,7 +123,7 @@ def load(
     wanted = "a checkpoint of a causal language model and its tokenizer"
     words = at.adapter if at.adapter and _has_tokenizer(at.adapter) else None
     try:
-        with without_bars(transformers), _quiet_dequantising():
+        with without_bars(transformers), _quiet_dequantising() if at.gguf else nullcontext():
             tokenizer = transformers.AutoTokenizer.from_pretrained(
                 words or at.folder, **({"local_files_only": True} if words else options)
             )
@@ -160,16 +159,13 @@ def _has_tokenizer(folder: str) -> bool:
 @contextmanager
 def _quiet_dequantising() -> Iterator[None]:
     """No bar of tqdm while a GGUF file is read: transformers' switch does not reach it."""
-    gguf = sys.modules.get("transformers.modeling_gguf_pytorch_utils")
-    bar = getattr(gguf, "tqdm", None)
-    if gguf is None or bar is None:
-        yield
-        return
-    gguf.tqdm = lambda rows, *_, **__: rows  # type: ignore[attr-defined]
+    gguf: Any = importlib.import_module("transformers.modeling_gguf_pytorch_utils")
+    bar = gguf.tqdm
+    gguf.tqdm = lambda rows, *_, **__: rows
     try:
         yield
     finally:
-        gguf.tqdm = bar  # type: ignore[attr-defined]
+        gguf.tqdm = bar
 
 
 def about(model: Any, path_or_id: str | Path, revision: str | None) -> dict[str, Any]:
