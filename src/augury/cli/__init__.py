@@ -9,7 +9,14 @@ import sys
 
 import typer
 
-from augury.cli import analyse, forecasting, measure, studies, training  # noqa: F401 # registered
+from augury.cli import (  # noqa: F401 # registered
+    analyse,
+    forecasting,
+    measure,
+    samples,
+    studies,
+    training,
+)
 from augury.cli.application import app
 from augury.errors import AuguryError
 

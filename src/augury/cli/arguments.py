@@ -54,3 +54,10 @@ def parse_point(text: str) -> dict[str, float]:
         if not equals:
             raise UsageError(f"--at '{text}': expected name=number,name=number, not '{part}'")
     return point
+
+
+def parse_stops(texts: list[str] | None) -> tuple[str, ...]:
+    """Stops as a user writes them in a shell: their escapes are read."""
+    from augury.evaluate.stops import unescape
+
+    return tuple(unescape(text) for text in texts or ())

@@ -9,6 +9,7 @@ import typer
 
 from augury.cli import startup
 from augury.cli.application import MEASURE, app
+from augury.cli.arguments import parse_stops
 from augury.cli.options import AsJson, Level, Seed
 from augury.cli.printing import print_json
 from augury.errors import UsageError
@@ -106,8 +107,12 @@ def passuntil(
     ] = None,
     tokens: Annotated[int, typer.Option(help="Tokens to sample, for tasks from a file.")] = 256,
     stop: Annotated[
-        list[str] | None, typer.Option(help="Cut a sample before this text. Repeatable.")
+        list[str] | None,
+        typer.Option(help=r"End a sample before this text; \n is a newline. Repeatable."),
     ] = None,
+    keep: Annotated[
+        int, typer.Option(min=0, help="Passes and failures per instance kept for augury samples.")
+    ] = 3,
     instances: Annotated[
         int | None,
         typer.Option(help="Instances of a task of the lab (256); the first ones of lm-eval's."),
@@ -124,12 +129,13 @@ def passuntil(
         raise UsageError(f"--level lies between 0 and 1, not {level}")
     from augury.data import read_table
     from augury.evaluate import pass_until, read_task
+    from augury.evaluate.checkers import validate_task
     from augury.evaluate.models import Loading, open_model
     from augury.lab import lab_instances
 
     if Path(task).suffix in (".jsonl", ".ndjson"):
         check = checker or "exact"
-        asked = read_task(task, checker=check, length=tokens, stop=tuple(stop or ()))
+        asked = read_task(task, checker=check, length=tokens, stop=parse_stops(stop))
     elif task.startswith("lm-eval:"):
         from augury.evaluate.lm_eval_tasks import lm_eval_task
 
@@ -141,6 +147,8 @@ def passuntil(
         raise UsageError(f"the lab's tasks have the checker prefix, not '{checker}'")
     else:
         asked = lab_instances(task, 256 if instances is None else instances)
+    if asked.checker != "choice":
+        validate_task(asked)
     loading = Loading(device=device, dtype=dtype, batch_tokens=batch_tokens)
     backend = open_model(model, loading)
     startup.keep_compiled()
@@ -171,6 +179,7 @@ def passuntil(
             progress=seen,
             proposal=tuple(proposal or ()),
             own_share=own_share,
+            keep=keep,
         )
     if as_json:
         print_json({**result.to_dict(level), "study": str(out)})
@@ -178,4 +187,7 @@ def passuntil(
     print(result)
     for note in result.notes:
         print(f"  {note}")
+    if not result.exact and not result.passes.any():
+        for sample in result.kept[:2]:
+            print(f"  {sample.instance}: {sample.text[:300]!r} failed {sample.reason}".rstrip())
     print(f"  rows: {out} (a study's folder is a table: augury passrate {out})")

@@ -10,6 +10,7 @@ import typer
 
 from augury.cli import startup
 from augury.cli.application import MEASURE, app
+from augury.cli.arguments import parse_stops
 from augury.cli.options import AsJson
 from augury.cli.printing import print_json
 from augury.errors import UsageError
@@ -53,7 +54,8 @@ def finetune(
     checker: Annotated[str, typer.Option(help="For a task from a file.")] = "exact",
     tokens: Annotated[int, typer.Option(help="Tokens to sample, for a task from a file.")] = 256,
     stop: Annotated[
-        list[str] | None, typer.Option(help="Cut a sample before this text. Repeatable.")
+        list[str] | None,
+        typer.Option(help=r"End a sample before this text; \n is a newline. Repeatable."),
     ] = None,
     samples: Annotated[int, typer.Option(help="An instance, where the score is sampled.")] = 128,
     instances: Annotated[int, typer.Option(help="To score on; never learned from.")] = 2048,
@@ -83,7 +85,7 @@ def finetune(
         numbers = [int(a) for a in amounts.split(",") if a.strip()]
         asked: Any = task
         if Path(task).suffix in (".jsonl", ".ndjson"):
-            asked = read_task(task, checker=checker, length=tokens, stop=tuple(stop or ()))
+            asked = read_task(task, checker=checker, length=tokens, stop=parse_stops(stop))
         if plan is not None:
             plan_outside(
                 model, asked, numbers, range(subsets), range(seeds), plan,

@@ -48,6 +48,8 @@ class SampleRequest:
         seed: of this request's own stream. The i-th sample depends on prompt, seed, temperature
             and i: not on the batch it is drawn in, nor on how many follow.
         temperature: logits are divided by it.
+        stop: a sample is cut before the first of these, and need not be written any further. What
+            is left is what it would be if it were written in full and cut afterwards.
 
     Raises:
         UsageError: a number is out of range.
@@ -58,6 +60,7 @@ class SampleRequest:
     length: int
     seed: int
     temperature: float = 1.0
+    stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.length < 1:
@@ -68,6 +71,33 @@ class SampleRequest:
             raise UsageError(f"temperature must be positive, not {self.temperature}")
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"seed must be from 0 to 2^63 - 1, not {self.seed}")
+        if "" in self.stop:
+            raise UsageError("an empty stop would cut every sample to nothing")
+
+
+@dataclass
+class TokenUsage:
+    """Tokens that sampling took so far; None where a server does not say.
+
+    Attributes:
+        drawn: written in samples, an end token or a stop included.
+        read: of prompts; a prompt that is shared by many samples counts once for each reading.
+        paid: read and written, as a server bills them; 0 for a model in this process.
+    """
+
+    drawn: int | None = 0
+    read: int | None = 0
+    paid: int | None = 0
+
+    def add(self, drawn: int | None, read: int | None, paid: int | None = 0) -> None:
+        """Count more; what is unknown once stays unknown."""
+        self.drawn = None if self.drawn is None or drawn is None else self.drawn + drawn
+        self.read = None if self.read is None or read is None else self.read + read
+        self.paid = None if self.paid is None or paid is None else self.paid + paid
+
+    def copy(self) -> TokenUsage:
+        """What it is now."""
+        return TokenUsage(self.drawn, self.read, self.paid)
 
 
 @dataclass(frozen=True)
@@ -80,7 +110,10 @@ class NextRequest:
 
 @runtime_checkable
 class Backend(Protocol):
-    """A model that can be measured."""
+    """A model that can be measured.
+
+    One that counts its tokens has an attribute `usage`, a `TokenUsage`.
+    """
 
     @property
     def about(self) -> Mapping[str, Any]:

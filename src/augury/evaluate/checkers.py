@@ -22,9 +22,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from augury.errors import DataError, UsageError
-from augury.evaluate.tasks import Instance
+from augury.evaluate.tasks import Instance, Task
+
+if TYPE_CHECKING:
+    from augury.evaluate.sandbox import Sandbox
+
+# Checks that compare a text with what its instance holds.
+COMPARING = ("exact", "any-of", "prefix", "regex", "numeric", "last-number")
+# What others call a reference.
+OTHER_KEYS = (
+    "answer", "answers", "target", "targets", "expected", "solution", "label", "gold", "output",
+    "completion", "canonical_solution",
+)  # fmt: skip
+# Verdicts of programs of which it is remembered why: more than a wave has.
+MOST_DETAILS = 10_000
 
 Check = Callable[[Instance, str], bool]
 
@@ -42,6 +56,7 @@ class Checker:
             be computed.
         possible: whether any text that begins so can pass; lets a tree leave out what cannot.
         batch: judges many at once, where that is faster; `check` is then not asked.
+        why: says in a line why a text was judged as it was, for people who read samples.
     """
 
     name: str
@@ -49,6 +64,7 @@ class Checker:
     prefixes: bool = False
     possible: Check | None = None
     batch: Callable[[Sequence[tuple[Instance, str]]], list[bool]] | None = None
+    why: Callable[[Instance, str], str] | None = None
 
     def many(self, pairs: Sequence[tuple[Instance, str]]) -> list[bool]:
         """Whether each of these passes.
@@ -59,6 +75,15 @@ class Checker:
         if self.batch is not None:
             return self.batch(pairs)
         return [self(instance, text) for instance, text in pairs]
+
+    def reason(self, instance: Instance, text: str, passed: bool) -> str:
+        """Why a text passed or failed, as far as this check says."""
+        if self.why is not None:
+            return self.why(instance, text)
+        if passed or not instance.answers:
+            return ""
+        answers = " or ".join(repr(a[:80]) for a in instance.answers[:3])
+        return f"expected {answers}"
 
     def __call__(self, instance: Instance, text: str) -> bool:
         """Whether it passes.
@@ -131,6 +156,26 @@ def checker(name: str) -> Checker:
     raise UsageError(f"no checker is called '{name}'; there are: {known}")
 
 
+def validate_task(task: Task, judge: Checker | None = None) -> None:
+    """Find what a check would stumble over before a model is loaded or a token is drawn.
+
+    Raises:
+        UsageError: there is no such checker.
+        DataError: an instance lacks what its check compares with, or has it in a form that the
+            check cannot read. A check of the user's own is not asked.
+    """
+    judge = judge or checker(task.checker)
+    kind = judge.name.partition(":")[0]
+    if kind == "unit-tests":
+        from augury.evaluate.sandbox.checking import instance_program
+
+        for instance in task.instances:
+            instance_program(instance, "")
+    elif kind in COMPARING:
+        for instance in task.instances:
+            judge(instance, "0")  # any number: what is wrong is wrong with the instance
+
+
 def _begins(text: str, answers: Sequence[str]) -> bool:
     """Whether a text can still become one of the answers, spaces at the ends aside."""
     begun, whole = text.lstrip(), text.strip()
@@ -150,8 +195,10 @@ def _tolerance(text: str) -> float:
 def _references(instance: Instance) -> tuple[str, ...]:
     """What the text is compared with: without it everything would fail, or pass, in silence."""
     if not instance.answers:
+        other = next((key for key in OTHER_KEYS if key in instance.data), None)
+        told = "" if other is None else f"; it has '{other}': call that 'reference'"
         raise DataError(
-            f"instance '{instance.id}' has no reference to compare with",
+            f"instance '{instance.id}' has no reference to compare with{told}",
             column="reference",
             expected="a text, or a list of texts in `references`",
         )
@@ -213,19 +260,31 @@ def _last_number(instance: Instance, text: str) -> bool:
 
 def _unit_tests(name: str, *, unsafe: bool) -> Checker:
     """One sandbox for as long as the process lives, started when the first text is judged."""
+    details: dict[tuple[str, str], str] = {}
 
     @cache
-    def judge() -> Callable[[Sequence[tuple[Instance, str]]], list[bool]]:
-        from augury.evaluate.sandbox import Sandbox, unit_tests_checker
+    def sandbox() -> Sandbox:
+        from augury.evaluate.sandbox import Sandbox
 
-        sandbox = Sandbox(unsafe_no_walls=unsafe)
-        atexit.register(sandbox.close)
-        return unit_tests_checker(sandbox)
+        made = Sandbox(unsafe_no_walls=unsafe)
+        atexit.register(made.close)
+        return made
 
     def batch(pairs: Sequence[tuple[Instance, str]]) -> list[bool]:
-        return judge()(pairs)
+        from augury.evaluate.sandbox import check_programs
 
-    return Checker(name, lambda i, t: batch([(i, t)])[0], batch=batch)
+        verdicts = check_programs(sandbox(), pairs)
+        if len(details) > MOST_DETAILS:
+            details.clear()
+        for (instance, text), verdict in zip(pairs, verdicts, strict=True):
+            told = f": {verdict.detail}" if verdict.detail else ""
+            details[instance.id, text] = "" if verdict.passed else f"{verdict.outcome}{told}"
+        return [verdict.passed for verdict in verdicts]
+
+    def why(instance: Instance, text: str) -> str:
+        return details.get((instance.id, text), "")
+
+    return Checker(name, lambda i, t: batch([(i, t)])[0], batch=batch, why=why)
 
 
 def _own(module: str, name: str) -> Check:

@@ -16,10 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augury.errors import UsageError
-from augury.evaluate.backend import Floats, NextRequest, SampleRequest, Score, ScoreRequest
+from augury.evaluate.backend import (
+    Floats,
+    NextRequest,
+    SampleRequest,
+    Score,
+    ScoreRequest,
+    TokenUsage,
+)
 from augury.evaluate.hf_load import about, load, needs_models
+from augury.evaluate.hf_stops import StopWatch
 from augury.evaluate.hf_text import TokenText
 from augury.evaluate.hf_walk import TransformersWalk
+from augury.evaluate.stops import cut_text
 from augury.evaluate.streams import uniforms
 
 # Keys and values of 16,384 tokens take 4 GB for Pythia-1B in single precision; the lab's models
@@ -86,6 +95,7 @@ class TransformersBackend:
         self._model = (model if spread else model.to(device)).eval()
         self._small = sum(p.numel() for p in model.parameters()) < SMALL
         self._text = TokenText(tokenizer, str(path_or_id))
+        self.usage = TokenUsage()
         self._batch_tokens = batch_tokens
         self._takes = set(inspect.signature(model.forward).parameters)
         self._vocabulary = int(model.get_output_embeddings().weight.shape[0])
@@ -199,19 +209,25 @@ class TransformersBackend:
         prompts = [known[r.prompt] for r in requests]
         for request, tokens in zip(requests, prompts, strict=True):
             self._fits(len(tokens) + request.length, request.prompt)
+        ended = {r.stop: StopWatch(self._text, r.stop) for r in requests if r.stop}
         written: list[list[list[int]]] = [[] for _ in requests]
         for parts in self._parts(requests, prompts):
-            rows = self._draw(requests, prompts, parts)
+            rows = self._draw(requests, prompts, parts, ended)
             for of, first, last in parts:
                 written[of] += rows[: last - first]
                 del rows[: last - first]
-        return [self._text.texts(rows) for rows in written]
+        texts = [self._text.texts(rows) for rows in written]
+        return [
+            [cut_text(text, request.stop) for text in own] if request.stop else own
+            for request, own in zip(requests, texts, strict=True)
+        ]
 
     def _draw(
         self,
         requests: Sequence[SampleRequest],
         prompts: Sequence[list[int]],
         parts: Sequence[tuple[int, int, int]],
+        watches: Mapping[tuple[str, ...], StopWatch],
     ) -> list[list[int]]:
         """Tokens of the samples `first` to `last` of requests, one batch."""
         torch = needs_models("torch")
@@ -231,6 +247,7 @@ class TransformersBackend:
             tokens = torch.zeros((len(of), longest), dtype=torch.long, device=place)
             written = torch.zeros(len(of), dtype=torch.long, device=place)
             alive = torch.arange(len(of), device=place)
+            self.usage.add(0, sum(len(p) for p in {tuple(prompts[i]) for i in of}))
             for k in range(longest):
                 scaled = logits.to(place).double() / temperature[alive, None]
                 below = (scaled - scaled.amax(1, keepdim=True)).exp().cumsum(1)
@@ -241,7 +258,10 @@ class TransformersBackend:
                 ended = torch.isin(drawn, ends)
                 tokens[alive, k] = drawn
                 written[alive] += (~ended).long()
+                self.usage.add(len(alive), 0)
                 going = ~ended & (lengths[alive] > k + 1)
+                if watches:
+                    going &= ~self._stopped(requests, of, alive, tokens[:, : k + 1], watches)
                 if not going.all():
                     alive, drawn = alive[going], drawn[going]
                     if not len(alive):
@@ -250,6 +270,24 @@ class TransformersBackend:
                 logits = past.step(drawn)
             counts = written.tolist()
             return [row[:n] for row, n in zip(tokens.tolist(), counts, strict=True)]
+
+    def _stopped(
+        self,
+        requests: Sequence[SampleRequest],
+        of: Sequence[int],
+        alive: Any,
+        tokens: Any,
+        watches: Mapping[tuple[str, ...], StopWatch],
+    ) -> Any:
+        """Which of the rows that are being written have met their stop."""
+        torch = needs_models("torch")
+        last = tokens[alive, -1].tolist()
+        met = [False] * len(last)
+        for place, (row, token) in enumerate(zip(alive.tolist(), last, strict=True)):
+            watch = watches.get(requests[of[row]].stop)
+            if watch is not None and watch.may_end(token):
+                met[place] = watch.has_ended(tokens[row].tolist())
+        return torch.tensor(met, dtype=torch.bool, device=alive.device)
 
     def walk(self, prompts: Sequence[str]) -> TransformersWalk:
         """Write a text behind each prompt token by token (`walk.TokenWalk`)."""

@@ -14,12 +14,22 @@ import numpy as np
 
 from augury.data.model_names import family_of, step_of
 from augury.errors import DataError, UsageError
-from augury.evaluate.backend import Floats, NextRequest, SampleRequest, Score, ScoreRequest
+from augury.evaluate.backend import (
+    Floats,
+    NextRequest,
+    SampleRequest,
+    Score,
+    ScoreRequest,
+    TokenUsage,
+)
 from augury.evaluate.http_line import Line, RefusedError, garbage
+from augury.evaluate.stops import cut_text, sendable_stops
 
 KEY = "AUGURY_API_KEY"
 # vLLM's CPU build draws 1,200 samples/s of 8 tokens so, 240-440 one at a time.
 N_PER_REQUEST = 16
+# OpenAI's servers refuse more; what the others would cut is cut here.
+MOST_STOPS = 4
 
 
 class HTTPBackend:
@@ -75,6 +85,7 @@ class HTTPBackend:
         self.url = base + ("/chat/completions" if chat else "/completions")
         self._model, self._chat, self._n = model, chat, n_per_request
         self._extra = dict(extra or {})
+        self.usage = TokenUsage()
         key = api_key if api_key is not None else os.environ.get(KEY)
         self._line = Line(self.url, in_flight, retries, timeout, key)
 
@@ -147,8 +158,21 @@ class HTTPBackend:
                 owner.append(i)
         texts: list[list[str]] = [[] for _ in requests]
         for i, body, answer in zip(owner, bodies, self._line.ask(bodies), strict=True):
-            texts[i] += self._texts(answer, body.get("n", 1))
+            stop = requests[i].stop
+            texts[i] += [cut_text(text, stop) for text in self._texts(answer, body.get("n", 1))]
+            self._count(answer)
         return texts
+
+    def _count(self, answer: Any) -> None:
+        """Tokens that an answer took, where it says so."""
+        told = answer.get("usage")
+        told = told if isinstance(told, dict) else {}
+        drawn, read = (
+            x if isinstance(x := told.get(k), int) else None
+            for k in ("completion_tokens", "prompt_tokens")
+        )
+        paid = None if drawn is None or read is None else drawn + read
+        self.usage.add(drawn, read, paid)
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
         """Log-probabilities, from a server that echoes prompts with theirs (vLLM, SGLang).
@@ -194,6 +218,8 @@ class HTTPBackend:
         }
         if n > 1:  # some servers refuse the field
             body["n"] = n
+        if stop := sendable_stops(request.stop, MOST_STOPS):
+            body["stop"] = stop
         return {**body, **self._extra}
 
     def _texts(self, answer: Any, n: int) -> list[str]:

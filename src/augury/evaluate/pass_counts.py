@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from augury.data import counts, observations
 from augury.display import Card, Shown
 from augury.errors import UsageError
-from augury.evaluate.backend import Floats
+from augury.evaluate.backend import Floats, TokenUsage
+from augury.evaluate.kept_samples import KeptSample
 from augury.evaluate.weights import PassWeights
 
 Method = Literal["exact", "tree", "independent", "importance"]
@@ -42,6 +43,9 @@ class PassCounts(Shown):
         examples: for instances that passed, a text that did.
         notes: what to know about how this was measured.
         weights: importance weights of the passes; None with any other method.
+        tokens: what sampling took: tokens drawn (with a tree one for each distinct prefix), read
+            and paid for, None where a server does not say.
+        kept: a few samples of each instance with their verdicts, to be read.
     """
 
     about: Mapping[str, Any]
@@ -60,6 +64,8 @@ class PassCounts(Shown):
     examples: Mapping[str, str]
     notes: tuple[str, ...] = ()
     weights: PassWeights | None = None
+    tokens: TokenUsage = field(default_factory=TokenUsage)
+    kept: tuple[KeptSample, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -180,6 +186,9 @@ class PassCounts(Shown):
             "never_passed": 0 if self.exact else int((self.passes == 0).sum()),
             "passes": None if self.exact else int(self.passes.sum()),
             "samples": None if self.exact else int(self.samples.sum()),
+            "tokens_drawn": self.tokens.drawn,
+            "tokens_read": self.tokens.read,
+            "tokens_paid": self.tokens.paid,
             "value": self.mean,
             "interval": list(self.mean_interval(level)),
             "level": level,

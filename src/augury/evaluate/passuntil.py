@@ -28,14 +28,17 @@ from augury.evaluate.backend import (
     NextRequest,
     SampleRequest,
     ScoreRequest,
+    TokenUsage,
 )
-from augury.evaluate.checkers import Checker, checker
+from augury.evaluate.checkers import Checker, checker, validate_task
 from augury.evaluate.exact import exact_scores
 from augury.evaluate.importance import Mixture, draw_mixture, log_weights
 from augury.evaluate.journal import Journal
+from augury.evaluate.kept_samples import KEEP, KeptSample, SampleKeeper
 from augury.evaluate.models import open_model
 from augury.evaluate.pass_counts import Method, PassCounts
 from augury.evaluate.proposals import Proposal, open_proposals
+from augury.evaluate.spent_tokens import SpentTokens
 from augury.evaluate.tasks import Instance, Task
 from augury.evaluate.tree import Draw, draw_counts
 from augury.evaluate.weights import PassWeights
@@ -59,6 +62,8 @@ GROWTH: dict[Method, int] = {"tree": 3, "independent": 1, "importance": 1}
 TREE_TOKENS = 32
 # Verdicts kept, so that a text that comes again is not checked again.
 VERDICTS = 200_000
+# Why a sample that a tree did not write to its end has failed.
+GIVEN_UP = "given up here: nothing that begins so passes"
 # Share of the instances that each wave of a budget goes to: those of which least is known.
 NEEDIEST = 0.25
 # First batches of a budget take an eighth of it: the rest goes where they say.
@@ -78,6 +83,7 @@ class Progress:
     instances: int
     passes: int
     samples: int
+    tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,7 @@ def pass_until(
     progress: Callable[[Progress], None] | None = None,
     proposal: Sequence[str | Proposal] = (),
     own_share: float = 0.2,
+    keep: int = KEEP,
 ) -> PassCounts:
     """Sample every instance until r samples pass, or the cap.
 
@@ -135,6 +142,8 @@ def pass_until(
             a `Proposal` of your own.
         own_share: of the draws that come from the model itself, so that no weight exceeds
             1 / own_share.
+        keep: samples of each instance that are kept to be read, this many of those that passed
+            and of those that failed (`augury samples`).
 
     Returns:
         `PassCounts`: (n,) passes and samples of the n instances, unbiased pass rates from 0 to 1,
@@ -148,6 +157,8 @@ def pass_until(
     Source: Hu et al. 2023 (arXiv 2310.03262); rates by Haldane 1945, without the bias of r/K.
     """
     judge = check or checker(task.checker)
+    if check is None:
+        validate_task(task, judge)
     weighted = bool(proposal)
     if weighted and r is None and relative_error is None and budget is None:
         r = WEIGHTED_PASSES
@@ -163,7 +174,7 @@ def pass_until(
         how, notes = _method(backend, task, judge, method, temperature)
     plan = _Plan(how, wanted, cap, temperature, budget, seed)
     with ExitStack() as stack:
-        journal = None
+        journal = folder = None
         if study is not None:
             settings = {**vars(plan), "r": None if math.isinf(plan.r) else plan.r}
             if mixture is not None:
@@ -176,6 +187,8 @@ def pass_until(
             if journal.torn:
                 notes.append(f"the journal ended in {journal.torn} torn bytes, done again")
         run = _Run(backend, task, judge, plan, mixture)
+        run.kept = SampleKeeper(folder, keep)
+        run.spent = SpentTokens(backend, folder)
         if how == "exact":
             run.compute(journal)
         else:
@@ -244,6 +257,8 @@ class _Run:
         self.mixture = mixture
         self.logs: list[list[float]] = [[] for _ in range(n)]
         self.own = np.zeros((n, 2), np.int64)
+        self.kept = SampleKeeper(None)
+        self.spent = SpentTokens(backend, None)
 
     def compute(self, journal: Journal | None) -> None:
         """Exact log-probabilities, once."""
@@ -263,17 +278,17 @@ class _Run:
         for number, record in enumerate(past, 1):
             self._count(record, number, journal)
         while wave := self._wave():
-            record = {"wave": self._draw(wave)}
+            with self.spent.counting():
+                record = {"wave": self._draw(wave)}
             if journal is not None:
                 journal.append(record)
             self._count(record, 0, journal)
+            self.spent.save()
+            self.kept.save()
             if progress is not None:
                 done = int((~self._open()).sum())
-                progress(
-                    Progress(
-                        done, len(self.passes), int(self.passes.sum()), int(self.samples.sum())
-                    )
-                )
+                counts = int(self.passes.sum()), int(self.samples.sum())
+                progress(Progress(done, len(self.passes), *counts, self.spent.tokens.drawn))
 
     def result(self, notes: list[str]) -> PassCounts:
         """What came of it."""
@@ -296,6 +311,8 @@ class _Run:
             examples=self.examples,
             notes=tuple(notes),
             weights=self._weights(),
+            tokens=self.spent.tokens if sampled else TokenUsage(),
+            kept=tuple(self.kept.samples),
         )
 
     def _weights(self) -> PassWeights | None:
@@ -373,6 +390,7 @@ class _Run:
         task = self.task
         wanted = [(task.instances[i], n, self._stream(i)) for i, n in wave]
         drawn = draw_mixture(mixture, task, wanted, self.plan.temperature, self.judge.possible)
+        self.spent.tokens.add(sum(len(t) for own in drawn for t in own.tokens), None)
         self._judge(
             [(i, t) for (i, _), own in zip(wave, drawn, strict=True) for t in own.texts
              if t is not None]
@@ -386,6 +404,7 @@ class _Run:
             used = n if len(passed) < left else int(passed[int(left) - 1]) + 1
             passed = passed[passed < used]
             weighed += [(task.instances[i], own.tokens[k]) for k in passed]
+            self._keep(i, own.texts[:used])
             mine = own.own[:used]
             counted = [int(mine.sum()), int((mine & verdicts[:used]).sum())]
             example = own.texts[passed[0]] if len(passed) else None
@@ -399,11 +418,18 @@ class _Run:
         task = self.task
         requests = [
             SampleRequest(
-                task.instances[i].prompt, n, task.tokens, self._stream(i), self.plan.temperature
+                task.instances[i].prompt,
+                n,
+                task.tokens,
+                self._stream(i),
+                self.plan.temperature,
+                task.stop,
             )
             for i, n in wave
         ]
         answers = self.backend.sample(requests)
+        if not isinstance(getattr(self.backend, "usage", None), TokenUsage):
+            self.spent.tokens.add(None, None, None)
         texts = [[task.cut(text) for text in answer] for answer in answers]
         found = [(len(t), n) for t, (_, n) in zip(texts, wave, strict=True) if len(t) != n]
         if found:
@@ -422,6 +448,7 @@ class _Run:
             used = int(passed[int(wanted) - 1]) + 1 if ended else n
             example = own[passed[0]] if len(passed) else None
             rows.append([i, n, int(min(len(passed), wanted)), used, example])
+            self._keep(i, own[:used])
         return rows
 
     def _tree(self, wave: list[tuple[int, int]]) -> list[list[Any]]:
@@ -437,6 +464,7 @@ class _Run:
             i = wave[which][0]
             cut = [task.cut(text) for text in texts]
             self._judge([(i, text) for text in cut])
+            self._keep(i, cut)
             for text, count in zip(cut, number.tolist(), strict=True):
                 if self.verdicts[i, text]:
                     passed[which] += count
@@ -445,8 +473,17 @@ class _Run:
         possible = self.judge.possible
         alive = None
         if possible is not None:
-            alive = lambda which, text: possible(task.instances[wave[which][0]], text)  # noqa: E731
-        draw_counts(self.backend, task, draws, self.plan.temperature, leaves, alive)
+
+            def alive(which: int, text: str) -> bool:
+                instance = task.instances[wave[which][0]]
+                if possible(instance, text):
+                    return True
+                if self.kept.wants(instance.id, passed=False):
+                    self.kept.add(KeptSample(instance.id, text, False, GIVEN_UP))
+                return False
+
+        read = draw_counts(self.backend, task, draws, self.plan.temperature, leaves, alive)
+        self.spent.tokens.add(read, None)
         rows: list[list[Any]] = []
         for which, (i, n) in enumerate(wave):
             wanted, got = self.plan.r - self.passes[i], passed[which]
@@ -454,6 +491,17 @@ class _Run:
             used = place_of(int(wanted), got, n, draws[which].rng) if got >= wanted else n
             rows.append([i, n, int(min(got, wanted)), used, examples[which]])
         return rows
+
+    def _keep(self, i: int, texts: Sequence[str | None]) -> None:
+        """Keep the first few texts of an instance, to be read."""
+        name = self.task.instances[i].id
+        for text in texts:
+            if text is None:
+                continue
+            passed = self.verdicts[i, text]
+            if self.kept.wants(name, passed):
+                why = self.judge.reason(self.task.instances[i], text, passed)
+                self.kept.add(KeptSample(name, text, passed, why))
 
     def _judge(self, pairs: list[tuple[int, str]]) -> None:
         """Verdicts of these texts, each distinct one checked once."""

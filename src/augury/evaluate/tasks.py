@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from augury.errors import DataError, UsageError
+from augury.evaluate.stops import cut_text
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,7 @@ class Task:
 
     def cut(self, text: str) -> str:
         """A sample up to the first stop."""
-        ends = [at for s in self.stop if (at := text.find(s)) >= 0]
-        return text[: min(ends)] if ends else text
+        return cut_text(text, self.stop)
 
 
 # Scheme: "module:function" of a function from a task's name and a number of instances to a task.

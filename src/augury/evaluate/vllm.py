@@ -16,10 +16,18 @@ import numpy as np
 
 from augury.data.model_names import family_of, step_of
 from augury.errors import UsageError
-from augury.evaluate.backend import Floats, NextRequest, SampleRequest, Score, ScoreRequest
+from augury.evaluate.backend import (
+    Floats,
+    NextRequest,
+    SampleRequest,
+    Score,
+    ScoreRequest,
+    TokenUsage,
+)
 from augury.evaluate.hf_text import TokenText
 from augury.evaluate.http import chunk_seed
 from augury.evaluate.names import model_name
+from augury.evaluate.stops import cut_text, sendable_stops
 
 # Samples of one prompt in one request to the engine, which schedules each of them on its own.
 TOGETHER = 256
@@ -64,6 +72,7 @@ class VLLMBackend:
         tokenizer = self._engine.get_tokenizer()
         self._text = TokenText(tokenizer, str(path_or_id))
         config = self._engine.model_config
+        self.usage = TokenUsage()
         self._vocabulary = int(config.get_vocab_size())
         self._context = int(config.max_model_len)
         stops = config.try_get_generation_config().get("eos_token_id")
@@ -118,16 +127,19 @@ class VLLMBackend:
                         temperature=request.temperature,
                         max_tokens=request.length,
                         stop_token_ids=sorted(self._ends),
-                        detokenize=False,
+                        stop=sendable_stops(request.stop, len(request.stop)) or None,
+                        detokenize=bool(request.stop),  # stops are looked for in the text
                     )
                 )
         texts: list[list[str]] = [[] for _ in requests]
         for i, done in zip(owner, self._ask(prompts, options), strict=True):
-            rows = []
+            rows: list[list[int]] = []
+            self.usage.add(sum(len(o.token_ids) for o in done.outputs), len(done.prompt_token_ids))
             for out in sorted(done.outputs, key=lambda out: int(out.index)):
                 row = list(out.token_ids)
                 rows.append(row[:-1] if row and row[-1] in self._ends else row)
-            texts[i] += self._text.texts(rows)
+            stop = requests[i].stop
+            texts[i] += [cut_text(text, stop) for text in self._text.texts(rows)]
         return texts
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:

@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augury.errors import UsageError
-from augury.evaluate.backend import Floats, NextRequest, SampleRequest, Score, ScoreRequest
+from augury.evaluate.backend import (
+    Floats,
+    NextRequest,
+    SampleRequest,
+    Score,
+    ScoreRequest,
+    TokenUsage,
+)
+from augury.evaluate.stops import cut_text
 from augury.lab.checkpoint import Checkpoint, load_checkpoint
 from augury.lab.corpus import LENGTH
 from augury.lab.model import ModelConfig, behind, empty_cache, extend, logits, prefill
@@ -44,6 +52,7 @@ class LabBackend:
         self.checkpoint = loaded
         self._config = loaded.config.model
         self._weights = loaded.weights
+        self.usage = TokenUsage()
 
     @property
     def about(self) -> Mapping[str, Any]:
@@ -174,8 +183,22 @@ class LabBackend:
         out: list[list[str]] = []
         for i, end in enumerate(np.cumsum(counts)):
             rows = _TEXT[tokens[end - counts[i] : end, : requests[i].length]]
-            out.append(["".join(row) for row in rows])
+            texts = ["".join(row) for row in rows]
+            request = requests[i]
+            # All places are drawn in one compiled call; what lies behind a stop is not kept.
+            self.usage.add(_kept(texts, request.stop), len(request.prompt) + 1)
+            out.append([cut_text(text, request.stop) for text in texts])
         return out
+
+
+def _kept(texts: Sequence[str], stops: Sequence[str]) -> int:
+    """Characters up to the end of each text's first stop."""
+    total = 0
+    for text in texts:
+        cut = cut_text(text, stops)
+        ends = [len(cut) + len(s) for s in stops if text.startswith(s, len(cut))]
+        total += min(ends, default=len(text))
+    return total
 
 
 def open_lab_model(folder: str) -> LabBackend:

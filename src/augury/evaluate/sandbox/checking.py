@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from augury.evaluate.sandbox.pool import Sandbox
-from augury.evaluate.sandbox.program import Verdict, humaneval_program
+from augury.evaluate.sandbox.program import Program, Verdict, humaneval_program
 from augury.evaluate.tasks import Instance
 
 Pair = tuple[Instance, str]
@@ -21,9 +21,17 @@ def check_programs(sandbox: Sandbox, pairs: Sequence[Pair]) -> list[Verdict]:
         DataError: an instance lacks one of these, or its prompt is not Python.
         UsageError: the sandbox is closed or cannot go on.
     """
-    return sandbox.run(
-        humaneval_program({**i.data, "task_id": i.id, "prompt": i.prompt}, text)
-        for i, text in pairs
+    return sandbox.run(instance_program(instance, text) for instance, text in pairs)
+
+
+def instance_program(instance: Instance, text: str) -> Program:
+    """The program that a text completes.
+
+    Raises:
+        DataError: the instance lacks a field of HumanEval's, or its prompt is not Python.
+    """
+    return humaneval_program(
+        {**instance.data, "task_id": instance.id, "prompt": instance.prompt}, text
     )
 
 

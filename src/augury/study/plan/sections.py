@@ -21,6 +21,7 @@ from pydantic import (
 from augury.study.plan.value_types import (
     CheckerName,
     Count,
+    Escaped,
     File,
     LabTaskName,
     LawName,
@@ -115,7 +116,9 @@ class TaskEntry(StudySection):
         description="exact, any-of, prefix, regex, numeric:TOL, last-number, unit-tests ...",
     )
     tokens: Count = Field(default=256, description="Tokens to sample, for tasks from a file.")
-    stop: list[str] = Field(default=[], description="A sample is cut before the first of these.")
+    stop: list[Escaped] = Field(
+        default=[], description=r"A sample ends before the first of these; \n is a newline."
+    )
     chance: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0,
         description="Score of a guesser.",

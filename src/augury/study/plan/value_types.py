@@ -77,6 +77,12 @@ def _checker(text: str) -> str:
     return text
 
 
+def _unescape(text: str) -> str:
+    from augury.evaluate.stops import unescape
+
+    return unescape(text)
+
+
 def all_different(values: list[Any]) -> list[Any]:
     twice = sorted({v for v in values if values.count(v) > 1})
     if twice:
@@ -93,6 +99,7 @@ File = Annotated[str, AfterValidator(_file)]
 ModelName = Annotated[str, AfterValidator(_model)]
 CheckerName = Annotated[str, AfterValidator(_checker)]
 LabTaskName = Annotated[str, AfterValidator(_lab_task)]
+Escaped = Annotated[str, AfterValidator(_unescape)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Seeds = Annotated[
