@@ -259,6 +259,7 @@ class _Run:
         self.own = np.zeros((n, 2), np.int64)
         self.kept = SampleKeeper(None)
         self.spent = SpentTokens(backend, None)
+        self.wave_tokens = TokenUsage()
 
     def compute(self, journal: Journal | None) -> None:
         """Exact log-probabilities, once."""
@@ -277,8 +278,9 @@ class _Run:
         past = [] if journal is None else journal.records
         for number, record in enumerate(past, 1):
             self._count(record, number, journal)
+        self.spent.resume(len(past))
         while wave := self._wave():
-            with self.spent.counting():
+            with self.spent.wave() as self.wave_tokens:
                 record = {"wave": self._draw(wave)}
             if journal is not None:
                 journal.append(record)
@@ -390,7 +392,7 @@ class _Run:
         task = self.task
         wanted = [(task.instances[i], n, self._stream(i)) for i, n in wave]
         drawn = draw_mixture(mixture, task, wanted, self.plan.temperature, self.judge.possible)
-        self.spent.tokens.add(sum(len(t) for own in drawn for t in own.tokens), None)
+        self.wave_tokens.add(sum(len(t) for own in drawn for t in own.tokens), None)
         self._judge(
             [(i, t) for (i, _), own in zip(wave, drawn, strict=True) for t in own.texts
              if t is not None]
@@ -429,7 +431,7 @@ class _Run:
         ]
         answers = self.backend.sample(requests)
         if not isinstance(getattr(self.backend, "usage", None), TokenUsage):
-            self.spent.tokens.add(None, None, None)
+            self.wave_tokens.add(None, None, None)
         texts = [[task.cut(text) for text in answer] for answer in answers]
         found = [(len(t), n) for t, (_, n) in zip(texts, wave, strict=True) if len(t) != n]
         if found:
@@ -483,7 +485,7 @@ class _Run:
                 return False
 
         read = draw_counts(self.backend, task, draws, self.plan.temperature, leaves, alive)
-        self.spent.tokens.add(read, None)
+        self.wave_tokens.add(read, None)
         rows: list[list[Any]] = []
         for which, (i, n) in enumerate(wave):
             wanted, got = self.plan.r - self.passes[i], passed[which]

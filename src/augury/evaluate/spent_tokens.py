@@ -1,4 +1,4 @@
-"""Tokens that a measurement took, over all the times it was started: `tokens.json`."""
+"""Tokens that a measurement took, wave by wave: `tokens.json` beside the journal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from augury.evaluate.backend import Backend, TokenUsage
 
@@ -14,7 +15,7 @@ FILE = "tokens.json"
 
 
 class SpentTokens:
-    """What was spent so far; read from the folder of the measurement and written there.
+    """What the waves of a measurement took; a wave that is done again counts once.
 
     Args:
         backend: the model, whose `usage` is watched; without one what it takes is unknown.
@@ -24,31 +25,47 @@ class SpentTokens:
     def __init__(self, backend: Backend, folder: Path | None) -> None:
         self._backend = backend
         self._path = None if folder is None else folder / FILE
-        self.tokens = TokenUsage()
+        self._waves: list[TokenUsage] = []
         if self._path is not None:
             with contextlib.suppress(OSError, ValueError, TypeError):
-                self.tokens = TokenUsage(**json.loads(self._path.read_text()))
+                self._waves = [TokenUsage(**wave) for wave in json.loads(self._path.read_text())]
+
+    @property
+    def tokens(self) -> TokenUsage:
+        """In all."""
+        total = TokenUsage()
+        for wave in self._waves:
+            total.add(wave.drawn, wave.read, wave.paid)
+        return total
+
+    def resume(self, waves: int) -> None:
+        """Go on behind so many waves; what an unknown one took stays unknown."""
+        missing = [TokenUsage(None, None, None)] * (waves - len(self._waves))
+        self._waves = [*self._waves[:waves], *missing]
 
     @contextlib.contextmanager
-    def counting(self) -> Iterator[None]:
-        """Count what the backend samples in this block."""
+    def wave(self) -> Iterator[TokenUsage]:
+        """Count what the backend samples in this block, and what the block adds to it."""
         usage = getattr(self._backend, "usage", None)
         before = usage.copy() if isinstance(usage, TokenUsage) else None
-        yield
+        spent = TokenUsage()
+        yield spent
         if isinstance(usage, TokenUsage) and before is not None:
-            self.tokens.add(
+            spent.add(
                 _more(before.drawn, usage.drawn),
                 _more(before.read, usage.read),
                 _more(before.paid, usage.paid),
             )
+        self._waves.append(spent)
 
     def save(self) -> None:
         """Write it. A disk that is full costs this figure, not the run."""
         if self._path is None:
             return
+        told: list[dict[str, Any]] = [vars(wave) for wave in self._waves]
         with contextlib.suppress(OSError):
             fresh = self._path.with_suffix(".new")
-            fresh.write_text(json.dumps(vars(self.tokens)) + "\n")
+            fresh.write_text(json.dumps(told) + "\n")
             os.replace(fresh, self._path)
 
 
