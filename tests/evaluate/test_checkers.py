@@ -117,14 +117,26 @@ def test_a_name_that_is_no_checker(tmp_path: Path, name: str, message: str) -> N
 def test_a_check_that_cannot_be_made(
     tmp_path: Path, name: str, fields: dict[str, Any], message: str
 ) -> None:
-    """It stops the run, and what was counted before is kept."""
+    """It stops the run: a built-in one before anything is begun, one of the user's own later."""
     if name == "unit-tests" and missing() is not None:
         pytest.skip(str(missing()))
     task = task_of(tmp_path, name, **fields)
     with pytest.raises((DataError, UsageError), match=message):
         pass_until(Scripted("3"), task, study=tmp_path / "study")
-    (journal,) = (tmp_path / "study").glob("measurements/*/journal.jsonl")
-    assert journal.read_text() == ""
+    journals = list((tmp_path / "study").glob("measurements/*/journal.jsonl"))
+    assert [j.read_text() for j in journals] == ([""] if name.startswith(HERE) else [])
+
+
+@pytest.mark.parametrize("key", ["answer", "target", "label"])
+def test_a_reference_under_another_name_is_said_before_a_token_is_drawn(
+    tmp_path: Path, key: str
+) -> None:
+    class Untouched(Scripted):
+        def sample(self, requests: Any) -> Any:
+            raise AssertionError("sampled")
+
+    with pytest.raises(DataError, match=rf"'a' has no reference .*'{key}': call that 'reference'"):
+        pass_until(Untouched("3"), task_of(tmp_path, "exact", **{key: "3"}))
 
 
 @pytest.mark.parametrize("name", ["exact", "any-of", "prefix", "regex", "numeric", "last-number"])
