@@ -131,7 +131,10 @@ def test_choices(augury: Any, run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (("--model", "gpt"), "--model 'gpt': expected lab:DIR, hf:PATH, hf:ID@REVISION or http:"),
+        (
+            ("--model", "gpt"),
+            "--model 'gpt': expected lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH or http:",
+        ),
         (("--model", "lab:"), "--model 'lab:': expected lab:DIR"),
         (("--model", "lab:EMPTY"), "holds no checkpoint"),
         (("--model", "http://127.0.0.1:1"), "which model of the server? expected http:URL#MODEL"),

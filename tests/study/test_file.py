@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from augury.errors import DataError, UsageError
+from augury.study import make_plan
+from augury.study.plan.content import model_digest
 from augury.study.plan.mistakes import StudyFileError
 from augury.study.plan.study_file import check_study, read_study, study_schema
 from augury.study.plan.template import write_study
@@ -214,3 +216,57 @@ def test_a_checkpoint_that_may_be_held_out_has_to_say_its_size(tmp_path: Path) -
     assert [(m.line, str(m)) for m in mistakes] == [
         (9, "checkpoints[2]: held_out.where cannot be told of it: give params and tokens")
     ]
+
+
+NAMED = """
+name = "named"
+[[checkpoints]]
+model = "vllm:EleutherAI/pythia-160m"
+params = 85e6
+tokens = 3e11
+[[tasks]]
+name = "lm-eval:gsm8k"
+instances = 10
+[target]
+params = 1e9
+tokens = 3e11
+"""
+
+
+def test_models_and_tasks_are_named_as_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "study.toml").write_text(NAMED)
+    plan = make_plan(*read_study(tmp_path))
+    (measured,) = plan.of("measure")
+    assert measured.parameters["task"] == {"name": "lm-eval:gsm8k", "instances": 10}
+    assert measured.places == {"model": "vllm:EleutherAI/pythia-160m"}
+    (forecast,) = plan.of("forecast")
+    assert forecast.parameters["task"] == "gsm8k"  # as its rows call it
+
+
+def test_a_checkpoint_in_one_file_is_told_by_its_content(tmp_path: Path) -> None:
+    one, other = tmp_path / "a.gguf", tmp_path / "b.gguf"
+    one.write_bytes(b"weights")
+    other.write_bytes(b"others!")
+    assert model_digest(f"hf:{one}") != model_digest(f"hf:{other}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "lm-eval:gsm8k",
+            "helm:gsm8k",
+            "no task 'helm:gsm8k'; expected a task of the lab or lm-eval:NAME",
+        ),
+        (
+            "vllm:Eleuther",
+            "tgi:Eleuther",
+            "expected lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH or",
+        ),
+        ('gsm8k"', 'gsm8k"\nchecker = "exact"', "tasks of lm-eval have their own checker"),
+    ],
+)
+def test_names_that_no_registry_knows_are_mistakes(old: str, new: str, message: str) -> None:
+    study, mistakes = check_study(NAMED.replace(old, new), Path())
+    assert study is None
+    assert message in str(mistakes[0])

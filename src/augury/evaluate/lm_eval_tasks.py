@@ -152,6 +152,11 @@ def _source(value: object) -> str:
         return type(value).__name__
 
 
+def first_documents(name: str, limit: int) -> Task:
+    """The first documents of a task of the harness, as `lm-eval:NAME` has them."""
+    return lm_eval_task(name, limit=limit)
+
+
 def _load(name: str, include_path: str | Path | None) -> Any:
     try:
         from lm_eval.tasks import TaskManager

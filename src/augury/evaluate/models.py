@@ -1,4 +1,4 @@
-"""A model by the name a user gives it: `lab:DIR`, `hf:PATH` or `http:URL`.
+"""A model by the name a user gives it: `lab:DIR`, `hf:PATH`, `vllm:PATH` or `http:URL`.
 
 A scheme is a row of `SCHEMES`; what opens it is imported when it is first asked for, so that
 evaluating needs neither the lab nor torch.
@@ -20,7 +20,10 @@ SCHEMES: Mapping[str, str] = {
     "hf": "augury.evaluate.models:_open_transformers",
     "http": "augury.evaluate.models:_open_http",
     "https": "augury.evaluate.models:_open_https",
+    "vllm": "augury.evaluate.models:_open_vllm",
 }
+# Schemes that name a server: what follows is no path.
+SERVERS = ("http", "https")
 # Schemes whose opener takes what `Loading` says.
 LOADED = ("hf",)
 
@@ -50,8 +53,8 @@ def open_model(spec: str, loading: Loading | None = None) -> Backend:
 
     Args:
         spec: "lab:DIR" (a checkpoint's folder, or a run's, of which the last one is taken),
-            "hf:PATH_OR_ID", "hf:FILE.gguf" or "hf:ID@REVISION", "http:URL#MODEL" (or
-            https:URL#MODEL) as a server at that address calls it.
+            "hf:PATH_OR_ID", "hf:FILE.gguf" or "hf:ID@REVISION", the same with "vllm:" for vLLM's
+            engine, "http:URL#MODEL" (or https:URL#MODEL) as a server at that address calls it.
         loading: how, for checkpoints that are loaded in this process ("hf:").
 
     Raises:
@@ -61,7 +64,8 @@ def open_model(spec: str, loading: Loading | None = None) -> Backend:
     scheme, _, rest = spec.partition(":")
     if scheme not in SCHEMES or not rest:
         raise UsageError(
-            f"--model '{spec}': expected lab:DIR, hf:PATH, hf:ID@REVISION or http:URL#MODEL"
+            f"--model '{spec}': expected lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH or "
+            "http:URL#MODEL"
         )
     module, _, name = SCHEMES[scheme].partition(":")
     opener: Callable[..., Backend] = getattr(import_module(module), name)
@@ -77,6 +81,13 @@ def _open_transformers(rest: str, **options: Any) -> Backend:
 
     name, _, revision = rest.partition("@")
     return TransformersBackend(name, revision or None, **options)
+
+
+def _open_vllm(rest: str) -> Backend:
+    from augury.evaluate.vllm import VLLMBackend
+
+    name, _, revision = rest.partition("@")
+    return VLLMBackend(name, revision or None)
 
 
 def _open_http(rest: str, scheme: str = "http") -> Backend:

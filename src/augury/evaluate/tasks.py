@@ -93,7 +93,10 @@ class Task:
 
 
 # Scheme: "module:function" of a function from a task's name and a number of instances to a task.
-SCHEMES: Mapping[str, str] = {"lab": "augury.lab.instances:lab_instances"}
+SCHEMES: Mapping[str, str] = {
+    "lab": "augury.lab.instances:lab_instances",
+    "lm-eval": "augury.evaluate.lm_eval_tasks:first_documents",
+}
 
 
 def named_task(spec: str, instances: int) -> Task:

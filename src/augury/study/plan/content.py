@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from augury.evaluate.models import SERVERS
+
 # A weight file is told by its size and this much of either end: reading 100 GB takes minutes.
 END_BYTES = 2**20
 
@@ -16,10 +18,11 @@ def model_digest(place: str) -> str:
     """
     kind, _, rest = place.partition(":")
     path = Path(rest)
-    if kind not in ("lab", "hf") or not path.exists():
+    if kind in SERVERS or not path.exists():
         return place
     whole = hashlib.sha256()
-    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
         size = file.stat().st_size
         whole.update(f"{file.relative_to(path)} {size} ".encode())
         with file.open("rb") as opened:

@@ -59,4 +59,4 @@ def finetuning_cost(
 
 def is_computed(task: TaskEntry, how: MeasureSection) -> bool:
     """Whether pass rates are most likely computed, not sampled."""
-    return how.method == "exact" or (how.method is None and task.file is None)
+    return how.method == "exact" or (how.method is None and task.is_lab)

@@ -106,9 +106,9 @@ def _finetuning_fits(good: Mapping[str, Any], wrong: Wrong) -> None:
     if not how or not {"lab", "tasks", "question"} <= good.keys():
         return
     for i, task in enumerate(good["tasks"]):
-        if task.file is not None and (task.question or good["question"]) == "emergence":
+        if not task.is_lab and (task.question or good["question"]) == "emergence":
             wrong(
-                ("tasks", i, "file"),
+                ("tasks", i, "name" if task.file is None else "file"),
                 "[finetune] knows the lab's tasks alone: finetune on this one by `augury finetune` "
                 "and give what comes of it in [[tables]]",
             )

@@ -9,6 +9,7 @@ from typing import Any
 
 from augury.data.compute import params_for_flops, tokens_for_flops, training_flops
 from augury.errors import UsageError
+from augury.evaluate.models import SERVERS
 from augury.lab.config import RunConfig
 from augury.lab.model import ModelConfig
 from augury.study.plan.sections import KNOWN_COLUMNS
@@ -74,7 +75,8 @@ def named_models(study: StudyFile, folder: Path) -> Iterator[StudyModel]:
             about["flops"] = training_flops(entry.params, entry.tokens)
         kind, _, rest = entry.model.partition(":")
         here = folder / rest.partition("@")[0]
-        path = f"{kind}:{here}" if kind in ("lab", "hf") and here.exists() else entry.model
+        local = kind not in SERVERS and here.exists()
+        path = f"{kind}:{here}" if local else entry.model
         if kind == "lab" and not here.exists():
             raise UsageError(f"there is no such model: {here}")
         if kind == "lab":

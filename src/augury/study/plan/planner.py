@@ -152,7 +152,8 @@ class _Planner:
         study = self.study
         model, needs, known = self._describe_model(place, after)
         for task in study.tasks:
-            asked: dict[str, Any] = {"name": task.called, "instances": task.instances}
+            named = task.called if task.is_lab else task.name
+            asked: dict[str, Any] = {"name": named, "instances": task.instances}
             places = dict(known)
             count = task.instances
             if task.file is not None:

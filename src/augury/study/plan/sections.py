@@ -31,6 +31,7 @@ from augury.study.plan.value_types import (
     Question,
     Seeds,
     Sql,
+    TaskName,
     all_different,
 )
 
@@ -82,7 +83,9 @@ class LabSection(StudySection):
 class CheckpointEntry(StudySection):
     """A model that is there already."""
 
-    model: ModelName = Field(description="lab:DIR, hf:PATH, hf:ID@REVISION or http:URL#MODEL.")
+    model: ModelName = Field(
+        description="lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH or http:URL#MODEL."
+    )
     name: Name | None = Field(default=None, description="What to call it.")
     family: str | None = Field(default=None, description="Series of comparable models.")
     params: Positive | None = Field(default=None, description="Non-embedding parameters N.")
@@ -107,9 +110,11 @@ class TableEntry(StudySection):
 
 
 class TaskEntry(StudySection):
-    """What is measured: a task of the lab by name, or a file of instances with a checker."""
+    """What is measured: a task by name, or a file of instances with a checker."""
 
-    name: LabTaskName | None = Field(default=None, description="A task of the lab.")
+    name: TaskName | None = Field(
+        default=None, description="A task of the lab, or lm-eval:NAME (extra lm-eval)."
+    )
     file: File | None = Field(default=None, description="JSON lines: id, prompt, reference(s).")
     checker: CheckerName | None = Field(
         default=None,
@@ -123,7 +128,7 @@ class TaskEntry(StudySection):
         default=0.0,
         description="Score of a guesser.",
     )
-    instances: Count = Field(default=256, description="Instances, for tasks of the lab.")
+    instances: Count = Field(default=256, description="Instances, for tasks by name.")
     question: Question | None = Field(
         default=None, description="Asked of this task; by default the study's question."
     )
@@ -131,15 +136,27 @@ class TaskEntry(StudySection):
     @model_validator(mode="after")
     def _one(self) -> TaskEntry:
         if (self.name is None) == (self.file is None):
-            raise ValueError("give one of name (a task of the lab) and file (JSON lines)")
-        if self.name is not None and self.checker not in (None, "prefix"):
+            raise ValueError("give one of name (lab task or lm-eval:NAME) and file (JSON lines)")
+        if self.is_lab and self.checker not in (None, "prefix"):
             raise ValueError(f"the lab's tasks have the checker prefix, not '{self.checker}'")
+        if self.name is not None and not self.is_lab and self.checker not in (None, "choice"):
+            raise ValueError(
+                'tasks of lm-eval have their own checker; say checker = "choice" for multiple '
+                f"choice, not '{self.checker}'"
+            )
         return self
+
+    @property
+    def is_lab(self) -> bool:
+        """Whether it is a task of the lab."""
+        return self.name is not None and ":" not in self.name
 
     @property
     def called(self) -> str:
         """Its name in tables."""
-        return self.name or Path(self.file or "").stem
+        if self.name is not None:
+            return self.name.rpartition(":")[2]
+        return Path(self.file or "").stem
 
 
 class MeasureSection(StudySection):

@@ -77,7 +77,7 @@ class StudyFile(StudySection):
         if self.finetune is None:
             return []
         asked = [t for t in self.tasks if self.question_of(t.called) == "emergence"]
-        return asked or [task for task in self.tasks if task.name is not None]
+        return asked or [task for task in self.tasks if task.is_lab]
 
 
 def read_study(path: str | Path) -> tuple[StudyFile, Path]:

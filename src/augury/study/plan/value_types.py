@@ -56,14 +56,34 @@ def _file(text: str, info: ValidationInfo) -> str:
 
 
 def _model(text: str, info: ValidationInfo) -> str:
+    from augury.evaluate.models import SCHEMES, SERVERS
+
     kind, _, rest = text.partition(":")
-    if kind not in ("lab", "hf", "http", "https") or not rest:
-        raise ValueError("expected lab:DIR, hf:PATH, hf:ID@REVISION or http:URL#MODEL")
-    if kind.startswith("http") and "#" not in rest:
+    if kind not in SCHEMES or not rest:
+        raise ValueError(
+            "expected lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH or http:URL#MODEL"
+            + ("" if kind in SCHEMES else f"; schemes: {', '.join(SCHEMES)}")
+        )
+    if kind in SERVERS and "#" not in rest:
         raise ValueError(f"which model of the server? expected {kind}:URL#MODEL")
     if kind == "lab":
         _file(rest, info)
     return text
+
+
+def _task(name: str) -> str:
+    """A task of the lab by its bare name, or SCHEME:NAME."""
+    from augury.evaluate.tasks import SCHEMES
+
+    scheme, colon, rest = name.partition(":")
+    if not colon or scheme == "lab":
+        return _lab_task(rest if colon else name)
+    if scheme not in SCHEMES or not rest:
+        raise ValueError(
+            f"no task '{name}'; expected a task of the lab or "
+            f"{' or '.join(f'{s}:NAME' for s in SCHEMES if s != 'lab')}"
+        )
+    return name
 
 
 def _checker(text: str) -> str:
@@ -98,6 +118,7 @@ Sql = Annotated[str, AfterValidator(_sql)]
 File = Annotated[str, AfterValidator(_file)]
 ModelName = Annotated[str, AfterValidator(_model)]
 CheckerName = Annotated[str, AfterValidator(_checker)]
+TaskName = Annotated[str, AfterValidator(_task)]
 LabTaskName = Annotated[str, AfterValidator(_lab_task)]
 Escaped = Annotated[str, AfterValidator(_unescape)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

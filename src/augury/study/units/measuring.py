@@ -75,10 +75,11 @@ def _open_backend(store: Store, unit: UnitRecord) -> tuple[Backend, dict[str, An
 
 def _open_task(asked: Mapping[str, Any], places: Mapping[str, str]) -> Task:
     from augury.evaluate import read_task
-    from augury.lab import lab_instances
+    from augury.evaluate.tasks import named_task
 
     if "task" not in places:
-        return lab_instances(asked["name"], asked["instances"])
+        name = asked["name"]
+        return named_task(name if ":" in name else f"lab:{name}", asked["instances"])
     return read_task(
         places["task"],
         checker=asked["checker"],
