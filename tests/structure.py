@@ -28,7 +28,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "report": GROUND | {"data", "laws", "fitting", "forecast"},
 }
 # These know everyone.
-TOP = frozenset({"study", "cli", "demo", "live", "__init__", "__main__"})
+TOP = frozenset({"study", "cli", "__init__", "__main__"})
 
 
 @cache
