@@ -64,7 +64,7 @@ def test_ten_mistakes_give_ten_messages_with_their_lines(tmp_path: Path) -> None
         9: "tasks[1].name: the lab has no task 'rool'",
         11: "tasks[2].file: there is no such file",
         13: "measure.method: expected 'exact', 'tree' or 'independent', not \"exat\"",
-        15: "forecast.laws[2]: no law is called 'chinchila'; did you mean chinchilla?",
+        15: "forecast.laws[2]: no law is called 'chinchila'; did you mean chinchilla",
         16: "forecast.level: expected less than 1, not 1.5",
     }
     assert told.keys() == expected.keys()
