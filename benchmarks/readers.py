@@ -3,7 +3,8 @@
 Both sides end with a table of model, step, task, metric, instance and value. The other side is the
 loop of a notebook: `json.load` a file, a dictionary a row, one `pandas.DataFrame` of all rows; for
 samples, `pandas.DataFrame` of the parsed lines and `melt`. It is run on a sample of the files, and
-scaled. Ours runs in a process of its own, the most memory it held included.
+scaled. Ours runs in a process of its own, the most memory it held included. CPU seconds of both
+sides, children included, say what a busy machine hides.
 
     python -m benchmarks.readers [--files 10000] [--rows 5000000]
 """
@@ -32,12 +33,15 @@ SAMPLE = 200  # result files that the other side reads
 OURS = """
 import resource, sys, time
 from augury.data.readers import read_results, write_results
+imported = time.process_time()
 began = time.perf_counter()
 found = read_results("lm-eval", sys.argv[1])
 read = time.perf_counter() - began
 write_results(found, sys.argv[2])
-most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-print(found.table.height, read, time.perf_counter() - began, most, found.table["value"].mean())
+total = time.perf_counter() - began
+own, others = (resource.getrusage(x) for x in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+spent = sum(x.ru_utime + x.ru_stime for x in (own, others)) - imported
+print(found.table.height, read, total, own.ru_maxrss / 1e6, spent)
 """
 
 
@@ -48,47 +52,52 @@ def main(files: int = 10_000, rows: int = 5_000_000) -> None:
         results, samples = Path(name) / "results", Path(name) / "samples"
         paths = write_results(results, files, rng)
         part = paths[:: max(1, files // SAMPLE)]
-        seconds, table = timed_loop(results_loop, part)
-        parse, _ = timed_loop(lambda paths, _: [json.loads(p.read_text()) for p in paths], part)
+        seconds, cpu, table = timed_loop(results_loop, part)
+        parse, _, _ = timed_loop(lambda paths, _: [json.loads(p.read_text()) for p in paths], part)
         compare(
             f"{files:,} result files, {len(TASKS)} tasks; json + pandas ({len(part)} read)",
-            results, seconds * files / len(part), len(table) * files // len(part),
+            results, seconds * files / len(part), cpu * files / len(part),
+            len(table) * files // len(part),
         )  # fmt: skip
         print(f"    parsing alone takes the other side {parse * files / len(part):.3g} s")
         paths = write_samples(samples, max(1, rows // (LINES * len(METRICS))), rng)
         part = paths[:2]
-        seconds, table = timed_loop(samples_loop, part)
+        seconds, cpu, table = timed_loop(samples_loop, part)
         compare(
             f"{len(paths) * LINES * len(METRICS):,} rows of instances; json + pandas "
             f"({len(table):,} read)",
-            samples, seconds * len(paths) / len(part), len(table) * len(paths) // len(part),
+            samples, seconds * len(paths) / len(part), cpu * len(paths) / len(part),
+            len(table) * len(paths) // len(part),
         )  # fmt: skip
 
 
-def compare(what: str, folder: Path, other: float, rows: int) -> None:
+def compare(what: str, folder: Path, other: float, cpu: float, rows: int) -> None:
     """Run ours, check that it has all rows, and print a line."""
     done = subprocess.run(
         [sys.executable, "-c", OURS, str(folder), str(folder.parent / "out.parquet")],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
-    height, read, total, most, _ = map(float, done.stdout.split())
+    height, read, total, most, spent = map(float, done.stdout.split())
     if height != rows:
         raise RuntimeError(f"ours has {height:,.0f} rows, the other {rows:,}")
     print(f"{what:66s} {read:8.3g}s {other:9.4g}s {other / read:7.1f}x", flush=True)
+    print(
+        f"    CPU: {spent:.3g} s against {cpu:.4g}, {cpu / spent:.1f}x; {os.cpu_count()} cores here"
+    )
     print(
         f"    {height / read:,.0f} rows/s against {rows / other:,.0f}; {most:.2f} GB at most; "
         f"{total - read:.1f} s more to write it"
     )
 
 
-def timed_loop(loop: Any, paths: list[Path]) -> tuple[float, Any]:
-    """Seconds of the other side, after one file to warm up, and its table."""
+def timed_loop(loop: Any, paths: list[Path]) -> tuple[float, float, Any]:
+    """Seconds of the other side, wall and CPU, after one file to warm up, and its table."""
     import pandas
 
     loop(paths[:1], pandas)
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), time.process_time()
     table = loop(paths, pandas)
-    return time.perf_counter() - began, table
+    return time.perf_counter() - began, time.process_time() - spent, table
 
 
 def results_loop(paths: list[Path], pandas: Any) -> Any:

@@ -15,7 +15,7 @@ import polars as pl
 from augury.data.compute import training_flops
 from augury.data.numbers import MISSING, with_decimal_points
 from augury.data.schema import column_of
-from augury.data.table import ROW, checked, derived, typed
+from augury.data.table import ROW, cast_columns, check_table, fill_compute
 from augury.errors import DataError, UsageError
 
 # How far, in decades, compute may be from a power of a thousand times 6 N D: attention and other
@@ -61,12 +61,12 @@ def read_table(
     if raw.is_empty():
         raise DataError("there are no rows", source=source, expected="a header and rows")
     raw = _filled_rows(raw.with_row_index(ROW, offset=1))
-    table = _scaled(typed(_mapped(raw, columns or {}, source), source), scale or {}, source)
+    table = _scaled(cast_columns(_mapped(raw, columns or {}, source), source), scale or {}, source)
     _check_units(table, source)
-    table = derived(table)
+    table = fill_compute(table)
     if where is not None:
         table = _filtered(table, where, source)
-    table = checked(table, source, require)
+    table = check_table(table, source, require)
     if where is not None and "row" not in table.columns:
         return table.rename({ROW: "row"})  # which rows of the file are left, for notes on them
     return table.drop(ROW)
@@ -239,7 +239,7 @@ def _raw(path: Path, source: str) -> pl.DataFrame:
     if suffix == ".parquet":
         try:
             return pl.read_parquet(data)
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             raise DataError(
                 f"not a whole Parquet file: {_one_line(error)}",
                 source=source,
@@ -292,13 +292,17 @@ def read_delimited(text: str, separator: str, source: str) -> pl.DataFrame:
                 "the header names it twice", source=source, column=name, expected="unique names"
             )
     try:
-        # Every cell as text, so that a wrong one can be named; `typed` makes the numbers.
+        # Every cell as text, so that a wrong one can be named; `cast_columns` makes the numbers.
         table = pl.read_csv(
             text.encode(),
             separator=separator,
             infer_schema=False,
         )
-    except (pl.exceptions.PolarsError, UnicodeEncodeError) as error:
+    except (
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
+        UnicodeEncodeError,
+    ) as error:
         for number, row in enumerate(_csv_rows(text, separator)):
             if row and len(row) != len(header):
                 raise DataError(

@@ -27,7 +27,7 @@ CELLS = (".csv", ".tsv")  # formats of which a cell holds one value
 TRUE, FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
-def typed(table: pl.DataFrame, source: str | None) -> pl.DataFrame:
+def cast_columns(table: pl.DataFrame, source: str | None) -> pl.DataFrame:
     """Cast the schema's columns to their types; text that is a number becomes one.
 
     A value that is there and cannot be read is an error, never missing.
@@ -134,7 +134,7 @@ def _short(value: object) -> object:
     return value
 
 
-def derived(table: pl.DataFrame) -> pl.DataFrame:
+def fill_compute(table: pl.DataFrame) -> pl.DataFrame:
     """Fill flops = 6 N D, tokens = C / 6 N and params = C / 6 D where the other two are known.
 
     In float64 from the start: 6 N D overflows 64-bit integers at the scale of today's runs.
@@ -152,7 +152,7 @@ def derived(table: pl.DataFrame) -> pl.DataFrame:
     return table
 
 
-def checked(
+def check_table(
     table: pl.DataFrame, source: str | None = None, require: Sequence[str] = ()
 ) -> pl.DataFrame:
     """The table, if every value obeys its column's rule and no measurement is there twice.
@@ -269,7 +269,7 @@ def observations(
         DataError: as `read_table`.
     """
     table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(data, infer_schema_length=None)
-    return checked(derived(typed(table, None)))
+    return check_table(fill_compute(cast_columns(table, None)))
 
 
 def run_ids(table: pl.DataFrame) -> NDArray[np.int64]:
@@ -303,7 +303,7 @@ def write_table(table: pl.DataFrame, path: str | Path) -> Path:
         UsageError: the suffix is none of these.
     """
     path = Path(path)
-    table = checked(typed(table, None))
+    table = check_table(cast_columns(table, None))
     writers: dict[str, Callable[[IO[bytes]], Any]] = {
         ".parquet": table.write_parquet,
         ".csv": table.write_csv,

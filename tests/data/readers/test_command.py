@@ -195,16 +195,16 @@ def test_files_read_by_several_processes_are_the_same(
 
 def test_a_reader_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As an object, and by an entry point of another package."""
-    from augury.data.readers import READERS, Part, Reader, Said, find_reader, kinds, reader
+    from augury.data.readers import READERS, ModelInfo, Part, Reader, find_reader, kinds, reader
 
     module = tmp_path / "myreading.py"
     module.write_text(
         "import polars as pl\n"
-        "from augury.data.readers import Part, Reader, Said\n"
+        "from augury.data.readers import Part, Reader, ModelInfo\n"
         "def read(path):\n"
         "    task, score = path.read_text().split()\n"
         "    rows = pl.DataFrame({'task': [task], 'metric': ['acc'], 'value': [float(score)]})\n"
-        "    return Part(path, Said('org/mine-1b', 'step5'), rows, (task,))\n"
+        "    return Part(path, ModelInfo('org/mine-1b', 'step5'), rows, (task,))\n"
         "READER = Reader('mine', lambda path: path.suffix == '.mine', read, 'my own')\n"
     )
     (tmp_path / "a.mine").write_text("sums 0.5")
@@ -219,7 +219,7 @@ def test_a_reader_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     own = Reader("other", lambda p: True, find_reader("mine").read)
     assert read_results(own, tmp_path / "a.mine").table.equals(table)
     assert isinstance(own.read(tmp_path / "a.mine"), Part)
-    assert Said().model is None
+    assert ModelInfo().model is None
     monkeypatch.setattr(reader, "_from_outside", lambda: {"mine": "nowhere:READER"})
     with pytest.raises(UsageError, match="cannot load the reader 'mine' from nowhere:READER"):
         find_reader("mine")

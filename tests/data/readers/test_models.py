@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from augury.data.readers.models import Models, resolve_model
-from augury.data.readers.part import Said
+from augury.data.readers.part import ModelInfo
 
 NOWHERE = Path("r.json")
 
@@ -45,7 +45,7 @@ def test_names(
     params: float | None,
     step: int | None,
 ) -> None:
-    found = resolve_model(Said(name, revision), NOWHERE, Models(None))
+    found = resolve_model(ModelInfo(name, revision), NOWHERE, Models(None))
     columns = found.columns
     assert (columns.get("model"), columns.get("family")) == (model, family)
     assert (columns.get("params"), columns.get("step")) == (params, step)
@@ -65,14 +65,14 @@ def test_names(
 def test_names_of_files_and_folders(
     path: str, model: str | None, params: float | None, step: int | None
 ) -> None:
-    columns = resolve_model(Said(), Path(path), Models(None)).columns
+    columns = resolve_model(ModelInfo(), Path(path), Models(None)).columns
     assert (columns.get("model"), columns.get("params"), columns.get("step")) == (
         model, params, step
     )  # fmt: skip
 
 
 def test_what_the_file_says_goes_before_its_name() -> None:
-    said = Said("org/mix-1b", "step5", params=1.1e9)
+    said = ModelInfo("org/mix-1b", "step5", params=1.1e9)
     columns = resolve_model(said, Path("mix-7b/step9/r.json"), Models(None)).columns
     assert (columns["params"], columns["params_kind"], columns["step"]) == (1.1e9, "total", 5)
 
@@ -81,9 +81,9 @@ def test_the_users_table_goes_before_all(tmp_path: Path) -> None:
     path = tmp_path / "models.csv"
     path.write_text("model,step,params,width\nmix-1b,,9e8,512\nother,7,1e6,\n")
     models = Models(path)
-    columns = resolve_model(Said("org/mix-1b", "step5", params=1.1e9), NOWHERE, models).columns
+    columns = resolve_model(ModelInfo("org/mix-1b", "step5", params=1.1e9), NOWHERE, models).columns
     assert (columns["params"], columns["step"], columns["width"]) == (9e8, 5, 512)
     assert "params_kind" not in columns
     # A model with one checkpoint in the table, where a file names none.
-    columns = resolve_model(Said("other"), NOWHERE, models).columns
+    columns = resolve_model(ModelInfo("other"), NOWHERE, models).columns
     assert (columns["params"], columns["step"]) == (1e6, 7)

@@ -1,6 +1,6 @@
 """Readers: what other tools write, as rows of the one observation table."""
 
-from augury.data.readers.part import LeftOut, Part, Said
+from augury.data.readers.part import LeftOut, ModelInfo, Part
 from augury.data.readers.reader import KINDS, READERS, Reader, find_reader, kinds
 from augury.data.readers.results import ReadResults, Unresolved, read_results, write_results
 
@@ -8,10 +8,10 @@ __all__ = [
     "KINDS",
     "READERS",
     "LeftOut",
+    "ModelInfo",
     "Part",
     "ReadResults",
     "Reader",
-    "Said",
     "Unresolved",
     "find_reader",
     "kinds",

@@ -17,8 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from augury.data.metrics import why_not_a_score
-from augury.data.readers.files import content, lines_of, mapping, parsed, score, short, text
-from augury.data.readers.part import ForeignFileError, LeftOut, Part, Said, frame
+from augury.data.readers.files import (
+    first_text,
+    lines_of,
+    parse_json,
+    read_content,
+    read_score,
+    require_object,
+    shorten,
+)
+from augury.data.readers.part import ForeignFileError, LeftOut, ModelInfo, Part, make_frame
 from augury.data.readers.reader import Reader
 from augury.errors import DataError
 
@@ -38,7 +46,7 @@ def _add(counts: Counts, task: str, metric: str, problem: str, passed: bool) -> 
 def _part(
     path: Path,
     counts: Counts,
-    said: Said,
+    info: ModelInfo,
     scores: list[dict[str, Any]],
     left_out: list[LeftOut],
 ) -> Part:
@@ -54,8 +62,8 @@ def _part(
         raise DataError("there are no results of problems", source=str(path))
     names = dict.fromkeys(k for row in rows for k in row)
     tasks = tuple(dict.fromkeys(str(row["task"]) for row in rows))
-    made = frame({k: [r.get(k) for r in rows] for k in names})
-    return Part(path, said, made, tasks, left_out=tuple(left_out))
+    made = make_frame({k: [r.get(k) for r in rows] for k in names})
+    return Part(path, info, made, tasks, left_out=tuple(left_out))
 
 
 def _of(problem: str, path: Path) -> str:
@@ -73,27 +81,29 @@ def _human_eval(path: Path) -> Part:
     counts: Counts = {}
     left_out: list[LeftOut] = []
     first = True
-    for line, item in lines_of(path, content(path), left_out):
+    for line, item in lines_of(path, read_content(path), left_out):
         at = f"line {line}"
-        problem = text(item, "task_id") if isinstance(item, dict) else None
+        problem = first_text(item, "task_id") if isinstance(item, dict) else None
         if problem is None or "passed" not in item:
             if first:
                 raise ForeignFileError(
                     f"{at}: there is no 'task_id' or no 'passed'",
                     source=source,
-                    value=short(list(item)[:6] if isinstance(item, dict) else item),
+                    value=shorten(list(item)[:6] if isinstance(item, dict) else item),
                     expected="a line of `evaluate_functional_correctness` (..._results.jsonl)",
                 )
-            left_out.append(LeftOut(path, at, short(item), "there is no 'task_id' or no 'passed'"))
+            left_out.append(
+                LeftOut(path, at, shorten(item), "there is no 'task_id' or no 'passed'")
+            )
             continue
         first = False
         passed = item["passed"]
         if not isinstance(passed, bool):
             why = "was never run" if passed is None else "'passed' is neither true nor false"
-            left_out.append(LeftOut(path, f"{at}: problem '{problem}'", short(passed), why))
+            left_out.append(LeftOut(path, f"{at}: problem '{problem}'", shorten(passed), why))
             continue
         _add(counts, _of(problem, path), "pass", problem, passed)
-    return _part(path, counts, Said(), [], left_out)
+    return _part(path, counts, ModelInfo(), [], left_out)
 
 
 def fits_evalplus(path: Path) -> bool:
@@ -103,37 +113,37 @@ def fits_evalplus(path: Path) -> bool:
 
 def _evalplus(path: Path) -> Part:
     source = str(path)
-    loaded = mapping(parsed(content(path), source), source, "the file")
+    loaded = require_object(parse_json(read_content(path), source), source, "the file")
     if "eval" not in loaded:
         raise ForeignFileError(
             "there is no key 'eval'",
             source=source,
-            value=short([*loaded][:6]),
+            value=shorten([*loaded][:6]),
             expected="results of evalplus",
         )
     counts: Counts = {}
     left_out: list[LeftOut] = []
-    for problem, entry in mapping(loaded["eval"], source, "the key 'eval'").items():
+    for problem, entry in require_object(loaded["eval"], source, "the key 'eval'").items():
         where = f"problem '{problem}'"
         try:
             for base_status, plus_status in _pairs(entry, source, where):
                 passed = _status(base_status, source, where)
                 added = _status(plus_status, source, where)
                 if passed is None:
-                    left_out.append(LeftOut(path, where, short(base_status), "was never run"))
+                    left_out.append(LeftOut(path, where, shorten(base_status), "was never run"))
                     continue
                 _add(counts, _of(problem, path), "base", problem, passed)
                 if added is not None:
                     _add(counts, _of(problem, path), "plus", problem, passed and added)
         except DataError as error:
             left_out.append(LeftOut(path, where, str(error.value), _why(error, where)))
-    return _part(path, counts, Said(), [], left_out)
+    return _part(path, counts, ModelInfo(), [], left_out)
 
 
 def _pairs(entry: Any, source: str, where: str) -> list[tuple[Any, Any]]:
     """The statuses of every sample: of the original tests, and of the added ones."""
     if not isinstance(entry, dict):
-        samples = [mapping(x, source, where) for x in _listed(entry, source, where)]
+        samples = [require_object(x, source, where) for x in _listed(entry, source, where)]
         return [(x.get("base_status"), x.get("plus_status")) for x in samples]
     # Before 0.2: lists of [status, tests] by suite.
     base, plus = (_listed(entry.get(k) or [], source, where) for k in ("base", "plus"))
@@ -150,7 +160,7 @@ def _why(error: DataError, where: str) -> str:
 
 def _listed(value: Any, source: str, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise DataError(f"{where} is not a list of samples", source=source, value=short(value))
+        raise DataError(f"{where} is not a list of samples", source=source, value=shorten(value))
     return value
 
 
@@ -162,7 +172,7 @@ def _status(value: Any, source: str, where: str) -> bool | None:
     if value is None:
         return None
     if not isinstance(value, str) or value not in STATUSES:
-        raise DataError(f"{where}: unknown status", source=source, value=short(value),
+        raise DataError(f"{where}: unknown status", source=source, value=shorten(value),
                         expected=", ".join(STATUSES))  # fmt: skip
     return STATUSES[value]
 
@@ -175,32 +185,32 @@ def fits_bigcode(path: Path) -> bool:
 
 def _bigcode(path: Path) -> Part:
     source = str(path)
-    loaded = mapping(parsed(_unpacked(path), source), source, "the file")
+    loaded = require_object(parse_json(_unpacked(path), source), source, "the file")
     counts: Counts = {}
     left_out: list[LeftOut] = []
     if isinstance(loaded.get("results"), list):  # MultiPL-E: a file a problem
-        problem = text(loaded, "name") or path.name.split(".")[0]
-        task = f"multiple-{text(loaded, 'language') or '?'}"
+        problem = first_text(loaded, "name") or path.name.split(".")[0]
+        task = f"multiple-{first_text(loaded, 'language') or '?'}"
         for i, item in enumerate(loaded["results"]):
             status = item.get("status") if isinstance(item, dict) else None
             if isinstance(status, str):
                 _add(counts, task, "pass", problem, status == "OK")
             else:
                 where = f"problem '{problem}', sample {i + 1}"
-                left_out.append(LeftOut(path, where, short(item), "has no status"))
-        return _part(path, counts, Said(), [], left_out)
+                left_out.append(LeftOut(path, where, shorten(item), "has no status"))
+        return _part(path, counts, ModelInfo(), [], left_out)
     if not any(isinstance(v, dict) or _is_details(v) for k, v in loaded.items() if k != "config"):
         raise ForeignFileError(
             "there are no results",
             source=source,
-            value=short([*loaded][:6]),
+            value=shorten([*loaded][:6]),
             expected="results of bigcode-evaluation-harness",
         )
     config = loaded.get("config")
     if config and not isinstance(config, dict):
-        left_out.append(LeftOut(path, "config", short(config), "is not an object"))
+        left_out.append(LeftOut(path, "config", shorten(config), "is not an object"))
     config = config if isinstance(config, dict) else {}
-    said = Said(text(config, "model"), text(config, "revision"))
+    info = ModelInfo(first_text(config, "model"), first_text(config, "revision"))
     scores: list[dict[str, Any]] = []
     for name, entry in loaded.items():
         if name == "config":
@@ -209,20 +219,22 @@ def _bigcode(path: Path) -> Part:
             _details(counts, path.name.split(".")[0], name, entry, path, left_out)
             continue
         if not isinstance(entry, dict):
-            left_out.append(LeftOut(path, f"'{name}'", short(entry), "is not an object of scores"))
+            left_out.append(
+                LeftOut(path, f"'{name}'", shorten(entry), "is not an object of scores")
+            )
             continue
         for key, value in entry.items():
             where = f"results of '{name}': '{key}'"
             if isinstance(value, list):
                 _details(counts, name, key, value, path, left_out)
                 continue
-            made, why = score(value)
+            made, why = read_score(value)
             why = why_not_a_score(key) or why
             if why is not None:
-                left_out.append(LeftOut(path, where, short(value), why))
+                left_out.append(LeftOut(path, where, shorten(value), why))
             if why is None or why == "is infinite":
                 scores.append({"task": name, "metric": key, "value": made})
-    return _part(path, counts, said, scores, left_out)
+    return _part(path, counts, info, scores, left_out)
 
 
 def _is_details(value: Any) -> bool:
@@ -242,11 +254,11 @@ def _details(
         else:
             where = f"problem '{problem}', sample {i + 1}"
             why = "'passed' is neither true nor false"
-            left_out.append(LeftOut(path, where, short(passed), why))
+            left_out.append(LeftOut(path, where, shorten(passed), why))
 
 
 def _unpacked(path: Path) -> bytes:
-    data = content(path)
+    data = read_content(path)
     if not path.name.endswith(".gz"):
         return data
     try:

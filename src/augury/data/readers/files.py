@@ -20,7 +20,7 @@ APART = re.compile(rb'"\s+:')  # a key apart from its colon
 TOO_LONG = "a number with too many digits"
 
 
-def found(paths: Iterable[Path], fits: Callable[[Path], bool]) -> list[Path]:
+def find_files(paths: Iterable[Path], fits: Callable[[Path], bool]) -> list[Path]:
     """Files as given, and those in folders (searched recursively) that fit, in order of name.
 
     Raises:
@@ -46,7 +46,7 @@ def _below(folder: Path) -> Iterator[Path]:
         yield from (Path(root, name) for name in sorted(names))
 
 
-def content(path: Path) -> bytes:
+def read_content(path: Path) -> bytes:
     """The bytes of a file.
 
     Raises:
@@ -63,7 +63,7 @@ def content(path: Path) -> bytes:
     return data
 
 
-def parsed(data: bytes, source: str, line: int | None = None) -> Any:
+def parse_json(data: bytes, source: str, line: int | None = None) -> Any:
     """JSON, every key of an object once.
 
     Raises:
@@ -72,8 +72,8 @@ def parsed(data: bytes, source: str, line: int | None = None) -> Any:
     try:
         value = from_json(data)
     except ValueError:
-        return strict(data, source, line)
-    return value if once(data, keys(value)) else strict(data, source, line)
+        return parse_strictly(data, source, line)
+    return value if has_keys_once(data, count_keys(value)) else parse_strictly(data, source, line)
 
 
 def lines_of(path: Path, data: bytes, left_out: list[LeftOut]) -> Iterator[tuple[int, Any]]:
@@ -92,7 +92,7 @@ def lines_of(path: Path, data: bytes, left_out: list[LeftOut]) -> Iterator[tuple
         if not raw.strip():
             continue
         try:
-            value = parsed(raw, source, number)
+            value = parse_json(raw, source, number)
         except DataError:
             if number < len(lines) or number == 1 or _is_whole(raw):
                 raise
@@ -107,7 +107,7 @@ def _is_whole(raw: bytes) -> bool:
     return raw.rstrip().endswith(b"}")
 
 
-def once(data: bytes, count: int) -> bool:
+def has_keys_once(data: bytes, count: int) -> bool:
     """Whether JSON with this many different keys holds each once.
 
     Every key stands before a colon. Texts may hold `":` too, and a colon may stand apart from its
@@ -116,10 +116,10 @@ def once(data: bytes, count: int) -> bool:
     return data.count(b'":') == count and APART.search(data) is None
 
 
-def strict(data: bytes, source: str, line: int | None = None) -> Any:
+def parse_strictly(data: bytes, source: str, line: int | None = None) -> Any:
     """As `parsed`, slower: the standard library's parser, which says where it stopped."""
     first = 1 if line is None else line
-    text = decoded(data, source, first)
+    text = decode_utf8(data, source, first)
     try:
         return json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
@@ -134,7 +134,7 @@ def strict(data: bytes, source: str, line: int | None = None) -> Any:
     raise DataError(problem, source=source, expected="whole JSON with every key once")
 
 
-def decoded(data: bytes, source: str, line: int = 1) -> str:
+def decode_utf8(data: bytes, source: str, line: int = 1) -> str:
     """UTF-8 text, of which the first line has this number.
 
     Raises:
@@ -151,7 +151,7 @@ def decoded(data: bytes, source: str, line: int = 1) -> str:
         ) from error
 
 
-def keys(value: Any) -> int:
+def count_keys(value: Any) -> int:
     """How many keys a parsed value holds, at all depths."""
     total, left = 0, [value]
     while left:
@@ -172,45 +172,18 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return made
 
 
-def mapping(value: Any, source: str, where: str) -> dict[str, Any]:
+def require_object(value: Any, source: str, where: str) -> dict[str, Any]:
     """The value, if it is an object.
 
     Raises:
         DataError: it is not.
     """
     if not isinstance(value, dict):
-        raise DataError(f"{where} is missing or not an object", source=source, value=short(value))
+        raise DataError(f"{where} is missing or not an object", source=source, value=shorten(value))
     return value
 
 
-def number(value: Any, source: str, where: str, *, truth: bool = False) -> float | None:
-    """A finite number, or None where it is null or NaN.
-
-    Args:
-        value: as parsed.
-        source: the file, for messages.
-        where: the key, for messages.
-        truth: whether true and false stand for 1 and 0.
-
-    Raises:
-        DataError: it is neither.
-    """
-    if value is None:
-        return None
-    if isinstance(value, int | float) and (truth or not isinstance(value, bool)):
-        try:
-            made = float(value)
-        except OverflowError:
-            made = math.inf
-        if math.isnan(made):
-            return None
-        if math.isfinite(made):
-            return made
-    raise DataError(f"{where} is not a number", source=source, value=short(value),
-                    expected="a finite number, or null where it is missing")  # fmt: skip
-
-
-def score(value: Any, *, truth: bool = False) -> tuple[float | None, str | None]:
+def read_score(value: Any, *, truth: bool = False) -> tuple[float | None, str | None]:
     """A score, None where it is missing; and why it is none, where it is something else.
 
     An infinite score (of a model that diverged) is missing, and says so.
@@ -233,23 +206,7 @@ def score(value: Any, *, truth: bool = False) -> tuple[float | None, str | None]
     return None, f"{kind or type(value).__name__} is not a score"
 
 
-def whole(value: Any, source: str, where: str) -> int | None:
-    """A count of at least 0, or None where it is null.
-
-    Raises:
-        DataError: it is neither.
-    """
-    made = number(value, source, where)
-    if made is None:
-        return None
-    # Beyond 2^53 a float no longer says which whole number it is.
-    if made < 0 or made != int(made) or made > 2**53:
-        raise DataError(f"{where} is not a count", source=source, value=short(value),
-                        expected="a whole number of at least 0")  # fmt: skip
-    return int(made)
-
-
-def text(mapped: Mapping[str, Any], *names: str) -> str | None:
+def first_text(mapped: Mapping[str, Any], *names: str) -> str | None:
     """The first of these keys that holds text or a number, as text."""
     for name in names:
         value = mapped.get(name)
@@ -258,7 +215,7 @@ def text(mapped: Mapping[str, Any], *names: str) -> str | None:
     return None
 
 
-def short(value: Any) -> str | None:
+def shorten(value: Any) -> str | None:
     """A value as messages show it."""
     if value is None:
         return None

@@ -24,8 +24,15 @@ from typing import Any
 import polars as pl
 
 from augury.data.metrics import why_not_a_score
-from augury.data.readers.files import content, mapping, parsed, score, short, text
-from augury.data.readers.part import ForeignFileError, LeftOut, Part, Said, frame
+from augury.data.readers.files import (
+    first_text,
+    parse_json,
+    read_content,
+    read_score,
+    require_object,
+    shorten,
+)
+from augury.data.readers.part import ForeignFileError, LeftOut, ModelInfo, Part, make_frame
 from augury.data.readers.reader import Reader
 from augury.errors import DataError
 
@@ -37,7 +44,7 @@ ERRORS = ("stderr", "bootstrap_stderr")
 # Of how a model was asked, what does not change the answers.
 UNASKED = ("max_connections", "max_retries", "timeout", "attempt_timeout", "batch", "cache_prompt")
 Leave = Callable[[str, Any, str], None]  # key, value, and why it is left out
-LARGEST = 2**31  # bytes of one member unpacked: more is no log, but something made to fill memory
+LARGEST = 2**31  # bytes of one member unpacked: more is not a log but a bomb
 
 
 def fits(path: Path) -> bool:
@@ -47,23 +54,23 @@ def fits(path: Path) -> bool:
 
 def _log(path: Path) -> Part:
     source = str(path)
-    data = content(path)
+    data = read_content(path)
     if data[:2] == b"PK" or path.suffix == ".eval":
         head, samples = _archive(data, source)
     else:
-        head = mapping(parsed(data, source), source, "the log")
+        head = require_object(parse_json(data, source), source, "the log")
         samples = head.get("samples") or []
         if not isinstance(samples, list):
-            raise DataError("'samples' is not a list", source=source, value=short(samples))
+            raise DataError("'samples' is not a list", source=source, value=shorten(samples))
     if "eval" not in head:
         raise ForeignFileError(
             "there is no key 'eval'",
             source=source,
-            value=short([*head][:6]),
+            value=shorten([*head][:6]),
             expected="a log of Inspect",
         )
-    told = mapping(head["eval"], source, "the key 'eval'")
-    task = text(told, "task", "task_registry_name")
+    told = require_object(head["eval"], source, "the key 'eval'")
+    task = first_text(told, "task", "task_registry_name")
     if task is None:
         raise DataError("the log names no task", source=source)
     if head.get("version") not in (None, 2):
@@ -78,7 +85,7 @@ def _log(path: Path) -> Part:
     left_out: list[LeftOut] = []
 
     def leave(key: str, value: Any, why: str) -> None:
-        left_out.append(LeftOut(path, key, short(value), why))
+        left_out.append(LeftOut(path, key, shorten(value), why))
 
     rows = [*_scores(head, leave), *_instances(samples, source, leave)]
     notes += _not_judged(samples, path)
@@ -97,19 +104,19 @@ def _log(path: Path) -> Part:
         columns["task_version"] = [str(version)] * len(rows)
     for name in ("metric", "instance", "value", "stderr", "n", "passes", "samples"):
         columns[name] = [row.get(name) for row in rows]
-    return Part(path, _said(told), frame(columns), (task,), notes=tuple(notes),
+    return Part(path, _model_info(told), make_frame(columns), (task,), notes=tuple(notes),
                 left_out=tuple(left_out))  # fmt: skip
 
 
 READER = Reader("inspect", fits, _log, "Inspect logs")
 
 
-def _said(told: dict[str, Any]) -> Said:
+def _model_info(told: dict[str, Any]) -> ModelInfo:
     """The model, and how it was asked: arguments of the task and of the generation."""
     args = told.get("model_args")
     args = args if isinstance(args, dict) else {}
-    path_of = text(args, "model_path")
-    model = path_of or text(told, "model")
+    path_of = first_text(args, "model_path")
+    model = path_of or first_text(told, "model")
     if model is not None and path_of is None:
         model = model.partition("/")[2] or model  # "hf/org/name": the first part says who serves
     asked: dict[str, Any] = {}
@@ -121,17 +128,17 @@ def _said(told: dict[str, Any]) -> Said:
     limit = config.get("limit") if isinstance(config, dict) else None
     if limit is not None:
         asked["limit"] = limit
-    said = ";".join(
+    variant = ";".join(
         f"{k}={v if isinstance(v, str) else json.dumps(v, sort_keys=True, default=str)}"
         for k, v in sorted(asked.items())
     )
     settings: dict[str, Any] = {"run_id": told.get("run_id"), "eval_id": told.get("eval_id")}
     with suppress(ValueError):
         settings["date"] = datetime.fromisoformat(str(told.get("created"))).timestamp()
-    return Said(
+    return ModelInfo(
         model,
-        text(args, "revision"),
-        columns={"variant": said} if said else {},
+        first_text(args, "revision"),
+        columns={"variant": variant} if variant else {},
         settings={k: v for k, v in settings.items() if isinstance(v, str | int | float)},
     )
 
@@ -165,12 +172,12 @@ def _scores(head: dict[str, Any], leave: Leave) -> Iterator[dict[str, Any]]:
         if not isinstance(metrics, dict):
             leave(f"results.scores[{i}]", item, "is not an object with metrics")
             continue
-        scorer = text(item, "name", "scorer") or str(i)
-        reducer = text(item, "reducer")  # how epochs became one score, if not by their mean
+        scorer = first_text(item, "name", "scorer") or str(i)
+        reducer = first_text(item, "reducer")  # how epochs became one score, if not by their mean
         scorer = scorer if reducer in (None, "mean") else f"{scorer}/{reducer}"
         values = {}
         for name, metric in metrics.items():
-            value, why = score(metric.get("value") if isinstance(metric, dict) else metric)
+            value, why = read_score(metric.get("value") if isinstance(metric, dict) else metric)
             if why is not None:
                 leave(f"the metric '{name}' of '{scorer}'", metric, why)
                 if why != "is infinite":
@@ -210,7 +217,7 @@ def _instances(samples: list[Any], source: str, leave: Leave) -> Iterator[dict[s
     unjudged: list[str] = []  # instances without any score
     epochs: set[tuple[str, int]] = set()
     for i, sample in enumerate(samples):
-        name = text(sample, "id") if isinstance(sample, dict) else None
+        name = first_text(sample, "id") if isinstance(sample, dict) else None
         if name is None:
             leave(f"sample {i + 1}", sample, "has no id")
             continue
@@ -267,7 +274,7 @@ def _value(value: Any, where: str, leave: Leave) -> float | None:
         except ValueError:
             leave(where, value, "is none of C, I, P, N or a number")
             return None
-    made, why = score(value, truth=True)
+    made, why = read_score(value, truth=True)
     if why is not None:
         leave(where, value, why)
     return made
@@ -286,7 +293,7 @@ def _archive(data: bytes, source: str) -> tuple[dict[str, Any], list[Any]]:
     if first is None:
         raise DataError("there is no header.json in the archive", source=source,
                         expected="an .eval log of Inspect")  # fmt: skip
-    head = mapping(_member(data, members[first], source), source, first)
+    head = require_object(_member(data, members[first], source), source, first)
     if first != "header.json":
         head = {**head, "status": head.get("status", "started")}
     names = sorted(n for n in members if n.startswith("samples/") and n.endswith(".json"))
@@ -322,7 +329,7 @@ def _member(data: bytes, info: zipfile.ZipInfo, source: str) -> Any:
         raise DataError("cannot be unpacked", source=where, expected="a whole member") from error
     if zlib.crc32(raw) != info.CRC:
         raise DataError("the checksum does not fit", source=where, expected="a whole member")
-    return parsed(raw, where)
+    return parse_json(raw, where)
 
 
 def _zstandard(packed: bytes) -> bytes:

@@ -13,9 +13,16 @@ from typing import Any
 import polars as pl
 
 from augury.data.metrics import why_not_a_score
-from augury.data.readers.files import content, mapping, parsed, score, short, text
+from augury.data.readers.files import (
+    first_text,
+    parse_json,
+    read_content,
+    read_score,
+    require_object,
+    shorten,
+)
 from augury.data.readers.models import STAMP
-from augury.data.readers.part import ForeignFileError, LeftOut, Part, Said, frame
+from augury.data.readers.part import ForeignFileError, LeftOut, ModelInfo, Part, make_frame
 from augury.data.readers.reader import Reader
 from augury.errors import DataError
 
@@ -48,23 +55,23 @@ def _task(name: str) -> tuple[str, int | None]:
 
 def _results(path: Path) -> Part:
     source = str(path)
-    loaded = mapping(parsed(content(path), source), source, "the file")
+    loaded = require_object(parse_json(read_content(path), source), source, "the file")
     if "config_general" not in loaded and "results" not in loaded:
         raise ForeignFileError(
             "there is no key 'results'",
             source=source,
-            value=short([*loaded][:6]),
+            value=shorten([*loaded][:6]),
             expected="a result file of lighteval",
         )
-    config = mapping(loaded.get("config_general"), source, "the key 'config_general'")
-    results = mapping(loaded.get("results"), source, "the key 'results'")
+    config = require_object(loaded.get("config_general"), source, "the key 'config_general'")
+    results = require_object(loaded.get("results"), source, "the key 'results'")
     configs = loaded.get("config_tasks")
     rows: list[dict[str, Any]] = []
     left_out: list[LeftOut] = []
     for name, entry in results.items():
         if not isinstance(entry, dict):
             where = f"results of '{name}'"
-            left_out.append(LeftOut(path, where, short(entry), "is not an object of scores"))
+            left_out.append(LeftOut(path, where, shorten(entry), "is not an object of scores"))
             continue
         task, shots = _task(name)
         own = configs.get(name) if isinstance(configs, dict) else None
@@ -75,20 +82,20 @@ def _results(path: Path) -> Part:
             where = f"results of '{name}': '{metric}'"
             if metric.endswith("_stderr"):
                 if metric.removesuffix("_stderr") not in entry:
-                    left_out.append(LeftOut(path, where, short(value), "no score beside it"))
+                    left_out.append(LeftOut(path, where, shorten(value), "no score beside it"))
                 continue
-            made, why = score(value)
+            made, why = read_score(value)
             why = why_not_a_score(metric) or why
             if why is not None:
-                left_out.append(LeftOut(path, where, short(value), why))
+                left_out.append(LeftOut(path, where, shorten(value), why))
                 if why != "is infinite":
                     continue
             given = entry.get(f"{metric}_stderr")
-            error, why = score(given)
+            error, why = read_score(given)
             if why is None and error is not None and error < 0:
                 why = "is negative"
             if why is not None:
-                left_out.append(LeftOut(path, f"{where}: its error", short(given), why))
+                left_out.append(LeftOut(path, f"{where}: its error", shorten(given), why))
                 error = None
             group = name == "all" or "_average" in name
             rows.append(
@@ -102,10 +109,13 @@ def _results(path: Path) -> Part:
         raise DataError("there are no scores in 'results'", source=source)
     model = config.get("model_config")
     model = model if isinstance(model, dict) else {}
-    said = Said(text(config, "model_name") or text(model, "model_name"), text(model, "revision"))
+    info = ModelInfo(
+        first_text(config, "model_name") or first_text(model, "model_name"),
+        first_text(model, "revision"),
+    )
     tasks = tuple(dict.fromkeys(row["task"] for row in rows))
-    made_rows = frame({k: [r[k] for r in rows] for k in rows[0]})
-    return Part(path, said, made_rows, tasks, left_out=tuple(left_out))
+    made_rows = make_frame({k: [r[k] for r in rows] for k in rows[0]})
+    return Part(path, info, made_rows, tasks, left_out=tuple(left_out))
 
 
 def _details(path: Path) -> Part:
@@ -113,14 +123,14 @@ def _details(path: Path) -> Part:
     named = DETAILS.match(path.name)
     task, shots = _task(named["task"] if named else path.stem)
     try:
-        table = pl.read_parquet(content(path))
+        table = pl.read_parquet(read_content(path))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError("not a whole Parquet file", source=source,
                         expected="details written to their end") from error  # fmt: skip
     column = next((c for c in ("metric", "metrics") if c in table.columns), None)
     if column is None or not isinstance(table.schema[column], pl.Struct):
         raise DataError("there are no scores of instances", source=source,
-                        value=short(table.columns), expected="a struct 'metric'")  # fmt: skip
+                        value=shorten(table.columns), expected="a struct 'metric'")  # fmt: skip
     docs = table["doc"].struct.unnest() if isinstance(table.schema.get("doc"), pl.Struct) else None
     if docs is not None and "id" in docs.columns and not docs["id"].null_count():
         instances = docs["id"].cast(pl.String).to_list()
@@ -140,11 +150,11 @@ def _details(path: Path) -> Part:
             continue
         values = []
         for i, v in enumerate(scores.to_list()):
-            value, why_not = score(v, truth=True)
+            value, why_not = read_score(v, truth=True)
             values.append(value)
             if why_not is not None:
                 where = f"row {i + 1}, metric '{scores.name}'"
-                left_out.append(LeftOut(path, where, short(v), why_not))
+                left_out.append(LeftOut(path, where, shorten(v), why_not))
         counted = one and all(v in (0.0, 1.0) for v in values if v is not None)
         for instance, value in zip(instances, values, strict=True):
             known = counted and value is not None
@@ -152,12 +162,12 @@ def _details(path: Path) -> Part:
                    1.0 if known else None)  # fmt: skip
             for name, cell in zip(rows, row, strict=True):
                 rows[name].append(cell)
-    made = frame(rows)
+    made = make_frame(rows)
     if made.height and made.select("metric", "instance").is_duplicated().any():
         twice = made.filter(made.select("metric", "instance").is_duplicated())["instance"][0]
         raise DataError(f"duplicate instance '{twice}'", source=source)
     # .../details/MODEL/DATE/details_TASK_DATE.parquet
     folders = path.parts[:-2]
     start = max((i for i, p in enumerate(folders) if p == "details"), default=len(folders))
-    return Part(path, Said("/".join(folders[start + 1 :]) or None), made, (task,),
+    return Part(path, ModelInfo("/".join(folders[start + 1 :]) or None), made, (task,),
                 left_out=tuple(left_out))  # fmt: skip

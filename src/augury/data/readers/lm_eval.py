@@ -20,11 +20,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from augury.data.metrics import is_sentinel, why_not_a_score
-from augury.data.readers.files import content, mapping, parsed, short
+from augury.data.readers.files import parse_json, read_content, require_object, shorten
+from augury.data.readers.lm_eval_model import model_info
 from augury.data.readers.lm_eval_pieces import SINGLE, pieces_of
-from augury.data.readers.lm_eval_said import said
-from augury.data.readers.lm_eval_samples import fits_old_samples, samples
-from augury.data.readers.part import ForeignFileError, Odd, Part, frame
+from augury.data.readers.lm_eval_samples import fits_old_samples, read_samples
+from augury.data.readers.part import ForeignFileError, OddField, Part, make_frame
 from augury.data.readers.reader import Reader
 from augury.errors import DataError
 
@@ -33,7 +33,7 @@ LABELS = {"alias", "name", "sample_len", "sample_count", "samples", " ", ""}
 MISSING = re.compile(r"\s*(N/A|nan)?\s*", re.IGNORECASE)
 NO_NUMBER = "the {} is not a number"
 INFINITE = "the {} is infinite"
-# What checkpoints of a run have in common: compared as it stands there, parsed once.
+# What checkpoints of a run have in common: compared as bytes, parsed once.
 BESIDE = ("group_subtasks", "n-shot", "n-samples", "higher_is_better", "versions")
 _MANY_LAYOUTS = 256
 _layouts: dict[Any, Layout] = {}  # of files read before: the same names, the same layout
@@ -57,7 +57,7 @@ class Layout:
     value: list[int]
     stderr: list[int]
     bypassed: NDArray[np.bool_]
-    odd: tuple[Odd, ...]
+    odd: tuple[OddField, ...]
 
 
 def fits(path: Path) -> bool:
@@ -73,7 +73,7 @@ def read(path: Path) -> Part:
     Raises:
         DataError: there is no score that can be trusted in it; it says why.
     """
-    return samples(path) if path.suffix == ".jsonl" else _results(path)
+    return read_samples(path) if path.suffix == ".jsonl" else _results(path)
 
 
 READER = Reader("lm-eval", fits, read, "lm-evaluation-harness results and samples")
@@ -81,10 +81,10 @@ READER = Reader("lm-eval", fits, read, "lm-evaluation-harness results and sample
 
 def _results(path: Path) -> Part:
     source = str(path)
-    data = content(path)
+    data = read_content(path)
     quick = pieces_of(data)
     if quick is None:
-        loaded = mapping(parsed(data, source), source, "the file")
+        loaded = require_object(parse_json(data, source), source, "the file")
         parts: dict[bytes, bytes] = {}
     else:
         loaded, parts = quick
@@ -92,11 +92,11 @@ def _results(path: Path) -> Part:
         raise ForeignFileError(
             "there is no key 'results'",
             source=source,
-            value=short([*loaded][:6]),
+            value=shorten([*loaded][:6]),
             expected="a result file of lm-evaluation-harness",
         )
-    odd: list[Odd] = []
-    results = mapping(loaded["results"], source, "the key 'results'")
+    odd: list[OddField] = []
+    results = require_object(loaded["results"], source, "the key 'results'")
     groups = _object(loaded, "groups", odd)
     results = {**results, **groups} if groups else results
     config = _object(loaded, "config", odd)
@@ -109,7 +109,7 @@ def _results(path: Path) -> Part:
     else:
         results, nested = _flattened(results, odd)
     if layout is None:
-        everything = loaded if quick is None else parsed(data, source)
+        everything = loaded if quick is None else parse_json(data, source)
         layout = _layout(results, everything, config, nested)
         if layout_key is not None:
             if len(_layouts) >= _MANY_LAYOUTS:
@@ -129,7 +129,7 @@ def _results(path: Path) -> Part:
         rows = rows.filter(pl.Series(kept))
         value, stderr = value[kept], stderr[kept]
         tasks = tuple(rows["task"].unique(maintain_order=True))
-    told = said(config, {**{n: loaded.get(n) for n in SINGLE}, **_template(loaded, parts)})
+    told = model_info(config, {**{n: loaded.get(n) for n in SINGLE}, **_template(loaded, parts)})
     return Part(path, told, rows, tasks, {"value": value, "stderr": stderr}, left_out=left_out)
 
 
@@ -144,13 +144,13 @@ def _template(loaded: dict[str, Any], parts: dict[bytes, bytes]) -> dict[str, An
     return found
 
 
-def _object(loaded: dict[str, Any], name: str, odd: list[Odd]) -> dict[str, Any]:
+def _object(loaded: dict[str, Any], name: str, odd: list[OddField]) -> dict[str, Any]:
     """What is under a key of the file, if it is an object; anything else is left out."""
     value = loaded.get(name)
     if isinstance(value, dict):
         return value
     if value:
-        odd.append(Odd(name, short(value), "is not an object"))
+        odd.append(OddField(name, shorten(value), "is not an object"))
     return {}
 
 
@@ -182,7 +182,7 @@ def _key_of(
     )
 
 
-def _flattened(results: dict[str, Any], odd: list[Odd]) -> tuple[dict[str, Any], set[str]]:
+def _flattened(results: dict[str, Any], odd: list[OddField]) -> tuple[dict[str, Any], set[str]]:
     """Tasks with numbers alone: groups nested in others become tasks, the rest is left out.
 
     Returns:
@@ -192,7 +192,9 @@ def _flattened(results: dict[str, Any], odd: list[Odd]) -> tuple[dict[str, Any],
     groups: set[str] = set()
     for task, entry in results.items():
         if not isinstance(entry, dict):
-            odd.append(Odd(f"results of '{task}'", short(entry), "is not an object of scores"))
+            odd.append(
+                OddField(f"results of '{task}'", shorten(entry), "is not an object of scores")
+            )
             continue
         own = made.setdefault(task, {})
         for name, value in entry.items():
@@ -200,18 +202,22 @@ def _flattened(results: dict[str, Any], odd: list[Odd]) -> tuple[dict[str, Any],
             if name in LABELS or not isinstance(value, dict | list | bool):
                 own[name] = value
             elif isinstance(value, list):
-                odd.append(Odd(where, short(value), "a list is not a score"))
+                odd.append(OddField(where, shorten(value), "a list is not a score"))
             elif isinstance(value, bool):
-                odd.append(Odd(where, short(value), "true or false is not a score"))
+                odd.append(OddField(where, shorten(value), "true or false is not a score"))
             elif not any(isinstance(x, int | float) for x in value.values()):
-                odd.append(Odd(where, short(value), "an object without numbers is not a score"))
+                odd.append(
+                    OddField(where, shorten(value), "an object without numbers is not a score")
+                )
             else:
                 groups.add(task)
                 scores = {k: v for k, v in value.items() if not isinstance(v, dict | list | bool)}
                 if name == task:
                     own.update({k: v for k, v in scores.items() if k not in own})
                 elif name in results or name in made:
-                    odd.append(Odd(where, short(value), "this task is also outside of the group"))
+                    odd.append(
+                        OddField(where, shorten(value), "this task is also outside of the group")
+                    )
                 else:
                     made[name] = scores
     return {task: entry for task, entry in made.items() if entry}, groups
@@ -220,7 +226,7 @@ def _flattened(results: dict[str, Any], odd: list[Odd]) -> tuple[dict[str, Any],
 def _layout(
     results: dict[str, Any], loaded: dict[str, Any], config: dict[str, Any], nested: set[str]
 ) -> Layout:
-    odd: list[Odd] = []
+    odd: list[OddField] = []
     counts = _object(loaded, "n-samples", odd)
     subtasks = _object(loaded, "group_subtasks", odd)
     versions = _object(loaded, "versions", odd)
@@ -256,10 +262,10 @@ def _layout(
     bypassed = np.array([m.partition(",")[0] == "bypass" for m in columns["metric"]], bool)
     if not any(columns["is_group"]):
         del columns["is_group"]
-    return Layout(frame(columns), tasks, value, stderr, bypassed, tuple(dict.fromkeys(odd)))
+    return Layout(make_frame(columns), tasks, value, stderr, bypassed, tuple(dict.fromkeys(odd)))
 
 
-def _scores_among(entry: dict[str, Any], where: str, odd: list[Odd]) -> list[str]:
+def _scores_among(entry: dict[str, Any], where: str, odd: list[OddField]) -> list[str]:
     """The keys that are scores."""
     scores = []
     for name in entry:
@@ -269,24 +275,24 @@ def _scores_among(entry: dict[str, Any], where: str, odd: list[Odd]) -> list[str
         if why is None:
             scores.append(name)
         else:
-            odd.append(Odd(f"{where}: '{name}'", short(entry[name]), why))
+            odd.append(OddField(f"{where}: '{name}'", shorten(entry[name]), why))
     by_metric: dict[str, list[str]] = {}
     for name in scores:
         metric, _, passed = name.partition(",")
         by_metric.setdefault(metric if passed in ("", "none") else name, []).append(name)
     for metric, twice in by_metric.items():
         if len(twice) > 1:  # "acc" and "acc,none": which of them is it?
-            odd.append(Odd(f"{where}: '{metric}'", short([entry[n] for n in twice]),
+            odd.append(OddField(f"{where}: '{metric}'", shorten([entry[n] for n in twice]),
                            "duplicate metric"))  # fmt: skip
             scores = [n for n in scores if n not in twice]
     beside = {_stderr(name) for names in by_metric.values() for name in names}
     alone = [name for name in entry if _is_stderr(name) and name not in beside]
-    odd += [Odd(f"{where}: '{n}'", short(entry[n]), "no score beside it") for n in alone]
+    odd += [OddField(f"{where}: '{n}'", shorten(entry[n]), "no score beside it") for n in alone]
     return scores
 
 
 def _shots(
-    tasks: list[str], loaded: dict[str, Any], config: dict[str, Any], odd: list[Odd]
+    tasks: list[str], loaded: dict[str, Any], config: dict[str, Any], odd: list[OddField]
 ) -> dict[str, int | None]:
     """Few-shot examples of each task: `n-shot`, else one number for all, a list or an object."""
     given: Any = config.get("num_fewshot")
@@ -297,8 +303,8 @@ def _shots(
         if len(given) == len(tasks):
             told = dict(zip(tasks, given, strict=True))
         else:
-            odd.append(Odd("config.num_fewshot", short(given), f"not one for each of {len(tasks)} "
-                           "tasks: their shots are unknown"))  # fmt: skip
+            why = f"not one for each of {len(tasks)} tasks: their shots are unknown"
+            odd.append(OddField("config.num_fewshot", shorten(given), why))
     else:
         told = dict.fromkeys(tasks, given)
     told |= {t: v for t, v in _object(loaded, "n-shot", odd).items() if t in told or t in tasks}
@@ -308,7 +314,7 @@ def _shots(
     return shots
 
 
-def _count(value: Any, where: str, odd: list[Odd]) -> int | None:
+def _count(value: Any, where: str, odd: list[OddField]) -> int | None:
     """A whole number of at least 0; anything else but null is left out."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return None
@@ -316,7 +322,7 @@ def _count(value: Any, where: str, odd: list[Odd]) -> int | None:
     real = isinstance(value, int | float) and not isinstance(value, bool)
     if real and 0 <= value <= 2**53 and value == int(value):
         return int(value)
-    odd.append(Odd(where, short(value), "is not a whole number of at least 0"))
+    odd.append(OddField(where, shorten(value), "is not a whole number of at least 0"))
     return None
 
 
@@ -326,7 +332,9 @@ def _version(value: Any) -> str | None:
     return str(value)
 
 
-def _n(entry: dict[str, Any], name: str, count: Any, where: str, odd: list[Odd]) -> float | None:
+def _n(
+    entry: dict[str, Any], name: str, count: Any, where: str, odd: list[OddField]
+) -> float | None:
     """Instances behind a score: of a group, those of the tasks that have this metric."""
     counted = entry.get("sample_count")
     if isinstance(counted, dict):
@@ -350,7 +358,7 @@ def _stderr(name: str) -> str:
 
 
 def _values(
-    flat: list[Any], layout: Layout, odd: list[Odd]
+    flat: list[Any], layout: Layout, odd: list[OddField]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Scores, and which rows are to be kept: those whose entry is a number, or missing."""
     if not layout.value:
@@ -383,7 +391,7 @@ def _values(
     return made, kept
 
 
-def _errors(flat: list[Any], layout: Layout, odd: list[Odd]) -> NDArray[np.float64]:
+def _errors(flat: list[Any], layout: Layout, odd: list[OddField]) -> NDArray[np.float64]:
     if not layout.stderr:
         return np.zeros(0)
     taken = itemgetter(*layout.stderr, -1)(flat)[:-1]
@@ -423,6 +431,6 @@ def _number(item: Any) -> float | None:
     return None
 
 
-def _odd(layout: Layout, i: int, what: str, item: Any, why: str) -> Odd:
+def _odd(layout: Layout, i: int, what: str, item: Any, why: str) -> OddField:
     task, metric = layout.rows["task"][i], layout.rows["metric"][i]
-    return Odd(f"results of '{task}': '{metric}'", short(item), why.format(what))
+    return OddField(f"results of '{task}': '{metric}'", shorten(item), why.format(what))

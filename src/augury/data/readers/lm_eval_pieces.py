@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from augury.data.readers.files import keys, once
+from augury.data.readers.files import count_keys, has_keys_once
 
 # Looked at in every file; everything else only has to be JSON.
 OBJECTS = ("results", "groups", "config")
@@ -58,7 +58,7 @@ def pieces_of(data: bytes) -> tuple[dict[str, Any], dict[bytes, bytes]] | None:
 
 
 def _split(data: bytes) -> dict[bytes, bytes] | None:
-    """The file's keys and what stands there: `key": value`, without the comma behind it."""
+    """The file's keys, each with its text: `key": value`, without the comma behind it."""
     body = data.rstrip()
     if not (body.startswith(b"{" + BEFORE) and body.endswith(b"\n}")):
         return None
@@ -95,8 +95,8 @@ def _split_as_before(body: bytes) -> list[bytes] | None:
 def _is_once(piece: bytes, part: Any) -> bool:
     """Whether there are as many keys as colons; quickly for two levels, as most results are."""
     if type(part) is not dict:
-        return type(part) is not list and once(piece, 1)
+        return type(part) is not list and has_keys_once(piece, 1)
     inside = [x for x in part.values() if type(x) is dict]
     deeper = [e["sample_count"] for e in inside if "sample_count" in e]
-    count = 1 + len(part) + sum(map(len, inside)) + sum(map(keys, deeper))
-    return once(piece, count)
+    count = 1 + len(part) + sum(map(len, inside)) + sum(map(count_keys, deeper))
+    return has_keys_once(piece, count)

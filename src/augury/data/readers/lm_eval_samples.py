@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from augury.data.metrics import why_not_a_score
-from augury.data.readers.files import content, lines_of, mapping, parsed, short
-from augury.data.readers.lm_eval_said import said
+from augury.data.readers.files import lines_of, parse_json, read_content, require_object, shorten
+from augury.data.readers.lm_eval_model import model_info
 from augury.data.readers.models import STAMP
-from augury.data.readers.part import LeftOut, Part, Said
+from augury.data.readers.part import LeftOut, ModelInfo, Part
 from augury.errors import DataError
 
 NAME = re.compile(rf"^samples_(?P<task>.+?)(_(?P<stamp>{STAMP.pattern}))?\.jsonl$")
@@ -53,7 +53,7 @@ def fits_old_samples(path: Path) -> bool:
     return head.lstrip().startswith(b"[") and b'"doc_id"' in head
 
 
-def samples(path: Path) -> Part:
+def read_samples(path: Path) -> Part:
     """Rows of one samples file.
 
     Raises:
@@ -65,7 +65,7 @@ def samples(path: Path) -> Part:
     beside = path.with_name(f"results_{stamp}.json") if stamp else path.with_name("results.json")
     who, shots = _beside(beside, beside.stat().st_mtime_ns if beside.exists() else 0)
     task = named["task"] if named else _task_of(path.stem, shots)
-    data = content(path)
+    data = read_content(path)
     rows = _fast(data)
     left_out: list[LeftOut] = []
     if rows is None:
@@ -80,25 +80,25 @@ def samples(path: Path) -> Part:
 
 
 @lru_cache(4096)
-def _beside(path: Path, changed: int) -> tuple[Said, dict[str, int | None]]:
+def _beside(path: Path, changed: int) -> tuple[ModelInfo, dict[str, int | None]]:
     """What the results file says of the model, and the shots of its tasks.
 
     Nothing where there is none, or it is broken: whoever reads it, too, is told so.
     """
     if not changed:
-        return Said(), {}
+        return ModelInfo(), {}
     source = str(path)
     try:
-        loaded = mapping(parsed(content(path), source), source, "the file")
+        loaded = require_object(parse_json(read_content(path), source), source, "the file")
     except DataError:
-        return Said(), {}
+        return ModelInfo(), {}
     config = loaded.get("config")
     shots = loaded.get("n-shot")
     results = loaded.get("results")
     tasks = dict.fromkeys(results if isinstance(results, dict) else {})
     given = shots.items() if isinstance(shots, dict) else ()
     known = {t: s if isinstance(s, int) and 0 <= s < 2**53 else None for t, s in given}
-    return said(config if isinstance(config, dict) else {}, loaded), {**tasks, **known}
+    return model_info(config if isinstance(config, dict) else {}, loaded), {**tasks, **known}
 
 
 def _task_of(stem: str, tasks: dict[str, int | None]) -> str:
@@ -153,7 +153,7 @@ def _fast(data: bytes) -> pl.DataFrame | None:
 
 
 def _once(data: bytes, expected: dict[str, int]) -> bool:
-    """Whether each key stands there exactly as often as expected, nested ones included.
+    """Whether each key is there exactly as often as expected, nested ones included.
 
     Compares the eight bytes before every colon with the end of each key: a key that merely ends
     like another makes the answer no, never a wrong yes.
@@ -179,7 +179,7 @@ def _careful(path: Path, data: bytes, left_out: list[LeftOut]) -> pl.DataFrame:
     odd: dict[tuple[str, str], tuple[int, str | None, str]] = {}  # how often, the first one, where
 
     def leave(key: str, value: Any, why: str, at: str) -> None:
-        count, first, where = odd.get((key, why), (0, short(value), at))
+        count, first, where = odd.get((key, why), (0, shorten(value), at))
         odd[key, why] = (count + 1, first, where)
 
     for at, item in _items(path, data, left_out):
@@ -225,9 +225,9 @@ def _items(path: Path, data: bytes, left_out: list[LeftOut]) -> Iterator[tuple[s
         for line, item in lines_of(path, data, left_out):
             yield f"line {line}", item
         return
-    items = parsed(data, str(path))
+    items = parse_json(data, str(path))
     if not (isinstance(items, list) and items and isinstance(items[0], dict)):
-        raise DataError("is not a list of samples", source=str(path), value=short(items))
+        raise DataError("is not a list of samples", source=str(path), value=shorten(items))
     for i, item in enumerate(items, 1):
         yield f"sample {i}", item
 

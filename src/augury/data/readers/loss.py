@@ -26,8 +26,8 @@ import polars as pl
 from augury.data.metrics import why_not_a_score
 from augury.data.numbers import MISSING
 from augury.data.read import read_delimited
-from augury.data.readers.files import content, decoded, lines_of, short
-from augury.data.readers.part import ForeignFileError, LeftOut, Part, Said
+from augury.data.readers.files import decode_utf8, lines_of, read_content, shorten
+from augury.data.readers.part import ForeignFileError, LeftOut, ModelInfo, Part
 from augury.data.readers.reader import Reader
 from augury.data.readers.tensorboard import Scalar, read_scalars
 from augury.errors import DataError
@@ -44,14 +44,14 @@ Logged = tuple[str | None, str, int, float | None, float | None]
 
 
 @dataclass
-class _Odd:
+class OddFields:
     """What was left out of a file, each kind once, with its first value and how often."""
 
     path: Path
     found: dict[tuple[str, str], tuple[str | None, int]] = field(default_factory=dict)
 
     def leave(self, key: str, value: Any, why: str) -> None:
-        first, count = self.found.get((key, why), (short(value), 0))
+        first, count = self.found.get((key, why), (shorten(value), 0))
         self.found[key, why] = (first, count + 1)
 
     def listed(self) -> tuple[LeftOut, ...]:
@@ -73,7 +73,7 @@ def read(path: Path) -> Sequence[Part]:
         DataError: there is no loss in it.
     """
     source = str(path)
-    odd = _Odd(path)
+    odd = OddFields(path)
     torn: list[LeftOut] = []
     notes: list[str] = []
     if "tfevents" in path.name:
@@ -97,11 +97,11 @@ def read(path: Path) -> Sequence[Part]:
             if loss is not None and math.isfinite(loss)
         ]
         lost = len(steps) - len(rows)
-        said = (f"{path.name}: {lost} losses are NaN, infinite or missing",) if lost else ()
+        lost_note = (f"{path.name}: {lost} losses are NaN, infinite or missing",) if lost else ()
         kinds = {"step": pl.Int64, "tokens": pl.Float64, "loss": pl.Float64, "loss_set": pl.String}
         if rows:
             frame = pl.DataFrame(rows, kinds)
-            parts.append(Part(path, Said(run), frame, ("",), notes=(*said, *notes),
+            parts.append(Part(path, ModelInfo(run), frame, ("",), notes=(*lost_note, *notes),
                               left_out=left_out))  # fmt: skip
             left_out = ()
     if not parts:
@@ -134,7 +134,7 @@ def _why_no_loss(name: str) -> str | None:
     return why_not_a_score(last)
 
 
-def _list_others(names: Sequence[str], odd: _Odd) -> None:
+def _list_others(names: Sequence[str], odd: OddFields) -> None:
     """List what has "loss" in its name and is none."""
     for name in names:
         if "loss" in name.lower() and not name.endswith(BESIDE):
@@ -147,8 +147,8 @@ def _is_tokens(name: str) -> bool:
     return name.lower().replace("_step", "").rsplit("/", 1)[-1].strip() in TOKENS
 
 
-def _events(path: Path, source: str, odd: _Odd, torn: list[LeftOut]) -> list[Logged]:
-    found, cut = read_scalars(content(path), source)
+def _events(path: Path, source: str, odd: OddFields, torn: list[LeftOut]) -> list[Logged]:
+    found, cut = read_scalars(read_content(path), source)
     if cut is not None:
         torn.append(LeftOut(path, f"record {cut}", None, "the last record is cut off"))
     tags: dict[str, list[Scalar]] = {}
@@ -176,8 +176,8 @@ def _tokens_beside(tag: str, tags: dict[str, list[Scalar]]) -> dict[int, float]:
     return {}
 
 
-def _table(path: Path, source: str, odd: _Odd, notes: list[str]) -> list[Logged]:
-    text, again = _named_apart(decoded(content(path), source), path.suffix == ".tsv")
+def _table(path: Path, source: str, odd: OddFields, notes: list[str]) -> list[Logged]:
+    text, again = _named_apart(decode_utf8(read_content(path), source), path.suffix == ".tsv")
     notes += [
         f"{path.name}: several runs are called '{name}': told apart by place" for name in again
     ]
@@ -222,9 +222,9 @@ def _named_apart(text: str, tabs: bool) -> tuple[str, list[str]]:
     return into.getvalue() + newline + rest, [*again]
 
 
-def _lines(path: Path, odd: _Odd, torn: list[LeftOut]) -> list[Logged]:
+def _lines(path: Path, odd: OddFields, torn: list[LeftOut]) -> list[Logged]:
     logged: list[Logged] = []
-    for line, row in lines_of(path, content(path), torn):
+    for line, row in lines_of(path, read_content(path), torn):
         if not isinstance(row, dict):
             odd.leave(f"line {line}", row, "is not an object")
             continue
@@ -249,7 +249,7 @@ def _step_of(names: list[str], source: str, row: int | None = None) -> str:
         if name in by_lower:
             return by_lower[name]
     raise DataError("there is no column of steps", source=source, row=row,
-                    value=short(names[:8]), expected=f"one of {', '.join(STEPS)}")  # fmt: skip
+                    value=shorten(names[:8]), expected=f"one of {', '.join(STEPS)}")  # fmt: skip
 
 
 def _step(value: Any) -> int | None:
@@ -257,7 +257,7 @@ def _step(value: Any) -> int | None:
     return int(made) if made is not None and 0 <= made <= 2**53 and made == int(made) else None
 
 
-def _cell(value: Any, odd: _Odd, name: str) -> float | None:
+def _cell(value: Any, odd: OddFields, name: str) -> float | None:
     """A number; W&B writes NaN and Infinity as text. Anything else is left out."""
     if value is None or (isinstance(value, str) and value.strip() in MISSING):
         return None

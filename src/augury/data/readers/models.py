@@ -20,14 +20,14 @@ from augury.data.model_names import (
     tokens_of,
 )
 from augury.data.read import read_table
-from augury.data.readers.part import Said
+from augury.data.readers.part import ModelInfo
 from augury.errors import DataError
 
 Known = TypeVar("Known")
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?")
 # What tools add to a model's name in the names of their files.
 ADDED = re.compile(
-    r"(?:[._-]+(?:eval[_-]?results|results|samples(?:\.jsonl)?|(?:[a-z]+[_-])?temp[_-][\d.]*\d))+$",
+    r"(?:[._-]+(?:eval[_-]?results|results|read_samples(?:\.jsonl)?|(?:[a-z]+[_-])?temp[_-][\d.]*\d))+$",
     re.IGNORECASE,
 )
 
@@ -90,7 +90,7 @@ class Models:
         return {}
 
 
-def resolve_model(said: Said, path: Path, models: Models) -> ResolvedModel:
+def resolve_model(info: ModelInfo, path: Path, models: Models) -> ResolvedModel:
     """Put together what is known: the user's table first, then the file, then names.
 
     Sizes read from a name are nominal, and `params_kind` says so; those a tool counted are
@@ -98,40 +98,40 @@ def resolve_model(said: Said, path: Path, models: Models) -> ResolvedModel:
     was put on is its `base_model`.
     """
     places = _places(path)
-    name, step = said.model, step_of(said.revision, said.adapter, said.model)
+    name, step = info.model, step_of(info.revision, info.adapter, info.model)
     if step is None:
         step = step_of(*places)
     if name is None:
         # A folder that the user's table names is a model, and one whose name says a size.
         name = next((p for p in places if p in models), None)
         name = name or next((p for p in places if SIZE.search(p)), None)
-    if said.adapter is not None:
-        model: str | None = said.adapter
-        known = models.of(said.adapter, step) or models.of(model_of(said.adapter), step)
+    if info.adapter is not None:
+        model: str | None = info.adapter
+        known = models.of(info.adapter, step) or models.of(model_of(info.adapter), step)
     else:
         model = model_of(name)
-        known = models.of(said.model or name, step) or models.of(model, step)
+        known = models.of(info.model or name, step) or models.of(model, step)
     columns: dict[str, Any] = {"model": model, "step": step}
-    if said.params:
-        columns |= {"params": said.params, "params_kind": "total"}
-    elif size := size_of(said.adapter) or size_of(name) or _first(size_of, places):
+    if info.params:
+        columns |= {"params": info.params, "params_kind": "total"}
+    elif size := size_of(info.adapter) or size_of(name) or _first(size_of, places):
         columns |= {"params": size, "params_kind": "nominal"}
     if model is not None:
         columns["family"] = family_of(model_of(model) or model)
-    if said.adapter is not None:
-        columns |= {"adapter": said.adapter, "base_model": model_of(said.model)}
-    columns |= said.columns
+    if info.adapter is not None:
+        columns |= {"adapter": info.adapter, "base_model": model_of(info.model)}
+    columns |= info.columns
     if "params" in known:
         columns.pop("params_kind", None)
     if not {"tokens", "tokens_per_step"} & set(known):
-        columns["tokens"] = tokens_of(said.revision, said.model)
+        columns["tokens"] = tokens_of(info.revision, info.model)
     columns |= known
     missing = tuple(c for c in ("model", "params", "step") if columns.get(c) is None)
-    why = parse_model_name(name, said.revision).unclear if missing else ()
+    why = parse_model_name(name, info.revision).unclear if missing else ()
     return ResolvedModel({k: v for k, v in columns.items() if v is not None}, missing, why)
 
 
-def identities(known: list[dict[str, Any]]) -> pl.DataFrame:
+def identity_frame(known: list[dict[str, Any]]) -> pl.DataFrame:
     """One row for each, with all columns any of them has."""
     names = list(dict.fromkeys(name for row in known for name in row))
     return pl.DataFrame({n: pl.Series(n, [r.get(n) for r in known], strict=False) for n in names})

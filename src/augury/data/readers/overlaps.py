@@ -86,7 +86,7 @@ def find_overlaps(
 
 def date_of(part: Part) -> float:
     """When a file's evaluation was done: as it says, as its name says, or when it was written."""
-    date = part.said.settings.get("date")
+    date = part.info.settings.get("date")
     if isinstance(date, int | float):
         return float(date)
     stamp = STAMP.search(part.path.name)
@@ -128,7 +128,7 @@ def _error(part: Part, first: Part, task: str, same: pl.DataFrame) -> DataError:
 
 def settings_that_differ(a: Part, b: Part) -> list[str]:
     """Names of what two files say of how they were made, and say differently."""
-    names = [n for n in a.said.settings if a.said.settings[n] != b.said.settings.get(n)]
+    names = [n for n in a.info.settings if a.info.settings[n] != b.info.settings.get(n)]
     if a.path.parent != b.path.parent:
         names.append("folder")
     return names
@@ -140,5 +140,5 @@ def setting_of(part: Part, name: str) -> str | None:
         return part.path.name
     if name == "folder":
         return Path(part.path).parent.name
-    value = part.said.settings.get(name)
+    value = part.info.settings.get(name)
     return None if value is None else str(value)

@@ -61,7 +61,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Odd:
+class OddField:
     """As `LeftOut`, before it is said which file it is in: files of one layout share it."""
 
     key: str
@@ -74,7 +74,7 @@ class Odd:
 
 
 @dataclass(frozen=True)
-class Said:
+class ModelInfo:
     """What a file itself says of its model and of how it was asked; None where it says nothing.
 
     Attributes:
@@ -101,7 +101,7 @@ class Part:
 
     Attributes:
         path: the file.
-        said: what it says of the model.
+        info: what it says of the model.
         rows: any of the schema's columns (and others); may be shared between parts.
         tasks: the tasks in `rows`, to find measurements that two files hold.
         numbers: further columns as (n,) arrays; NaN is missing. Thousands of files of one layout
@@ -111,7 +111,7 @@ class Part:
     """
 
     path: Path
-    said: Said
+    info: ModelInfo
     rows: pl.DataFrame
     tasks: tuple[str, ...]
     numbers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
@@ -119,7 +119,7 @@ class Part:
     left_out: tuple[LeftOut, ...] = ()
 
 
-def guarded(path: Path, read: Callable[[Path], Parts]) -> Parts | DataError:
+def call_guarded(path: Path, read: Callable[[Path], Parts]) -> Parts | DataError:
     """What `read` makes of a file, or what is wrong with it."""
     try:
         return read(path)
@@ -138,7 +138,7 @@ def guarded(path: Path, read: Callable[[Path], Parts]) -> Parts | DataError:
         )
 
 
-def frame(columns: dict[str, list[object]]) -> pl.DataFrame:
+def make_frame(columns: dict[str, list[object]]) -> pl.DataFrame:
     """Rows with the schema's types; columns that are null throughout are left out."""
     made = {
         name: pl.Series(name, values, SCHEMA.get(name), strict=False)

@@ -12,14 +12,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from augury.data.metrics import higher_is_better
-from augury.data.readers.files import found
-from augury.data.readers.models import Models, ResolvedModel, identities, resolve_model
+from augury.data.readers.files import find_files
+from augury.data.readers.models import Models, ResolvedModel, identity_frame, resolve_model
 from augury.data.readers.overlaps import Overlap, find_overlaps, setting_of
 from augury.data.readers.part import ForeignFileError, LeftOut, Part
 from augury.data.readers.reader import Reader, find_reader
 from augury.data.readers.workers import read_files
 from augury.data.schema import COLUMNS
-from augury.data.table import checked, derived, typed, write_table
+from augury.data.table import cast_columns, check_table, fill_compute, write_table
 from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
 from augury.runtime.atomic import atomic_file
@@ -167,7 +167,7 @@ def read_results(
     table_of_models = Models(None if models is None else Path(models))
     parts, failures, left_out = _read_all(reader, given, keep_going)
     parts = [_with_variant(part, variant) for part in parts]
-    known = [resolve_model(part.said, part.path, table_of_models) for part in parts]
+    known = [resolve_model(part.info, part.path, table_of_models) for part in parts]
     notes = _agree_on_sizes(parts, known)
     overlaps = find_overlaps(parts, [w.columns for w in known], newest=newest)
     if overlaps and not (keep_going or newest):
@@ -200,7 +200,7 @@ def read_results(
 def _read_all(
     reader: Reader, given: list[Path], keep_going: bool
 ) -> tuple[list[Part], list[DataError], list[LeftOut]]:
-    files = found(given, reader.matches)
+    files = find_files(given, reader.matches)
     named = {path for path in given if path.is_file()}
     parts: list[Part] = []
     failures: list[DataError] = []
@@ -224,10 +224,10 @@ def _with_variant(part: Part, names: Sequence[str]) -> Part:
     if not names:
         return part
     told = {name: setting_of(part, name) for name in names}
-    before = part.said.columns.get("variant")
+    before = part.info.columns.get("variant")
     texts = [*([before] if before else []), *(f"{k}={v}" for k, v in told.items() if v is not None)]
-    columns = part.said.columns | ({"variant": ";".join(texts)} if texts else {})
-    return replace(part, said=replace(part.said, columns=columns))
+    columns = part.info.columns | ({"variant": ";".join(texts)} if texts else {})
+    return replace(part, info=replace(part.info, columns=columns))
 
 
 def _agree_on_sizes(parts: list[Part], known: list[ResolvedModel]) -> list[str]:
@@ -293,19 +293,19 @@ def _table(parts: list[Part], known: list[dict[str, Any]]) -> pl.DataFrame:
         rows = rows.with_columns(pl.Series(name, np.concatenate(column), nan_to_null=True))
     which = np.repeat(np.arange(len(parts), dtype=np.uint32), [p.rows.height for p in parts])
     files = pl.DataFrame({"file": [str(p.path) for p in parts]})
-    said = pl.concat([identities(known), files], how="horizontal")
-    said = said.drop([c for c in said.columns if c in rows.columns])
-    table = pl.concat([said[which], rows], how="horizontal")
+    about = pl.concat([identity_frame(known), files], how="horizontal")
+    about = about.drop([c for c in about.columns if c in rows.columns])
+    table = pl.concat([about[which], rows], how="horizontal")
     if {"tokens_per_step", "step"} <= set(table.columns):
         seen = pl.col("tokens_per_step") * pl.col("step")
         given = [pl.col("tokens")] if "tokens" in table.columns else []
         table = table.with_columns(tokens=pl.coalesce(*given, seen)).drop("tokens_per_step")
-    table = _directed(derived(typed(table, None)))
+    table = _directed(fill_compute(cast_columns(table, None)))
     empty = [s.name for s in table.iter_columns() if s.null_count() == len(s) and s.name != "value"]
     order_of = {c.name: i for i, c in enumerate(COLUMNS)}
     names = sorted(set(table.columns) - set(empty), key=lambda c: order_of.get(c, len(order_of)))
     # Identity was looked at file by file: this is for what values may be.
-    checked(table.select(c for c in names if c not in ("model", "run")))
+    check_table(table.select(c for c in names if c not in ("model", "run")))
     return table.select(names)
 
 

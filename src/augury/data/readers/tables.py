@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from augury.data.read import SUFFIXES, read_table, repeated_rows
-from augury.data.readers.files import content, parsed
-from augury.data.readers.part import Part, Said
+from augury.data.readers.files import parse_json, read_content
+from augury.data.readers.part import ModelInfo, Part
 from augury.data.readers.reader import Reader
 
 
@@ -22,12 +22,14 @@ def read(path: Path) -> Part:
         DataError: as `read_table`.
     """
     if path.suffix.lower() in (".jsonl", ".ndjson"):
-        for line, raw in enumerate(content(path).split(b"\n"), 1):
+        for line, raw in enumerate(read_content(path).split(b"\n"), 1):
             if raw.strip():
-                parsed(raw, str(path), line)  # a key twice in a line would go unseen
+                parse_json(raw, str(path), line)  # a key twice in a line would go unseen
     table = read_table(path)
     again = repeated_rows(table)
-    return Part(path, Said(), table, ("",), notes=() if again is None else (f"{path}: {again}",))
+    return Part(
+        path, ModelInfo(), table, ("",), notes=() if again is None else (f"{path}: {again}",)
+    )
 
 
 READER = Reader("table", fits, read, "observation tables: CSV, TSV, Parquet, JSON lines")

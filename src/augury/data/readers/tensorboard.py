@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from augury.data.readers.files import short
+from augury.data.readers.files import shorten
 from augury.errors import DataError
 
 CASTAGNOLI = 0x82F63B78  # the polynomial, bits reversed
@@ -44,7 +44,7 @@ def read_scalars(data: bytes, source: str) -> tuple[list[Scalar], int | None]:
         The scalars, and the number of the record that was cut off, if one was.
 
     Raises:
-        DataError: it holds no whole record, a checksum does not fit, or a record is no event.
+        DataError: it holds no whole record, a checksum does not fit, or a record is not an event.
     """
     found: list[Scalar] = []
     records, cut = _records(data, source)
@@ -160,7 +160,7 @@ def _event(record: bytes) -> Iterator[Scalar]:
         elif number == 5 and kind == BYTES and isinstance(value, bytes):
             summaries.append(value)
     if step >= 2**63:
-        raise ValueError(f"step {short(step - 2**64)}")
+        raise ValueError(f"step {shorten(step - 2**64)}")
     for summary in summaries:
         for number, kind, value in _fields(summary):
             if number == 1 and kind == BYTES and isinstance(value, bytes):

@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 from augury.data.readers.reader import find_reader
-from augury.data.readers.workers import packed, read_one
+from augury.data.readers.workers import pack_parts, read_one
 
 
 def main() -> None:
     """Read the files."""
     reader = find_reader(sys.argv[1])
     files = [Path(p) for p in json.loads(sys.stdin.buffer.read())]
-    sys.stdout.buffer.write(packed([read_one(reader, path) for path in files]))
+    sys.stdout.buffer.write(pack_parts([read_one(reader, path) for path in files]))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from augury.data.readers.part import ForeignFileError, LeftOut, Part, Said, guarded
+from augury.data.readers.part import ForeignFileError, LeftOut, ModelInfo, Part, call_guarded
 from augury.data.readers.reader import Reader, find_reader, kinds
 from augury.errors import DataError
 from augury.runtime.jobs import cores
@@ -54,7 +54,7 @@ def read_files(reader: Reader, files: Sequence[Path]) -> Iterator[tuple[Path, Ma
 
 def read_one(reader: Reader, path: Path) -> Made:
     """A file's parts, or what is wrong with it."""
-    made = guarded(path, reader.read)
+    made = call_guarded(path, reader.read)
     if isinstance(made, Part):
         return [made]
     return made if isinstance(made, DataError) else list(made)
@@ -84,10 +84,10 @@ def _read_there(kind: str, files: list[Path]) -> list[Made]:
         # Killed, or out of memory: one file after the other needs less of it.
         reader = find_reader(kind)
         return [read_one(reader, path) for path in files]
-    return unpacked(done.stdout)
+    return unpack_parts(done.stdout)
 
 
-def packed(made: Sequence[Made]) -> bytes:
+def pack_parts(made: Sequence[Made]) -> bytes:
     """Parts and errors as bytes."""
     frames: dict[int, int] = {}
     kept: list[pl.DataFrame] = []
@@ -106,7 +106,7 @@ def packed(made: Sequence[Made]) -> bytes:
             parts.append(
                 {
                     "path": str(part.path),
-                    "said": asdict(part.said),
+                    "info": asdict(part.info),
                     "rows": at,
                     "tasks": part.tasks,
                     "numbers": [*part.numbers],
@@ -125,7 +125,7 @@ def packed(made: Sequence[Made]) -> bytes:
     return b"".join([len(header).to_bytes(8, "little"), header, *blobs, floats])
 
 
-def unpacked(data: bytes) -> list[Made]:
+def unpack_parts(data: bytes) -> list[Made]:
     """What `packed` made bytes of."""
     at = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:at])
@@ -152,8 +152,8 @@ def unpacked(data: bytes) -> list[Made]:
             ]
             parts.append(
                 Part(
-                    Path(part["path"]), Said(**part["said"]), rows, tuple(part["tasks"]), numbers,
-                    tuple(part["notes"]), tuple(left_out),
+                    Path(part["path"]), ModelInfo(**part["info"]), rows, tuple(part["tasks"]),
+                    numbers, tuple(part["notes"]), tuple(left_out),
                 )
             )  # fmt: skip
         made.append(parts)

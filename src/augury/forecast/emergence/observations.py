@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from augury.data.scores import scores_of
-from augury.data.table import derived, typed
+from augury.data.table import cast_columns, fill_compute
 from augury.errors import DataError, UsageError
 from augury.forecast.emergence.density import Rows
 from augury.forecast.emergence.laws import EmergenceLaw, Member, Scales
@@ -230,7 +230,7 @@ def emergence_data(
     """
     if scale not in ("loss", "flops"):
         raise UsageError(f"no scale is called '{scale}'; there are: loss, flops")
-    table = derived(typed(table, None))
+    table = fill_compute(cast_columns(table, None))
     _need(table, [scale, "finetune_examples"])
     if table.is_empty():
         raise DataError("there are no rows", expected="a row an evaluation")

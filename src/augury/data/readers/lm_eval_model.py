@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from augury.data.readers.files import text
-from augury.data.readers.part import Said
+from augury.data.readers.files import first_text
+from augury.data.readers.part import ModelInfo
 
 NAMES = ("pretrained", "path", "model", "model_name", "engine")
 ADAPTERS = ("peft", "delta", "lora", "lora_local_path", "adapter")
@@ -30,7 +30,7 @@ NEUTRAL = {
 }  # fmt: skip
 
 
-def said(config: dict[str, Any], whole: dict[str, Any]) -> Said:
+def model_info(config: dict[str, Any], whole: dict[str, Any]) -> ModelInfo:
     """What the file says.
 
     Args:
@@ -44,15 +44,15 @@ def said(config: dict[str, Any], whole: dict[str, Any]) -> Said:
     args = {k: v for k, v in args.items() if not _is_off(v)} if isinstance(args, dict) else {}
     count = config.get("model_num_parameters")
     counted = isinstance(count, int) and not isinstance(count, bool) and 0 < count < 2**63
-    adapter = text(args, *ADAPTERS)
-    model = text(args, *NAMES)
+    adapter = first_text(args, *ADAPTERS)
+    model = first_text(args, *NAMES)
     # Newer versions name the file's model by its adapter.
-    named = text(whole, "model_name")
+    named = first_text(whole, "model_name")
     if adapter is not None and named is not None and named != model:
         adapter = named
-    return Said(
+    return ModelInfo(
         model=model or named,
-        revision=text(args, "revision") or text(config, "model_revision"),
+        revision=first_text(args, "revision") or first_text(config, "model_revision"),
         params=float(count) if counted and isinstance(count, int) else None,
         adapter=adapter,
         columns=_columns(args, config, whole),
@@ -66,13 +66,13 @@ def _columns(args: dict[str, Any], config: dict[str, Any], whole: dict[str, Any]
     made: dict[str, str] = {}
     for name, meaning in QUANTIZED.items():
         if not _is_off(args.get(name)):
-            made["quantization"] = meaning or _said(args[name])
+            made["quantization"] = meaning or _as_text(args[name])
     template = whole.get("chat_template_sha") or whole.get("chat_template")
     if not _is_off(template):
-        made["chat_template"] = _said(template)
+        made["chat_template"] = _as_text(template)
     prompt = whole.get("system_instruction_sha") or whole.get("system_instruction")
     if not _is_off(prompt):
-        made["system_prompt"] = _said(prompt)
+        made["system_prompt"] = _as_text(prompt)
     others = {k: v for k, v in args.items() if k not in NEUTRAL and not _is_off(v)}
     for name in ("limit", "gen_kwargs"):
         if not _is_off(config.get(name)):
@@ -80,7 +80,7 @@ def _columns(args: dict[str, Any], config: dict[str, Any], whole: dict[str, Any]
     if not _is_off(whole.get("fewshot_as_multiturn")):
         others["fewshot_as_multiturn"] = whole["fewshot_as_multiturn"]
     if others:
-        made["variant"] = ";".join(f"{k}={_said(v)}" for k, v in sorted(others.items()))
+        made["variant"] = ";".join(f"{k}={_as_text(v)}" for k, v in sorted(others.items()))
     return made
 
 
@@ -90,7 +90,7 @@ def _is_off(value: Any) -> bool:
     return value is None or value is False or value in ({}, [])
 
 
-def _said(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, sort_keys=True, default=str)
