@@ -294,6 +294,7 @@ def test_names_tell_family_and_step(tmp_path: Path) -> None:
         "revision": "step3000",
         "step": 3000,
         "params": float(inner),
+        "params_total": float(sum(p.numel() for p in model.parameters())),
     }
     assert family_of("Qwen/Qwen2.5-0.5B") == "Qwen2.5"
     assert family_of("meta-llama/Llama-2-7b-hf") == "Llama-2"
