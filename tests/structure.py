@@ -154,6 +154,22 @@ def classes() -> dict[str, list[str]]:
     return found
 
 
+def shadowed() -> list[str]:
+    """Names that a package re-exports and that are files of it as well.
+
+    Which of the two `from augury.x import name` gives then hangs on what was imported before.
+    """
+    found = []
+    for module, path in modules().items():
+        if path.name != "__init__.py":
+            continue
+        for node in tree(module).body:
+            if isinstance(node, ast.ImportFrom) and node.module != module:
+                names = [alias.asname or alias.name for alias in node.names]
+                found += [f"{module}.{name}" for name in names if f"{module}.{name}" in modules()]
+    return found
+
+
 def lines() -> dict[str, int]:
     """How many lines each module has."""
     return {

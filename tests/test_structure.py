@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import structure
-from tests.structure import ROOMS, TOP, arrows_back, circles, digest, rooms
+from tests.structure import ROOMS, TOP, arrows_back, circles, classes, digest, rooms
 
 
 def test_every_room_is_known() -> None:
@@ -22,6 +22,10 @@ def test_no_circle_of_imports() -> None:
 
 def test_no_arrow_back() -> None:
     assert arrows_back() == []
+
+
+def test_a_class_name_has_one_meaning() -> None:
+    assert {name: where for name, where in classes().items() if len(where) > 1} == {}
 
 
 @pytest.fixture

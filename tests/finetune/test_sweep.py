@@ -21,7 +21,7 @@ from augury.finetune import SweepError, finetune_sweep
 from augury.finetune import work as working
 from augury.finetune.examples import source
 from augury.finetune.models import find_models
-from augury.lab import Curve, LabBackend, ModelConfig, RunConfig, lab_instances, lab_task, train
+from augury.lab import LabBackend, LossCurve, ModelConfig, RunConfig, lab_instances, lab_task, train
 
 QUICK: dict[str, Any] = {
     "learning_rate": 0.02, "batch": 16, "steps": 40, "every": 10, "instances": 64, "workers": 0,
@@ -164,8 +164,8 @@ def test_the_rate_is_searched_once_and_scaled(
             tried.append(rate)
             self.loss = {0.5: 1.2, 1.0: 1.01, 2.0: 1.0, 4.0: 1.1}[round(rate, 3)]
 
-        def __enter__(self) -> tuple[None, Curve]:
-            return None, Curve((0, 10), (9.0, self.loss))
+        def __enter__(self) -> tuple[None, LossCurve]:
+            return None, LossCurve((0, 10), (9.0, self.loss))
 
         def __exit__(self, *_: object) -> None: ...
 

@@ -11,8 +11,8 @@ from augury.errors import UsageError
 from augury.evaluate import ScoreRequest
 from augury.lab import (
     Checkpoint,
-    Curve,
     LabBackend,
+    LossCurve,
     ModelConfig,
     Recipe,
     RunConfig,
@@ -36,7 +36,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 
 def tuned(
     saved: Checkpoint, amount: int, recipe: Recipe, seed: int = 0
-) -> tuple[Checkpoint, Curve]:
+) -> tuple[Checkpoint, LossCurve]:
     pairs = TASK.instances(np.random.default_rng(1), amount)
     weights, curve = finetune(
         saved.config.model, saved.weights, pairs, HELD_OUT, recipe, np.random.default_rng(seed)

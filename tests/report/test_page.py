@@ -34,7 +34,7 @@ from augury.report.page import (
 from augury.report.page.html import html_of
 from augury.report.page.outlook import outlook_figure
 from augury.report.page.palette import DARK
-from augury.report.page.serve import PageServer
+from augury.report.page.server import PageServer
 from augury.report.page.thin import MOST_BYTES
 from augury.report.page.words import rate_interval
 

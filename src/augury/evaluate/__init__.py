@@ -4,7 +4,7 @@ from augury.evaluate.backend import Backend, NextRequest, SampleRequest, Score, 
 from augury.evaluate.checkers import Checker, checker
 from augury.evaluate.exact import ExactScores, exact_scores
 from augury.evaluate.greedy import greedy_texts
-from augury.evaluate.measure import measure
+from augury.evaluate.measurement import measure
 from augury.evaluate.pass_counts import PassCounts
 from augury.evaluate.passuntil import Progress, pass_until
 from augury.evaluate.tasks import Instance, Task, read_task

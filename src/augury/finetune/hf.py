@@ -18,7 +18,7 @@ from augury.errors import DataError
 from augury.evaluate.hf import SMALL
 from augury.evaluate.hf_load import load, needs_models, without_bars
 from augury.evaluate.hf_text import TokenText
-from augury.lab import Curve, Pair, Recipe, Stopping
+from augury.lab import LossCurve, Pair, Recipe, Stopping
 
 # Snell et al. 2024 (arXiv 2411.16035): rank 1 to 64 moves the elbow about as far as full
 # finetuning does.
@@ -49,7 +49,7 @@ def finetune_transformers(
     lora: bool,
     out: Path,
     look: Look | None = None,
-) -> Curve:
+) -> LossCurve:
     """Finetune a checkpoint and write the result, LoRA merged into it, as one more checkpoint.
 
     Args:
@@ -115,7 +115,7 @@ def _train(
     recipe: Recipe,
     rng: np.random.Generator,
     say: Look | None,
-) -> Curve:
+) -> LossCurve:
     """Train in place; the weights of the best look are left in the model."""
     torch = needs_models("torch")
     tuned = {name: p for name, p in model.named_parameters() if p.requires_grad}

@@ -27,7 +27,7 @@ import polars as pl
 from augury.errors import DataError, UsageError
 from augury.evaluate import Instance, Task
 from augury.evaluate.hf import TransformersBackend
-from augury.evaluate.measure import INSTANCES
+from augury.evaluate.measurement import INSTANCES
 from augury.finetune.examples import Source, source
 from augury.finetune.models import Model, find_models
 from augury.finetune.records import Settings, Unit, load_unit, save_unit, table

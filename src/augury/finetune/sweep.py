@@ -11,7 +11,7 @@ import polars as pl
 
 from augury.errors import AuguryError, UsageError
 from augury.evaluate import Task
-from augury.evaluate.measure import INSTANCES
+from augury.evaluate.measurement import INSTANCES
 from augury.finetune.examples import Source, source
 from augury.finetune.models import Model, find_models
 from augury.finetune.records import (

@@ -18,7 +18,7 @@ from augury.finetune.examples import Source
 from augury.finetune.models import Model
 from augury.finetune.records import Settings, Unit, save_unit
 from augury.finetune.score import score
-from augury.lab import Curve, LabBackend, Recipe, finetune, load_checkpoint
+from augury.lab import LabBackend, LossCurve, Recipe, finetune, load_checkpoint
 from augury.runtime.jobs import Progress
 
 # The search for a learning rate starts here, at the width it is searched at, and goes on by factors
@@ -193,7 +193,7 @@ def tuned(
     method: str,
     recipe: Recipe,
     look: Callable[[int, int, float], None] | None = None,
-) -> Iterator[tuple[Backend, Curve | None]]:
+) -> Iterator[tuple[Backend, LossCurve | None]]:
     """The finetuned model, and its curve; the model as it is for amount 0."""
     model = unit.model
     if not unit.amount:

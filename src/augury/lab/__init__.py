@@ -4,7 +4,7 @@ from augury.lab.backend import LabBackend
 from augury.lab.checkpoint import Checkpoint, load_checkpoint
 from augury.lab.config import RunConfig
 from augury.lab.corpus import LENGTH
-from augury.lab.finetuner import Curve, Pair, Recipe, Stopping, finetune
+from augury.lab.finetuner import LossCurve, Pair, Recipe, Stopping, finetune
 from augury.lab.instances import lab_instances
 from augury.lab.ladder import TrainingError, train_ladder
 from augury.lab.model import ModelConfig, Weights, behind, empty_cache, extend, logits, prefill
@@ -17,9 +17,9 @@ __all__ = [
     "LENGTH",
     "TASKS",
     "Checkpoint",
-    "Curve",
     "LabBackend",
     "LabTask",
+    "LossCurve",
     "ModelConfig",
     "Pair",
     "Recipe",

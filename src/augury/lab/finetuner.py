@@ -90,7 +90,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Curve:
+class LossCurve:
     """The held-out loss as finetuning went on.
 
     Attributes:
@@ -128,9 +128,9 @@ class Stopping:
         return since >= self._patience or math.isinf(self._losses[-1])
 
     @property
-    def curve(self) -> Curve:
+    def curve(self) -> LossCurve:
         """What was seen."""
-        return Curve(tuple(self._steps), tuple(self._losses))
+        return LossCurve(tuple(self._steps), tuple(self._losses))
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def finetune(
     held_out: Sequence[Pair],
     recipe: Recipe,
     rng: np.random.Generator,
-) -> tuple[Weights, Curve]:
+) -> tuple[Weights, LossCurve]:
     """Finetune a model of the lab.
 
     Args:

@@ -80,7 +80,7 @@ def train_ladder(
         except AuguryError as error:
             failures[run.run] = str(error)
     todo.sort(key=lambda run: -run.model.params * run.steps)
-    jobs = [_Job(run, folder / run.run) for run in todo]
+    jobs = [_RunJob(run, folder / run.run) for run in todo]
     failures |= run_jobs(jobs, _train, workers=workers, progress=progress)
     for name, text in failures.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,7 @@ def train_ladder(
 
 
 @dataclass(frozen=True)
-class _Job:
+class _RunJob:
     run: RunConfig
     folder: Path
 
@@ -111,5 +111,5 @@ class _Job:
         return self.run.model, self.run.steps
 
 
-def _train(job: _Job, progress: Progress) -> None:
+def _train(job: _RunJob, progress: Progress) -> None:
     train(job.run, job.folder, progress)

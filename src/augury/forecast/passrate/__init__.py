@@ -1,8 +1,8 @@
 """Pass rates: which class of growth they follow, and what a larger model's will be."""
 
 from augury.forecast.passrate.forecast import MethodForecast, PassRateForecast, forecast_pass_rate
-from augury.forecast.passrate.growth import Growth, growth
-from augury.forecast.passrate.series import RateSeries, series
+from augury.forecast.passrate.growth_forms import Growth, growth
+from augury.forecast.passrate.rate_series import RateSeries, series
 
 __all__ = [
     "Growth",

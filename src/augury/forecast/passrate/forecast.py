@@ -19,9 +19,9 @@ from scipy import stats
 
 from augury.display import Card, Several, Shown
 from augury.errors import UsageError
-from augury.forecast.passrate.growth import Growth, growth
+from augury.forecast.passrate.growth_forms import Growth, growth
 from augury.forecast.passrate.instances import fit_instances
-from augury.forecast.passrate.series import Floats, RateSeries, from_f, series, to_f
+from augury.forecast.passrate.rate_series import Floats, RateSeries, from_f, series, to_f
 from augury.forecast.passrate.smooth import Smooth, fit_smooth
 from augury.forecast.predict import known
 from augury.forecast.score import crps

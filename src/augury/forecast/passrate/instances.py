@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from augury.forecast.passrate.series import Floats, RateSeries
+from augury.forecast.passrate.rate_series import Floats, RateSeries
 from augury.forecast.passrate.smooth import NOISE_PRIOR, square_root
 
 # An instance's passes beyond this many say no more of its line: what is left is how far a single

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from augury.forecast.passrate.series import Floats, RateSeries, from_f, to_f
+from augury.forecast.passrate.rate_series import Floats, RateSeries, from_f, to_f
 
 # Noise between models, as the standard deviation of a logit: seeds of the lab differ by a factor
 # of 1.3 at small sizes and up to 10 where an ability is just appearing.

@@ -1,9 +1,9 @@
 """Trends: which abilities rise, fall, turn or leap over the course of pretraining."""
 
 from augury.forecast.trends.difficulty import by_difficulty
-from augury.forecast.trends.outlook import ahead_of, backtest_outlook, outlook
+from augury.forecast.trends.outlooks import ahead_of, backtest_outlook, outlook
 from augury.forecast.trends.published import adjusted, published_trends
-from augury.forecast.trends.trends import Trend, Trends, sentence, trends
+from augury.forecast.trends.trend_tests import Trend, Trends, sentence, trends
 
 __all__ = [
     "Trend",

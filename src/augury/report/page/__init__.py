@@ -5,8 +5,8 @@ from augury.report.page.curves import curve_section, loss_section
 from augury.report.page.emergence import emergence_section
 from augury.report.page.measurements import measurement_story
 from augury.report.page.passrate import pass_rate_outlook, pass_rate_section, pass_rate_verdict
-from augury.report.page.serve import serve
-from augury.report.page.story import Figure, Outlook, Section, Story, Table, Verdict
+from augury.report.page.server import serve
+from augury.report.page.story import Figure, Outlook, Section, Story, StoryVerdict, Table
 from augury.report.page.trends import trends_section
 from augury.report.page.write import write_page
 
@@ -15,8 +15,8 @@ __all__ = [
     "Outlook",
     "Section",
     "Story",
+    "StoryVerdict",
     "Table",
-    "Verdict",
     "backtest_section",
     "curve_section",
     "emergence_section",

@@ -12,7 +12,7 @@ from augury.report.page.curves import loss_section
 from augury.report.page.draw import along, finished, tips
 from augury.report.page.palette import BLUE, GREY
 from augury.report.page.runs import versions
-from augury.report.page.story import Figure, Section, Story, Verdict
+from augury.report.page.story import Figure, Section, Story, StoryVerdict
 from augury.report.page.words import beyond_text, interval_text, place_text
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def fit_story(fitted: Fit, name: str, *, at: Mapping[str, float] | None = None) 
     )
 
 
-def fit_verdict(fitted: Fit, at: Mapping[str, float] | None = None) -> Verdict:
+def fit_verdict(fitted: Fit, at: Mapping[str, float] | None = None) -> StoryVerdict:
     """What the fitted law forecasts, and on how much that rests."""
     from augury.forecast.predict import inputs_of, predict
 
@@ -63,7 +63,7 @@ def fit_verdict(fitted: Fit, at: Mapping[str, float] | None = None) -> Verdict:
         f"{fitted.law} was fitted to {fitted.n} points of {fitted.run_count} runs: {fitted.status}."
     )
     if not fitted.usable:
-        return Verdict(f"No forecast: {fitted.status}.", (fitted.status.remedy, basis), False)
+        return StoryVerdict(f"No forecast: {fitted.status}.", (fitted.status.remedy, basis), False)
     inputs = inputs_of(fitted)
     largest = {n: float(fitted.data[n].max()) for n in inputs}  # type: ignore[arg-type]
     asked = {n: (at or {}).get(n, 2 * x) for n, x in largest.items()}
@@ -73,7 +73,7 @@ def fit_verdict(fitted: Fit, at: Mapping[str, float] | None = None) -> Verdict:
     details = [basis]
     if inputs[0] == "params":
         details.insert(0, f"That is {beyond_text(largest[inputs[0]], asked[inputs[0]])}.")
-    return Verdict(
+    return StoryVerdict(
         f"At {place_text(asked)}, {what} will be {said.value} "
         f"({made.level:.0%} interval: {said.interval}).",
         tuple(details),

@@ -26,7 +26,7 @@ from augury.report.page.outlook import outlook_figure
 from augury.report.page.passrate import pass_rate_outlook, pass_rate_section, pass_rate_verdict
 from augury.report.page.runs import name_models, versions
 from augury.report.page.scores import scores_section
-from augury.report.page.story import Outlook, Section, Story, Verdict
+from augury.report.page.story import Outlook, Section, Story, StoryVerdict
 from augury.report.page.trends import trends_section
 from augury.report.page.words import interval_text, place_text
 
@@ -48,7 +48,7 @@ FEWEST_SIZES = 4
 class Parts:
     """What a page is put together from."""
 
-    verdicts: list[Verdict] = field(default_factory=list)
+    verdicts: list[StoryVerdict] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
     outlooks: list[Outlook] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
@@ -115,7 +115,7 @@ def table_story(table: pl.DataFrame, name: str, *, at: Mapping[str, float] | Non
     )
 
 
-def _description(table: pl.DataFrame, missing: list[str]) -> Verdict:
+def _description(table: pl.DataFrame, missing: list[str]) -> StoryVerdict:
     """What there is, where nothing can be forecast."""
     counts = [
         f"{n} {what}{'' if n == 1 else 's'}"
@@ -123,7 +123,7 @@ def _description(table: pl.DataFrame, missing: list[str]) -> Verdict:
         for n in ([table[what].n_unique()] if what in table.columns else [])
     ]
     found = " on ".join(counts) or f"{table.height} rows"
-    return Verdict(f"{found[:1].upper()}{found[1:]} measured; no forecast is possible yet.",
+    return StoryVerdict(f"{found[:1].upper()}{found[1:]} measured; no forecast is possible yet.",
                    tuple(missing[:2]), useful=False)  # fmt: skip
 
 
@@ -209,7 +209,7 @@ def _tell_losses(table: pl.DataFrame, at: Mapping[str, float] | None, parts: Par
     said = interval_text(made.value, *made.run_interval)
     where = place_text({n: asked[n] for n in inputs})
     parts.verdicts.append(
-        Verdict(
+        StoryVerdict(
             f"At {where}, pretraining loss will be {said.value} nats per token "
             f"({made.level:.0%} interval: {said.interval}).",
             (
@@ -246,7 +246,7 @@ def _tell_emergence(table: pl.DataFrame, parts: Parts) -> None:
                 if point is None
                 else _emerges(task, made.value, made.interval, made.level, str(made.scale))
             )
-            parts.verdicts.append(Verdict(lead, useful=point is not None, about=f"“{task}”"))
+            parts.verdicts.append(StoryVerdict(lead, useful=point is not None, about=f"“{task}”"))
             parts.notes += [n for n in notes if n.severity != "info"]
         parts.sections.append(
             emergence_section(task, own, point=point, notes=notes, name=f"emergence-{i}")
@@ -265,7 +265,7 @@ def _emerges(
 
 
 def trends_of(
-    table: pl.DataFrame, missing: list[str], verdicts: list[Verdict] | None = None
+    table: pl.DataFrame, missing: list[str], verdicts: list[StoryVerdict] | None = None
 ) -> list[Section]:
     """The section of trends over training; or, among what is missing, why there is none.
 
@@ -311,7 +311,7 @@ def trends_of(
     return [section]
 
 
-def _trends_verdict(found: Trends) -> Verdict:
+def _trends_verdict(found: Trends) -> StoryVerdict:
     """How many scores rise, fall, turn or leap over training."""
     own = [t for t in found.trends if t.axis != "params"]
     shapes = Counter(t.shape for t in own)
@@ -329,6 +329,6 @@ def _trends_verdict(found: Trends) -> Verdict:
         named = ", ".join(inverse[:5]) + (" and others" if len(inverse) > 5 else "")
         details.append(f"Falling while the rest of their family rises: {named}.")
     of = "score" if len(own) == 1 else "scores"
-    return Verdict(
+    return StoryVerdict(
         f"Over training, of {len(own)} {of} {', '.join(counts)}.", tuple(details), about="trends"
     )

@@ -22,7 +22,7 @@ from augury.report.page.draw import (
     tips,
 )
 from augury.report.page.palette import GREEN
-from augury.report.page.story import Figure, Outlook, Section, Verdict
+from augury.report.page.story import Figure, Outlook, Section, StoryVerdict
 from augury.report.page.verdict import rate_verdict
 from augury.report.page.words import number, place_text, rate, rate_interval
 
@@ -227,7 +227,7 @@ def pass_rate_outlook(
     )
 
 
-def pass_rate_verdict(task: str, forecast: PassRateForecast, series: RateSeries) -> Verdict:
+def pass_rate_verdict(task: str, forecast: PassRateForecast, series: RateSeries) -> StoryVerdict:
     """The answer in words: value, interval, how far out, and on how much it rests."""
     pooled = forecast.methods[POOLED]
     largest = {s: float(series.x[:, i].max()) for i, s in enumerate(series.scales)}

@@ -15,7 +15,7 @@ import polars as pl
 
 from augury.errors import UsageError
 from augury.notes import Note
-from augury.report.page.words import Said, interval_text, rate_interval
+from augury.report.page.words import IntervalText, interval_text, rate_interval
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 
@@ -102,7 +102,7 @@ class Outlook:
     others: tuple[Outlook, ...] = ()
 
     @property
-    def said(self) -> Said:
+    def said(self) -> IntervalText:
         """Value and interval in words, in one unit."""
         say = rate_interval if self.is_rate else interval_text
         return say(self.value, *self.interval)
@@ -121,7 +121,7 @@ class Outlook:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class StoryVerdict:
     """The answer to one question: a sentence that decides, and those that support it.
 
     Attributes:
@@ -152,7 +152,7 @@ class Story:
     """
 
     title: str
-    verdicts: tuple[Verdict, ...] | tuple[str, ...]
+    verdicts: tuple[StoryVerdict, ...] | tuple[str, ...]
     sections: tuple[Section, ...] = ()
     forecasts: tuple[Outlook, ...] = ()
     notes: tuple[Note, ...] = ()
@@ -163,7 +163,7 @@ class Story:
         given = self.verdicts
         sentences = tuple(v for v in given if isinstance(v, str))
         if sentences:
-            object.__setattr__(self, "verdicts", (Verdict(sentences[0], sentences[1:]),))
+            object.__setattr__(self, "verdicts", (StoryVerdict(sentences[0], sentences[1:]),))
         if not self.verdicts:
             raise UsageError(f"the story '{self.title}' has no answer: say at least what is open")
         ids = [f.id for f in self.figures]
@@ -181,7 +181,10 @@ class Story:
     def answer(self) -> tuple[str, ...]:
         """The answers as sentences."""
         return tuple(
-            text for v in self.verdicts if isinstance(v, Verdict) for text in (v.lead, *v.details)
+            text
+            for v in self.verdicts
+            if isinstance(v, StoryVerdict)
+            for text in (v.lead, *v.details)
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from augury.report.page.story import Verdict
+from augury.report.page.story import StoryVerdict
 from augury.report.page.words import (
     USELESS_FACTOR,
     beyond_text,
@@ -32,7 +32,7 @@ def rate_verdict(
     held: Sequence[bool] = (),
     failure: tuple[str, str] = ("", ""),
     verb: str = "pass",
-) -> Verdict:
+) -> StoryVerdict:
     """What a forecast of a rate comes to.
 
     Args:
@@ -55,7 +55,7 @@ def rate_verdict(
         details.append(f"Measured afterwards: {sum(held)} of {len(held)} runs inside the interval.")
     status, remedy = failure
     if status:
-        return Verdict(
+        return StoryVerdict(
             f"No forecast of {task} at {where}: {status}.",
             ((remedy,) if remedy else ()) + tuple(details),
             useful=False,
@@ -72,14 +72,14 @@ def rate_verdict(
             )
         lead = f"No useful forecast of {task} at {where}: {known}."
         lead += f" {_what_would_help(scale, place, measured)}"
-        return Verdict(lead, tuple(details), useful=False, about=task)
+        return StoryVerdict(lead, tuple(details), useful=False, about=task)
     sure = f"({level:.0%} interval: {said.interval})"
     lead = (
         f"At {where}, a new model will pass {task} {said.value} of the time {sure}."
         if verb == "pass"
         else f"At {where}, a new model will score {said.value} on {task} {sure}."
     )
-    return Verdict(lead, tuple(details), about=task)
+    return StoryVerdict(lead, tuple(details), about=task)
 
 
 def _what_would_help(

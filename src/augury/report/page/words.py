@@ -25,7 +25,7 @@ INPUT_NAMES = {
 }
 
 
-class Said(NamedTuple):
+class IntervalText(NamedTuple):
     """A value and its interval as text, in one unit."""
 
     value: str
@@ -70,7 +70,7 @@ def rate(x: float) -> str:
     return rate_interval(x, x, x).value
 
 
-def rate_interval(value: float, low: float, high: float) -> Said:
+def rate_interval(value: float, low: float, high: float) -> IntervalText:
     """A rate with its interval: 43 % (39 % to 49 %), 3 per million (1 to 20 per million)."""
     known = [abs(x) for x in (value, low, high) if math.isfinite(x)]
     largest = max(known, default=1.0)
@@ -85,12 +85,14 @@ def _least(unit: str) -> float:
     return SMALLEST_SHOWN if unit == " %" else 1.0
 
 
-def interval_text(value: float, low: float, high: float) -> Said:
+def interval_text(value: float, low: float, high: float) -> IntervalText:
     """A number with its interval, all with the same digits: 1.87 (1.70 to 1.95)."""
     known = [abs(x) for x in (value, low, high) if math.isfinite(x)]
     largest = max(known, default=0.0)
     if largest >= 1e16:
-        return Said(*(f"{x:.2g}" if math.isfinite(x) else number(x) for x in (value, low, high)))
+        return IntervalText(
+            *(f"{x:.2g}" if math.isfinite(x) else number(x) for x in (value, low, high))
+        )
     size, unit = next(((s, name) for s, name in COUNT_UNITS if abs(value) >= s), (1.0, ""))
     return _with_digits(value, low, high, 1 / size, unit)
 
@@ -122,12 +124,12 @@ def distance(ranges: float) -> str:
     return f"{ranges:.2g} times the range of the data beyond it (in logarithms)"
 
 
-def _with_digits(value: float, low: float, high: float, factor: float, unit: str) -> Said:
+def _with_digits(value: float, low: float, high: float, factor: float, unit: str) -> IntervalText:
     """All three times `factor`, with the decimals that the interval's width deserves."""
     scaled = [x * factor for x in (value, low, high)]
     positive = [abs(x) for x in scaled if math.isfinite(x) and x != 0]
     if not positive or max(positive) / min(positive) >= USELESS_FACTOR:
-        return Said(*(_significant(x) + unit * math.isfinite(x) for x in scaled))
+        return IntervalText(*(_significant(x) + unit * math.isfinite(x) for x in scaled))
     width = abs(scaled[2] - scaled[1])
     if not 0 < width < math.inf:
         width = min(positive) / 10
@@ -144,7 +146,7 @@ def _with_digits(value: float, low: float, high: float, factor: float, unit: str
             return number(x)
         return f"{round(x, decimals):,.{max(decimals, 0)}f}{unit}"
 
-    return Said(*map(say, scaled))
+    return IntervalText(*map(say, scaled))
 
 
 def _significant(x: float) -> str:

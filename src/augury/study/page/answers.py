@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from augury.fitting.result import Status
-from augury.report.page.story import Verdict
+from augury.report.page.story import StoryVerdict
 from augury.report.page.verdict import rate_verdict
 from augury.report.page.words import INPUT_NAMES, interval_text, number, place_text, rate_interval
 from augury.study.page.words import ends_of, known, task_name
@@ -66,7 +66,7 @@ def scores_by_forecast(store: Store, units: list[UnitRecord]) -> dict[str, TaskS
 
 def task_verdicts(
     result: Path, record: TaskForecast, score: TaskScore | None, target: Mapping[str, float]
-) -> list[Verdict]:
+) -> list[StoryVerdict]:
     """The answers on one task, that to what was asked first.
 
     Args:
@@ -87,7 +87,7 @@ def _rate_verdicts(
     record: PassRateRecord,
     score: PassRateScoreRecord | None,
     target: Mapping[str, float],
-) -> list[Verdict]:
+) -> list[StoryVerdict]:
     observed = pl.read_parquet(result / "observed.parquet")
     measured = {
         name: float(observed[name].max())  # type: ignore[arg-type]
@@ -131,11 +131,11 @@ def _other_place(made: ForecastRecord, held: list[bool]) -> str:
     return f"At {place_text(made.inputs)}: {said.value} ({said.interval}){came}."
 
 
-def _emergence_verdict(record: EmergenceRecord, score: EmergenceScoreRecord | None) -> Verdict:
+def _emergence_verdict(record: EmergenceRecord, score: EmergenceScoreRecord | None) -> StoryVerdict:
     name, point = task_name(record), record.above.point
     came = [_came(s) for s in (score.scores if score else ()) if s.method == "emergence"]
     if point.value is None:
-        return Verdict(
+        return StoryVerdict(
             f"Where {name} emerges cannot be said: {record.status}.", tuple(came), False, name
         )
     said = interval_text(point.value, *ends_of(point.interval))
@@ -167,7 +167,7 @@ def _emergence_verdict(record: EmergenceRecord, score: EmergenceScoreRecord | No
             else (f" with {place_text(made.inputs)}" if made.inputs else "")
         )
         details.append(f"Trained{at}, {_reached(made, INPUT_NAMES.get(of, of))}.")
-    return Verdict(lead, (*details, *came), about=name)
+    return StoryVerdict(lead, (*details, *came), about=name)
 
 
 def _reached(made: ForecastRecord, of: str) -> str:

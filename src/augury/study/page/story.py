@@ -18,7 +18,7 @@ from augury.report.page.fit import fit_story
 from augury.report.page.measurements import measurement_story, table_story, trends_of
 from augury.report.page.outlook import outlook_figure
 from augury.report.page.runs import versions
-from augury.report.page.story import Outlook, Section, Story, Verdict
+from augury.report.page.story import Outlook, Section, Story, StoryVerdict
 from augury.report.page.words import INPUT_NAMES, place_text
 from augury.study.page.answers import done_units, scores_by_forecast, task_verdicts
 from augury.study.page.sections import loss_sections, task_sections
@@ -75,7 +75,7 @@ def study_story(folder: Path) -> Story:
     plan, units = store.plan(), done_units(store)
     sections: list[Section] = []
     missing: list[str] = []
-    verdicts: list[Verdict] = []
+    verdicts: list[StoryVerdict] = []
     notes: list[Note] = []
     if len(units) < len(plan.units):
         notes.append(

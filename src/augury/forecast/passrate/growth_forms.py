@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import optimize, stats
 
-from augury.forecast.passrate.series import Floats, RateSeries
+from augury.forecast.passrate.rate_series import Floats, RateSeries
 
 Class = Literal["sub-scaling", "scaling-law", "accelerated", "unknown"]
 # How sharply the best of two circuits takes over, in units of F. The paper mixes them by softmax
