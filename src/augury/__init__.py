@@ -110,7 +110,14 @@ def _draw(result: Any) -> str | None:
     return picture_of(result)
 
 
-draw_with(_draw)
+def _chart(result: Any) -> Any:
+    """Likewise for `chart()`."""
+    from augury.report.page.result import chart_of
+
+    return chart_of(result)
+
+
+draw_with(_draw, _chart)
 
 
 def __dir__() -> list[str]:

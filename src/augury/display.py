@@ -23,14 +23,17 @@ if TYPE_CHECKING:
 # More rows than these are not read in a notebook; `to_pandas()` has all of them.
 MOST_ROWS = 40
 
-# From a result to an HTML image, or None where it has no picture.
+# From a result to an HTML image, or None where it has no picture; and to an Altair chart.
 Drawer = Callable[[Any], str | None]
+Charter = Callable[[Any], Any]
 _drawer: list[Drawer] = []
+_charter: list[Charter] = []
 
 
-def draw_with(drawer: Drawer) -> None:
-    """Let notebook cells show a picture of a result, drawn by `drawer`."""
+def draw_with(drawer: Drawer, charter: Charter | None = None) -> None:
+    """Let results draw themselves: notebook cells by `drawer`, `chart()` by `charter`."""
     _drawer[:] = [drawer]
+    _charter[:] = [] if charter is None else [charter]
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,16 @@ class Shown(ABC):
 
     def _repr_html_(self) -> str:
         return html_of(self._card(), _drawer[0](self) if _drawer else None)
+
+    def chart(self) -> Any:
+        """The page's figure of it as an Altair chart, to change, combine or save.
+
+        Raises:
+            UsageError: there is nothing in it that could be drawn.
+        """
+        if not _charter:
+            raise UsageError("nothing draws charts here: import augury first")
+        return _charter[0](self)
 
     def to_pandas(self) -> Any:
         """The rows behind it as a `pandas.DataFrame`; missing values are NaN or None.

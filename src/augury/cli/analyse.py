@@ -29,7 +29,7 @@ def fit(
     nuts: Annotated[bool, typer.Option("--nuts", help="Draw a posterior instead.")] = False,
     level: Level = 0.9,
     seed: Seed = 0,
-    out: Annotated[Path | None, typer.Option(help="Folder to save the fit in.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the fit and its figures.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit a law to a table: parameters, intervals, and how far to trust them."""
@@ -54,6 +54,9 @@ def fit(
     )
     if out is not None:
         save_fit(fitted, out)
+        from augury.report.page.result import save_figures
+
+        save_figures(fitted, out / "figures")
     if as_json:
         print_json(fitted.to_dict())
     else:

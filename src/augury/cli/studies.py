@@ -91,13 +91,18 @@ def scoreboard(
 
 @app.command(rich_help_panel=STUDY)
 def report(
-    study: Annotated[Path, typer.Argument(help="Folder of a study, or of measurements.")],
+    study: Annotated[
+        Path,
+        typer.Argument(
+            help="A study, a saved fit, a table, or a folder of measurements or results."
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option(help="The page, .html. Default: page.html in the folder.")
     ] = None,
     at: Annotated[
         str | None,
-        typer.Option(help='Measurements alone: where to forecast, "params=1e10".'),
+        typer.Option(help='Where to forecast, "params=1e10"; a study has its own target.'),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -120,7 +125,7 @@ def report(
 
 @app.command(rich_help_panel=STUDY)
 def serve(
-    study: Annotated[Path, typer.Argument(help="Folder of a study, of measurements, or a page.")],
+    study: Annotated[Path, typer.Argument(help="As for `augury report`, or a page.")],
     port: Annotated[int, typer.Option(help="0: any that is free.")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:

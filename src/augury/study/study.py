@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import polars as pl
 
 from augury.display import Card, Shown
-from augury.errors import DataError
+from augury.errors import DataError, UsageError
 from augury.study.plan.planner import make_plan
 from augury.study.plan.study_file import read_study
 from augury.study.plan.study_plan import Plan
@@ -102,6 +102,22 @@ class Study(Shown):
     def fits(self) -> list[StoredResult[FitRecord]]:
         """What every fit unit found, those that are done."""
         return self._results("fit", read_fit)
+
+    def chart(self) -> Any:
+        """What is forecast for every target, and what came: an Altair chart.
+
+        Raises:
+            UsageError: no pass rate is forecast yet.
+        """
+        import altair as alt
+
+        from augury.report.page.write import standalone_spec
+        from augury.study.page.story import study_story
+
+        story = study_story(self.folder)
+        if not story.figures:
+            raise UsageError(f"{self.folder}: nothing is forecast yet that could be drawn")
+        return alt.Chart.from_dict(standalone_spec(story.figures[0]))
 
     def scoreboard(self) -> pl.DataFrame:
         """Every forecast on record and how it fared: a row a forecast and run.

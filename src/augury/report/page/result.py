@@ -1,18 +1,28 @@
-"""The section of a result and its picture in a notebook, for those that have one."""
+"""Pictures of single results: their sections, charts, files, and images in notebooks."""
 
 from __future__ import annotations
 
 import base64
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from augury.errors import AuguryError
-from augury.report.page.story import Section
+from augury.display import Card, Shown
+from augury.errors import AuguryError, UsageError
+from augury.report.clean import clean_text
+from augury.report.page.draw import finished, tips
+from augury.report.page.palette import BLUE
+from augury.report.page.story import Figure, Section
+from augury.report.page.write import standalone_spec, svg_of
 
 # Bytes: a picture of thousands of marks is larger than its pixels, and a notebook keeps all of it.
 MOST_SVG = 100_000
+# Columns of an interval, the first that a table has.
+ENDS = (("low", "high"), ("run_low", "run_high"), ("mean_low", "mean_high"))
+# Rows drawn of a table, and the factor between its ends from which an axis is logarithmic.
+MOST_BARS, WIDE = 40, 100.0
 
 
 def section_of(result: Any) -> Section | None:
@@ -45,14 +55,69 @@ def section_of(result: Any) -> Section | None:
     return None
 
 
+def figures_of(result: Any) -> tuple[Figure, ...]:
+    """All figures of a result; none where there is nothing to draw.
+
+    What has no section of its own is drawn from its table: a value with its interval per row.
+    """
+    from augury.fitting import Fit
+    from augury.forecast.combine import Combination
+    from augury.report.page.fit import residual_figure
+
+    if isinstance(result, Combination):
+        result = result.backtest
+    try:
+        section = section_of(result)
+        if section is not None:
+            more = (residual_figure(result),) if isinstance(result, Fit) and result.usable else ()
+            return (*section.figures, *more)
+        figure = interval_figure(result._card()) if isinstance(result, Shown) else None
+    except AuguryError:  # nothing that could be drawn: the table says what there is
+        return ()
+    return () if figure is None else (figure,)
+
+
+def chart_of(result: Any) -> Any:
+    """The first figure of a result as an Altair chart.
+
+    Raises:
+        UsageError: there is nothing to draw.
+    """
+    import altair as alt
+
+    figures = figures_of(result)
+    if not figures:
+        raise UsageError(f"{type(result).__name__}: there is nothing in it that could be drawn")
+    return alt.Chart.from_dict(standalone_spec(figures[0]))
+
+
+def save_figures(result: Any, folder: str | Path) -> list[Path]:
+    """Write the figures of a result as SVG, with their data as CSV.
+
+    Args:
+        result: a fit, a backtest, trends ...
+        folder: of the files; made if it is not there.
+
+    Returns:
+        The paths of the pictures.
+    """
+    folder = Path(folder)
+    written = []
+    for figure in figures_of(result):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{figure.id}.csv").write_text(figure.data.write_csv())
+        path = folder / f"{figure.id}.svg"
+        path.write_text(svg_of(figure), encoding="utf-8")
+        written.append(path)
+    return written
+
+
 def picture_of(result: Any) -> str | None:
     """The page's figure of a result as an HTML image; None where there is nothing to draw.
 
     An image, since what is drawn inline shares its ids with all other cells.
     """
     import vl_convert
-
-    from augury.report.page.write import svg_of
 
     try:
         section = section_of(result)
@@ -66,6 +131,50 @@ def picture_of(result: Any) -> str | None:
     if len(drawn) > MOST_SVG:
         kind, drawn = "png", vl_convert.svg_to_png(svg, scale=2)
     return (
-        f'<img alt="{escape(figure.alt)}" style="max-width: 640px; width: 100%" '
+        f'<img alt="{escape(clean_text(figure.alt))}" style="max-width: 640px; width: 100%" '
         f'src="data:image/{kind};base64,{base64.b64encode(drawn).decode()}">'
+    )
+
+
+def interval_figure(card: Card, *, name: str = "intervals") -> Figure | None:
+    """A value with its interval for every row of a table that has them; None of other tables."""
+    import altair as alt
+
+    table = card.table
+    ends = next((e for e in ENDS if set(e) <= set(table.columns)), None)
+    if ends is None or "value" not in table.columns:
+        return None
+    own = {"value", *(column for pair in ENDS for column in pair)}
+    told = [c for c in table.columns if c not in own and not table[c].dtype.is_nested()]
+    words = [c for c in told if table[c].dtype == pl.String] or told[:2]
+    label = pl.concat_str(
+        [pl.format("{} {}", pl.lit(c.replace("_", " ")), pl.col(c).cast(pl.String).fill_null("-"))
+         if table[c].dtype != pl.String else pl.col(c).fill_null("-") for c in words],
+        separator=", ",
+    ) if words else pl.lit("value")  # fmt: skip
+    data = table.select(label.alias("what"), "value", low=ends[0], high=ends[1])
+    data = data.filter(pl.col("value").is_not_null() & pl.col("value").is_finite()).head(MOST_BARS)
+    if data.is_empty():
+        return None
+    positive = bool((data["value"] > 0).all()) and bool((data["low"] > 0).all())
+    log = positive and float(data["high"].max()) > WIDE * float(data["low"].min())  # type: ignore[arg-type]
+    scale = alt.Scale(type="log" if log else "linear", zero=False)
+    base = alt.Chart(data)
+    x = alt.X("value:Q", scale=scale, title="Value and interval")
+    y = alt.Y("what:N", sort=None, title=None)
+    tip = tips(what="", value=".4~g", low=".4~g", high=".4~g")
+    layers = [
+        base.mark_rule(color=BLUE, strokeWidth=3, opacity=0.5).encode(
+            x=alt.X("low:Q", scale=scale, title="Value and interval"), x2="high:Q", y=y, tooltip=tip
+        ),
+        base.mark_point(color=BLUE, filled=True, size=70, opacity=1).encode(x=x, y=y, tooltip=tip),
+    ]
+    return Figure(
+        name,
+        card.heading,
+        "Each dot is a value, its line the interval.",
+        "More data, which shorten the lines.",
+        finished(alt.layer(*layers), height=60 + 26 * data.height),
+        data,
+        f"{data.height} values with their intervals.",
     )

@@ -73,13 +73,15 @@ def svg_of(figure: Figure) -> str:
     """A figure with its title, on white, as SVG."""
     import vl_convert
 
-    svg: str = vl_convert.vegalite_to_svg(json.dumps(clean_spec(_standalone(figure))))
+    svg: str = vl_convert.vegalite_to_svg(json.dumps(standalone_spec(figure)))
     return svg
 
 
-def _standalone(figure: Figure) -> dict[str, Any]:
+def standalone_spec(figure: Figure) -> dict[str, Any]:
+    """A figure as a chart of its own: with its title, on white, of fixed width."""
     spec = copy.deepcopy(chart_spec(figure))
     spec["background"] = PAPER
+    spec["config"].pop("background", None)
     spec["padding"] = 12
     if spec.get("width") == "container":
         spec["width"] = WIDTH
@@ -88,4 +90,4 @@ def _standalone(figure: Figure) -> dict[str, Any]:
         "text": textwrap.wrap(figure.title, 80),
         "subtitle": textwrap.wrap(figure.shows, 105),
     }
-    return spec
+    return dict(clean_spec(spec))
