@@ -24,7 +24,7 @@ def moved_table(
     """
     point = 4.0
     floor = point * (1.0 - rng.uniform(0.04, 0.2))
-    lowest = point + rng.uniform(*ahead)
+    lowest = max(point + rng.uniform(*ahead), floor + 0.3 * (point - floor))
     losses = np.sort(lowest + rng.uniform(0.0, 0.7, (3, 9)), axis=1)[:, ::-1]
     losses[rng.integers(3), -1] = lowest
     x = -np.log(losses - floor)

@@ -100,15 +100,28 @@ def emergence(
     ] = None,
     above: Annotated[
         float | None,
-        typer.Option(help="Emerged means: so far above chance. Default: the elbow of the curve."),
+        typer.Option(
+            help="Emerged means: so far above chance. Default: .1, or the elbow of a ReLU law."
+        ),
     ] = None,
     law: Annotated[
-        str, typer.Option(help="relu, slopes, saturating, s-shaped, full, or average.")
-    ] = "average",
+        str | None,
+        typer.Option(
+            help="moved, relu, slopes, saturating, s-shaped, full, or average. Default: moved, "
+            "where there are few-shot rows (finetune_examples 0)."
+        ),
+    ] = None,
     nuts: Annotated[bool, typer.Option("--nuts", help="Draw by NUTS, with R-hat.")] = False,
     loss_law: Annotated[
         Path | None,
         typer.Option(help="A `fit --out` folder. Default: Chinchilla's on the few-shot rows."),
+    ] = None,
+    floor: Annotated[
+        float | None, typer.Option(help="The loss that no model goes below, if it is known.")
+    ] = None,
+    params: Annotated[
+        float | None,
+        typer.Option(help="Parameters of a planned model (with --tokens): will one run have it?"),
     ] = None,
     tokens: Annotated[
         float | None, typer.Option(help="Pretraining tokens for the answer in parameters.")
@@ -128,6 +141,31 @@ def emergence(
     )
 
     data = read_rows(table, map_, where, (scale, "finetune_examples"), "value", {})
+    if law is None:
+        law = "moved" if (data["finetune_examples"] == 0).any() else "average"
+    if law == "moved":
+        from augury.forecast.emergence.moved_answer import answer_moved
+
+        startup.keep_compiled()
+        answers = answer_moved(
+            data,
+            scale,
+            above=above,
+            floor=floor,
+            loss_law=loss_law,
+            few_shot_examples=few_shot_examples,
+            params=params,
+            tokens=tokens,
+            level=level,
+            seed=seed,
+        )
+        if as_json:
+            shown_all = [answer.to_dict() for answer in answers]
+            print_json(shown_all[0] if len(shown_all) == 1 else shown_all)
+            return
+        for answer in answers:
+            print(answer)
+        return
     study = emergence_data(data, scale, few_shot_examples=few_shot_examples)  # type: ignore[arg-type]
     startup.keep_compiled()
     uncertainty: Any = "nuts" if nuts else "importance"

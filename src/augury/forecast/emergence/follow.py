@@ -6,18 +6,17 @@ from pathlib import Path
 
 import polars as pl
 
-from augury.errors import AuguryError, UsageError
-from augury.fitting import Fit, Status, fit, load_fit
+from augury.errors import UsageError
+from augury.fitting import load_fit
+from augury.forecast.emergence.loss_ladder import loss_law_of
+from augury.forecast.emergence.moved_fit import MovedFit
 from augury.forecast.emergence.point import Definition
 from augury.forecast.emergence.reach import Reach, in_flops, in_params
 from augury.forecast.emergence.result import EmergenceFit
 
-# Checkpoints below which a law of five parameters is not fitted to find the way to parameters.
-FEWEST = 8
-
 
 def reaches(
-    fitted: EmergenceFit,
+    fitted: EmergenceFit | MovedFit,
     table: pl.DataFrame,
     loss_law: str | Path | None,
     tokens: float | None,
@@ -44,7 +43,7 @@ def reaches(
         return nothing
     if tokens is not None and not tokens > 0:
         raise UsageError(f"tokens must be positive, not {tokens}")
-    loss = load_fit(loss_law) if loss_law is not None else _fitted(table)
+    loss = load_fit(loss_law) if loss_law is not None else loss_law_of(table)
     if loss is None:
         return nothing
     if tokens is None and "tokens" in table.columns:
@@ -61,20 +60,3 @@ def reaches(
         if loss_law is not None:
             raise
         return nothing  # everything is at chance: there is no point to follow
-
-
-def _fitted(table: pl.DataFrame) -> Fit | None:
-    """Chinchilla's law on the checkpoints of the table, if they carry one."""
-    needed = ("params", "tokens", "loss")
-    if any(name not in table.columns for name in needed):
-        return None
-    points = table.filter(pl.col("finetune_examples") == 0).select(needed).drop_nulls().unique()
-    if points.height < FEWEST or min(points[n].n_unique() for n in needed[:2]) < 3:
-        return None
-    try:
-        found = fit("chinchilla", points.sort(needed))
-        if found.status is Status.AT_BOUND:  # a normal approximation knows no bound
-            found = fit("chinchilla", points.sort(needed), uncertainty="bootstrap")
-    except AuguryError:
-        return None
-    return found if found.usable else None

@@ -28,8 +28,8 @@ from augury.notes import Note
 ABOVE = 0.1
 # The chains of walkers disagree beyond this R-hat, and are run again, longer.
 MIXED, LONGER = 1.05, 3
-# An interval wider than this many ranges of checkpoints says little.
-VAGUE = 1.5
+# An interval wider than the range of the checkpoints, or than this, says little: nats, decades.
+LEAST_RANGE = {"loss": 0.4, "flops": 1.0}
 # Where finetuning leaves this share of the prior's spread of the shift, the shift rests on the
 # prior: of 40 simulated studies with amounts around D_h the posterior kept .1 to .5 of it.
 LEARNED = 0.7
@@ -66,6 +66,11 @@ class MovedFit(Shown):
         return self.study.data.scale
 
     @property
+    def data(self) -> EmergenceData:
+        """What was fitted."""
+        return self.study.data
+
+    @property
     def remedy(self) -> str:
         """What to do about the status."""
         return self.status.remedy
@@ -81,10 +86,7 @@ class MovedFit(Shown):
         Minus infinity (plus infinity for FLOPs) where a draw never gets there.
         """
         curve, p = self._natural(control=control)
-        with np.errstate(all="ignore"):
-            share = distance / p.height
-            x = np.where(share < 1, p.e0 + p.w * np.log(share / (1 - share)), np.inf)
-        return _on_scale(curve, x, p)
+        return _on_scale(curve, _progress_at(p, distance), p)
 
     def elbow_draws(self) -> Floats:
         """(S,) losses or FLOPs of the elbow: where the steepest tangent meets the base."""
@@ -303,12 +305,7 @@ def _status(
     if before is EmergenceStatus.TOO_FEW_AMOUNTS:
         return MovedStatus.TOO_FEW_AMOUNTS, notes
     p = curve.natural(draws.z)
-    tail = (1 - level) / 2
-    with np.errstate(all="ignore"):
-        share = ABOVE / p.height
-        point = np.where(share < 1, p.e0 + p.w * np.log(share / (1 - share)), np.inf)
-    low, high = np.quantile(point, [tail, 1 - tail], method="nearest")
-    if not high - low <= VAGUE * float(np.median(p.span)):
+    if _is_vague(curve, p, level):
         return MovedStatus.VAGUE, notes
     kept = float(np.std(log_total_shift(curve, p))) / _prior_spread(study)
     if study.shift is None and kept > LEARNED and not few_shot_risen(data):
@@ -323,6 +320,26 @@ def _status(
         )
         return MovedStatus.UNTAUGHT, notes
     return MovedStatus.ANSWERED, notes
+
+
+def _is_vague(curve: MovedCurve, p: MovedParameters, level: float) -> bool:
+    """Whether the interval of the point is wider than the range of the checkpoints."""
+    tail = (1 - level) / 2
+    draws = _on_scale(curve, _progress_at(p, ABOVE), p)
+    low, high = np.quantile(draws, [tail, 1 - tail], method="nearest")
+    if not np.isfinite([low, high]).all():
+        return True
+    data = curve.study.data
+    if data.scale == "flops":
+        low, high = np.log10([low, high])
+    return bool(high - low > max(float(np.ptp(data.progress)), LEAST_RANGE[data.scale]))
+
+
+def _progress_at(p: MovedParameters, distance: float) -> Floats:
+    """(S,) progress at which few-shot scores are `distance` above their base."""
+    with np.errstate(all="ignore"):
+        share = distance / p.height
+        return np.where(share < 1, p.e0 + p.w * np.log(share / (1 - share)), np.inf)
 
 
 def log_total_shift(curve: MovedCurve, p: MovedParameters) -> Floats:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from augury.errors import AuguryError, DataError, UsageError
-from augury.fitting import Fit, Status, fit
+from augury.errors import DataError, UsageError
+from augury.fitting import Fit, Status
+from augury.forecast.emergence.loss_ladder import loss_law_of
 from augury.forecast.emergence.moved_curve import (
     UNKNOWN_GAP,
     UNKNOWN_SPREAD,
@@ -61,7 +62,7 @@ def moved_study(
             raise UsageError(
                 f"the floor must lie between 0 and the lowest loss, {lowest:.4g}, not {floor}"
             )
-        known = floor_prior(loss_law or _loss_law(table), lowest, floor)
+        known = floor_prior(loss_law or loss_law_of(table), lowest, floor)
     return MovedStudy(data, known, family.astype(np.int64))
 
 
@@ -75,7 +76,8 @@ def floor_prior(loss_law: Fit | None, lowest: float, floor: float | None = None)
     if floor is not None:
         return FloorPrior(float(np.log(lowest - floor)), KNOWN_SPREAD)
     mean, precision = float(np.log(UNKNOWN_GAP * lowest)), UNKNOWN_SPREAD**-2
-    if loss_law is not None and "E" in loss_law.parameters and len(loss_law.draws):
+    converged = loss_law is not None and loss_law.status is Status.CONVERGED
+    if loss_law is not None and converged and "E" in loss_law.parameters and len(loss_law.draws):
         floors = loss_law.draws[:, list(loss_law.parameters).index("E")]
         gaps = np.log(np.clip(lowest - floors, 0.005 * lowest, lowest))
         spread = 1.4826 * float(np.median(np.abs(gaps - np.median(gaps))))
@@ -83,18 +85,3 @@ def floor_prior(loss_law: Fit | None, lowest: float, floor: float | None = None)
         mean = (mean * precision + float(np.median(gaps)) * own) / (precision + own)
         precision += own
     return FloorPrior(mean, precision**-0.5)
-
-
-def _loss_law(table: pl.DataFrame) -> Fit | None:
-    """Chinchilla's law on the checkpoints of the table, if they carry one."""
-    needed = ("params", "tokens", "loss")
-    if any(name not in table.columns for name in needed):
-        return None
-    points = table.filter(pl.col("finetune_examples") == 0).select(needed).drop_nulls().unique()
-    if points.height < FEWEST or min(points[n].n_unique() for n in needed[:2]) < 3:
-        return None
-    try:
-        found = fit("chinchilla", points.sort(needed), influence=False)
-    except AuguryError:
-        return None
-    return found if found.status is Status.CONVERGED else None

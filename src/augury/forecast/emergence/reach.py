@@ -15,6 +15,8 @@ import numpy as np
 
 from augury.errors import UsageError
 from augury.fitting import Fit
+from augury.forecast.emergence.moved_fit import MovedFit
+from augury.forecast.emergence.moved_status import MovedStatus
 from augury.forecast.emergence.point import Definition, distance_of
 from augury.forecast.emergence.result import EmergenceFit, EmergenceStatus
 from augury.forecast.emergence.search import Floats
@@ -77,7 +79,7 @@ class Reach:
 
 
 def in_params(
-    fit: EmergenceFit,
+    fit: EmergenceFit | MovedFit,
     loss: Fit,
     tokens: float,
     *,
@@ -100,7 +102,7 @@ def in_params(
 
 
 def in_tokens(
-    fit: EmergenceFit,
+    fit: EmergenceFit | MovedFit,
     loss: Fit,
     params: float,
     *,
@@ -112,7 +114,7 @@ def in_tokens(
 
 
 def in_flops(
-    fit: EmergenceFit,
+    fit: EmergenceFit | MovedFit,
     loss: Fit,
     *,
     definition: Definition = "elbow",
@@ -163,7 +165,7 @@ def _along(
     of: str,
     given: str,
     amount: float,
-    fit: EmergenceFit,
+    fit: EmergenceFit | MovedFit,
     loss: Fit,
     definition: Definition,
     distance: float | None,
@@ -183,7 +185,7 @@ def _along(
 
 
 def _pairs(
-    fit: EmergenceFit,
+    fit: EmergenceFit | MovedFit,
     loss: Fit,
     distance: float | None,
     takes: Sequence[set[str]] = ({"params", "tokens"},),
@@ -191,7 +193,7 @@ def _pairs(
     """(S,) losses at which it appears, and the loss law's parameters, paired at random."""
     if fit.data.scale != "loss":
         raise UsageError("a point in FLOPs needs no loss law: fit with scale='loss'")
-    if fit.status is EmergenceStatus.AT_CHANCE:
+    if fit.status in (EmergenceStatus.AT_CHANCE, MovedStatus.AT_CHANCE):
         raise UsageError(f"{fit.status}: nothing is known of the point. {fit.status.remedy}")
     if set(loss.law.inputs) not in takes:
         raise UsageError(
@@ -199,8 +201,15 @@ def _pairs(
             f"{', '.join(loss.law.inputs)}"
         )
     rng = np.random.default_rng(fit.seed)
-    points = -rng.choice(fit.point_draws(distance=distance), DRAWS, replace=False)
+    points = rng.choice(_losses(fit, distance), DRAWS, replace=False)
     return points, _drawn(loss, rng, DRAWS)
+
+
+def _losses(fit: EmergenceFit | MovedFit, distance: float | None) -> Floats:
+    """(S,) draws of the loss at which it appears."""
+    if isinstance(fit, MovedFit):
+        return fit.elbow_draws() if distance is None else fit.point_draws(distance)
+    return -fit.point_draws(distance=distance)
 
 
 def _drawn(loss: Fit, rng: np.random.Generator, count: int) -> dict[str, Floats]:

@@ -1,0 +1,28 @@
+"""The loss law of the checkpoints of a study, where they carry one."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from augury.errors import AuguryError
+from augury.fitting import Fit, Status, fit
+
+# Checkpoints below which a law of five parameters is not fitted.
+FEWEST = 8
+
+
+def loss_law_of(table: pl.DataFrame) -> Fit | None:
+    """Chinchilla's law on the checkpoints of the table, if they carry one."""
+    needed = ("params", "tokens", "loss")
+    if any(name not in table.columns for name in needed):
+        return None
+    points = table.filter(pl.col("finetune_examples") == 0).select(needed).drop_nulls().unique()
+    if points.height < FEWEST or min(points[n].n_unique() for n in needed[:2]) < 3:
+        return None
+    try:
+        found = fit("chinchilla", points.sort(needed))
+        if found.status is Status.AT_BOUND:  # a normal approximation knows no bound
+            found = fit("chinchilla", points.sort(needed), uncertainty="bootstrap")
+    except AuguryError:
+        return None
+    return found if found.usable else None

@@ -1,0 +1,135 @@
+"""All that is asked of the moved curve at once: a task's point, what it takes, one planned run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from augury.data.compute import training_flops
+from augury.errors import UsageError
+from augury.fitting import Fit, load_fit
+from augury.forecast.emergence.follow import reaches
+from augury.forecast.emergence.loss_ladder import loss_law_of
+from augury.forecast.emergence.moved_fit import ABOVE, MovedFit, fit_moved
+from augury.forecast.emergence.moved_study import moved_study
+from augury.forecast.emergence.moved_tasks import fit_moved_tasks
+from augury.forecast.emergence.reach import Reach, planned_losses
+
+
+@dataclass(frozen=True)
+class MovedAnswer:
+    """The answer for one task.
+
+    Attributes:
+        task: its name; None where the table has one task without a name.
+        fitted: the moved curve.
+        distance: above the base that counts as emerged.
+        reach: what has to be trained, "in_params" and "in_flops"; None where no loss law is known.
+        probability_per_run: that one run of the planned model has the ability; None without one.
+    """
+
+    task: str | None
+    fitted: MovedFit
+    distance: float
+    reach: Mapping[str, Reach | None]
+    probability_per_run: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        named = {} if self.task is None else {"task": self.task}
+        far = {name: None if r is None else r.to_dict() for name, r in self.reach.items()}
+        return {
+            **named,
+            **self.fitted.to_dict(self.distance),
+            "probability_per_run": self.probability_per_run,
+            **far,
+        }
+
+    def __str__(self) -> str:
+        lines = [] if self.task is None else [f"{self.task}:"]
+        lines.append(self.fitted.describe(self.distance))
+        if self.probability_per_run is not None:
+            lines.append(
+                f"  One run of the planned model has it with probability "
+                f"{self.probability_per_run:.0%}"
+            )
+        lines += [f"  {reach}" for reach in self.reach.values() if reach is not None]
+        return "\n".join(lines)
+
+
+def answer_moved(
+    table: pl.DataFrame,
+    scale: Any = "loss",
+    *,
+    above: float | None = None,
+    floor: float | None = None,
+    loss_law: str | Path | None = None,
+    few_shot_examples: int | None = None,
+    params: float | None = None,
+    tokens: float | None = None,
+    level: float = 0.9,
+    seed: int = 0,
+) -> list[MovedAnswer]:
+    """Fit every task of a table by the moved curve, together where there are several.
+
+    Args:
+        table: as for `moved_study`; a column `task` tells tasks apart.
+        scale: "loss" or "flops".
+        above: distance above the base that counts as emerged, .1 by default.
+        floor: the loss that no model goes below, if it is known.
+        loss_law: folder of a saved fit in params and tokens.
+        few_shot_examples: in the prompt of few-shot rows.
+        params, tokens: of a planned model.
+        level, seed: of the intervals, and of everything random.
+
+    Returns:
+        An answer per task.
+
+    Raises:
+        DataError, UsageError: as `moved_study`; a planned model needs both numbers, and on the
+            scale of the loss a loss law.
+    """
+    distance = ABOVE if above is None else above
+    if not distance > 0:
+        raise UsageError(f"--above must be positive, not {distance}")
+    known = load_fit(loss_law) if loss_law is not None else None
+    names = table["task"].unique(maintain_order=True).to_list() if "task" in table.columns else []
+    parts = {n: table.filter(pl.col("task") == n) for n in names} if len(names) > 1 else {}
+    options: dict[str, Any] = {
+        "loss_law": known, "floor": floor, "few_shot_examples": few_shot_examples
+    }  # fmt: skip
+    if parts:
+        studies = {n: moved_study(part, scale, **options) for n, part in parts.items()}
+        together = fit_moved_tasks(studies, level=level, seed=seed)
+        fits: dict[str | None, MovedFit] = dict(together.items())
+    else:
+        fits = {None: fit_moved(moved_study(table, scale, **options), level=level, seed=seed)}
+    answers = []
+    for name, fitted in fits.items():
+        own = table if name is None else parts[name]
+        far = reaches(fitted, own, loss_law, tokens, definition="above", distance=distance)
+        per_run = None
+        if params is not None:
+            per_run = _per_run(fitted, known or loss_law_of(own), distance, params, tokens)
+        answers.append(MovedAnswer(name, fitted, distance, far, per_run))
+    return answers
+
+
+def _per_run(
+    fitted: MovedFit, loss_law: Fit | None, distance: float, params: float, tokens: float | None
+) -> float:
+    if tokens is None:
+        raise UsageError("a planned model needs --params and --tokens")
+    if fitted.scale == "flops":
+        return fitted.probability_per_run(float(training_flops(params, tokens)), distance)
+    if loss_law is None:
+        raise UsageError(
+            "the planned model's loss is unknown: give --loss-law, or params and tokens of at "
+            "least eight checkpoints"
+        )
+    losses = planned_losses(loss_law, params, tokens, seed=fitted.seed)
+    return fitted.probability_per_run(losses, distance)

@@ -1,0 +1,214 @@
+"""The moved curve: its likelihood, its sampler, what it recovers, its premise, its answer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy import stats
+from scipy.special import expit
+from typer.testing import CliRunner
+
+from augury.errors import DataError, UsageError
+from augury.forecast.emergence import (
+    MovedStatus,
+    check_premise,
+    emergence_data,
+    fit_moved,
+    fit_moved_tasks,
+    moved_study,
+)
+from augury.forecast.emergence.ensemble import run_ensemble
+from augury.forecast.emergence.moved_curve import NAMES, MovedCurve
+from augury.forecast.emergence.moved_tasks import pooled_shift
+from tests.moved_studies import SHAPES, moved_table
+
+WORLDS = Path(__file__).parent.parent.parent / "docs" / "experiments" / "worlds.parquet"
+
+
+def test_the_likelihood_is_that_of_a_dense_normal() -> None:
+    _, table, floor = moved_table(np.random.default_rng(0))
+    table = table.with_columns(family=pl.col("model"))
+    study = moved_study(table, floor=floor)
+    curve = MovedCurve(study)
+    data = study.data
+    rng = np.random.default_rng(1)
+    z = 0.3 * rng.standard_normal((3, len(NAMES)))
+    found = curve.log_density(z) + 0.5 * (z**2).sum(1)
+    p = curve.natural(z)
+    mean, slope = curve.expected(p, data.place, data.amount)
+    for k in range(3):
+        rate = np.clip(mean[k], 1e-6, 1 - 1e-6)
+        cov = np.diag(rate * (1 - rate) / data.trials + p.run[k] ** 2)
+        same = data.checkpoint[:, None] == data.checkpoint[None]
+        cov = cov + p.luck[k] ** 2 * same
+        kin = study.family[:, None] == study.family[None]
+        cov = cov + p.family[k] ** 2 * kin * np.outer(slope[k], slope[k])
+        exact = stats.multivariate_normal(mean[k], cov).logpdf(data.y)
+        assert found[k] == pytest.approx(exact + 0.5 * len(data.y) * np.log(2 * np.pi), rel=1e-9)
+
+
+def test_walkers_draw_from_a_bent_density() -> None:
+    """A banana: x normal, y given x normal about x^2; moments are known."""
+
+    def log_density(z: np.ndarray) -> np.ndarray:
+        return -0.5 * (z[:, 0] ** 2 + 4.0 * (z[:, 1] - z[:, 0] ** 2) ** 2 + z[:, 2] ** 2)
+
+    rng = np.random.default_rng(0)
+    found = run_ensemble(log_density, rng.standard_normal((60, 3)), rng, steps=3000)
+    assert found.z.mean(0) == pytest.approx([0.0, 1.0, 0.0], abs=0.12)
+    assert found.z.var(0) == pytest.approx([1.0, 2.25, 1.0], rel=0.15)
+    assert found.rhat.max() < 1.05
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_simulated_point_is_found_and_finetuning_narrows_it(shape: str) -> None:
+    point, table, floor = moved_table(np.random.default_rng(4), shape)
+    fitted = fit_moved(moved_study(table, floor=floor))
+    value, low, high = fitted.point(0.1)
+    assert low < point < high
+    assert value == pytest.approx(point, abs=0.15)
+    control = fitted.control_point(0.1)
+    assert control is not None
+    assert high - low < control[2] - control[1]
+    assert fitted.draws.rhat.max() < 1.1
+
+
+@pytest.mark.claims
+@pytest.mark.parametrize("shape", SHAPES)
+def test_intervals_hold_in_simulation(shape: str) -> None:
+    """90 % intervals of 60 studies: fewer than 47 would come once in 100 if they hold 85 %."""
+    held = 0
+    for k in range(60):
+        rng = np.random.default_rng([k, 77, SHAPES.index(shape)])
+        point, table, _ = moved_table(rng, shape)
+        _, low, high = fit_moved(moved_study(table), control=False).point(0.1)
+        held += low <= point <= high
+    assert held >= int(stats.binom.ppf(0.01, 60, 0.85))
+
+
+def test_one_run_is_less_sure_than_the_mean_over_runs() -> None:
+    _, table, floor = moved_table(np.random.default_rng(4))
+    fitted = fit_moved(moved_study(table, floor=floor), control=False)
+    far, near = (fitted.probability_per_run(x) for x in (floor + 0.05, 5.0))
+    assert near < 0.1 < 0.9 < far
+    value = fitted.point(0.1)[0]
+    assert 0.2 < fitted.probability_per_run(value) < 0.8
+
+
+def taught_table(rng: np.random.Generator) -> pl.DataFrame:
+    """Scores that depend on size and amount, not on loss: finetuning teaches the task."""
+    rows = []
+    for i in range(4):
+        for j in range(8):
+            loss = 4.4 + 1.0 * (7 - j) / 8 + 0.05 * rng.standard_normal()
+            for amount in (0, 32, 128, 512, 2048):
+                rate = 0.25 + 0.7 * expit(1.2 * i - 4 + 0.9 * np.log1p(amount / 32)) * (amount > 0)
+                rows.append({"model": f"w{i}", "step": j, "params": 1e4 * 2.0**i, "loss": loss,
+                             "finetune_examples": amount, "shots": 6, "chance": 0.25, "n": 1024,
+                             "value": rng.binomial(1024, rate) / 1024})  # fmt: skip
+    return pl.DataFrame(rows)
+
+
+def test_the_premise_holds_where_scores_follow_the_loss_and_not_where_they_follow_size() -> None:
+    tables = [moved_table(np.random.default_rng([k, 5]), ahead=(-0.3, -0.1))[1] for k in range(20)]
+    verdicts = [check_premise(emergence_data(table)) for table in tables]
+    assert sum(v.holds is False for v in verdicts) == 0
+    assert sum(v.holds is True for v in verdicts) >= 14
+    for k in range(20):
+        table = taught_table(np.random.default_rng([k, 6]))
+        assert check_premise(emergence_data(table)).holds is False
+    refused = fit_moved(moved_study(taught_table(np.random.default_rng(0))), control=False)
+    assert refused.status is MovedStatus.PREMISE
+    assert not refused.usable
+
+
+@pytest.mark.skipif(not WORLDS.exists(), reason="the recorded worlds are absent")
+def test_the_six_worlds_in_which_finetuning_taught_are_refused() -> None:
+    worlds = pl.read_parquet(WORLDS)
+    kept = worlds.filter((pl.col("metric") == "pass") & pl.col("finetune_examples").is_not_null())
+    found = {
+        name[0]: check_premise(emergence_data(part.drop("world"))).holds
+        for name, part in kept.group_by("world", maintain_order=True)
+    }
+    assert len(found) == 6
+    assert set(found.values()) == {False}
+
+
+def test_shifts_of_tasks_are_pooled() -> None:
+    # Equal errors: the mean is the plain one, and the spread is at least that between the tasks.
+    mean, spread = pooled_shift([(0.0, 0.1), (0.4, 0.1), (0.8, 0.1)])
+    assert mean == pytest.approx(0.4, abs=1e-6)
+    assert 0.3 < spread < 0.8
+    alone = pooled_shift([(0.4, 0.1)])
+    assert alone[0] == pytest.approx(0.4)
+    assert alone[1] > spread / 2  # one teacher says nothing of how tasks differ
+    sure, unsure = pooled_shift([(0.0, 0.01), (1.0, 1.0)]), pooled_shift([(0.0, 1.0), (1.0, 0.01)])
+    assert sure[0] < 0.3 < 0.7 < unsure[0]
+
+
+def test_a_task_at_chance_learns_its_shift_from_one_that_has_risen() -> None:
+    _, strong, floor = moved_table(np.random.default_rng(11), ahead=(-0.5, -0.4))
+    _, weak, _ = moved_table(np.random.default_rng(12), ahead=(0.2, 0.3))
+    studies = {"strong": moved_study(strong, floor=floor),
+               "weak": moved_study(weak, floor=weak["loss"].min() - 0.5)}  # fmt: skip
+    fits = fit_moved_tasks(studies)
+    assert [n.code for n in fits["weak"].notes][:1] == ["shift-taught"]
+    assert fits["weak"].study.shift is not None
+    assert fits["strong"].study.shift is None
+    with pytest.raises(UsageError, match="there is no task"):
+        fit_moved_tasks({})
+
+
+def test_bad_input_is_named() -> None:
+    _, table, floor = moved_table(np.random.default_rng(0))
+    with pytest.raises(DataError, match="there are no few-shot rows"):
+        moved_study(table.filter(pl.col("finetune_examples") > 0))
+    with pytest.raises(UsageError, match="the floor must lie between 0 and the lowest loss"):
+        moved_study(table, floor=9.0)
+    with pytest.raises(UsageError, match="level must lie between 0 and 1"):
+        fit_moved(moved_study(table, floor=floor), level=1.5)
+    flat = table.with_columns(value=pl.lit(0.25))
+    assert fit_moved(moved_study(flat), control=False).status is MovedStatus.AT_CHANCE
+    two = table.filter(pl.col("finetune_examples").is_in([0, 8, 512]))
+    assert fit_moved(moved_study(two), control=False).status is MovedStatus.TOO_FEW_AMOUNTS
+
+
+def test_the_scale_of_flops_with_families() -> None:
+    _, table, _ = moved_table(np.random.default_rng(4))
+    flops = 10 ** (22 - 2.0 * (pl.col("loss") - 4.0))
+    table = table.with_columns(flops=flops, family=pl.col("model").str.slice(0, 2)).drop("loss")
+    study = moved_study(table, "flops")
+    assert study.families == 3
+    assert study.floor is None
+    fitted = fit_moved(study, control=False)
+    value, low, high = fitted.point(0.1)
+    assert low < 1e22 < high
+    assert 1e21 < value < 1e23
+    again = fit_moved(replace(study), control=False)
+    assert again.point(0.1) == (value, low, high)
+
+
+def test_the_command_prints_what_scripts_read(tmp_path: Path) -> None:
+    from augury.cli import app
+
+    _, table, _ = moved_table(np.random.default_rng(4))
+    path = tmp_path / "t.csv"
+    table.with_columns(tokens=1e6 * pl.col("step")).write_csv(path)
+    run = CliRunner().invoke(
+        app,
+        ["emergence", str(path), "--scale", "loss", "--above", "0.1", "--where", "loss >= 4.0",
+         "--params", "5e4", "--tokens", "1e9", "--json"],
+        catch_exceptions=False,
+    )  # fmt: skip
+    found = json.loads(run.stdout)
+    assert set(found["point"]) == {"value", "interval", "level"}
+    assert set(found["elbow"]) == {"value", "interval", "level"}
+    assert set(found["premise"]) == {"holds", "on_loss", "on_size"}
+    assert {"value", "interval"} <= set(found["control"])
+    assert 0 <= found["probability_per_run"] <= 1
+    assert found["status"] in [str(s) for s in MovedStatus]
