@@ -8,6 +8,7 @@ from augury.fitting.likelihoods import (
     Gaussian,
     Huber,
     Likelihood,
+    Pinball,
 )
 from augury.fitting.many import ManyFits, Pooling, fit_many
 from augury.fitting.result import Fit, Status
@@ -22,6 +23,7 @@ __all__ = [
     "Huber",
     "Likelihood",
     "ManyFits",
+    "Pinball",
     "Pooling",
     "Status",
     "fit",

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from augury.fitting.likelihoods import RATE_EDGE, Huber, Likelihood, Points
+from augury.fitting.likelihoods import Likelihood, Points
 from augury.fitting.optimise import objective_terms, run_blocks
 from augury.fitting.problem import Problem
 from augury.fitting.space import Floats, Space
@@ -67,19 +67,24 @@ def covariance(problem: Problem, u: Floats, weights: Floats | None = None) -> Fl
     weights = problem.ones if weights is None else weights
     w = weights[0]
     live = w > 0
-    _, jacobian, slope, hessian = pieces_at(problem, u, weights)
+    eta, jacobian, slope, hessian = pieces_at(problem, u, weights)
     size = hessian.shape[0]
     own = len(problem.law.parameters)
     runs = np.unique(problem.runs[live])
-    huber = isinstance(problem.likelihood, Huber)
-    if huber:
-        hessian = _huber_curvature(problem, u, w, jacobian)
+    likelihood = problem.likelihood
+    curvature = likelihood.information(eta, problem.points.y[0], problem.points.trials[0])
+    share = likelihood.window_information(residuals(problem, u), live)
+    if share is not None:
+        hessian = jacobian.T @ (jacobian * (w * share)[:, None])
+        # The mean: inside or outside the window is chance, not information.
+        curvature = np.full(problem.size, np.trace(hessian) / np.trace(jacobian.T @ jacobian))
+        hessian = hessian + np.diag(problem.prior.precision[0])
     inverse = _inverse(hessian)
     if not np.isfinite(inverse).all():
         return np.full_like(hessian, np.nan)
-    if not huber and len(runs) == int(live.sum()):
-        return inverse * noise_factor(problem, u, weights)
-    curvature = _point_curvature(problem, u, jacobian, hessian, huber=huber)
+    factor = noise_factor(problem, u, weights)
+    if factor is not None and len(runs) == int(live.sum()):
+        return inverse * factor
     meat = np.zeros((size, size))
     for run in runs:
         rows = np.flatnonzero((problem.runs == run) & live)
@@ -99,54 +104,18 @@ def covariance(problem: Problem, u: Floats, weights: Floats | None = None) -> Fl
     return sandwich
 
 
-def _point_curvature(
-    problem: Problem, u: Floats, jacobian: Floats, hessian: Floats, *, huber: bool
-) -> Floats:
-    """(n,) curvature of each point's loss in the predictor."""
-    if huber:  # the mean: inside or outside the window is chance, not information
-        return np.full(problem.size, np.trace(hessian) / np.trace(jacobian.T @ jacobian))
-    if problem.likelihood.counts:
-        rate = np.clip(pieces_at(problem, u, problem.ones)[0], RATE_EDGE, 1 - RATE_EDGE)
-        return problem.points.trials[0] / (rate * (1 - rate))
-    return np.ones(problem.size)
-
-
-def noise_factor(problem: Problem, u: Floats, weights: Floats) -> float:
-    """What multiplies the inverse curvature: residual variance, or over-dispersion above 1."""
-    if problem.likelihood.nuisance:
-        return 1.0
+def noise_factor(problem: Problem, u: Floats, weights: Floats) -> float | None:
+    """What multiplies the inverse curvature, if one number does: see `Likelihood.dispersion`."""
     w = weights[0]
     spare = max(int((w > 0).sum()) - len(problem.law.parameters), 1)
     factor = float((w * residuals(problem, u) ** 2).sum()) / spare
-    return max(1.0, factor) if problem.likelihood.counts else factor
-
-
-def _huber_curvature(problem: Problem, u: Floats, w: Floats, jacobian: Floats) -> Floats:
-    """Expected curvature of the Huber sum, from the density of residuals near zero.
-
-    Counting only the residuals inside delta = 1e-3 would rest on a handful of points; the share
-    inside a wider window, scaled down, estimates the same density, point by point, so that noise
-    that differs between small and large runs is seen (Powell 1984, for quantile regression).
-    """
-    r = residuals(problem, u)
-    live = w > 0
-    delta = problem.likelihood.delta  # type: ignore[attr-defined]
-    spread = 1.4826 * np.median(np.abs(r[live] - np.median(r[live])))
-    window = max(delta, spread * 1.06 * int(live.sum()) ** -0.2)
-    share = w * (np.abs(r) <= window) * (delta / window)
-    if share.sum() == 0:
-        share = w * delta / window * 0.5
-    return jacobian.T @ (jacobian * share[:, None])
+    return problem.likelihood.dispersion(factor)
 
 
 def residuals(problem: Problem, u: Floats) -> Floats:
     """(n,) residuals: of logarithms or values; for counts Pearson's, in standard deviations."""
     eta = pieces_at(problem, u, problem.ones)[0]
-    y, trials = problem.points.y[0], problem.points.trials[0]
-    if problem.likelihood.counts:
-        rate = np.clip(eta, RATE_EDGE, 1 - RATE_EDGE)
-        return (y - rate) / np.sqrt(rate * (1 - rate) / trials)
-    return (np.log(y) if problem.likelihood.on_log else y) - eta
+    return problem.likelihood.residuals(eta, problem.points.y[0], problem.points.trials[0])
 
 
 def _inverse(hessian: Floats) -> Floats:

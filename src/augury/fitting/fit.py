@@ -8,12 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from scipy import optimize, stats
 
 from augury.errors import FitError, UsageError
-from augury.fitting.covariance import pieces_at, residuals
+from augury.fitting.covariance import pieces_at
 from augury.fitting.diagnose import notes_on, status_of
-from augury.fitting.likelihoods import RATE_EDGE, Likelihood
+from augury.fitting.likelihoods import Likelihood
 from augury.fitting.optimise import Solution, objectives, solve
 from augury.fitting.problem import Problem, problem_of
 from augury.fitting.result import Fit, Status
@@ -56,8 +55,8 @@ def fit(
             flops as plain numbers, losses in nats per token), what it predicts, and, where there
             are any, `model`, `seed` or `run`, which say which rows are one training run.
         likelihood: "huber" (log residuals, delta 1e-3, summed), "gaussian", "binomial",
-            "beta-binomial", or an instance. By default Huber for losses, binomial for scores with
-            counts, Gaussian for scores without.
+            "beta-binomial", "pinball", or an instance such as `Pinball(tau=0.98)`. By default Huber
+            for losses, binomial for scores with counts, Gaussian for scores without.
         uncertainty: "laplace", instant, right where runs are few (refits with random weights where
             a parameter is at its bound or the law bends); "bootstrap" over runs, the published
             way, somewhat wide with Huber; "nuts", a posterior with R-hat and effective sample size
@@ -209,29 +208,11 @@ def _best(solution: Solution) -> int:
 
 
 def run_residuals(problem: Problem, u: Floats) -> Floats:
-    """How far a new run may stray from the law, in logarithms, values, or logits for counts.
+    """(R,) how far a new run may stray from the law, on the scale of the likelihood.
 
-    Residuals are widened by sqrt(G / (G - P)) for the parameters that were fitted to them. For
-    counts, the noise of counting is taken out: what is left is a normal spread of logits whose
-    variance is what makes Pearson's chi-square its degrees of freedom (Paule & Mandel 1982).
+    Widened by sqrt(G / (G - P)) for the parameters that were fitted to the runs.
     """
     spare = max(problem.run_count - len(problem.law.parameters), 1)
-    stretch = problem.run_count / spare
-    if not problem.likelihood.counts:
-        return residuals(problem, u) * np.sqrt(stretch)
     eta = pieces_at(problem, u, problem.ones)[0]
-    rate = np.clip(eta, RATE_EDGE, 1 - RATE_EDGE)
-    slope = rate * (1 - rate)
-    off = (problem.points.y[0] - rate) / slope
-    counting = 1.0 / (slope * problem.points.trials[0])
-    aim = problem.size * spare / problem.run_count
-
-    def surplus(variance: float) -> float:
-        return float((off**2 / (counting + variance)).sum()) - aim
-
-    if surplus(0.0) <= 0:
-        return np.zeros(1)
-    high = float((off**2).sum()) / aim  # where every term is at most its share
-    variance = optimize.brentq(surplus, 0.0, high * 1.01)
-    grid = (np.arange(101) + 0.5) / 101
-    return np.asarray(stats.norm.ppf(grid)) * np.sqrt(variance)
+    y, trials = problem.points.y[0], problem.points.trials[0]
+    return problem.likelihood.run_spread(eta, y, trials, problem.run_count, spare)

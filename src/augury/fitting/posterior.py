@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from augury.fitting.likelihoods import Gaussian, Huber
+from augury.errors import UsageError
 from augury.fitting.problem import Problem
 from augury.fitting.space import Floats
 from augury.laws.base import attributes
@@ -66,24 +66,9 @@ def posterior(
             effect = (
                 between * numpyro.sample("effect", dist.Normal(jnp.zeros(run_count), 1.0))[runs]
             )
-        if isinstance(likelihood, Huber | Gaussian):
-            at = np.log(y) if likelihood.on_log else y
-            sigma = numpyro.sample("sigma", dist.LogNormal(np.log(np.std(at) / 10 + 1e-12), 3.0))
-            scale_effect = sigma * effect
-            if isinstance(likelihood, Huber):
-                nu = numpyro.sample("nu", dist.LogNormal(np.log(3.0), 1.0))
-                numpyro.sample("y", dist.StudentT(nu, eta + scale_effect, sigma), obs=at)
-            else:
-                numpyro.sample("y", dist.Normal(eta + scale_effect, sigma), obs=at)
-        else:
-            rate = jnp.clip(eta, 1e-12, 1 - 1e-12)
-            if clustered:
-                rate = jax.nn.sigmoid(jnp.log(rate) - jnp.log1p(-rate) + effect)
-            from augury.fitting.likelihoods import Points
+        likelihood.observe(eta, effect, p, y, trials)
 
-            shaped = Points((), y[None], trials[None])
-            numpyro.factor("y", -likelihood.terms(rate[None], p, shaped).loss.sum())
-
+    _check_reverse(problem, u)
     with jax.enable_x64(True):
         kernel = NUTS(
             model,
@@ -118,6 +103,31 @@ def posterior(
             )
         )
     return chains.reshape(-1, len(u))[:count], found, notes
+
+
+def _check_reverse(problem: Problem, u: Floats) -> None:
+    """NUTS differentiates backwards, which not every formula that can be fitted allows.
+
+    Raises:
+        UsageError: this one does not.
+    """
+    import jax
+
+    law, space = problem.law, problem.space
+    inputs = attributes(law.inputs, (x[0] for x in problem.points.inputs))
+
+    def total(v: Any) -> Any:
+        return law.formula(space.unpack(v), inputs).sum()
+
+    try:
+        with jax.enable_x64(True):
+            jax.eval_shape(jax.grad(total), u)
+    except (ValueError, NotImplementedError) as error:
+        raise UsageError(
+            f"law '{law}' cannot be differentiated backwards, as NUTS must "
+            f"({str(error).splitlines()[0][:90]}): solve its equation with "
+            "augury.laws.implicit_root, or use the bootstrap"
+        ) from error
 
 
 def _weak_prior(problem: Problem, u: Floats) -> tuple[Floats, Floats]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 from itertools import product
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -126,7 +125,7 @@ def amplitude_solver(law: Law, likelihood: Likelihood, searched: tuple[str, ...]
         at = jax.vmap(laid, (0, None if shared else 0))(values, inputs)
         base, basis = at[:, 0], at[:, 1:] - at[:, :1]
         target = points.y - base
-        w = weights * (1.0 / points.y**2 if likelihood.on_log else points.trials)
+        w = weights * likelihood.start_weight(points)
         w = jnp.where(weights > 0, w, 0.0) * jnp.ones_like(target)
 
         def reweighted(_: int, state: Any) -> Any:
@@ -135,7 +134,7 @@ def amplitude_solver(law: Law, likelihood: Likelihood, searched: tuple[str, ...]
             right = jnp.einsum("bkn,bn->bk", basis, w * target)
             best = jax.vmap(bounded_least_squares, (0, 0, None, None))(gram, right, lower, upper)
             mu = base + jnp.einsum("bk,bkn->bn", best, basis)
-            w = jnp.where(weights > 0, weights * _reweight(likelihood, mu, points), 0.0)
+            w = jnp.where(weights > 0, weights * likelihood.reweight(mu, points), 0.0)
             return best, w * jnp.ones_like(target)
 
         start = (jnp.zeros((values.shape[0], count)), w)
@@ -184,20 +183,6 @@ def bounded_least_squares(gram: Any, right: Any, lower: Any, upper: Any) -> Any:
     # Twice the number of amplitudes suffices wherever it does not cycle.
     _, best, _ = jax.lax.fori_loop(0, min(2 * count + 2, MOST_ACTIVE_SETS), step, start)
     return best / scale
-
-
-def _reweight(likelihood: Likelihood, mu: Any, points: Points) -> Any:
-    """Weights that make least squares in mu act like the likelihood around mu."""
-    import jax.numpy as jnp
-
-    if likelihood.counts:
-        rate = jnp.clip(mu, 1e-9, 1.0 - 1e-9)
-        return points.trials / (rate * (1.0 - rate))
-    if not likelihood.on_log:
-        return jnp.ones_like(mu)
-    safe = jnp.maximum(mu, 1e-3 * points.y)
-    bound = likelihood.terms(jnp.log(safe), SimpleNamespace(), points).bound
-    return bound / points.y**2
 
 
 def find_starts(

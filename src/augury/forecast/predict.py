@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.special import expit
 
 from augury.data import observations
 from augury.display import Card, Several, Shown
@@ -125,10 +124,7 @@ def _(fitted: Fit, at: pl.DataFrame) -> Predictive:
 
 def perturb_by_residual(likelihood: Likelihood, mean: Floats, residual: Floats) -> Floats:
     """The mean moved by a run's residual, on the scale of the likelihood's residuals."""
-    if likelihood.counts:
-        rate = np.clip(mean, 1e-300, 1.0 - 1e-16)
-        return np.asarray(expit(np.log(rate) - np.log1p(-rate) + residual))
-    return mean * np.exp(residual) if likelihood.on_log else mean + residual
+    return likelihood.strayed(mean, residual)
 
 
 def law_inputs(fitted: Fit, at: pl.DataFrame) -> dict[str, Floats]:

@@ -1,0 +1,195 @@
+"""What a likelihood is: how far a point may stray from a law, and what that costs.
+
+It sees a law through its prediction mu and gives, point by point, a loss and what a
+Levenberg-Marquardt step needs of it: the slope in the predictor, a curvature, and a curvature that
+bounds it from above. All else that depends on the kind of noise is a method too, so that the engine
+asks and never looks at a name: weights for a start, residuals, dispersion, what a new run adds, and
+what NumPyro samples.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augury.laws import Parameter
+
+Array = Any
+Floats = NDArray[np.float64]
+
+
+class Points(NamedTuple):
+    """What is fitted, problems by points: each (1, n) if shared by all problems, or (B, n)."""
+
+    inputs: tuple[Array, ...]
+    y: Array
+    trials: Array
+
+
+class Terms(NamedTuple):
+    """Point by point, (B, n): loss, slope and curvature in the predictor, an upper curvature."""
+
+    loss: Array
+    slope: Array
+    curvature: Array
+    bound: Array
+
+
+@dataclass(frozen=True)
+class Likelihood(ABC):
+    """Base of every likelihood; a subclass is a frozen dataclass of its settings, in its own file.
+
+    What is not overridden is that of least squares.
+
+    Class attributes:
+        name: how a user asks for it.
+        counts: whether it needs the columns `passes` and `samples` (or `value` and `n`).
+        nuisance: parameters of its own, fitted with those of the law.
+        objective: what a fit reports as its objective.
+    """
+
+    name: ClassVar[str]
+    counts: ClassVar[bool] = False
+    nuisance: ClassVar[Mapping[str, Parameter]] = {}
+    objective: ClassVar[str]
+
+    @classmethod
+    def suited_to(cls, output: str) -> Likelihood:
+        """The likelihood that this name stands for where `output` ("value", a loss) is fitted."""
+        del output
+        return cls()
+
+    @property
+    def on_log(self) -> bool:
+        """Whether residuals are those of logarithms."""
+        return False
+
+    def predictor(self, mu: Array) -> Array:
+        """What residuals are measured in: mu, or its logarithm."""
+        import jax.numpy as jnp
+
+        return jnp.log(mu) if self.on_log else mu
+
+    @abstractmethod
+    def terms(self, predictor: Array, nuisance: Any, points: Points) -> Terms:
+        """Loss, slope and curvatures, each (B, n)."""
+
+    def start_weight(self, points: Points) -> Array:
+        """Weights of the first least squares in mu, before anything is known of mu."""
+        return 1.0 / points.y**2 if self.on_log else points.trials
+
+    def reweight(self, mu: Array, points: Points) -> Array:
+        """Weights that make least squares in mu act like the likelihood around mu."""
+        import jax.numpy as jnp
+
+        if not self.on_log:
+            return jnp.ones_like(mu)
+        safe = jnp.maximum(mu, 1e-3 * points.y)
+        bound = self.terms(jnp.log(safe), None, points).bound
+        return bound / points.y**2
+
+    def noise(self, objective: float, size: float, spent: int) -> float:
+        """What an objective has to be divided by to be minus a log-likelihood.
+
+        Args:
+            objective: at the optimum.
+            size: points.
+            spent: parameters fitted to them.
+        """
+        return max(2.0 * objective / max(size - spent, 1), 1e-300)
+
+    def residuals(self, predictor: Floats, y: Floats, trials: Floats) -> Floats:
+        """(n,) residuals: of logarithms or values; for counts Pearson's, in standard deviations."""
+        del trials
+        return (np.log(y) if self.on_log else y) - predictor
+
+    def information(self, predictor: Floats, y: Floats, trials: Floats) -> Floats:
+        """(n,) expected curvature of each point's loss in the predictor; here, the one observed."""
+        import jax
+
+        with jax.enable_x64(True):
+            terms = self.terms(predictor, None, Points((), y, trials))
+            return np.asarray(terms.curvature) * np.ones_like(predictor)
+
+    def window_information(self, residuals: Floats, live: Any) -> Floats | None:
+        """(n,) the same, estimated from the density of residuals at the kink of a loss.
+
+        None where the optimiser's own curvature says it.
+
+        Args:
+            residuals: (n,).
+            live: (n,) which points count.
+        """
+        del residuals, live
+        return None
+
+    def dispersion(self, factor: float) -> float | None:
+        """What the inverse curvature has to be multiplied by to be a covariance.
+
+        None where no number does it, since the loss is not a log-likelihood up to a factor: then
+        covariances are sandwiches, right for any loss.
+
+        Args:
+            factor: sum of squared residuals per point that the parameters leave over.
+        """
+        del factor
+        return None
+
+    def run_spread(
+        self, predictor: Floats, y: Floats, trials: Floats, runs: int, spare: int
+    ) -> Floats:
+        """(R,) how far single runs stray from the law, on the scale that `strayed` takes.
+
+        Args:
+            predictor: (n,) of the law.
+            y, trials: (n,) what was seen.
+            runs: number of runs.
+            spare: runs that the parameters leave over.
+        """
+        return self.residuals(predictor, y, trials) * np.sqrt(runs / spare)
+
+    def strayed(self, mean: Floats, residual: Floats) -> Floats:
+        """The law's mean moved by a run's residual."""
+        return mean * np.exp(residual) if self.on_log else mean + residual
+
+    def observe(
+        self, predictor: Array, effect: Array, nuisance: Any, y: Floats, trials: Floats
+    ) -> None:
+        """Tell NumPyro what was seen, inside a model.
+
+        Args:
+            predictor: (n,) of the law.
+            effect: (n,) what a run strays by, in units of the noise; 0 where runs have one row.
+            nuisance: parameters, the likelihood's own among them.
+            y, trials: (n,) what was seen.
+        """
+        import numpyro
+        import numpyro.distributions as dist
+
+        at = np.log(y) if self.on_log else y
+        sigma = numpyro.sample("sigma", dist.LogNormal(np.log(np.std(at) / 10 + 1e-12), 3.0))
+        numpyro.sample("y", self.noise_around(predictor + sigma * effect, sigma), obs=at)
+
+    def noise_around(self, centre: Array, sigma: Array) -> Any:
+        """The NumPyro distribution of a residual scale `sigma` around the predictor."""
+        import numpyro.distributions as dist
+
+        return dist.Normal(centre, sigma)
+
+
+def kink_share(residuals: Floats, live: Any, least: float) -> tuple[Floats, float]:
+    """(n,) 1 where a residual lies within a window around 0, and the window's half-width.
+
+    Counting only the residuals at a kink would rest on a handful of points; the share inside a
+    wider window estimates the same density, point by point, so that noise that differs between
+    small and large runs is seen (Powell 1984, for quantile regression).
+    """
+    some = residuals[live]
+    spread = 1.4826 * np.median(np.abs(some - np.median(some)))
+    window = max(least, float(spread) * 1.06 * int(np.sum(live)) ** -0.2)
+    return (np.abs(residuals) <= window).astype(float), window

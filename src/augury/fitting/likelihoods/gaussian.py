@@ -1,0 +1,41 @@
+"""Least squares, on logarithms or on values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+from augury.fitting.likelihoods.base import Array, Likelihood, Points, Terms
+
+
+@dataclass(frozen=True)
+class Gaussian(Likelihood):
+    """Half the sum of squared residuals; the noise level is estimated with the fit.
+
+    Residuals are those of logarithms for losses (`scale="log"`), of the values themselves for
+    scores. One wild point moves it as far as it likes: read the notes on influence.
+    """
+
+    scale: Literal["log", "linear"] = "linear"
+    name: ClassVar[str] = "gaussian"
+    objective: ClassVar[str] = "half the sum of squared residuals"
+
+    @classmethod
+    def suited_to(cls, output: str) -> Gaussian:
+        return cls("linear" if output == "value" else "log")
+
+    @property
+    def on_log(self) -> bool:
+        return self.scale == "log"
+
+    def dispersion(self, factor: float) -> float:
+        """The residual variance."""
+        return factor
+
+    def terms(self, predictor: Array, nuisance: Any, points: Points) -> Terms:
+        import jax.numpy as jnp
+
+        y = jnp.log(points.y) if self.on_log else points.y
+        r = y - predictor
+        one = jnp.ones_like(r)
+        return Terms(0.5 * r * r, -r, one, one)
