@@ -32,6 +32,8 @@ FINE, COARSE = (32, 12, 512), (16, 6, 128)
 REWEIGHTINGS = 3
 # An amplitude that must be positive but came out as zero starts at this share of the mean of y.
 SMALL_SHARE = 1e-3
+# Where a law has start points of its own, a grid over more parameters than this is not tried.
+MOST_SEARCHED = 6
 # Active sets tried for the amplitudes of one start.
 MOST_ACTIVE_SETS = 24
 
@@ -210,7 +212,9 @@ def find_starts(
         )
         ranges = start_ranges(law, likelihood, own)
         names, grid = start_grid(ranges, coarse=groups > 1)
-        grids.append(np.concatenate([grid, _whole_points(law, own, names, ranges)]))
+        whole = _whole_points(law, own, names, ranges)
+        hopeless = len(whole) > 0 and len(names) > MOST_SEARCHED
+        grids.append(whole if hopeless else np.concatenate([grid, whole]))
     tried = len(grids[0])
     values = np.concatenate(grids)
     rows = np.repeat(np.arange(groups), tried)

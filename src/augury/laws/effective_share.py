@@ -1,4 +1,4 @@
-"""Mixtures by effective share: each domain counts for a target by its transfer weight."""
+"""Mixtures by effective share: each domain counts for a target by the worth of its data."""
 
 from __future__ import annotations
 
@@ -8,51 +8,72 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from augury.laws.base import Array, Parameter, positive, power, real
-from augury.laws.mixing import MixingLaw, log_slopes
+from augury.laws.base import Array, Example, Parameter, positive, real
+from augury.laws.mixing import FLOORS, MixingLaw
 from augury.laws.registry import register
+
+# Exponents tried as starts.
+EXPONENTS = (0.1, 0.4, 1.5)
+# A domain that a start would make worthless is still worth this share of the best.
+LEAST_WORTH = 1e-6
 
 
 @register
 @dataclass(frozen=True)
 class EffectiveShare(MixingLaw):
-    """L(r) = c + k (sum_j w_j r_j + e)^-g: the loss falls as a power of the effective share.
+    """L(r) = c + (sum_j r_j a_j^(-1/g))^-g: data of every domain count for their worth.
 
-    w_j is how much a token of domain j is worth for the target, on a common scale (only ratios to
-    the largest are read), e what is known without any of it. Reads as transfer weights, and falls
-    naturally into laws of tokens: D sum w r effective tokens.
+    The effective share sum_j w_j r_j, each domain weighed by the worth w_j of its data for this
+    loss, in a power law: c + k (sum_j w_j r_j)^-g with k w_j^-g = a_j. As shares sum to 1, only
+    these products are identified, so they are the parameters: a_j is the excess loss of a model
+    trained on domain j alone. `worth` gives w_j. A share of 0 is no special case.
     """
 
     name: ClassVar[str] = "effective-share"
     output: ClassVar[str] = "loss"
-    equation: ClassVar[str] = r"L(r) = c + k \left(\sum_j w_j r_j + e\right)^{-g}"
+    equation: ClassVar[str] = r"L(r) = c + \left(\sum_j r_j\, a_j^{-1/g}\right)^{-g}"
     source: ClassVar[str] = "ours; additive transfer weights as in Shukor et al. 2025 (2507.09404)"
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        weight = positive((0.02, 1.0), "worth of a token of", bounds=(1e-6, 1e3),
-                          prior=(-2.0, 2.0))  # fmt: skip
+        alone = positive((0.1, 10.0), "excess loss after training on nothing but")
         return {
-            "c": real((0.5, 3.0), "loss that stays", bounds=(0.0, 1e6), amplitude=True),
-            "k": positive((0.1, 10.0), "size of the part that falls", amplitude=True),
-            "g": positive((0.05, 1.0), "exponent of the effective share", bounds=(1e-3, 5.0),
-                          prior=(-1.5, 1.0)),
-            "e": positive((1e-3, 0.1), "what is known without the mixture", bounds=(1e-6, 10.0),
-                          prior=(-4.0, 2.0)),
-            **self.per_domain("w", weight),
+            "c": real((0.0, 3.0), "loss that no mixture removes", bounds=(0.0, 1e6),
+                      amplitude=True),
+            "g": positive((0.05, 2.0), "exponent of the effective share", bounds=(1e-2, 20.0)),
+            **self.per_domain("a", alone),
         }  # fmt: skip
 
     def formula(self, p: Any, x: Any) -> Array:
-        return p.c + p.k * power(x.share @ self.gathered(p, "w") + p.e, -p.g)
+        import jax.numpy as jnp
+
+        # Worth relative to the best domain's: nothing overflows where g is small.
+        logs = -jnp.log(self.gathered(p, "a")) / p.g
+        top = jnp.max(logs)
+        return p.c + jnp.exp(-p.g * (top + jnp.log(x.share @ jnp.exp(logs - top))))
 
     def start_points(self, inputs: Mapping[str, Array], y: Array) -> Sequence[Mapping[str, float]]:
-        slopes = log_slopes(inputs["share"], y, 0.8 * float(np.min(y)))[:-1]
-        # A domain that lowers the loss is worth more: weights by the rank of its slope.
-        helped = np.exp(np.clip(-(slopes - slopes.min()), -6.0, 0.0))
-        equal = np.full(len(slopes), np.exp(-2.0))
-        return [
-            {"g": g, "e": e, **self.named("w", w)}
-            for w in (equal, helped)
-            for g in (0.1, 0.3)
-            for e in (0.01, 0.1)
-        ]
+        from scipy.optimize import nnls
+
+        share, points = np.asarray(inputs["share"]), []
+        for part in FLOORS:
+            excess = np.asarray(y) - part * np.min(y)
+            for g in EXPONENTS:
+                # In the power -1/g the law is linear in the worths; residuals relative.
+                worth, _ = nnls(share * (excess ** (1.0 / g))[:, None], np.ones(len(excess)))
+                least = LEAST_WORTH * max(float(worth.max()), 1e-300)
+                points.append({"g": g, **self.named("a", np.maximum(worth, least) ** -g)})
+        return points
+
+    def worth(self, parameters: Mapping[str, float]) -> dict[str, float]:
+        """Worth w_j of each domain's data for this loss, that of the most useful being 1.
+
+        Args:
+            parameters: of a fit of this law.
+        """
+        a = np.array([parameters[n] for n in self.named("a", np.zeros(len(self.labels)))])
+        worth = (a / a.min()) ** (-1.0 / parameters["g"])
+        return dict(zip(self.labels, map(float, worth), strict=True))
+
+    def example(self, n: int = 120, seed: int = 0) -> Example:
+        return self.distinct(super().example(n, seed))

@@ -8,12 +8,14 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from augury.errors import UsageError
-from augury.laws.base import Array, Law, Parameter
+from augury.errors import DataError, UsageError
+from augury.laws.base import Array, Example, Law, Parameter
 from augury.laws.inputs import Input, Share
 
 # More domains than this have more weights than any published set of mixtures could tell apart.
 MOST_DOMAINS = 64
+# Floors tried as starts, as shares of the lowest loss.
+FLOORS = (0.5, 0.8, 0.95)
 
 
 @dataclass(frozen=True)
@@ -28,43 +30,44 @@ class MixingLaw(Law):
 
     @property
     def inputs(self) -> dict[str, Input]:
-        share = Share("share of each domain in the training mixture", labels=self._names)
+        share = Share("share of each domain in the training mixture", labels=self.labels)
         return {"share": share}
 
     @property
-    def _names(self) -> tuple[str, ...]:
+    def labels(self) -> tuple[str, ...]:
+        """The domains; made-up ones before a table names them."""
         return self.domains or ("a", "b", "c")
 
     def bind(self, table: pl.DataFrame) -> Self:
         if self.domains:
             return self
         found = [c.removeprefix("share_") for c in table.columns if c.startswith("share_")]
-        return replace(self, domains=tuple(found)) if found else self
+        if not found:
+            raise DataError(
+                "there is no share of a mixture",
+                column="share_*",
+                expected="one column per domain, such as share_web",
+            )
+        return replace(self, domains=tuple(found))
 
     def per_domain(self, name: str, parameter: Parameter) -> dict[str, Parameter]:
         """One parameter for each domain, called `name_DOMAIN`."""
         return {
             f"{name}_{d}": replace(parameter, meaning=f"{parameter.meaning} {d}")
-            for d in self._names
+            for d in self.labels
         }
 
     def gathered(self, p: Any, name: str) -> Array:
         """(k,) values of a parameter of each domain."""
         import jax.numpy as jnp
 
-        return jnp.stack([getattr(p, f"{name}_{d}") for d in self._names])
+        return jnp.stack([getattr(p, f"{name}_{d}") for d in self.labels])
 
     def named(self, name: str, values: Any) -> dict[str, float]:
         """Values of each domain, by parameter name."""
-        return dict(zip((f"{name}_{d}" for d in self._names), map(float, values), strict=True))
+        return dict(zip((f"{name}_{d}" for d in self.labels), map(float, values), strict=True))
 
-
-def log_slopes(share: Array, y: Array, floor: float) -> Array:
-    """(k + 1,) least squares of log(y - floor) on the shares: slopes, then the intercept.
-
-    A small ridge: shares sum to 1, so that the slopes are known up to a constant only.
-    """
-    design = np.column_stack([np.asarray(share), np.ones(len(y))])
-    target = np.log(np.maximum(np.asarray(y) - floor, 1e-9))
-    gram = design.T @ design + 1e-6 * len(y) * np.eye(design.shape[1])
-    return np.linalg.solve(gram, design.T @ target)
+    def distinct(self, example: Example) -> Example:
+        """An example whose domains differ: of equal ones nothing could be identified."""
+        alone = np.geomspace(0.5, 4.0, len(self.labels))
+        return Example({**example.parameters, **self.named("a", alone)}, example.inputs)
