@@ -22,5 +22,5 @@ Level = Annotated[float, typer.Option(help="Level of the intervals.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 LikelihoodName = Annotated[
     str | None,
-    typer.Option("--likelihood", help="huber, gaussian, binomial, beta-binomial or pinball (the median)."),
+    typer.Option("--likelihood", help="huber, gaussian, binomial, beta-binomial or pinball."),
 ]
