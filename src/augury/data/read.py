@@ -370,9 +370,15 @@ def _json_lines(text: str, source: str) -> pl.DataFrame:
             )
         rows.append(row)
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return pl.DataFrame(
-        {name: _json_column(name, [row.get(name) for row in rows]) for name in names}
-    )
+    try:
+        return pl.DataFrame([_json_column(name, [row.get(name) for row in rows]) for name in names])
+    except UnicodeEncodeError as error:  # JSON can say "\\ud800", which no text can hold
+        raise DataError(
+            "a text contains an unpaired surrogate",
+            source=source,
+            value=ascii(error.object)[:60],
+            expected="whole characters",
+        ) from error
 
 
 def _json_column(name: str, cells: list[Any]) -> pl.Series:

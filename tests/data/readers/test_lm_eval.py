@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from augury.data.readers import read_results
+from augury.errors import DataError
 from augury.forecast.trends import published_trends
 from tests.shared import DATA, INABILITIES, INABILITIES_T, PYTHIA, PYTHIA_TOKENS, needs_inabilities
 
@@ -98,3 +99,33 @@ def test_models_csv_has_the_last_word(tmp_path: Path) -> None:
     assert table["loss"].to_list() == [None, 2.5]
     assert table["family"].to_list() == ["mix", "mix"]
     assert "params_kind" not in table.columns
+
+
+def test_a_piece_that_was_read_before_hides_nothing(tmp_path: Path) -> None:
+    """Files that share their settings with one that was read are parsed only in part."""
+    file = {
+        "results": {"t": {"acc,none": 0.5}},
+        "configs": {"t": {"task": "t", "metric_list": [{"metric": "acc"}]}},
+        "n-shot": {"t": 0},
+        "config": {"model_args": "pretrained=org/mix-1b"},
+        "date": 5,
+    }
+    text = json.dumps(file, indent=2)
+    path = tmp_path / "results.json"
+    path.write_text(text)
+    assert read_results("lm-eval", path).table["value"].to_list() == [0.5]
+    for broken in (
+        text + "\n}",  # something behind its end
+        text.replace('"task": "t",', '"task": "t"'),  # in the settings
+        text.replace('  "n-shot"', '  n-shot"'),
+        text.replace("\n}", "\n"),
+        text.replace('"date": 5', '"date": 5,'),
+        text.replace('  "date"', '  "results": {"t": {"acc,none": 0.9}},\n  "date"'),
+    ):
+        assert broken != text
+        path.write_text(broken)
+        with pytest.raises(DataError):
+            read_results("lm-eval", path)
+    added = text.replace('  "date"', '  "groups": {"g": {"acc,none": 0.75}},\n  "date"')
+    path.write_text(added + "\n")
+    assert read_results("lm-eval", path).table["value"].to_list() == [0.5, 0.75]

@@ -32,7 +32,10 @@ LONGEST = 2**20  # bytes of a piece that is kept to be compared
 
 def pieces_of(data: bytes) -> tuple[dict[str, Any], dict[bytes, bytes]] | None:
     """What is read of a file, parsed, and all its pieces as they stand there."""
-    parts = _split(data)
+    body = data if data.endswith(b"\n}") else data.rstrip()
+    if not (body.startswith(b"{" + BEFORE) and body.endswith(b"\n}")):
+        return None
+    parts = _split_as_before(body) or _split(body)
     if parts is None or b"results" not in parts:
         return None
     value: dict[str, Any] = {}
@@ -46,23 +49,20 @@ def pieces_of(data: bytes) -> tuple[dict[str, Any], dict[bytes, bytes]] | None:
                 if not _is_once(piece, part):
                     return None
                 value[name] = part
-            elif _sound.get(key) is not piece and _sound.get(key) != piece:
+            elif _sound.get(key) is not piece:
                 if len(from_json(b'{"%b}' % piece)) != 1:
                     return None
                 if len(piece) <= LONGEST:
                     _sound[key] = piece
     except ValueError:
         return None
-    return value, {key: _sound.get(key, piece) if key not in _READ else piece
-                   for key, piece in parts.items()}  # fmt: skip
+    _order[:] = parts
+    return value, parts
 
 
-def _split(data: bytes) -> dict[bytes, bytes] | None:
+def _split(body: bytes) -> dict[bytes, bytes] | None:
     """The file's keys, each with its text: `key": value`, without the comma behind it."""
-    body = data.rstrip()
-    if not (body.startswith(b"{" + BEFORE) and body.endswith(b"\n}")):
-        return None
-    found = _split_as_before(body) or body[5:-2].split(BEFORE)
+    found = body[5:-2].split(BEFORE)
     parts: dict[bytes, bytes] = {}
     for i, piece in enumerate(found):
         if i < len(found) - 1:
@@ -73,23 +73,33 @@ def _split(data: bytes) -> dict[bytes, bytes] | None:
         if not quote or key in parts or b"\\" in key:
             return None
         parts[key] = piece
-    _order[:] = parts
     return parts
 
 
-def _split_as_before(body: bytes) -> list[bytes] | None:
-    """Cut where the keys of the last file are, if this one has them in the same order."""
-    at, found = 5, []
+def _split_as_before(body: bytes) -> dict[bytes, bytes] | None:
+    """The same, cut where the keys of the last file are, if this one has them in the same order.
+
+    Pieces that are known are not even copied. A piece that holds a key more than was thought has
+    more than one when it is parsed.
+    """
+    parts: dict[bytes, bytes] = {}
+    at = len(b"{" + BEFORE)
     if not _order or not body.startswith(_order[0] + b'"', at):
         return None
-    for key in _order[1:]:
-        end = body.find(BEFORE + key + b'"', at)
-        if end < 0:
-            return None
-        found.append(body[at:end])
-        at = end + len(BEFORE)
-    found.append(body[at:-2])
-    return found
+    for key, following in zip(_order, [*_order[1:], None], strict=True):
+        tail = b"\n}" if following is None else b"," + BEFORE + following + b'"'
+        known = _sound.get(key)
+        end = at + len(known or b"")
+        whole = following is not None or end + len(tail) == len(body)
+        if known and whole and body.startswith(known, at) and body.startswith(tail, end):
+            parts[key] = known
+        else:
+            end = len(body) - len(tail) if following is None else body.find(tail, at)
+            if end < at:
+                return None
+            parts[key] = body[at:end]
+        at = end + len(b"," + BEFORE)
+    return parts
 
 
 def _is_once(piece: bytes, part: Any) -> bool:
