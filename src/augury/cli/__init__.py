@@ -14,6 +14,7 @@ from augury.cli import (  # noqa: F401 # registered
     forecasting,
     measure,
     samples,
+    setup,
     studies,
     training,
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 # Groups of `augury --help`, in this order.
-MEASURE, ANALYSE, FORECAST, STUDY = GROUPS = ("Measure", "Analyse", "Forecast", "Study")
+GROUPS = ("Measure", "Analyse", "Forecast", "Study", "Setup")
+MEASURE, ANALYSE, FORECAST, STUDY, SETUP = GROUPS
 
 
 class GroupedCommands(TyperGroup):
@@ -30,7 +31,27 @@ app = typer.Typer(
     cls=GroupedCommands,
     help="Forecast which abilities a larger language model will have, before you pay for it.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from augury import __version__
+
+        print(f"augury {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options before the command."""

@@ -2,57 +2,99 @@
 
 from __future__ import annotations
 
-import sys
+import math
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from augury.cli.columns import column_names, guess_columns, table_file
+from augury.cli.printing import note
 from augury.errors import UsageError
 
 if TYPE_CHECKING:
     import polars as pl
 
 
+# A planned point's compute may be this many times off 6 N D: attention and other ways of counting.
+COMPUTE_TOLERANCE = 1.3
+
+
 def read_rows(
     table: Path,
     map_: list[str] | None,
     where: str | None,
-    inputs: Any,
-    output: str,
-    defaults: Any,
+    inputs: Iterable[str],
+    output: str | None,
+    defaults: Iterable[str] = (),
     scale: list[str] | None = None,
 ) -> pl.DataFrame:
+    """Read a table with the columns a command needs; say on standard error what was guessed.
+
+    Args:
+        table: a file, a study's folder, or "-" for standard input.
+        map_, where, scale: as the options of these names.
+        inputs: columns that have to be there, except those of `defaults`.
+        output: the column to predict; scores and counts stand in for it. None: not needed.
+        defaults: columns that may be missing.
+    """
     from augury.data import parse_map, read_table
     from augury.data.read import parse_scale, repeated_rows
     from augury.data.scores import has_scores
 
-    def read(needed: list[str]) -> pl.DataFrame:
-        return read_table(
-            table,
-            columns=parse_map(map_ or []),
-            where=where,
-            require=needed,
-            scale=parse_scale(scale or []),
-        )
+    needed = [name for name in inputs if name not in set(defaults)]
+    columns = parse_map(map_ or [])
+    with table_file(table) as path:
+        shown = "standard input" if path != table else str(table)
+        wanted = needed if output is None else [*needed, output]
+        guessed = guess_columns(column_names(path), wanted, columns)
+        if guessed:
+            said = ", ".join(f"'{theirs}' as {ours}" for ours, theirs in guessed.items())
+            note(f"{shown}: reading {said}; --map says otherwise")
 
-    data = read([name for name in inputs if name not in defaults])
-    if output not in data.columns and not has_scores(data.columns):
-        read([output])
+        def read(require: list[str]) -> pl.DataFrame:
+            return read_table(
+                path,
+                columns=columns | guessed,
+                where=where,
+                require=require,
+                scale=parse_scale(scale or []),
+            )
+
+        data = read(needed)
+        if output is not None and output not in data.columns and not has_scores(data.columns):
+            read([output])
     again = repeated_rows(data)
     if again is not None:
-        print(f"augury: note: {table}: {again}", file=sys.stderr)
+        note(f"{shown}: {again}")
     return data
 
 
 def parse_point(text: str) -> dict[str, float]:
-    point = {}
+    """Read a point as in "params=7B,tokens=4T".
+
+    Raises:
+        UsageError: it has another form, names something twice, or its compute is not 6 N D.
+    """
+    from augury.data.compute import training_flops
+    from augury.data.numbers import read_cell
+    from augury.data.schema import Column, column_of
+
+    point: dict[str, float] = {}
     for part in text.split(","):
-        name, equals, value = part.partition("=")
-        try:
-            point[name.strip()] = float(value)
-        except ValueError:
-            equals = ""
-        if not equals:
+        name, _, value = (x.strip() for x in part.partition("="))
+        number = read_cell(value, column_of(name) or Column(name, "number", "any", ""))
+        if not name or number is None:
             raise UsageError(f"--at '{text}': expected name=number,name=number, not '{part}'")
+        if name in point:
+            raise UsageError(f"--at '{text}': duplicate '{name}'")
+        point[name] = number
+    if {"params", "tokens", "flops"} <= set(point):
+        flops = training_flops(point["params"], point["tokens"])
+        if not 1 / COMPUTE_TOLERANCE < point["flops"] / (flops or math.nan) < COMPUTE_TOLERANCE:
+            raise UsageError(
+                f"--at '{text}' contradicts itself: 6 x params x tokens is {flops:.3g} FLOPs, not "
+                f"{point['flops']:.3g}; give two of the three"
+            )
     return point
 
 

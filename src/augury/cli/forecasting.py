@@ -18,7 +18,7 @@ from augury.cli.printing import print_json
 def predict(
     folder: Annotated[Path, typer.Argument(metavar="FIT", help="A folder of `fit --out`.")],
     at: Annotated[
-        list[str], typer.Option(help='Where: "params=7e9,tokens=4e12". Repeat for more points.')
+        list[str], typer.Option(help='Where: "params=7B,tokens=4T". Repeat for more points.')
     ],
     level: Annotated[float | None, typer.Option(help="Level of the intervals.")] = None,
     as_json: AsJson = False,
@@ -78,10 +78,9 @@ def rare(
     as_json: AsJson = False,
 ) -> None:
     """Forecast the worst of many queries from the pass rates of few."""
-    from augury.data import parse_map, read_table
     from augury.forecast.rare import elicitation_logprobs, forecast_rare
 
-    data = read_table(table, columns=parse_map(map_ or []), where=where)
+    data = read_rows(table, map_, where, (), None)
     found = forecast_rare(elicitation_logprobs(data), queries, level=level, seed=seed)
     if as_json:
         print_json(found.to_dict())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-Table = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet or JSON lines.")]
+Table = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, JSON lines; - is standard input.")]
 Map = Annotated[
     list[str] | None,
     typer.Option("--map", help='Our column from theirs, as in "params=Model Size". Repeatable.'),

@@ -1,13 +1,20 @@
-"""What a command prints for machines."""
+"""What a command prints: JSON for machines, notes on standard error."""
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
 
 
+def note(text: str) -> None:
+    """One line on standard error, so that standard output holds the result alone."""
+    print(f"augury: note: {text}", file=sys.stderr)
+
+
 def print_json(value: Any) -> None:
+    """One line of JSON on standard output."""
     print(json.dumps(_plain(value), allow_nan=False))
 
 
