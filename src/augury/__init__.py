@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from augury.data.readers import read_results as read
     from augury.errors import AuguryError
     from augury.evaluate import pass_until
-    from augury.fitting import Fit, Gaussian, fit, fit_many, load_fit, save_fit
+    from augury.fitting import Fit, Gaussian, fit, fit_many, load, load_fit, save, save_fit
     from augury.forecast import (
         Forecast,
         backtest,
@@ -43,7 +43,7 @@ _HOME = {
     "data.readers": ("read",),
     "errors": ("AuguryError",),
     "evaluate": ("pass_until",),
-    "fitting": ("Fit", "Gaussian", "fit", "fit_many", "load_fit", "save_fit"),
+    "fitting": ("Fit", "Gaussian", "fit", "fit_many", "load", "load_fit", "save", "save_fit"),
     "forecast": (
         "Forecast",
         "backtest",
@@ -85,11 +85,13 @@ __all__ = [
     "forecast_ladder",
     "forecast_pass_rate",
     "law",
+    "load",
     "load_fit",
     "pass_until",
     "predict",
     "read",
     "read_table",
+    "save",
     "save_fit",
     "trends",
 ]

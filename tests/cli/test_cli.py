@@ -228,8 +228,8 @@ def test_the_commands_and_their_options_are_these() -> None:
     }
     shared = {"--map", "--where", "--likelihood", "--level", "--seed", "--json"}
     assert found == {
-        "fit": shared | {"--law", "--bootstrap", "--nuts", "--out", "--scale"},
-        "predict": {"--at", "--level", "--json"},
+        "fit": shared | {"--law", "--by", "--bootstrap", "--nuts", "--out", "--scale"},
+        "predict": {"--at", "--law", "--level", "--json"},
         "backtest": shared | {"--law", "--holdout", "--by", "--scale"},
         "trends": {
             *("--by", "--map", "--where", "--rate", "--ahead", "--level", "--out", "--json"),
@@ -255,6 +255,7 @@ def test_the_commands_and_their_options_are_these() -> None:
             "--patience",
         },
         "laws": {"--json"},
+        "doctor": {"--json"},
         "init": {"--schema"},
         "run": {"--plan", "--engine", "--json"},
         "status": {"--json"},

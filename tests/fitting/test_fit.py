@@ -137,12 +137,12 @@ def test_a_fit_that_is_damaged_on_disk_is_named(tmp_path) -> None:  # type: igno
     assert load_fit(folder).n == 12
     text = (folder / "fit.json").read_text()
     (folder / "fit.json").write_text(text[:-40])
-    with pytest.raises(DataError, match="the saved fit is damaged"):
+    with pytest.raises(DataError, match="the saved result is damaged"):
         load_fit(folder)
     (folder / "fit.json").write_text(text.replace('"format": 1', '"format": 99'))
     with pytest.raises(DataError, match="later version"):
         load_fit(folder)
-    with pytest.raises(DataError, match="holds no fit"):
+    with pytest.raises(DataError, match="holds no saved result"):
         load_fit(tmp_path / "none")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "precious.txt").write_text("x")

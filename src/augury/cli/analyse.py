@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from augury.cli import startup
 from augury.cli.application import ANALYSE, app
-from augury.cli.arguments import read_rows
+from augury.cli.arguments import needed_columns, read_rows
 from augury.cli.options import AsJson, Level, LikelihoodName, Map, Scale, Seed, Table, Where
 from augury.cli.printing import print_json
 from augury.errors import UsageError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from augury.laws import Law
 
 
 @app.command(rich_help_panel=ANALYSE)
 def fit(
     table: Table,
-    law: Annotated[str, typer.Option(help="A law of `augury laws`, such as chinchilla.")],
+    law: Annotated[
+        str,
+        typer.Option(
+            help='A law of `augury laws`, a chain "chinchilla+logistic-task", or your own '
+            "MODULE:CLASS."
+        ),
+    ],
+    by: Annotated[
+        str | None, typer.Option(help='Fit every group apart: "task", "family,task".')
+    ] = None,
     map_: Map = None,
     scale: Scale = None,
     where: Where = None,
@@ -33,36 +47,91 @@ def fit(
     as_json: AsJson = False,
 ) -> None:
     """Fit a law to a table: parameters, intervals, and how far to trust them."""
-    from augury.fitting import save_fit
-    from augury.fitting.fit import fit as fit_law
-    from augury.laws import parse_law
+    from augury.laws import Chain, parse_law
 
     if bootstrap is not None and nuts:
         raise UsageError("choose one of --bootstrap and --nuts")
-    parsed = parse_law(law)
-    data = read_rows(table, map_, where, parsed.inputs, parsed.output, parsed.defaults, scale)
     uncertainty: Any = "nuts" if nuts else "laplace" if bootstrap is None else "bootstrap"
+    parsed = parse_law(law)
+    columns = [x.strip() for x in (by or "").split(",") if x.strip()]
+    needed = [*needed_columns(parsed), *columns]
+    data = read_rows(table, map_, where, needed, parsed.output, scale)
     startup.keep_compiled()
-    fitted = fit_law(
-        parsed,
-        data,
-        likelihood=likelihood,
-        uncertainty=uncertainty,
-        resamples=1000 if bootstrap is None else bootstrap,
-        level=level,
-        seed=seed,
-    )
+    if columns:
+        if uncertainty != "laplace" or out is not None:
+            raise UsageError("--by gives standard errors alone: without --bootstrap, --nuts, --out")
+        _fit_groups(parsed, data, columns, likelihood, as_json=as_json)
+        return
+    resamples = 1000 if bootstrap is None else bootstrap
+    fitted: Any
+    if isinstance(parsed, Chain) and parsed.link in data.columns:
+        from augury.forecast.chain_fit import fit_chain
+
+        if nuts:
+            raise UsageError("a chain is fitted step by step: --bootstrap, or neither")
+        fitted = fit_chain(
+            parsed,
+            data,
+            task_likelihood=likelihood,
+            uncertainty=None if bootstrap is None else "bootstrap",
+            resamples=resamples,
+            level=level,
+            seed=seed,
+        )
+    else:
+        from augury.fitting.fit import fit as fit_law
+
+        fitted = fit_law(
+            parsed,
+            data,
+            likelihood=likelihood,
+            uncertainty=uncertainty,
+            resamples=resamples,
+            level=level,
+            seed=seed,
+        )
     if out is not None:
-        save_fit(fitted, out)
+        from augury.fitting.store import save
         from augury.report.page.result import save_figures
 
+        save(fitted, out)
         save_figures(fitted, out / "figures")
     if as_json:
         print_json(fitted.to_dict())
-    else:
-        print(fitted)
-        if fitted.status.remedy:
-            print(f"  {fitted.status.remedy}")
+        return
+    print(fitted)
+    if fitted.status.remedy:
+        print(f"  {fitted.status.remedy}")
+
+
+def _fit_groups(
+    law: Law, data: pl.DataFrame, columns: list[str], likelihood: str | None, *, as_json: bool
+) -> None:
+    from augury.fitting import fit_many
+
+    found = fit_many(law, data, by=columns, likelihood=likelihood)
+    rows = found.table.to_dicts()
+    if as_json:
+        print_json(
+            [
+                {
+                    **{name: row[name] for name in columns},
+                    "law": str(found.law),
+                    "params": {name: row[name] for name in found.names},
+                    "stderr": {name: row[f"{name}_stderr"] for name in found.names},
+                    "objective": row["objective"],
+                    "status": row["status"],
+                }
+                for row in rows
+            ]
+        )
+        return
+    heads = [f"{name:>12s}" for name in found.names]
+    print(f"{','.join(columns):32s} {' '.join(heads)}  status")
+    for row in rows:
+        key = ",".join(str(row[name]) for name in columns)
+        values = [f"{row[name]:12.5g}" for name in found.names]
+        print(f"{key:32s} {' '.join(values)}  {row['status']}")
 
 
 @app.command(rich_help_panel=ANALYSE)
@@ -89,9 +158,12 @@ def backtest(
     from augury.laws import Chain, parse_law
 
     parsed = [parse_law(text) for text in law]
-    needed = {n for x in parsed for n in (*x.inputs, *((x.link,) if isinstance(x, Chain) else ()))}
-    defaults = {k: v for x in parsed for k, v in x.defaults.items()}
-    data = read_rows(table, map_, where, sorted(needed), parsed[0].output, defaults, scale)
+    needed = {
+        n
+        for x in parsed
+        for n in (*needed_columns(x), *((x.link,) if isinstance(x, Chain) else ()))
+    }
+    data = read_rows(table, map_, where, sorted(needed), parsed[0].output, scale)
     startup.keep_compiled()
     result = run_backtest(
         parsed, data, holdout=holdout, by=by, likelihood=likelihood, level=level, seed=seed
@@ -135,7 +207,7 @@ def trends(
     from augury.forecast.trends import ahead_of
     from augury.forecast.trends import trends as find_trends
 
-    data = read_rows(table, map_, where, ("task",), "value", {}, scale)
+    data = read_rows(table, map_, where, ("task",), "value", scale)
     families = [b.strip() for b in by.split(",")]
     found = find_trends(data, by=families, rate=rate, level=level)
     coming = ahead_of(data, factor=ahead, by=families, level=level)

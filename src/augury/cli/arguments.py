@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from augury.errors import UsageError
 if TYPE_CHECKING:
     import polars as pl
 
+    from augury.laws import Law
+
 
 # A planned point's compute may be this many times off 6 N D: attention and other ways of counting.
 COMPUTE_TOLERANCE = 1.3
@@ -23,9 +25,8 @@ def read_rows(
     table: Path,
     map_: list[str] | None,
     where: str | None,
-    inputs: Iterable[str],
+    needed: Sequence[str],
     output: str | None,
-    defaults: Iterable[str] = (),
     scale: list[str] | None = None,
 ) -> pl.DataFrame:
     """Read a table with the columns a command needs; say on standard error what was guessed.
@@ -33,20 +34,17 @@ def read_rows(
     Args:
         table: a file, a study's folder, or "-" for standard input.
         map_, where, scale: as the options of these names.
-        inputs: columns that have to be there, except those of `defaults`.
+        needed: columns that have to be there.
         output: the column to predict; scores and counts stand in for it. None: not needed.
-        defaults: columns that may be missing.
     """
     from augury.data import parse_map, read_table
     from augury.data.read import parse_scale, repeated_rows
     from augury.data.scores import has_scores
 
-    needed = [name for name in inputs if name not in set(defaults)]
     columns = parse_map(map_ or [])
     with table_file(table) as path:
         shown = "standard input" if path != table else str(table)
-        wanted = needed if output is None else [*needed, output]
-        guessed = guess_columns(column_names(path), wanted, columns)
+        guessed = guess_columns(column_names(path), needed, columns, output)
         if guessed:
             said = ", ".join(f"'{theirs}' as {ours}" for ours, theirs in guessed.items())
             note(f"{shown}: reading {said}; --map says otherwise")
@@ -60,13 +58,24 @@ def read_rows(
                 scale=parse_scale(scale or []),
             )
 
-        data = read(needed)
+        data = read(list(needed))
         if output is not None and output not in data.columns and not has_scores(data.columns):
             read([output])
     again = repeated_rows(data)
     if again is not None:
         note(f"{shown}: {again}")
     return data
+
+
+def needed_columns(law: Law) -> list[str]:
+    """The columns that a law cannot do without; those of shares are found by their names."""
+    from augury.laws.inputs import Share
+
+    return [
+        name
+        for name, kind in law.inputs.items()
+        if kind.default is None and not isinstance(kind, Share)
+    ]
 
 
 def parse_point(text: str) -> dict[str, float]:

@@ -25,26 +25,44 @@ DERIVED = frozenset({"params", "tokens", "flops"})
 
 
 def guess_columns(
-    there: Collection[str], needed: Iterable[str], mapped: Mapping[str, str]
+    there: Collection[str],
+    needed: Iterable[str],
+    mapped: Mapping[str, str],
+    output: str | None = None,
 ) -> dict[str, str]:
-    """Our column <- theirs, for needed columns that go by exactly one common name.
+    """Our column <- theirs, for columns that go by exactly one common name in the file.
 
     Args:
         there: the columns of the file.
-        needed: columns that the command asks for.
+        needed: columns that the command asks for. Where one of them stays missing nothing is
+            guessed: the complaint then names the file's own columns.
         mapped: what `--map` says; nothing is guessed against it.
+        output: the column to predict, which scores can stand in for.
     """
     known = set(there) | set(mapped)
-    wanted = set(needed)
-    if wanted & DERIVED - known and len(DERIVED & known) < 2:
-        wanted |= DERIVED
-    found = {}
-    for ours, names in COMMON_NAMES.items():
-        theirs = [n for n in names if n in there and n not in mapped.values()]
-        derived = ours in DERIVED and len(DERIVED & known) >= 2
-        if ours in wanted and ours not in known and not derived and len(theirs) == 1:
-            found[ours] = theirs[0]
-    return found
+
+    def common(ours: str) -> list[str]:
+        return [n for n in COMMON_NAMES.get(ours, ()) if n in there and n not in mapped.values()]
+
+    def guess(wanted: Iterable[str]) -> dict[str, str]:
+        return {
+            ours: common(ours)[0]
+            for ours in COMMON_NAMES
+            if ours in wanted and ours not in known and len(common(ours)) == 1
+            if not (ours in DERIVED and len(DERIVED & known) >= 2)
+        }
+
+    def missing(found: Iterable[str]) -> set[str]:
+        have = known | set(found)
+        have |= DERIVED if len(DERIVED & have) >= 2 else set()
+        return set(needed) & set(COMMON_NAMES) - have
+
+    needed = set(needed)
+    wanted = needed | ({output} if output is not None else set())
+    found = guess(wanted)
+    if missing(found):
+        found = guess(wanted | DERIVED)
+    return {} if missing(found) else found
 
 
 def column_names(path: Path) -> tuple[str, ...]:

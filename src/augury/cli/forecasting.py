@@ -12,6 +12,7 @@ from augury.cli.application import FORECAST, app
 from augury.cli.arguments import parse_point, read_rows
 from augury.cli.options import AsJson, Level, Map, Seed, Where
 from augury.cli.printing import print_json
+from augury.errors import UsageError
 
 
 @app.command(rich_help_panel=FORECAST)
@@ -20,14 +21,22 @@ def predict(
     at: Annotated[
         list[str], typer.Option(help='Where: "params=7B,tokens=4T". Repeat for more points.')
     ],
+    law: Annotated[
+        str | None, typer.Option(help="MODULE:CLASS, where the fit is of a law of your own.")
+    ] = None,
     level: Annotated[float | None, typer.Option(help="Level of the intervals.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Forecast at new points with a saved fit."""
-    from augury.fitting import load_fit
+    from augury.fitting.store import load
     from augury.forecast.predict import predict as predict_at
+    from augury.laws import parse_law
 
-    fitted = load_fit(folder)
+    if law is not None:
+        parse_law(law)  # imports it: a saved fit never imports code by itself
+    fitted = load(folder)
+    if not hasattr(fitted, "usable"):
+        raise UsageError(f"{folder} holds a {type(fitted).__name__}; predict takes a fit")
     forecasts = predict_at(fitted, [parse_point(text) for text in at], level=level)
     if as_json:
         print_json([f.to_dict() for f in forecasts])
@@ -55,7 +64,7 @@ def passrate(
     from augury.forecast.passrate import forecast_pass_rate
 
     scales = [name.strip() for name in scale.split(",")]
-    data = read_rows(table, map_, where, ["model", *scales], "value", {})
+    data = read_rows(table, map_, where, ["model", *scales], "value")
     found = forecast_pass_rate(
         data, [parse_point(text) for text in at], scale=scales, level=level, seed=seed
     )
@@ -139,7 +148,7 @@ def emergence(
         reaches,
     )
 
-    data = read_rows(table, map_, where, (scale, "finetune_examples"), "value", {})
+    data = read_rows(table, map_, where, (scale, "finetune_examples"), "value")
     if law is None:
         law = "moved" if (data["finetune_examples"] == 0).any() else "average"
     if law == "moved":

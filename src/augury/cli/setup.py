@@ -69,7 +69,7 @@ def _sandbox() -> str:
     from augury.evaluate.sandbox import Program, Sandbox
 
     try:
-        with Sandbox(1) as sandbox:
+        with Sandbox(workers=1) as sandbox:
             (verdict,) = sandbox.run([Program("doctor", "assert 1 + 1 == 2")])
     except AuguryError as error:
         return str(error)

@@ -12,7 +12,7 @@ from augury.fitting.likelihoods import (
 )
 from augury.fitting.many import ManyFits, Pooling, fit_many
 from augury.fitting.result import Fit, Status
-from augury.fitting.store import load_fit, save_fit
+from augury.fitting.store import load, load_fit, save, save_fit
 
 __all__ = [
     "LIKELIHOODS",
@@ -28,6 +28,8 @@ __all__ = [
     "Status",
     "fit",
     "fit_many",
+    "load",
     "load_fit",
+    "save",
     "save_fit",
 ]

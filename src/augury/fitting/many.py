@@ -135,7 +135,7 @@ def fit_many(
         if key not in data.columns:
             raise UsageError(f"there is no column '{key}' to group by")
     problem = problem_of(law, data, likelihood, output=output, by=keys)
-    likelihood = problem.likelihood
+    law, likelihood = problem.law, problem.likelihood
     groups, index, weights = _grouped(problem.table.select(f"by_{key}" for key in keys))
     groups.columns = keys
     points = Points(

@@ -98,6 +98,36 @@ class ChainFit(Shown):
         task = {f"task_{n}": x for n, x in self.task.parameters.items()}
         return {**self.loss.parameters, **task}
 
+    @property
+    def usable(self) -> bool:
+        """Whether the parameters of both laws mean something."""
+        return self.loss.usable and self.task.usable
+
+    def to_dict(self) -> dict[str, Any]:
+        """Both fits, without draws and data, ready for JSON."""
+        loss, task = self.loss.to_dict(), self.task.to_dict()
+        both = {
+            key: {**loss[key], **{f"task_{n}": x for n, x in task[key].items()}}
+            for key in ("params", "intervals")
+        }
+        return {
+            "law": str(self.chain),
+            "how": self.how,
+            "n": task["n"],
+            "runs": task["runs"],
+            **both,
+            "objective": {"loss": loss["objective"], "task": task["objective"]},
+            "status": str(self.status),
+            "remedy": self.status.remedy,
+            "level": self.level,
+            "notes": [*loss["notes"], *task["notes"]],
+            "loss": loss,
+            "task": task,
+        }
+
+    def __str__(self) -> str:
+        return f"{self.chain}, fitted {self.how}: {self.status}\n{self.loss}\n{self.task}"
+
     def _card(self) -> Card:
         parts = [fit._card().table for fit in (self.loss, self.task)]
         names = pl.Series("step", ["loss", "task"])

@@ -1,0 +1,157 @@
+"""What people expect of any command line: -h, --version, 7B, standard input, names they use."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import polars as pl
+import pytest
+
+from augury.cli.arguments import parse_point
+from augury.cli.columns import column_names, guess_columns
+from augury.errors import UsageError
+from tests.cli.test_cli import augury as augury  # fixtures
+from tests.cli.test_cli import table as table
+
+
+def test_version_and_short_help(augury: Any) -> None:
+    assert augury("--version").out == f"augury {version('augury')}\n"
+    assert augury("-h").out == augury("--help").out
+    assert "--law" in augury("fit", "-h").out
+
+
+def test_doctor(augury: Any) -> None:
+    said = augury("doctor", "--json")
+    assert said.status == 0
+    found = json.loads(said.out)
+    assert found["augury"] == version("augury")
+    assert found["cores"] >= 1
+    assert set(found["core"]) >= {"jax", "numpy", "polars"}
+    assert found["devices"][0].startswith(("cpu", "gpu", "cuda"))
+    assert found["sandbox"]
+    assert "sandbox" in augury("doctor").out
+
+
+@pytest.mark.parametrize(
+    ("text", "point"),
+    [
+        ("params=7B,tokens=4T", {"params": 7e9, "tokens": 4e12}),
+        ("params=70m, tokens=1.5e12", {"params": 7e7, "tokens": 1.5e12}),
+        ("flops=1e24", {"flops": 1e24}),
+        ("loss=2.31", {"loss": 2.31}),
+        ("anything=-0.5", {"anything": -0.5}),
+        ("flops=6e23,params=1e11,tokens=1e12", {"flops": 6e23, "params": 1e11, "tokens": 1e12}),
+        # Attention counted as well: a convention, not a contradiction.
+        ("flops=7e23,params=1e11,tokens=1e12", {"flops": 7e23, "params": 1e11, "tokens": 1e12}),
+    ],
+)
+def test_a_point(text: str, point: dict[str, float]) -> None:
+    assert parse_point(text) == point
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("params", "expected name=number"),
+        ("params=", "expected name=number"),
+        ("params=seven", "expected name=number"),
+        ("=7", "expected name=number"),
+        ("loss=7B", "expected name=number"),
+        ("params=nan", "expected name=number"),
+        ("params=7B,params=8B", "duplicate 'params'"),
+        ("flops=1e24,params=1e11,tokens=1e12", "6 x params x tokens is 6e+23 FLOPs, not 1e+24"),
+        ("flops=6e14,params=1e11,tokens=1e12", "give two of the three"),
+    ],
+)
+def test_a_point_that_is_wrong(text: str, complaint: str) -> None:
+    with pytest.raises(UsageError, match="--at") as found:
+        parse_point(text)
+    assert complaint in str(found.value)
+
+
+def test_a_contradiction_is_one_line_of_the_shell(augury: Any, table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "fit"
+    maps = ("--map", "params=Model Size", "--map", "tokens=D")
+    assert augury("fit", table, "--law", "compute", *maps, "--out", out).status == 0
+    said = augury("predict", out, "--at", "flops=1e24,params=1e11,tokens=1e12")
+    assert (said.status, said.err.count("\n")) == (2, 1)
+    assert "contradicts itself" in said.err
+
+
+@pytest.mark.parametrize(
+    ("there", "needed", "mapped", "guessed"),
+    [
+        (("N", "D", "val_loss"), ("params", "tokens", "loss"), {},
+         {"params": "N", "tokens": "D", "loss": "val_loss"}),
+        (("n_params", "train_tokens", "final_loss"), ("params", "tokens", "loss"), {},
+         {"params": "n_params", "tokens": "train_tokens", "loss": "final_loss"}),
+        # Ours are there: nothing to guess.
+        (("params", "N", "loss"), ("params", "loss"), {}, {}),
+        # Two candidates: no guess.
+        (("N", "n_params", "loss"), ("params", "loss"), {}, {}),
+        # Not asked for.
+        (("N", "D", "loss"), ("params", "loss"), {}, {"params": "N"}),
+        # Said by --map, or used by it for something else.
+        (("N", "M", "loss"), ("params", "loss"), {"params": "M"}, {}),
+        (("N", "loss"), ("params", "loss"), {"family": "N"}, {}),
+        # Compute follows from what is there.
+        (("N", "D", "loss"), ("flops", "loss"), {}, {"params": "N", "tokens": "D"}),
+        (("params", "tokens", "C", "loss"), ("flops", "loss"), {}, {}),
+        (("params", "flops", "D", "loss"), ("params", "tokens", "loss"), {}, {}),
+        # One stays missing: the complaint names the columns of the file.
+        (("size", "D", "loss"), ("params", "tokens", "loss"), {}, {}),
+    ],
+)  # fmt: skip
+def test_guesses(
+    there: tuple[str, ...], needed: tuple[str, ...], mapped: dict[str, str], guessed: Any
+) -> None:
+    assert guess_columns(there, needed, mapped) == guessed
+
+
+def test_common_names_are_read_and_said(augury: Any, table: Path, tmp_path: Path) -> None:
+    ours = augury("fit", table, "--law", "chinchilla", "--json", "--map", "params=Model Size",
+                  "--map", "tokens=D")  # fmt: skip
+    path = tmp_path / "common.csv"
+    pl.read_csv(table).rename({"Model Size": "N", "loss": "val_loss"}).write_csv(path)
+    said = augury("fit", path, "--law", "chinchilla", "--json")
+    assert said.status == 0
+    assert said.out == ours.out
+    assert said.err == (
+        f"augury: note: {path}: reading 'N' as params, 'D' as tokens, 'val_loss' as loss; "
+        "--map says otherwise\n"
+    )
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_a_table_on_standard_input(
+    augury: Any, table: Path, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = ("--law", "chinchilla", "--map", "params=Model Size", "--map", "tokens=D", "--json")
+    data = pl.read_csv(table)
+    path = tmp_path / f"runs.{suffix}"
+    {
+        "csv": data.write_csv,
+        "tsv": lambda p: data.write_csv(p, separator="\t"),
+        "jsonl": data.write_ndjson,
+        "parquet": data.write_parquet,
+    }[suffix](path)
+    assert column_names(path) == tuple(data.columns)
+    named = augury("fit", path, *args)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(path.read_bytes())))
+    said = augury("fit", "-", *args)
+    assert (said.status, said.err) == (0, "")
+    assert said.out == named.out
+
+
+def test_a_wrong_table_on_standard_input(augury: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"params,tokens,loss\n1e8,2e9,3.1\n-1,2e9,3.0\n"
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text)))
+    said = augury("fit", "-", "--law", "chinchilla")
+    assert (said.status, said.err.count("\n")) == (2, 1)
+    assert said.err.startswith("augury: standard input, row 2, column 'params'")
