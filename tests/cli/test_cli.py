@@ -244,7 +244,7 @@ def test_the_commands_and_their_options_are_these() -> None:
         },
         "emergence": {
             *("--scale", "--few-shot-examples", "--above", "--law", "--nuts", "--loss-law"),
-            *("--tokens", "--map", "--where", "--level", "--seed", "--json"),
+            *("--tokens", "--map", "--where", "--level", "--seed", "--json", "--floor", "--params"),
         },
         "passrate": {"--at", "--scale", "--map", "--where", "--level", "--seed", "--json"},
         "rare": {"--queries", "--map", "--where", "--level", "--seed", "--json"},
