@@ -48,6 +48,7 @@ def test_a_saved_fit_is_told_with_its_residuals(tmp_path: Path) -> None:
     truth = np.log(losses()["loss"].to_numpy())
     assert np.std(residuals["residual"].to_numpy()) < 0.005 < np.std(truth)
     assert residuals.height == 30
+    assert story.sections[0].text == ("chinchilla on 30 points of 30 runs: converged.",)
 
 
 def test_scores_that_carry_no_forecast_are_still_shown(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def loss_section(fitted: Fit, *, task: str = "loss", name: str = "loss-law") -> 
         curve,
         level=fitted.level,
         what=task,
-        text=(f"{fitted.law} on {fitted.n} points of {fitted.run_count} runs: {fitted.status}."),
+        text=(f"{fitted.law} on {fitted.n} points of {fitted.run_count} runs: {fitted.status}.",),
         about=f" Drawn at the median of {' and '.join(rest)}: every dot is moved there by the law."
         if rest
         else "",

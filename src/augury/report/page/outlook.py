@@ -10,7 +10,7 @@ from augury.report.page.draw import finished, shown, tips
 from augury.report.page.palette import GREEN, ORANGE
 from augury.report.page.story import Figure, Outlook
 
-FORECAST, TRUTH = "forecast and its interval", "measured afterwards"
+FORECAST, TRUTH = "forecast", "measured afterwards"
 # Below this a linear axis shows nothing of a rate.
 LOG_BELOW = 0.01
 # The axis ends here: an interval that begins at 0 is drawn from its edge.
