@@ -208,12 +208,25 @@ def test_a_proposal_needs_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> No
     ],
 )  # fmt: skip
 def test_a_hint_shows_the_solved_question_first(prompt: str, hint: str) -> None:
-    assert hinted(Instance("0", prompt, (" 4",))) == hint
+    instance = Instance("0", prompt, (" 4",))
+    assert hinted(instance, 1) == hint
+    assert hinted(instance).count(" 4") == prompt.count(" 4") + 3
+
+
+def test_a_hint_shown_once_is_drawn_from_too_where_other_texts_may_pass() -> None:
+    found = pass_until(
+        TableModel(), words(2), proposal=["hint"], max_samples=40, check=Checker("holds", holds)
+    )
+    assert found.weights is not None
+    assert found.weights.proposals == ("hint", "hint, shown once")
+    known = pass_until(TableModel(), words(2), proposal=["hint"], max_samples=40)
+    assert known.weights is not None
+    assert known.weights.proposals == ("hint",)
 
 
 def test_a_hint_may_be_given_and_needs_a_solution() -> None:
     assert hinted(Instance("0", "p", ("x",), {"hint": "look: "})) == "look: "
-    shown = hinted(Instance("0", "p", (), {"canonical_solution": " s"}))
+    shown = hinted(Instance("0", "p", (), {"canonical_solution": " s"}), 1)
     assert shown == "p s\np"
     with pytest.raises(DataError, match="'7' has no solution"):
         hinted(Instance("7", "p", ()))

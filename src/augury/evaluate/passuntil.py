@@ -167,7 +167,9 @@ def pass_until(
     _sensible(wanted, cap if max_samples is None else max_samples, budget, temperature)
     mixture = None
     if weighted:
-        mixture = _mixture(backend, task, proposal, own_share, method, budget)
+        mixture = _mixture(
+            backend, task, proposal, own_share, method, budget, judge.possible is not None
+        )
         how: Method = "importance"
         notes: list[str] = []
     else:
@@ -564,6 +566,7 @@ def _mixture(
     share: float,
     method: Method | None,
     budget: int | None,
+    known: bool,
 ) -> Mixture:
     """What is drawn from."""
     if method not in (None, "importance"):
@@ -573,7 +576,7 @@ def _mixture(
     if not 0 < share < 1:
         raise UsageError(f"own_share lies between 0 and 1, not {share}")
     backend.next_token_logprobs([NextRequest(task.instances[0].prompt)])  # does it show them?
-    return Mixture(backend, open_proposals(proposal, backend, task, open_model), share)
+    return Mixture(backend, open_proposals(proposal, backend, task, open_model, known), share)
 
 
 def _method(

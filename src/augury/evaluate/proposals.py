@@ -14,6 +14,9 @@ from augury.evaluate.backend import Backend, NextRequest
 from augury.evaluate.tasks import Instance, Task
 
 HINT = "hint"
+# How often the solved question is shown. SmolLM2-135M writes the answer of 17 rare sums at a median
+# rate of .03 after one showing, .21 after two, .75 after three; four rare capitals, .01, .15, .33.
+SHOWN = 3
 # Fields of a task file that hold a text that passes, where `reference` does not.
 SOLUTIONS = ("solution", "canonical_solution")
 
@@ -32,6 +35,7 @@ def open_proposals(
     backend: Backend,
     task: Task,
     opener: Callable[[str], Backend],
+    known: bool = True,
 ) -> tuple[Proposal, ...]:
     """The proposals that these name.
 
@@ -40,6 +44,8 @@ def open_proposals(
         backend: the model that is measured.
         task: what on.
         opener: opens a model by its name.
+        known: whether every text that passes is known. If not, a hint that is shown once is drawn
+            from as well: one that is shown often finds little but itself.
 
     Raises:
         UsageError: a model has other tokens.
@@ -53,6 +59,8 @@ def open_proposals(
             for instance in task.instances:
                 hinted(instance)
             found.append(Proposal(spec, backend, hinted))
+            if not known:
+                found.append(Proposal(f"{spec}, shown once", backend, lambda i: hinted(i, 1)))
         else:
             other = opener(spec)
             _same_tokens(backend, other, task, spec)
@@ -60,12 +68,12 @@ def open_proposals(
     return tuple(found)
 
 
-def hinted(instance: Instance) -> str:
-    """The prompt with the question and its solution before it.
+def hinted(instance: Instance, shown: int = SHOWN) -> str:
+    """The prompt with the question and its solution before it, so many times.
 
     A field `hint` of the task's file is taken as it is. Otherwise, where the prompt is a list of
-    solved questions and one more, that one is put before itself with its answer; a prompt of one
-    question comes twice.
+    solved questions and one more, that one is put before itself with its answer; else the whole
+    prompt is.
 
     Raises:
         DataError: the instance has no reference.
@@ -80,9 +88,9 @@ def hinted(instance: Instance) -> str:
         # The question is asked in the form of those before: it ends in the same word.
         mark = question.split()[-1] if question.split() else ""
         if found and mark and mark in before:
-            return f"{before}{gap}{question}{answer}{gap}{question}"
+            return f"{before}{gap}" + f"{question}{answer}{gap}" * shown + question
     gap = "\n\n" if "\n" in prompt else "\n"
-    return f"{prompt}{answer}{gap}{prompt}"
+    return f"{prompt}{answer}{gap}" * shown + prompt
 
 
 def _solution(instance: Instance) -> str:
