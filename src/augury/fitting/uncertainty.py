@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from augury.fitting.covariance import covariance, residuals
+from augury.fitting.covariance import covariance, pieces_at, residuals
 from augury.fitting.diagnose import parameters_at_bounds
 from augury.fitting.optimise import Prior, solve
 from augury.fitting.problem import Problem
@@ -22,7 +22,9 @@ from augury.fitting.space import Floats
 RESAMPLE_TOLERANCE = 1e-10
 # A normal approximation is checked at so many draws and points (one small compiled size) before
 # use: at each point this share of the draws' curves has to lie on each side of the estimate's.
-CHECKED_DRAWS, CHECKED_POINTS, CHECKED_TAIL = 40, 25, 0.05
+CHECKED_DRAWS, CHECKED_POINTS, CHECKED_TAIL = 40, 25, 0.02
+# ... and they stray from it at most this many times as far as the law's tangent says.
+MOST_BENT = 12.0
 # Variance of a run's weight in a refit, at most: beyond, a draw rests on one or two runs.
 MOST_WEIGHT_VARIANCE = 4.0
 # Autocorrelation of residuals along a run, at most: ten checkpoints then count as one.
@@ -111,18 +113,31 @@ def laplace(
 
 
 def agrees(problem: Problem, u: Floats, draws: Floats) -> bool:
-    """Whether draws lie on both sides of the estimate's curve at the points fitted."""
+    """Whether draws give curves as a normal approximation promises, at the points fitted.
+
+    They lie on both sides of the estimate's curve, and stray from it about as far as the tangent
+    says: where the law bends within the spread, they miss all data by decades.
+    """
+    draws = draws[:CHECKED_DRAWS]
     some = np.linspace(0, problem.size - 1, min(problem.size, CHECKED_POINTS)).astype(int)
     inputs = {
         n: x[0][some][None] for n, x in zip(problem.law.inputs, problem.points.inputs, strict=True)
     }
-    natural = problem.space.natural(np.vstack([u[None], draws[:CHECKED_DRAWS]]))
-    curves = problem.law(
-        {n: natural[:, j : j + 1] for j, n in enumerate(problem.law.parameters)}, **inputs
+    natural = problem.space.natural(np.vstack([u[None], draws]))
+    curves = np.asarray(
+        problem.law(
+            {n: natural[:, j : j + 1] for j, n in enumerate(problem.law.parameters)}, **inputs
+        )
     )
-    below = (curves[1:] <= curves[:1]).mean(0)
-    above = (curves[1:] >= curves[:1]).mean(0)
-    return bool((np.minimum(below, above) >= CHECKED_TAIL).all())
+    below, above = (curves[1:] <= curves[:1]).mean(0), (curves[1:] >= curves[:1]).mean(0)
+    if not (np.minimum(below, above) >= CHECKED_TAIL).all():
+        return False
+    if problem.likelihood.on_log:
+        curves = np.log(np.maximum(curves, 1e-300))
+    own = len(problem.law.parameters)
+    tangent = (draws - u)[:, :own] @ pieces_at(problem, u, problem.ones)[1][some, :own].T
+    far, promised = (np.quantile(np.abs(x), 0.8, axis=0) for x in (curves[1:] - curves[0], tangent))
+    return bool((far <= MOST_BENT * promised + 1e-9 * np.abs(curves[0])).all())
 
 
 def reweighted(

@@ -23,7 +23,13 @@ from augury.fitting import Fit, Likelihood
 from augury.fitting.fit import fit
 from augury.fitting.space import Floats
 from augury.forecast.chain_fit import ChainFit, fit_chain
-from augury.forecast.predict import extrapolation, interval_of, observed, predictive
+from augury.forecast.predict import (
+    distance_beyond,
+    extrapolation,
+    interval_of,
+    observed,
+    predictive,
+)
 from augury.forecast.score import crps
 from augury.laws import Chain, Law, parse_law
 
@@ -49,7 +55,8 @@ class Backtest(Shown):
         rows: one row a law and held-out point: law, cut (the scale below which was fitted), the
             row in the table, observed, value, low, high, held, error (forecast - observed),
             relative (error / observed), crps (continuous ranked probability score, in the unit of
-            residuals: logarithms where the likelihood takes them), extrapolation, status.
+            residuals: logarithms where the likelihood takes them), extrapolation (in ranges of the
+            data), distance (in e-folds beyond it), status.
         level: of the intervals, which are for a new run.
     """
 
@@ -334,6 +341,7 @@ def scored(fitted: Fitted, future: pl.DataFrame, target: str, level: float) -> p
             "relative": (drawn.value - truth) / np.where(truth == 0, np.nan, truth),
             "crps": _score(fitted, run, truth),
             "extrapolation": extrapolation(observed(fitted), future),
+            "distance": distance_beyond(observed(fitted), future),
             "status": [str(fitted.status)] * len(truth),
         }
     ).with_columns(pl.col("low", "high", "crps", "relative").fill_nan(None))

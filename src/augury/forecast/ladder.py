@@ -27,7 +27,6 @@ from augury.fitting.likelihoods import Points
 from augury.fitting.many import ManyFits, fit_many
 from augury.fitting.optimise import Prior, no_prior, solve
 from augury.fitting.space import Floats, Space
-from augury.forecast.combine import conformal_factor
 from augury.laws import Law
 
 Scores = Literal["final", "late", "all"]
@@ -35,6 +34,11 @@ Scores = Literal["final", "late", "all"]
 # Share of the ladder that the first backtest is fitted on, and by which the next ones grow.
 FIRST_CUT, NEXT_CUT = 0.5, 0.125
 RESAMPLES = 400
+
+
+# No more widening than this: a backtest of a few points from a handful of runs says that intervals
+# were too narrow, not by which factor of ten.
+MOST_WIDENING = 3.0
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,14 @@ def forecast_ladder(
         coverage=float(inside.mean()),
         level=level,
     )
+
+
+def conformal_factor(ratios: Floats, level: float) -> float:
+    """The (n + 1) level-th smallest ratio of error to half-width, from 1 to `MOST_WIDENING`."""
+    if len(ratios) == 0:
+        return 1.0
+    rank = min(int(np.ceil((len(ratios) + 1) * level)), len(ratios)) - 1
+    return float(np.clip(np.sort(ratios)[rank], 1.0, MOST_WIDENING))
 
 
 def _checked(table: pl.DataFrame) -> pl.DataFrame:

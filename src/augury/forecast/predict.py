@@ -248,6 +248,18 @@ def inputs_of(fitted: Any) -> list[str]:
     return observed(fitted).columns
 
 
+def distance_beyond(seen: pl.DataFrame, at: pl.DataFrame) -> Floats:
+    """(m,) the largest distance outside the observed range of a positive input, in e-folds."""
+    far = np.zeros(at.height)
+    for name in seen.columns:
+        x, new = (t[name].cast(pl.Float64).to_numpy() for t in (seen, at))
+        if min(x.min(), new.min()) <= 0:  # a share, or a number of either sign
+            continue
+        x, new = np.log(x), np.log(new)
+        far = np.maximum(far, np.maximum(new - x.max(), x.min() - new))
+    return far
+
+
 def extrapolation(seen: pl.DataFrame, at: pl.DataFrame, law: Any = None) -> Floats:
     """(m,) the largest distance outside the observed range of an input, in units of that range.
 

@@ -88,7 +88,8 @@ class PassRateRecord(Record):
 
     Attributes:
         weights: by law.
-        widening: factor by which the backtest widened the intervals.
+        drift: error beyond the laws' own, standard deviation one e-fold beyond the data; None in
+            records of versions that widened by a factor.
         growth: None where no instances were counted.
         counts_notes: on the forecasts from counts.
     """
@@ -97,7 +98,7 @@ class PassRateRecord(Record):
     task: str | None
     level: float
     weights: Mapping[str, float]
-    widening: Known = None
+    drift: Known = None
     status: str
     remedy: str = ""
     notes: tuple[Remark, ...] = ()

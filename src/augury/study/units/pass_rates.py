@@ -62,7 +62,7 @@ def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
         task=asked["task"],
         level=asked["level"],
         weights=found.weights,
-        widening=found.widening,
+        drift=found.drift.mean,
         status=str(found.status),
         remedy=found.status.remedy,
         notes=tuple(found.notes),
