@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 EXTRAS ?= models,http
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test quick lint docs bench real clean
+.PHONY: demo test test-tests test-documents quick claims lint docs bench real clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -30,13 +30,23 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The blocks of a document go on where the last one ended: one process.
+# The documents run beside the tests: their blocks go on where the last one ended, in one process.
 test: lint
-	$(BIN)/pytest -n 2 --dist worksteal tests
+	$(MAKE) --no-print-directory --output-sync=target -j2 test-tests test-documents
+
+test-tests: $(STAMP)
+	$(BIN)/pytest -n 2 --dist worksteal -m "not claims" tests
+
+test-documents: $(STAMP)
 	$(BIN)/pytest README.md docs
 
 quick: lint
-	$(BIN)/pytest -n 2 --dist worksteal -m "not slow" tests
+	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not claims" tests
+
+# The statistical claims at full size; those whose code has not changed stay on record.
+claims: $(STAMP)
+	$(BIN)/pytest -n 2 --dist worksteal -m claims tests
+	$(BIN)/python -m tests.claims.record
 
 docs: $(STAMP)
 	$(BIN)/mkdocs build --strict

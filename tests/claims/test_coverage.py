@@ -40,10 +40,16 @@ def ladder(rng: np.random.Generator, runs: int, checkpoints: int, noise: float) 
 
 
 def coverage(
-    runs: int, checkpoints: int, noise: float, likelihood: str, uncertainty: str, simulations: int
+    runs: int,
+    checkpoints: int,
+    noise: float,
+    likelihood: str,
+    uncertainty: str,
+    simulations: int,
+    seed: int = 0,
 ) -> np.ndarray:
     """Share of intervals that hold: five parameters, the mean and a run at 10x the compute."""
-    rng = np.random.default_rng(runs + checkpoints)
+    rng = np.random.default_rng(runs + checkpoints + seed)
     held = []
     for s in range(simulations):
         table = ladder(rng, runs, checkpoints, noise)

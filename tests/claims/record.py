@@ -1,0 +1,82 @@
+"""`python -m tests.claims.record [NAME ...]`: the claims at full size, to tests/claims/record.json.
+
+Only what is out of date is run again, unless a claim is named.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.claims.claims import CLAIMS, Claim
+from tests.structure import digest
+
+PATH = Path(__file__).parent / "record.json"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "intervals.md"
+BEGIN, END = "<!-- claims: made by `make claims` -->", "<!-- end of claims -->"
+
+
+def recorded() -> dict[str, dict[str, Any]]:
+    """What is on record, by claim."""
+    found: dict[str, dict[str, Any]] = json.loads(PATH.read_text()) if PATH.exists() else {}
+    return found
+
+
+def up_to_date(claim: Claim, line: dict[str, Any] | None) -> bool:
+    """Whether a line of the record was made with the code that there is."""
+    return line is not None and line["digest"] == digest(*claim.rooms)
+
+
+def standard_error(share: float, n: int) -> float:
+    """Of a share; a share of 0 or 1 has that of half a simulation off."""
+    kept = min(max(share, 0.5 / n), 1 - 0.5 / n)
+    return math.sqrt(kept * (1 - kept) / n)
+
+
+def table() -> str:
+    """The record as the documents show it."""
+    rows = ["| what | claimed | found | simulations |", "| --- | --- | --- | --- |"]
+    for line in recorded().values():
+        low, high = (f"{100 * x:.0f}" for x in line["limits"])
+        found = f"{100 * line['figure']:.1f} ± {100 * line['standard_error']:.1f} %"
+        rows.append(f"| {line['claim']} | {low} to {high} % | {found} | {line['n']} |")
+    return "\n".join(rows)
+
+
+def document() -> str:
+    """The document with the table in it."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{rest.partition(END)[2]}"
+
+
+def main() -> None:
+    """Run and record."""
+    lines = {name: line for name, line in recorded().items() if name in CLAIMS}
+    broken = []
+    for name, claim in CLAIMS.items():
+        if name not in sys.argv[1:] and up_to_date(claim, lines.get(name)):
+            continue
+        share = claim.count(claim.seed, claim.n)
+        lines[name] = {
+            "claim": claim.says,
+            "seed": claim.seed,
+            "n": claim.n,
+            "figure": round(share, 4),
+            "standard_error": round(standard_error(share, claim.n), 4),
+            "limits": list(claim.limits),
+            "rooms": list(claim.rooms),
+            "digest": digest(*claim.rooms),
+        }
+        PATH.write_text(json.dumps(dict(sorted(lines.items())), indent=1) + "\n")
+        if not claim.limits[0] <= share <= claim.limits[1]:
+            broken.append(f"{name}: {share:.3f}, claimed {claim.limits[0]} to {claim.limits[1]}")
+    DOCUMENT.write_text(document(), encoding="utf-8")
+    sys.exit("\n".join(broken) or 0)
+
+
+if __name__ == "__main__":
+    main()
