@@ -90,7 +90,7 @@ def test_the_command_tells_all_ten_and_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "line", "message"),
     [
-        (("widths = [10]", "widths = [12]"), 7, "12 is no width of [lab]: 4, 6, 8, 10"),
+        (("widths = [10]", "widths = [12]"), 7, "12 is not a width of [lab]: 4, 6, 8, 10"),
         (("widths = [10]", "widths = [6, 8]"), 7, "leaves fewer than 3 widths"),
         (('name = "rule"', 'name = "rule"\n[[tasks]]\nname = "rule"'), 6, "two tasks called"),
         (('"good"', '"good"\nquestion = "emergence"'), 2, "give [finetune] amounts"),
@@ -99,7 +99,7 @@ def test_the_command_tells_all_ten_and_nothing_else(tmp_path: Path) -> None:
         (('[[tasks]]\nname = "rule"\n', ""), None, "nothing to measure"),
         (("[lab]\nwidths = [4, 6, 8, 10]\n", ""), None, "nothing to learn from"),
         (("widths = [10]", "where = 'params >'"), 7, "not an SQL expression"),
-        (("widths = [10]", "where = 'parms > 3'"), 7, "cannot be asked"),
+        (("widths = [10]", "where = 'parms > 3'"), 7, "cannot be evaluated"),
         (("[lab]", "[[checkpoints]]\nmodel = 'lab:gone'\n[lab]"), 3, "no such file or folder"),
         (("[lab]", "[[checkpoints]]\nmodel = 'hub:x'\n[lab]"), 3, "expected lab:DIR, hf:PATH"),
         (("widths = [4, 6, 8, 10]", "widths = [4, 6, 6]"), 3, "6 is given twice"),
@@ -112,7 +112,7 @@ def test_the_command_tells_all_ten_and_nothing_else(tmp_path: Path) -> None:
         (('name = "rule"', 'file = "study.toml"\nchecker = "exakt"'), 6, "exakt"),
         (('"rule"', '"rule"\nquestion = "emergence"'), 6, "give [finetune] amounts"),
         (('"rule"', '"rule"\nquestion = "emerges"'), 6, "expected 'pass-rate' or 'emergence'"),
-        (('"rule"', '"rule"\n[finetune]\namounts = [8]\ncheckpoints = [7]'), 8, "7 is no step"),
+        (('"rule"', '"rule"\n[finetune]\namounts = [8]\ncheckpoints = [7]'), 8, "7 is not a step"),
         (('"rule"', '"rule"\n[finetune]\namounts = [8]\npatience = 0'), 8, "than or equal to 1"),
         (
             (
@@ -120,7 +120,7 @@ def test_the_command_tells_all_ten_and_nothing_else(tmp_path: Path) -> None:
                 'file = "study.toml"\nquestion = "emergence"\n[finetune]\namounts = [8]',
             ),
             5,
-            "[finetune] knows the lab's tasks alone",
+            "[finetune] only knows the lab's tasks",
         ),
     ],
 )  # fmt: skip
@@ -150,7 +150,7 @@ def test_the_file_that_init_writes_is_a_study(tmp_path: Path) -> None:
     assert [path.name for path in written] == ["study.toml", "study.schema.json"]
     study, folder = read_study(tmp_path / "new")
     assert (study.name, folder) == ("new", tmp_path / "new")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="already exists"):
         write_study(tmp_path / "new")
 
 
@@ -214,7 +214,7 @@ def test_a_checkpoint_that_may_be_held_out_has_to_say_its_size(tmp_path: Path) -
     )
     _, mistakes = check_study(text, tmp_path)
     assert [(m.line, str(m)) for m in mistakes] == [
-        (9, "checkpoints[2]: held_out.where cannot be told of it: give params and tokens")
+        (9, "checkpoints[2]: held_out.where cannot be evaluated for it: give params and tokens")
     ]
 
 

@@ -153,7 +153,7 @@ def test_two_runs_of_one_study_are_one_too_many(study: Path) -> None:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 2
-        assert "is being run already, by process" in done.stderr
+        assert "another process is running this study, process" in done.stderr
         assert done.stderr.count("\n") == 1
         assert status_of(study).runs
     assert not status_of(study).runs

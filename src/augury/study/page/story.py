@@ -116,7 +116,7 @@ def study_story(folder: Path) -> Story:
     head = {"record of forecasts, SHA-256 of its head": ledger.head} if ledger.lines else {}
     return Story(
         f"{plan.name}: {_question(plan)}",
-        tuple(verdicts) or ("There is no answer yet: the study has not come to its forecast.",),
+        tuple(verdicts) or ("There is no answer yet: the study has not reached its forecast.",),
         tuple(sections),
         outlooks,
         tuple(notes),

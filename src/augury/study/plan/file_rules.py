@@ -17,9 +17,9 @@ Wrong = Callable[[KeyPath, str], None]
 def _has_models(good: Mapping[str, Any], wrong: Wrong) -> None:
     if {"lab", "checkpoints", "tables"} <= good.keys():
         if not (good["lab"] or good["checkpoints"] or good["tables"]):
-            wrong((), "there is nothing to learn from: give [lab], [[checkpoints]] or [[tables]]")
+            wrong((), "nothing to learn from: give [lab], [[checkpoints]] or [[tables]]")
         if (good["lab"] or good["checkpoints"]) and not good.get("tasks", True):
-            wrong((), "there is nothing to measure: give [[tasks]]")
+            wrong((), "nothing to measure: give [[tasks]]")
 
 
 def _tasks_differ(good: Mapping[str, Any], wrong: Wrong) -> None:
@@ -42,7 +42,7 @@ def _held_out_fits(good: Mapping[str, Any], wrong: Wrong) -> None:
         if width not in lab.widths:
             wrong(
                 ("held_out", "widths", i),
-                f"{width} is no width of [lab]: {', '.join(map(str, lab.widths))}",
+                f"{width} is not a width of [lab]: {', '.join(map(str, lab.widths))}",
             )
     if held.widths and len(set(lab.widths) - set(held.widths)) < FEWEST_SIZES:
         wrong(("held_out", "widths"), f"leaves fewer than {FEWEST_SIZES} widths to learn from")
@@ -66,11 +66,17 @@ def _held_out_can_be_told(good: Mapping[str, Any], wrong: Wrong) -> None:
         answers = rows.select(pl.sql_expr(held.where).cast(pl.Boolean)).to_series()
     except (pl.exceptions.PolarsError, TypeError) as error:
         why = str(error).splitlines()[0]
-        wrong(("held_out", "where"), f"cannot be asked: {why}; columns: {', '.join(KNOWN_COLUMNS)}")
+        wrong(
+            ("held_out", "where"),
+            f"cannot be evaluated: {why}; columns: {', '.join(KNOWN_COLUMNS)}",
+        )
         return
     for i, entry in enumerate(good.get("checkpoints", [])):
         if answers[i] is None and not entry.model.startswith("lab:"):  # the lab's say it themselves
-            wrong(("checkpoints", i), "held_out.where cannot be told of it: give params and tokens")
+            wrong(
+                ("checkpoints", i),
+                "held_out.where cannot be evaluated for it: give params and tokens",
+            )
 
 
 def _asks_something(good: Mapping[str, Any], wrong: Wrong) -> None:
@@ -80,14 +86,14 @@ def _asks_something(good: Mapping[str, Any], wrong: Wrong) -> None:
     rates = next((path for path, question in asked.items() if question == "pass-rate"), None)
     if rates is not None and {"target", "held_out"} <= good.keys():
         if good["target"] is None and good["held_out"] is None:
-            wrong((), "there is nothing to forecast: give [target] or [held_out]")
+            wrong((), "nothing to forecast: give [target] or [held_out]")
         target = good["target"]
         if target is not None and sum(x is not None for x in vars(target).values()) < 2:
-            wrong(("target",), "a pass rate is forecast at two of params, tokens and flops")
+            wrong(("target",), "to forecast a pass rate, give two of params, tokens and flops")
     emerges = next((path for path, question in asked.items() if question == "emergence"), None)
     read = {"finetune", "tables"} <= good.keys()
     if emerges is not None and read and good["finetune"] is None and not good["tables"]:
-        wrong(emerges, "emergence is read from finetuned models: give [finetune] amounts")
+        wrong(emerges, "emergence needs finetuned models: give [finetune] amounts")
 
 
 def _questions(good: Mapping[str, Any]) -> dict[KeyPath, str]:
@@ -109,14 +115,16 @@ def _finetuning_fits(good: Mapping[str, Any], wrong: Wrong) -> None:
         if not task.is_lab and (task.question or good["question"]) == "emergence":
             wrong(
                 ("tasks", i, "name" if task.file is None else "file"),
-                "[finetune] knows the lab's tasks alone: finetune on this one by `augury finetune` "
-                "and give what comes of it in [[tables]]",
+                "[finetune] only knows the lab's tasks: use `augury finetune` on this one "
+                "and list the result in [[tables]]",
             )
     measured = set() if lab is None else {*lab.checkpoints, lab.steps}
     for i, step in enumerate(how.checkpoints):
         if step not in measured:
             known = ", ".join(map(str, sorted(measured))) or "none, there is no [lab]"
-            wrong(("finetune", "checkpoints", i), f"{step} is no step that [lab] measures: {known}")
+            wrong(
+                ("finetune", "checkpoints", i), f"{step} is not a step that [lab] measures: {known}"
+            )
 
 
 RULES: tuple[Callable[[Mapping[str, Any], Wrong], None], ...] = (

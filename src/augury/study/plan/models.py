@@ -65,7 +65,7 @@ def lab_models(study: StudyFile) -> Iterator[StudyModel]:
 
 
 def named_models(study: StudyFile, folder: Path) -> Iterator[StudyModel]:
-    """Models that are there already."""
+    """Models that exist."""
     for entry in study.checkpoints:
         given = entry.model_dump(exclude={"model", "name"}, exclude_none=True)
         if entry.name:
@@ -138,12 +138,12 @@ def _held_out(study: StudyFile, about: Mapping[str, Any]) -> bool:
         answer = row.select(pl.sql_expr(held.where)).item()
     except (pl.exceptions.PolarsError, TypeError) as error:
         raise UsageError(
-            f"held_out.where: '{held.where}' cannot be asked of {about['model']}: "
+            f"held_out.where: '{held.where}' cannot be evaluated for {about['model']}: "
             f"{str(error).splitlines()[0]}; what is known of models: {', '.join(KNOWN_COLUMNS)}"
         ) from error
     if answer is None:
         raise UsageError(
-            f"held_out.where: '{held.where}' cannot be told for {about['model']}: give its "
+            f"held_out.where: '{held.where}' is undefined for {about['model']}: give its "
             "params and tokens in [[checkpoints]]"
         )
     return bool(answer)

@@ -1,4 +1,4 @@
-"""The sections of a study file: what may stand in each, and what every key means.
+"""The sections of a study file: which keys each may have, and what they mean.
 
 Descriptions go into the JSON schema, which editors show. What holds between sections is checked in
 `file`.
@@ -81,7 +81,7 @@ class LabSection(StudySection):
 
 
 class CheckpointEntry(StudySection):
-    """A model that is there already."""
+    """A model that exists."""
 
     model: ModelName = Field(
         description="lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH or http:URL#MODEL."

@@ -49,9 +49,7 @@ class StudyFile(StudySection):
         "A task can have a question of its own.",
     )
     lab: LabSection | None = None
-    checkpoints: list[CheckpointEntry] = Field(
-        default=[], description="Models that are there already."
-    )
+    checkpoints: list[CheckpointEntry] = Field(default=[], description="Models that exist.")
     tables: list[TableEntry] = Field(default=[], description="Scores that were measured already.")
     tasks: list[TaskEntry] = Field(default=[], description="What is measured.")
     measure: MeasureSection = MeasureSection()

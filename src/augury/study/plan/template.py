@@ -24,7 +24,7 @@ name = "NAME"
 question = "pass-rate"
 
 # --- The series that is learned from: a ladder of tiny models that the study trains itself, models
-# --- that are there already, or tables of what was measured already. One of the three is enough.
+# --- that exist, or tables of what was measured. One of the three is enough.
 
 [lab]
 widths = [6, 8, 12, 16, 24, 32, 48] # of tiny GPTs, the held-out ones among them
@@ -107,7 +107,7 @@ def write_study(folder: Path, *, schema_only: bool = False) -> list[Path]:
 
     path = folder / STUDY_FILE
     if path.exists() and not schema_only:
-        raise UsageError(f"{path} is there already; it is left as it is")
+        raise UsageError(f"{path} already exists and is left unchanged")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -48,7 +48,7 @@ def _seeds(value: Any) -> Any:
 
 
 def _file(text: str, info: ValidationInfo) -> str:
-    """A file that is there, looked for beside the study file."""
+    """A file that exists, relative to the study file."""
     folder = (info.context or {}).get("folder")
     if folder is not None and not (Path(folder) / text).exists():
         raise ValueError(f"there is no such file or folder: {Path(folder) / text}")

@@ -124,7 +124,7 @@ def alone(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             lock.seek(0)
             raise UsageError(
-                f"{folder}: this study is being run already, by process {lock.read().strip()}; "
+                f"{folder}: another process is running this study, process {lock.read().strip()}; "
                 f"`augury status {folder}` shows how far it is"
             ) from error
         lock.truncate(0)

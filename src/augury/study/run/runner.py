@@ -76,8 +76,8 @@ class RunOutcome:
                   self.failed.items()]  # fmt: skip
         if self.blocked:
             some = ", ".join(self.blocked[:3]) + (" ..." if len(self.blocked) > 3 else "")
-            lines.append(f"  not run, since what they wait for failed: {some}")
-        lines.append(f"Record of forecasts: SHA-256 {self.head} (keep it elsewhere as a proof)")
+            lines.append(f"  not run, because a unit they need failed: {some}")
+        lines.append(f"Record of forecasts: SHA-256 {self.head} (keep it elsewhere as proof)")
         return "\n".join(lines)
 
 

@@ -65,7 +65,7 @@ class StudyUnit:
         needs: keys of the units whose results it reads, in the order it expects them.
         after: keys of units that have to be done before, though their results are not read: what
             is held out is measured after it is forecast. No part of the key.
-        places: paths that are read, by name; their content's digest stands in the parameters.
+        places: paths that are read, by name; the digest of their content is in the parameters.
         cost: see there.
         cpus, gpus: what it takes while it runs.
         program: units that agree in this share compiled programs within a process; empty where
