@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any
 
 from augury.errors import UsageError
@@ -22,6 +24,8 @@ SCHEMES: Mapping[str, str] = {
     "https": "augury.evaluate.models:_open_https",
     "vllm": "augury.evaluate.models:_open_vllm",
 }
+# Packages that bring backends name their scheme here: [project.entry-points."augury.backends"].
+ENTRY_POINTS = "augury.backends"
 # Schemes that name a server: what follows is no path.
 SERVERS = ("http", "https")
 # Schemes whose opener takes what `Loading` says.
@@ -48,6 +52,12 @@ class Loading:
         return {k: v for k, v in vars(self).items() if v is not None}
 
 
+@cache
+def schemes() -> dict[str, str]:
+    """Every scheme, those of other packages included; ours cannot be replaced."""
+    return {e.name: e.value for e in entry_points(group=ENTRY_POINTS)} | dict(SCHEMES)
+
+
 def open_model(spec: str, loading: Loading | None = None) -> Backend:
     """The model called `spec`.
 
@@ -62,12 +72,12 @@ def open_model(spec: str, loading: Loading | None = None) -> Backend:
         DataError: there is no such model.
     """
     scheme, _, rest = spec.partition(":")
-    if scheme not in SCHEMES or not rest:
+    if scheme not in schemes() or not rest:
         raise UsageError(
             f"--model '{spec}': expected lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH or "
             "http:URL#MODEL"
         )
-    module, _, name = SCHEMES[scheme].partition(":")
+    module, _, name = schemes()[scheme].partition(":")
     opener: Callable[..., Backend] = getattr(import_module(module), name)
     options = loading.given if loading else {}
     if options and scheme not in LOADED:
