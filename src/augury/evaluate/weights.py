@@ -24,6 +24,9 @@ from augury.evaluate.pareto import EQUAL, UNRELIABLE, pareto_k
 # Below this many effective passes a mean is not called reliable. In simulation, weights with a
 # coefficient of variation of 1.5 are covered 80 % of the time at 5 passes and 86 % at 20.
 FEWEST_EFFECTIVE = 5.0
+# Where the bound on weights is below so many times their mean, a pass is worth at least a tenth of
+# a plain one, whatever the tail.
+BOUNDED = 10.0
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,15 @@ class PassWeights:
     def k_hat(self) -> float:
         """Tail index of the weights, each relative to the mean of its instance, pooled.
 
-        NaN where there are too few passes to tell; 0 where all weights of an instance are equal.
+        Of instances whose weights could exceed their mean by much: no weight is above 1/e. NaN
+        where there are too few passes to tell; 0 where the weights of an instance are equal, or
+        none can be large.
         """
-        relative = [w / w.mean() for w in self._weights if len(w)]
-        return pareto_k(np.concatenate(relative)) if relative else float("nan")
+        passed = [w for w in self._weights if len(w)]
+        relative = [w / w.mean() for w in passed if 1 / self.share > BOUNDED * w.mean()]
+        if not relative:
+            return 0.0 if passed else float("nan")
+        return pareto_k(np.concatenate(relative))
 
     @property
     def reliable(self) -> bool:
