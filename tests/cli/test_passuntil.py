@@ -41,7 +41,7 @@ def task(tmp_path: Path) -> Path:
 CONTRACT = {
     "model", "task", "method", "checker", "temperature", "r", "max_samples", "instances",
     "finished", "never_passed", "passes", "samples", "value", "interval", "level", "notes", "study",
-    "tokens_drawn", "tokens_read", "tokens_paid",
+    "tokens_drawn", "tokens_read", "tokens_paid", "distribution",
 }  # fmt: skip
 
 

@@ -125,7 +125,5 @@ def test_precision_and_batches_are_as_asked_for(folder: Path) -> None:
     assert "dtype" not in whole.about
     assert 1e-4 < np.abs(np.exp(tables(half)) - np.exp(tables(whole))).max() < 0.1
     assert len(half.sample([SampleRequest("the", 30, 4, seed=1)])[0]) == 30
-    with pytest.raises(
-        UsageError, match="--dtype: only models named hf: are loaded here, not lab:"
-    ):
+    with pytest.raises(UsageError, match="--dtype: only models named hf: take this, not lab:"):
         open_model("lab:somewhere", Loading(dtype="bfloat16"))

@@ -19,7 +19,7 @@ from scipy import stats
 
 from augury.errors import DataError, UsageError
 from augury.evaluate import Backend, NextRequest, SampleRequest, ScoreRequest, http_line
-from augury.evaluate.http import HTTPBackend, chunk_seed
+from augury.evaluate.http import OFF, HTTPBackend, chunk_seed
 from augury.lab import ALPHABET, LabBackend
 from tests.evaluate.exported import exported
 from tests.evaluate.servers import (
@@ -112,6 +112,7 @@ def test_chunks_come_together_in_order() -> None:
         "temperature": 1.0,
         "top_p": 1.0,
         "seed": chunk_seed(2, 0),
+        **OFF["all"],
     }
     seeds = [b["seed"] for b in server.bodies if b["prompt"] == "a"]
     assert sorted(seeds) == sorted(chunk_seed(1, k) for k in range(3))

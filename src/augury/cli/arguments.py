@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from augury.cli.columns import column_names, guess_columns, table_file
 from augury.cli.printing import note
@@ -105,6 +106,20 @@ def parse_point(text: str) -> dict[str, float]:
                 f"{point['flops']:.3g}; give two of the three"
             )
     return point
+
+
+def parse_extra(pairs: list[str] | None) -> dict[str, Any]:
+    """Fields of a request from KEY=VALUE: JSON where it is JSON, else text."""
+    found: dict[str, Any] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--extra '{pair}': expected KEY=VALUE")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
 
 
 def parse_stops(texts: list[str] | None) -> tuple[str, ...]:

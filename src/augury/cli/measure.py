@@ -9,7 +9,7 @@ import typer
 
 from augury.cli import startup
 from augury.cli.application import MEASURE, app
-from augury.cli.arguments import parse_stops
+from augury.cli.arguments import parse_extra, parse_stops
 from augury.cli.options import AsJson, Level, Seed
 from augury.cli.printing import print_json
 from augury.errors import UsageError
@@ -110,6 +110,10 @@ def passuntil(
         list[str] | None,
         typer.Option(help=r"End a sample before this text; \n is a newline. Repeatable."),
     ] = None,
+    extra: Annotated[
+        list[str] | None,
+        typer.Option(help='http: models: more fields of a request, KEY=VALUE: "top_k=-1".'),
+    ] = None,
     keep: Annotated[
         int, typer.Option(min=0, help="Passes and failures per instance kept for augury samples.")
     ] = 3,
@@ -149,7 +153,7 @@ def passuntil(
         asked = lab_instances(task, 256 if instances is None else instances)
     if asked.checker != "choice":
         validate_task(asked)
-    loading = Loading(device=device, dtype=dtype, batch_tokens=batch_tokens)
+    loading = Loading(device, dtype, batch_tokens, parse_extra(extra))
     backend = open_model(model, loading)
     startup.keep_compiled()
     if asked.checker == "choice":

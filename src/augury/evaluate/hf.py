@@ -96,6 +96,7 @@ class TransformersBackend:
         self._small = sum(p.numel() for p in model.parameters()) < SMALL
         self._text = TokenText(tokenizer, str(path_or_id))
         self.usage = TokenUsage()
+        self.distribution = "own"
         self._batch_tokens = batch_tokens
         self._takes = set(inspect.signature(model.forward).parameters)
         self._vocabulary = int(model.get_output_embeddings().weight.shape[0])

@@ -6,6 +6,7 @@ breaks, and an answer that is not one is reported as what it was.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from augury.evaluate.backend import (
     ScoreRequest,
     TokenUsage,
 )
+from augury.evaluate.draw_check import DrawCheck
 from augury.evaluate.http_line import Line, RefusedError, garbage
 from augury.evaluate.stops import cut_text, sendable_stops
 
@@ -30,6 +32,30 @@ KEY = "AUGURY_API_KEY"
 N_PER_REQUEST = 16
 # OpenAI's servers refuse more; what the others would cut is cut here.
 MOST_STOPS = 4
+# Likeliest tokens to be shown with each that is drawn: as many as vLLM gives unless told otherwise,
+# else as many as OpenAI's completions give.
+SHOWN = (20, 5)
+# Statuses of a server that does not know a field; where it refuses anything else, fewer fields are
+# no help.
+UNREADABLE = frozenset({400, 422})
+_CORE: dict[str, Any] = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+# Fields that switch off what servers do to a distribution, in the words of each: llama.cpp takes
+# repeat_penalty and typical_p, vLLM and SGLang repetition_penalty; -1 is SGLang's way to switch
+# top-k off, and that of vLLM before 0.9.
+OFF: dict[str, dict[str, Any]] = {
+    "all": {
+        **_CORE,
+        "typical_p": 1.0,
+        "repeat_penalty": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+    },
+    "core": _CORE,
+    "minus one": {**_CORE, "top_k": -1},
+    "top-k": {"top_k": 0},
+}
+# From the last that is tried to the first.
+EVERYTHING = ("top-k", "minus one", "core", "all")
 
 
 class HTTPBackend:
@@ -39,10 +65,14 @@ class HTTPBackend:
     and the chunk's number. Servers that keep to seeds give the same samples again (vLLM does up to
     rounding between batches; some ignore them).
 
-    Top-p is sent as 1. What else cuts the distribution is the server's own: llama.cpp keeps the 40
-    likeliest tokens and min-p .05 unless `extra` says {"top_k": 0, "min_p": 0}, and vLLM follows
-    the checkpoint's generation configuration unless it says {"top_k": 0} or is started with
-    `--generation-config vllm`.
+    What switches top-k, top-p, min-p and penalties off is sent with every request, in the words of
+    the servers that are known; one that refuses a field is asked with fewer, and `refused` says
+    which it was not told. What `extra` says goes before these.
+
+    Attributes:
+        usage: tokens so far, where the server says how many they are.
+        refused: fields that this server would not take.
+        watch: where draws are held against the probabilities shown with them, if anywhere.
 
     Args:
         url: of the server, such as "http://localhost:8000"; "/v1" is added where it is missing.
@@ -87,6 +117,10 @@ class HTTPBackend:
         self._extra = dict(extra or {})
         self.usage = TokenUsage()
         key = api_key if api_key is not None else os.environ.get(KEY)
+        self.watch: DrawCheck | None = None
+        self.refused: tuple[str, ...] = ()
+        self._fields = len(EVERYTHING)
+        self._shows: int | None = None
         self._line = Line(self.url, in_flight, retries, timeout, key)
 
     def __enter__(self) -> HTTPBackend:
@@ -103,11 +137,12 @@ class HTTPBackend:
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """Model, and family and step as far as its name tells them."""
+        """Model, family and step as far as its name tells them; what `extra` asks for."""
         told = {
             "model": self._model,
             "family": family_of(self._model),
             "step": step_of(self._model),
+            "extra": json.dumps(self._extra, sort_keys=True) if self._extra else None,
         }
         return {column: value for column, value in told.items() if value is not None}
 
@@ -150,18 +185,80 @@ class HTTPBackend:
         if not requests:
             return []
         together = self._n = self._n or self._together(requests[0])
+        if self.watch is not None and self._shows is None:
+            self._shows = self._shows_draws(requests[0])
+        while True:
+            try:
+                return self._sample(requests, together)
+            except RefusedError as error:
+                if error.status not in UNREADABLE or not self._level_down():
+                    raise
+
+    def _sample(self, requests: Sequence[SampleRequest], together: int) -> list[list[str]]:
         bodies, owner = [], []
         for i, request in enumerate(requests):
             for chunk, first in enumerate(range(0, request.samples, together)):
                 n = min(together, request.samples - first)
                 bodies.append(self._body(request, n, chunk_seed(request.seed, chunk)))
                 owner.append(i)
-        texts: list[list[str]] = [[] for _ in requests]
+        chunks: list[list[list[str]]] = [[] for _ in requests]
         for i, body, answer in zip(owner, bodies, self._line.ask(bodies), strict=True):
             stop = requests[i].stop
-            texts[i] += [cut_text(text, stop) for text in self._texts(answer, body.get("n", 1))]
+            texts = self._texts(answer, body.get("n", 1))
+            chunks[i].append([cut_text(text, stop) for text in texts])
             self._count(answer)
-        return texts
+            if self.watch is not None and requests[i].temperature == 1:
+                self._watch(self.watch, answer)
+        if self.watch is not None:
+            self.watch.chunks += chunks
+        return [[text for chunk in own for text in chunk] for own in chunks]
+
+    def ask_singly(self) -> bool:
+        """Ask for one sample at a time from now on; whether that is another way than before."""
+        before, self._n = self._n, 1
+        return before != 1
+
+    def _level_down(self) -> bool:
+        """Send fewer of the fields that switch truncation off; whether there were any left."""
+        if not self._fields:
+            return False
+        self._fields -= 1
+        sent = OFF[EVERYTHING[self._fields - 1]] if self._fields else {}
+        self.refused = tuple(name for name in OFF[EVERYTHING[-1]] if name not in sent)
+        return True
+
+    def _shows_draws(self, request: SampleRequest) -> int:
+        """How many likely tokens it shows with what it draws, from one small request or two."""
+        body = {**self._body(request, 1, request.seed), "max_tokens": 1}
+        for shown in SHOWN:
+            try:
+                (answer,) = self._line.ask([{**body, **self._asks_draws(shown)}], retries=0)
+            except (UsageError, DataError):
+                continue
+            watched = DrawCheck()
+            self._watch(watched, answer)
+            return shown if watched.places else 0
+        return 0
+
+    def _asks_draws(self, shown: int) -> dict[str, Any]:
+        return {"logprobs": True, "top_logprobs": shown} if self._chat else {"logprobs": shown}
+
+    def _watch(self, watch: DrawCheck, answer: Any) -> None:
+        """Hold tokens drawn against the probabilities that came with them."""
+        for choice in self._choices(answer):
+            told = choice.get("logprobs")
+            if not isinstance(told, dict):
+                continue
+            if isinstance(told.get("content"), list):  # as chats say it
+                for token in told["content"]:
+                    shown = {str(i): t["logprob"] for i, t in enumerate(token["top_logprobs"])}
+                    watch.add_draw(float(token["logprob"]), shown)
+                continue
+            values, best = told.get("token_logprobs"), told.get("top_logprobs")
+            if isinstance(values, list) and isinstance(best, list):
+                for value, shown in zip(values, best, strict=False):
+                    if isinstance(value, int | float) and isinstance(shown, dict) and shown:
+                        watch.add_draw(float(value), shown)
 
     def _count(self, answer: Any) -> None:
         """Tokens that an answer took, where it says so."""
@@ -200,10 +297,16 @@ class HTTPBackend:
 
     def _together(self, request: SampleRequest) -> int:
         """How many samples to ask for at once, from what the server makes of a request for two."""
-        try:
-            (answer,) = self._line.ask([{**self._body(request, 2, request.seed), "max_tokens": 1}])
-        except RefusedError:
-            return 1
+        while True:
+            try:
+                body = {**self._body(request, 2, request.seed), "max_tokens": 1}
+                (answer,) = self._line.ask([body])
+            except RefusedError as error:
+                if error.status in UNREADABLE and self._level_down():
+                    continue
+                self._fields, self.refused = len(EVERYTHING), ()  # it was the field n
+                return 1
+            break
         return N_PER_REQUEST if len(self._choices(answer)) == 2 else 1
 
     def _body(self, request: SampleRequest, n: int, seed: int) -> dict[str, Any]:
@@ -220,6 +323,10 @@ class HTTPBackend:
             body["n"] = n
         if stop := sendable_stops(request.stop, MOST_STOPS):
             body["stop"] = stop
+        if self._fields:
+            body |= OFF[EVERYTHING[self._fields - 1]]
+        if self.watch is not None and self._shows:
+            body |= self._asks_draws(self._shows)
         return {**body, **self._extra}
 
     def _texts(self, answer: Any, n: int) -> list[str]:

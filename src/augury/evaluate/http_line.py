@@ -26,7 +26,13 @@ T = TypeVar("T")
 
 
 class RefusedError(UsageError):
-    """The server says that the request is wrong."""
+    """The server says that the request is wrong.
+
+    Attributes:
+        status: of HTTP.
+    """
+
+    status = 0
 
 
 class Line:
@@ -50,6 +56,7 @@ class Line:
         self._http: Any = httpx2
         self._url, self._in_flight, self._retries, self._timeout = url, in_flight, retries, timeout
         self._headers = {"Content-Type": "application/json"}
+        self._key = key
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
         self._jitter = random.Random()  # noqa: S311
@@ -58,9 +65,9 @@ class Line:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._finish: Any = None
 
-    def ask(self, bodies: Sequence[Mapping[str, Any]]) -> list[Any]:
-        """Answers in the order of the requests."""
-        return self._run(self._all(bodies))
+    def ask(self, bodies: Sequence[Mapping[str, Any]], retries: int | None = None) -> list[Any]:
+        """Answers in the order of the requests; tried again as often as the line does, or said."""
+        return self._run(self._all(bodies, self._retries if retries is None else retries))
 
     def close(self) -> None:
         """Close connections and loop."""
@@ -85,7 +92,7 @@ class Line:
             future.cancel()  # Ctrl-C reaches this thread; the loop must stop asking
             raise
 
-    async def _all(self, bodies: Sequence[Mapping[str, Any]]) -> list[Any]:
+    async def _all(self, bodies: Sequence[Mapping[str, Any]], retries: int) -> list[Any]:
         if self._client is None:
             limits = self._http.Limits(
                 max_connections=self._in_flight, max_keepalive_connections=self._in_flight
@@ -99,7 +106,7 @@ class Line:
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(self._in_flight, len(bodies))):
-                    group.create_task(self._some(waiting, answers))
+                    group.create_task(self._some(waiting, answers, retries))
         except* (UsageError, DataError) as errors:
             first = errors.exceptions[0]
         if first is not None:
@@ -107,14 +114,17 @@ class Line:
         return answers
 
     async def _some(
-        self, waiting: Iterable[tuple[int, Mapping[str, Any]]], answers: list[Any]
+        self,
+        waiting: Iterable[tuple[int, Mapping[str, Any]]],
+        answers: list[Any],
+        retries: int,
     ) -> None:
         for i, body in waiting:
-            answers[i] = await self._one(body)
+            answers[i] = await self._one(body, retries)
 
-    async def _one(self, body: Mapping[str, Any]) -> Any:
+    async def _one(self, body: Mapping[str, Any], retries: int) -> Any:
         problem = ""
-        for attempt in range(self._retries + 1):
+        for attempt in range(retries + 1):
             asked: float | None = None
             try:
                 reply = await self._client.post(self._url, content=json.dumps(body))
@@ -128,18 +138,24 @@ class Line:
                 self._answered = True
                 if reply.is_success:
                     return self._json(reply)
-                problem = f"status {reply.status_code}: {reply.text[:300]}"
+                problem = f"status {reply.status_code}: {self._masked(reply.text[:2000])[:300]}"
                 if reply.status_code not in AGAIN:
-                    raise RefusedError(f"{self._url} refuses the request with {problem}")
+                    refused = RefusedError(f"{self._url} refuses the request with {problem}")
+                    refused.status = reply.status_code
+                    raise refused
                 asked = wait_asked(reply.headers.get("retry-after"))
-            if attempt < self._retries:
+            if attempt < retries:
                 await asyncio.sleep(self._wait(attempt, asked))
         raise DataError(
-            f"gave up after {self._retries + 1} tries",
+            f"gave up after {retries + 1} tries",
             source=self._url,
             value=problem,
             expected="an answer; the run can be started again where it stopped",
         )
+
+    def _masked(self, text: str) -> str:
+        """A server's words without the key, which some repeat."""
+        return text.replace(self._key, "***") if self._key else text
 
     def _wait(self, attempt: int, asked: float | None) -> float:
         """Seconds: what the server asks for, else doubling; jitter keeps requests apart."""
@@ -152,7 +168,8 @@ class Line:
         try:
             return reply.json()
         except (ValueError, RecursionError) as error:
-            raise garbage(self._url, "the answer is not JSON", reply.text) from error
+            text = self._masked(reply.text[:2000])
+            raise garbage(self._url, "the answer is not JSON", text) from error
 
 
 def wait_asked(header: str | None) -> float | None:

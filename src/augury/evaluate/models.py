@@ -28,8 +28,12 @@ SCHEMES: Mapping[str, str] = {
 ENTRY_POINTS = "augury.backends"
 # Schemes that name a server: what follows is no path.
 SERVERS = ("http", "https")
-# Schemes whose opener takes what `Loading` says.
-LOADED = ("hf",)
+# Options of `Loading` that the opener of a scheme takes; none where it is not named.
+TAKES: Mapping[str, tuple[str, ...]] = {
+    "hf": ("device", "dtype", "batch_tokens"),
+    "http": ("extra",),
+    "https": ("extra",),
+}
 
 
 @dataclass(frozen=True)
@@ -40,16 +44,18 @@ class Loading:
         device: "cpu", "cuda", or "auto" to spread it over several GPUs.
         dtype: precision, such as "bfloat16".
         batch_tokens: bound on the tokens of a batch: memory against speed.
+        extra: more fields of every request to a server.
     """
 
     device: str | None = None
     dtype: str | None = None
     batch_tokens: int | None = None
+    extra: Mapping[str, Any] | None = None
 
     @property
     def given(self) -> dict[str, Any]:
         """What was asked for."""
-        return {k: v for k, v in vars(self).items() if v is not None}
+        return {k: v for k, v in vars(self).items() if v is not None and v != {}}
 
 
 @cache
@@ -80,9 +86,11 @@ def open_model(spec: str, loading: Loading | None = None) -> Backend:
     module, _, name = schemes()[scheme].partition(":")
     opener: Callable[..., Backend] = getattr(import_module(module), name)
     options = loading.given if loading else {}
-    if options and scheme not in LOADED:
-        names = " and ".join(f"--{name.replace('_', '-')}" for name in options)
-        raise UsageError(f"{names}: only models named hf: are loaded here, not {scheme}:")
+    strange = [name for name in options if name not in TAKES.get(scheme, ())]
+    if strange:
+        names = " and ".join(f"--{name.replace('_', '-')}" for name in strange)
+        takers = " and ".join(f"{s}:" for s, taken in TAKES.items() if strange[0] in taken)
+        raise UsageError(f"{names}: only models named {takers} take this, not {scheme}:")
     return opener(rest, **options)
 
 
@@ -100,7 +108,7 @@ def _open_vllm(rest: str) -> Backend:
     return VLLMBackend(name, revision or None)
 
 
-def _open_http(rest: str, scheme: str = "http") -> Backend:
+def _open_http(rest: str, scheme: str = "http", extra: Mapping[str, Any] | None = None) -> Backend:
     from augury.evaluate.http import HTTPBackend
 
     url, _, model = rest.partition("#")
@@ -108,8 +116,8 @@ def _open_http(rest: str, scheme: str = "http") -> Backend:
         raise UsageError(
             f"--model {scheme}:{rest}: which model of the server? expected {scheme}:URL#MODEL"
         )
-    return HTTPBackend(url if "://" in url else f"{scheme}:{url}", model)
+    return HTTPBackend(url if "://" in url else f"{scheme}:{url}", model, extra=extra)
 
 
-def _open_https(rest: str) -> Backend:
-    return _open_http(rest, "https")
+def _open_https(rest: str, extra: Mapping[str, Any] | None = None) -> Backend:
+    return _open_http(rest, "https", extra)

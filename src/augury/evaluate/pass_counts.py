@@ -15,6 +15,7 @@ from augury.data import counts, observations
 from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.evaluate.backend import Floats, TokenUsage
+from augury.evaluate.draw_check import Distribution
 from augury.evaluate.kept_samples import KeptSample
 from augury.evaluate.weights import PassWeights
 
@@ -45,6 +46,8 @@ class PassCounts(Shown):
         weights: importance weights of the passes; None with any other method.
         tokens: what sampling took: tokens drawn (with a tree one for each distinct prefix), read
             and paid for, None where a server does not say.
+        distribution: "own" if samples come from the model's own distribution, "cut" where a server
+            is known to leave part of it out or to repeat itself, "unknown" where it does not show.
         kept: a few samples of each instance with their verdicts, to be read.
     """
 
@@ -66,6 +69,7 @@ class PassCounts(Shown):
     weights: PassWeights | None = None
     tokens: TokenUsage = field(default_factory=TokenUsage)
     kept: tuple[KeptSample, ...] = ()
+    distribution: Distribution = "own"
 
     @property
     def exact(self) -> bool:
@@ -134,6 +138,8 @@ class PassCounts(Shown):
             "method": self.method,
             "temperature": self.temperature,
         }
+        if self.distribution == "cut":
+            common["distribution"] = "cut"
         rates = [None if np.isnan(x) else float(x) for x in self.rates]
         lows, highs = (x.tolist() for x in self.intervals(level))
         rows: list[dict[str, Any]] = []
@@ -186,6 +192,7 @@ class PassCounts(Shown):
             "never_passed": 0 if self.exact else int((self.passes == 0).sum()),
             "passes": None if self.exact else int(self.passes.sum()),
             "samples": None if self.exact else int(self.samples.sum()),
+            "distribution": self.distribution,
             "tokens_drawn": self.tokens.drawn,
             "tokens_read": self.tokens.read,
             "tokens_paid": self.tokens.paid,

@@ -31,6 +31,7 @@ from augury.evaluate.backend import (
     TokenUsage,
 )
 from augury.evaluate.checkers import Checker, checker, validate_task
+from augury.evaluate.distribution_proof import DistributionProof
 from augury.evaluate.exact import exact_scores
 from augury.evaluate.importance import Mixture, draw_mixture, log_weights
 from augury.evaluate.journal import Journal
@@ -191,6 +192,7 @@ def pass_until(
         run = _Run(backend, task, judge, plan, mixture)
         run.kept = SampleKeeper(folder, keep)
         run.spent = SpentTokens(backend, folder)
+        run.proof = DistributionProof(backend, how, folder, seed)
         if how == "exact":
             run.compute(journal)
         else:
@@ -262,6 +264,7 @@ class _Run:
         self.kept = SampleKeeper(None)
         self.spent = SpentTokens(backend, None)
         self.wave_tokens = TokenUsage()
+        self.proof = DistributionProof(backend, plan.method, None, plan.seed)
 
     def compute(self, journal: Journal | None) -> None:
         """Exact log-probabilities, once."""
@@ -282,8 +285,13 @@ class _Run:
             self._count(record, number, journal)
         self.spent.resume(len(past))
         while wave := self._wave():
-            with self.spent.wave() as self.wave_tokens:
+            with (
+                self.spent.wave() as self.wave_tokens,
+                self.proof.looking(first=not self.samples.any()),
+            ):
                 record = {"wave": self._draw(wave)}
+                if self.proof.draw_again():
+                    record = {"wave": self._draw(wave)}
             if journal is not None:
                 journal.append(record)
             self._count(record, 0, journal)
@@ -313,10 +321,11 @@ class _Run:
             temperature=plan.temperature,
             checker=self.judge.name,
             examples=self.examples,
-            notes=tuple(notes),
+            notes=(*notes, *self.proof.notes),
             weights=self._weights(),
             tokens=self.spent.tokens if sampled else TokenUsage(),
             kept=tuple(self.kept.samples),
+            distribution=self.proof.distribution,
         )
 
     def _weights(self) -> PassWeights | None:

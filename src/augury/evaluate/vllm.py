@@ -73,6 +73,7 @@ class VLLMBackend:
         self._text = TokenText(tokenizer, str(path_or_id))
         config = self._engine.model_config
         self.usage = TokenUsage()
+        self.distribution = "own"
         self._vocabulary = int(config.get_vocab_size())
         self._context = int(config.max_model_len)
         stops = config.try_get_generation_config().get("eos_token_id")

@@ -53,6 +53,7 @@ class LabBackend:
         self._config = loaded.config.model
         self._weights = loaded.weights
         self.usage = TokenUsage()
+        self.distribution = "own"
 
     @property
     def about(self) -> Mapping[str, Any]:
