@@ -135,7 +135,7 @@ class Sampling:
             return
         off = self.obeys and body.get("top_k") == 0
         rng = np.random.default_rng(body["seed"])
-        q = self.p if off else cut(self.p, "top-p .95")
+        q = self.p if off else cut(self.p, "min-p .05")
         drawn = rng.choice(VOCABULARY, body.get("n", 1), p=q)
         if self.copies:
             drawn[:] = drawn[0]
