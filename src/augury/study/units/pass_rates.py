@@ -11,10 +11,11 @@ import numpy as np
 import polars as pl
 
 from augury.data.scores import suited_likelihood
-from augury.errors import AuguryError
+from augury.errors import AuguryError, DataError
 from augury.fitting import Likelihood
 from augury.fitting.likelihoods import likelihood_for
-from augury.forecast.combine import combine
+from augury.forecast.backtest import Fitted, fitter
+from augury.forecast.combine import FINAL_DRAWS, Combination, combine
 from augury.forecast.passrate import forecast_pass_rate
 from augury.forecast.predict import predict
 from augury.laws import Chain, Law, parse_law
@@ -44,14 +45,20 @@ def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
     laws = [parse_law(text) for text in asked["laws"]]
     everything = join_rows(store, unit.needs)
     table = task_scores(everything, asked)
-    found = combine(
-        laws,
-        table,
-        by=asked["by"],
-        likelihood=rate_likelihood(laws[0], table),
-        level=asked["level"],
-        seed=asked["seed"],
-    )
+    likelihood = rate_likelihood(laws[0], table)
+    found: Combination | Fitted
+    try:
+        found = combine(
+            laws, table, by=asked["by"], likelihood=likelihood,
+            level=asked["level"], seed=asked["seed"],
+        )  # fmt: skip
+    except DataError as error:  # too few runs to test any law: the first one, and its status
+        found = fitter(laws[0], likelihood, asked["level"], asked["seed"], FINAL_DRAWS)(table)
+        basis = _Basis({str(laws[0]): 1.0}, notes=(Note("note", "warning", str(error)),))
+    else:
+        rows = found.backtest.rows.to_dicts()
+        tested = tuple(BacktestRecord(**row) for row in rows)
+        basis = _Basis(found.weights, found.drift.mean, tested)
     points = places_for(asked, *laws)
     forecasts = [
         ForecastRecord(method="laws", **{**f.to_dict(), "inputs": _asked_inputs(point)})
@@ -61,12 +68,12 @@ def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
     record = PassRateRecord(
         task=asked["task"],
         level=asked["level"],
-        weights=found.weights,
-        drift=found.drift.mean,
+        weights=basis.weights,
+        drift=basis.drift,
         status=str(found.status),
         remedy=found.status.remedy,
-        notes=tuple(found.notes),
-        backtest=tuple(BacktestRecord(**row) for row in found.backtest.rows.to_dicts()),
+        notes=(*found.notes, *basis.notes),
+        backtest=basis.backtest,
         growth=counted.growth,
         counts_notes=counted.notes,
         forecasts=(*forecasts, *counted.forecasts),
@@ -75,6 +82,15 @@ def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
     curve = predict(found, curve_grid(table, points, *laws))
     curve_table(curve).write_parquet(work / "curve.parquet")
     table.write_parquet(work / "observed.parquet")
+
+
+class _Basis(NamedTuple):
+    """What a forecast from laws rests on."""
+
+    weights: Mapping[str, float]
+    drift: float | None = None
+    backtest: tuple[BacktestRecord, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def score_rates(
