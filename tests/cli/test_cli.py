@@ -240,7 +240,7 @@ def test_the_commands_and_their_options_are_these() -> None:
             "--model", "--task", "--out", "--checker", "--r", "--max-samples", "--relative-error",
             "--budget", "--temperature", "--method", "--tokens", "--stop", "--instances",
             "--lm-eval-path", "--level", "--seed", "--json", "--proposal", "--own-share",
-            "--device", "--dtype", "--batch-tokens", "--keep", "--extra",
+            "--device", "--dtype", "--batch-tokens", "--keep", "--extra", "--extract",
         },
         "emergence": {
             *("--scale", "--few-shot-examples", "--above", "--law", "--nuts", "--loss-law"),

@@ -110,6 +110,10 @@ def passuntil(
         list[str] | None,
         typer.Option(help=r"End a sample before this text; \n is a newline. Repeatable."),
     ] = None,
+    extract: Annotated[
+        str | None,
+        typer.Option(help="Judge a part of an answer: fence, last-line or a regular expression."),
+    ] = None,
     extra: Annotated[
         list[str] | None,
         typer.Option(help='http: models: more fields of a request, KEY=VALUE: "top_k=-1".'),
@@ -132,8 +136,8 @@ def passuntil(
     if not 0 < level < 1:
         raise UsageError(f"--level lies between 0 and 1, not {level}")
     from augury.data import read_table
-    from augury.evaluate import pass_until, read_task
-    from augury.evaluate.checkers import validate_task
+    from augury.evaluate import checkers, pass_until, read_task
+    from augury.evaluate.checkers import extracting, validate_task
     from augury.evaluate.models import Loading, open_model
     from augury.lab import lab_instances
 
@@ -184,6 +188,7 @@ def passuntil(
             proposal=tuple(proposal or ()),
             own_share=own_share,
             keep=keep,
+            check=None if extract is None else extracting(checkers.checker(asked.checker), extract),
         )
     if as_json:
         print_json({**result.to_dict(level), "study": str(out)})

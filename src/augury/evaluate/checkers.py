@@ -25,6 +25,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from augury.errors import DataError, UsageError
+from augury.evaluate.extract import extractor
 from augury.evaluate.tasks import Instance, Task
 
 if TYPE_CHECKING:
@@ -109,6 +110,27 @@ class Checker:
                 expected="True or False",
             )
         return verdict
+
+
+def extracting(judge: Checker, rule: str) -> Checker:
+    """The same check, of a part of each answer: "fence", "last-line" or a regular expression.
+
+    Raises:
+        UsageError: the rule is none of these.
+    """
+    part = extractor(rule)
+
+    def many(pairs: Sequence[tuple[Instance, str]]) -> list[bool]:
+        return judge.many([(instance, part(text)) for instance, text in pairs])
+
+    return Checker(
+        f"{judge.name}, extract {rule}",
+        lambda i, t: judge(i, part(t)),
+        batch=many,
+        why=lambda i, t: judge.reason(
+            i, part(t), judge(i, part(t)) if judge.why is None else False
+        ),
+    )
 
 
 def checker(name: str) -> Checker:

@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from augury.errors import DataError, UsageError
+from augury.evaluate.sandbox.answers import judged_program
 
 Outcome = Literal["passed", "failed", "timeout", "memory", "crash", "refused"]
 
@@ -106,7 +107,8 @@ def humaneval_program(problem: Mapping[str, Any], completion: str) -> Program:
     """A completion of a HumanEval problem (fields task_id, prompt, entry_point, test).
 
     Chen et al. 2021 (arXiv 2107.03374). The tests see the prompt's helper functions as the prompt
-    has them, and the completed function through the sandbox.
+    has them, and the completed function through the sandbox. Whole functions and code in fences are
+    taken as well as bodies (`answers`).
 
     Raises:
         DataError: a field is missing or not text, or the prompt is not Python.
@@ -121,11 +123,12 @@ def humaneval_program(problem: Mapping[str, Any], completion: str) -> Program:
                 expected="text",
             )
     task, prompt, entry = problem["task_id"], problem["prompt"], problem["entry_point"]
+    stub = _complete(prompt, task)
     return Program(
         id=task,
-        code=prompt + completion,
+        code=judged_program(prompt, stub, completion, entry),
         tests=f"{problem['test']}\ncheck({entry})\n",
-        setup=_complete(prompt, task),
+        setup=stub,
         entry_points=(entry,),
     )
 
