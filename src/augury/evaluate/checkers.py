@@ -118,7 +118,7 @@ def extracting(judge: Checker, rule: str) -> Checker:
     Raises:
         UsageError: the rule is none of these.
     """
-    part = extractor(rule)
+    part, why = extractor(rule), judge.why
 
     def many(pairs: Sequence[tuple[Instance, str]]) -> list[bool]:
         return judge.many([(instance, part(text)) for instance, text in pairs])
@@ -127,9 +127,7 @@ def extracting(judge: Checker, rule: str) -> Checker:
         f"{judge.name}, extract {rule}",
         lambda i, t: judge(i, part(t)),
         batch=many,
-        why=lambda i, t: judge.reason(
-            i, part(t), judge(i, part(t)) if judge.why is None else False
-        ),
+        why=None if why is None else lambda i, t: why(i, part(t)),
     )
 
 
