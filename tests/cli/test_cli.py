@@ -241,6 +241,7 @@ def test_the_commands_and_their_options_are_these() -> None:
             "--budget", "--temperature", "--method", "--tokens", "--stop", "--instances",
             "--lm-eval-path", "--level", "--seed", "--json", "--proposal", "--own-share",
             "--device", "--dtype", "--batch-tokens", "--keep", "--extra", "--extract",
+            "--chat", "--system", "--chat-prompt",
         },
         "emergence": {
             *("--scale", "--few-shot-examples", "--above", "--law", "--nuts", "--loss-law"),

@@ -110,6 +110,17 @@ def passuntil(
         list[str] | None,
         typer.Option(help=r"End a sample before this text; \n is a newline. Repeatable."),
     ] = None,
+    chat: Annotated[
+        bool, typer.Option("--chat", help="hf:, vllm:, http: models: ask in their chat template.")
+    ] = False,
+    system: Annotated[str | None, typer.Option(help="With --chat: the system prompt.")] = None,
+    chat_prompt: Annotated[
+        str | None,
+        typer.Option(
+            help="With --chat: the user's message, {prompt} in it. Default: the prompt; "
+            "with unit-tests, a request for the function."
+        ),
+    ] = None,
     extract: Annotated[
         str | None,
         typer.Option(help="Judge a part of an answer: fence, last-line or a regular expression."),
@@ -137,6 +148,7 @@ def passuntil(
         raise UsageError(f"--level lies between 0 and 1, not {level}")
     from augury.data import read_table
     from augury.evaluate import checkers, pass_until, read_task
+    from augury.evaluate.chat import ASK_FOR_CODE, PLACE, Chat
     from augury.evaluate.checkers import extracting, validate_task
     from augury.evaluate.models import Loading, open_model
     from augury.lab import lab_instances
@@ -157,7 +169,12 @@ def passuntil(
         asked = lab_instances(task, 256 if instances is None else instances)
     if asked.checker != "choice":
         validate_task(asked)
-    loading = Loading(device, dtype, batch_tokens, parse_extra(extra))
+    if not chat and (system is not None or chat_prompt is not None):
+        raise UsageError("--system and --chat-prompt are for --chat")
+    for_code = asked.checker.startswith("unit-tests")
+    ask = chat_prompt or (ASK_FOR_CODE if for_code else PLACE)
+    conversation = Chat(system, ask) if chat else None
+    loading = Loading(device, dtype, batch_tokens, parse_extra(extra), conversation)
     backend = open_model(model, loading)
     startup.keep_compiled()
     if asked.checker == "choice":

@@ -24,6 +24,7 @@ from augury.evaluate.backend import (
     ScoreRequest,
     TokenUsage,
 )
+from augury.evaluate.chat import Chat, without_reasoning
 from augury.evaluate.hf_load import about, load, needs_models
 from augury.evaluate.hf_stops import StopWatch
 from augury.evaluate.hf_text import TokenText
@@ -62,6 +63,7 @@ class TransformersBackend:
         dtype: precision, such as "bfloat16"; by default single on a CPU, the checkpoint's own on a
             GPU.
         batch_tokens: bound on the tokens of a batch, prompts included: memory against speed.
+        chat: ask in the checkpoint's chat template; samples come without their reasoning.
 
     Raises:
         UsageError: the extra `models` is missing, an option is out of range, or the model keeps a
@@ -77,6 +79,7 @@ class TransformersBackend:
         device: str | None = None,
         dtype: str | None = None,
         batch_tokens: int = BATCH_TOKENS,
+        chat: Chat | None = None,
     ) -> None:
         torch = needs_models("torch")
         if batch_tokens < 1:
@@ -94,7 +97,8 @@ class TransformersBackend:
             )
         self._model = (model if spread else model.to(device)).eval()
         self._small = sum(p.numel() for p in model.parameters()) < SMALL
-        self._text = TokenText(tokenizer, str(path_or_id))
+        self._text = TokenText(tokenizer, str(path_or_id), chat)
+        self._chat = chat
         self.usage = TokenUsage()
         self.distribution = "own"
         self._batch_tokens = batch_tokens
@@ -102,7 +106,7 @@ class TransformersBackend:
         self._vocabulary = int(model.get_output_embeddings().weight.shape[0])
         self._context = getattr(model.config, "max_position_embeddings", None)
         precise = {"dtype": dtype} if dtype not in (None, "float32") else {}
-        self._about = about(model, path_or_id, revision) | precise
+        self._about = about(model, path_or_id, revision) | precise | dict(self._text.about)
         stops = model.generation_config.eos_token_id if model.generation_config else None
         stops = stops if isinstance(stops, list) else [stops]
         self._ends = frozenset(int(x) for x in (*stops, tokenizer.eos_token_id) if x is not None)
@@ -218,6 +222,8 @@ class TransformersBackend:
                 written[of] += rows[: last - first]
                 del rows[: last - first]
         texts = [self._text.texts(rows) for rows in written]
+        if self._chat is not None:
+            texts = [[without_reasoning(text) for text in own] for own in texts]
         return [
             [cut_text(text, request.stop) for text in own] if request.stop else own
             for request, own in zip(requests, texts, strict=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from augury.errors import UsageError
+from augury.evaluate.chat import Chat
 
 # Stands in front of tokens to decode: several tokenizers drop a space that begins a text.
 _ANCHOR = "a"
@@ -20,9 +21,16 @@ class TokenText:
     Args:
         tokenizer: of transformers.
         name: of the model, for messages.
+        chat: ask in the tokenizer's chat template.
+
+    Raises:
+        UsageError: it has no chat template.
     """
 
-    def __init__(self, tokenizer: Any, name: str) -> None:
+    def __init__(self, tokenizer: Any, name: str, chat: Chat | None = None) -> None:
+        if chat is not None and not tokenizer.chat_template:
+            raise UsageError(f"{name} has no chat template: leave --chat out")
+        self._chat = chat
         self._tokenizer = tokenizer
         self._name = name
         plain = self._plain(_ANCHOR)
@@ -41,7 +49,7 @@ class TokenText:
         Raises:
             UsageError: there is none, or the tokenizer cannot write the text.
         """
-        tokens = self._front + self._plain(text)
+        tokens = self._read(text)
         if not tokens:
             begin = self._tokenizer.bos_token_id
             if begin is None:
@@ -61,7 +69,7 @@ class TokenText:
             UsageError: no tokens stand for exactly this continuation.
         """
         before = self.prompt(prompt)
-        joint = self._front + self._plain(prompt + continuation)
+        joint = self._read(prompt, continuation)
         whole = joint[: len(before)] == before
         behind = joint[len(before) :] if whole else self._plain(continuation)
         unknown = self._tokenizer.unk_token_id
@@ -74,6 +82,21 @@ class TokenText:
                 f"{prompt[-40:]!r}: what comes nearest reads {written!r}"
             )
         return before, behind
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """Columns that say how it is asked; none without a chat."""
+        template = self._tokenizer.chat_template
+        return {} if self._chat is None else self._chat.about(str(template))
+
+    def _read(self, prompt: str, continuation: str = "") -> list[int]:
+        """Tokens of a prompt, as it is asked, and of what follows it as one text."""
+        if self._chat is None:
+            return self._front + self._plain(prompt + continuation)
+        asked = self._tokenizer.apply_chat_template(
+            self._chat.messages(prompt), tokenize=False, add_generation_prompt=True
+        )
+        return self._plain(asked + continuation)  # the template writes what stands in front
 
     def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Texts of rows of tokens written behind a prompt, special tokens left out."""

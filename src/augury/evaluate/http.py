@@ -23,6 +23,7 @@ from augury.evaluate.backend import (
     ScoreRequest,
     TokenUsage,
 )
+from augury.evaluate.chat import Chat, without_reasoning
 from augury.evaluate.draw_check import DrawCheck
 from augury.evaluate.http_line import Line, RefusedError, garbage
 from augury.evaluate.stops import cut_text, sendable_stops
@@ -32,6 +33,8 @@ KEY = "AUGURY_API_KEY"
 N_PER_REQUEST = 16
 # OpenAI's servers refuse more; what the others would cut is cut here.
 MOST_STOPS = 4
+# Where servers put reasoning; an answer that was cut off in it has no other content.
+THOUGHTS = ("reasoning_content", "reasoning")
 # Likeliest tokens to be shown with each that is drawn: as many as vLLM gives unless told otherwise,
 # else as many as OpenAI's completions give.
 SHOWN = (20, 5)
@@ -82,7 +85,8 @@ class HTTPBackend:
             request shows that the server gives no more.
         retries: how often a request is tried again before the run stops.
         timeout: seconds that a server may take to answer.
-        chat: ask /chat/completions, the prompt as the user's message; such a model has no scores.
+        chat: ask /chat/completions, the prompt as the user's message, or as a `Chat` says; such a
+            model has no scores, and its samples come without their reasoning.
         extra: more fields of every request, for the server at hand.
         api_key: sent as bearer token; by default the environment's AUGURY_API_KEY, if any.
 
@@ -99,7 +103,7 @@ class HTTPBackend:
         n_per_request: int | None = None,
         retries: int = 8,
         timeout: float = 600.0,
-        chat: bool = False,
+        chat: bool | Chat = False,
         extra: Mapping[str, Any] | None = None,
         api_key: str | None = None,
     ) -> None:
@@ -113,7 +117,8 @@ class HTTPBackend:
         base = url.rstrip("/")
         base = base if base.endswith("/v1") else f"{base}/v1"
         self.url = base + ("/chat/completions" if chat else "/completions")
-        self._model, self._chat, self._n = model, chat, n_per_request
+        asked = Chat() if chat is True else chat or None
+        self._model, self._chat, self._n = model, asked, n_per_request
         self._extra = dict(extra or {})
         self.usage = TokenUsage()
         key = api_key if api_key is not None else os.environ.get(KEY)
@@ -142,6 +147,7 @@ class HTTPBackend:
             "model": self._model,
             "family": family_of(self._model),
             "step": step_of(self._model),
+            **(self._chat.about("server") if self._chat else {}),
             "extra": json.dumps(self._extra, sort_keys=True) if self._extra else None,
         }
         return {column: value for column, value in told.items() if value is not None}
@@ -310,10 +316,10 @@ class HTTPBackend:
         return N_PER_REQUEST if len(self._choices(answer)) == 2 else 1
 
     def _body(self, request: SampleRequest, n: int, seed: int) -> dict[str, Any]:
-        message = [{"role": "user", "content": request.prompt}]
+        chat = self._chat
         body: dict[str, Any] = {
             "model": self._model,
-            **({"messages": message} if self._chat else {"prompt": request.prompt}),
+            **({"messages": chat.messages(request.prompt)} if chat else {"prompt": request.prompt}),
             "max_tokens": request.length,
             "temperature": request.temperature,
             "top_p": 1.0,
@@ -339,6 +345,10 @@ class HTTPBackend:
         texts = []
         for choice in choices:
             text = choice["message"].get("content") if self._chat else choice.get("text")
+            if self._chat:
+                thought = any(choice["message"].get(k) for k in THOUGHTS)
+                text = "" if text is None and thought else text
+                text = without_reasoning(text) if isinstance(text, str) else text
             if not isinstance(text, str):
                 raise self._garbage("a choice without text", choice)
             texts.append(text)

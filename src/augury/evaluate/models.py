@@ -15,6 +15,7 @@ from typing import Any
 
 from augury.errors import UsageError
 from augury.evaluate.backend import Backend
+from augury.evaluate.chat import Chat
 
 # Scheme: "module:function" of a function from what follows the colon to a backend.
 SCHEMES: Mapping[str, str] = {
@@ -30,9 +31,10 @@ ENTRY_POINTS = "augury.backends"
 SERVERS = ("http", "https")
 # Options of `Loading` that the opener of a scheme takes; none where it is not named.
 TAKES: Mapping[str, tuple[str, ...]] = {
-    "hf": ("device", "dtype", "batch_tokens"),
-    "http": ("extra",),
-    "https": ("extra",),
+    "hf": ("device", "dtype", "batch_tokens", "chat"),
+    "vllm": ("chat",),
+    "http": ("extra", "chat"),
+    "https": ("extra", "chat"),
 }
 
 
@@ -45,12 +47,14 @@ class Loading:
         dtype: precision, such as "bfloat16".
         batch_tokens: bound on the tokens of a batch: memory against speed.
         extra: more fields of every request to a server.
+        chat: ask in the model's chat template.
     """
 
     device: str | None = None
     dtype: str | None = None
     batch_tokens: int | None = None
     extra: Mapping[str, Any] | None = None
+    chat: Chat | None = None
 
     @property
     def given(self) -> dict[str, Any]:
@@ -101,14 +105,14 @@ def _open_transformers(rest: str, **options: Any) -> Backend:
     return TransformersBackend(name, revision or None, **options)
 
 
-def _open_vllm(rest: str) -> Backend:
+def _open_vllm(rest: str, **options: Any) -> Backend:
     from augury.evaluate.vllm import VLLMBackend
 
     name, _, revision = rest.partition("@")
-    return VLLMBackend(name, revision or None)
+    return VLLMBackend(name, revision or None, **options)
 
 
-def _open_http(rest: str, scheme: str = "http", extra: Mapping[str, Any] | None = None) -> Backend:
+def _open_http(rest: str, scheme: str = "http", **options: Any) -> Backend:
     from augury.evaluate.http import HTTPBackend
 
     url, _, model = rest.partition("#")
@@ -116,8 +120,8 @@ def _open_http(rest: str, scheme: str = "http", extra: Mapping[str, Any] | None 
         raise UsageError(
             f"--model {scheme}:{rest}: which model of the server? expected {scheme}:URL#MODEL"
         )
-    return HTTPBackend(url if "://" in url else f"{scheme}:{url}", model, extra=extra)
+    return HTTPBackend(url if "://" in url else f"{scheme}:{url}", model, **options)
 
 
-def _open_https(rest: str, extra: Mapping[str, Any] | None = None) -> Backend:
-    return _open_http(rest, "https", extra)
+def _open_https(rest: str, **options: Any) -> Backend:
+    return _open_http(rest, "https", **options)

@@ -24,6 +24,7 @@ from augury.evaluate.backend import (
     ScoreRequest,
     TokenUsage,
 )
+from augury.evaluate.chat import Chat, without_reasoning
 from augury.evaluate.hf_text import TokenText
 from augury.evaluate.http import chunk_seed
 from augury.evaluate.names import model_name
@@ -46,6 +47,7 @@ class VLLMBackend:
         path_or_id: a folder, or an id on the hub.
         revision: branch, tag or commit on the hub.
         engine: more options of `vllm.LLM`, such as {"tensor_parallel_size": 2, "dtype": "float32"}.
+        chat: ask in the checkpoint's chat template; samples come without their reasoning.
 
     Raises:
         UsageError: the extra `vllm` is missing.
@@ -57,6 +59,7 @@ class VLLMBackend:
         revision: str | None = None,
         *,
         engine: Mapping[str, Any] | None = None,
+        chat: Chat | None = None,
     ) -> None:
         try:
             import vllm
@@ -70,7 +73,8 @@ class VLLMBackend:
         options = {"revision": revision, "max_logprobs": -1, **(engine or {})}
         self._engine = vllm.LLM(model=str(path_or_id), **options)
         tokenizer = self._engine.get_tokenizer()
-        self._text = TokenText(tokenizer, str(path_or_id))
+        self._text = TokenText(tokenizer, str(path_or_id), chat)
+        self._chat = chat
         config = self._engine.model_config
         self.usage = TokenUsage()
         self.distribution = "own"
@@ -87,6 +91,7 @@ class VLLMBackend:
             "revision": revision,
             "step": step_of(revision, name),
         }
+        told = {**told, **self._text.about}
         self._about = {column: value for column, value in told.items() if value is not None}
 
     @property
@@ -140,7 +145,10 @@ class VLLMBackend:
                 row = list(out.token_ids)
                 rows.append(row[:-1] if row and row[-1] in self._ends else row)
             stop = requests[i].stop
-            texts[i] += [cut_text(text, stop) for text in self._text.texts(rows)]
+            written = self._text.texts(rows)
+            if self._chat is not None:
+                written = [without_reasoning(text) for text in written]
+            texts[i] += [cut_text(text, stop) for text in written]
         return texts
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
