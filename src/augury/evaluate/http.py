@@ -194,10 +194,13 @@ class HTTPBackend:
         if self.watch is not None and self._shows is None:
             self._shows = self._shows_draws(requests[0])
         while True:
+            taken = self._line.successes
             try:
                 return self._sample(requests, together)
             except RefusedError as error:
-                if error.status not in UNREADABLE or not self._level_down():
+                # Where others were taken with the same fields, it is this request that is wrong.
+                known = error.status not in UNREADABLE or self._line.successes > taken
+                if known or not self._level_down():
                     raise
 
     def _sample(self, requests: Sequence[SampleRequest], together: int) -> list[list[str]]:
@@ -304,16 +307,24 @@ class HTTPBackend:
     def _together(self, request: SampleRequest) -> int:
         """How many samples to ask for at once, from what the server makes of a request for two."""
         while True:
+            body = {**self._body(request, 2, request.seed), "max_tokens": 1}
             try:
-                body = {**self._body(request, 2, request.seed), "max_tokens": 1}
                 (answer,) = self._line.ask([body])
             except RefusedError as error:
-                if error.status in UNREADABLE and self._level_down():
-                    continue
-                self._fields, self.refused = len(EVERYTHING), ()  # it was the field n
-                return 1
-            break
-        return N_PER_REQUEST if len(self._choices(answer)) == 2 else 1
+                if error.status not in UNREADABLE or self._answers_one(request):
+                    return 1
+                if not self._level_down():
+                    return 1
+            else:
+                return N_PER_REQUEST if len(self._choices(answer)) == 2 else 1
+
+    def _answers_one(self, request: SampleRequest) -> bool:
+        """Whether a request for one sample is taken with the same fields: then it was the n."""
+        try:
+            self._line.ask([{**self._body(request, 1, request.seed), "max_tokens": 1}])
+        except RefusedError:
+            return False
+        return True
 
     def _body(self, request: SampleRequest, n: int, seed: int) -> dict[str, Any]:
         chat = self._chat

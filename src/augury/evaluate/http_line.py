@@ -61,6 +61,7 @@ class Line:
             self._headers["Authorization"] = f"Bearer {key}"
         self._jitter = random.Random()  # noqa: S311
         self._answered = False
+        self.successes = 0  # requests that were taken
         self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._finish: Any = None
@@ -137,6 +138,7 @@ class Line:
             else:
                 self._answered = True
                 if reply.is_success:
+                    self.successes += 1
                     return self._json(reply)
                 problem = f"status {reply.status_code}: {self._masked(reply.text[:2000])[:300]}"
                 if reply.status_code not in AGAIN:
