@@ -108,7 +108,7 @@ def finetune_sweep(
         pool: examples to learn from, where a task of your own is scored whole.
         about: table of what checkpoints do not say themselves: model, and any of step, params,
             tokens, loss ... . Those of the lab say all that.
-        workers: processes, one thread each; 0 for this one. By default one a core, but checkpoints
+        workers: processes, one thread each; 0 for this one. Default: one per core, but checkpoints
             of transformers, which use all cores or the GPU, one by one in this process.
         progress: called in this process with (checkpoint, units done, units to do).
 

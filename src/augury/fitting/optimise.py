@@ -2,7 +2,7 @@
 
 Every problem is one row: its own coordinates (P,), its own weights of the points, its own points or
 shared ones. Problems go through in blocks of one size, so that one compiled function serves any
-number of them and a slow one holds up only its block; blocks run in threads, one a core.
+number of them and a slow one holds up only its block; blocks run in threads, one per core.
 
 The step solves (H + lambda diag(K)) s = -g with H = J^T C J, where C is the likelihood's curvature
 and K is built from its upper bound. For Huber, H counts only the points inside delta: near the

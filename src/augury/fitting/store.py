@@ -153,7 +153,7 @@ def _damage(folder: Path) -> Iterator[None]:
 
 
 def save_fit(fit: Fit, folder: str | Path) -> Path:
-    """Write a fit into `folder`, whole or not at all; a fit that stands there is replaced.
+    """Write a fit into `folder`, whole or not at all; an existing fit is replaced.
 
     Args:
         fit: any.

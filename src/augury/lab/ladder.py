@@ -51,7 +51,7 @@ def train_ladder(
     Args:
         runs: what to train.
         folder: where.
-        workers: processes; by default one a core.
+        workers: processes; default: one per core.
         progress: called in this process with (run, step, steps).
 
     Returns:

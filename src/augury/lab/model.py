@@ -28,7 +28,8 @@ class ModelConfig:
 
     Attributes:
         width: of the residual stream, a multiple of the heads.
-        layers, heads: as they say.
+        layers: transformer blocks.
+        heads: attention heads per block.
 
     Raises:
         UsageError: a number is not positive, or the heads do not divide the width.

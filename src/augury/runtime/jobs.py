@@ -56,7 +56,7 @@ def run_jobs(
     Args:
         jobs: as `Job`.
         work: a module's function of (job, progress); it runs in another process.
-        workers: processes; by default one a core.
+        workers: processes; default: one per core.
         progress: called in this process with what `work` reports.
 
     Returns:

@@ -144,7 +144,7 @@ def _bends(fit: EmergenceFit) -> list[Note]:
 
 
 def _low_data(fit: EmergenceFit) -> list[Note]:
-    """How much the point hangs on which amount of finetuning stands for none."""
+    """How much the point depends on which amount of finetuning stands for none."""
     base = fit.data.low_data
     middle = [np.median(fit.point_draws(low_data=k * base)) for k in (1, 3, 10)]
     values = place_of(np.array(middle), fit.data.scale)

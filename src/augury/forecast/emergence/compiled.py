@@ -26,7 +26,7 @@ from augury.forecast.emergence.laws import (
 from augury.runtime.compiling import jit
 
 Floats = NDArray[np.float64]
-# Points a call of `values`: 11 microseconds of a core each, 50 at a time 19.
+# Points per call of `values`: 11 us of CPU time each, 50 at a time 19.
 MANY = 250
 # Pairs of study and points a call of `slopes`: with 4 of 16 points 25 microseconds a point, with 1
 # of 16 57, with 16 of 16 (beyond a core's cache) 35.
@@ -100,7 +100,7 @@ def placed(
 ) -> tuple[Floats, Floats, SimpleNamespace]:
     """Elbow, slope just past it (S,) and natural parameters, as attributes, at (S, P) coordinates.
 
-    In one function: step by step, JAX compiles fifty small ones, 3 seconds of a core.
+    In one function: step by step, JAX compiles fifty small ones, 3 CPU-seconds.
     """
     import jax
 

@@ -48,7 +48,7 @@ _REMEDIES = {
         "which say most of the way to none, or better checkpoints (`rank_units` says which)."
     ),
     EmergenceStatus.FAR: (
-        "Nothing vouches for so long a way beyond the best checkpoint: take better checkpoints, "
+        "The point lies too far beyond the best checkpoint to be trusted: use better checkpoints, "
         "and look whether the laws agree."
     ),
     EmergenceStatus.TOO_FEW_AMOUNTS: (
@@ -61,8 +61,9 @@ _REMEDIES = {
     ),
     EmergenceStatus.NO_ELBOW: (
         "Scores must leave chance within the range of checkpoints for at least one amount: add "
-        "weaker checkpoints or smaller amounts where all are past it. If scores hang on the amount "
-        "alone, finetuning teaches the task, and says nothing of when it comes without."
+        "weaker checkpoints or smaller amounts where all are past it. If scores depend only on the "
+        "amount of finetuning data, finetuning teaches the task and reveals nothing about when it "
+        "would emerge without it."
     ),
     EmergenceStatus.AT_CHANCE: (
         "No score is above chance, so that there is no elbow to move: finetune on more examples, "
