@@ -81,10 +81,10 @@ def ablations() -> dict[str, Ablation]:
         return np.searchsorted(-places, -d.progress)
 
     def last(count: int) -> Ablation:
-        return lambda d: d.only(order(d) < count)
+        return lambda d: d.subset_rows(order(d) < count)
 
     def without_last(count: int) -> Ablation:
-        return lambda d: d.only(order(d) >= count)
+        return lambda d: d.subset_rows(order(d) >= count)
 
     return {
         "everything": lambda d: d,

@@ -130,7 +130,7 @@ def test_ranking_beats_chance() -> None:
         started.append((whole, run))
         pools.append(np.flatnonzero(~run & (whole.amount > 0)))
         chosen.append(truth)
-    fits = fit_emergence_many([w.only(r) for w, r in started])
+    fits = fit_emergence_many([w.subset_rows(r) for w, r in started])
     price = [6e15 + 1e13 * w.amount for w, _ in started]
     widths: dict[str, np.ndarray] = {}
     for how in ("ranked", "random"):
