@@ -18,7 +18,7 @@ from augury.fitting.optimise import Solution, solve
 from augury.fitting.problem import Problem
 from augury.fitting.result import Status
 from augury.fitting.space import Floats
-from augury.laws import Law
+from augury.laws import Grouped, Law
 from augury.notes import Note
 
 # A single point that moves a parameter by more than one standard error matters; one that besides
@@ -55,14 +55,19 @@ def enough_runs(law: Law, points: Points, runs: NDArray[np.int64]) -> bool:
     """Whether there are as many runs as parameters, counting as runs what varies inside them.
 
     A run whose checkpoints vary every input of the law brings as many scales as checkpoints. If
-    one input (params, mostly) is constant in every run, only the number of runs counts.
+    one input (params, mostly) is constant in every run, only the number of runs counts. In a joint
+    fit every group of a run brings a scale of its own.
     """
     size = len(law.parameters)
+    if isinstance(law, Grouped):
+        at = points.inputs[list(law.inputs).index(law.per)][0].astype(int)
+        runs = runs * len(law.groups) + at
     if len(runs) < size:
         return False
     _, first, which = np.unique(runs, return_index=True, return_inverse=True)
     for name, x in zip(law.inputs, points.inputs, strict=True):
-        if name not in law.defaults and np.array_equal(x[0], x[0][first][which]):
+        own = isinstance(law, Grouped) and name == law.per
+        if not own and name not in law.defaults and np.array_equal(x[0], x[0][first][which]):
             return len(first) >= size
     return True
 

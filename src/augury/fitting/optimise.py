@@ -30,6 +30,10 @@ from augury.runtime.compiling import jit
 BLOCK = 128
 # One fit's polished starts. Only these two widths are compiled, at a second each.
 NARROW = 8
+# Systems of more unknowns are solved by one block at a time: XLA hands such to its own pool of
+# threads, and two blocks that wait for it at once wait for ever (jaxlib 0.10.2; 24 unknowns hung
+# within 50 searches on two cores, and never in 150 one at a time).
+LARGEST_THREADED = 8
 # A problem whose damping has grown this far makes no step that floating point can see.
 MAX_DAMPING = 1e12
 
@@ -264,9 +268,23 @@ def objectives(
 
 
 def run_blocks(
-    compiled: Any, u: Floats, points: Points, weights: Floats, prior: Prior, rows: Any = None
+    compiled: Any,
+    u: Floats,
+    points: Points,
+    weights: Floats,
+    prior: Prior,
+    rows: Any = None,
+    *,
+    system: int | None = None,
 ) -> list[tuple[Floats, ...]]:
-    """Put B problems through a compiled function, block by block, on every core."""
+    """Put B problems through a compiled function, block by block, on every core.
+
+    Args:
+        compiled: the function.
+        u: (B, P) coordinates.
+        points, weights, prior, rows: as in `solve`.
+        system: unknowns of the linear systems in it, if not P.
+    """
     import jax
 
     count = len(u)
@@ -292,8 +310,8 @@ def run_blocks(
             return tuple(np.asarray(x)[: last - first] for x in out)
 
     firsts = range(0, count, width)
-    if len(firsts) == 1:
-        return [one(0)]
+    if len(firsts) == 1 or (system or u.shape[1]) > LARGEST_THREADED:
+        return [one(first) for first in firsts]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(one, firsts))
 

@@ -226,7 +226,9 @@ def find_starts(
         searched = [n for n in names if n in law.parameters]
         compiled = amplitude_solver(law, likelihood, tuple(searched))
         at = values[:, [names.index(n) for n in searched]]
-        blocks = run_blocks(compiled, at, points, weights, no_prior(1), rows)
+        blocks = run_blocks(
+            compiled, at, points, weights, no_prior(1), rows, system=len(amplitudes)
+        )
         solved = np.concatenate([part for (part,) in blocks])
         scale = np.abs((weights * points.y).sum(1) / weights.sum(1))[rows]
         for k, name in enumerate(amplitudes):

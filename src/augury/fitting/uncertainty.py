@@ -8,6 +8,7 @@ parameters, runs say nothing of their spread: then checkpoints are the unit, and
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from augury.fitting.diagnose import parameters_at_bounds
 from augury.fitting.optimise import Prior, solve
 from augury.fitting.problem import Problem
 from augury.fitting.space import Floats
+from augury.laws import Grouped
 
 # Relative gain at which a resample counts as fitted: against 1e-13 it moves Chinchilla's exponents
 # by 1e-5, a thousandth of their standard error, and saves a tenth of the time.
@@ -178,6 +180,8 @@ def dependence(problem: Problem, u: Floats) -> float:
     runs = problem.table["run"].to_numpy()
     if problem.run_count < problem.size or len(np.unique(runs)) == problem.size:
         return 1.0
+    if isinstance(problem.law, Grouped):
+        return dependence_of_groups(problem, problem.law, u, runs)
     size = np.log(np.maximum(np.stack([x[0] for x in problem.points.inputs]), 1e-300)).sum(0)
     order = np.lexsort((size, runs))
     r = residuals(problem, u)[order]
@@ -188,3 +192,19 @@ def dependence(problem: Problem, u: Floats) -> float:
     near = float((r[1:] * r[:-1])[together].mean()) / total
     near = float(np.clip(near, 0.0, MOST_DEPENDENCE))
     return (1.0 + near) / (1.0 - near)
+
+
+def dependence_of_groups(problem: Problem, law: Grouped, u: Floats, runs: Any) -> float:
+    """What it costs that the groups of a run (the tasks of a checkpoint) stray together.
+
+    The variance of the sums of runs over what it would be if points were independent (Kish's design
+    effect), widened for the parameters that a group has spent on it; at least 1.
+    """
+    r = residuals(problem, u)
+    _, which = np.unique(runs, return_inverse=True)
+    sums = np.bincount(which, weights=r)
+    total = float((r**2).sum())
+    if total == 0:
+        return 1.0
+    spent = len(law.parameters) / len(law.groups)
+    return max(float((sums**2).sum()) / total * len(sums) / max(len(sums) - spent, 1.0), 1.0)
