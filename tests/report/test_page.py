@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -295,3 +297,23 @@ def test_a_folder_without_anything_says_so_on_the_page(tmp_path: Path) -> None:
         assert "is a folder without measurements" in server.page()
     with pytest.raises(UsageError, match="no such file or folder"):
         PageServer(tmp_path / "nothing")
+
+
+def test_a_law_that_cannot_say_how_sure_it_is_is_drawn_without_a_band(tmp_path: Path) -> None:
+    """JSON has no NaN: the page's scripts and the renderer stop at one."""
+    observed = pl.DataFrame({"run": ["a", "b"], "params": [1e3, 1e4], "value": [1e-5, 2e-5]})
+    nothing = pl.lit(float("nan"))
+    curve = observed.drop("run").with_columns(low=nothing, high=nothing)
+    truth = pl.DataFrame({"run": ["c"], "params": [1e4], "value": [1e-4]})
+    found = curve_section(
+        "No band", "params", observed, curve, level=0.9, what="rate", truth=truth, is_rate=True
+    )
+    outlook = Outlook("sums", 0.2, (float("nan"), float("nan")), 0.9, 0.4, is_rate=True)
+    story = Story("No band", ("None.",), (found,), (outlook,), hero=outlook_figure((outlook,)))
+    page = write_page(story, tmp_path / "p.html").read_text()
+    specs = re.findall(r'<script type="application/json"[^>]*>(.*?)</script>', page)
+    assert len(specs) == 2
+    for spec in specs:
+        json.loads(spec, parse_constant=pytest.fail)  # called for NaN and infinities
+    assert "It has no band" in page
+    assert "lie in the band" not in page

@@ -6,6 +6,7 @@ process over it.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -20,9 +21,11 @@ def clean_text(text: str) -> str:
 
 
 def clean_spec(value: Any) -> Any:
-    """A chart's specification with all of its text cleaned, keys included."""
+    """A chart's specification as JSON allows it: text cleaned, keys included, NaN as null."""
     if isinstance(value, dict):
         return {clean_text(str(k)): clean_spec(v) for k, v in value.items()}
     if isinstance(value, list):
         return [clean_spec(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has no NaN; a mark without a value is not drawn
     return clean_text(value) if isinstance(value, str) else value

@@ -136,6 +136,8 @@ def curve_section(
     """
     import altair as alt
 
+    # A law that cannot say how sure it is has no band: the axis must not look for one.
+    curve = curve.with_columns(pl.col("low", "high").cast(pl.Float64).fill_nan(None))
     parts = [
         observed.select(pl.lit(MEASURED).alias("shown"), "run", pl.all().exclude("run", "shown")),
         curve.with_columns(pl.lit(BAND).alias("shown")),
@@ -187,7 +189,8 @@ def curve_section(
                 tooltip=tip
             )
         )
-    held = _held(curve, truth, x) if truth is not None and later else None
+    banded = curve["low"].is_not_null().any()
+    held = _held(curve, truth, x) if truth is not None and later and banded else None
     told = "" if held is None else f" {held} of {later} runs measured afterwards lie in the band."
     figure = Figure(
         name,

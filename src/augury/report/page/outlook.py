@@ -35,7 +35,7 @@ def outlook_figure(outlooks: Sequence[Outlook], *, name: str = "targets") -> Fig
         ],
         schema={"target": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64,
                 "truth": pl.Float64},
-    )  # fmt: skip
+    ).with_columns(pl.col("low", "high").fill_nan(None))  # fmt: skip
     numbers = [x for c in ("value", "low", "high", "truth") for x in data[c].drop_nulls() if x == x]
     log = min(numbers) < LOG_BELOW
     clipped = data.with_columns(
