@@ -11,6 +11,7 @@ from augury.fitting.likelihoods import (
     Pinball,
 )
 from augury.fitting.many import ManyFits, Pooling, fit_many
+from augury.fitting.profile_curve import Profile, profile
 from augury.fitting.result import Fit, Status
 from augury.fitting.store import load, load_fit, save, save_fit
 
@@ -25,11 +26,13 @@ __all__ = [
     "ManyFits",
     "Pinball",
     "Pooling",
+    "Profile",
     "Status",
     "fit",
     "fit_many",
     "load",
     "load_fit",
+    "profile",
     "save",
     "save_fit",
 ]

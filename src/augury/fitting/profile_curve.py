@@ -1,0 +1,133 @@
+"""The profile of one parameter: how well the others can make up for it, value by value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from augury.display import Card, Shown
+from augury.errors import UsageError
+from augury.fitting.optimise import Prior, objectives, solve
+from augury.fitting.problem import problem_from
+from augury.fitting.result import Fit
+from augury.fitting.space import Floats
+
+# Values tried over the range.
+VALUES = 61
+# The range tried where none is given, in internal units: a factor of twenty either way.
+REACH = 3.0
+# A parameter is held by a prior this many times as steep as the objective is high.
+GRIP = 1e12
+
+
+@dataclass(frozen=True)
+class Profile(Shown):
+    """A profile, from `profile`.
+
+    Attributes:
+        name: of the parameter.
+        values: (K,) tried, rising.
+        rise: (K,) of minus the log-likelihood over its least, the other parameters refitted.
+        interval: where the rise is below what `level` allows; NaN at an end that lies beyond the
+            values tried: from there the data do not say.
+        level: of the interval.
+    """
+
+    name: str
+    values: Floats
+    rise: Floats
+    interval: tuple[float, float]
+    level: float
+
+    def _card(self) -> Card:
+        low, high = self.interval
+        heading = f"Profile of {self.name}: {self.level:.0%} interval [{low:.4g}, {high:.4g}]"
+        return Card(heading, pl.DataFrame({self.name: self.values, "rise": self.rise}))
+
+
+def profile(
+    fitted: Fit, name: str, *, between: tuple[float, float] | None = None, level: float = 0.9
+) -> Profile:
+    """Hold one parameter at many values and refit the others: what the data say of it.
+
+    For parameters that are hardly identified, such as k of `skaling`: where a Laplace interval is a
+    parabola at the optimum, a profile follows the valley. Every row counts as one draw: where runs
+    have several rows, read it as a picture and take the interval from the fit.
+
+    Args:
+        fitted: a fit.
+        name: of one of its law's parameters.
+        between: range tried; by default about the estimate, a factor of twenty either way for
+            parameters on the log scale.
+        level: of the interval.
+
+    Returns:
+        A `Profile`: (K,) values, the rise at each, the interval.
+
+    Raises:
+        UsageError: the law has no such parameter, or the fit is not usable.
+
+    Source: profile likelihood (Venzon & Moolgavkar 1988), the noise that of the fit.
+    """
+    if name not in fitted.law.parameters:
+        known = ", ".join(fitted.law.parameters)
+        raise UsageError(f"law '{fitted.law}' has no parameter '{name}'; it has: {known}")
+    if not fitted.usable:
+        raise UsageError(f"the fit is {fitted.status}: there is nothing to profile")
+    problem = problem_from(fitted.law, fitted.likelihood, fitted.data)
+    law, likelihood, space = problem.law, problem.likelihood, problem.space
+    j = space.names.index(name)
+    u = space.internal(np.array(list(fitted.parameters.values())))
+    if between is None:
+        low, high = u[j] - REACH, u[j] + REACH
+    else:
+        low, high = (float(space.internal(np.full(len(u), x))[j]) for x in between)
+    low, high = max(low, space.lower[j]), min(high, space.upper[j])
+    tried = np.union1d(np.linspace(low, high, VALUES), u[j])
+    count = len(tried)
+    mean, precision = np.zeros((count, len(u))), np.zeros((count, len(u)))
+    mean[:, j], precision[:, j] = tried, GRIP * max(fitted.objective, 1e-12)
+
+    def cost(ends: Floats) -> Floats:
+        return objectives(law, likelihood, ends, problem.points, problem.ones)
+
+    best, least = np.repeat(u[None], count, 0), np.full(count, np.inf)
+    best[:, j] = tried
+    # Again from each neighbour's end, until none helps: a valley is followed, not jumped across.
+    for shift in (0, 1, -1, 1, -1):
+        starts = np.roll(best, shift, 0)
+        starts[:, j] = tried
+        ends = solve(
+            law, likelihood, starts, problem.points, problem.ones, Prior(mean, precision),
+            rows=np.arange(count),
+        ).u  # fmt: skip
+        ends[:, j] = tried
+        found = cost(ends)
+        better = found < least
+        best[better], least[better] = ends[better], found[better]
+    spare = max(problem.run_count - len(law.parameters), 1)
+    noise = likelihood.noise(fitted.objective, problem.size, len(law.parameters))
+    rise = (least - least.min()) / noise
+    allowed = 0.5 * float(stats.f.ppf(level, 1, spare))
+    first, last = np.flatnonzero(rise <= allowed)[[0, -1]]
+    ends_at = np.array(
+        [
+            _crossing(tried, rise, first - 1, first, allowed),
+            _crossing(tried, rise, last + 1, last, allowed),
+        ]
+    )
+    values, (start, stop) = (np.exp(x) if space.log[j] else x for x in (tried, ends_at))
+    return Profile(name, values, rise, (float(start), float(stop)), level)
+
+
+def _crossing(tried: Floats, rise: Floats, outside: int, inside: int, allowed: float) -> float:
+    """Where the rise crosses what is allowed, between two neighbours; NaN beyond the last."""
+    if not 0 <= outside < len(tried):
+        return float("nan")
+    # The root of a rise is nearly a straight line.
+    near, far, goal = np.sqrt(np.maximum([rise[inside], rise[outside], allowed], 0.0))
+    part = (goal - near) / (far - near)
+    return float(tried[inside] + part * (tried[outside] - tried[inside]))
