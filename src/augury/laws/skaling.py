@@ -20,7 +20,7 @@ class Skaling(Law):
 
     The form of simple-scaling-laws 0.2.0 (its docstring); k = 1 is Chinchilla, beta = 1 Kaplan's
     coupling. k < 1 says that parameters and tokens interact: where one is short, more of the other
-    helps less. k is identified only where the two terms bend into each other: read `profile(fit, "k")`.
+    helps less. k is identified only where the terms bend into each other: see `profile(fit, "k")`.
     Use it where isoFLOP curves were measured well; on few points Chinchilla does as well.
     """
 
