@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 from augury.errors import UsageError
 
@@ -115,6 +115,8 @@ def rate_interval(passes: Any, samples: Any, r: Any, level: float = 0.9) -> tupl
     tail = (1 - level) / 2
     # At no pass at all the low end is 0, so that all of the tail belongs to the high one.
     none = passes == 0
+    from scipy import stats  # .6 s to import, which most commands need not pay
+
     low = np.where(none, 0.0, stats.beta.ppf(tail, a, b))
     high = stats.beta.ppf(np.where(none, level, 1 - tail), a, b)
     empty = samples == 0
@@ -176,6 +178,8 @@ def mean_interval(passes: Any, samples: Any, r: Any, level: float = 0.9) -> tupl
         return float(low[0]), 1.0
     tail = (1 - level) / 2
     extra = 0.5 + 0.5 * float((passes >= r).mean())
+    from scipy import stats
+
     low, high = np.minimum(stats.gamma.ppf([tail, 1 - tail], shape + extra) * mean / shape, 1.0)
     return float(low), float(high)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy import stats
+from scipy.special import fdtri
 
 from augury.display import Card, Shown
 from augury.errors import UsageError
@@ -111,7 +111,7 @@ def profile(
     spare = max(problem.run_count - len(law.parameters), 1)
     noise = likelihood.noise(fitted.objective, problem.size, len(law.parameters))
     rise = (least - least.min()) / noise
-    allowed = 0.5 * float(stats.f.ppf(level, 1, spare))
+    allowed = 0.5 * float(fdtri(1, spare, level))
     first, last = np.flatnonzero(rise <= allowed)[[0, -1]]
     ends_at = np.array(
         [

@@ -14,7 +14,6 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from scipy.stats import qmc
 
 from augury.fitting.likelihoods import Likelihood, Points
 from augury.fitting.optimise import no_prior, objectives, run_blocks
@@ -49,6 +48,8 @@ def start_grid(ranges: dict[str, Parameter], *, coarse: bool) -> tuple[list[str]
         line = np.linspace(0.0, 1.0, line_size if count == 1 else square_size)
         unit = np.array(list(product(line, repeat=count)))
     else:
+        from scipy.stats import qmc  # .6 s to import, and most laws have a grid
+
         unit = qmc.Sobol(count, scramble=True, rng=np.random.default_rng(0)).random(sobol_size)
     values = np.empty_like(unit)
     for j, name in enumerate(names):

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import optimize, stats
-from scipy.special import expit
+from scipy.special import expit, ndtri
 
 from augury.fitting.likelihoods.base import Array, Floats, Likelihood, Points
 
@@ -56,6 +55,8 @@ class CountLikelihood(Likelihood):
         Its variance is what makes Pearson's chi-square its degrees of freedom (Paule & Mandel
         1982).
         """
+        from scipy.optimize import brentq
+
         rate = np.clip(predictor, RATE_EDGE, 1 - RATE_EDGE)
         slope = rate * (1 - rate)
         off = (y - rate) / slope
@@ -68,9 +69,9 @@ class CountLikelihood(Likelihood):
         if surplus(0.0) <= 0:
             return np.zeros(1)
         high = float((off**2).sum()) / aim  # where every term is at most its share
-        variance = optimize.brentq(surplus, 0.0, high * 1.01)
+        variance = brentq(surplus, 0.0, high * 1.01)
         grid = (np.arange(101) + 0.5) / 101
-        return np.asarray(stats.norm.ppf(grid)) * np.sqrt(variance)
+        return np.asarray(ndtri(grid)) * np.sqrt(variance)
 
     def strayed(self, mean: Floats, residual: Floats) -> Floats:
         rate = np.clip(mean, 1e-300, 1.0 - 1e-16)
