@@ -146,7 +146,7 @@ def test_a_fit_that_is_damaged_on_disk_is_named(tmp_path) -> None:  # type: igno
         load_fit(tmp_path / "none")
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "precious.txt").write_text("x")
-    with pytest.raises(UsageError, match="is left as it is"):
+    with pytest.raises(UsageError, match="nothing is written"):
         save_fit(fit("power", runs(9)), tmp_path / "other")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["fit", "other"]
 
