@@ -1,5 +1,7 @@
 """Forecasts: values, intervals, distance, chains, backtests and the choice among laws."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -190,3 +192,19 @@ def test_a_held_out_count_is_forecast_with_its_counting_noise() -> None:
     assert report.rows.height == 300
     assert 0.86 <= report.summary["coverage"].item() <= 0.96
     assert report.rows["observed"].to_numpy() == pytest.approx(passes[20:] / 40)
+
+
+def test_a_chain_whose_laws_have_different_numbers_of_draws_forecasts() -> None:
+    """Refits at a bound leave one law with fewer draws than the other."""
+    table = runs(30)
+    score = 0.25 + 0.7 / (1 + np.exp(4 * (table["loss"].to_numpy() - 2.6)))
+    table = table.with_columns(value=score + 0.01 * np.random.default_rng(0).standard_normal(30))
+    chain = Chain(Chinchilla(), LogisticTask())
+    whole = fit_chain(chain, table, resamples=200)
+    at = {"params": 3e10, "tokens": 1e12}
+    few = replace(whole, task=replace(whole.task, draws=whole.task.draws[:130]))
+    forecast = predict(few, at)[0]
+    assert forecast.value == predict(whole, at)[0].value
+    assert forecast.mean_interval[0] < forecast.value < forecast.mean_interval[1]
+    none = replace(whole, task=replace(whole.task, draws=whole.task.draws[:0]))
+    assert np.isnan(predict(none, at)[0].mean_interval).all()

@@ -316,11 +316,16 @@ def _(fitted: ChainFit, at: pl.DataFrame) -> Predictive:
     loss = predictive(fitted.loss, at)
     task, names = fitted.chain.task, list(fitted.chain.task.parameters)
     rest = law_inputs_of_task(fitted, at)
-    columns = {n: fitted.task.draws[:, j : j + 1] for j, n in enumerate(names)}
+    nothing = np.full((1, len(names)), np.nan)
+    draws = fitted.task.draws if len(fitted.task.draws) else nothing
+    # Refits that did not converge leave either law with fewer draws: the shorter goes round again.
+    count = max(len(loss.mean), len(draws))
+    ours, theirs = (np.resize(np.arange(n), count) for n in (len(draws), len(loss.mean)))
+    columns = {n: draws[ours, j : j + 1] for j, n in enumerate(names)}
     value = task(fitted.task.parameters, **{fitted.chain.link: loss.value}, **rest)
     wide = {n: x[None] for n, x in rest.items()}
-    mean = task(columns, **{fitted.chain.link: loss.mean}, **wide)
-    moved = task(columns, **{fitted.chain.link: loss.run}, **wide)
+    mean = task(columns, **{fitted.chain.link: loss.mean[theirs]}, **wide)
+    moved = task(columns, **{fitted.chain.link: loss.run[theirs]}, **wide)
     rng = np.random.default_rng([fitted.task.seed, 1])  # a stream apart from the loss law's
     drawn = rng.choice(fitted.task.residuals, size=(len(moved), 1))
     return Predictive(value, mean, perturb_by_residual(fitted.task.likelihood, moved, drawn))
