@@ -37,13 +37,21 @@ def commands() -> list[list[str]]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the table that the README speaks of, `runs.csv`."""
+    """A folder with the tables that the README speaks of, `runs.csv` and `mixtures.csv`."""
     rng = np.random.default_rng(0)
     params, tokens = 10 ** rng.uniform(7.6, 10.1, 60), 10 ** rng.uniform(9.5, 11.5, 60)
     loss = Chinchilla()(TRUTH["chinchilla"], params=params, tokens=tokens)
     loss = loss * np.exp(0.003 * rng.standard_normal(60))
     columns = {"Model Size": params, "Training FLOP": 6 * params * tokens, "loss": loss}
     pl.DataFrame(columns).write_csv(tmp_path / "runs.csv")
+    shares = rng.dirichlet(np.ones(3), 40)
+    parts = []
+    for name, worth in (("web", (1.0, 0.3, 0.1)), ("code", (0.1, 0.2, 1.0))):
+        own = 1.5 + 0.8 * (shares @ np.array(worth) + 0.05) ** -0.2
+        own = own * np.exp(0.002 * rng.standard_normal(40))
+        mixtures = {f"share_{d}": shares[:, j] for j, d in enumerate(("web", "books", "code"))}
+        parts.append(pl.DataFrame({**mixtures, "loss": own, "loss_set": [name] * 40}))
+    pl.concat(parts).write_csv(tmp_path / "mixtures.csv")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
