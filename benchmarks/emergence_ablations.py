@@ -2,7 +2,7 @@
 
 python -m benchmarks.emergence_ablations 200 [--only "one subset"] prints a line of the table in
 docs/emergence.md an ablation: share of misses of the plain fit and of ours, share of 90 % intervals
-that hold, and their median width in nats. A row of 200 studies takes a minute or two of a core.
+that hold, and their median width in nats. A row of 200 studies takes one or two CPU-minutes.
 """
 
 from __future__ import annotations

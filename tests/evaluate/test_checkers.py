@@ -104,7 +104,11 @@ def test_a_name_that_is_no_checker(tmp_path: Path, name: str, message: str) -> N
             {"pattern": "(4"},
             r"'a' has no regular expression: .* \(got '\(4'\); expected a",
         ),
-        ("numeric", {"reference": "ten"}, r"reference of instance 'a' is no number \(got 'ten'\)"),
+        (
+            "numeric",
+            {"reference": "ten"},
+            r"reference of instance 'a' is not a number \(got 'ten'\)",
+        ),
         (
             f"{HERE}:raises",
             {},

@@ -327,7 +327,7 @@ def test_what_the_harness_cannot_do_is_named(folder: Path, tmp_path: Path) -> No
     with pytest.raises(UsageError, match="nowhere: no such folder"):
         lm_eval_task("sums", include_path=tmp_path / "nowhere")
     judged = lm_eval_task("written", include_path=folder, metric="chrf")
-    with pytest.raises(DataError, match="the metric 'chrf' of instance '0' is no number"):
+    with pytest.raises(DataError, match="the metric 'chrf' of instance '0' is not a number"):
         checker(judged.checker)(judged.instances[0], "1")
 
 

@@ -252,7 +252,7 @@ def _wanted(instance: Instance, text: str) -> float:
     value = number_in(text)
     if value is None:
         raise DataError(
-            f"the reference of instance '{instance.id}' is no number",
+            f"the reference of instance '{instance.id}' is not a number",
             value=text,
             expected="a number",
         )

@@ -130,7 +130,7 @@ class _Judge:
             return float(score) == 1.0
         except (TypeError, ValueError) as error:
             raise DataError(
-                f"the metric '{self.metric}' of instance '{instance.id}' is no number",
+                f"the metric '{self.metric}' of instance '{instance.id}' is not a number",
                 value=score,
                 expected=f"one of {', '.join(scores)} that is 0 or 1",
             ) from error

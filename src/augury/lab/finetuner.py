@@ -116,14 +116,14 @@ class Stopping:
         self._losses: list[float] = []
 
     def look(self, step: int, loss: float) -> bool:
-        """Whether this is the best loss so far. One that is no number is the worst."""
+        """Whether this is the best loss so far. NaN is the worst."""
         self._steps.append(step)
         self._losses.append(loss if math.isfinite(loss) else math.inf)
         return self.curve.best == len(self._losses) - 1
 
     @property
     def ended(self) -> bool:
-        """Whether the patience is spent, or the loss is no number any more."""
+        """Whether the patience is spent, or the loss is not a number any more."""
         since = len(self._losses) - 1 - self.curve.best
         return since >= self._patience or math.isinf(self._losses[-1])
 

@@ -31,7 +31,7 @@ LONGEST = 2**20  # bytes of a piece that is kept to be compared
 
 
 def pieces_of(data: bytes) -> tuple[dict[str, Any], dict[bytes, bytes]] | None:
-    """What is read of a file, parsed, and all its pieces as they stand there."""
+    """What is read of a file, parsed, and all its pieces as they are written."""
     body = data if data.endswith(b"\n}") else data.rstrip()
     if not (body.startswith(b"{" + BEFORE) and body.endswith(b"\n}")):
         return None

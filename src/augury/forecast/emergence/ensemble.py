@@ -30,8 +30,8 @@ LOST = 30.0
 class EnsembleDraws(NamedTuple):
     """What the walkers leave.
 
-    z: (S, P) draws. density: (S,) log posterior, up to a constant. rhat: (P,) of two halves of the
-    walkers; 1 where they agree. accepted: share of proposals taken.
+    z: (S, P) draws. density: (S,) log posterior, up to a constant. rhat: (P,) of the first against
+    the second half of the steps kept; 1 where they agree. accepted: share of proposals taken.
     """
 
     z: Floats

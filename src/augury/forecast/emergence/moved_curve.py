@@ -53,7 +53,7 @@ KNOWN, READ = 0.01, 0.04
 # The height is at least this share of what chance leaves.
 LEAST_HEIGHT = 0.15
 # Where nothing is known of the floor, it lies this share of the lowest loss below it, within a
-# factor of 2.7 either way (90 %): published ladders end 4 to 30 % above the floors fitted to them.
+# factor of 2.7 either way (90 %). Assumed, not measured: the scorecard has to set it.
 UNKNOWN_GAP, UNKNOWN_SPREAD = 0.1, 0.6
 PRIOR_STARTS = 6000
 
