@@ -20,9 +20,9 @@ import polars as pl
 
 from augury.data import read_table
 from augury.fitting import Fit, fit, fit_many
-from augury.fitting.fit import optimum
 from augury.fitting.optimise import solve as batch_solve
 from augury.fitting.problem import problem_of
+from augury.fitting.single import optimum
 from augury.fitting.uncertainty import RESAMPLE_TOLERANCE, bootstrap, run_weights
 from augury.laws import Chinchilla
 from benchmarks import backends, emergence, readers, sandbox, trends

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import structure
-from tests.structure import ROOMS, TOP, arrows_back, circles, classes, digest, rooms
+from tests.structure import ROOMS, TOP, arrows_back, circles, classes, digest, rooms, shadowed
 
 
 def test_every_room_is_known() -> None:
@@ -26,6 +26,10 @@ def test_no_arrow_back() -> None:
 
 def test_a_class_name_has_one_meaning() -> None:
     assert {name: where for name, where in classes().items() if len(where) > 1} == {}
+
+
+def test_no_public_name_is_a_module() -> None:
+    assert shadowed() == []
 
 
 @pytest.fixture
@@ -64,6 +68,13 @@ def test_a_circle_and_an_arrow_back_are_found_in_functions_too(package: Path) ->
         "augury.data:2 imports augury.laws",
         "augury.laws:1 imports augury.fitting",
     ]
+
+
+def test_a_name_shadowed_by_its_file_is_found(package: Path) -> None:
+    write(package, laws__power="power = 1\n", laws__line="slope = 1\n")
+    text = "from augury.laws.power import power\nfrom augury.laws.line import slope\n"
+    (package / "laws" / "__init__.py").write_text(text)
+    assert shadowed() == ["augury.laws.power"]
 
 
 def test_a_digest_changes_with_the_code_and_not_with_its_words(package: Path) -> None:

@@ -54,7 +54,7 @@ HOLDS = (0.85, 0.95)
 
 @claim(
     "forecast-laplace", "Chinchilla, 20 runs: 90 % intervals of the law at ten times the compute",
-    HOLDS, 300, f"{FITS} forecast.predict",
+    HOLDS, 300, f"{FITS} forecast.prediction",
 )  # fmt: skip
 def _forecast(seed: int, n: int) -> float:
     return float(test_coverage.coverage(20, 1, 0.01, "gaussian", "laplace", n, seed)[-2])
@@ -62,7 +62,7 @@ def _forecast(seed: int, n: int) -> float:
 
 @claim(
     "run-laplace", "Chinchilla, 20 runs: 90 % intervals of a new run at ten times the compute",
-    HOLDS, 300, f"{FITS} forecast.predict",
+    HOLDS, 300, f"{FITS} forecast.prediction",
 )  # fmt: skip
 def _run(seed: int, n: int) -> float:
     return float(test_coverage.coverage(20, 1, 0.01, "gaussian", "laplace", n, seed)[-1])

@@ -11,8 +11,8 @@ import pytest
 from scipy import optimize
 
 from augury.fitting import Gaussian, fit
-from augury.fitting.fit import optimum
 from augury.fitting.problem import problem_of
+from augury.fitting.single import optimum
 from augury.laws import Parameter, Skaling, law
 from tests.shared import chinchilla, needs_chinchilla, needs_olmo, olmo_ladder
 

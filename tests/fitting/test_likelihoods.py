@@ -14,7 +14,7 @@ from scipy.optimize import linprog
 from augury.errors import UsageError
 from augury.fitting import LIKELIHOODS, Likelihood, Pinball, fit
 from augury.fitting.likelihoods import Points, Terms
-from augury.forecast.predict import predict
+from augury.forecast.prediction import predict
 from augury.laws import Law, Positive, positive, real
 
 

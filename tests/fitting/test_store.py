@@ -13,7 +13,7 @@ import pytest
 
 import augury
 from augury.errors import DataError, UsageError
-from augury.fitting.records import Bulk, from_record, to_record
+from augury.fitting.records import MOVED, Bulk, from_record, to_record
 from augury.forecast import Chain, backtest, combine, fit_chain, predict
 from augury.laws import Chinchilla, LogisticTask
 from tests.laws.cases import TRUTH, inputs
@@ -107,7 +107,7 @@ def test_a_folder_of_something_else_is_left_alone(results: dict[str, Any], tmp_p
 @pytest.mark.parametrize(
     "path",
     ["os:system", "augury.fitting.store:save", "builtins:eval", "augury.runtime.jobs:run_jobs",
-     "augury.fitting.fit:np", "augury.forecast.nothing:Fit"],
+     "augury.fitting.single:np", "augury.forecast.nothing:Fit"],
 )  # fmt: skip
 def test_a_record_names_classes_of_results_and_nothing_else(path: str, tmp_path: Path) -> None:
     folder = tmp_path / "saved"
@@ -118,6 +118,13 @@ def test_a_record_names_classes_of_results_and_nothing_else(path: str, tmp_path:
         (folder / "result.json").write_text(json.dumps(record))
         with pytest.raises(DataError, match="damaged"):
             augury.load(folder)
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_a_class_that_moved_is_found_by_its_old_path(old: str) -> None:
+    moved = {"class": old, "fields": {}}
+    with pytest.raises(TypeError, match="missing"):  # it is found, and lacks its fields
+        from_record(moved, Bulk())
 
 
 def test_a_later_format_is_refused(results: dict[str, Any], tmp_path: Path) -> None:

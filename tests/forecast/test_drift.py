@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from augury.forecast.combine import weights_of
+from augury.forecast.combination import weights_of
 from augury.forecast.drift import learn_drift
 
 HALF = stats.norm.isf(0.05)

@@ -9,7 +9,7 @@ import pytest
 from augury.errors import AuguryError, UsageError
 from augury.fitting import Fit, fit
 from augury.forecast import backtest, combine, predict
-from augury.forecast.backtest import MOST_CUTS, Backtest, paired_difference, splits
+from augury.forecast.backtesting import MOST_CUTS, Backtest, paired_difference, splits
 from augury.forecast.score import crps, interval_score, weighted_interval_score
 
 

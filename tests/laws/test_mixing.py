@@ -7,7 +7,7 @@ from scipy.stats import spearmanr
 
 from augury.errors import DataError
 from augury.fitting import fit
-from augury.forecast.predict import predict
+from augury.forecast.prediction import predict
 from augury.laws import EffectiveShare, ExponentialMixing
 from tests.shared import DATA
 

@@ -79,7 +79,7 @@ def fit(
             seed=seed,
         )
     else:
-        from augury.fitting.fit import fit as fit_law
+        from augury.fitting.single import fit as fit_law
 
         fitted = fit_law(
             parsed,
@@ -154,7 +154,7 @@ def backtest(
     as_json: AsJson = False,
 ) -> None:
     """Fit below a scale, forecast above it, and count how often the intervals held."""
-    from augury.forecast.backtest import backtest as run_backtest
+    from augury.forecast.backtesting import backtest as run_backtest
     from augury.laws import Chain, parse_law
 
     parsed = [parse_law(text) for text in law]

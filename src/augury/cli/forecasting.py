@@ -29,7 +29,7 @@ def predict(
 ) -> None:
     """Forecast at new points with a saved fit."""
     from augury.fitting.store import load
-    from augury.forecast.predict import predict as predict_at
+    from augury.forecast.prediction import predict as predict_at
     from augury.laws import parse_law
 
     if law is not None:

@@ -1,6 +1,5 @@
 """Fitting: likelihoods, one batched engine, uncertainty, and what a reader of a fit has to know."""
 
-from augury.fitting.fit import fit
 from augury.fitting.likelihoods import (
     LIKELIHOODS,
     BetaBinomial,
@@ -13,6 +12,7 @@ from augury.fitting.likelihoods import (
 from augury.fitting.many import ManyFits, Pooling, fit_many
 from augury.fitting.profile_curve import Profile, profile
 from augury.fitting.result import Fit, Status
+from augury.fitting.single import fit
 from augury.fitting.store import load, load_fit, save, save_fit
 
 __all__ = [

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from augury.errors import UsageError
-from augury.fitting.fit import fit
 from augury.fitting.likelihoods import Gaussian, Likelihood
+from augury.fitting.single import fit
 from augury.fitting.space import Space
 from augury.fitting.store import load_fit, save_fit
 from augury.laws import Grouped, Law

@@ -24,7 +24,11 @@ from augury.errors import UsageError
 from augury.laws import Law, law_from, law_record
 
 # Classes that were moved or renamed since a record was written: old path -> new path.
-MOVED: dict[str, str] = {}
+MOVED: dict[str, str] = {
+    "augury.forecast.backtest:Backtest": "augury.forecast.backtesting:Backtest",
+    "augury.forecast.combine:Combination": "augury.forecast.combination:Combination",
+    "augury.forecast.predict:Forecast": "augury.forecast.prediction:Forecast",
+}
 _PATH = re.compile(r"augury\.(fitting|forecast|notes|evaluate)(\.\w+)*:[A-Za-z_]\w*")
 
 

@@ -1,10 +1,10 @@
 """Forecasting: predict, chain laws, backtest them, and choose among them by it."""
 
-from augury.forecast.backtest import Backtest, backtest, compare
+from augury.forecast.backtesting import Backtest, backtest, compare
 from augury.forecast.chain_fit import ChainFit, fit_chain
-from augury.forecast.combine import Combination, combine
+from augury.forecast.combination import Combination, combine
 from augury.forecast.ladder import LadderForecast, TaskRecipe, forecast_ladder
-from augury.forecast.predict import Forecast, predict
+from augury.forecast.prediction import Forecast, predict
 from augury.laws import Chain
 
 __all__ = [

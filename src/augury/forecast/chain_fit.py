@@ -19,13 +19,13 @@ from augury.data import run_ids
 from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.fitting import Fit, Gaussian, Likelihood, Status
-from augury.fitting.fit import fit
 from augury.fitting.likelihoods import Points
 from augury.fitting.optimise import solve
 from augury.fitting.problem import Problem, problem_from
+from augury.fitting.single import fit
 from augury.fitting.space import Floats
 from augury.fitting.uncertainty import laplace
-from augury.forecast.predict import (
+from augury.forecast.prediction import (
     Predictive,
     law_inputs,
     observed,

@@ -6,9 +6,9 @@ from augury.forecast.emergence.follow import reaches
 from augury.forecast.emergence.formats import shared_leap
 from augury.forecast.emergence.laws import LAWS, EmergenceLaw, emergence_law
 from augury.forecast.emergence.moved_curve import MovedStudy
+from augury.forecast.emergence.moved_data import moved_study
 from augury.forecast.emergence.moved_fit import MovedFit, fit_moved
 from augury.forecast.emergence.moved_status import MovedStatus
-from augury.forecast.emergence.moved_study import moved_study
 from augury.forecast.emergence.moved_tasks import fit_moved_tasks
 from augury.forecast.emergence.observations import EmergenceData, emergence_data
 from augury.forecast.emergence.point import (

@@ -14,8 +14,8 @@ from augury.errors import UsageError
 from augury.fitting import Fit, load_fit
 from augury.forecast.emergence.follow import reaches
 from augury.forecast.emergence.loss_ladder import loss_law_of
+from augury.forecast.emergence.moved_data import moved_study
 from augury.forecast.emergence.moved_fit import ABOVE, MovedFit, fit_moved
-from augury.forecast.emergence.moved_study import moved_study
 from augury.forecast.emergence.moved_tasks import fit_moved_tasks
 from augury.forecast.emergence.reach import Reach, planned_losses
 

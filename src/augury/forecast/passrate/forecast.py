@@ -23,7 +23,7 @@ from augury.forecast.passrate.growth_forms import Growth, growth
 from augury.forecast.passrate.instances import fit_instances
 from augury.forecast.passrate.rate_series import Floats, RateSeries, from_f, series, to_f
 from augury.forecast.passrate.smooth import Smooth, fit_smooth
-from augury.forecast.predict import known
+from augury.forecast.prediction import known
 from augury.forecast.score import crps
 from augury.notes import Note
 

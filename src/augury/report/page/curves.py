@@ -46,7 +46,7 @@ def loss_section(fitted: Fit, *, task: str = "loss", name: str = "loss-law") -> 
         task: what the law predicts.
         name: of the figure.
     """
-    from augury.forecast.predict import inputs_of, predict
+    from augury.forecast.prediction import inputs_of, predict
 
     inputs = inputs_of(fitted)
     x, rest = inputs[0], inputs[1:]

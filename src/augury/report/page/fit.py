@@ -57,7 +57,7 @@ def fit_story(fitted: Fit, name: str, *, at: Mapping[str, float] | None = None) 
 
 def fit_verdict(fitted: Fit, at: Mapping[str, float] | None = None) -> StoryVerdict:
     """What the fitted law forecasts, and on how much that rests."""
-    from augury.forecast.predict import inputs_of, predict
+    from augury.forecast.prediction import inputs_of, predict
 
     basis = (
         f"{fitted.law} was fitted to {fitted.n} points of {fitted.run_count} runs: {fitted.status}."
@@ -85,7 +85,7 @@ def residuals_of(fitted: Fit) -> pl.DataFrame:
 
     Residuals are logarithms of observed over fitted where both are positive, else differences.
     """
-    from augury.forecast.predict import inputs_of, predict
+    from augury.forecast.prediction import inputs_of, predict
 
     seen = fitted.data
     inputs = inputs_of(fitted)

@@ -178,8 +178,8 @@ def _tell_rates(table: pl.DataFrame, at: Mapping[str, float] | None, parts: Part
 
 
 def _tell_losses(table: pl.DataFrame, at: Mapping[str, float] | None, parts: Parts) -> None:
-    from augury.fitting.fit import fit
-    from augury.forecast.predict import inputs_of, predict
+    from augury.fitting.single import fit
+    from augury.forecast.prediction import inputs_of, predict
     from augury.laws import parse_law
 
     known = ("model", "params", "tokens", "loss", "step", "seed")

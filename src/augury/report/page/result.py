@@ -61,7 +61,7 @@ def figures_of(result: Any) -> tuple[Figure, ...]:
     What has no section of its own is drawn from its table: a value with its interval per row.
     """
     from augury.fitting import Fit
-    from augury.forecast.combine import Combination
+    from augury.forecast.combination import Combination
     from augury.report.page.fit import residual_figure
 
     if isinstance(result, Combination):

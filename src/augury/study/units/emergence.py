@@ -11,8 +11,8 @@ import polars as pl
 
 from augury.data.scores import add_value, whole_tasks
 from augury.errors import AuguryError, DataError
-from augury.fitting.fit import fit
 from augury.fitting.result import Status
+from augury.fitting.single import fit
 from augury.forecast.emergence import (
     EmergenceFit,
     Reach,

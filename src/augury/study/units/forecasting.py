@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from augury.forecast.backtest import fitter
-from augury.forecast.predict import predict
+from augury.forecast.backtesting import fitter
+from augury.forecast.prediction import predict
 from augury.laws import parse_law
 from augury.study.results.forecast_records import (
     EmergenceRecord,

@@ -14,10 +14,10 @@ from augury.data.scores import suited_likelihood
 from augury.errors import AuguryError, DataError
 from augury.fitting import Likelihood
 from augury.fitting.likelihoods import likelihood_for
-from augury.forecast.backtest import Fitted, fitter
-from augury.forecast.combine import FINAL_DRAWS, Combination, combine
+from augury.forecast.backtesting import Fitted, fitter
+from augury.forecast.combination import FINAL_DRAWS, Combination, combine
 from augury.forecast.passrate import forecast_pass_rate
-from augury.forecast.predict import predict
+from augury.forecast.prediction import predict
 from augury.laws import Chain, Law, parse_law
 from augury.notes import Note
 from augury.study.results.forecast_records import (

@@ -20,10 +20,10 @@ from augury.data.scores import add_value, trials_of
 from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
 from augury.fitting import Fit, Likelihood
-from augury.fitting.fit import fit
+from augury.fitting.single import fit
 from augury.fitting.space import Floats
 from augury.forecast.chain_fit import ChainFit, fit_chain
-from augury.forecast.predict import (
+from augury.forecast.prediction import (
     distance_beyond,
     extrapolation,
     interval_of,

@@ -18,10 +18,10 @@ import polars as pl
 from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.fitting import Likelihood, Status
-from augury.forecast.backtest import Backtest, Fitted, backtest, last_step, usable
-from augury.forecast.backtest import fitter as fitter_of
+from augury.forecast.backtesting import Backtest, Fitted, backtest, last_step, usable
+from augury.forecast.backtesting import fitter as fitter_of
 from augury.forecast.drift import Drift, Scale, learn_drift, off_scale, on_scale
-from augury.forecast.predict import Predictive, distance_beyond, observed, predictive
+from augury.forecast.prediction import Predictive, distance_beyond, observed, predictive
 from augury.laws import Law, parse_law
 from augury.notes import Note
 
