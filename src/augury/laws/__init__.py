@@ -19,9 +19,12 @@ from augury.laws.inputs import Curve, Group, Input, NonNegative, Positive, Real,
 from augury.laws.joint_chinchilla import JointChinchilla
 from augury.laws.kaplan import Kaplan
 from augury.laws.logistic_task import LogisticTask
+from augury.laws.momentum import Momentum
+from augury.laws.multi_power import MultiPower
 from augury.laws.pass_rate import CurvedPassRate, PassRate
 from augury.laws.power_law import PowerLaw
 from augury.laws.registry import all_laws, law, law_from, law_record, parse_law, register
+from augury.laws.schedules import with_schedule
 from augury.laws.skaling import Skaling
 from augury.laws.threshold_task import ThresholdTask
 
@@ -44,6 +47,8 @@ __all__ = [
     "Kaplan",
     "Law",
     "LogisticTask",
+    "Momentum",
+    "MultiPower",
     "NonNegative",
     "Parameter",
     "PassRate",
@@ -64,6 +69,7 @@ __all__ = [
     "power",
     "real",
     "register",
+    "with_schedule",
 ]
 
 

@@ -186,9 +186,10 @@ class Curve(Input):
                 column=name,
                 expected=f"one list per row, a value per {self.axis}",
             )
-        lengths = table[name].list.len().to_numpy()
+        lists = table[name].cast(pl.List(pl.Float64))
+        lengths = lists.list.len().fill_null(0).to_numpy()
         _refuse(table, name, lengths == lengths[0], f"lists of one length, {lengths[0]}")
-        values = np.array(table[name].to_list(), float)
+        values = np.array(lists.to_list(), float)
         good, expected = self.check(values)
         _refuse(table, name, good, expected)
         return values

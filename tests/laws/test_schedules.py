@@ -1,0 +1,140 @@
+"""Laws over a whole run: the columns of a schedule, and the published figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+import augury
+from augury.errors import DataError
+from augury.laws import Momentum, MultiPower, with_schedule
+from augury.laws.schedules import schedule_columns
+from tests.shared import DATA
+
+CURVES = DATA / "lr-schedules" / "curves.csv"
+needs_curves = pytest.mark.skipif(not CURVES.exists(), reason="the shared data are absent")
+PEAK, LAST, WARM_UP = 3e-4, 3e-5, 2160
+# Constants of Luo et al. 2025 (their config.py), and the mean relative error over six curves.
+NAMES = ("L_0", "A", "alpha", "B", "C", "beta", "gamma")
+PUBLISHED = {
+    25e6: ((3.04045406, 0.52468604, 0.50786857, 363.78751622, 2.06560812, 0.58279013, 0.64142257),
+           0.00110),
+    100e6: ((2.6514477, 0.60115152, 0.45295811, 437.9464276, 2.13245612, 0.59785199, 0.65523644),
+            0.00142),
+    400e6: ((2.37474466, 0.65421216, 0.42878731, 523.42464371, 2.02462735, 0.59350493, 0.63472457),
+            0.00168),
+}  # fmt: skip
+
+
+def schedule(curve: str, steps: int) -> np.ndarray:
+    """Learning rate of every step, as the data's source describes the schedules."""
+    kind, *numbers = curve.split("_")
+    t = np.arange(1, steps + 1)
+    rate = np.full(steps, PEAK)
+    if kind == "cosine":
+        angle = np.pi * (t - WARM_UP) / (int(numbers[0]) - WARM_UP)
+        rate = LAST + (PEAK - LAST) / 2 * (1 + np.cos(angle))
+    elif kind == "wsd":
+        rate = np.where(t < 20000, PEAK, PEAK * 0.1 ** ((t - 20000) / 4000))
+    elif kind == "wsdld":
+        rate = np.where(t < 20000, PEAK, PEAK - (PEAK - LAST) * (t - 20000) / 4000)
+    elif kind == "wsdcon":
+        rate = np.where(t < 8000, PEAK, float(numbers[0]) * 1e-5)
+    return np.where(t < WARM_UP, PEAK * t / WARM_UP, rate)
+
+
+def curves(params: float) -> pl.DataFrame:
+    """The nine curves of a size with the columns that laws take."""
+    parts = []
+    table = pl.read_csv(CURVES).filter(pl.col("params") == params)
+    for (curve,), own in table.group_by("curve", maintain_order=True):
+        columns = schedule_columns(schedule(str(curve), 73000), own["step"].to_numpy())
+        parts.append(
+            own.with_columns(
+                pl.Series(n, list(x) if x.ndim > 1 else x) for n, x in columns.items()
+            ).rename({"curve": "model"})
+        )
+    return pl.concat(parts)
+
+
+def inputs(law: augury.Law, rows: pl.DataFrame) -> dict[str, np.ndarray]:
+    return {name: np.array(rows[name].to_list()) for name in law.inputs}
+
+
+def error(law: augury.Law, parameters: dict[str, float], table: pl.DataFrame) -> float:
+    """Mean over the six test curves of the mean relative error."""
+    off = []
+    for _, own in table.filter(pl.col("split") == "test").group_by("model"):
+        loss = own["loss"].to_numpy()
+        off.append(np.mean(np.abs(law(parameters, **inputs(law, own)) / loss - 1)))
+    return float(np.mean(off))
+
+
+@needs_curves
+@pytest.mark.parametrize("params", list(PUBLISHED))
+def test_the_multi_power_law_has_its_published_errors(params: float) -> None:
+    constants, published = PUBLISHED[params]
+    found = error(MultiPower(), dict(zip(NAMES, constants, strict=True)), curves(params))
+    assert found == pytest.approx(published, abs=2.5e-5)
+
+
+@needs_curves
+@pytest.mark.parametrize(
+    ("params", "published"), [(25e6, 0.0015), (100e6, 0.0016), (400e6, 0.0024)]
+)
+def test_the_momentum_law_of_three_curves_forecasts_six(params: float, published: float) -> None:
+    table = curves(params)
+    own = table.filter(pl.col("split") == "fit")
+    fitted = augury.fit("momentum", own, uncertainty="none", influence=False)
+    assert error(fitted.law, dict(fitted.parameters), table) <= published
+
+
+def test_segments_stand_for_every_step() -> None:
+    """The sum over every step, by hand, at steps before, in and after a sudden drop."""
+    rate = np.where(np.arange(1, 3001) < 1500, 1.0, 0.25) * np.minimum(np.arange(1, 3001) / 100, 1)
+    at = np.array([200, 1499, 1500, 1503, 3000])
+    p = dict(zip(NAMES, (2.0, 5.0, 0.5, 0.3, 0.05, 0.6, 0.7), strict=True))
+    columns = schedule_columns(rate, at)
+    total = np.cumsum(rate)
+    by_hand = []
+    for step in at:
+        k = np.arange(1, step)
+        since = total[step - 1] - total[k - 1]
+        release = 1 - (1 + 0.05 * rate[k] ** -0.7 * since) ** -0.6
+        by_hand.append(
+            2.0 + 5.0 * total[step - 1] ** -0.5 - 0.3 * np.sum((rate[k - 1] - rate[k]) * release)
+        )
+    law = MultiPower()
+    assert law(p, **{n: columns[n] for n in law.inputs}) == pytest.approx(by_hand, abs=1.5e-4)
+    memory = np.zeros(3000)
+    for t in range(1, 3000):
+        fall = rate[t - 1] - rate[t] if t > np.argmax(rate) else 0.0
+        memory[t] = 0.999 * memory[t - 1] + fall
+    assert columns["lr_drop"] == pytest.approx(np.cumsum(memory)[at - 1])
+
+
+def test_a_log_brings_its_own_learning_rates_or_takes_a_planned_schedule() -> None:
+    log = pl.DataFrame({"step": [100, 200, 400], "lr": [1e-3, 1e-3, 5e-4], "loss": [4.0, 3.5, 3.2]})
+    own = with_schedule(log)
+    assert own["lr_sum"][0] == pytest.approx(1e-3 * 101 / 2)  # warm-up: linear from 0
+    assert own["lr_drop"][0] == 0
+    assert own["lr_drop"][2] > 0
+    planned = pl.DataFrame({"step": [1, 400], "lr": [1e-3, 1e-3]})
+    constant = with_schedule(log.drop("lr"), planned)
+    assert constant["lr_sum"].to_list() == pytest.approx([0.1, 0.2, 0.4])
+    assert float(np.abs(constant["drop"].to_list()).max()) < 1e-12
+    assert Momentum()({"L_0": 1, "A": 1, "alpha": 1, "C": 1}, lr_sum=2.0, lr_drop=0.1) == 1.4
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"step": [1, 2]}, "lr"),
+        ({"step": [1, 2], "lr": [1e-3, -1e-3]}, r"row 2.*lr"),
+        ({"step": [1.0, None], "lr": [1e-3, 1e-3]}, r"row 2.*step"),
+    ],
+)
+def test_a_bad_log_is_named(columns: dict[str, list[float]], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        with_schedule(pl.DataFrame(columns))
