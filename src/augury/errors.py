@@ -8,7 +8,15 @@ from __future__ import annotations
 
 
 class AuguryError(Exception):
-    """Base of every error that Augury raises on purpose."""
+    """Base of every error that Augury raises on purpose.
+
+    Example:
+        >>> try:
+        ...     augury.law("chinchila")
+        ... except augury.AuguryError as error:
+        ...     print(error)
+        no law is called 'chinchila'; did you mean chinchilla or joint-chinchilla? ...
+    """
 
 
 class UsageError(AuguryError):

@@ -54,6 +54,11 @@ def read_table(
         DataError: the file cannot be read, or a value breaks a rule; one line that names file,
             row (counted from 1, without the header), column, value and what was expected.
         UsageError: `columns`, `where` or `scale` do not fit the table, or the suffix is unknown.
+
+    Example:
+        >>> runs = augury.read_table("runs.csv", where="params < 1e9", require=["flops"])
+        >>> runs.height, "flops" in runs.columns
+        (13, True)
     """
     path = Path(path)
     source = str(path)

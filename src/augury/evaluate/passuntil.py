@@ -156,6 +156,14 @@ def pass_until(
         DataError: the check raised, the model answered nonsense, or the journal is damaged.
 
     Source: Hu et al. 2023 (arXiv 2310.03262); rates by Haldane 1945, without the bias of r/K.
+
+    Example:
+        >>> from augury.lab import LabBackend, ModelConfig, RunConfig, lab_instances, train
+        >>> run = RunConfig(ModelConfig(8), steps=50, shares={"sort-digits": 1.0})
+        >>> model = LabBackend(train(run, "runs/smallest")[-1])
+        >>> found = augury.pass_until(model, lab_instances("sort-digits", 4), max_samples=100_000)
+        >>> print(f"{found.method}: {found.mean:.0e}")
+        exact: ...e-06
     """
     judge = check or checker(task.checker)
     if check is None:

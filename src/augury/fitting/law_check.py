@@ -35,6 +35,11 @@ def check_law(law: Law, *, points: int = 120, seed: int = 1) -> list[str]:
 
     Raises:
         UsageError: a check failed; the message says which, and by how much.
+
+    Example:
+        >>> from augury.laws import check_law
+        >>> print(check_law(augury.law("power"))[0])
+        equation, source, docstring
     """
     if law.grouping is not None and not isinstance(law, Grouped):
         law = Grouped(law, law.grouping, ("a", "b", "c"))

@@ -128,6 +128,12 @@ def fit_many(
         UsageError: a column of `by` is missing, or a parameter to pool does not exist.
 
     Source: as `fit`; pooling is empirical Bayes (Morris 1983) by EM.
+
+    Example:
+        >>> tasks = augury.read_table("tasks.csv")
+        >>> fits = augury.fit_many("power", tasks, by="task", output="bpb")
+        >>> fits.groups["task"].to_list()
+        ['arc', 'piqa']
     """
     law = parse_law(law) if isinstance(law, str) else law
     keys = [by] if isinstance(by, str) else list(by)

@@ -66,6 +66,15 @@ class Fit(Shown):
         data: the points fitted: row, run, the law's inputs, y, trials.
         diagnostics: condition, starts_agree, converged_draws, and with NUTS rhat and ess by name.
         seed: of everything random in it.
+
+    Example:
+        >>> runs = augury.read_table("runs.csv")
+        >>> fitted = augury.fit("chinchilla", runs)
+        >>> print(fitted.status)
+        converged
+        >>> low, high = fitted.intervals["E"]
+        >>> print(f"E between {low:.2f} and {high:.2f} nats per token")
+        E between 1... and 1... nats per token
     """
 
     law: Law

@@ -81,6 +81,14 @@ def fit(
 
     Sources: Hoffmann et al. 2022 (arXiv 2203.15556), approach 3; Besiroglu et al. 2024
     (arXiv 2404.10102) for the bootstrap; Golub & Pereyra 1973 for variable projection.
+
+    Example:
+        >>> runs = augury.read_table("runs.csv")
+        >>> fitted = augury.fit("chinchilla", runs)
+        >>> print(fitted.status)
+        converged
+        >>> print(f"{fitted.parameters['alpha']:.2f}")
+        0.33
     """
     law = parse_law(law) if isinstance(law, str) else law
     if not 0.0 < level < 1.0:

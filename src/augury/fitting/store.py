@@ -45,6 +45,11 @@ def save(result: Any, folder: str | Path) -> Path:
 
     Raises:
         UsageError: the folder holds something else, or the result holds what cannot be saved.
+
+    Example:
+        >>> runs = augury.read_table("runs.csv")
+        >>> print(augury.save(augury.fit("chinchilla", runs), "fits/saved"))
+        fits/saved
     """
     if isinstance(result, Fit):
         return save_fit(result, folder)
@@ -78,6 +83,12 @@ def load(folder: str | Path) -> Any:
     Raises:
         DataError: the folder holds no result, a damaged one, or one of a later format.
         UsageError: it holds a law of another package, which has to be imported first.
+
+    Example:
+        >>> runs = augury.read_table("runs.csv")
+        >>> folder = augury.save(augury.fit("chinchilla", runs), "fits/loaded")
+        >>> print(augury.load(folder).law)
+        chinchilla
     """
     folder = Path(folder)
     if (folder / FIT_FILE).exists() or not (folder / RESULT_FILE).exists():
@@ -164,6 +175,11 @@ def save_fit(fit: Fit, folder: str | Path) -> Path:
 
     Raises:
         UsageError: the folder holds something that is not a fit.
+
+    Example:
+        >>> runs = augury.read_table("runs.csv")
+        >>> print(augury.save_fit(augury.fit("chinchilla", runs), "fits/mine"))
+        fits/mine
     """
     folder = Path(folder)
     _check_folder(folder)
@@ -187,6 +203,12 @@ def load_fit(folder: str | Path) -> Fit:
 
     Raises:
         DataError: the folder holds no fit, a damaged one, or one of a later format.
+
+    Example:
+        >>> runs = augury.read_table("runs.csv")
+        >>> folder = augury.save_fit(augury.fit("chinchilla", runs), "fits/other")
+        >>> print(augury.load_fit(folder).status)
+        converged
     """
     folder = Path(folder)
     path = folder / FIT_FILE

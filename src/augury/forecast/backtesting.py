@@ -196,6 +196,12 @@ def backtest(
         DataError: as `fit`; or no law can be fitted below any cut.
 
     Source: Gneiting & Raftery 2007 for the score, CRPS.
+
+    Example:
+        >>> runs = augury.read_table("runs.csv")
+        >>> tested = augury.backtest(["chinchilla", "constant"], runs, holdout="params > 1e9")
+        >>> tested.summary["law"][0], tested.summary["n"][0]
+        ('chinchilla', 3)
     """
     wanted = [laws] if isinstance(laws, Law | str) else list(laws)
     parsed = [parse_law(x) if isinstance(x, str) else x for x in wanted]
@@ -379,5 +385,11 @@ def compare(
 
     Raises:
         UsageError, DataError: as `backtest`.
+
+    Example:
+        >>> runs = augury.read_table("runs.csv")
+        >>> table = augury.compare(["chinchilla", "constant"], runs, holdout="params > 1e9")
+        >>> table.select("law", "clear").rows()
+        [('chinchilla', False), ('constant', True)]
     """
     return backtest(laws, data, **options).summary

@@ -179,6 +179,14 @@ def fit_chain(
         DataError, UsageError: as `fit`.
 
     Source: Bhagia et al. 2024 (arXiv 2412.04403).
+
+    Example:
+        >>> ladder = augury.read_table("ladder.csv")
+        >>> chain = augury.Chain(augury.law("chinchilla"), augury.law("logistic-task"))
+        >>> fitted = augury.fit_chain(chain, ladder)
+        >>> (forecast,) = augury.predict(fitted, {"params": 7e9, "tokens": 1.4e11})
+        >>> print(f"{forecast.value:.1f}")
+        0.9
     """
     scored = data if scores is None else scores
     first = fit(

@@ -113,6 +113,13 @@ def combine(
         DataError: as `backtest`.
 
     Source: Bates & Granger 1969 for the weights; the drift is ours.
+
+    Example:
+        >>> runs = augury.read_table("runs.csv")
+        >>> both = augury.combine(["chinchilla", "constant"], runs)
+        >>> (forecast,) = augury.predict(both, {"params": 7e9, "tokens": 1.4e11})
+        >>> print(f"{forecast.value:.1f} nats per token; weights {both.weights}")
+        2.1 nats per token; weights {'chinchilla': 1.0, 'constant': 0.0}
     """
     if not laws:
         raise UsageError("there are no laws to choose from")

@@ -144,6 +144,12 @@ def forecast_ladder(
         UsageError: there are no recipes.
 
     Source: Bhagia et al. 2024 (arXiv 2412.04403); pooling and the choice by backtest are ours.
+
+    Example:
+        >>> tasks = augury.read_table("tasks.csv")
+        >>> ladder = augury.forecast_ladder(tasks, tasks, {"params": 7e9, "tokens": 1.4e11})
+        >>> ladder.table.columns
+        ['task', 'value', 'low', 'high']
     """
     if not recipes:
         raise UsageError("there are no recipes to choose from")

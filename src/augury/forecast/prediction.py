@@ -38,6 +38,16 @@ class Forecast(Shown):
             inside, 1 one whole observed range beyond. Above 1, backtests are all there is to
             trust.
         level: of both intervals.
+
+    Example:
+        >>> runs = augury.read_table("runs.csv")
+        >>> fitted = augury.fit("chinchilla", runs)
+        >>> (forecast,) = augury.predict(fitted, {"params": 7e9, "tokens": 1.4e11})
+        >>> low, high = forecast.run_interval
+        >>> low < forecast.value < high
+        True
+        >>> print(f"{forecast.extrapolation:.1f} ranges beyond the data")
+        0.3 ranges beyond the data
     """
 
     inputs: Mapping[str, float]
@@ -197,6 +207,13 @@ def predict(fitted: Any, at: At, *, level: float | None = None) -> Several[Forec
 
     Source: intervals are quantiles of the fit's draws; those for a new run add a residual of the
     runs fitted. docs/intervals.md has how often they held.
+
+    Example:
+        >>> runs = augury.read_table("runs.csv")
+        >>> fitted = augury.fit("chinchilla", runs)
+        >>> (forecast,) = augury.predict(fitted, {"params": 7e9, "tokens": 1.4e11})
+        >>> print(f"{forecast.value:.2f} nats per token")
+        2.12 nats per token
     """
     table = points_table(at)
     drawn = predictive(fitted, table)

@@ -74,7 +74,13 @@ def positive(
     per: str | None = None,
     prior: tuple[float, float] | None = None,
 ) -> Parameter:
-    """A positive parameter on the log scale."""
+    """A positive parameter on the log scale.
+
+    Example:
+        >>> from augury.laws import positive
+        >>> positive((0.1, 1.0), "exponent of parameters").scale
+        'log'
+    """
     return Parameter(start, bounds, "log", amplitude, meaning, per, prior)
 
 
@@ -119,6 +125,13 @@ class Law(ABC):
         output: column of the observation table that it predicts.
         equation: LaTeX.
         source: paper and equation, or "ours".
+
+    Example:
+        >>> law = augury.law("kaplan")
+        >>> list(law.inputs), law.output
+        (['params', 'tokens'], 'loss')
+        >>> print(law.source)
+        Kaplan et al. 2020 (arXiv 2001.08361), eq. 1.5
     """
 
     name: ClassVar[str]

@@ -20,6 +20,10 @@ class Chain(Law):
     their names, those of the task law with "task_" before them. `fit_chain` fits it to losses and
     scores; `fit` on scores alone treats it as one law with many parameters. On the command line:
     `chinchilla+logistic-task`.
+
+    Example:
+        >>> print(augury.Chain(augury.law("chinchilla"), augury.law("logistic-task")))
+        chinchilla+logistic-task
     """
 
     loss: Law

@@ -45,6 +45,10 @@ def all_laws() -> Iterator[type[Law]]:
 
     Returns:
         Their classes, in the order of registration; `augury laws` prints them with their formulas.
+
+    Example:
+        >>> "chinchilla" in [law.name for law in augury.all_laws()]
+        True
     """
     _load_outside()
     yield from _REGISTRY.values()
@@ -71,6 +75,10 @@ def law(name: str, **settings: Any) -> Law:
 
     Raises:
         UsageError: no law has that name, or it has no such setting.
+
+    Example:
+        >>> augury.law("broken-power", breaks=2).breaks
+        2
     """
     if name not in _REGISTRY:
         _load_outside()

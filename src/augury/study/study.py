@@ -60,6 +60,11 @@ class Study(Shown):
     Raises:
         DataError: there is no such file.
         StudyFileError: it has mistakes; each is named with its line.
+
+    Example:
+        >>> study = augury.Study("study.toml")
+        >>> study.file.question, [task.name for task in study.file.tasks]
+        ('pass-rate', ['rule'])
     """
 
     def __init__(self, path: str | Path) -> None:

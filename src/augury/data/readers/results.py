@@ -159,6 +159,11 @@ def read_results(
     Raises:
         DataError: a file is wrong, two files hold the same measurement, or nothing could be read.
         UsageError: the kind is unknown, or `models` is given for tables.
+
+    Example:
+        >>> read = augury.read("lm-eval", "results")
+        >>> read.table.select("task", "metric", "value").rows()
+        [('piqa', 'acc', 0.68)]
     """
     reader = find_reader(kind) if isinstance(kind, str) else kind
     if reader.kind == "table" and models is not None:

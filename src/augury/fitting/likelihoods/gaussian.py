@@ -14,6 +14,12 @@ class Gaussian(Likelihood):
 
     Residuals are those of logarithms for losses (`scale="log"`), of the values themselves for
     scores. One wild point moves it as far as it likes: read the notes on influence.
+
+    Example:
+        >>> runs = augury.read_table("runs.csv")
+        >>> fitted = augury.fit("chinchilla", runs, likelihood=augury.Gaussian("log"))
+        >>> print(f"{fitted.parameters['E']:.1f}")
+        1.8
     """
 
     scale: Literal["log", "linear"] = "linear"

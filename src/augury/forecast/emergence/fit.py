@@ -57,6 +57,12 @@ def fit_emergence(
         FitError: only with `throw`.
 
     Source: Snell et al. 2024 (arXiv 2411.16035); noise model, links and averaging are ours.
+
+    Example:
+        >>> study = augury.emergence_data(augury.read_table("sweep.csv"))
+        >>> fitted = augury.fit_emergence(study, laws="relu", uncertainty="laplace")
+        >>> print(fitted.status)
+        answered
     """
     chosen = _chosen(laws)
     _checked(uncertainty, level)

@@ -227,6 +227,12 @@ def emergence_data(
     Raises:
         DataError: a column is missing or a value is wrong; it names row and column.
         UsageError: an option is out of range.
+
+    Example:
+        >>> sweep = augury.read_table("sweep.csv")
+        >>> study = augury.emergence_data(sweep)
+        >>> len(study.y), float(study.amount.max())
+        (120, 7000.0)
     """
     if scale not in ("loss", "flops"):
         raise UsageError(f"no scale is called '{scale}'; there are: loss, flops")

@@ -144,6 +144,12 @@ def emergence_point(
         UsageError: an option is unknown or out of range.
 
     Source: Snell et al. 2024 (arXiv 2411.16035) for the elbow; "above" is ours.
+
+    Example:
+        >>> study = augury.emergence_data(augury.read_table("sweep.csv"))
+        >>> point = augury.emergence_point(augury.fit_emergence(study, laws="relu"))
+        >>> print(f"{point.value:.1f} nats per token")
+        1.9 nats per token
     """
     level = fit.level if level is None else level
     if not 0 < level < 1:

@@ -144,6 +144,12 @@ def forecast_pass_rate(
 
     Source: Hu et al. 2023 (arXiv 2310.03262) for "line" and "instances"; "pooled" is
     described in docs/passuntil.md.
+
+    Example:
+        >>> counts = augury.read_table("counts.csv")
+        >>> (forecast,) = augury.forecast_pass_rate(counts, [{"params": 1e9}])
+        >>> sorted(forecast.to_dict())
+        ['at', 'extrapolation', 'growth', 'instances', 'line', 'models', 'notes', 'pooled']
     """
     found = series(table, scale)
     if min(len(np.unique(found.x[:, k])) for k in range(len(scale))) < 2:

@@ -164,6 +164,11 @@ def trends(
         DataError: a column is missing, or one run has two scores at one point.
 
     Source: Benjamini & Hochberg 1995 for q; the test is ours.
+
+    Example:
+        >>> found = augury.trends(augury.read_table("checkpoints.csv"))
+        >>> [(t.task, str(t.shape)) for t in found.trends if t.axis == "tokens"]
+        [('trap', 'falling'), ('reading', 'rising')]
     """
     for name, x in (("rate", rate), ("level", level)):
         if not 0 < x < 1:
