@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from benchmarks.reference import notes_page
+from benchmarks.reference import pages, unlisted
 
 from augury.notes import NOTES, Note
 
@@ -42,6 +42,11 @@ def test_each_kind_says_what_it_means_and_what_to_do() -> None:
     assert Note("condition", "warning", "x").remedy == NOTES["condition"].remedy
 
 
-def test_the_page_of_notes_is_made_from_the_list() -> None:
-    page = ROOT / "docs" / "reference" / "notes.md"
-    assert page.read_text(encoding="utf-8") == notes_page(), "run: python -m benchmarks.reference"
+def test_the_reference_is_made_from_the_code() -> None:
+    for name, text in pages().items():
+        page = ROOT / "docs" / "reference" / name
+        assert page.read_text(encoding="utf-8") == text, f"{name}: python -m benchmarks.reference"
+
+
+def test_every_public_name_is_on_one_page_of_the_reference() -> None:
+    assert unlisted() == []

@@ -10,7 +10,7 @@ from __future__ import annotations
 class AuguryError(Exception):
     """Base of every error that Augury raises on purpose.
 
-    Example:
+    Examples:
         >>> try:
         ...     augury.law("chinchila")
         ... except augury.AuguryError as error:

@@ -55,7 +55,7 @@ def read_table(
             row (counted from 1, without the header), column, value and what was expected.
         UsageError: `columns`, `where` or `scale` do not fit the table, or the suffix is unknown.
 
-    Example:
+    Examples:
         >>> runs = augury.read_table("runs.csv", where="params < 1e9", require=["flops"])
         >>> runs.height, "flops" in runs.columns
         (13, True)

@@ -157,7 +157,7 @@ def pass_until(
 
     Source: Hu et al. 2023 (arXiv 2310.03262); rates by Haldane 1945, without the bias of r/K.
 
-    Example:
+    Examples:
         >>> from augury.lab import LabBackend, ModelConfig, RunConfig, lab_instances, train
         >>> run = RunConfig(ModelConfig(8), steps=50, shares={"sort-digits": 1.0})
         >>> model = LabBackend(train(run, "runs/smallest")[-1])

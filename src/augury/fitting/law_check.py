@@ -36,7 +36,7 @@ def check_law(law: Law, *, points: int = 120, seed: int = 1) -> list[str]:
     Raises:
         UsageError: a check failed; the message says which, and by how much.
 
-    Example:
+    Examples:
         >>> from augury.laws import check_law
         >>> print(check_law(augury.law("power"))[0])
         equation, source, docstring

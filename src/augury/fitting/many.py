@@ -129,7 +129,7 @@ def fit_many(
 
     Source: as `fit`; pooling is empirical Bayes (Morris 1983) by EM.
 
-    Example:
+    Examples:
         >>> tasks = augury.read_table("tasks.csv")
         >>> fits = augury.fit_many("power", tasks, by="task", output="bpb")
         >>> fits.groups["task"].to_list()

@@ -67,7 +67,7 @@ class Fit(Shown):
         diagnostics: condition, starts_agree, converged_draws, and with NUTS rhat and ess by name.
         seed: of everything random in it.
 
-    Example:
+    Examples:
         >>> runs = augury.read_table("runs.csv")
         >>> fitted = augury.fit("chinchilla", runs)
         >>> print(fitted.status)

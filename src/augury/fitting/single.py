@@ -82,7 +82,7 @@ def fit(
     Sources: Hoffmann et al. 2022 (arXiv 2203.15556), approach 3; Besiroglu et al. 2024
     (arXiv 2404.10102) for the bootstrap; Golub & Pereyra 1973 for variable projection.
 
-    Example:
+    Examples:
         >>> runs = augury.read_table("runs.csv")
         >>> fitted = augury.fit("chinchilla", runs)
         >>> print(fitted.status)

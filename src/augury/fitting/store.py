@@ -46,7 +46,7 @@ def save(result: Any, folder: str | Path) -> Path:
     Raises:
         UsageError: the folder holds something else, or the result holds what cannot be saved.
 
-    Example:
+    Examples:
         >>> runs = augury.read_table("runs.csv")
         >>> print(augury.save(augury.fit("chinchilla", runs), "fits/saved"))
         fits/saved
@@ -84,7 +84,7 @@ def load(folder: str | Path) -> Any:
         DataError: the folder holds no result, a damaged one, or one of a later format.
         UsageError: it holds a law of another package, which has to be imported first.
 
-    Example:
+    Examples:
         >>> runs = augury.read_table("runs.csv")
         >>> folder = augury.save(augury.fit("chinchilla", runs), "fits/loaded")
         >>> print(augury.load(folder).law)
@@ -176,7 +176,7 @@ def save_fit(fit: Fit, folder: str | Path) -> Path:
     Raises:
         UsageError: the folder holds something that is not a fit.
 
-    Example:
+    Examples:
         >>> runs = augury.read_table("runs.csv")
         >>> print(augury.save_fit(augury.fit("chinchilla", runs), "fits/mine"))
         fits/mine
@@ -204,7 +204,7 @@ def load_fit(folder: str | Path) -> Fit:
     Raises:
         DataError: the folder holds no fit, a damaged one, or one of a later format.
 
-    Example:
+    Examples:
         >>> runs = augury.read_table("runs.csv")
         >>> folder = augury.save_fit(augury.fit("chinchilla", runs), "fits/other")
         >>> print(augury.load_fit(folder).status)

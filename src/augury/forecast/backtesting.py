@@ -197,7 +197,7 @@ def backtest(
 
     Source: Gneiting & Raftery 2007 for the score, CRPS.
 
-    Example:
+    Examples:
         >>> runs = augury.read_table("runs.csv")
         >>> tested = augury.backtest(["chinchilla", "constant"], runs, holdout="params > 1e9")
         >>> tested.summary["law"][0], tested.summary["n"][0]
@@ -386,7 +386,7 @@ def compare(
     Raises:
         UsageError, DataError: as `backtest`.
 
-    Example:
+    Examples:
         >>> runs = augury.read_table("runs.csv")
         >>> table = augury.compare(["chinchilla", "constant"], runs, holdout="params > 1e9")
         >>> table.select("law", "clear").rows()

@@ -180,7 +180,7 @@ def fit_chain(
 
     Source: Bhagia et al. 2024 (arXiv 2412.04403).
 
-    Example:
+    Examples:
         >>> ladder = augury.read_table("ladder.csv")
         >>> chain = augury.Chain(augury.law("chinchilla"), augury.law("logistic-task"))
         >>> fitted = augury.fit_chain(chain, ladder)

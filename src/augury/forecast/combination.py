@@ -114,7 +114,7 @@ def combine(
 
     Source: Bates & Granger 1969 for the weights; the drift is ours.
 
-    Example:
+    Examples:
         >>> runs = augury.read_table("runs.csv")
         >>> both = augury.combine(["chinchilla", "constant"], runs)
         >>> (forecast,) = augury.predict(both, {"params": 7e9, "tokens": 1.4e11})

@@ -145,7 +145,7 @@ def forecast_ladder(
 
     Source: Bhagia et al. 2024 (arXiv 2412.04403); pooling and the choice by backtest are ours.
 
-    Example:
+    Examples:
         >>> tasks = augury.read_table("tasks.csv")
         >>> ladder = augury.forecast_ladder(tasks, tasks, {"params": 7e9, "tokens": 1.4e11})
         >>> ladder.table.columns

@@ -39,7 +39,7 @@ class Forecast(Shown):
             trust.
         level: of both intervals.
 
-    Example:
+    Examples:
         >>> runs = augury.read_table("runs.csv")
         >>> fitted = augury.fit("chinchilla", runs)
         >>> (forecast,) = augury.predict(fitted, {"params": 7e9, "tokens": 1.4e11})
@@ -208,7 +208,7 @@ def predict(fitted: Any, at: At, *, level: float | None = None) -> Several[Forec
     Source: intervals are quantiles of the fit's draws; those for a new run add a residual of the
     runs fitted. docs/intervals.md has how often they held.
 
-    Example:
+    Examples:
         >>> runs = augury.read_table("runs.csv")
         >>> fitted = augury.fit("chinchilla", runs)
         >>> (forecast,) = augury.predict(fitted, {"params": 7e9, "tokens": 1.4e11})

@@ -76,7 +76,7 @@ def positive(
 ) -> Parameter:
     """A positive parameter on the log scale.
 
-    Example:
+    Examples:
         >>> from augury.laws import positive
         >>> positive((0.1, 1.0), "exponent of parameters").scale
         'log'
@@ -126,7 +126,7 @@ class Law(ABC):
         equation: LaTeX.
         source: paper and equation, or "ours".
 
-    Example:
+    Examples:
         >>> law = augury.law("kaplan")
         >>> list(law.inputs), law.output
         (['params', 'tokens'], 'loss')

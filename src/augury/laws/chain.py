@@ -21,7 +21,7 @@ class Chain(Law):
     scores; `fit` on scores alone treats it as one law with many parameters. On the command line:
     `chinchilla+logistic-task`.
 
-    Example:
+    Examples:
         >>> print(augury.Chain(augury.law("chinchilla"), augury.law("logistic-task")))
         chinchilla+logistic-task
     """

@@ -46,7 +46,7 @@ def all_laws() -> Iterator[type[Law]]:
     Returns:
         Their classes, in the order of registration; `augury laws` prints them with their formulas.
 
-    Example:
+    Examples:
         >>> "chinchilla" in [law.name for law in augury.all_laws()]
         True
     """
@@ -76,7 +76,7 @@ def law(name: str, **settings: Any) -> Law:
     Raises:
         UsageError: no law has that name, or it has no such setting.
 
-    Example:
+    Examples:
         >>> augury.law("broken-power", breaks=2).breaks
         2
     """

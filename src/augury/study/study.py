@@ -61,7 +61,7 @@ class Study(Shown):
         DataError: there is no such file.
         StudyFileError: it has mistakes; each is named with its line.
 
-    Example:
+    Examples:
         >>> study = augury.Study("study.toml")
         >>> study.file.question, [task.name for task in study.file.tasks]
         ('pass-rate', ['rule'])

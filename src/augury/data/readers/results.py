@@ -160,7 +160,7 @@ def read_results(
         DataError: a file is wrong, two files hold the same measurement, or nothing could be read.
         UsageError: the kind is unknown, or `models` is given for tables.
 
-    Example:
+    Examples:
         >>> read = augury.read("lm-eval", "results")
         >>> read.table.select("task", "metric", "value").rows()
         [('piqa', 'acc', 0.68)]

@@ -15,7 +15,7 @@ class Gaussian(Likelihood):
     Residuals are those of logarithms for losses (`scale="log"`), of the values themselves for
     scores. One wild point moves it as far as it likes: read the notes on influence.
 
-    Example:
+    Examples:
         >>> runs = augury.read_table("runs.csv")
         >>> fitted = augury.fit("chinchilla", runs, likelihood=augury.Gaussian("log"))
         >>> print(f"{fitted.parameters['E']:.1f}")

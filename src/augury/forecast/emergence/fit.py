@@ -58,7 +58,7 @@ def fit_emergence(
 
     Source: Snell et al. 2024 (arXiv 2411.16035); noise model, links and averaging are ours.
 
-    Example:
+    Examples:
         >>> study = augury.emergence_data(augury.read_table("sweep.csv"))
         >>> fitted = augury.fit_emergence(study, laws="relu", uncertainty="laplace")
         >>> print(fitted.status)

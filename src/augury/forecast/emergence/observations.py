@@ -228,7 +228,7 @@ def emergence_data(
         DataError: a column is missing or a value is wrong; it names row and column.
         UsageError: an option is out of range.
 
-    Example:
+    Examples:
         >>> sweep = augury.read_table("sweep.csv")
         >>> study = augury.emergence_data(sweep)
         >>> len(study.y), float(study.amount.max())

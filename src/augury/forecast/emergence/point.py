@@ -145,7 +145,7 @@ def emergence_point(
 
     Source: Snell et al. 2024 (arXiv 2411.16035) for the elbow; "above" is ours.
 
-    Example:
+    Examples:
         >>> study = augury.emergence_data(augury.read_table("sweep.csv"))
         >>> point = augury.emergence_point(augury.fit_emergence(study, laws="relu"))
         >>> print(f"{point.value:.1f} nats per token")

@@ -145,7 +145,7 @@ def forecast_pass_rate(
     Source: Hu et al. 2023 (arXiv 2310.03262) for "line" and "instances"; "pooled" is
     described in docs/passuntil.md.
 
-    Example:
+    Examples:
         >>> counts = augury.read_table("counts.csv")
         >>> (forecast,) = augury.forecast_pass_rate(counts, [{"params": 1e9}])
         >>> sorted(forecast.to_dict())

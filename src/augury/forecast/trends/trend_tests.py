@@ -165,7 +165,7 @@ def trends(
 
     Source: Benjamini & Hochberg 1995 for q; the test is ours.
 
-    Example:
+    Examples:
         >>> found = augury.trends(augury.read_table("checkpoints.csv"))
         >>> [(t.task, str(t.shape)) for t in found.trends if t.axis == "tokens"]
         [('trap', 'falling'), ('reading', 'rising')]
