@@ -24,6 +24,7 @@ from augury.laws.multi_power import MultiPower
 from augury.laws.pass_rate import CurvedPassRate, PassRate
 from augury.laws.power_law import PowerLaw
 from augury.laws.registry import all_laws, law, law_from, law_record, parse_law, register
+from augury.laws.saturated_power import SaturatedPower
 from augury.laws.schedules import with_schedule
 from augury.laws.skaling import Skaling
 from augury.laws.threshold_task import ThresholdTask
@@ -55,6 +56,7 @@ __all__ = [
     "Positive",
     "PowerLaw",
     "Real",
+    "SaturatedPower",
     "Share",
     "Skaling",
     "ThresholdTask",
