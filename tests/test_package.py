@@ -21,8 +21,8 @@ def test_import_stays_light() -> None:
 
 # What a user needs first, of those that fit, forecast or measure: where the method comes from.
 METHODS = ("backtest", "combine", "emergence_point", "fit", "fit_chain", "fit_emergence",
-           "fit_many", "forecast_ladder", "forecast_pass_rate", "pass_until", "predict",
-           "trends")  # fmt: skip
+           "fit_many", "forecast_curve", "forecast_ladder", "forecast_pass_rate", "pass_until",
+           "predict", "trends")  # fmt: skip
 FUNCTIONS = [name for name in augury.__all__ if inspect.isfunction(getattr(augury, name))]
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         forecast_ladder,
         predict,
     )
+    from augury.forecast.curves import forecast_curve
     from augury.forecast.emergence import emergence_data, emergence_point, fit_emergence
     from augury.forecast.passrate import forecast_pass_rate
     from augury.forecast.trends import trends
@@ -53,6 +54,7 @@ _HOME = {
         "forecast_ladder",
         "predict",
     ),
+    "forecast.curves": ("forecast_curve",),
     "forecast.emergence": ("emergence_data", "emergence_point", "fit_emergence"),
     "forecast.passrate": ("forecast_pass_rate",),
     "forecast.trends": ("trends",),
@@ -82,6 +84,7 @@ __all__ = [
     "fit_chain",
     "fit_emergence",
     "fit_many",
+    "forecast_curve",
     "forecast_ladder",
     "forecast_pass_rate",
     "law",

@@ -122,6 +122,11 @@ NOTES: Mapping[str, NoteKind] = {
         "The forecast lies far beyond the data.",
         "Measure a larger model before you rely on it.",
     ),
+    "short-curve": NoteKind(
+        "forecast",
+        "A curve has so few points that its weights and interval rest on few cuts.",
+        "Log more often, or wait for more of the run.",
+    ),
     "noise-between-models": NoteKind(
         "forecast",
         "How far single models stray from the trend, sampling noise aside.",

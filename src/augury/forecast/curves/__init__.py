@@ -1,0 +1,6 @@
+"""One curve from its beginning: value, interval, and which laws it rests on."""
+
+from augury.forecast.curves.one_curve import forecast_curve
+from augury.forecast.curves.result import CurveForecast, CurvePart
+
+__all__ = ["CurveForecast", "CurvePart", "forecast_curve"]

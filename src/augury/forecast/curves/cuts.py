@@ -71,10 +71,12 @@ def fit_cuts(
     """
     count = len(weights)
     names = list(law.parameters)
-    own = Points(tuple(np.asarray(inputs[n], float)[None] for n in law.inputs), y[None],
-                 np.ones((1, len(y))))  # fmt: skip
-    wide = Points(*(tuple(np.repeat(x, count, 0) for x in part) if isinstance(part, tuple)
-                    else np.repeat(part, count, 0) for part in own))  # fmt: skip
+    # Every cut has the same points; the search wants them once per cut.
+    wide = Points(
+        tuple(np.repeat(np.asarray(inputs[n], float)[None], count, 0) for n in law.inputs),
+        np.repeat(y[None], count, 0),
+        np.ones((count, len(y))),
+    )
     starts = find_starts(law, likelihood, wide, weights, keep=POLISHED)
     rows = np.repeat(np.arange(count), starts.shape[1])
     u = starts.reshape(len(rows), -1)
