@@ -20,7 +20,7 @@ FEWEST_LATE = 5
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CurveCandidate:
     """A law that may forecast a curve; `late` fits it to the later half of the points in log x."""
 
     name: str
@@ -38,7 +38,7 @@ class Candidate:
         return ((at >= max(first, 0)) & (at < last)).astype(float)
 
 
-def candidates(x: str, laws: Sequence[Law | str] | None) -> list[Candidate]:
+def candidates(x: str, laws: Sequence[Law | str] | None) -> list[CurveCandidate]:
     """The laws asked for, or the defaults: a broken power law, and a power law of all points and of
     the later half. The last value is always there besides.
 
@@ -48,9 +48,9 @@ def candidates(x: str, laws: Sequence[Law | str] | None) -> list[Candidate]:
     if laws is None:
         power, broken = PowerLaw(over=x), BrokenPowerLaw(over=x)
         return [
-            Candidate("broken-power", broken, BREAK),
-            Candidate("power", power, {"alpha": EXPONENT}),
-            Candidate("late-power", power, {"alpha": EXPONENT}, late=True),
+            CurveCandidate("broken-power", broken, BREAK),
+            CurveCandidate("power", power, {"alpha": EXPONENT}),
+            CurveCandidate("late-power", power, {"alpha": EXPONENT}, late=True),
         ]
     parsed = [parse_law(law) if isinstance(law, str) else law for law in laws]
-    return [Candidate(str(law), law, {}) for law in parsed]
+    return [CurveCandidate(str(law), law, {}) for law in parsed]

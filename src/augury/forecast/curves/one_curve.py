@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from augury.errors import DataError, UsageError
 from augury.fitting import Gaussian
 from augury.fitting.space import Floats
-from augury.forecast.curves.candidates import Candidate, candidates
+from augury.forecast.curves.candidates import CurveCandidate, candidates
 from augury.forecast.curves.cuts import CutFits, fit_cuts
 from augury.forecast.curves.result import CurveForecast, CurvePart, blend
 from augury.laws import Law
@@ -80,6 +80,13 @@ def forecast_curve(
 
     Source: ours; candidates of Caballero et al. 2022 (arXiv 2210.14891) and Alabdulmohsin et al.
     2022 (arXiv 2209.06640). docs/curves.md has how far off it was on public curves.
+
+    Example:
+        >>> tokens = [1e9, 2e9, 4e9, 8e9, 1.6e10, 3.2e10, 6.4e10, 1.28e11]
+        >>> log = {"tokens": tokens, "loss": [2 + 500 / t**0.3 for t in tokens]}
+        >>> found = augury.forecast_curve(log, at=2.56e11)
+        >>> print(f"{found.value:.2f} nats per token")
+        2.19 nats per token
     """
     table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(dict(data))
     x = x or next((n for n in ALONG if n in table.columns), "x")
@@ -174,7 +181,9 @@ def _errors(values: Floats, observed: Floats, scored: Sequence[Places]) -> Float
                          for k, w in enumerate(scored)])  # fmt: skip
 
 
-def _fits(c: Candidate, seen: pl.DataFrame, own: Floats, y: Floats, places: list[int]) -> CutFits:
+def _fits(
+    c: CurveCandidate, seen: pl.DataFrame, own: Floats, y: Floats, places: list[int]
+) -> CutFits:
     weights = np.stack([c.weights(own, k) for k in (*places, len(own))])
     return fit_cuts(c.law, _inputs(c.law, seen), y, weights, Gaussian("log"), c.priors)
 
@@ -185,7 +194,7 @@ def _inputs(law: Law, table: pl.DataFrame) -> dict[str, Floats]:
     return {name: kind.read(numbered, name) for name, kind in law.inputs.items()}
 
 
-def _points(table: pl.DataFrame, x: str, y: str, wanted: Sequence[Candidate]) -> pl.DataFrame:
+def _points(table: pl.DataFrame, x: str, y: str, wanted: Sequence[CurveCandidate]) -> pl.DataFrame:
     """The curve in order of x, one row an x, a long one in bins.
 
     Raises:
@@ -232,7 +241,7 @@ def _points(table: pl.DataFrame, x: str, y: str, wanted: Sequence[Candidate]) ->
     )  # fmt: skip
 
 
-def _targets(at: Any, x: str, wanted: Sequence[Candidate], end: float) -> pl.DataFrame:
+def _targets(at: Any, x: str, wanted: Sequence[CurveCandidate], end: float) -> pl.DataFrame:
     """The points asked for, in order of x.
 
     Raises:
