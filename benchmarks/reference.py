@@ -26,7 +26,15 @@ TASKS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "forecasts": (
         "Forecast and backtest",
-        ("predict", "Forecast", "backtest", "compare", "combine", "forecast_ladder"),
+        (
+            "predict",
+            "Forecast",
+            "backtest",
+            "compare",
+            "combine",
+            "forecast_curve",
+            "forecast_ladder",
+        ),
     ),
     "abilities": (
         "Pass rates, emergence, trends",
