@@ -274,6 +274,17 @@ NOTES: Mapping[str, NoteKind] = {
         "The task moves against the mean of the others.",
         "Look at this task first.",
     ),
+    # Questions
+    "no-optimum": NoteKind(
+        "forecast",
+        "Some draws of the fit, or resamples of the runs, have no optimum.",
+        "Add runs on both sides of the optimum.",
+    ),
+    "parabola-bias": NoteKind(
+        "forecast",
+        "Parabolas through runs of equal compute are biased where sizes lie unevenly.",
+        "Fit a law of params and tokens to the same runs and ask it.",
+    ),
     # Page
     "dependent": NoteKind(
         "report",

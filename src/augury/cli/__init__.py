@@ -13,6 +13,7 @@ from augury.cli import (  # noqa: F401 # registered
     analyse,
     forecasting,
     measure,
+    questions,
     samples,
     setup,
     studies,

@@ -26,7 +26,7 @@ MOST_BARS, WIDE = 40, 100.0
 
 
 def section_of(result: Any) -> Section | None:
-    """How the page shows a fit, a backtest, trends, or a fit of emergence; None of other things.
+    """How the page shows an answer, a fit, a backtest, trends, or a fit of emergence; else None.
 
     Raises:
         AuguryError: there is nothing in it that could be drawn.
@@ -34,12 +34,16 @@ def section_of(result: Any) -> Section | None:
     from augury.fitting import Fit, Status
     from augury.forecast import Backtest
     from augury.forecast.emergence import EmergenceFit
+    from augury.forecast.questions import Answer
     from augury.forecast.trends import Trends
     from augury.report.page.backtest import backtest_section
     from augury.report.page.curves import loss_section
     from augury.report.page.emergence import emergence_section
+    from augury.report.page.questions import answer_section
     from augury.report.page.trends import trends_section
 
+    if isinstance(result, Answer):
+        return answer_section(result)
     if isinstance(result, Fit) and result.status != Status.NO_START_CONVERGED:
         return loss_section(result, task=result.law.output)
     if isinstance(result, Backtest):

@@ -1,0 +1,120 @@
+"""Commands that answer a question: optimal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from augury.cli import startup
+from augury.cli.application import FORECAST, app
+from augury.cli.arguments import read_rows
+from augury.cli.options import AsJson, Map, Scale, Seed, Where
+from augury.cli.printing import print_json
+from augury.errors import UsageError
+
+if TYPE_CHECKING:
+    from augury.fitting import Fit
+    from augury.forecast.questions import Answer
+
+Out = Annotated[Path | None, typer.Option(help="Folder for the answer and its pictures.")]
+AnyLevel = Annotated[float | None, typer.Option(help="Level of the intervals. Default: .9.")]
+
+
+@app.command(rich_help_panel=FORECAST)
+def optimal(
+    fitted: Annotated[
+        Path,
+        typer.Argument(metavar="FIT", help="A folder of `fit --out`, or a table of equal budgets."),
+    ],
+    flops: Annotated[str | None, typer.Option(help="The budget: 1e24.")] = None,
+    tokens: Annotated[str | None, typer.Option(help="In place of a budget: 1.4T.")] = None,
+    params: Annotated[str | None, typer.Option(help="In place of a budget: 70B.")] = None,
+    loss: Annotated[str | None, typer.Option(help="The least budget that reaches it.")] = None,
+    served: Annotated[
+        str | None,
+        typer.Option(help="Tokens to be served, which the budget pays for as well: 10T."),
+    ] = None,
+    map_: Map = None,
+    scale: Scale = None,
+    where: Where = None,
+    level: AnyLevel = None,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the parameters and tokens on which a budget is best spent."""
+    from augury.forecast.questions import find_optimum, isoflop_optimum
+
+    startup.keep_compiled()
+    given = {
+        name: parse_amount(name, text)
+        for name, text in (("flops", flops), ("tokens", tokens), ("params", params))
+    }
+    asked_loss, serving = parse_amount("loss", loss), parse_amount("served", served)
+    answer: Answer
+    if fitted.is_dir():
+        if map_ or where or scale:
+            raise UsageError("--map, --scale and --where are for a table; FIT is a saved fit")
+        answer = find_optimum(
+            load_law_fit(fitted), **given, loss=asked_loss, served=serving or 0.0, level=level
+        )
+    else:
+        if asked_loss is not None or serving is not None:
+            raise UsageError("--loss and --served need a fit (`augury fit --out`), not a table")
+        data = read_rows(fitted, map_, where, ("params", "flops", "loss"), "loss", scale)
+        answer = isoflop_optimum(data, **given, level=0.9 if level is None else level, seed=seed)
+    show_answer(answer, out, as_json=as_json)
+
+
+def parse_amount(name: str, text: str | None) -> float | None:
+    """A positive number as a user types it: 70B, 1.4T, 5.76e23.
+
+    Raises:
+        UsageError: it is not one.
+    """
+    from augury.data.numbers import read_cell
+    from augury.data.schema import Column, column_of
+
+    if text is None:
+        return None
+    known = column_of(name) or column_of("tokens")
+    number = read_cell(text.strip(), known or Column(name, "number", "positive", ""))
+    if number is None or not number > 0 or number == float("inf"):
+        raise UsageError(f"--{name.replace('_', '-')} '{text}': expected a positive number")
+    return number
+
+
+def load_law_fit(folder: Path) -> Fit:
+    """The fit of a law in a folder of `fit --out`.
+
+    Raises:
+        UsageError: it holds another result.
+        DataError: it holds none.
+    """
+    from augury.fitting import Fit
+    from augury.fitting.store import load
+
+    found = load(folder)
+    if not isinstance(found, Fit):
+        raise UsageError(f"{folder} holds a {type(found).__name__}; expected a fit of one law")
+    return found
+
+
+def show_answer(answer: Answer, out: Path | None, *, as_json: bool) -> None:
+    """Write the answer and its pictures where asked, and print it."""
+    if out is not None:
+        from augury.fitting.store import save
+        from augury.report.page.result import save_figures
+
+        save(answer, out)
+        save_figures(answer, out / "figures")
+    if as_json:
+        print_json(answer.to_dict())
+        return
+    print(answer)
+    if answer.remedy:
+        print(f"  {answer.remedy}")
+    if out is not None:
+        print(f"  Pictures: {out / 'figures'}")

@@ -1,0 +1,14 @@
+"""The questions that people bring, each answered with an interval, a distance and a picture."""
+
+from augury.forecast.questions.answers import Answer, AnswerStatus, Estimate
+from augury.forecast.questions.isoflop import isoflop_optimum
+from augury.forecast.questions.optimal import ComputeOptimum, find_optimum
+
+__all__ = [
+    "Answer",
+    "AnswerStatus",
+    "ComputeOptimum",
+    "Estimate",
+    "find_optimum",
+    "isoflop_optimum",
+]

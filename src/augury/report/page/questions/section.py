@@ -1,0 +1,24 @@
+"""The section of any answer: its sentence, its figures, its notes."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+from augury.forecast.questions import Answer, ComputeOptimum
+from augury.report.page.questions.optimum import optimum_figures
+from augury.report.page.story import Figure, Section
+
+
+@singledispatch
+def answer_figures(answer: Answer) -> tuple[Figure, ...]:
+    """The figures of an answer."""
+    raise NotImplementedError(f"no picture of a {type(answer).__name__}")
+
+
+answer_figures.register(ComputeOptimum, optimum_figures)
+
+
+def answer_section(answer: Answer) -> Section:
+    """How the page shows an answer."""
+    figures = answer_figures(answer)
+    return Section(figures[0].title, (str(answer),), figures, notes=answer.notes)
