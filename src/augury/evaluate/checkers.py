@@ -6,7 +6,8 @@ A checker is a function of (instance, text). What a built-in one needs to know, 
     any-of          text is one of the references
     prefix          text begins with one of the references
     regex           the pattern of the instance (field `pattern`, else a reference) matches
-    numeric:TOL     text is a number within TOL of a reference (relative; 1e-6)
+    numeric:REL     text is a number within REL (relative; 1e-6) of a reference that is not 0;
+                    numeric:REL,ABS allows an absolute difference as well
     last-number     the last number in the text is the reference's (GSM8K style, `#### 42` too)
     unit-tests      the text, put behind the prompt, passes the instance's `test` (HumanEval), in
                     the sandbox; `unit-tests:no-walls` without one, on a machine that may be lost
@@ -20,12 +21,14 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from augury.errors import DataError, UsageError
 from augury.evaluate.extract import extractor
+from augury.evaluate.numbers_in_text import number_in, numbers_in
 from augury.evaluate.tasks import Instance, Task
 
 if TYPE_CHECKING:
@@ -42,8 +45,8 @@ OTHER_KEYS = (
 MOST_DETAILS = 10_000
 
 Check = Callable[[Instance, str], bool]
-
-_NUMBER = re.compile(r"[-+]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+# Of the relative tolerance, where the reference is 0 and no absolute one is given.
+AT_ZERO = 1e-3
 
 
 @dataclass(frozen=True)
@@ -162,8 +165,8 @@ def checker(name: str) -> Checker:
     if name == "regex":
         return Checker(name, _regex)
     if kind == "numeric":
-        tolerance = _tolerance(rest or "1e-6")
-        return Checker(name, lambda i, t: _numeric(i, t, tolerance))
+        relative, absolute = _tolerances(rest or "1e-6")
+        return Checker(name, lambda i, t: _numeric(i, t, relative, absolute))
     if name == "last-number":
         return Checker(name, _last_number)
     if kind == "unit-tests" and rest in ("", "no-walls"):
@@ -202,14 +205,18 @@ def _begins(text: str, answers: Sequence[str]) -> bool:
     return any(a.strip().startswith(begun) or a.strip() == whole for a in answers)
 
 
-def _tolerance(text: str) -> float:
+def _tolerances(text: str) -> tuple[float, float | None]:
+    """The relative tolerance, and the absolute one where there is one."""
     try:
-        value = float(text)
+        values = [float(part) for part in text.split(",")]
     except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise UsageError(f"numeric takes a tolerance, as in numeric:1e-6, not '{text}'")
-    return value
+        values = []
+    if len(values) not in (1, 2) or not all(0 <= value < math.inf for value in values):
+        raise UsageError(
+            "numeric takes a tolerance, as in numeric:1e-6 (relative) or numeric:1e-6,1e-9 "
+            f"(relative, absolute), not '{text}'"
+        )
+    return values[0], values[1] if len(values) == 2 else None
 
 
 def _references(instance: Instance) -> tuple[str, ...]:
@@ -238,18 +245,7 @@ def _regex(instance: Instance, text: str) -> bool:
         ) from error
 
 
-def number_in(text: str) -> float | None:
-    """The number that a text is, thousands commas and a currency sign or percent aside."""
-    stripped = text.strip().strip("$€£%").rstrip(".").replace(",", "")
-    try:
-        value = float(stripped)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def _wanted(instance: Instance, text: str) -> float:
-    value = number_in(text)
+def _wanted(instance: Instance, text: str, value: Fraction | None) -> Fraction:
     if value is None:
         raise DataError(
             f"the reference of instance '{instance.id}' is not a number",
@@ -259,23 +255,39 @@ def _wanted(instance: Instance, text: str) -> float:
     return value
 
 
-def _numeric(instance: Instance, text: str, tolerance: float) -> bool:
-    wanted, found = [_wanted(instance, a) for a in _references(instance)], number_in(text)
-    return found is not None and any(
-        math.isclose(found, w, rel_tol=tolerance, abs_tol=tolerance * 1e-3) for w in wanted
+def _numeric(instance: Instance, text: str, relative: float, absolute: float | None) -> bool:
+    wanted = [float(_wanted(instance, a, number_in(a))) for a in _references(instance)]
+    given = number_in(text)
+    if given is None:
+        return False
+    found = float(given)
+    return any(
+        math.isclose(
+            found,
+            w,
+            rel_tol=relative,
+            abs_tol=absolute if absolute is not None else 0.0 if w else relative * AT_ZERO,
+        )
+        for w in wanted
     )
 
 
 def _last_number(instance: Instance, text: str) -> bool:
-    answers, numbers = _references(instance), _NUMBER.findall(text)
-    if not numbers:
+    answers, numbers = _references(instance), numbers_in(text)
+    if not numbers or numbers[-1] is None:
         return False
-    found = number_in(numbers[-1])
     for answer in answers:
-        given = _NUMBER.findall(answer)  # "... so the answer is #### 42"
-        if found is not None and given and found == _wanted(instance, given[-1]):
+        given = numbers_in(answer)  # "... so the answer is #### 42"
+        if given and _same_number(numbers[-1], _wanted(instance, answer, given[-1])):
             return True
     return False
+
+
+def _same_number(found: Fraction, wanted: Fraction) -> bool:
+    """Whole numbers must be equal, others as floating-point numbers."""
+    if found.denominator == wanted.denominator == 1:
+        return found == wanted
+    return float(found) == float(wanted)
 
 
 def _unit_tests(name: str, *, unsafe: bool) -> Checker:
