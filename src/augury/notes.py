@@ -127,6 +127,11 @@ NOTES: Mapping[str, NoteKind] = {
         "A curve has so few points that its weights and interval rest on few cuts.",
         "Log more often, or wait for more of the run.",
     ),
+    "release-from-prior": NoteKind(
+        "forecast",
+        "How much loss the decay of the learning rate will release comes from other runs.",
+        "Decay a short branch of the run, and forecast again.",
+    ),
     "noise-between-models": NoteKind(
         "forecast",
         "How far single models stray from the trend, sampling noise aside.",

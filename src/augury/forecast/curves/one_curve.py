@@ -88,7 +88,7 @@ def forecast_curve(
         >>> print(f"{found.value:.2f} nats per token")
         2.19 nats per token
     """
-    table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(dict(data))
+    table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(dict(data), strict=False)
     x = x or next((n for n in ALONG if n in table.columns), "x")
     if not 0.0 < level < 1.0:
         raise UsageError(f"level must lie between 0 and 1, not {level}")

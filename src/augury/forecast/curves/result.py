@@ -62,6 +62,8 @@ class CurveForecast(Shown):
             observed, value.
         end: the last x that was seen.
         notes: what a reader has to know.
+        release: loss released per decrease of the learning rate (`lr_drop`), for a run under a
+            schedule; 0 otherwise.
     """
 
     x: str
@@ -74,6 +76,7 @@ class CurveForecast(Shown):
     cuts: pl.DataFrame
     end: float
     notes: tuple[Note, ...]
+    release: float = 0.0
 
     @property
     def value(self) -> float:
@@ -136,10 +139,13 @@ class CurveForecast(Shown):
         """(m,) the forecast's own line, inside the data too: for pictures.
 
         Args:
-            inputs: what the candidates take by name, `{x: points}` for those of one input.
+            inputs: what the candidates take by name, `{x: points}` for those of one input; of a
+                run under a schedule, `lr_sum` and `lr_drop`.
         """
         arrays = {n: np.asarray(v, float) for n, v in inputs.items()}
-        return blend([p.at(arrays) for p in self.parts.values()], [*self.weights.values()])
+        drop = arrays.get("lr_drop", np.zeros(1)) if self.release else np.zeros(1)
+        line = blend([p.at(arrays) for p in self.parts.values()], [*self.weights.values()])
+        return np.asarray(line - self.release * drop)
 
     def _card(self) -> Card:
         rows = [
