@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
+from augury.forecast.ladder import RECIPES, forecast_ladder
+from augury.forecast.questions.tasks import probability_above
 from tests.cli.test_cli import MAP
 from tests.cli.test_cli import augury as augury  # fixtures
 from tests.cli.test_cli import table as table
@@ -80,3 +84,59 @@ def test_optimal_of_what_is_no_fit(augury: Any, tmp_path: Path) -> None:
     pl.DataFrame({"params": [1e8, 2e8], "flops": [1e18, 1e18], "loss": [3.0, 2.9]}).write_csv(path)
     assert "budgets have 5 or more sizes" in complaint(augury("optimal", path, "--flops", "1e24"))
     assert "--loss and --served need a fit" in complaint(augury("optimal", path, "--loss", "2"))
+
+
+@pytest.fixture
+def rungs(tmp_path: Path) -> Path:
+    """Nine runs of three sizes with three checkpoints each, and two tasks."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for n in (1e8, 3e8, 1e9):
+        for ratio in (20, 40, 80):
+            for share in (0.5, 0.75, 1.0):
+                tokens = ratio * n * share
+                for task, a in (("easy", 6.0), ("hard", 12.0)):
+                    bpb = 0.4 + a * n**-0.15 + 40 * tokens**-0.25 + 0.002 * rng.normal()
+                    value = 0.25 + 0.75 / (1 + np.exp(6 * (bpb - 0.9)))
+                    rows.append((f"{n:g}-{ratio}", task, n, tokens, bpb, value))
+    path = tmp_path / "ladder.csv"
+    names = ["run", "task", "params", "tokens", "bpb", "value"]
+    pl.DataFrame(rows, schema=names, orient="row").write_csv(path)
+    return path
+
+
+@pytest.mark.slow
+def test_ladder(augury: Any, rungs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = partial(forecast_ladder, recipes=RECIPES[2:3])  # all fifteen take half a minute
+    monkeypatch.setattr("augury.forecast.questions.tasks.forecast_ladder", one)
+    monkeypatch.setattr("augury.forecast.ladder.RESAMPLES", 30)
+    said = augury("ladder", rungs, "--at", "params=7B,tokens=400B", "--threshold", ".6", "--json",
+                  "--out", tmp_path / "o")  # fmt: skip
+    assert (said.status, said.err) == (0, "")
+    tasks = json.loads(said.out)
+    assert [t["task"] for t in tasks] == ["easy", "hard"]
+    for t in tasks:
+        low, high = t["interval"]
+        assert low <= t["value"] <= high
+        assert t["level"] == 0.9
+        assert 0 <= t["probability_above"] <= 1
+        assert (t["probability_above"] > 0.5) == (t["value"] > 0.6)
+    assert (tmp_path / "o" / "figures" / "tasks.svg").exists()
+
+
+def test_ladder_asked_wrongly(augury: Any, rungs: Path, tmp_path: Path) -> None:
+    assert "needs two of params, tokens" in complaint(augury("ladder", rungs, "--at", "params=7B"))
+    at = ("--at", "params=7B,tokens=4T")
+    assert "threshold must lie" in complaint(augury("ladder", rungs, *at, "--threshold", "60"))
+    few = tmp_path / "few.csv"
+    pl.read_csv(rungs).head(12).write_csv(few)
+    assert "2 runs are too few" in complaint(augury("ladder", few, *at))
+    pl.read_csv(rungs).drop("bpb").write_csv(few)
+    assert "column 'bpb'" in complaint(augury("ladder", few, *at))
+
+
+def test_the_chance_of_passing_follows_the_interval() -> None:
+    assert probability_above(0.5, 0.4, 0.7, 0.9, 0.4) == pytest.approx(0.95)
+    assert probability_above(0.5, 0.4, 0.7, 0.9, 0.7) == pytest.approx(0.05)
+    assert probability_above(0.5, 0.4, 0.7, 0.9, 0.5) == 0.5
+    assert probability_above(0.5, 0.5, 0.5, 0.9, 0.4) == 1.0

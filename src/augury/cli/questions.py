@@ -1,16 +1,16 @@
-"""Commands that answer a question: optimal."""
+"""Commands that answer a question: optimal, ladder."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from augury.cli import startup
 from augury.cli.application import FORECAST, app
-from augury.cli.arguments import read_rows
-from augury.cli.options import AsJson, Map, Scale, Seed, Where
+from augury.cli.arguments import parse_point, read_rows
+from augury.cli.options import AsJson, Level, Map, Scale, Seed, Where
 from augury.cli.printing import print_json
 from augury.errors import UsageError
 
@@ -68,6 +68,30 @@ def optimal(
     show_answer(answer, out, as_json=as_json)
 
 
+@app.command(rich_help_panel=FORECAST)
+def ladder(
+    table: Annotated[Path, typer.Argument(help="Runs, tasks and checkpoints: a table.")],
+    at: Annotated[str, typer.Option(help='The target: "params=7B,tokens=4T".')],
+    threshold: Annotated[
+        float | None, typer.Option(help="A score; says how likely each task is to pass it.")
+    ] = None,
+    map_: Map = None,
+    scale: Scale = None,
+    where: Where = None,
+    level: Level = 0.9,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast all tasks of a ladder: score, interval, probability of passing a threshold."""
+    from augury.forecast.questions import ladder_outlook
+
+    data = read_rows(table, map_, where, ("task", "params", "tokens", "value"), "value", scale)
+    startup.keep_compiled()
+    answer = ladder_outlook(data, parse_point(at), threshold=threshold, level=level, seed=seed)
+    show_answer(answer, out, as_json=as_json and answer.to_list())
+
+
 def parse_amount(name: str, text: str | None) -> float | None:
     """A positive number as a user types it: 70B, 1.4T, 5.76e23.
 
@@ -102,8 +126,14 @@ def load_law_fit(folder: Path) -> Fit:
     return found
 
 
-def show_answer(answer: Answer, out: Path | None, *, as_json: bool) -> None:
-    """Write the answer and its pictures where asked, and print it."""
+def show_answer(answer: Answer, out: Path | None, *, as_json: Any) -> None:
+    """Write the answer and its pictures where asked, and print it.
+
+    Args:
+        answer: any.
+        out: of `--out`.
+        as_json: whether to print JSON; or what to print as JSON in place of the whole answer.
+    """
     if out is not None:
         from augury.fitting.store import save
         from augury.report.page.result import save_figures
@@ -111,7 +141,7 @@ def show_answer(answer: Answer, out: Path | None, *, as_json: bool) -> None:
         save(answer, out)
         save_figures(answer, out / "figures")
     if as_json:
-        print_json(answer.to_dict())
+        print_json(answer.to_dict() if as_json is True else as_json)
         return
     print(answer)
     if answer.remedy:

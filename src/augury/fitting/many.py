@@ -268,7 +268,8 @@ def _covariances(solution: Solution, noise: Floats, prior: Prior) -> Floats:
     scale = np.sqrt(np.maximum(np.diagonal(solution.hessian, axis1=1, axis2=2), 1e-300))
     unit = solution.hessian / (scale[:, :, None] * scale[:, None, :])
     unit = unit + 1e-13 * np.eye(unit.shape[1])
-    return np.linalg.inv(unit) / (scale[:, :, None] * scale[:, None, :]) * noise[:, None, None]
+    with np.errstate(over="ignore"):  # where nothing is known of a parameter: infinity
+        return np.linalg.inv(unit) / (scale[:, :, None] * scale[:, None, :]) * noise[:, None, None]
 
 
 def _status(

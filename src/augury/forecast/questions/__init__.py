@@ -3,12 +3,15 @@
 from augury.forecast.questions.answers import Answer, AnswerStatus, Estimate
 from augury.forecast.questions.isoflop import isoflop_optimum
 from augury.forecast.questions.optimal import ComputeOptimum, find_optimum
+from augury.forecast.questions.tasks import LadderOutlook, ladder_outlook
 
 __all__ = [
     "Answer",
     "AnswerStatus",
     "ComputeOptimum",
     "Estimate",
+    "LadderOutlook",
     "find_optimum",
     "isoflop_optimum",
+    "ladder_outlook",
 ]

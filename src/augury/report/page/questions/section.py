@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from augury.forecast.questions import Answer, ComputeOptimum
+from augury.forecast.questions import Answer, ComputeOptimum, LadderOutlook
 from augury.report.page.questions.optimum import optimum_figures
+from augury.report.page.questions.tasks import tasks_figures
 from augury.report.page.story import Figure, Section
 
 
@@ -16,6 +17,7 @@ def answer_figures(answer: Answer) -> tuple[Figure, ...]:
 
 
 answer_figures.register(ComputeOptimum, optimum_figures)
+answer_figures.register(LadderOutlook, tasks_figures)
 
 
 def answer_section(answer: Answer) -> Section:

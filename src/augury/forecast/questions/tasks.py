@@ -1,0 +1,232 @@
+"""All tasks of a ladder at once: each one's score at the target, and whether it passes a mark."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from augury.data.compute import params_for_flops, tokens_for_flops, training_flops
+from augury.data.table import run_ids
+from augury.display import Card
+from augury.errors import DataError, UsageError
+from augury.forecast.ladder import forecast_ladder
+from augury.forecast.prediction import extrapolation, known
+from augury.forecast.questions.answers import Answer, status_at
+from augury.notes import Note
+
+# Protocol of Bhagia et al. 2024: a run's last point is the mean of so many evaluations, and its
+# first tenth is left out of the curve from loss to score.
+LAST, FIRST = 5, 0.1
+# Runs with fewer evaluations than these are not averaged: their loss still falls too fast.
+MANY = 10
+
+
+@dataclass(frozen=True)
+class LadderOutlook(Answer):
+    """What every task of a ladder will score at the target.
+
+    Attributes:
+        at: params and tokens of the target.
+        threshold: that a task is to pass; None where none was asked for.
+        table: per task: now (score of the run of most compute), value, low, high (for one new run),
+            probability_above (of the threshold; null without one).
+        recipe: the way of forecasting that backtests chose.
+        held: share of the backtest's forecasts inside their intervals.
+        extrapolation: of the target.
+    """
+
+    at: Mapping[str, float]
+    threshold: float | None
+    table: pl.DataFrame
+    recipe: str
+    held: float
+    extrapolation: float
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """One record a task, ready for JSON."""
+        return [
+            {
+                "task": row["task"],
+                "value": row["value"],
+                "interval": [row["low"], row["high"]],
+                "level": self.level,
+                "probability_above": row["probability_above"],
+                "threshold": self.threshold,
+                "now": row["now"],
+                "extrapolation": known(self.extrapolation),
+            }
+            for row in self.table.iter_rows(named=True)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "at": dict(self.at),
+            "tasks": self.to_list(),
+            "recipe": self.recipe,
+            "held": known(self.held),
+            **self.about(),
+        }
+
+    def _card(self) -> Card:
+        return Card(self._heading(), self.table, self.notes)
+
+    def _heading(self) -> str:
+        where = ", ".join(f"{name}={x:.4g}" for name, x in self.at.items())
+        return f"{self.table.height} tasks at {where}, {self.level:.0%} intervals: {self.status}"
+
+    def __repr__(self) -> str:
+        return f"<LadderOutlook of {self.table.height} tasks>"
+
+    def __str__(self) -> str:
+        width = max(len(task) for task in self.table["task"])
+        mark = "" if self.threshold is None else f"   above {self.threshold:g}"
+        lines = [self._heading(), f"  {'task':{width}s}    now  forecast  interval{mark}"]
+        for row in self.table.sort("value", descending=True).iter_rows(named=True):
+            chance = row["probability_above"]
+            lines.append(
+                f"  {row['task']:{width}s}  {row['now']:.3f}     {row['value']:.3f}  "
+                f"[{row['low']:.3f}, {row['high']:.3f}]"
+                + ("" if chance is None else f"   {chance:6.1%}")
+            )
+        lines.append(f"  By {self.recipe}; {self.held:.0%} of its backtest's intervals held.")
+        lines += [f"  {n.severity}: {n.message}" for n in self.notes]
+        return "\n".join(lines)
+
+
+def ladder_outlook(
+    table: pl.DataFrame,
+    at: Mapping[str, float],
+    *,
+    threshold: float | None = None,
+    level: float = 0.9,
+    seed: int = 0,
+) -> LadderOutlook:
+    """Forecast all tasks of a ladder.
+
+    Args:
+        table: one row a run, task and checkpoint: model (or run), task, params, tokens, value, and
+            bpb (bits per byte of the right answer) or loss. Runs of ten or more checkpoints are
+            averaged over five of them.
+        at: the target: two of params, tokens and flops.
+        threshold: a score that tasks are to pass.
+        level: of the intervals.
+        seed: of the resampling.
+
+    Returns:
+        A `LadderOutlook`.
+
+    Raises:
+        DataError: a column is missing, or there are fewer than eight runs.
+        UsageError: the target lacks params or tokens, or the level or threshold is no share.
+
+    Source: as `forecast_ladder`.
+    """
+    if not 0.0 < level < 1.0:
+        raise UsageError(f"level must lie between 0 and 1, not {level}")
+    if threshold is not None and not 0.0 < threshold < 1.0:
+        raise UsageError(f"threshold must lie between 0 and 1, not {threshold:g}")
+    target = _target(at)
+    finals, checkpoints = ladder_tables(table)
+    found = forecast_ladder(finals, checkpoints, target, level=level, seed=seed)
+    best = finals.sort("flops").group_by("task", maintain_order=True).last()
+    now = dict(best.select("task", "value").iter_rows())
+    rows = [
+        {
+            "task": row["task"],
+            "now": now[row["task"]],
+            "value": row["value"],
+            "low": row["low"],
+            "high": row["high"],
+            "probability_above": None
+            if threshold is None
+            else probability_above(row["value"], row["low"], row["high"], level, threshold),
+        }
+        for row in found.table.iter_rows(named=True)
+    ]
+    far = float(extrapolation(finals.select("params", "tokens"), pl.DataFrame([target]))[0])
+    status, notes = status_at(far)
+    few = finals.group_by("task").agg(pl.col("run").n_unique()).filter(
+        pl.col("run") < finals["run"].n_unique()
+    )["task"].sort().to_list()  # fmt: skip
+    if few:
+        said = f"Not every run has a score of {', '.join(few[:5])}: these rest on fewer runs."
+        notes.append(Note("few-runs", "warning", said, {"tasks": few}))
+    return LadderOutlook(
+        level=level,
+        status=status,
+        notes=tuple(notes),
+        seed=seed,
+        at=target,
+        threshold=threshold,
+        table=pl.DataFrame(rows, schema_overrides={"probability_above": pl.Float64}),
+        recipe=str(found.recipe),
+        held=found.coverage,
+        extrapolation=far,
+    )
+
+
+def probability_above(
+    value: float, low: float, high: float, level: float, threshold: float
+) -> float:
+    """That a score lies above a threshold, from its interval: normal on each side of the value."""
+    reach = stats.norm.ppf(0.5 + level / 2)
+    width = (value - low if threshold < value else high - value) / reach
+    off = value - threshold
+    if width <= 0:
+        return float(off > 0) if off else 0.5
+    return float(stats.norm.cdf(off / width))
+
+
+def ladder_tables(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The last points of runs and their checkpoints, as `forecast_ladder` takes them.
+
+    Raises:
+        DataError: a column is missing.
+    """
+    link = "bpb" if "bpb" in table.columns else "loss"
+    needed = ("task", "params", "tokens", "value", link)
+    for name in needed:
+        if name not in table.columns:
+            raise DataError("the column is missing", column="bpb" if name == link else name,
+                            expected="a ladder: task, params, tokens, value, and bpb or "
+                                     "loss")  # fmt: skip
+    if not {"run", "model"} & set(table.columns):
+        raise DataError("the column is missing", column="model", expected="which run each row is")
+    rows = table.with_columns(run=pl.Series(run_ids(table)).cast(pl.String)).select(
+        "run", "task", "params", "tokens", pl.col(link).alias("bpb"), "value"
+    )
+    rows = rows.drop_nulls().sort("run", "task", "tokens")
+    over = ("run", "task")
+    many = pl.len().over(over) >= MANY
+    mean = [
+        pl.when(many).then(pl.col(c).rolling_mean(LAST, min_samples=1).over(over)).otherwise(c)
+        .alias(c)
+        for c in ("bpb", "value")
+    ]  # fmt: skip
+    place = pl.int_range(pl.len()).over(over)
+    late = place >= (FIRST * pl.len().over(over)).ceil()
+    finals = rows.with_columns(mean).group_by(over, maintain_order=True).last()
+    checkpoints = rows.with_columns(mean).filter(~many | late)
+    flops = training_flops(pl.col("params"), pl.col("tokens"))
+    return finals.with_columns(flops=flops), checkpoints
+
+
+def _target(at: Mapping[str, float]) -> dict[str, float]:
+    """Params and tokens of the target."""
+    found = {name: float(x) for name, x in at.items() if name in ("params", "tokens", "flops")}
+    if len(found) < 2:
+        raise UsageError("the target needs two of params, tokens and flops")
+    if "params" not in found:
+        found["params"] = float(params_for_flops(found["flops"], found["tokens"]))
+    if "tokens" not in found:
+        found["tokens"] = float(tokens_for_flops(found["flops"], found["params"]))
+    for name, x in found.items():
+        if not (np.isfinite(x) and x > 0):
+            raise UsageError(f"{name} must be a positive number, not {x:g}")
+    return {name: found[name] for name in ("params", "tokens")}
