@@ -10,23 +10,29 @@ from augury.laws.chain import Chain
 from augury.laws.chinchilla import Chinchilla
 from augury.laws.compute import ComputeLaw
 from augury.laws.constant import Constant
+from augury.laws.data_constrained import DataConstrained
 from augury.laws.effective_share import EffectiveShare
+from augury.laws.expert_power import ExpertPower
 from augury.laws.exponential_error import ExponentialError
 from augury.laws.exponential_mixing import ExponentialMixing
 from augury.laws.grouped import Grouped
 from augury.laws.implicit import implicit_root
 from augury.laws.inputs import Curve, Group, Input, NonNegative, Positive, Real, Share
 from augury.laws.joint_chinchilla import JointChinchilla
+from augury.laws.joint_experts import JointExperts
 from augury.laws.kaplan import Kaplan
 from augury.laws.logistic_task import LogisticTask
 from augury.laws.momentum import Momentum
 from augury.laws.multi_power import MultiPower
+from augury.laws.over_training import OverTraining
 from augury.laws.pass_rate import CurvedPassRate, PassRate
 from augury.laws.power_law import PowerLaw
 from augury.laws.registry import all_laws, law, law_from, law_record, parse_law, register
+from augury.laws.routed import Routed
 from augury.laws.saturated_power import SaturatedPower
 from augury.laws.schedules import with_schedule
 from augury.laws.skaling import Skaling
+from augury.laws.three_powers import ThreePowers
 from augury.laws.threshold_task import ThresholdTask
 
 __all__ = [
@@ -38,27 +44,33 @@ __all__ = [
     "Constant",
     "Curve",
     "CurvedPassRate",
+    "DataConstrained",
     "EffectiveShare",
+    "ExpertPower",
     "ExponentialError",
     "ExponentialMixing",
     "Group",
     "Grouped",
     "Input",
     "JointChinchilla",
+    "JointExperts",
     "Kaplan",
     "Law",
     "LogisticTask",
     "Momentum",
     "MultiPower",
     "NonNegative",
+    "OverTraining",
     "Parameter",
     "PassRate",
     "Positive",
     "PowerLaw",
     "Real",
+    "Routed",
     "SaturatedPower",
     "Share",
     "Skaling",
+    "ThreePowers",
     "ThresholdTask",
     "all_laws",
     "check_law",

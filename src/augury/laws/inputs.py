@@ -232,6 +232,8 @@ KNOWN: dict[str, Input] = {
     "finetune_examples": Positive("finetuning examples", example=(1e2, 1e6)),
     "batch_size": Positive("tokens per optimiser step", example=(1e5, 4e6)),
     "steps": Positive("optimiser steps", example=(1e3, 1e5)),
+    "params_active": Positive("parameters that one token sees", example=(1e7, 1e10)),
+    "experts": Positive("experts per routed layer; 1 for a dense model", example=(1.0, 512.0)),
     "chance": Real("score of a guesser", default=0.0, example=(0.0, 0.0)),
 }
 

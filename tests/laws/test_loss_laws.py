@@ -1,0 +1,151 @@
+"""Laws of loss in parameters, tokens and experts, held to the figures of their papers."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+import augury
+from augury.errors import DataError, UsageError
+from augury.fitting import Gaussian
+from augury.fitting.optimise import objectives
+from augury.fitting.problem import problem_of
+from augury.laws import DataConstrained, OverTraining, Routed
+from tests.shared import DATA
+
+needs_data = pytest.mark.skipif(not DATA.exists(), reason="the shared data are absent")
+# Muennighoff et al. 2023: the constants of the base, then of the repeats.
+BASE = (float(np.exp(0.6254804)), float(np.exp(6.255414)), float(np.exp(7.3049974)), 0.3526596)
+REPEATS = {"R_D": 15.387756, "R_N": 5.309743}
+
+
+def muennighoff() -> pl.DataFrame:
+    """The 182 runs that the published law was fitted to."""
+    table = pl.read_csv(DATA / "datablations" / "runs_outliers_removed_182.csv")
+    return table.rename({"val_loss": "loss"}).drop("name")
+
+
+def test_four_epochs_are_nearly_as_good_as_fresh_data() -> None:
+    law = DataConstrained(base=(*BASE, BASE[-1]))
+    # Small models, so that only the tokens' term repeats; worth read off the loss.
+    fresh, once = np.array([1e10]), {"params": 1e5, "unique_tokens": 1e10}
+    for epochs, worth in ((4, 3.73), (16, 10.6), (1e4, 16.4)):
+        loss = law(REPEATS, tokens=epochs * fresh, **once)
+        tokens = worth * fresh
+        equal = law(REPEATS, params=1e5, tokens=tokens, unique_tokens=tokens)
+        assert loss == pytest.approx(equal, rel=1e-4)
+    # Without repeats it is Chinchilla, and more distinct tokens than were seen change nothing.
+    once = law(REPEATS, params=1e8, tokens=1e10, unique_tokens=1e10)
+    more = law(REPEATS, params=1e8, tokens=1e10, unique_tokens=1e12)
+    chinchilla = BASE[0] + BASE[1] * 1e8 ** -BASE[3] + BASE[2] * 1e10 ** -BASE[3]
+    assert once == pytest.approx(chinchilla, rel=1e-9)
+    assert more == pytest.approx(chinchilla, rel=1e-9)
+
+
+@needs_data
+def test_muennighoff_the_published_objective_is_beaten_and_its_valley_seen() -> None:
+    table, law = muennighoff(), DataConstrained(base=(*BASE, BASE[-1]))
+    problem = problem_of(law, table)
+    at = problem.space.internal(np.array([[REPEATS["R_D"], REPEATS["R_N"]]]))
+    published = objectives(law, problem.likelihood, at, problem.points, problem.ones)[0]
+    assert published == pytest.approx(0.01582594, abs=1e-8)
+    fitted = augury.fit(law, table, influence=False, resamples=200)
+    assert fitted.objective < published
+    low, high = fitted.intervals["R_D"]
+    assert low < 47 < high
+    assert high > 10 * low
+
+
+def gadre(dataset: str = "rpj") -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Their five small runs, and the two large ones that they forecast, with C4 loss and error."""
+    folder = DATA / "gadre"
+    tasks = json.loads((folder / "task_splits.json").read_text())
+    tasks = next(x for x in tasks.values() if isinstance(x, list) and len(x) == 17)
+    losses = pl.read_csv(folder / "losses.csv").filter(pl.col("val_set") == "c4_val")
+    runs = pl.read_csv(folder / "models_downstream.csv").filter(pl.col("dataset") == dataset)
+    table = runs.join(losses.select("name", "loss"), on="name").select(
+        "params",
+        pl.col("tokens").cast(pl.Float64),
+        "loss",
+        multiple="chinchilla_multiplier",
+        value=1 - pl.mean_horizontal(*(f"icl/{t.removeprefix('icl/')}" for t in tasks)),
+    )
+    multiple, params = pl.col("multiple"), pl.col("params")
+    small = ((multiple == 1) & (params < 5e8)) | ((multiple == 16) & (params < 2e7))
+    large = ((multiple == 32) & (params > 1e9)) | ((multiple == 1) & (params > 5e9))
+    return table.filter(small), table.filter(large).sort("params")
+
+
+@needs_data
+def test_gadre_published_constants_and_errors() -> None:
+    small, large = gadre()
+    fitted = augury.fit(
+        OverTraining(), small, likelihood=Gaussian("linear"), uncertainty="none", influence=False
+    )
+    p = fitted.parameters
+    # Published as al N^b + be 6^(b/2) D^b, so that a = al 6^eta.
+    assert p["a"] * 6 ** -p["eta"] == pytest.approx(166.211, rel=1e-4)
+    assert p["b"] == pytest.approx(366.687, rel=1e-4)
+    assert p["eta"] == pytest.approx(0.2728507 / 2, rel=1e-5)
+    assert p["E"] == pytest.approx(1.8366484, rel=1e-5)
+    value = fitted.law(p, params=large["params"], tokens=large["tokens"])
+    off = 100 * np.abs(value / large["loss"].to_numpy() - 1)
+    assert off == pytest.approx([0.7103, 0.7320], abs=1e-4)
+
+
+def clark(router: str) -> pl.DataFrame:
+    """Runs of one router at step 249,000, with the dense ones."""
+    table = pl.read_csv(DATA / "moe-routing" / "final_step_249000.csv")
+    kind = pl.col("router_type")
+    routed = (kind == router) & (pl.col("k") == 1) & (pl.col("routing_frequency") == 0.5)
+    dense = (kind == "Dense") & (pl.col("flop_increase").fill_null(1) == 1)
+    return table.filter(routed | dense).select(
+        params_active="dense_parameter_count", experts="num_experts", loss="loss_validation"
+    )
+
+
+@needs_data
+def test_clark_constants_of_rl_r_to_the_third_digit() -> None:
+    table = clark("RL-R")
+    assert table.height == 61
+    fitted = augury.fit(Routed(), table, likelihood="log-gaussian", influence=False)
+    p = fitted.parameters
+    for name, published in {"a": -0.083, "b": -0.126, "c": 0.012, "d": 1.111}.items():
+        assert p[name] == pytest.approx(published, abs=1.1e-3)
+    assert p["E_start"] == pytest.approx(1.880, rel=0.02)
+    low, high = fitted.intervals["E_max"]
+    assert low < 470 < high
+
+
+@pytest.mark.parametrize(
+    ("law", "column", "bad", "expected"),
+    [
+        ("data-constrained", "unique_tokens", 0.0, "positive"),
+        ("three-powers", "unique_tokens", -1.0, "positive"),
+        ("over-training", "tokens", float("nan"), "positive"),
+        ("routed", "experts", 0.0, "positive"),
+        ("expert-power", "params_active", -5.0, "positive"),
+        ("joint-experts", "experts", float("inf"), "positive"),
+    ],
+)
+def test_a_value_that_no_run_can_have_is_named(
+    law: str, column: str, bad: float, expected: str
+) -> None:
+    parsed = augury.law(law)
+    parameters, inputs = parsed.example(20)
+    table = pl.DataFrame({**inputs, "loss": parsed(parameters, **inputs)})
+    wrong = table.with_columns(
+        pl.when(pl.int_range(20) == 3).then(bad).otherwise(column).alias(column)
+    )
+    with pytest.raises(DataError, match=f"row 4.*{column}.*{expected}"):
+        augury.fit(law, wrong)
+
+
+def test_settings_of_a_data_constrained_law() -> None:
+    with pytest.raises(UsageError, match="1 or 2 exponents, not 3"):
+        DataConstrained(exponents=3)
+    with pytest.raises(UsageError, match="base=E;A;B;alpha;beta"):
+        DataConstrained(base=(1.0, 2.0))
