@@ -18,8 +18,15 @@ from augury.forecast.emergence import fit_emergence_many
 from augury.forecast.passrate import growth, growth_forms, series
 from augury.forecast.trends import trends
 from augury.laws import PassRate
-from tests.claims import test_counts, test_coverage, test_emergence, test_passrate, test_trends
-from tests.emergence_studies import paper_like
+from tests.claims import (
+    test_counts,
+    test_coverage,
+    test_emergence,
+    test_emergence_average,
+    test_passrate,
+    test_trends,
+)
+from tests.emergence_studies import BENT, Ablation, ablations, paper_like
 
 CLAIMS: dict[str, Claim] = {}
 
@@ -48,8 +55,38 @@ def claim(
     return enrol
 
 
-FITS = "data laws fitting"
+# What a fit of one law runs through: a law or a reader that is added changes none of these claims.
+DATA = "data.table data.read data.schema data.compute data.scores data.counts"
+FITS = f"{DATA} laws.base laws.inputs laws.grouped laws.chinchilla laws.pass_rate fitting"
 HOLDS = (0.85, 0.95)
+
+
+def _enrol_coverage() -> None:
+    """Every setting of test_coverage: the mean over its seven intervals."""
+    settings = [
+        *((*own, likelihood, "laplace", HOLDS)
+          for own in test_coverage.SETTINGS for likelihood in ("gaussian", "huber")),
+        (60, 1, 0.01, 120, "gaussian", "bootstrap", HOLDS),
+        (60, 1, 0.01, 120, "huber", "bootstrap", (0.93, 0.99)),
+    ]  # fmt: skip
+    for runs, checkpoints, noise, n, likelihood, how, limits in settings:
+
+        def count(
+            seed: int,
+            n: int,
+            own: tuple[int, int, float, str, str] = (runs, checkpoints, noise, likelihood, how),
+        ) -> float:
+            return float(test_coverage.coverage(*own, n, seed).mean())
+
+        said = f"{runs} runs of {checkpoints}, noise {noise}, {likelihood}, {how}"
+        claim(
+            f"chinchilla-{how}-{likelihood}-{runs}-{checkpoints}",
+            f"Chinchilla, {said}: 90 % intervals of parameters, law and new run",
+            limits, n, f"{FITS} forecast.prediction",
+        )(count)  # fmt: skip
+
+
+_enrol_coverage()
 
 
 @claim(
@@ -82,7 +119,7 @@ def _counts(seed: int, n: int) -> float:
 
 @claim(
     "curvature-size", "Straight growth of pass rates called curved at the 10 % level",
-    (0.05, 0.15), 300, "data forecast.passrate",
+    (0.05, 0.15), 300, "data.counts forecast.passrate",
 )  # fmt: skip
 def _size(seed: int, n: int) -> float:
     return _called_curved(seed, n, 0.0)
@@ -90,7 +127,7 @@ def _size(seed: int, n: int) -> float:
 
 @claim(
     "curvature-power", "Curved growth (q = .04) of pass rates called curved",
-    (0.8, 1.0), 300, "data forecast.passrate",
+    (0.8, 1.0), 300, "data.counts forecast.passrate",
 )  # fmt: skip
 def _power(seed: int, n: int) -> float:
     return _called_curved(seed, n, 0.04)
@@ -118,9 +155,81 @@ def _elbow(seed: int, n: int) -> float:
 
 
 @claim(
-    "trends-size", "Tasks without a trend: p below .1", (0.06, 0.14), 400, "data forecast.trends"
+    "trends-size",
+    "Tasks without a trend: p below .1",
+    (0.06, 0.14),
+    400,
+    "data.metrics forecast.trends",
 )
 def _trends(seed: int, n: int) -> float:
     rng = np.random.default_rng([seed, 14])
     table = test_trends.noisy(rng, test_trends.flat(n), 0.08)
     return float(np.mean([t.p < 0.1 for t in trends(table).trends if t.axis == "tokens"]))
+
+
+@claim(
+    "emergence-average", "The average of laws, truth as fitted: 90 % intervals of the point",
+    (0.75, 1.0), 20, "forecast.emergence",
+)  # fmt: skip
+def _average(seed: int, n: int) -> float:
+    return test_emergence_average.average(n, seed, {})[0]
+
+
+@claim(
+    "emergence-average-s-shaped", "The same, where the shift is S-shaped",
+    (0.75, 1.0), 20, "forecast.emergence",
+)  # fmt: skip
+def _average_bent(seed: int, n: int) -> float:
+    return test_emergence_average.average(n, seed, BENT["S-shaped shift"])[0]
+
+
+def _enrol_emergence() -> None:
+    """Every ablation, and every truth that no ReLU has."""
+    for name, ablation in ablations().items():
+        if name == "everything":
+            continue
+
+        def left(seed: int, n: int, ablation: Ablation = ablation) -> float:
+            own = test_emergence.studies(n, seed)
+            found = test_emergence.intervals(fit_emergence_many([ablation(d) for _, d in own]))
+            return test_emergence.held(found, np.array([t.elbow for t, _ in own]))
+
+        claim(
+            f"emergence-{name.replace(' ', '-')}",
+            f"Studies like the paper's, {name}: 90 % intervals of the elbow",
+            (0.8, 1.0), 40, "forecast.emergence", 1,
+        )(left)  # fmt: skip
+    for name, changes in BENT.items():
+        if name == "format skill":
+            continue
+
+        def bent(seed: int, n: int, changes: dict[str, float | bool] = changes) -> float:
+            own = test_emergence.studies(n, seed, **changes)
+            found = test_emergence.intervals(fit_emergence_many([d for _, d in own], law="full"))
+            return test_emergence.held(found, np.array([t.emerges for t, _ in own]))
+
+        claim(
+            f"emergence-{name.replace(' ', '-').lower()}",
+            f"Studies with a truth that no ReLU has ({name}), law full: 90 % intervals",
+            (0.7, 1.0), 40, "forecast.emergence", 3,
+        )(bent)  # fmt: skip
+
+
+_enrol_emergence()
+
+
+def _enrol_pass_rates() -> None:
+    for noise, ceiling in test_passrate.PLATEAUS:
+
+        def count(seed: int, n: int, own: tuple[float, float] = (noise, ceiling)) -> float:
+            with mock.patch.object(growth_forms, "_forms", return_value={}):
+                return test_passrate.next_size(np.random.default_rng([seed, 4]), n, *own)[0] / n
+
+        claim(
+            f"pass-rate-next-size-{noise}-{ceiling}",
+            f"Pass rates of the next size, noise {noise}, ceiling {ceiling}: 90 % intervals",
+            (0.83, 1.0), 30, "data.counts forecast.passrate",
+        )(count)  # fmt: skip
+
+
+_enrol_pass_rates()

@@ -15,7 +15,8 @@ from augury.forecast import predict
 from augury.laws import Chinchilla
 from tests.laws.cases import TRUTH
 
-pytestmark = pytest.mark.slow
+# At full size by `make claims`; `make test` repeats a tenth of each against the record.
+pytestmark = pytest.mark.claims
 TRUE = TRUTH["chinchilla"]
 LEVEL = 0.9
 SETTINGS = [

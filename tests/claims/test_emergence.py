@@ -37,6 +37,7 @@ def held(found: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean((found[:, 0] <= truth) & (truth <= found[:, 2])))
 
 
+@pytest.mark.claims
 def test_intervals_hold() -> None:
     """200 studies with noise, checkpoints and amounts like the paper's."""
     own = studies(200, 0)
@@ -46,6 +47,7 @@ def test_intervals_hold() -> None:
     assert np.median(np.abs(found[:, 1] - truth)) < 0.045
 
 
+@pytest.mark.claims
 @pytest.mark.parametrize("name", [n for n in ablations() if n != "everything"])
 def test_intervals_hold_in_every_ablation(name: str) -> None:
     """Thin studies get wide intervals, not wrong ones; 40 studies each, so 6 % either way."""
@@ -56,6 +58,7 @@ def test_intervals_hold_in_every_ablation(name: str) -> None:
     assert held(found, truth) >= 0.8, name
 
 
+@pytest.mark.claims
 def test_half_the_misses_of_the_plain_fit() -> None:
     """All ablations of the same studies, against least squares of the one-slope ReLU."""
     own = studies(12, 2)
@@ -70,6 +73,7 @@ def test_half_the_misses_of_the_plain_fit() -> None:
     assert np.mean(ours) <= 0.5 * np.mean(plain), (np.mean(ours), np.mean(plain))
 
 
+@pytest.mark.claims
 @pytest.mark.parametrize("name", [n for n in BENT if n != "format skill"])
 def test_wrong_in_form(name: str) -> None:
     """Truths that no ReLU has: our laws are no farther off than the plain fit, and mostly hold."""

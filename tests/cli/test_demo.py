@@ -1,28 +1,52 @@
-"""The main job, whole but short: forecasts stand before the models they are about are trained."""
+"""The main job, whole but short: forecasts come before their models; killed, it ends the same."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
+import signal
+import subprocess
+import time
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import polars as pl
 import pytest
 
 from augury.cli.demo import run_demo
 from augury.errors import UsageError
-from augury.study import Study, make_plan, read_study
+from augury.study import Study, make_plan, read_study, scoreboard
 from augury.study.results.ledger import Ledger
 from augury.study.tiny_world import tiny_world
-from tests.study.helpers import results, small_world
+from tests.study.helpers import begin, results, small_world
+
+
+class Finished(NamedTuple):
+    """A small demo that ran to its end."""
+
+    folder: Path
+    result: dict[str, Any]
+    printed: str
+    seconds: float
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The demo's study with both questions and all sections, small and short."""
+    folder, printed = tmp_path_factory.mktemp("demo"), io.StringIO()
+    began = time.perf_counter()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        small_world(patch)
+        result = run_demo(folder, steps=100, seed=3, quiet=False)
+    return Finished(folder, result, printed.getvalue(), time.perf_counter() - began)
 
 
 @pytest.mark.slow
-def test_the_demo_forecasts_before_it_trains(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    small_world(monkeypatch, seeds=2)
-    result = run_demo(tmp_path, steps=100, seed=3, quiet=False)
-    printed = capsys.readouterr().out
+def test_the_demo_forecasts_before_it_trains(finished: Finished) -> None:
+    folder, result, printed, _ = finished
     json.dumps(result)
     assert result["complete"]
     assert printed.index("Forecasts, written down") < printed.index("larger sizes are trained")
@@ -36,7 +60,7 @@ def test_the_demo_forecasts_before_it_trains(
     }  # fmt: skip
     # Both were on record before any model of the held-out width was begun.
     assert all(row["blind"] for row in rows)
-    study = Study(tmp_path)
+    study = Study(folder)
     for row in rows:
         if row["method"] == "laws":
             own = pl.col("params") == row["inputs"]["params"]
@@ -51,12 +75,68 @@ def test_the_demo_forecasts_before_it_trains(
     # Models this small are at chance after finetuning too: then it says that it cannot say.
     assert "Where “sort-digits” emerges cannot be said: everything is at chance." in printed
     assert "Measured afterwards, it had not come at a loss of" in printed
-    before, lines = results(tmp_path), Ledger(tmp_path).lines
-    again = run_demo(tmp_path, steps=100, seed=3, quiet=True)
-    assert capsys.readouterr().out == ""
-    assert results(tmp_path) == before
-    assert Ledger(tmp_path).lines == lines
-    assert again["answer"] == result["answer"]
+
+
+@pytest.mark.slow
+def test_a_finished_demo_is_not_done_again(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_world(monkeypatch)
+    before, lines = results(finished.folder), Ledger(finished.folder).lines
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        again = run_demo(finished.folder, steps=100, seed=3, quiet=True)
+    assert printed.getvalue() == ""
+    assert results(finished.folder) == before
+    assert Ledger(finished.folder).lines == lines
+    assert again["answer"] == finished.result["answer"]
+
+
+@pytest.mark.slow
+def test_killed_at_three_random_moments_it_ends_the_same(
+    finished: Finished, tmp_path: Path
+) -> None:
+    """The whole process group by SIGKILL twice; then the run alone."""
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    (killed / "study.toml").write_text((finished.folder / "study.toml").read_text())
+    rng = np.random.default_rng()
+    moments = [float(x) for x in rng.uniform(0.1, 0.4, 3) * finished.seconds]
+    kept = 0
+    for i, moment in enumerate(moments):
+        run = begin(killed)
+        try:
+            run.communicate(timeout=moment)
+        except subprocess.TimeoutExpired:
+            if i < 2:
+                os.killpg(run.pid, signal.SIGKILL)
+            else:
+                run.kill()
+            run.communicate()
+        before, kept = kept, units_there(killed)
+        assert kept >= before, moments
+    out, err = (run := begin(killed)).communicate()
+    assert run.returncode == 0, err
+    said = json.loads(out)
+    assert said["complete"]
+    # Nothing that was done is done again (an orphan may have ended a unit while we counted).
+    assert int(said["kept"]) >= kept, moments
+    assert results(killed) == results(finished.folder), moments
+    assert forecasts(killed) == forecasts(finished.folder)
+    # However often it was killed: every forecast was on record before its truth was measured.
+    board = scoreboard([killed])
+    assert all(row.blind for row in board)
+    assert {row.question for row in board} == {"pass-rate", "emergence"}
+
+
+def units_there(folder: Path) -> int:
+    units = folder / "units"
+    return len(list(units.iterdir())) if units.exists() else 0
+
+
+def forecasts(folder: Path) -> list[str]:
+    lines = Ledger(folder).lines
+    return sorted(str((line["kind"], line["unit"], line["value"])) for line in lines)
 
 
 def test_the_demo_leaves_another_study_as_it_is(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -137,3 +139,11 @@ def results(folder: Path) -> dict[str, str]:
             content = json.dumps({**record, "seconds": None, "check": None}).encode()
         found[str(path.relative_to(units))] = hashlib.sha256(content).hexdigest()
     return found
+
+
+def begin(folder: Path) -> subprocess.Popen[str]:
+    """`augury run`, in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "augury", "run", str(folder), "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
