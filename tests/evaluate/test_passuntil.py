@@ -254,7 +254,7 @@ def test_two_processes_at_one_measurement_refuse(tmp_path: Path) -> None:
     pass_until(model, task, max_samples=200, study=tmp_path)
     with (
         Journal(journal_of(tmp_path)),
-        pytest.raises(UsageError, match="is in use: another process is at this measurement"),
+        pytest.raises(UsageError, match="is in use: another process is running this measurement"),
     ):
         pass_until(model, task, max_samples=200, study=tmp_path)
     pass_until(model, task, max_samples=200, study=tmp_path)

@@ -44,8 +44,8 @@ class Journal:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise UsageError(
-                    f"{path} is in use: another process is at this measurement; wait for it, or "
-                    "write to another folder"
+                    f"{path} is in use: another process is running this measurement; wait "
+                    "for it, or write to another folder"
                 ) from error
             self.records, good, size = self._read()
             self.torn = size - good

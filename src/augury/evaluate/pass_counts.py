@@ -129,7 +129,7 @@ class PassCounts(Shown):
         return counts.pass_at_k_fitted(self.passes, self.samples, k)
 
     def table(self, level: float = 0.9) -> pl.DataFrame:
-        """Observation table: a row an instance with its counts, and one of the mean."""
+        """Observation table: one row per instance with its counts, and one for the mean."""
         common = {
             **self.about,
             "task": self.task,

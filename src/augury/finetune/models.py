@@ -1,4 +1,4 @@
-"""Which checkpoints a sweep finetunes, told apart without loading more than their records."""
+"""Which checkpoints a sweep finetunes, identified from their records alone."""
 
 from __future__ import annotations
 

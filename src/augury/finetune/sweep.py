@@ -113,8 +113,8 @@ def finetune_sweep(
         progress: called in this process with (checkpoint, units done, units to do).
 
     Returns:
-        Observation table, a row a unit: model, family, run, step, params, tokens, flops, loss, seed
-        (of the finetuning), finetune_examples, finetune_task, subset, shots, task, metric "pass",
+        Observation table, one row per unit: model, family, run, step, params, tokens, flops, loss,
+        seed (of the finetuning), finetune_examples, finetune_task, subset, shots, task, metric "pass",
         value, stderr, n, chance, and logprob (mean) or passes and samples.
 
     Raises:

@@ -42,7 +42,7 @@ MAX_DAMPING = 1e12
 
 
 class Solution(NamedTuple):
-    """What the optimiser leaves, a row a problem.
+    """What the optimiser leaves, one row per problem.
 
     u: (B, P) coordinates; objective: (B,); converged: (B,) whether the predicted gain of another
     step is below tolerance; steps: (B,) evaluations; hessian: (B, P, P) of the Gauss-Newton kind,

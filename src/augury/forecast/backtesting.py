@@ -52,7 +52,7 @@ class Backtest(Shown):
     """Every forecast of a backtest, and what they come to.
 
     Attributes:
-        rows: one row a law and held-out point: law, cut (the scale below which was fitted), the
+        rows: one row per law and held-out point: law, cut (the scale below which was fitted), the
             row in the table, observed, value, low, high, held, error (forecast - observed),
             relative (error / observed), crps (continuous ranked probability score, in the unit of
             residuals: logarithms where the likelihood takes them), extrapolation (in ranges of the
@@ -188,8 +188,8 @@ def backtest(
         seed: of the draws.
 
     Returns:
-        A `Backtest`: `rows`, one a law and held-out point, in the unit of what is forecast, and
-        `summary`, one a law.
+        A `Backtest`: `rows`, one per law and held-out point, in the unit of what is forecast, and
+        `summary`, one per law.
 
     Raises:
         UsageError: the expression is wrong, or leaves nothing to fit or to forecast.
@@ -379,7 +379,7 @@ def compare(
         options: of `backtest`: holdout, by, likelihood, level, seed.
 
     Returns:
-        A table with a row a law, best first: n, errors in the unit of what is forecast, crps,
+        A table with one row per law, best first: n, errors in the unit of what is forecast, crps,
         coverage and mean width of the intervals, `behind` (CRPS above the best law's) and `clear`
         (whether that is more than chance).
 

@@ -162,7 +162,7 @@ def fit_chain(
             them, the scores.
         scores: rows with the link and the score, where those are more (all checkpoints, say, where
             `data` has final ones). Runs are matched by `run`, or by model, family and seed.
-        how: see the module.
+        how: "stepwise" (the loss law first, then the task law on its predictions) or "joint".
         likelihood: of the loss law.
         task_likelihood: of the task law.
         uncertainty: "bootstrap", runs resampled once for both laws; "laplace", each law's own, for

@@ -128,9 +128,9 @@ def forecast_ladder(
     """Forecast the score of every task at a target, by the recipe that backtests best.
 
     Args:
-        finals: one row a run and task: run, task, params, tokens, bpb (bits per byte of the right
+        finals: one row per run and task: run, task, params, tokens, bpb (bits per byte of the right
             answer) and value (score).
-        checkpoints: the same columns, one row a checkpoint.
+        checkpoints: the same columns, one row per checkpoint.
         at: params and tokens of the target.
         recipes: candidates.
         level: of the intervals.

@@ -27,7 +27,7 @@ def jit(function: Callable[..., Any]) -> Any:
 
 @lru_cache(maxsize=1)
 def options() -> dict[str, str | bool]:
-    """What XLA is told; nothing where this XLA does not know it, or compiles for a GPU."""
+    """XLA's compiler options; none where this XLA refuses them, or compiles for a GPU."""
     import jax
 
     if jax.default_backend() != "cpu":

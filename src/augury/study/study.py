@@ -125,7 +125,7 @@ class Study(Shown):
         return alt.Chart.from_dict(standalone_spec(story.figures[0]))
 
     def scoreboard(self) -> pl.DataFrame:
-        """Every forecast on record and how it fared: a row a forecast and run.
+        """Every forecast on record and how it fared: one row per forecast and run.
 
         Raises:
             DataError: the record was tampered with or cut; it names the line.

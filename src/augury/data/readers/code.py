@@ -188,7 +188,7 @@ def _bigcode(path: Path) -> Part:
     loaded = require_object(parse_json(_unpacked(path), source), source, "the file")
     counts: Counts = {}
     left_out: list[LeftOut] = []
-    if isinstance(loaded.get("results"), list):  # MultiPL-E: a file a problem
+    if isinstance(loaded.get("results"), list):  # MultiPL-E: one file per problem
         problem = first_text(loaded, "name") or path.name.split(".")[0]
         task = f"multiple-{first_text(loaded, 'language') or '?'}"
         for i, item in enumerate(loaded["results"]):

@@ -35,7 +35,7 @@ ROOM = 16
 
 @dataclass(frozen=True)
 class EmergenceData:
-    """What is fitted. All arrays (n,), one entry an evaluation.
+    """What is fitted. All arrays (n,), one entry per evaluation.
 
     Attributes:
         scale: "loss" (nats per token) or "flops".
@@ -210,7 +210,7 @@ def emergence_data(
     """Read a study of finetuned checkpoints from a table.
 
     Args:
-        table: a row an evaluation. Needed: `loss` or `flops` (of pretraining), `finetune_examples`
+        table: one row per evaluation. Needed: `loss` or `flops` (of pretraining), `finetune_examples`
             (0 = few-shot), and `passes` with `samples`, or `value` (with `n` if it is a share of n
             instances, or with `stderr`). Used if there: model, step, seed, subset, shots, chance,
             params, tokens. One task: filter others out first.
@@ -222,7 +222,7 @@ def emergence_data(
             point of emergence is sought above it.
 
     Returns:
-        `EmergenceData`, for `fit_emergence`: arrays (n,), one entry an evaluation.
+        `EmergenceData`, for `fit_emergence`: arrays (n,), one entry per evaluation.
 
     Raises:
         DataError: a column is missing or a value is wrong; it names row and column.
@@ -239,7 +239,7 @@ def emergence_data(
     table = fill_compute(cast_columns(table, None))
     _need(table, [scale, "finetune_examples"])
     if table.is_empty():
-        raise DataError("there are no rows", expected="a row an evaluation")
+        raise DataError("there are no rows", expected="one row per evaluation")
     if "task" in table.columns and table["task"].n_unique() > 1:
         names = ", ".join(sorted(str(t) for t in table["task"].unique())[:5])
         raise DataError("several tasks", column="task", value=names, expected="one; filter first")

@@ -100,7 +100,7 @@ class EmergenceFit(Shown):
 
     Attributes:
         data: what was fitted.
-        fits: one a law.
+        fits: one per law.
         weights: (K,) of the laws in the average, by prediction of held-out checkpoints.
         scores: (K, M) log predictive density of each held-out checkpoint, or empty.
         status: how it ended; `status.remedy` says what to do.

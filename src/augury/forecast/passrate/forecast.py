@@ -127,7 +127,7 @@ def forecast_pass_rate(
     """Forecast the mean pass rate of models that are not in the table.
 
     Args:
-        table: counts: a row a model and instance, with `passes` and `samples` (or exact `logprob`),
+        table: counts: one row per model and instance, with `passes` and `samples` (or exact `logprob`),
             the scale, and `chance` where a guesser passes. `reference_logprob`, the log-likelihood
             of the reference answer, helps where instances never pass.
         at: places, each naming every scale.
@@ -183,8 +183,8 @@ def forecast_pass_rate(
                 Note(
                     "far",
                     "warning",
-                    f"{beyond:.1f} times the range of the data beyond it: a backtest cannot vouch "
-                    "for that",
+                    f"the target lies {beyond:.1f} times the range of the data beyond it, farther than "
+                    "a backtest can check",
                     {"extrapolation": beyond},
                 )
             )

@@ -30,7 +30,7 @@ BENDS = 8
 
 @dataclass(frozen=True)
 class Noise:
-    """What was estimated, a row a task.
+    """What was estimated, one row per task.
 
     Attributes:
         choice: (T,) index into `GRID`.
@@ -75,7 +75,7 @@ def basis(design: Design) -> Floats:
         columns += [x * design.z, x * x * design.z]
     full = np.concatenate([levels, np.stack(columns, 1)], 1)
     kept: list[int] = []
-    for j in range(full.shape[1]):  # two points a run, say, cannot carry them all
+    for j in range(full.shape[1]):  # two points per run, say, cannot carry them all
         trial = full[:, [*kept, j]]
         if np.linalg.matrix_rank(trial) == len(kept) + 1 and 2 * len(kept) < len(full):
             kept.append(j)

@@ -134,7 +134,7 @@ def series_of(table: pl.DataFrame, by: Sequence[str] = ("family",)) -> list[Tren
                 f"task '{key[-2]}', metric '{key[-1]}' has two scores of one run at one point",
                 column=progress,
                 value=own[progress][i],
-                expected="one row a run, task, metric and point; a column that tells them apart "
+                expected="one row per run, task, metric and point; a column that tells them apart "
                 "(shots, say) can be filtered on",
             )
         if own.height < 3:

@@ -156,7 +156,7 @@ def trends(
         level: of intervals.
 
     Returns:
-        `Trends`: one a family, task, metric and axis; effects in the metric's unit, turning points
+        `Trends`: one per family, task, metric and axis; effects in the metric's unit, turning points
         in the unit of the axis.
 
     Raises:
