@@ -114,8 +114,8 @@ def finetune_sweep(
 
     Returns:
         Observation table, one row per unit: model, family, run, step, params, tokens, flops, loss,
-        seed (of the finetuning), finetune_examples, finetune_task, subset, shots, task, metric "pass",
-        value, stderr, n, chance, and logprob (mean) or passes and samples.
+        seed (of the finetuning), finetune_examples, finetune_task, subset, shots, task,
+        metric "pass", value, stderr, n, chance, and logprob (mean) or passes and samples.
 
     Raises:
         UsageError: no models, an unknown task, more examples asked for than there are, an option

@@ -210,8 +210,8 @@ def emergence_data(
     """Read a study of finetuned checkpoints from a table.
 
     Args:
-        table: one row per evaluation. Needed: `loss` or `flops` (of pretraining), `finetune_examples`
-            (0 = few-shot), and `passes` with `samples`, or `value` (with `n` if it is a share of n
+        table: one row per evaluation. Needed: `loss` or `flops` (of pretraining),
+            `finetune_examples` (0 = few-shot), and `passes` with `samples`, or `value` (with `n` if it is a share of n
             instances, or with `stderr`). Used if there: model, step, seed, subset, shots, chance,
             params, tokens. One task: filter others out first.
         scale: "loss", nats per token, or "flops" where the loss is missing.

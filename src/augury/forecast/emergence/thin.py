@@ -17,8 +17,8 @@ PAST = 0.9
 # An interval wider than this many units of scale (the range of checkpoints, .4 nats or more) says
 # little more than the prior, whose own 90 % interval is 2.4 units.
 VAGUE = 1.5
-# A point that is more units than this beyond the best checkpoint is too far to be trusted: in the lab
-# one such was off by .9 nats, with an interval of .8.
+# A point that is more units than this beyond the best checkpoint is too far to be trusted: in the
+# lab one such was off by .9 nats, with an interval of .8.
 FAR = 1.0
 FEWEST_AMOUNTS = 3
 

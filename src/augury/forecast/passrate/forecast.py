@@ -127,8 +127,8 @@ def forecast_pass_rate(
     """Forecast the mean pass rate of models that are not in the table.
 
     Args:
-        table: counts: one row per model and instance, with `passes` and `samples` (or exact `logprob`),
-            the scale, and `chance` where a guesser passes. `reference_logprob`, the log-likelihood
+        table: counts: one row per model and instance, with `passes` and `samples` (or exact
+            `logprob`), the scale, and `chance` where a guesser passes. `reference_logprob`, the log-likelihood
             of the reference answer, helps where instances never pass.
         at: places, each naming every scale.
         scale: columns along which models grow: params, flops or loss, or several.
@@ -183,8 +183,8 @@ def forecast_pass_rate(
                 Note(
                     "far",
                     "warning",
-                    f"the target lies {beyond:.1f} times the range of the data beyond it, farther than "
-                    "a backtest can check",
+                    f"the target lies {beyond:.1f} times the range of the data beyond it, farther "
+                    "than a backtest can check",
                     {"extrapolation": beyond},
                 )
             )

@@ -156,8 +156,8 @@ def trends(
         level: of intervals.
 
     Returns:
-        `Trends`: one per family, task, metric and axis; effects in the metric's unit, turning points
-        in the unit of the axis.
+        `Trends`: one per family, task, metric and axis; effects in the metric's unit, turning
+        points in the unit of the axis.
 
     Raises:
         UsageError: rate or level is out of range, or nothing says how far training was.
