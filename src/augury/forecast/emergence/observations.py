@@ -211,9 +211,9 @@ def emergence_data(
 
     Args:
         table: one row per evaluation. Needed: `loss` or `flops` (of pretraining),
-            `finetune_examples` (0 = few-shot), and `passes` with `samples`, or `value` (with `n` if it is a share of n
-            instances, or with `stderr`). Used if there: model, step, seed, subset, shots, chance,
-            params, tokens. One task: filter others out first.
+            `finetune_examples` (0 = few-shot), and `passes` with `samples`, or `value` (with `n` if
+            it is a share of n instances, or with `stderr`). Used if there: model, step, seed,
+            subset, shots, chance, params, tokens. One task: filter others out first.
         scale: "loss", nats per token, or "flops" where the loss is missing.
         few_shot_examples: N in the prompt of few-shot rows; by default their `shots`, else 5.
         low_data: D_0, the finetuning amount that stands for none; by default N, at least 2.

@@ -128,8 +128,8 @@ def forecast_pass_rate(
 
     Args:
         table: counts: one row per model and instance, with `passes` and `samples` (or exact
-            `logprob`), the scale, and `chance` where a guesser passes. `reference_logprob`, the log-likelihood
-            of the reference answer, helps where instances never pass.
+            `logprob`), the scale, and `chance` where a guesser passes. `reference_logprob`, the
+            log-likelihood of the reference answer, helps where instances never pass.
         at: places, each naming every scale.
         scale: columns along which models grow: params, flops or loss, or several.
         level: of the intervals, which are for the rate of one new model on these instances.
