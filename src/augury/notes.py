@@ -290,6 +290,11 @@ NOTES: Mapping[str, NoteKind] = {
         "Parabolas through runs of equal compute are biased where sizes lie unevenly.",
         "Fit a law of params and tokens to the same runs and ask it.",
     ),
+    "no-match": NoteKind(
+        "forecast",
+        "One series never reaches what the other does, by its law.",
+        "Compare at a smaller scale, or measure the worse series at a larger one.",
+    ),
     # Page
     "dependent": NoteKind(
         "report",

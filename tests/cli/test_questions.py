@@ -17,6 +17,7 @@ from tests.cli.test_cli import MAP
 from tests.cli.test_cli import augury as augury  # fixtures
 from tests.cli.test_cli import table as table
 from tests.forecast.test_questions_optimal import isoflops
+from tests.forecast.test_questions_versus import power_runs
 
 
 def complaint(said: Any) -> str:
@@ -140,3 +141,21 @@ def test_the_chance_of_passing_follows_the_interval() -> None:
     assert probability_above(0.5, 0.4, 0.7, 0.9, 0.7) == pytest.approx(0.05)
     assert probability_above(0.5, 0.4, 0.7, 0.9, 0.5) == 0.5
     assert probability_above(0.5, 0.5, 0.5, 0.9, 0.4) == 1.0
+
+
+def test_versus(augury: Any, tmp_path: Path) -> None:
+    path = tmp_path / "two.csv"
+    power_runs(2.0, 0.002, 0).write_csv(path)
+    said = augury("versus", path, "--by", "series", "--out", tmp_path / "o", "--json")
+    assert (said.status, said.err) == (0, "")
+    answer = json.loads(said.out)
+    low, high = answer["ratio"]["interval"]
+    assert low <= answer["ratio"]["value"] <= high
+    assert answer["of"] == "flops"
+    assert "crossing" in answer
+    assert (tmp_path / "o" / "figures" / "versus.svg").exists()
+    assert "a is better" in augury("versus", path, "--by", "series").out
+    one = complaint(augury("versus", path, "--by", "series", "--between", "a"))
+    assert "expected two names" in one
+    assert "column 'arm'" in complaint(augury("versus", path, "--by", "arm"))
+    assert "no law" in complaint(augury("versus", path, "--by", "series", "--law", "zipf"))

@@ -1,4 +1,4 @@
-"""Commands that answer a question: optimal, ladder."""
+"""Commands that answer a question: optimal, ladder, versus."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from augury.cli import startup
 from augury.cli.application import FORECAST, app
 from augury.cli.arguments import parse_point, read_rows
-from augury.cli.options import AsJson, Level, Map, Scale, Seed, Where
+from augury.cli.options import AsJson, Level, Map, Scale, Seed, Table, Where
 from augury.cli.printing import print_json
 from augury.errors import UsageError
 
@@ -90,6 +90,44 @@ def ladder(
     startup.keep_compiled()
     answer = ladder_outlook(data, parse_point(at), threshold=threshold, level=level, seed=seed)
     show_answer(answer, out, as_json=as_json and answer.to_list())
+
+
+@app.command(rich_help_panel=FORECAST)
+def versus(
+    table: Table,
+    by: Annotated[str, typer.Option(help="Column that tells the series apart.")],
+    between: Annotated[
+        str | None, typer.Option(help="Two of its values, A,B, where there are more.")
+    ] = None,
+    over: Annotated[
+        str, typer.Option(help="What the ratio is of: flops, params or tokens.")
+    ] = "flops",
+    output: Annotated[
+        str | None, typer.Option(help="Column compared. Default: loss, else value.")
+    ] = None,
+    law: Annotated[
+        str | None, typer.Option(help="Law of each series. Default: as the table allows.")
+    ] = None,
+    map_: Map = None,
+    scale: Scale = None,
+    where: Where = None,
+    level: Level = 0.9,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two series: the ratio of compute at equal loss or score, and where they cross."""
+    from augury.forecast.questions import compare_series
+
+    pair = None if between is None else tuple(part.strip() for part in between.split(","))
+    if pair is not None and len(pair) != 2:
+        raise UsageError(f"--between '{between}': expected two names, A,B")
+    data = read_rows(table, map_, where, (over,), output or "loss", scale)
+    startup.keep_compiled()
+    answer = compare_series(
+        data, by, between=pair, output=output, over=over, law=law, level=level, seed=seed
+    )  # fmt: skip
+    show_answer(answer, out, as_json=as_json)
 
 
 def parse_amount(name: str, text: str | None) -> float | None:

@@ -4,6 +4,7 @@ from augury.forecast.questions.answers import Answer, AnswerStatus, Estimate
 from augury.forecast.questions.isoflop import isoflop_optimum
 from augury.forecast.questions.optimal import ComputeOptimum, find_optimum
 from augury.forecast.questions.tasks import LadderOutlook, ladder_outlook
+from augury.forecast.questions.versus import SeriesComparison, compare_series
 
 __all__ = [
     "Answer",
@@ -11,6 +12,8 @@ __all__ = [
     "ComputeOptimum",
     "Estimate",
     "LadderOutlook",
+    "SeriesComparison",
+    "compare_series",
     "find_optimum",
     "isoflop_optimum",
     "ladder_outlook",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from augury.forecast.questions import Answer, ComputeOptimum, LadderOutlook
+from augury.forecast.questions import Answer, ComputeOptimum, LadderOutlook, SeriesComparison
 from augury.report.page.questions.optimum import optimum_figures
 from augury.report.page.questions.tasks import tasks_figures
+from augury.report.page.questions.versus import versus_figures
 from augury.report.page.story import Figure, Section
 
 
@@ -18,6 +19,7 @@ def answer_figures(answer: Answer) -> tuple[Figure, ...]:
 
 answer_figures.register(ComputeOptimum, optimum_figures)
 answer_figures.register(LadderOutlook, tasks_figures)
+answer_figures.register(SeriesComparison, versus_figures)
 
 
 def answer_section(answer: Answer) -> Section:
