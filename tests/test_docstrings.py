@@ -16,6 +16,8 @@ import augury
 from augury.forecast.emergence.simulate import Truth, simulate_study
 from augury.study.plan.template import write_study
 
+pytestmark = pytest.mark.slow
+
 # Public names beyond `augury.NAME`: what laws of one's own are made of, and what the docs name.
 MORE = ("augury.laws:check_law", "augury.laws:positive")
 NAMES = sorted({*(f"augury:{name}" for name in augury.__all__), *MORE})

@@ -62,6 +62,7 @@ def table(tmp_path: Path) -> Path:
 MAP = ("--map", "params=Model Size", "--map", "tokens=D")
 
 
+@pytest.mark.slow
 def test_fit_prints_the_contract_and_saves(augury: Any, table: Path, tmp_path: Path) -> None:
     out = tmp_path / "fit"
     said = augury("fit", table, "--law", "chinchilla", *MAP, "--out", out, "--json")
@@ -89,6 +90,7 @@ def test_fit_prints_the_contract_and_saves(augury: Any, table: Path, tmp_path: P
     assert several.out.count("new run [") == 2
 
 
+@pytest.mark.slow
 def test_backtest_prints_errors_and_coverage_per_law(augury: Any, table: Path) -> None:
     said = augury(
         "backtest", table, *MAP, "--law", "chinchilla", "--law", "kaplan",

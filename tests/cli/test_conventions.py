@@ -75,6 +75,7 @@ def test_a_point_that_is_wrong(text: str, complaint: str) -> None:
     assert complaint in str(found.value)
 
 
+@pytest.mark.slow
 def test_a_contradiction_is_one_line_of_the_shell(augury: Any, table: Path, tmp_path: Path) -> None:
     out = tmp_path / "fit"
     maps = ("--map", "params=Model Size", "--map", "tokens=D")

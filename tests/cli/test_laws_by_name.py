@@ -14,6 +14,8 @@ from augury.laws import Chinchilla, LogisticTask
 from tests.cli.test_cli import augury as augury  # the fixture
 from tests.laws.cases import TRUTH, inputs
 
+pytestmark = pytest.mark.slow
+
 OWN_LAW = """
 from dataclasses import dataclass
 from typing import ClassVar

@@ -50,6 +50,7 @@ def folder_of(study: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_task_of_the_lab_is_computed(augury: Any, run: Path, tmp_path: Path) -> None:
     out = tmp_path / "study"
     options = ("--model", f"lab:{run}", "--task", "sort-digits", "--instances", 16, "--out", out)

@@ -140,6 +140,7 @@ def test_other_rules_of_stopping() -> None:
             pass_until(TableModel(), words(), **wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flat table: hardly two samples are alike, and no wave is larger than its bound."""
     monkeypatch.setitem(passuntil.WAVE_TOKENS, "tree", 2**17)

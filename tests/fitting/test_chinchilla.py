@@ -53,6 +53,7 @@ def test_the_published_bootstrap() -> None:
     assert fitted.intervals["beta"] == pytest.approx((0.331, 0.415), abs=0.006)
 
 
+@pytest.mark.slow
 def test_least_squares_names_the_five_points_that_move_it() -> None:
     everything = chinchilla(where=None)
     gaussian = fit("chinchilla", everything, likelihood="gaussian", uncertainty="none")

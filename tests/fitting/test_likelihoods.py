@@ -58,6 +58,7 @@ def test_pinball_is_quantile_regression(tau: float) -> None:
     assert design @ found == pytest.approx(design @ exact, abs=5e-4)
 
 
+@pytest.mark.slow
 def test_intervals_of_a_quantile_hold() -> None:
     """90 % intervals of the upper quartile's slope, in 60 tables of skewed noise."""
     held = 0
@@ -111,6 +112,7 @@ class LogCosh(Likelihood):
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_likelihood_from_outside_fits_forecasts_and_draws() -> None:
     _, table = points(60, 3, 0.05 * np.random.default_rng(4).standard_normal(60))
     for uncertainty in ("laplace", "bootstrap", "nuts"):

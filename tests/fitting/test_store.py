@@ -18,6 +18,8 @@ from augury.forecast import Chain, backtest, combine, fit_chain, predict
 from augury.laws import Chinchilla, LogisticTask
 from tests.laws.cases import TRUTH, inputs
 
+pytestmark = pytest.mark.slow
+
 
 def equal(a: Any, b: Any) -> bool:
     """Field by field, array by array, table by table."""

@@ -73,6 +73,7 @@ def test_an_input_that_never_varied_is_infinitely_far() -> None:
 
 
 @pytest.mark.parametrize("how", ["stepwise", "joint"])
+@pytest.mark.slow
 def test_a_chain_recovers_both_laws(how: str) -> None:
     table = scored_runs(40)
     chain = Chain(Chinchilla(), LogisticTask())
@@ -109,6 +110,7 @@ def test_chains_are_read_from_text_and_checked() -> None:
         parse_law("chinchilla+kaplan")
 
 
+@pytest.mark.slow
 def test_backtests_find_the_law_that_made_the_data() -> None:
     table = runs(40, noise=0.002).with_columns(flops=6 * pl.col("params") * pl.col("tokens"))
     tested = backtest(["chinchilla", "compute", "kaplan"], table, holdout="params > 1e9")
@@ -123,6 +125,7 @@ def test_backtests_find_the_law_that_made_the_data() -> None:
     )
 
 
+@pytest.mark.slow
 def test_an_expanding_window_never_sees_what_it_forecasts() -> None:
     x = np.geomspace(1e7, 1e10, 10)
     table = pl.DataFrame({"params": x, "loss": 1.7 + 400 * x**-0.34})
@@ -164,6 +167,7 @@ def test_the_conformal_factor_is_a_rank() -> None:
     assert conformal_factor(np.array([]), 0.9) == 1.0
 
 
+@pytest.mark.slow
 def test_a_combination_prefers_what_backtests_well_and_widens_what_did_not_hold() -> None:
     x = np.geomspace(1e7, 1e10, 12)
     rng = np.random.default_rng(5)

@@ -142,6 +142,7 @@ def test_only_common_forecasts_are_compared_and_cuts_weigh_alike() -> None:
     assert unscored["n"].to_list() == [10, 10, 0]
 
 
+@pytest.mark.slow
 def test_a_difference_within_noise_names_no_winner() -> None:
     rng = np.random.default_rng(0)
     clear = 0
@@ -279,6 +280,7 @@ def check_coverage_inside(
     return "held"
 
 
+@pytest.mark.slow
 def test_random_tables_end_in_an_answer_or_one_line() -> None:
     outcomes = [check_random_table(seed) for seed in range(60)]
     assert outcomes.count("held") >= 4

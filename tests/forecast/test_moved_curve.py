@@ -27,6 +27,8 @@ from augury.forecast.emergence.moved_curve import NAMES, MovedCurve
 from augury.forecast.emergence.moved_tasks import pooled_shift
 from tests.moved_studies import SHAPES, moved_table
 
+pytestmark = pytest.mark.slow
+
 WORLDS = Path(__file__).parent.parent.parent / "docs" / "experiments" / "worlds.parquet"
 
 

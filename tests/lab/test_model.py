@@ -34,6 +34,7 @@ def test_logits_do_not_look_ahead() -> None:
     assert np.abs(before[:, 20:] - after[:, 20:]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_cached_logits_are_the_logits_of_the_whole_text() -> None:
     weights = init(CONFIG, 2)
     lengths = np.array([3, 7, 12], dtype="int32")

@@ -44,6 +44,7 @@ def test_checkpoints_say_what_they_are(trained: list[Path]) -> None:
     assert (trained[0].stat().st_mode & 0o777) == 0o755
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(trained: list[Path], tmp_path: Path) -> None:
     again = train(RUN, tmp_path / "again")
     assert same(again[-1], trained[-1])
@@ -51,6 +52,7 @@ def test_the_same_seed_gives_the_same_weights(trained: list[Path], tmp_path: Pat
     assert not same(other[-1], trained[-1])
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_to_the_same_weights(
     trained: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from tests.shared import needs_olmo, olmo_ladder
 
 
 @needs_olmo
+@pytest.mark.slow
 def test_shared_exponents_are_those_of_a_joint_scipy_fit() -> None:
     """Eight tasks of the OLMo ladder, 26 parameters: exponents to 1e-5."""
     finals, _ = olmo_ladder()

@@ -73,6 +73,7 @@ def test_ten_mistakes_give_ten_messages_with_their_lines(tmp_path: Path) -> None
         assert f"{path}:{line}: " in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_command_tells_all_ten_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text(TEN)
     done = subprocess.run(

@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.study.helpers import begin, table_study
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_run_that_was_killed(tmp_path: Path) -> None:
     table_study(tmp_path)
     run = begin(tmp_path)

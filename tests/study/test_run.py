@@ -146,6 +146,7 @@ def test_a_unit_that_fails_for_good_is_reported_and_the_rest_goes_on(
     assert "read size-0.csv" not in engine.begun
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_study_are_one_too_many(study: Path) -> None:
     with alone(study):
         done = subprocess.run(
@@ -188,6 +189,7 @@ def test_a_study_beyond_its_budget_is_not_begun(study: Path) -> None:
     assert "OVER BUDGET" in plan_text(plan_of(study))
 
 
+@pytest.mark.slow
 def test_a_table_that_is_damaged_fails_its_unit_and_not_the_study(tmp_path: Path) -> None:
     """In processes of their own, as a user has it."""
     path = table_study(tmp_path, count=4)
@@ -208,6 +210,7 @@ def test_a_table_that_is_damaged_fails_its_unit_and_not_the_study(tmp_path: Path
     assert "Traceback" in log
 
 
+@pytest.mark.slow
 def test_a_live_state_says_what_is_under_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

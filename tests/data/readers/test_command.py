@@ -166,6 +166,7 @@ def test_wrong_tables_of_models(tmp_path: Path, rows: str, message: str) -> None
     assert str(models) in str(error.value)
 
 
+@pytest.mark.slow
 def test_files_read_by_several_processes_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -248,6 +248,7 @@ def test_an_event_file_whose_last_record_is_torn(tmp_path: Path) -> None:
                            "group_subtasks", "higher_is_better", "groups", "num_fewshot", "date"]),
     indent=st.sampled_from([None, 2]),
 )  # fmt: skip
+@pytest.mark.slow
 def test_anything_anywhere_costs_nothing_beside_it(
     tmp_path: Path, good: dict[str, float], odd: Any, place: str, indent: int | None
 ) -> None:

@@ -390,6 +390,7 @@ def test_a_torn_last_line_costs_no_other(tmp_path: Path, cut: int) -> None:
     doc=st.dictionaries(st.sampled_from(["acc", "filter", "doc_id", "x"]), st.integers()),
     later=st.booleans(),
 )
+@pytest.mark.slow
 def test_samples_whatever_the_documents_hold(
     tmp_path: Path, scores: list[Any], doc: dict[str, int], later: bool
 ) -> None:
