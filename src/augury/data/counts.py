@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from augury.errors import UsageError
 
@@ -60,6 +59,8 @@ def pass_at_k(passes: Any, samples: Any, k: int, r: Any = np.inf) -> Floats:
         k: attempts.
         r: passes at which sampling stops.
     """
+    from scipy import special
+
     if k < 1:
         raise UsageError(f"pass@k needs k of at least 1, not {k}")
     passes, samples = _counts(passes, samples)
@@ -89,6 +90,8 @@ def eff_at_k(scores: Any, k: int) -> float:
             failed. Samples that stopped at r passes are not a fixed number.
         k: attempts. NaN where there are fewer scores.
     """
+    from scipy import special
+
     ordered = np.sort(np.asarray(scores, float))
     n = len(ordered)
     if k < 1:
@@ -130,6 +133,7 @@ def fitted_beta(passes: Any, samples: Any) -> tuple[float, float]:
     instances without a pass take part. NaN where there are fewer than three instances or no pass.
     (arXiv 2510.05197 fits counts this way rather than regress log pass@k.)
     """
+    from scipy import special
     from scipy.optimize import minimize
 
     passes, samples = _counts(passes, samples)
@@ -153,6 +157,8 @@ def fitted_beta(passes: Any, samples: Any) -> tuple[float, float]:
 
 def pass_at_k_fitted(passes: Any, samples: Any, k: int) -> float:
     """Mean pass@k over instances for any k, from the fitted beta: 1 - B(a, b + k) / B(a, b)."""
+    from scipy import special
+
     a, b = fitted_beta(passes, samples)
     return float(1.0 - np.exp(special.betaln(a, b + k) - special.betaln(a, b)))
 

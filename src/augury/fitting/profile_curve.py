@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from scipy.special import fdtri
 
 from augury.display import Card, Shown
 from augury.errors import UsageError
@@ -111,6 +110,8 @@ def profile(
     spare = max(problem.run_count - len(law.parameters), 1)
     noise = likelihood.noise(fitted.objective, problem.size, len(law.parameters))
     rise = (least - least.min()) / noise
+    from scipy.special import fdtri
+
     allowed = 0.5 * float(fdtri(1, spare, level))
     first, last = np.flatnonzero(rise <= allowed)[[0, -1]]
     ends_at = np.array(

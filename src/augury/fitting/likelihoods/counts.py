@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import expit, ndtri
 
 from augury.fitting.likelihoods.base import Array, Floats, Likelihood, Points
 
@@ -71,11 +70,15 @@ class CountLikelihood(Likelihood):
         high = float((off**2).sum()) / aim  # where every term is at most its share
         variance = brentq(surplus, 0.0, high * 1.01)
         grid = (np.arange(101) + 0.5) / 101
+        from scipy.special import ndtri
+
         return np.asarray(ndtri(grid)) * np.sqrt(variance)
 
     def strayed(self, mean: Floats, residual: Floats) -> Floats:
         rate = np.clip(mean, 1e-300, 1.0 - 1e-16)
         logit = np.log(rate) - np.log1p(-rate) + residual
+        from scipy.special import expit
+
         return np.asarray(expit(logit))
 
     def observe(
