@@ -84,7 +84,7 @@ def test_right_answers_pass_and_wrong_ones_do_not(
         ("numeric:a bit", "numeric takes a tolerance, .*, not 'a bit'"),
         ("numeric:-1", "not '-1'"),
         ("numeric:nan", "not 'nan'"),
-        ("unit-tests:never", "checker 'unit-tests:never': No module named 'unit-tests'"),
+        ("unit-tests:never", "the package 'never' is not installed: it cannot be offered"),
         ("nowhere:check", "checker 'nowhere:check': No module named 'nowhere'"),
         (":check", "checker ':check': Empty module name"),
         (f"{HERE}:nothing", f"checker '{HERE}:nothing': module '{HERE}' has no attribute"),
@@ -319,3 +319,48 @@ def test_a_problem_without_a_field_is_named(tmp_path: Path, field: str) -> None:
     file.write_text(line(**{k: v for k, v in ADD.items() if k != field}))
     with pytest.raises(DataError, match=rf"HumanEval/add, column '{field}': a HumanEval problem"):
         pass_until(Scripted("1"), read_task(file, checker="unit-tests"))
+
+
+# In the form of HumanEval+, whose tests import NumPy.
+MEAN = {
+    "task_id": "Own/mean",
+    "prompt": "def mean(xs):\n",
+    "entry_point": "mean",
+    "test": "import numpy as np\ndef check(candidate):\n"
+    "    assert np.allclose(candidate([1, 2]), 1.5)\n",
+}
+PLAIN_TEST = "def check(candidate):\n    assert candidate([1, 2]) == 1.5\n"
+
+
+def test_tests_that_need_a_package_say_so_before_a_token_is_drawn(tmp_path: Path) -> None:
+    if (problem := missing()) is not None:
+        pytest.skip(problem)
+    file = tmp_path / "task.jsonl"
+    file.write_text(line(**MEAN))
+    model = Scripted("    return sum(xs) / len(xs)\n")
+    said = "the tests of 'Own/mean' import numpy, which the sandbox lacks.*unit-tests:numpy offers"
+    with pytest.raises(DataError, match=said):
+        pass_until(model, read_task(file, checker="unit-tests"))
+    offered = read_task(file, checker="unit-tests:numpy")
+    found = pass_until(model, offered, r=2, max_samples=32)
+    assert (found.passes.tolist(), found.samples.tolist()) == ([2], [2])
+
+
+def test_programs_that_could_not_be_judged_are_told_apart(tmp_path: Path) -> None:
+    if (problem := missing()) is not None:
+        pytest.skip(problem)
+    file = tmp_path / "task.jsonl"
+    file.write_text(line(**{**MEAN, "test": PLAIN_TEST}))
+    task = read_task(file, checker="unit-tests")
+    texts = (
+        "    import numpy as np\n    return float(np.mean(xs))\n",
+        "    import os\n    os.abort()\n",
+        "    return 1\n",
+    )
+    found = pass_until(Scripted(*texts), task, r=2, max_samples=32)
+    assert found.passes.tolist() == [0]
+    told = " ".join(found.notes)
+    assert "1 of 3 programs judged import numpy, which the sandbox lacks, and count as" in told
+    assert "1 of 3 programs judged were stopped or refused and count as failed: 1 crash" in told
+    right = pass_until(Scripted("    return sum(xs) / 2\n"), task, r=2, max_samples=32)
+    assert not [note for note in right.notes if "judged" in note]

@@ -10,7 +10,8 @@ A checker is a function of (instance, text). What a built-in one needs to know, 
                     numeric:REL,ABS allows an absolute difference as well
     last-number     the last number in the text is the reference's (GSM8K style, `#### 42` too)
     unit-tests      the text, put behind the prompt, passes the instance's `test` (HumanEval), in
-                    the sandbox; `unit-tests:no-walls` without one, on a machine that may be lost
+                    the sandbox; `unit-tests:numpy,pandas` offers installed packages inside, and
+                    `unit-tests:no-walls` does without walls, on a machine that may be lost
     MODULE:NAME     your own function (instance, text) -> bool
 """
 
@@ -30,6 +31,7 @@ from augury.errors import DataError, UsageError
 from augury.evaluate.extract import extractor
 from augury.evaluate.numbers_in_text import number_in, numbers_in
 from augury.evaluate.tasks import Instance, Task
+from augury.evaluate.verdict_tally import VerdictTally
 
 if TYPE_CHECKING:
     from augury.evaluate.sandbox import Sandbox
@@ -45,6 +47,7 @@ OTHER_KEYS = (
 MOST_DETAILS = 10_000
 
 Check = Callable[[Instance, str], bool]
+EXTRACT = ", extract "  # between a check's name and the part of an answer that it judges
 # Of the relative tolerance, where the reference is 0 and no absolute one is given.
 AT_ZERO = 1e-3
 
@@ -61,6 +64,7 @@ class Checker:
         possible: whether any text that begins so can pass; lets a tree leave out what cannot.
         batch: judges many at once, where that is faster; `check` is then not asked.
         why: says in a line why a text was judged as it was, for people who read samples.
+        notes: what to know of all verdicts so far: how many texts could not be judged plainly.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Checker:
     possible: Check | None = None
     batch: Callable[[Sequence[tuple[Instance, str]]], list[bool]] | None = None
     why: Callable[[Instance, str], str] | None = None
+    notes: Callable[[], list[str]] = list
 
     def many(self, pairs: Sequence[tuple[Instance, str]]) -> list[bool]:
         """Whether each of these passes.
@@ -127,10 +132,11 @@ def extracting(judge: Checker, rule: str) -> Checker:
         return judge.many([(instance, part(text)) for instance, text in pairs])
 
     return Checker(
-        f"{judge.name}, extract {rule}",
+        f"{judge.name}{EXTRACT}{rule}",
         lambda i, t: judge(i, part(t)),
         batch=many,
         why=None if why is None else lambda i, t: why(i, part(t)),
+        notes=judge.notes,
     )
 
 
@@ -169,8 +175,8 @@ def checker(name: str) -> Checker:
         return Checker(name, lambda i, t: _numeric(i, t, relative, absolute))
     if name == "last-number":
         return Checker(name, _last_number)
-    if kind == "unit-tests" and rest in ("", "no-walls"):
-        return _unit_tests(name, unsafe=bool(rest))
+    if kind == "unit-tests":
+        return _unit_tests(name, offered_packages(name), unsafe=rest == "no-walls")
     if rest:
         return Checker(name, _own(kind, rest))
     known = (
@@ -190,10 +196,9 @@ def validate_task(task: Task, judge: Checker | None = None) -> None:
     judge = judge or checker(task.checker)
     kind = judge.name.partition(":")[0]
     if kind == "unit-tests":
-        from augury.evaluate.sandbox.checking import instance_program
+        from augury.evaluate.sandbox.checking import validate_tests
 
-        for instance in task.instances:
-            instance_program(instance, "")
+        validate_tests(task.instances, offered_packages(judge.name))
     elif kind in COMPARING:
         for instance in task.instances:
             judge(instance, "0")  # any number: what is wrong is wrong with the instance
@@ -290,15 +295,30 @@ def _same_number(found: Fraction, wanted: Fraction) -> bool:
     return float(found) == float(wanted)
 
 
-def _unit_tests(name: str, *, unsafe: bool) -> Checker:
+def offered_packages(name: str) -> tuple[str, ...]:
+    """The packages that a check by unit tests offers to programs and tests.
+
+    Raises:
+        UsageError: one is not installed.
+    """
+    rest = name.partition(EXTRACT)[0].partition(":")[2]
+    if rest in ("", "no-walls"):
+        return ()
+    from augury.evaluate.sandbox.packages import checked
+
+    return checked(rest.split(","))
+
+
+def _unit_tests(name: str, packages: tuple[str, ...], *, unsafe: bool) -> Checker:
     """One sandbox for as long as the process lives, started when the first text is judged."""
     details: dict[tuple[str, str], str] = {}
+    tally = VerdictTally()
 
     @cache
     def sandbox() -> Sandbox:
         from augury.evaluate.sandbox import Sandbox
 
-        made = Sandbox(unsafe_no_walls=unsafe)
+        made = Sandbox(packages=packages, unsafe_no_walls=unsafe)
         atexit.register(made.close)
         return made
 
@@ -311,12 +331,13 @@ def _unit_tests(name: str, *, unsafe: bool) -> Checker:
         for (instance, text), verdict in zip(pairs, verdicts, strict=True):
             told = f": {verdict.detail}" if verdict.detail else ""
             details[instance.id, text] = "" if verdict.passed else f"{verdict.outcome}{told}"
+            tally.add(verdict.outcome, verdict.lacks)
         return [verdict.passed for verdict in verdicts]
 
     def why(instance: Instance, text: str) -> str:
         return details.get((instance.id, text), "")
 
-    return Checker(name, lambda i, t: batch([(i, t)])[0], batch=batch, why=why)
+    return Checker(name, lambda i, t: batch([(i, t)])[0], batch=batch, why=why, notes=tally.notes)
 
 
 def _own(module: str, name: str) -> Check:

@@ -329,7 +329,7 @@ class _Run:
             temperature=plan.temperature,
             checker=self.judge.name,
             examples=self.examples,
-            notes=(*notes, *self.proof.notes),
+            notes=(*notes, *self.proof.notes, *self.judge.notes()),
             weights=self._weights(),
             tokens=self.spent.tokens if sampled else TokenUsage(),
             kept=tuple(self.kept.samples),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from augury.errors import DataError
+from augury.evaluate.sandbox.packages import lacking
 from augury.evaluate.sandbox.pool import Sandbox
 from augury.evaluate.sandbox.program import Program, Verdict, humaneval_program
 from augury.evaluate.tasks import Instance
@@ -33,6 +35,26 @@ def instance_program(instance: Instance, text: str) -> Program:
     return humaneval_program(
         {**instance.data, "task_id": instance.id, "prompt": instance.prompt}, text
     )
+
+
+def validate_tests(instances: Sequence[Instance], offered: Sequence[str] = ()) -> None:
+    """Find what would keep every program from being judged, before one is written.
+
+    Raises:
+        DataError: an instance lacks a field of HumanEval's, its prompt is not Python, or its tests
+            import a package that the sandbox does not have.
+    """
+    for instance in instances:
+        program = instance_program(instance, "")
+        missing = lacking(f"{program.setup}\n{program.tests}", offered)
+        if missing:
+            asked = ",".join(dict.fromkeys([*offered, *missing]))
+            raise DataError(
+                f"the tests of '{instance.id}' import {missing[0]}, which the sandbox lacks",
+                column="test",
+                expected="the standard library; where they are installed, the checker "
+                f"unit-tests:{asked} offers packages to tests and programs",
+            )
 
 
 def unit_tests_checker(sandbox: Sandbox) -> Callable[[Sequence[Pair]], list[bool]]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from augury.errors import UsageError
@@ -35,7 +36,7 @@ class Enclosure:
         UsageError: the walls cannot be built here; the message says what is missing.
     """
 
-    def __init__(self, limits: Limits, *, walled: bool) -> None:
+    def __init__(self, limits: Limits, *, walled: bool, packages: Sequence[str] = ()) -> None:
         self.number = 0
         self.folder: str | None = None
         self.walls: dict[str, str] = {}
@@ -43,13 +44,13 @@ class Enclosure:
             self.folder = tempfile.mkdtemp(prefix="augury-unsafe-")
             self._start(
                 walls.interpreter(sys.executable),
-                walls.configuration(limits),
+                walls.configuration(limits, packages),
                 str(walls.INSIDE.parent),
             )
             self.walls = {"none": "no walls, resource limits only"}
             return
         complaints: list[str] = []
-        for command, config in walls.commands(walls.required(), limits):
+        for command, config in walls.commands(walls.required(), limits, packages):
             try:
                 hello = self._start(command, config, walls.SHOWN_AT)
             except LostError as error:

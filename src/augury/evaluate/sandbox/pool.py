@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from augury.errors import UsageError
+from augury.evaluate.sandbox import packages as offered
 from augury.evaluate.sandbox.program import Limits, Program, Verdict
 from augury.evaluate.sandbox.worker import Worker
 
@@ -38,11 +39,14 @@ class Sandbox:
         limits: what each program may use.
         workers: programs judged at a time, each with a fork server for programs and one for tests;
             as many as this process has cores, unless told.
+        packages: installed here and offered to programs and tests, read-only; without the
+            packages that these need, which are named as well.
         unsafe_no_walls: run programs as plain child processes, with limits on their resources
             alone. For machines that may be lost.
 
     Raises:
-        UsageError: walls cannot be built here; the message says what to install or to set.
+        UsageError: walls cannot be built here, or a package is not installed; the message says
+            what to install or to set.
     """
 
     def __init__(
@@ -50,10 +54,12 @@ class Sandbox:
         limits: Limits | None = None,
         *,
         workers: int | None = None,
+        packages: Iterable[str] = (),
         unsafe_no_walls: bool = False,
     ) -> None:
         if workers is not None and workers < 1:
             raise UsageError(f"a sandbox needs at least one worker, not {workers}")
+        self.packages = offered.checked(packages)
         if unsafe_no_walls:
             sys.stderr.write(NO_WALLS)
         self.limits = limits or Limits()
@@ -127,7 +133,7 @@ class Sandbox:
     def _work(self, started: SimpleQueue[dict[str, str] | Exception]) -> None:
         """One worker: it lives in its own thread, because the kernel ties the walls to that."""
         try:
-            worker = Worker(self.limits, walled=self._walled)
+            worker = Worker(self.limits, walled=self._walled, packages=self.packages)
         except Exception as error:
             started.put(error)
             return

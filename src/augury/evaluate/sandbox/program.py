@@ -87,8 +87,10 @@ class Program:
 class Verdict:
     """What came of one program.
 
-    `detail` says why in a line. Where it quotes the program it may hold anything the program liked
-    to say. `cpu_seconds` is the program's own; `output` what a script printed.
+    Passed is only who passed: what was refused, stopped or crashed is told apart in `outcome`, and
+    `lacks` names a package that the program imports and the sandbox does not have. `detail` says
+    why in a line. Where it quotes the program it may hold anything the program liked to say.
+    `cpu_seconds` is the program's own; `output` what a script printed.
     """
 
     id: str
@@ -96,6 +98,7 @@ class Verdict:
     detail: str = ""
     cpu_seconds: float = 0.0
     output: str = ""
+    lacks: str | None = None
 
     @property
     def passed(self) -> bool:

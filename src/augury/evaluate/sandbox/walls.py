@@ -7,16 +7,19 @@ import platform
 import random
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from augury.errors import UsageError
+from augury.evaluate.sandbox import packages
 from augury.evaluate.sandbox.inside.syscalls import MACHINES
 from augury.evaluate.sandbox.program import Limits
 
 INSIDE = Path(__file__).parent / "inside"
 SHOWN_AT = "/augury"
 SYSTEM_LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64")
+TIME_ZONES = "/usr/share/zoneinfo"
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 START = "import sys; sys.path.insert(0, {path!r}); from inside.server import main; main()"
 # Users that nobody is, so that a limit on processes counts this sandbox's alone.
@@ -79,7 +82,7 @@ def python() -> str:
 
 def shown() -> tuple[list[str], list[str]]:
     """Options that show the interpreter and its libraries, and the paths they show."""
-    paths = [*SYSTEM_LIBRARIES, os.path.join(sys.base_prefix, "lib"), python()]
+    paths = [*SYSTEM_LIBRARIES, TIME_ZONES, os.path.join(sys.base_prefix, "lib"), python()]
     options: list[str] = []
     real: list[str] = []
     for path in paths:
@@ -97,13 +100,14 @@ def shown() -> tuple[list[str], list[str]]:
     return [*folders, *options], [*real, SHOWN_AT, *DEVICES[1:]]
 
 
-def configuration(limits: Limits) -> dict[str, Any]:
+def configuration(limits: Limits, offered: Sequence[str] = ()) -> dict[str, Any]:
     """What the fork server is told, before it is known whether there are walls."""
     return {
         "walled": False,
         "uid": os.getuid() if hasattr(os, "getuid") else 0,
         "count_threads": False,
         "readable": [],
+        "packages": list(offered),
         "cpu_seconds": int(limits.cpu_seconds),
         "memory_bytes": limits.memory_bytes,
         "disk_bytes": limits.disk_bytes,
@@ -114,7 +118,9 @@ def configuration(limits: Limits) -> dict[str, Any]:
     }
 
 
-def commands(bwrap: str, limits: Limits) -> list[tuple[list[str], dict[str, Any]]]:
+def commands(
+    bwrap: str, limits: Limits, offered: Sequence[str] = ()
+) -> list[tuple[list[str], dict[str, Any]]]:
     """The ways to build the walls here, strongest first: a command up to the interpreter's
     arguments, and the server's configuration.
 
@@ -123,7 +129,10 @@ def commands(bwrap: str, limits: Limits) -> list[tuple[list[str], dict[str, Any]
     no other user could open, is still shown. Otherwise a user namespace gives the rights.
     """
     options, readable = shown()
-    config = {**configuration(limits), "walled": True, "readable": readable}
+    if offered:
+        options += packages.shown(offered)
+        readable.append(packages.SHOWN_AT)
+    config = {**configuration(limits, offered), "walled": True, "readable": readable}
     rest = [
         *(
             "--die-with-parent",

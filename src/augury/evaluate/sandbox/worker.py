@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from augury.evaluate.sandbox.enclosure import Enclosure, LostError
@@ -22,7 +23,8 @@ from augury.evaluate.sandbox.inside.judge import LONGEST_JOB
 from augury.evaluate.sandbox.program import Limits, Outcome, Program, Verdict
 
 ATTEMPTS = 2  # in a new enclosure where the first was lost; it may have been lost without fault
-WORD = 8 * LONGEST_DETAIL  # bytes of a message that says why; JSON writes a character in up to 6
+# Bytes of a message that says why: JSON writes a character in up to 12, and a line number follows.
+WORD = 16 * LONGEST_DETAIL
 READ = 1 << 16
 MOST_JUDGED = 1000  # by one process of tests; a new one costs what one program costs
 
@@ -30,8 +32,8 @@ MOST_JUDGED = 1000  # by one process of tests; a new one costs what one program 
 class Worker:
     """Judges programs one by one. It must be made, used and closed in one thread (`Enclosure`)."""
 
-    def __init__(self, limits: Limits, *, walled: bool) -> None:
-        self.limits, self.walled = limits, walled
+    def __init__(self, limits: Limits, *, walled: bool, packages: Sequence[str] = ()) -> None:
+        self.limits, self.walled, self.packages = limits, walled, packages
         self.rooms: dict[str, Enclosure] = {}
         self.judge: socket.socket | None = None
         self.judged = 0
@@ -41,7 +43,7 @@ class Worker:
     def room(self, name: str) -> Enclosure:
         """The enclosure of programs or of tests, made anew where there is none."""
         if name not in self.rooms:
-            self.rooms[name] = Enclosure(self.limits, walled=self.walled)
+            self.rooms[name] = Enclosure(self.limits, walled=self.walled, packages=self.packages)
         return self.rooms[name]
 
     def leave(self, name: str) -> None:
@@ -104,7 +106,8 @@ class Worker:
         if end[0] != "passed":
             end = self._end_of(report) or end
         outcome, detail = end
-        return Verdict(program.id, outcome, detail, report["cpu"])
+        lacks = None if answer is None else answer.get("lacks")
+        return Verdict(program.id, outcome, detail, report["cpu"], lacks=lacks)
 
     def _of_tests(self, judged: dict[str, Any]) -> tuple[Outcome, str]:
         """The outcome where the process of the tests ended before they did."""
@@ -221,7 +224,7 @@ def _word(channel: socket.socket, deadline: float) -> dict[str, Any] | None:
     channel.settimeout(max(deadline - time.monotonic(), 0.001))
     try:
         data = frames.receive(channel, WORD)
-    except OSError:  # the deadline has passed, or the judge is dead
+    except (OSError, frames.TooLongError):  # the deadline has passed, the judge is dead or mad
         return None
     return None if data is None else json.loads(data)
 

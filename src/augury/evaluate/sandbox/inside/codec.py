@@ -1,18 +1,22 @@
 """Plain values as JSON text: what may cross between a program and its tests.
 
 A value is rebuilt on the other side from its content alone, so an object with methods of its own
-(an `__eq__` that is always true, say) cannot cross: subclasses arrive as the plain type.
+(an `__eq__` that is always true, say) cannot cross: subclasses arrive as the plain type. Where both
+sides agree on it, such an object stays where it is, and a number crosses in its place.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from itertools import islice
 from typing import Any
 
+from .library_values import MAKE, OTHER, SPECIAL, plain
+
+Other = Callable[[Any], Any]
 LONGEST_ITERATOR = 10_000  # an answer of `yield` is sent whole up to here; `check`s look at dozens
 SMALL = 1 << 63  # beyond this, integers travel in base 16: decimal text is quadratic, and capped
 
@@ -21,14 +25,36 @@ class CannotCrossError(TypeError):
     """A value has no plain form."""
 
 
-def encode(value: Any) -> Any:
+def refuse(value: Any) -> Any:
+    """What becomes of a value that has no plain form.
+
+    Raises:
+        CannotCrossError: always.
+    """
+    raise CannotCrossError(f"a value of type '{type(value).__name__}' cannot be sent")
+
+
+def encode(value: Any, other: Other = refuse) -> Any:
     """The JSON form of a value: scalars and lists are themselves, the rest is {tag: content}.
+
+    Args:
+        value: anything.
+        other: gives the form of what has no plain one, or raises.
 
     Raises:
         CannotCrossError: the value, or one inside it, is not made of plain types.
     """
-    if value is None or value is True or value is False:
-        return value
+    kind = type(value)
+    if kind in _PLAIN:
+        if kind is not int or -SMALL < value < SMALL:
+            return value
+        return {"int": hex(value)}
+    if kind is list:
+        return [encode(v, other) for v in value]
+    if kind not in _COMMON:
+        special = plain(SPECIAL, value)
+        if special is not None:
+            return {special[0]: [encode(v, other) for v in special[1]]}
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int):
@@ -37,19 +63,19 @@ def encode(value: Any) -> Any:
     if isinstance(value, float):
         return float.__float__(value)
     if isinstance(value, list):
-        return [encode(v) for v in list.__iter__(value)]
+        return [encode(v, other) for v in list.__iter__(value)]
     if isinstance(value, tuple):
-        return {"tuple": [encode(v) for v in tuple.__iter__(value)]}
+        return {"tuple": [encode(v, other) for v in tuple.__iter__(value)]}
     if isinstance(value, dict):
-        return {"dict": [[encode(k), encode(v)] for k, v in dict.items(value)]}
-    return _encode_rare(value)
+        return {"dict": [[encode(k, other), encode(v, other)] for k, v in dict.items(value)]}
+    return _encode_rare(value, other)
 
 
-def _encode_rare(value: Any) -> Any:
+def _encode_rare(value: Any, other: Other) -> Any:
     if isinstance(value, set):
-        return {"set": [encode(v) for v in set.__iter__(value)]}
+        return {"set": [encode(v, other) for v in set.__iter__(value)]}
     if isinstance(value, frozenset):
-        return {"frozenset": [encode(v) for v in frozenset.__iter__(value)]}
+        return {"frozenset": [encode(v, other) for v in frozenset.__iter__(value)]}
     if isinstance(value, bytes):
         return {"bytes": bytes.hex(value)}
     if isinstance(value, bytearray):
@@ -62,45 +88,59 @@ def _encode_rare(value: Any) -> Any:
         return {"Fraction": [encode(value.numerator), encode(value.denominator)]}
     if isinstance(value, Decimal):
         return {"Decimal": str(value)}
+    found = plain(OTHER, value)
+    if found is not None:
+        return {found[0]: [encode(v, other) for v in found[1]]}
     if isinstance(value, Iterator):
-        items = [encode(v) for v in islice(value, LONGEST_ITERATOR + 1)]
+        items = [encode(v, other) for v in islice(value, LONGEST_ITERATOR + 1)]
         return {"iterator": [items[:LONGEST_ITERATOR], len(items) > LONGEST_ITERATOR]}
-    raise CannotCrossError(f"a value of type '{type(value).__name__}' cannot be sent")
+    return other(value)
 
 
-def decode(form: Any) -> Any:
+def decode(form: Any, object_of: Callable[[int], Any] | None = None) -> Any:
     """The value of a JSON form.
+
+    Args:
+        form: as `encode` makes it.
+        object_of: what a number that stands for an object means.
 
     Raises:
         ValueError, TypeError: it is no such form.
     """
     if isinstance(form, list):
-        return [decode(f) for f in form]
+        return [decode(f, object_of) for f in form]
     if not isinstance(form, dict):
         return form
     if len(form) != 1:
         raise ValueError("a tagged value has one tag")
     ((tag, content),) = form.items()
     if tag == "dict":
-        return {decode(k): decode(v) for k, v in content}
+        return {decode(k, object_of): decode(v, object_of) for k, v in content}
     if tag == "iterator":
-        return _iterator(decode(content[0]), bool(content[1]))
+        return _iterator(decode(content[0], object_of), bool(content[1]))
     if tag == "int":
         return int(content, 16)
     if tag == "Decimal":
         return Decimal(str(content))
     if tag in ("bytes", "bytearray"):
         return (bytes if tag == "bytes" else bytearray).fromhex(content)
-    items = [decode(f) for f in content]
+    if tag == "object" and object_of is not None:
+        return object_of(int(content))
+    items = [decode(f, object_of) for f in content]
     if tag in _FROM_ITEMS:
         return _FROM_ITEMS[tag](items)
     if tag in _FROM_NUMBERS:
         return _FROM_NUMBERS[tag](*items)
+    if tag in MAKE:
+        return MAKE[tag](*items)
     raise ValueError(f"no value has the tag {tag!r}")
 
 
 _FROM_ITEMS: dict[str, Any] = {"tuple": tuple, "set": set, "frozenset": frozenset}
 _FROM_NUMBERS: dict[str, Any] = {"complex": complex, "range": range, "Fraction": Fraction}
+# Types that nothing special is made of.
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_COMMON = frozenset({tuple, dict, set, frozenset, bytes, bytearray})
 
 
 def _iterator(items: list[Any], more: bool) -> Iterator[Any]:

@@ -13,15 +13,20 @@ import os
 import resource
 import socket
 import time
+from array import array
+from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
 from types import CodeType
 from typing import Any, NoReturn
 
 from . import frames
-from .candidate import LONGEST_DETAIL
-from .codec import CannotCrossError, decode, dumps, encode, loads
+from .candidate import LONGEST_DETAIL, lacking, module_of
+from .codec import CannotCrossError, decode, dumps, encode, loads, refuse
+from .remote import Remote
 
+LONGEST_NAME = 60  # of a package, as a program says it
+NO_SETUP = "the tests cannot be set up"
 LONGEST_JOB = 1 << 26  # bytes of a program's tests: the harness is trusted
 
 
@@ -40,6 +45,7 @@ class Candidate:
         self.channel, self.limit = channel, limit
         self.lost: str | None = None  # why nothing can pass any more, whatever the tests catch
         self.cannot_ask: str | None = None
+        self.lacks: str | None = None  # a package that the program asked for in vain
 
     def heard(self) -> dict[str, Any]:
         """The program's next message."""
@@ -50,6 +56,9 @@ class Candidate:
             raise self.gone(f"the program's answer is unreadable: {error}") from None
         if data is None:
             raise self.gone("the program ended before its tests did")
+        lacks = message.get("lacks") if isinstance(message, dict) else None
+        if isinstance(lacks, str) and lacks.isidentifier() and len(lacks) <= LONGEST_NAME:
+            self.lacks = lacks
         if not isinstance(message, dict) or "broken" in message:
             raise self.gone(str(message.get("broken") if isinstance(message, dict) else message))
         return message
@@ -63,37 +72,65 @@ class Candidate:
         """A stand-in for one of the program's functions."""
 
         def call(*arguments: Any, **keywords: Any) -> Any:
-            if self.lost is not None:
-                raise GoneError(self.lost)
-            try:
-                sent = [encode(a) for a in arguments]
-                request = dumps([name, sent, {k: encode(v) for k, v in keywords.items()}])
-            except CannotCrossError as error:
-                self.cannot_ask = f"the tests give '{name}' an argument that cannot cross: {error}"
-                raise self.gone(self.cannot_ask) from None
-            try:
-                frames.send(self.channel, request)
-            except OSError:
-                raise self.gone("the program ended before its tests did") from None
-            return self.answer(self.heard(), arguments)
+            return self.ask(name, arguments, keywords)
 
         call.__name__ = call.__qualname__ = name
         return call
+
+    def ask(
+        self, name: str, arguments: tuple[Any, ...], keywords: dict[str, Any] | None = None
+    ) -> Any:
+        """What a call of the program, or an operation on one of its objects, comes to."""
+        if self.lost is not None:
+            raise GoneError(self.lost)
+        try:
+            sent = [encode(a, self.form) for a in arguments]
+            named = {k: encode(v, self.form) for k, v in (keywords or {}).items()}
+            request = dumps([name, sent, named])
+        except CannotCrossError as error:
+            raise self.refused(
+                f"the tests give '{name}' an argument that cannot cross: {error}"
+            ) from None
+        try:
+            frames.send(self.channel, request)
+        except OSError:
+            raise self.gone("the program ended before its tests did") from None
+        return self.answer(self.heard(), arguments)
+
+    def refused(self, why: str) -> GoneError:
+        """The tests want what cannot be asked from outside."""
+        self.cannot_ask = why
+        return self.gone(why)
+
+    def form(self, value: Any) -> Any:
+        """The number of an object of the program's."""
+        if isinstance(value, Remote) and value._of() is self:
+            return {"object": value._number()}
+        return refuse(value)
+
+    def object_of(self, number: int) -> Remote:
+        """What stands here for an object of the program's."""
+        return Remote(self, number)
 
     def answer(self, message: dict[str, Any], arguments: tuple[Any, ...]) -> Any:
         """What a message says, with its effect on the arguments."""
         if "raised" in message:
             raise rebuilt(message["raised"], str(message.get("detail"))[:LONGEST_DETAIL])
         try:
-            value = decode(message["value"])
-            after = [decode(a) for a in message.get("arguments", [])]
-        except (KeyError, ValueError, TypeError, ArithmeticError, RecursionError) as error:
+            value = decode(message["value"], self.object_of)
+            after = [decode(a, self.object_of) for a in message.get("arguments", [])]
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever is made again may fail in its own way
             raise self.gone(f"the program's answer is unreadable: {error}") from None
         for old, new in zip(arguments, after, strict=False):
             if type(old) is not type(new):
                 continue
-            if isinstance(old, list | bytearray):
+            if isinstance(old, list | bytearray | array):
                 old[:] = new
+            elif isinstance(old, deque):
+                old.clear()
+                old.extend(new)
             elif isinstance(old, dict | set):
                 old.clear()
                 old.update(new)
@@ -115,12 +152,12 @@ def rebuilt(kinds: Any, detail: str) -> Exception:
 def judge(job: dict[str, Any], program: socket.socket, limit: int) -> dict[str, str]:
     """Run the tests against the program: {"outcome": ..., "detail": ...}."""
     candidate = Candidate(program, limit)
-    names: dict[str, Any] = {"__name__": "tests", "__builtins__": builtins}
+    names = module_of("tests")
     try:
         exec(compiled(job["setup"], "<setup>"), names)  # noqa: S102 - behind walls as well
         tests = compiled(job["tests"], "<tests>")
     except BaseException as error:
-        return {"outcome": "refused", "detail": f"the tests cannot be set up: {told(error)}"}
+        return {"outcome": "refused", "detail": needed(error) or f"{NO_SETUP}: {told(error)}"}
     names.update((name, candidate.function(name)) for name in job["entry_points"])
     try:
         candidate.heard()  # that its definitions are loaded
@@ -128,15 +165,30 @@ def judge(job: dict[str, Any], program: socket.socket, limit: int) -> dict[str, 
     except MemoryError:
         return {"outcome": "memory", "detail": "the tests ran out of memory"}
     except BaseException as error:
-        detail = candidate.lost or told(error)
+        if candidate.lacks is not None:
+            lost = candidate.lost or told(error)
+            detail = f"the program imports {candidate.lacks}, which the sandbox lacks: {lost}"
+            return {
+                "outcome": "failed",
+                "detail": detail[:LONGEST_DETAIL],
+                "lacks": candidate.lacks,
+            }
+        if candidate.lost is None and (lack := needed(error)):
+            return {"outcome": "refused", "detail": lack}
         outcome = "refused" if candidate.cannot_ask else "failed"
-        return {"outcome": outcome, "detail": detail}
+        return {"outcome": outcome, "detail": candidate.lost or told(error)}
     if candidate.lost is not None:
         return {
             "outcome": "refused" if candidate.cannot_ask else "failed",
             "detail": candidate.lost,
         }
     return {"outcome": "passed", "detail": ""}
+
+
+def needed(error: BaseException) -> str | None:
+    """What to say where the tests themselves ask for a package that is not here."""
+    name = lacking(error)
+    return None if name is None else f"the tests import {name}, which the sandbox lacks"
 
 
 @lru_cache(maxsize=256)

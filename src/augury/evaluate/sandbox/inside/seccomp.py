@@ -28,8 +28,15 @@ CLONE_THREAD = 0x00010000
 CLONE_NEW_ANYTHING = 0x7E020080  # every CLONE_NEW* flag
 AF_UNIX = 1
 PR_SET_NAME, PR_SET_VMA = 15, 0x53564D41  # what threading and the C library's allocator set
-# Asking a descriptor what it is, and close-on-exec: what opening files in Python does.
-IOCTLS = {"TCGETS": 0x5401, "FIOCLEX": 0x5451, "FIONCLEX": 0x5450, "FIONREAD": 0x541B}
+# Asking a descriptor what it is, close-on-exec and not waiting: what opening files in Python does,
+# and asyncio with the pair of sockets that wakes it.
+IOCTLS = {
+    "TCGETS": 0x5401,
+    "FIOCLEX": 0x5451,
+    "FIONCLEX": 0x5450,
+    "FIONREAD": 0x541B,
+    "FIONBIO": 0x5421,
+}
 
 Instruction = tuple[int, int, int, int]
 

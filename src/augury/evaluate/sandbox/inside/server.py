@@ -26,11 +26,12 @@ import socket
 import sys
 from typing import Any, NoReturn
 
-from . import candidate, frames, judge, kernel, seccomp
+from . import candidate, frames, judge, kernel, seccomp, stand_ins
 from .codec import loads
 from .judge import LONGEST_JOB
 
 WORK = "/work"
+PACKAGES = "/packages"  # what the user offers beside the standard library
 MESSAGE = 256  # bytes
 JOB_FD, PEER_FD, ABOVE = 3, 4, 32
 PATIENCE = 5  # milliseconds between looks at a child, where no descriptor tells of its end
@@ -53,6 +54,7 @@ class Server:
         self.control = socket.socket(fileno=os.dup(0))
         self.walled = bool(config["walled"])
         self.filter: seccomp.Filter | None = None
+        self.new = (0, 0, 0)
         self.null = os.open("/dev/null", os.O_RDWR)
         os.dup2(self.null, 0)
 
@@ -70,10 +72,14 @@ class Server:
             os.chdir(WORK)
             kernel.landlock_enter(config["readable"], [WORK, "/dev/null"])
             self.filter = seccomp.Filter(seccomp.program(os.uname().machine))
+            stand_ins.install()
             walls = {"landlock": kernel.landlock_version(), "uid": os.getuid(), "pid": os.getpid()}
-        os.environ.clear()
-        for name in PRELOADED.split():
+        if self.walled and config["packages"]:
+            sys.path.append(PACKAGES)
+        for name in (*PRELOADED.split(), *config["packages"]):
             __import__(name)
+        os.environ.clear()
+        self.new = self.shape()
         self.limit()
         self.say(walls)
         os.dup2(self.null, 1)
@@ -144,7 +150,15 @@ class Server:
                 left = True
             except (ProcessLookupError, ChildProcessError):
                 pass
-        return not left and not os.listdir(".")
+        try:
+            return not left and not os.listdir(".") and self.shape() == self.new
+        except OSError:  # closed to its owner
+            return False
+
+    def shape(self) -> tuple[int, int, int]:
+        """Rights and owners of the work directory, which a program may change."""
+        found = os.stat(".")
+        return found.st_mode, found.st_uid, found.st_gid
 
     def child(self, kind: str, descriptors: list[int]) -> NoReturn:
         """Everything a child does: take its job, go behind the inner walls, work."""
