@@ -9,12 +9,15 @@ from augury.laws.broken_power import BrokenPowerLaw
 from augury.laws.chain import Chain
 from augury.laws.chinchilla import Chinchilla
 from augury.laws.compute import ComputeLaw
+from augury.laws.compute_sigmoid import ComputeSigmoid
 from augury.laws.constant import Constant
 from augury.laws.data_constrained import DataConstrained
+from augury.laws.direct_task import DirectTask
 from augury.laws.effective_share import EffectiveShare
 from augury.laws.expert_power import ExpertPower
 from augury.laws.exponential_error import ExponentialError
 from augury.laws.exponential_mixing import ExponentialMixing
+from augury.laws.finetune_product import FinetuneProduct
 from augury.laws.grouped import Grouped
 from augury.laws.implicit import implicit_root
 from augury.laws.inputs import Curve, Group, Input, NonNegative, Positive, Real, Share
@@ -22,18 +25,23 @@ from augury.laws.joint_chinchilla import JointChinchilla
 from augury.laws.joint_experts import JointExperts
 from augury.laws.kaplan import Kaplan
 from augury.laws.logistic_task import LogisticTask
+from augury.laws.loss_to_loss import LossToLoss, pair_losses
 from augury.laws.momentum import Momentum
 from augury.laws.multi_power import MultiPower
 from augury.laws.over_training import OverTraining
+from augury.laws.pass_at_k import PassAtK
 from augury.laws.pass_rate import CurvedPassRate, PassRate
 from augury.laws.power_law import PowerLaw
+from augury.laws.rectified import Rectified
 from augury.laws.registry import all_laws, law, law_from, law_record, parse_law, register
 from augury.laws.routed import Routed
 from augury.laws.saturated_power import SaturatedPower
 from augury.laws.schedules import with_schedule
+from augury.laws.shots_mixture import ShotsMixture
 from augury.laws.skaling import Skaling
 from augury.laws.three_powers import ThreePowers
 from augury.laws.threshold_task import ThresholdTask
+from augury.laws.transferred_data import TransferredData
 
 __all__ = [
     "BatchTrajectory",
@@ -41,14 +49,17 @@ __all__ = [
     "Chain",
     "Chinchilla",
     "ComputeLaw",
+    "ComputeSigmoid",
     "Constant",
     "Curve",
     "CurvedPassRate",
     "DataConstrained",
+    "DirectTask",
     "EffectiveShare",
     "ExpertPower",
     "ExponentialError",
     "ExponentialMixing",
+    "FinetuneProduct",
     "Group",
     "Grouped",
     "Input",
@@ -57,27 +68,33 @@ __all__ = [
     "Kaplan",
     "Law",
     "LogisticTask",
+    "LossToLoss",
     "Momentum",
     "MultiPower",
     "NonNegative",
     "OverTraining",
     "Parameter",
+    "PassAtK",
     "PassRate",
     "Positive",
     "PowerLaw",
     "Real",
+    "Rectified",
     "Routed",
     "SaturatedPower",
     "Share",
+    "ShotsMixture",
     "Skaling",
     "ThreePowers",
     "ThresholdTask",
+    "TransferredData",
     "all_laws",
     "check_law",
     "implicit_root",
     "law",
     "law_from",
     "law_record",
+    "pair_losses",
     "parse_law",
     "positive",
     "power",
