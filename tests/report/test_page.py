@@ -262,9 +262,9 @@ def test_a_pass_rate_section_from_counts() -> None:
     section = pass_rate_section("t", seen, growth(seen), found, target=found[-1])
     (figure,) = section.figures
     assert figure.data.filter(pl.col("shown") == "measured").height == 8
-    low, high = found[-1].methods["pooled"].interval
+    low, high = found[-1].methods["average"].interval
     verdict = pass_rate_verdict("t", found[-1], seen)
-    assert rate_interval(found[-1].methods["pooled"].value, low, high).interval in verdict.lead
+    assert rate_interval(found[-1].methods["average"].value, low, high).interval in verdict.lead
     assert verdict.details[0] == "That is 2x larger than the largest model measured."
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from augury.forecast.passrate import Growth, PassRateForecast, RateSeries
 
 # The method whose forecast is shown; the others are folded.
-POOLED = "pooled"
+SHOWN = "average"
 MEASURED, BAND, LINE, TRUTH = "measured", "forecast", "the published line", "measured afterwards"
 # Two-sided 90 %.
 NORMAL = 1.645
@@ -88,7 +88,7 @@ def pass_rate_section(
     if target is not None:
         notes += [
             Note("how", "info", f"How the forecast was made: {x}.")
-            for x in target.methods[POOLED].notes
+            for x in target.methods[SHOWN].notes
         ]
     return Section(f"How “{task}” grows", tuple(text), (figure,), notes=tuple(notes))
 
@@ -131,10 +131,10 @@ def pass_rate_figure(
             how="diagonal_relaxed",
         )
     curve = pl.DataFrame(
-        [_row(f, scale, method) for method in (POOLED, "line") for f in forecasts],
+        [_row(f, scale, method) for method in (SHOWN, "line") for f in forecasts],
         infer_schema_length=None,
     )
-    asked = pl.DataFrame([_row(target, scale, POOLED)]) if target is not None else curve.head(0)
+    asked = pl.DataFrame([_row(target, scale, SHOWN)]) if target is not None else curve.head(0)
     data = pl.concat(
         [points, curve, asked.with_columns(run=pl.lit("the forecast asked for"))],
         how="diagonal_relaxed",
@@ -184,7 +184,7 @@ def pass_rate_figure(
         )
     told = ""
     if target is not None:
-        answer = target.methods[POOLED]
+        answer = target.methods[SHOWN]
         said = rate_interval(answer.value, *answer.interval)
         told = (
             f" At {place_text(target.at)} the forecast is {said.value}, {answer.level:.0%} "
@@ -197,7 +197,7 @@ def pass_rate_figure(
         f"Pass rate of “{task}” over {_over(scale)}: {growth.kind} growth",
         "Every dot is a run; the vertical axis is spaced so that growth by the scaling law is a "
         "straight line. Line and band: forecast for a new run and its "
-        f"{forecasts[0].methods[POOLED].level:.0%} interval. Dashed: the published straight line "
+        f"{forecasts[0].methods[SHOWN].level:.0%} interval. Dashed: the published straight line "
         "through the same dots." + (" Diamond: the forecast asked for." if at.height else ""),
         "More sizes would narrow the band more than more samples would, unless the dots' sampling "
         "errors are as large as their scatter; a run between the largest dot and the target "
@@ -214,12 +214,12 @@ def pass_rate_outlook(
     task: str, forecast: PassRateForecast, *, truth: Sequence[float] = (), made: str = ""
 ) -> Outlook:
     """A pass-rate forecast as a line of the page's table of forecasts."""
-    pooled = forecast.methods[POOLED]
+    shown = forecast.methods[SHOWN]
     return Outlook(
         f"pass rate of “{task}” at {place_text(forecast.at)}",
-        pooled.value,
-        pooled.interval,
-        pooled.level,
+        shown.value,
+        shown.interval,
+        shown.level,
         forecast.extrapolation,
         tuple(truth),
         made,
@@ -229,10 +229,10 @@ def pass_rate_outlook(
 
 def pass_rate_verdict(task: str, forecast: PassRateForecast, series: RateSeries) -> StoryVerdict:
     """The answer in words: value, interval, how far out, and on how much it rests."""
-    pooled = forecast.methods[POOLED]
+    shown = forecast.methods[SHOWN]
     largest = {s: float(series.x[:, i].max()) for i, s in enumerate(series.scales)}
     said = rate_verdict(
-        f"“{task}”", forecast.at, pooled.value, pooled.interval, pooled.level, measured=largest
+        f"“{task}”", forecast.at, shown.value, shown.interval, shown.level, measured=largest
     )
     basis = (
         f"It rests on {_count(forecast.models, 'model')} and "
@@ -244,7 +244,7 @@ def pass_rate_verdict(task: str, forecast: PassRateForecast, series: RateSeries)
 def _row(f: PassRateForecast, scale: str, method: str) -> dict[str, Any]:
     answer = f.methods[method]
     return {
-        "shown": BAND if method == POOLED else LINE,
+        "shown": BAND if method == SHOWN else LINE,
         scale: f.at[scale],
         "rate": answer.value,
         "low": answer.interval[0],

@@ -11,6 +11,7 @@ UNKNOWN = float("nan")
 # Methods as sentences name them.
 METHODS = {
     "laws": "the laws",
+    "counts-average": "the average of simple forecasts",
     "counts-pooled": "counts of every instance",
     "counts-instances": "a line for every instance",
     "counts-line": "the published line",

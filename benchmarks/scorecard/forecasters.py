@@ -1,0 +1,142 @@
+"""The package's own forecasters, each as quantiles at `LEVELS` of one problem."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from unittest import mock
+
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from augury.fitting import fit
+from augury.forecast import combine
+from augury.forecast.backtesting import usable
+from augury.forecast.curves import forecast_curve
+from augury.forecast.passrate import forecast_pass_rate, growth_forms
+from augury.forecast.prediction import predictive
+from augury.forecast.trends.outlooks import backtest_outlook
+from benchmarks.scorecard.baselines import LEVELS
+from benchmarks.scorecard.cases import Case, Floats
+
+Forecaster = Callable[[Case], Floats]
+LAWS = ("chinchilla", "kaplan", "power:over=flops")
+SEEN_AT_ONCE = ("params", "tokens", "flops", "loss", "y")
+
+
+class NoForecast(Exception):
+    """A forecaster has nothing to say of this problem."""
+
+
+def forecasters_of(case: Case) -> dict[str, Forecaster]:
+    """Those that take this kind of question."""
+    found: dict[str, Forecaster]
+    if case.kind == "loss":
+        if "tokens" not in case.past.columns:
+            return {"power": partial(one_law, law="power:over=params")}
+        found = {"chinchilla": partial(one_law, law="chinchilla")}
+        if dear(case):
+            found["combine"] = partial(combined, laws=LAWS)
+        return found
+    if case.kind == "task score":
+        found = {}
+        if "flops" in case.past.columns and case.past["flops"].null_count() == 0:
+            found["logistic over flops"] = partial(one_law, law="logistic-task:over=flops")
+        if "loss" in case.past.columns:
+            found["logistic over loss, known"] = partial(one_law, law="logistic-task:over=loss")
+        return found
+    if case.kind == "pass rate":
+        return {name: partial(pass_rate, method=name) for name in ("pooled", "average")}
+    if case.kind == "trend ahead":
+        return {"outlook": outlook}
+    return {"forecast_curve": curve}
+
+
+def dear(case: Case) -> bool:
+    """Whether a forecaster of many fits takes this ladder: one in four, lest it takes hours."""
+    return zlib.crc32(f"{case.corpus}|{case.ladder}".encode()) % 4 == 0
+
+
+def one_law(case: Case, law: str) -> Floats:
+    """A law's interval for a new run, by the default fit."""
+    output = "loss" if case.kind == "loss" else "value"
+    table = _columns(case.past, output)
+    fitted = fit(law, table, resamples=1000, influence=False)
+    if not usable(fitted):
+        raise NoForecast(str(fitted.status))
+    return _quantiles(predictive(fitted, _columns(case.future, output)).run)
+
+
+def combined(case: Case, laws: Sequence[str]) -> Floats:
+    output = "loss" if case.kind == "loss" else "value"
+    found = combine(list(laws), _columns(case.past, output))
+    return _quantiles(predictive(found, _columns(case.future, output)).run)
+
+
+def pass_rate(case: Case, method: str) -> Floats:
+    """A method of `forecast_pass_rate` along the axis of the ladder."""
+    logs = np.log(np.clip(_pass_rates(case)[method], 1e-300, None))
+    return np.exp(spread_out(logs[:, 0], logs[:, 1], logs[:, 2]))
+
+
+_LAST: dict[str, dict[str, Floats]] = {}
+
+
+def _pass_rates(case: Case) -> dict[str, Floats]:
+    """(m, 3) values and interval ends by method; kept, as one call gives all methods."""
+    if case.key not in _LAST:
+        _LAST.clear()
+        counts = ["passes", "samples"] if "samples" in case.past.columns else ["logprob"]
+        table = case.past.with_columns(logprob=pl.col("y").log(), instance=pl.lit("all")).select(
+            "instance", case.axis, *counts, model=pl.int_range(pl.len()).cast(pl.String)
+        )
+        places = [{case.axis: float(x)} for x in case.at]
+        # The forms of growth take most of the time, and no forecast rests on them.
+        with mock.patch.object(growth_forms, "_forms", lambda series: {}):
+            found = forecast_pass_rate(table, places, scale=(case.axis,))
+        _LAST[case.key] = {
+            name: np.array([[f.methods[name].value, *f.methods[name].interval] for f in found])
+            for name in found[0].methods
+        }
+    return _LAST[case.key]
+
+
+def outlook(case: Case) -> Floats:
+    """The learned outlook of one run's tasks."""
+    table = pl.concat([case.past, case.future]).select("params", "tokens", value="y")
+    table = table.with_columns(
+        model=pl.lit("m"), family=pl.lit("f"), task=pl.lit("t"), metric=pl.lit("acc"),
+        higher_is_better=pl.lit(True),
+    )  # fmt: skip
+    found = backtest_outlook(table, case.cut)
+    if found.height != case.future.height:
+        raise NoForecast("not the same targets")
+    return spread_out(*(found[n].to_numpy() for n in ("forecast", "low", "high")))
+
+
+def curve(case: Case) -> Floats:
+    found = forecast_curve(case.past.drop("y"), case.future.drop("y"), x="x")
+    middle, spread = np.log(found.values), np.array(found.spreads)
+    low, high = np.log(np.array(found.intervals)).T
+    assert np.all(spread > 0)
+    return np.exp(spread_out(middle, low, high))
+
+
+def spread_out(middle: Floats, low: Floats, high: Floats) -> Floats:
+    """Quantiles from a median and a 90 % interval: half normals on either side."""
+    z = (stats.norm.ppf(LEVELS) / stats.norm.ppf(0.95))[:, None]
+    side = np.where(z < 0, middle - low, high - middle)
+    return np.where(z == 0, middle, middle + z * side)
+
+
+def _columns(table: pl.DataFrame, output: str) -> pl.DataFrame:
+    kept = [c for c in SEEN_AT_ONCE if c in table.columns and c != output]
+    return table.select(*(pl.col(c).cast(pl.Float64) for c in kept)).rename({"y": output})
+
+
+def _quantiles(draws: Floats) -> Floats:
+    if not np.isfinite(draws).all():
+        raise NoForecast("draws that are not finite")
+    return np.quantile(draws, LEVELS, axis=0)
