@@ -22,7 +22,7 @@ from augury.errors import AuguryError
 from augury.runtime.atomic import atomic_file
 from benchmarks.scorecard.baselines import baselines_of
 from benchmarks.scorecard.corpora import all_cases, half_of
-from benchmarks.scorecard.forecasters import NoForecast, forecasters_of
+from benchmarks.scorecard.forecasters import NoForecastError, forecasters_of
 from benchmarks.scorecard.record import record_of, scored
 
 RECORD = Path(__file__).parent / "record.json"
@@ -44,8 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
         print(RECORD.read_text())
         return
     done = {} if given.fresh else _journal(given.again)
-    run(done, given)
-    rows = [row for found in done.values() for row in found]
+    asked = run(done, given)
+    rows = [row for key in asked for row in done[key]]
     record = record_of(pl.DataFrame(rows))
     if given.record:
         with atomic_file(RECORD) as path:
@@ -58,8 +58,9 @@ def text_of(record: list[dict[str, Any]]) -> str:
     return "[\n" + ",\n".join(json.dumps(row) for row in record) + "\n]\n"
 
 
-def run(done: dict[str, list[dict[str, Any]]], given: argparse.Namespace) -> None:
-    """Forecast and score every problem, and keep each as soon as it is there."""
+def run(done: dict[str, list[dict[str, Any]]], given: argparse.Namespace) -> list[str]:
+    """Forecast and score every problem asked for, keeping each as soon as it is there."""
+    asked = []
     JOURNAL.parent.mkdir(parents=True, exist_ok=True)
     spent: dict[str, float] = {}
     with JOURNAL.open("w") as file:
@@ -73,6 +74,7 @@ def run(done: dict[str, list[dict[str, Any]]], given: argparse.Namespace) -> Non
                 every = every | forecasters_of(case)
             for name, forecast in every.items():
                 key = f"{case.key}|{name}"
+                asked.append(key)
                 if key in done:
                     continue
                 began = time.process_time()
@@ -80,7 +82,7 @@ def run(done: dict[str, list[dict[str, Any]]], given: argparse.Namespace) -> Non
                     with warnings.catch_warnings():
                         warnings.simplefilter("ignore")
                         found = scored(case, half_of(case), name, forecast(case))
-                except (AuguryError, NoForecast):
+                except (AuguryError, NoForecastError):
                     found = []
                 spent[name] = spent.get(name, 0.0) + time.process_time() - began
                 done[key] = found
@@ -88,6 +90,7 @@ def run(done: dict[str, list[dict[str, Any]]], given: argparse.Namespace) -> Non
                 file.flush()
     for name, seconds in sorted(spent.items(), key=lambda pair: -pair[1])[:8]:
         print(f"{name:28s} {seconds:8.1f} CPU seconds")
+    return asked
 
 
 def _journal(again: list[str]) -> dict[str, list[dict[str, Any]]]:

@@ -15,14 +15,16 @@ from scipy.special import expit, logit
 from benchmarks.scorecard.cases import Case, Floats
 
 LEVELS = np.round(np.arange(0.05, 0.96, 0.05), 2)
-# A score of 0 or 1 has no logit: it is taken to lie this near.
+# A score of 0 or 1 has no logit: it is taken to lie this near. Rates may be as small as they like.
 EDGE = 1e-6
+LEAST_RATE = 1e-300
 Link = tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]
 IDENTITY: Link = (lambda y: y, lambda v: v)
 LOG: Link = (np.log, np.exp)
 LOGIT: Link = (lambda y: np.asarray(logit(np.clip(y, EDGE, 1 - EDGE))),
                lambda v: np.asarray(expit(v)))  # fmt: skip
-LOGLOG: Link = (lambda y: -np.log(-np.log(np.clip(y, 1e-300, 1 - EDGE))),
+LOGIT_OF_RATE: Link = (lambda y: np.asarray(logit(np.clip(y, LEAST_RATE, 1 - EDGE))), LOGIT[1])
+LOGLOG: Link = (lambda y: -np.log(-np.log(np.clip(y, LEAST_RATE, 1 - EDGE))),
                 lambda v: np.exp(-np.exp(-np.clip(v, -7.0, 700.0))))  # fmt: skip
 
 
@@ -63,7 +65,7 @@ def line_last_four(case: Case) -> Floats:
 
 
 def line_of_logit(case: Case) -> Floats:
-    return _over(case, LOGIT)
+    return _over(case, LOGIT_OF_RATE if case.kind == "pass rate" else LOGIT)
 
 
 def line_of_loglog(case: Case) -> Floats:

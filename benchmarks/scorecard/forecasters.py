@@ -26,7 +26,7 @@ LAWS = ("chinchilla", "kaplan", "power:over=flops")
 SEEN_AT_ONCE = ("params", "tokens", "flops", "loss", "y")
 
 
-class NoForecast(Exception):
+class NoForecastError(Exception):
     """A forecaster has nothing to say of this problem."""
 
 
@@ -65,7 +65,7 @@ def one_law(case: Case, law: str) -> Floats:
     table = _columns(case.past, output)
     fitted = fit(law, table, resamples=1000, influence=False)
     if not usable(fitted):
-        raise NoForecast(str(fitted.status))
+        raise NoForecastError(str(fitted.status))
     return _quantiles(predictive(fitted, _columns(case.future, output)).run)
 
 
@@ -94,7 +94,7 @@ def _pass_rates(case: Case) -> dict[str, Floats]:
         )
         places = [{case.axis: float(x)} for x in case.at]
         # The forms of growth take most of the time, and no forecast rests on them.
-        with mock.patch.object(growth_forms, "_forms", lambda series: {}):
+        with mock.patch.object(growth_forms, "_forms", return_value={}):
             found = forecast_pass_rate(table, places, scale=(case.axis,))
         _LAST[case.key] = {
             name: np.array([[f.methods[name].value, *f.methods[name].interval] for f in found])
@@ -112,7 +112,7 @@ def outlook(case: Case) -> Floats:
     )  # fmt: skip
     found = backtest_outlook(table, case.cut)
     if found.height != case.future.height:
-        raise NoForecast("not the same targets")
+        raise NoForecastError("not the same targets")
     return spread_out(*(found[n].to_numpy() for n in ("forecast", "low", "high")))
 
 
@@ -138,5 +138,5 @@ def _columns(table: pl.DataFrame, output: str) -> pl.DataFrame:
 
 def _quantiles(draws: Floats) -> Floats:
     if not np.isfinite(draws).all():
-        raise NoForecast("draws that are not finite")
+        raise NoForecastError("draws that are not finite")
     return np.quantile(draws, LEVELS, axis=0)

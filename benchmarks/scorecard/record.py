@@ -69,7 +69,7 @@ def record_of(rows: pl.DataFrame) -> list[dict[str, Any]]:
 def _row(
     kind: Any, corpus: str, half: Any, name: str, rows: pl.DataFrame, ratio: Floats | None
 ) -> dict[str, Any]:
-    mean = {n: _rounded(rows[n].mean()) for n in ("wis", "crps", "held", "width")}  # type: ignore
+    mean = {n: _rounded(rows[n].mean()) for n in ("wis", "crps", "held", "width")}
     skill = None
     if ratio is not None:
         low, high = np.quantile(1 - ratio[1:], [0.05, 0.95])
