@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from augury.errors import DataError, UsageError
-from augury.forecast.trends import backtest_outlook, outlook, published_trends, trends
+from augury.forecast.trends import Trend, backtest_outlook, outlook, published_trends, trends
 from augury.forecast.trends.evidence import wilks
 from augury.forecast.trends.leaps import coincidences
 from augury.forecast.trends.noise import basis, roots
@@ -116,6 +116,37 @@ def test_a_fall_while_the_rest_rises_is_inverse_scaling() -> None:
     assert "falls over training" in str(bad)
     assert not found["task-0", "tokens"].inverse
     assert trends(pl.concat([rising, falling])).trends[0] == bad
+
+
+def test_a_perplexity_that_falls_is_no_inverse_scaling() -> None:
+    """The direction is the metric's, or the table's; where neither says it, nothing is claimed."""
+    rising = ladder(lambda x, z: 0.3 + 0.3 * x)
+    falling = ladder(lambda x, z: 0.6 - 0.3 * x, tasks=1).with_columns(task=pl.lit("odd"))
+    table = pl.concat([rising, falling]).drop("n", strict=False)
+
+    def of(**columns: object) -> dict[str, Trend]:
+        found = trends(table.with_columns(**{k: pl.lit(v) for k, v in columns.items()}))
+        return {t.task: t for t in found.trends if t.axis == "tokens"}
+
+    for columns in ({"metric": "word_perplexity"}, {"metric": "own", "higher_is_better": False}):
+        found = of(**columns)
+        assert not any(t.inverse for t in found.values())
+        assert found["odd"].worsens is False
+        assert found["task-0"].worsens is True
+        assert next(iter(found)) != "odd"  # what gets worse comes first
+        assert str(found["odd"]).endswith("which is better.")
+        assert str(found["task-0"]).endswith("which is worse.")
+    # Turned over, it is inverse scaling again: one rises while the others fall.
+    turned = table.with_columns(value=1 - pl.col("value"), metric=pl.lit("bits_per_byte"))
+    found = {t.task: t for t in trends(turned).trends if t.axis == "tokens"}
+    assert [name for name, t in found.items() if t.inverse] == ["odd"]
+    assert next(iter(found)) == "odd"
+    unknown = of(metric="own")
+    assert not unknown["odd"].inverse
+    assert unknown["odd"].worsens is None
+    assert "if higher is better" in unknown["odd"].notes[-1].message
+    said = of(metric="own", higher_is_better=True)
+    assert said["odd"].inverse
 
 
 def test_a_threshold_says_what_it_leaves() -> None:

@@ -41,6 +41,8 @@ METRICS: dict[str, Metric] = {
         True,
         True,
     ),
+    # What a table without a column `metric` has.
+    **_named("score", True, None),
     # The share of passing answers: trials only where they were counted (passes and samples).
     **_named("pass base plus pass@1 maj@4 maj@8 maj@64", True, None),
     # Between 0 and 1 or on a scale of its own, but an instance can score anything in between.

@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from augury.data import run_ids
+from augury.data.metrics import higher_is_better
 from augury.data.scores import counts_outcomes, whole_tasks
 from augury.errors import DataError, UsageError
 
@@ -90,6 +91,7 @@ class TrendSeries:
         sampling: (T,) mean sampling variance of a score on that scale, NaN if unknown.
         scales: (T,) of each task.
         chance: (T,) score of a guesser on the original scale, NaN if unknown.
+        higher_is_better: (T,) direction of each metric, None if unknown.
     """
 
     family: str | None
@@ -99,6 +101,7 @@ class TrendSeries:
     sampling: Floats
     scales: tuple[Scale, ...]
     chance: Floats
+    higher_is_better: tuple[bool | None, ...]
 
 
 def series_of(table: pl.DataFrame, by: Sequence[str] = ("family",)) -> list[TrendSeries]:
@@ -186,7 +189,17 @@ def _series(family: str | None, parts: list[Any], progress: str) -> TrendSeries:
         np.array(sampling),
         tuple(scales),
         np.array(chance),
+        tuple(direction_of(own, metric) for _, metric, own in parts),
     )
+
+
+def direction_of(own: pl.DataFrame, metric: str) -> bool | None:
+    """Direction of a metric: what its rows say where they agree, else what is known of its name."""
+    if "higher_is_better" in own.columns:
+        said = own["higher_is_better"].drop_nulls().unique()
+        if len(said):
+            return bool(said[0]) if len(said) == 1 else None
+    return higher_is_better(metric)
 
 
 def scale_of(values: Floats) -> Scale:

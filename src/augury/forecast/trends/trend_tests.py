@@ -46,7 +46,10 @@ class Trend:
         by_size: whether the shape varies with size.
         p: of "no trend in any run".
         q: p adjusted over everything in the report (Benjamini & Hochberg 1995).
-        inverse: the score falls while the rest of the family rises (or the loss falls).
+        inverse: the score gets worse while the rest of the family gets better; False where the
+            direction of the metric is not known.
+        higher_is_better: direction of the metric, from the table's column of that name or from the
+            known metrics; None where neither says it.
         notes: what to know before believing it.
     """
 
@@ -64,7 +67,20 @@ class Trend:
     p: float
     q: float
     inverse: bool
+    higher_is_better: bool | None
     notes: tuple[Note, ...]
+
+    @property
+    def last_change(self) -> float:
+        """Change of the score since it turned, or over the whole range where it does not."""
+        return self.effect if self.after_turn is None else self.after_turn
+
+    @property
+    def worsens(self) -> bool | None:
+        """Whether the score gets worse in the end; None where nobody knows which way that is."""
+        if self.higher_is_better is None:
+            return None
+        return self.shape != "flat" and (self.last_change < 0) == self.higher_is_better
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
@@ -85,6 +101,7 @@ class Trend:
             "p": self.p,
             "q": self.q,
             "inverse": self.inverse,
+            "higher_is_better": self.higher_is_better,
             "notes": [asdict(n) for n in self.notes],
         }
 
@@ -205,8 +222,9 @@ def _over_sizes(series: TrendSeries) -> TrendSeries | None:
     )
     # Checkpoints of a run share most of their noise: averaging them is not worth n of them.
     return TrendSeries(
-        series.family, series.keys, over, y, series.sampling, series.scales, series.chance
-    )
+        series.family, series.keys, over, y, series.sampling, series.scales, series.chance,
+        series.higher_is_better,
+    )  # fmt: skip
 
 
 def _analysed(series: TrendSeries, level: float) -> list[Trend]:
@@ -318,6 +336,7 @@ def _trend(
         p=p,
         q=np.nan,
         inverse=False,
+        higher_is_better=series.higher_is_better[task],
         notes=tuple(notes),
     )
 
@@ -354,7 +373,7 @@ def _judged(trend: Trend, q: float, rate: float) -> Trend:
 
 
 def _against_the_rest(found: list[Trend]) -> list[Trend]:
-    """Mark falls that happen while the other tasks of the family rise: inverse scaling."""
+    """Mark what gets worse while the other tasks of the family get better: inverse scaling."""
     out = []
     for trend in found:
         rest = [
@@ -363,31 +382,49 @@ def _against_the_rest(found: list[Trend]) -> list[Trend]:
             if (t.family, t.axis, t.metric) == (trend.family, trend.axis, trend.metric)
             and t.task != trend.task
         ]
-        falls = (
-            trend.shape in ("falling", "inverted U")
-            and (trend.after_turn if trend.after_turn is not None else trend.effect) < 0
+        better = -1.0 if trend.higher_is_better is False else 1.0
+        turns_worse = trend.shape in (
+            ("falling", "inverted U") if better > 0 else ("rising", "U", "threshold")
         )
         inverse = False
         notes = trend.notes
-        if falls and len(rest) >= 2:
+        if turns_worse and better * trend.last_change < 0 and len(rest) >= 2:
             mean = float(np.mean(rest))
             error = float(np.std(rest, ddof=1) / np.sqrt(len(rest)))
-            inverse = mean > SURELY * error
+            against = better * mean > SURELY * error
+            inverse = against and trend.higher_is_better is not None
             text = (
                 f"The other {len(rest)} tasks change by {mean:+.3g} on average (standard error "
                 f"{error:.2g}) meanwhile"
-                + (": inverse scaling." if inverse else ": not surely rising.")
             )
+            if inverse:
+                text += ": inverse scaling."
+            elif against:
+                text += ": inverse scaling if higher is better (a column higher_is_better)."
+            else:
+                text += f": not surely {'rising' if better > 0 else 'falling'}."
             notes = (*notes, Note("against-the-rest", "info", text, {"mean": mean}))
         out.append(replace(trend, inverse=inverse, notes=notes))
     return out
 
 
+# What a shape does where lower is better, as if the scale were turned over.
+_TURNED: dict[Shape, Shape] = {
+    "falling": "rising", "rising": "falling", "threshold": "falling", "U": "inverted U",
+    "inverted U": "U", "flat": "flat",
+}  # fmt: skip
+
+
 def _importance(trend: Trend) -> tuple[int, float, float]:
-    """Surest and largest falls first, then turns, leaps, rises, and what is flat."""
+    """What surely gets worse first, largest first, then turns, leaps, gains, and what is flat.
+
+    Where the direction of a metric is not known, its falls stand among what gets worse.
+    """
     order = {"falling": 0, "inverted U": 0, "U": 1, "threshold": 2, "rising": 3, "flat": 4}
-    loss = trend.after_turn if trend.after_turn is not None else trend.effect
-    return order[trend.shape], loss if trend.shape != "flat" else trend.q, trend.q
+    lower = trend.higher_is_better is False
+    shape = _TURNED[trend.shape] if lower else trend.shape
+    change = -trend.last_change if lower else trend.last_change
+    return order[shape], change if trend.shape != "flat" else trend.q, trend.q
 
 
 def sentence(trend: Trend) -> str:
@@ -401,13 +438,21 @@ def sentence(trend: Trend) -> str:
     sure = f"q = {trend.q:.2g}"
     if trend.shape == "flat":
         return f"{name} shows no trend {where} ({sure})."
+    # Said where the words alone would mislead: a perplexity that falls is no loss.
+    turned = {True: ", which is worse", False: ", which is better"}
+    meaning = turned[bool(trend.worsens)] if trend.higher_is_better is False else ""
     if trend.turning_point is None or trend.turning_interval is None:
         verb = "rises" if trend.effect > 0 else "falls"
-        return f"{name} {verb} {where} by {abs(trend.effect):.3g} [{low:.2g}, {high:.2g}] ({sure})."
+        by = f"{abs(trend.effect):.3g} [{low:.2g}, {high:.2g}]"
+        return f"{name} {verb} {where} by {by} ({sure}){meaning}."
     at = f"{trend.turning_point:.3g} {trend.axis}"
     span = f"[{trend.turning_interval[0]:.2g}, {trend.turning_interval[1]:.2g}]"
     after = abs(trend.after_turn or 0.0)
     if trend.shape == "threshold":
-        return f"{name} starts to rise {where} at {at} {span}, by {after:.3g} since ({sure})."
+        return (
+            f"{name} starts to rise {where} at {at} {span}, by {after:.3g} since ({sure}){meaning}."
+        )
     verb = "rises, then falls" if trend.shape == "inverted U" else "falls, then rises"
-    return f"{name} {verb} {where}: it turns at {at} {span}, {after:.3g} from there ({sure})."
+    return (
+        f"{name} {verb} {where}: it turns at {at} {span}, {after:.3g} from there ({sure}){meaning}."
+    )

@@ -327,7 +327,7 @@ def _trends_verdict(found: Trends) -> StoryVerdict:
     details = [f"Named at a false-discovery rate of {found.rate:.0%}."]
     if inverse:
         named = ", ".join(inverse[:5]) + (" and others" if len(inverse) > 5 else "")
-        details.append(f"Falling while the rest of their family rises: {named}.")
+        details.append(f"Getting worse while the rest of their family gets better: {named}.")
     of = "score" if len(own) == 1 else "scores"
     return StoryVerdict(
         f"Over training, of {len(own)} {of} {', '.join(counts)}.", tuple(details), about="trends"

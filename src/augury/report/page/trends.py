@@ -58,7 +58,9 @@ def trends_section(found: Trends, *, most: int = MOST_PANELS, name: str = "trend
     table = found.table.select([c for c in SHOWN if c in found.table.columns])
     text = [f"{len(found.trends)} trends were tested; {len(chosen)} are drawn."]
     if inverse:
-        text.append(f"These fall while the rest of their family rises: {', '.join(inverse)}.")
+        text.append(
+            f"These get worse while the rest of their family gets better: {', '.join(inverse)}."
+        )
     notes = tuple(n for t in chosen for n in t.notes if n.severity != "info")
     return Section(
         "Trends over training", tuple(text), (figure,), (Table("All trends", table),), notes
