@@ -142,7 +142,7 @@ def fit_many(
             raise UsageError(f"there is no column '{key}' to group by")
     problem = problem_of(law, data, likelihood, output=output, by=keys)
     law, likelihood = problem.law, problem.likelihood
-    groups, index, weights = _grouped(problem.table.select(f"by_{key}" for key in keys))
+    groups, index, weights = grouped_rows(problem.table.select(f"by_{key}" for key in keys))
     groups.columns = keys
     points = Points(
         tuple(x[0][index] for x in problem.points.inputs),
@@ -175,7 +175,7 @@ def fit_many(
     )
 
 
-def _grouped(keys: pl.DataFrame) -> tuple[pl.DataFrame, Any, Floats]:
+def grouped_rows(keys: pl.DataFrame) -> tuple[pl.DataFrame, Any, Floats]:
     """Distinct keys (G, ...), (G, n) row numbers, and weights: 0 where a short group is filled."""
     parts = (
         keys.with_row_index("at")

@@ -29,6 +29,7 @@ from augury.laws.loss_to_loss import LossToLoss, pair_losses
 from augury.laws.momentum import Momentum
 from augury.laws.multi_power import MultiPower
 from augury.laws.over_training import OverTraining
+from augury.laws.parallel_streams import ParallelStreams
 from augury.laws.pass_at_k import PassAtK
 from augury.laws.pass_rate import CurvedPassRate, PassRate
 from augury.laws.power_law import PowerLaw
@@ -73,6 +74,7 @@ __all__ = [
     "MultiPower",
     "NonNegative",
     "OverTraining",
+    "ParallelStreams",
     "Parameter",
     "PassAtK",
     "PassRate",

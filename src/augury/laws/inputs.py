@@ -234,6 +234,7 @@ KNOWN: dict[str, Input] = {
     "steps": Positive("optimiser steps", example=(1e3, 1e5)),
     "params_active": Positive("parameters that one token sees", example=(1e7, 1e10)),
     "experts": Positive("experts per routed layer; 1 for a dense model", example=(1.0, 512.0)),
+    "streams": Positive("parallel streams P; 1 for a usual model", example=(1.0, 64.0)),
     "chance": Real("score of a guesser", default=0.0, example=(0.0, 0.0)),
 }
 
