@@ -31,6 +31,7 @@ TASKS: dict[str, tuple[str, tuple[str, ...]]] = {
             "Forecast",
             "backtest",
             "compare",
+            "choose",
             "combine",
             "forecast_curve",
             "forecast_ladder",

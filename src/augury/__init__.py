@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         forecast_ladder,
         predict,
     )
+    from augury.forecast.choosing import choose
     from augury.forecast.curves import forecast_curve
     from augury.forecast.emergence import emergence_data, emergence_point, fit_emergence
     from augury.forecast.passrate import forecast_pass_rate
@@ -54,6 +55,7 @@ _HOME = {
         "forecast_ladder",
         "predict",
     ),
+    "forecast.choosing": ("choose",),
     "forecast.curves": ("forecast_curve",),
     "forecast.emergence": ("emergence_data", "emergence_point", "fit_emergence"),
     "forecast.passrate": ("forecast_pass_rate",),
@@ -76,6 +78,7 @@ __all__ = [
     "Study",
     "all_laws",
     "backtest",
+    "choose",
     "combine",
     "compare",
     "emergence_data",

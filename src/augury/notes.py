@@ -306,6 +306,16 @@ NOTES: Mapping[str, NoteKind] = {
         "A handful of forecasts says little about how often intervals hold.",
         "Backtest on more scales.",
     ),
+    "not-better-than-constant": NoteKind(
+        "choose",
+        "No law forecast the table's larger runs better than their mean did, beyond chance.",
+        "Add runs at more scales, or name the law that theory gives: fit --law.",
+    ),
+    "too-few-rows": NoteKind(
+        "choose",
+        "Some laws have too many parameters to be fitted to a part of the table, and were left out.",
+        "Add runs, or name the law.",
+    ),
     "unfinished": NoteKind(
         "report",
         "The study is not finished; the page will change.",

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 def fit(
     table: Table,
     law: Annotated[
-        str,
+        str | None,
         typer.Option(
             help='A law of `augury laws`, a chain "chinchilla+logistic-task", or your own '
-            "MODULE:CLASS."
+            "MODULE:CLASS. Default: chosen by backtest from all that suit the table."
         ),
-    ],
+    ] = None,
     by: Annotated[
         str | None, typer.Option(help='Fit every group apart: "task", "family,task".')
     ] = None,
@@ -52,6 +52,15 @@ def fit(
     if bootstrap is not None and nuts:
         raise UsageError("choose one of --bootstrap and --nuts")
     uncertainty: Any = "nuts" if nuts else "laplace" if bootstrap is None else "bootstrap"
+    if law is None:
+        from augury.cli.choice import fit_chosen
+
+        if uncertainty != "laplace":
+            raise UsageError("--bootstrap and --nuts need --law")
+        if by is not None and out is not None:
+            raise UsageError("--by fits every group apart: without --out")
+        fit_chosen(table, map_, scale, where, likelihood, by, level, seed, out, as_json=as_json)
+        return
     parsed = parse_law(law)
     columns = [x.strip() for x in (by or "").split(",") if x.strip()]
     needed = [*needed_columns(parsed), *columns]

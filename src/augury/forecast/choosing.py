@@ -141,8 +141,8 @@ def choose(
 
     Example:
         >>> chosen = augury.choose(augury.read_table("runs.csv"), ["chinchilla", "kaplan"])
-        >>> chosen.law, list(chosen.fits)[0] == chosen.law
-        ('chinchilla', True)
+        >>> chosen.law
+        'chinchilla'
     """
     table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(dict(data))
     if table.is_empty():
@@ -157,8 +157,12 @@ def choose(
     wanted = laws or suited_laws(table.drop("__at__"), target, by)
     parsed = [parse_law(x) if isinstance(x, str) else x for x in wanted]
     scales = [by] if isinstance(by, str) else list(by or _scales(table, parsed))
-    if not scales:
-        raise UsageError("there is no input to order the rows by: name one with by=")
+    if not parsed or not scales:
+        some = ", ".join(n for n in table.columns if n not in ("__at__", target))
+        raise UsageError(
+            f"no law forecasts '{target}' from {some}; map columns to those that laws take, such "
+            "as params and tokens (`augury laws`)"
+        )
     null = Constant(over=scales[0], predicts=target)
     parsed = [null, *(x for x in parsed if not isinstance(x, Constant))]
     cuts = _cuts(table, scales, groups)
@@ -198,7 +202,8 @@ def suited_laws(
     found: list[Law] = []
     for cls in all_laws():
         settings = {f.name for f in fields(cls)}
-        made = [cls(over=n) for n in overs] if "over" in settings else [cls()]
+        choices: list[dict[str, Any]] = [{"over": n} for n in overs]
+        made = [cls(**x) for x in (choices if "over" in settings else [{}])]
         for law in made:
             if isinstance(law, Constant) or law.output != target or law.grouping is not None:
                 continue
@@ -271,7 +276,7 @@ def _scored(
                              by=() if groups is None else (groups,))  # fmt: skip
         points, inside, at, cut = _windows(problem, table, cuts, groups)
         live = inside.sum(1)
-        if (live < len(problem.law.parameters) + 2).any():
+        if (live < len(problem.law.parameters) + 1).any():
             few.append(str(law))
             continue
         windows = fit_windows(problem.law, problem.likelihood, points, inside)
