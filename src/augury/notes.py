@@ -313,7 +313,7 @@ NOTES: Mapping[str, NoteKind] = {
     ),
     "too-few-rows": NoteKind(
         "choose",
-        "Some laws have too many parameters to be fitted to a part of the table, and were left out.",
+        "Some laws have too many parameters for a part of the table, and were left out.",
         "Add runs, or name the law.",
     ),
     "unfinished": NoteKind(
