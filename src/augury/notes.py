@@ -307,12 +307,12 @@ NOTES: Mapping[str, NoteKind] = {
         "Backtest on more scales.",
     ),
     "not-better-than-constant": NoteKind(
-        "choose",
+        "forecast",
         "No law forecast the table's larger runs better than their mean did, beyond chance.",
         "Add runs at more scales, or name the law that theory gives: fit --law.",
     ),
     "too-few-rows": NoteKind(
-        "choose",
+        "forecast",
         "Some laws have too many parameters for a part of the table, and were left out.",
         "Add runs, or name the law.",
     ),
