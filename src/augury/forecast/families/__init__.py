@@ -1,6 +1,22 @@
 """Families of models: how large a model of a reference family would have to be, and density."""
 
 from augury.forecast.families.density import DensityTrend, density_trend
+from augury.forecast.families.observational import (
+    Components,
+    ObservationalFit,
+    components,
+    fit_observational,
+)
 from augury.forecast.families.size import EffectiveSize, ReferenceSize, effective_size
 
-__all__ = ["DensityTrend", "EffectiveSize", "ReferenceSize", "density_trend", "effective_size"]
+__all__ = [
+    "Components",
+    "DensityTrend",
+    "EffectiveSize",
+    "ObservationalFit",
+    "ReferenceSize",
+    "components",
+    "density_trend",
+    "effective_size",
+    "fit_observational",
+]
