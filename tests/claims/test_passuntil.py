@@ -18,7 +18,8 @@ from augury.data.counts import (
 )
 from augury.evaluate import Instance, Task, exact_scores
 from augury.evaluate.pass_counts import Method
-from augury.evaluate.passuntil import pass_until, place_of
+from augury.evaluate.passuntil import pass_until
+from augury.evaluate.wave_draws import place_of
 from augury.lab import LabBackend, ModelConfig, RunConfig, lab_instances, train
 
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]

@@ -192,7 +192,7 @@ def test_a_proposal_needs_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> No
     def opened(spec: str) -> Backend:
         return Reversed()
 
-    monkeypatch.setattr("augury.evaluate.passuntil.open_model", opened)
+    monkeypatch.setattr("augury.evaluate.run_plan.open_model", opened)
     with pytest.raises(UsageError, match="needs the same tokenizer"):
         pass_until(TableModel(), words(), proposal=["lab:somewhere"])
 

@@ -18,7 +18,16 @@ import pytest
 
 from augury import read_table
 from augury.errors import DataError, UsageError
-from augury.evaluate import Checker, Instance, PassCounts, Progress, Task, pass_until, passuntil
+from augury.evaluate import (
+    Checker,
+    Instance,
+    PassCounts,
+    Progress,
+    Task,
+    pass_until,
+    wave_draws,
+    waves,
+)
 from augury.evaluate.journal import Journal
 from augury.evaluate.pass_counts import Method
 from tests.evaluate.table_model import LETTERS, TableModel
@@ -143,8 +152,8 @@ def test_other_rules_of_stopping() -> None:
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flat table: hardly two samples are alike, and no wave is larger than its bound."""
-    monkeypatch.setitem(passuntil.WAVE_TOKENS, "tree", 2**17)
-    monkeypatch.setattr(passuntil, "VERDICTS", 10_000)
+    monkeypatch.setitem(waves.WAVE_TOKENS, "tree", 2**17)
+    monkeypatch.setattr(wave_draws, "VERDICTS", 10_000)
     task = Task("flat", (Instance("0", "a", ("zzzzzz",)),), 0.0, checker="exact", length=6)
     peaks = []
     for samples in (200_000, 500_000):
@@ -198,11 +207,11 @@ def after(waves: int) -> Callable[[Progress], None]:
 def test_a_run_that_was_stopped_ends_with_the_same_counts(tmp_path: Path, method: Method) -> None:
     task, model = words(), TableModel()
     whole = pass_until(model, task, max_samples=CAP, method=method)
-    for waves in (1, 2):
-        study = tmp_path / str(waves)
+    for stopped in (1, 2):
+        study = tmp_path / str(stopped)
         with pytest.raises(StoppedError):
             pass_until(
-                model, task, max_samples=CAP, method=method, study=study, progress=after(waves)
+                model, task, max_samples=CAP, method=method, study=study, progress=after(stopped)
             )
         again = pass_until(model, task, max_samples=CAP, method=method, study=study)
         assert same(again, whole)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from augury.evaluate.passuntil import Progress
+from augury.evaluate.passuntil_run import Progress
 
 # Seconds between two lines of a log.
 QUIET = 30.0

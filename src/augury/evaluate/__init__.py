@@ -6,7 +6,8 @@ from augury.evaluate.exact import ExactScores, exact_scores
 from augury.evaluate.greedy import greedy_texts
 from augury.evaluate.measurement import measure
 from augury.evaluate.pass_counts import PassCounts
-from augury.evaluate.passuntil import Progress, pass_until
+from augury.evaluate.passuntil import pass_until
+from augury.evaluate.passuntil_run import Progress
 from augury.evaluate.tasks import Instance, Task, read_task
 
 __all__ = [

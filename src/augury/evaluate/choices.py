@@ -15,7 +15,7 @@ import polars as pl
 from augury.data import observations
 from augury.errors import DataError
 from augury.evaluate.backend import Backend, ScoreRequest
-from augury.evaluate.passuntil import measurement_folder
+from augury.evaluate.folders import measurement_folder
 from augury.evaluate.tasks import Instance, Task
 from augury.runtime.atomic import atomic_file
 

@@ -1,0 +1,109 @@
+"""What decides a run of PassUntil: its method, when an instance stops, and what is drawn from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from augury.errors import UsageError
+from augury.evaluate.backend import Backend, NextRequest
+from augury.evaluate.checkers import Checker
+from augury.evaluate.importance import Mixture
+from augury.evaluate.models import open_model
+from augury.evaluate.pass_counts import Method
+from augury.evaluate.proposals import Proposal, open_proposals
+from augury.evaluate.tasks import Task
+
+# Longer texts share few prefixes: then a tree costs what it saves.
+TREE_TOKENS = 32
+# Passes that end an instance, and its cap, where a proposal is drawn from: its draws are few and
+# dear, and the weights of 20 passes say how much they spread.
+WEIGHTED_PASSES, WEIGHTED_SAMPLES = 20, 2_000
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """What decides a run; all of it names the measurement."""
+
+    method: Method
+    r: float
+    max_samples: int
+    temperature: float
+    budget: int | None
+    seed: int
+
+
+def open_mixture(
+    backend: Backend,
+    task: Task,
+    proposal: Sequence[str | Proposal],
+    share: float,
+    method: Method | None,
+    budget: int | None,
+    known: bool,
+) -> Mixture:
+    """What is drawn from."""
+    if method not in (None, "importance"):
+        raise UsageError(f"a proposal is drawn from by method 'importance', not '{method}'")
+    if budget is not None:
+        raise UsageError("a budget goes where plain samples say: it takes no proposal")
+    if not 0 < share < 1:
+        raise UsageError(f"own_share lies between 0 and 1, not {share}")
+    backend.next_token_logprobs([NextRequest(task.instances[0].prompt)])  # does it show them?
+    return Mixture(backend, open_proposals(proposal, backend, task, open_model, known), share)
+
+
+def choose_method(
+    backend: Backend, task: Task, judge: Checker, asked: Method | None, temperature: float
+) -> tuple[Method, list[str]]:
+    """The method, and what there is to say about it."""
+    if asked == "importance":
+        raise UsageError("method 'importance' needs a proposal: hint, or a model")
+    if asked not in (None, *get_args(Method)):
+        raise UsageError(f"no method is called '{asked}'; there are: {', '.join(get_args(Method))}")
+    enumerable = judge.prefixes and not task.stop and temperature == 1
+    if asked == "exact":
+        if not enumerable:
+            raise UsageError(
+                "method 'exact' needs a check that accepts listed answers (checker 'prefix'), no "
+                f"stop and temperature 1, not checker '{judge.name}' at {temperature}"
+            )
+        notes = []
+        if not backend.unique_tokens:
+            notes = ["a lower bound: the same answers written with other tokens are left out"]
+        return "exact", notes
+    if asked is None and enumerable and backend.unique_tokens:
+        return "exact", []
+    if asked == "independent":
+        return "independent", []
+    if asked is None and task.tokens > TREE_TOKENS:
+        return "independent", [f"texts of {task.tokens} tokens share few prefixes: no tree"]
+    try:
+        backend.next_token_logprobs([NextRequest(task.instances[0].prompt)])
+    except UsageError as error:
+        if asked == "tree":
+            raise
+        return "independent", [f"no tree: {error}"]
+    return "tree", []
+
+
+def wanted_passes(r: int | None, relative_error: float | None, budget: int | None) -> float:
+    if relative_error is not None:
+        if r is not None:
+            raise UsageError("choose one of r and relative_error")
+        if not 0 < relative_error < 1:
+            raise UsageError(f"relative_error lies between 0 and 1, not {relative_error}")
+        return float(math.ceil(2 + 1 / relative_error**2))
+    if r is None:
+        return 2.0 if budget is None else math.inf
+    return float(r)
+
+
+def check_numbers(r: float, max_samples: int, budget: int | None, temperature: float) -> None:
+    for name, value in (("r", r), ("max_samples", max_samples), ("budget", budget)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} must be at least 1, not {value:g}")
+    if not 0 < temperature < math.inf:
+        raise UsageError(f"temperature must be positive, not {temperature}")

@@ -1,0 +1,108 @@
+"""Which instance gets how many samples next: a function of the counts alone."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from augury.evaluate.pass_counts import Method
+from augury.evaluate.run_plan import RunPlan
+from augury.evaluate.tasks import Task
+
+# Tokens of one wave: the memory of a tree (4 bytes each, a small factor for copies), and what a
+# killed run does again.
+WAVE_TOKENS: dict[Method, int] = {"tree": 2**22, "independent": 2**17, "importance": 2**15}
+# Samples of an instance's first batch, at least and at most: in between, as many as it takes to
+# fill a wave of this many samples with the instances that are open.
+FIRST: dict[Method, tuple[int, int]] = {
+    "tree": (256, 4096),
+    "independent": (32, 512),
+    "importance": (32, 256),
+}
+FILL: dict[Method, int] = {"tree": 2**16, "independent": 2**12, "importance": 2**10}
+# How many times what an instance has its next batch brings: a tree shares more the more is drawn at
+# once, and half of all independent samples are never in vain.
+GROWTH: dict[Method, int] = {"tree": 3, "independent": 1, "importance": 1}
+# Share of the instances that each wave of a budget goes to: those of which least is known.
+NEEDIEST = 0.25
+# First batches of a budget take an eighth of it: the rest goes where they say.
+BUDGET_LOOKS = 8
+
+
+class RunCounts:
+    """Passes, samples and batches of every instance so far; with a proposal the weights of passes.
+
+    Args:
+        task: its instances.
+        plan: when an instance is done.
+
+    Attributes:
+        passes, samples, batches: (n,) counts.
+        logs: of each instance, log-weights of its passes.
+        own: (n, 2) draws that the model itself wrote, and how many of them passed.
+        examples: of instances that passed, a text that did.
+    """
+
+    def __init__(self, task: Task, plan: RunPlan) -> None:
+        self._task, self._plan = task, plan
+        n = len(task.instances)
+        self.passes = np.zeros(n, np.int64)
+        self.samples = np.zeros(n, np.int64)
+        self.batches = np.zeros(n, np.int64)
+        self.logs: list[list[float]] = [[] for _ in range(n)]
+        self.own = np.zeros((n, 2), np.int64)
+        self.examples: dict[str, str] = {}
+
+    @property
+    def open(self) -> NDArray[np.bool_]:
+        """(n,) which instances are neither done nor at their cap."""
+        return (self.passes < self._plan.r) & (self.samples < self._plan.max_samples)
+
+    def left(self, i: int) -> float:
+        """Passes that an instance still wants."""
+        return float(self._plan.r - self.passes[i])
+
+    def add(self, wave: list[list[Any]]) -> None:
+        """Count a wave that was drawn."""
+        for i, _, passes, used, example, *weighted in wave:
+            for kept in weighted:
+                self.logs[i] += kept["log_weights"]
+                self.own[i] += kept["own"]
+            self.passes[i] += passes
+            self.samples[i] += used
+            self.batches[i] += 1
+            if example is not None:
+                self.examples.setdefault(self._task.instances[i].id, example)
+
+    def next_wave(self) -> list[tuple[int, int]]:
+        """Instances and samples of the next wave; none when all is done."""
+        plan = self._plan
+        index = np.arange(len(self.passes))
+        going = np.flatnonzero(self.open)
+        left = math.inf
+        fill = FILL[plan.method] // max(len(going), 1)
+        first = min(max(fill, FIRST[plan.method][0]), FIRST[plan.method][1])
+        if plan.budget is None:
+            order = going[np.lexsort((index[going], self.batches[going]))]
+        else:
+            left = plan.budget - int(self.samples.sum())
+            first = min(first, max(plan.budget // (BUDGET_LOOKS * len(index)), 1))
+            needy = going[np.lexsort((index[going], self.samples[going], self.passes[going]))]
+            order = needy[: max(1, math.ceil(NEEDIEST * len(index)))]
+        room = max(WAVE_TOKENS[plan.method] // self._task.tokens, 1)
+        wave: list[tuple[int, int]] = []
+        for i in order.tolist():
+            have = int(self.samples[i])
+            wanted = max(first, GROWTH[plan.method] * have)
+            n = int(min(wanted, room, plan.max_samples - have, left))
+            if n < min(wanted, plan.max_samples - have) and wave:
+                break  # a batch is not cut for want of room in this wave: it opens the next one
+            if n < 1:
+                break
+            wave.append((i, n))
+            room -= n
+            left -= n
+        return wave
