@@ -244,7 +244,8 @@ def test_the_commands_and_their_options_are_these() -> None:
             "--budget", "--temperature", "--method", "--tokens", "--stop", "--instances",
             "--lm-eval-path", "--level", "--seed", "--json", "--proposal", "--own-share",
             "--device", "--dtype", "--batch-tokens", "--keep", "--extra", "--extract",
-            "--chat", "--system", "--chat-prompt",
+            "--chat", "--system", "--chat-prompt", "--max-tokens-total", "--plan", "--price-in",
+            "--price-out",
         },
         "emergence": {
             *("--scale", "--few-shot-examples", "--above", "--law", "--nuts", "--loss-law"),

@@ -15,6 +15,7 @@ from augury.cli import (  # noqa: F401 # registered
     measure,
     questions,
     samples,
+    sampling,
     setup,
     studies,
     training,

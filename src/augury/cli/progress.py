@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,39 +14,68 @@ QUIET = 30.0
 
 @contextmanager
 def show_samples() -> Iterator[Callable[[Progress], None]]:
-    """A function that shows how far PassUntil is: instances done, passes, speed, time left."""
+    """A function that shows how far PassUntil is: passes, samples, tokens a second, expected end.
+
+    Where there is no terminal, a line every half minute.
+    """
+    import time
+
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
     with Bar(
         TextColumn("{task.completed:.0f}/{task.total:.0f} instances"),
         BarColumn(),
-        TextColumn("{task.fields[passes]:,} passes {task.fields[samples]:,} samples"),
-        TextColumn("{task.fields[rate]:,.0f}/s"),
+        TextColumn("{task.description}"),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
         console=console,
         disable=not console.is_terminal,
     ) as bar:
-        line = bar.add_task("", total=1, passes=0, samples=0, rate=0.0)
-        first: list[int] = []
+        line = bar.add_task("", total=1)
+        began = told = time.monotonic()
+        first: Progress | None = None
 
         def seen(now: Progress) -> None:
-            task = bar.tasks[line]
-            first[:] = first or [now.samples]  # what the journal held is not this run's speed
-            spent = task.elapsed or 1e-9
-            bar.update(
-                line,
-                completed=now.finished,
-                total=now.instances,
-                passes=now.passes,
-                samples=now.samples,
-                rate=(now.samples - first[0]) / spent,
-            )
+            nonlocal first, began, told
+            clock = time.monotonic()
+            if first is None:  # what the journal held, and compiling, are not this run's speed
+                first, began = now, clock
+            text = speed_text(now, first, clock - began)
+            bar.update(line, completed=now.finished, total=now.instances, description=text)
+            if not console.is_terminal and clock - told > QUIET:
+                told = clock
+                print(f"{now.finished}/{now.instances} instances, {text}", file=sys.stderr)
 
         yield seen
+
+
+def speed_text(now: Progress, first: Progress, seconds: float) -> str:
+    """Passes, samples, tokens a second and the expected end.
+
+    Args:
+        now: how far it is.
+        first: how far it was after its first wave.
+        seconds: since then.
+    """
+    text = f"{now.passes:,} passes, {now.samples:,} samples"
+    fresh = now.samples - first.samples
+    if fresh <= 0 or seconds <= 0:
+        return text
+    if now.tokens is not None and first.tokens is not None:
+        text += f", {(now.tokens - first.tokens) / seconds:,.0f} tokens/s"
+    if now.expected_samples is not None:
+        left = max(now.expected_samples - now.samples, 0) * seconds / fresh
+        text += f", {_duration(left)} left"
+    return text
+
+
+def _duration(seconds: float) -> str:
+    for size, name in ((86_400, "days"), (3_600, "hours"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.0f} {name}"
+    return f"{seconds:,.0f} s"
 
 
 @contextmanager

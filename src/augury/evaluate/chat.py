@@ -52,6 +52,19 @@ class Chat:
         return made
 
 
+def chat_for(chat: bool, system: str | None, ask: str | None, checker: str) -> Chat | None:
+    """The conversation that was asked for, if any; unit tests need to be sent a whole function.
+
+    Raises:
+        UsageError: a system prompt or a message is given without a chat.
+    """
+    if not chat:
+        if system is not None or ask is not None:
+            raise UsageError("a system prompt and a chat prompt are for chat (--chat)")
+        return None
+    return Chat(system, ask or (ASK_FOR_CODE if checker.startswith("unit-tests") else PLACE))
+
+
 def without_reasoning(text: str) -> str:
     """An answer without its reasoning: what stands behind the last </think>.
 

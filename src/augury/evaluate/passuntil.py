@@ -8,7 +8,6 @@ depends on seed, task, instance and batch alone.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -22,15 +21,7 @@ from augury.evaluate.kept_samples import KEEP
 from augury.evaluate.pass_counts import Method, PassCounts
 from augury.evaluate.passuntil_run import PassUntilRun, Progress
 from augury.evaluate.proposals import Proposal
-from augury.evaluate.run_plan import (
-    WEIGHTED_PASSES,
-    WEIGHTED_SAMPLES,
-    RunPlan,
-    check_numbers,
-    choose_method,
-    open_mixture,
-    wanted_passes,
-)
+from augury.evaluate.run_plan import decide_run
 from augury.evaluate.tasks import Task
 from augury.runtime.atomic import atomic_file
 
@@ -45,6 +36,7 @@ def pass_until(
     method: Method | None = None,
     relative_error: float | None = None,
     budget: int | None = None,
+    max_tokens_total: int | None = None,
     seed: int = 0,
     check: Checker | None = None,
     study: str | Path | None = None,
@@ -69,6 +61,8 @@ def pass_until(
             1/sqrt(r - 2) bounds it (Haldane 1945).
         budget: total of samples; each wave goes to the instances with fewest passes, then fewest
             samples (arXiv 2510.05197).
+        max_tokens_total: cap of tokens drawn in all (on a server, drawn and read: what is billed).
+            The run ends before a wave that may exceed it; the prompts of the last wave may.
         seed: of everything random.
         check: instead of the check that the task names.
         study: folder for the journal. A run that was stopped goes on from there; one with any
@@ -104,26 +98,25 @@ def pass_until(
     judge = check or checker(task.checker)
     if check is None:
         validate_task(task, judge)
-    weighted = bool(proposal)
-    if weighted and r is None and relative_error is None and budget is None:
-        r = WEIGHTED_PASSES
-    wanted = wanted_passes(r, relative_error, budget)
-    cap = max_samples or (WEIGHTED_SAMPLES if weighted else 100_000)
-    check_numbers(wanted, cap if max_samples is None else max_samples, budget, temperature)
-    mixture = None
-    if weighted:
-        mixture = open_mixture(
-            backend, task, proposal, own_share, method, budget, judge.possible is not None
-        )
-        how: Method = "importance"
-        notes: list[str] = []
-    else:
-        how, notes = choose_method(backend, task, judge, method, temperature)
-    plan = RunPlan(how, wanted, cap, temperature, budget, seed)
+    plan, mixture, notes = decide_run(
+        backend,
+        task,
+        judge,
+        r=r,
+        max_samples=max_samples,
+        temperature=temperature,
+        method=method,
+        relative_error=relative_error,
+        budget=budget,
+        max_tokens_total=max_tokens_total,
+        seed=seed,
+        proposal=proposal,
+        own_share=own_share,
+    )
     with ExitStack() as stack:
         journal = folder = None
         if study is not None:
-            settings = {**vars(plan), "r": None if math.isinf(plan.r) else plan.r}
+            settings = plan.settings
             if mixture is not None:
                 settings |= {
                     "proposal": [p.name for p in mixture.proposals],
@@ -134,7 +127,7 @@ def pass_until(
             if journal.torn:
                 notes.append(f"the journal ended in {journal.torn} torn bytes, done again")
         run = PassUntilRun(backend, task, judge, plan, mixture, folder, keep)
-        if how == "exact":
+        if plan.method == "exact":
             run.compute(journal)
         else:
             run.sample(journal, progress)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,13 +29,20 @@ from augury.evaluate.weights import PassWeights
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: for a live view."""
+    """How far a run is: for a live view.
+
+    Attributes:
+        finished: instances that are done, of `instances`.
+        passes, samples, tokens: so far; tokens None where a server does not say.
+        expected_samples: when all are done, if instances go on passing as they have so far.
+    """
 
     finished: int
     instances: int
     passes: int
     samples: int
     tokens: int | None = None
+    expected_samples: float | None = None
 
 
 class PassUntilRun:
@@ -84,15 +92,15 @@ class PassUntilRun:
     def sample(self, journal: Journal | None, progress: Callable[[Progress], None] | None) -> None:
         """Waves until every instance is done."""
         past = [] if journal is None else journal.records
-        for number, record in enumerate(past, 1):
-            if [tuple(row[:2]) for row in record["wave"]] != self._counts.next_wave():
+        for number, written in enumerate(past, 1):
+            if [tuple(row[:2]) for row in written["wave"]] != self._counts.next_wave():
                 raise DataError(
                     "is not the wave that these settings plan",
                     source=None if journal is None else str(journal.path),
                     row=number,
                     expected="a journal written by this version; delete it to measure again",
                 )
-            self._counts.add(record["wave"])
+            self._counts.add(written["wave"], written.get("tokens", 0))
         self._spent.resume(len(past))
         while wave := self._counts.next_wave():
             first = not self._counts.samples.any()
@@ -100,9 +108,12 @@ class PassUntilRun:
                 drawn = self._drawer.draw(wave, tokens)
                 if self._proof.draw_again():
                     drawn = self._drawer.draw(wave, tokens)
+            record: dict[str, Any] = {"wave": drawn}
+            if self._plan.max_tokens is not None:
+                record["tokens"] = self._billed(wave)
             if journal is not None:
-                journal.append({"wave": drawn})
-            self._counts.add(drawn)
+                journal.append(record)
+            self._counts.add(drawn, record.get("tokens", 0))
             self._spent.save()
             self._kept.save()
             if progress is not None:
@@ -116,7 +127,15 @@ class PassUntilRun:
             int(counts.passes.sum()),
             int(counts.samples.sum()),
             self._spent.tokens.drawn,
+            float(counts.samples.sum()) + counts.expected_left,
         )
+
+    def _billed(self, wave: list[tuple[int, int]]) -> int:
+        """Tokens of the last wave: paid for on a server, else drawn; at most if it does not say."""
+        spent = self._spent.last
+        if spent.drawn is None:
+            return sum(n for _, n in wave) * self._task.tokens
+        return max(spent.drawn, spent.paid or 0)
 
     def result(self, notes: list[str]) -> PassCounts:
         """What came of it."""
@@ -138,12 +157,24 @@ class PassUntilRun:
             temperature=plan.temperature,
             checker=self._judge.name,
             examples=counts.examples,
-            notes=(*notes, *self._proof.notes, *self._judge.notes()),
+            notes=(*notes, *self._proof.notes, *self._judge.notes(), *self._cut_short()),
             weights=self._weights(),
             tokens=self._spent.tokens if sampled else TokenUsage(),
             kept=tuple(self._kept.samples),
             distribution=self._proof.distribution,
         )
+
+    def _cut_short(self) -> list[str]:
+        """What a cap of tokens left open."""
+        counts, cap = self._counts, self._plan.max_tokens
+        open_ones = int(counts.open.sum())
+        if cap is None or not open_ones or self._plan.method == "exact":
+            return []
+        told = f"stopped at {counts.tokens:,} of {cap:,} tokens with {open_ones} instances open"
+        unseen = int((counts.samples == 0).sum())
+        if unseen:
+            told += f", {unseen} of them without a sample"
+        return [told]
 
     def _weights(self) -> PassWeights | None:
         if self._mixture is None:

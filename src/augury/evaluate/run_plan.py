@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import get_args
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 from augury.errors import UsageError
 from augury.evaluate.backend import Backend, NextRequest
@@ -21,6 +21,8 @@ TREE_TOKENS = 32
 # Passes that end an instance, and its cap, where a proposal is drawn from: its draws are few and
 # dear, and the weights of 20 passes say how much they spread.
 WEIGHTED_PASSES, WEIGHTED_SAMPLES = 20, 2_000
+# Cap of samples of an instance elsewhere: rates down to some 2e-5 are seen.
+SAMPLES = 100_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,52 @@ class RunPlan:
     temperature: float
     budget: int | None
     seed: int
+    max_tokens: int | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What names the measurement; a cap of tokens that is not asked for names nothing."""
+        told = {**vars(self), "r": None if math.isinf(self.r) else self.r}
+        if told["max_tokens"] is None:
+            del told["max_tokens"]
+        return told
+
+
+def decide_run(
+    backend: Backend,
+    task: Task,
+    judge: Checker,
+    *,
+    r: int | None = None,
+    max_samples: int | None = None,
+    temperature: float = 1.0,
+    method: Method | None = None,
+    relative_error: float | None = None,
+    budget: int | None = None,
+    max_tokens_total: int | None = None,
+    seed: int = 0,
+    proposal: Sequence[str | Proposal] = (),
+    own_share: float = 0.2,
+) -> tuple[RunPlan, Mixture | None, list[str]]:
+    """The plan of a run asked for as `pass_until` is, what it draws from, and what to know of it.
+
+    Raises:
+        UsageError: a number is out of range, or the method does not fit.
+    """
+    weighted = bool(proposal)
+    if weighted and r is None and relative_error is None and budget is None:
+        r = WEIGHTED_PASSES
+    wanted = wanted_passes(r, relative_error, budget)
+    cap = max_samples
+    if cap is None:
+        cap = WEIGHTED_SAMPLES if weighted else SAMPLES
+    asked = RunPlan("importance", wanted, cap, temperature, budget, seed, max_tokens_total)
+    check_numbers(asked)
+    if not weighted:
+        how, notes = choose_method(backend, task, judge, method, temperature)
+        return replace(asked, method=how), None, notes
+    known = judge.possible is not None
+    return asked, open_mixture(backend, task, proposal, own_share, method, budget, known), []
 
 
 def open_mixture(
@@ -101,9 +149,20 @@ def wanted_passes(r: int | None, relative_error: float | None, budget: int | Non
     return float(r)
 
 
-def check_numbers(r: float, max_samples: int, budget: int | None, temperature: float) -> None:
-    for name, value in (("r", r), ("max_samples", max_samples), ("budget", budget)):
+def check_numbers(plan: RunPlan) -> None:
+    """Say which setting is out of range.
+
+    Raises:
+        UsageError: one is.
+    """
+    numbers = {
+        "r": plan.r,
+        "max_samples": plan.max_samples,
+        "budget": plan.budget,
+        "max_tokens_total": plan.max_tokens,
+    }
+    for name, value in numbers.items():
         if value is not None and value < 1:
             raise UsageError(f"{name} must be at least 1, not {value:g}")
-    if not 0 < temperature < math.inf:
-        raise UsageError(f"temperature must be positive, not {temperature}")
+    if not 0 < plan.temperature < math.inf:
+        raise UsageError(f"temperature must be positive, not {plan.temperature}")

@@ -38,6 +38,11 @@ class SpentTokens:
             total.add(wave.drawn, wave.read, wave.paid)
         return total
 
+    @property
+    def last(self) -> TokenUsage:
+        """Of the last wave."""
+        return self._waves[-1]
+
     def resume(self, waves: int) -> None:
         """Go on behind so many waves; what an unknown one took stays unknown."""
         missing = [TokenUsage(None, None, None)] * (waves - len(self._waves))

@@ -44,6 +44,7 @@ class RunCounts:
         logs: of each instance, log-weights of its passes.
         own: (n, 2) draws that the model itself wrote, and how many of them passed.
         examples: of instances that passed, a text that did.
+        tokens: drawn, or paid for, so far; counted where the plan caps them.
     """
 
     def __init__(self, task: Task, plan: RunPlan) -> None:
@@ -55,6 +56,7 @@ class RunCounts:
         self.logs: list[list[float]] = [[] for _ in range(n)]
         self.own = np.zeros((n, 2), np.int64)
         self.examples: dict[str, str] = {}
+        self.tokens = 0
 
     @property
     def open(self) -> NDArray[np.bool_]:
@@ -65,8 +67,19 @@ class RunCounts:
         """Passes that an instance still wants."""
         return float(self._plan.r - self.passes[i])
 
-    def add(self, wave: list[list[Any]]) -> None:
+    @property
+    def expected_left(self) -> float:
+        """Samples that open instances still need, if they pass as often as they have so far."""
+        plan, going = self._plan, self.open
+        if plan.budget is not None:
+            return float(plan.budget - self.samples.sum())
+        rates = (self.passes[going] + 0.5) / (self.samples[going] + 1.0)
+        wanted = (plan.r - self.passes[going]) / rates
+        return float(np.minimum(wanted, plan.max_samples - self.samples[going]).sum())
+
+    def add(self, wave: list[list[Any]], tokens: int = 0) -> None:
         """Count a wave that was drawn."""
+        self.tokens += tokens
         for i, _, passes, used, example, *weighted in wave:
             for kept in weighted:
                 self.logs[i] += kept["log_weights"]
@@ -93,6 +106,11 @@ class RunCounts:
             needy = going[np.lexsort((index[going], self.samples[going], self.passes[going]))]
             order = needy[: max(1, math.ceil(NEEDIEST * len(index)))]
         room = max(WAVE_TOKENS[plan.method] // self._task.tokens, 1)
+        if plan.max_tokens is not None:  # a sample takes its full length at most
+            affordable = (plan.max_tokens - self.tokens) // self._task.tokens
+            room = min(room, affordable)
+            looks = plan.max_tokens // (BUDGET_LOOKS * len(index) * self._task.tokens)
+            first = min(first, max(looks, 1))
         wave: list[tuple[int, int]] = []
         for i in order.tolist():
             have = int(self.samples[i])

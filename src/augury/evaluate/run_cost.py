@@ -1,0 +1,188 @@
+"""What a run of PassUntil will take, from a first small wave that is thrown away."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from augury.errors import UsageError
+from augury.evaluate.backend import Backend
+from augury.evaluate.checkers import Checker, checker, validate_task
+from augury.evaluate.pass_counts import Method, PassCounts
+from augury.evaluate.passuntil import pass_until
+from augury.evaluate.proposals import Proposal
+from augury.evaluate.run_plan import RunPlan, decide_run
+from augury.evaluate.tasks import Task
+from augury.evaluate.waves import FILL, FIRST, GROWTH
+
+# Instances that are tried, spread over the task, and samples of each.
+TRIED = 8
+SAMPLES: dict[Method, int] = {"tree": 256, "independent": 8, "importance": 16}
+# Rates that an instance may have, each order of magnitude alike before it is tried: where none of
+# a few samples passed, a prior flat in the rate itself would expect the rest to be easy.
+RATES = np.logspace(-6, 0, 121)[:-1]
+MILLION = 1e6
+
+
+@dataclass(frozen=True)
+class RunCost:
+    """Samples, tokens, seconds and money of a run: at most, and as expected.
+
+    Attributes:
+        instances: of the task.
+        method: that will be used.
+        samples_at_most: every instance up to its cap.
+        samples_expected: as instances pass in the first small wave. What is drawn beyond the last
+            pass of a batch counts: it is paid for.
+        tokens_at_most: every sample at its full length, and its prompt where a server reads it;
+            no more than `max_tokens_total`.
+        tokens_expected: as long as in the small wave; None where a server does not say.
+        seconds_expected: at the speed of the small wave.
+        cost_at_most, cost_expected: at the prices given, in their unit; None without prices.
+        tried_samples, tried_tokens, tried_seconds: what this look itself took.
+    """
+
+    instances: int
+    method: Method
+    samples_at_most: int
+    samples_expected: float
+    tokens_at_most: int
+    tokens_expected: float | None
+    seconds_expected: float
+    cost_at_most: float | None
+    cost_expected: float | None
+    tried_samples: int
+    tried_tokens: int | None
+    tried_seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        if self.method == "exact":
+            return f"{self.instances} instances, computed: one pass, no sample"
+        tokens = "unknown" if self.tokens_expected is None else f"{self.tokens_expected:,.0f}"
+        lines = [
+            f"{self.instances} instances, method {self.method}",
+            f"  samples: {self.samples_expected:,.0f} expected, {self.samples_at_most:,} at most",
+            f"  tokens: {tokens} expected, {self.tokens_at_most:,} at most",
+            f"  seconds: {self.seconds_expected:,.0f} expected",
+        ]
+        if self.cost_at_most is not None:
+            expected = "unknown" if self.cost_expected is None else f"{self.cost_expected:,.2f}"
+            lines.append(f"  cost: {expected} expected, {self.cost_at_most:,.2f} at most")
+        took = "" if self.tried_tokens is None else f" and {self.tried_tokens:,} tokens"
+        lines.append(
+            f"  from {self.tried_samples:,} samples that took {self.tried_seconds:.1f} s{took}"
+        )
+        return "\n".join(lines)
+
+
+def plan_run(
+    backend: Backend,
+    task: Task,
+    *,
+    r: int | None = None,
+    max_samples: int | None = None,
+    temperature: float = 1.0,
+    method: Method | None = None,
+    relative_error: float | None = None,
+    budget: int | None = None,
+    max_tokens_total: int | None = None,
+    seed: int = 0,
+    check: Checker | None = None,
+    proposal: Sequence[str | Proposal] = (),
+    own_share: float = 0.2,
+    price_in: float | None = None,
+    price_out: float | None = None,
+) -> RunCost:
+    """What `pass_until` with the same arguments will take: a small wave is drawn to see.
+
+    Args:
+        price_in, price_out: of a million tokens read, and drawn.
+
+    Raises:
+        UsageError: as `pass_until`, or a price is negative.
+    """
+    for price in (price_in, price_out):
+        if price is not None and not 0 <= price < math.inf:
+            raise UsageError(f"a price cannot be {price:g}")
+    judge = check or checker(task.checker)
+    if check is None:
+        validate_task(task, judge)
+    plan, mixture, _ = decide_run(
+        backend, task, judge, r=r, max_samples=max_samples, temperature=temperature,
+        method=method, relative_error=relative_error, budget=budget,
+        max_tokens_total=max_tokens_total, seed=seed, proposal=proposal, own_share=own_share,
+    )  # fmt: skip
+    n = len(task.instances)
+    if plan.method == "exact":
+        return RunCost(n, "exact", 0, 0.0, 0, 0.0, 0.0, None, None, 0, 0, 0.0)
+    proposals = () if mixture is None else mixture.proposals
+    tried, seconds = _try_few(backend, task, judge, plan, proposals, own_share)
+    drawn = int(tried.samples.sum())
+    usage = tried.tokens
+    most = plan.budget or n * plan.max_samples
+    expected = _expected_samples(plan, tried, n)
+    scale = expected / drawn
+    each_read = 0.0 if not usage.paid or usage.read is None else usage.read / drawn
+    tokens_most = math.ceil(most * (task.tokens + each_read))
+    tokens = None if usage.drawn is None else (usage.drawn + each_read * drawn) * scale
+    capped = 1.0
+    if plan.max_tokens is not None:
+        tokens_most = min(tokens_most, plan.max_tokens)
+        capped = 1.0 if not tokens else min(1.0, plan.max_tokens / tokens)
+    cost_most = cost = None
+    if price_in is not None or price_out is not None:
+        dear, cheap = (price_out or 0.0) / MILLION, (price_in or 0.0) / MILLION
+        part = tokens_most / (task.tokens + each_read)
+        cost_most = part * (task.tokens * dear + each_read * cheap)
+        if usage.drawn is not None:
+            cost = capped * scale * (usage.drawn * dear + each_read * drawn * cheap)
+    return RunCost(
+        n, plan.method, most, capped * expected, tokens_most,
+        None if tokens is None else capped * tokens, capped * seconds * scale, cost_most, cost,
+        drawn, usage.drawn, seconds,
+    )  # fmt: skip
+
+
+def _try_few(
+    backend: Backend,
+    task: Task,
+    judge: Checker,
+    plan: RunPlan,
+    proposals: tuple[Proposal, ...],
+    share: float,
+) -> tuple[PassCounts, float]:
+    """Counts of a few samples of a few instances, and the seconds they took."""
+    n = len(task.instances)
+    which = np.unique(np.linspace(0, n - 1, min(TRIED, n)).round().astype(int))
+    few = replace(task, instances=tuple(task.instances[i] for i in which), length=task.tokens)
+    samples = min(SAMPLES[plan.method], plan.max_samples)
+    began = time.perf_counter()
+    found = pass_until(
+        backend, few, r=samples + 1, max_samples=samples, temperature=plan.temperature,
+        method=plan.method, seed=plan.seed, check=judge, proposal=proposals, own_share=share,
+    )  # fmt: skip
+    return found, time.perf_counter() - began
+
+
+def _expected_samples(plan: RunPlan, tried: PassCounts, n: int) -> float:
+    """Samples that n instances like these take, whole batches counted."""
+    if plan.budget is not None:
+        return float(plan.budget)
+    low, high = FIRST[plan.method]
+    first = min(max(FILL[plan.method] // n, low), high)
+    passes, failures = tried.passes[:, None], (tried.samples - tried.passes)[:, None]
+    log = passes * np.log(RATES) + failures * np.log1p(-RATES)
+    belief = np.exp(log - log.max(1, keepdims=True))
+    wanted = np.minimum(plan.r / RATES, plan.max_samples)
+    batches = np.ceil(np.log(np.maximum(wanted / first, 1)) / math.log(1 + GROWTH[plan.method]))
+    drawn = np.minimum(first * (1.0 + GROWTH[plan.method]) ** batches, plan.max_samples)
+    return float((belief / belief.sum(1, keepdims=True) @ drawn).mean()) * n
