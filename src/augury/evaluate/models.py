@@ -68,6 +68,11 @@ def schemes() -> dict[str, str]:
     return {e.name: e.value for e in entry_points(group=ENTRY_POINTS)} | dict(SCHEMES)
 
 
+def options_of(scheme: str) -> tuple[str, ...]:
+    """Options of `Loading` that models of a scheme take."""
+    return TAKES.get(scheme, ())
+
+
 def open_model(spec: str, loading: Loading | None = None) -> Backend:
     """The model called `spec`.
 
@@ -90,7 +95,7 @@ def open_model(spec: str, loading: Loading | None = None) -> Backend:
     module, _, name = schemes()[scheme].partition(":")
     opener: Callable[..., Backend] = getattr(import_module(module), name)
     options = loading.given if loading else {}
-    strange = [name for name in options if name not in TAKES.get(scheme, ())]
+    strange = [name for name in options if name not in options_of(scheme)]
     if strange:
         names = " and ".join(f"--{name.replace('_', '-')}" for name in strange)
         takers = " and ".join(f"{s}:" for s, taken in TAKES.items() if strange[0] in taken)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from augury.errors import UsageError
 from augury.evaluate.models import SERVERS
 from augury.lab.config import RunConfig
 from augury.lab.model import ModelConfig
-from augury.study.plan.sections import KNOWN_COLUMNS
+from augury.study.plan.sections import ASKING, KNOWN_COLUMNS
 from augury.study.plan.study_file import StudyFile
 
 
@@ -28,6 +28,7 @@ class StudyModel:
         step: its checkpoint.
         path: the model as `open_model` takes it, where it is there already.
         given: columns that the study file says of it.
+        asking: chat, system, chat_prompt and extra, as far as the file gives them.
     """
 
     name: str
@@ -37,6 +38,7 @@ class StudyModel:
     step: int = 0
     path: str | None = None
     given: Mapping[str, Any] | None = None
+    asking: Mapping[str, Any] = field(default_factory=dict)
 
 
 def lab_models(study: StudyFile) -> Iterator[StudyModel]:
@@ -67,7 +69,7 @@ def lab_models(study: StudyFile) -> Iterator[StudyModel]:
 def named_models(study: StudyFile, folder: Path) -> Iterator[StudyModel]:
     """Models that exist."""
     for entry in study.checkpoints:
-        given = entry.model_dump(exclude={"model", "name"}, exclude_none=True)
+        given = entry.model_dump(exclude={"model", "name", *ASKING}, exclude_none=True)
         if entry.name:
             given["model"] = entry.name
         about = {"model": entry.model, **given}
@@ -82,7 +84,12 @@ def named_models(study: StudyFile, folder: Path) -> Iterator[StudyModel]:
         if kind == "lab":
             about = {**_lab_about(here), **given}
         yield StudyModel(
-            entry.name or entry.model, about, _held_out(study, about), None, 0, path, given
+            entry.name or entry.model,
+            about,
+            _held_out(study, about),
+            path=path,
+            given=given,
+            asking=entry.asking,
         )
 
 

@@ -160,6 +160,8 @@ class _Planner:
                 path = self.folder / task.file
                 asked = {"content": file_digest(path), **task.model_dump(exclude=UNMEASURED)}
                 asked["checker"] = task.checker or "exact"
+                if task.extract is None:
+                    del asked["extract"]
                 places["task"] = str(path)
                 count = path.read_text(encoding="utf-8").count("\n") + 1
             unit = self._add(
@@ -169,7 +171,7 @@ class _Planner:
                     {
                         "model": model,
                         "task": asked,
-                        "measure": study.measure.model_dump(exclude={"gpus"}),
+                        "measure": study.measure.deciding,
                     },
                     needs,
                     after,
@@ -192,6 +194,8 @@ class _Planner:
         if place.run is None:
             assert place.path is not None
             told = {"content": model_digest(place.path), "about": place.given}
+            if place.asking:  # named only where it is given: other measurements keep their keys
+                told["asking"] = dict(place.asking)
             return told, (), {"model": place.path}
         train = self._add(
             StudyUnit(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -18,10 +18,13 @@ from pydantic import (
     model_validator,
 )
 
+from augury.evaluate.kept_samples import KEEP
+from augury.evaluate.models import options_of
 from augury.study.plan.value_types import (
     CheckerName,
     Count,
     Escaped,
+    Extract,
     File,
     LabTaskName,
     LawName,
@@ -37,6 +40,8 @@ from augury.study.plan.value_types import (
 
 # Names of the lab's tasks are checked against the lab; steps are trained in blocks of this many.
 STEPS = 50
+# Keys of a checkpoint that say how it is asked.
+ASKING = ("chat", "system", "chat_prompt", "extra")
 # What an expression for held-out models may use.
 KNOWN_COLUMNS = (
     "model", "family", "params", "tokens", "flops", "loss", "step", "seed", "width",
@@ -96,6 +101,29 @@ class CheckpointEntry(StudySection):
         default=None,
         description="Seed of its training.",
     )
+    chat: bool = Field(default=False, description="Ask it in its chat template.")
+    system: Escaped | None = Field(default=None, description="With chat: the system prompt.")
+    chat_prompt: Escaped | None = Field(
+        default=None, description="With chat: the user's message, {prompt} in it."
+    )
+    extra: dict[str, Any] = Field(
+        default={}, description="http: models: more fields of every request, such as top_k."
+    )
+
+    @model_validator(mode="after")
+    def _asked(self) -> CheckpointEntry:
+        scheme = self.model.partition(":")[0]
+        if not self.chat and (self.system is not None or self.chat_prompt is not None):
+            raise ValueError("system and chat_prompt are for a model with chat = true")
+        for key, asked in (("chat", self.chat), ("extra", bool(self.extra))):
+            if asked and key not in options_of(scheme):
+                raise ValueError(f"{scheme}: models take no {key}")
+        return self
+
+    @property
+    def asking(self) -> dict[str, Any]:
+        """How it is asked, where that is not the plain way."""
+        return self.model_dump(include=set(ASKING), exclude_defaults=True)
 
 
 class TableEntry(StudySection):
@@ -124,6 +152,9 @@ class TaskEntry(StudySection):
     stop: list[Escaped] = Field(
         default=[], description=r"A sample ends before the first of these; \n is a newline."
     )
+    extract: Extract | None = Field(
+        default=None, description="Judge a part of an answer: fence, last-line or a pattern."
+    )
     chance: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0,
         description="Score of a guesser.",
@@ -137,6 +168,8 @@ class TaskEntry(StudySection):
     def _one(self) -> TaskEntry:
         if (self.name is None) == (self.file is None):
             raise ValueError("give one of name (lab task or lm-eval:NAME) and file (JSON lines)")
+        if self.extract is not None and self.file is None:
+            raise ValueError("extract is for a task from a file: others have their own checker")
         if self.is_lab and self.checker not in (None, "prefix"):
             raise ValueError(f"the lab's tasks have the checker prefix, not '{self.checker}'")
         if self.name is not None and not self.is_lab and self.checker not in (None, "choice"):
@@ -169,9 +202,20 @@ class MeasureSection(StudySection):
     max_samples: Count = Field(default=100_000, description="Cap of samples an instance.")
     temperature: Positive = Field(default=1.0, description="Temperature of the sampling.")
     seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Seed of the sampling.")
+    keep: Annotated[int, Field(ge=0)] = Field(
+        default=KEEP, description="Passes and failures per instance that are kept to be read."
+    )
     gpus: Annotated[float, Field(ge=0)] = Field(
         default=0, description="GPUs that measuring one model takes, for --engine ray."
     )
+
+    @property
+    def deciding(self) -> dict[str, Any]:
+        """What decides a measurement; keeping as many samples as usual is not said."""
+        told = self.model_dump(exclude={"gpus"})
+        if self.keep == KEEP:
+            del told["keep"]
+        return told
 
 
 class FinetuneSection(StudySection):

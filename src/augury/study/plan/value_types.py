@@ -97,6 +97,16 @@ def _checker(text: str) -> str:
     return text
 
 
+def _extract(rule: str) -> str:
+    from augury.evaluate.extract import extractor
+
+    try:
+        extractor(rule)
+    except AuguryError as error:
+        raise ValueError(str(error)) from error
+    return rule
+
+
 def _unescape(text: str) -> str:
     from augury.evaluate.stops import unescape
 
@@ -120,6 +130,7 @@ ModelName = Annotated[str, AfterValidator(_model)]
 CheckerName = Annotated[str, AfterValidator(_checker)]
 TaskName = Annotated[str, AfterValidator(_task)]
 LabTaskName = Annotated[str, AfterValidator(_lab_task)]
+Extract = Annotated[str, AfterValidator(_extract)]
 Escaped = Annotated[str, AfterValidator(_unescape)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]

@@ -14,7 +14,7 @@ from augury.study.units.rows import read_rows, write_rows
 from augury.study.units.unit import Progress
 
 if TYPE_CHECKING:
-    from augury.evaluate import Backend, Task
+    from augury.evaluate import Backend, Checker, Task
 
 
 def train_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> None:
@@ -34,11 +34,12 @@ def measure_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress)
     """Measure one model on one task. Sampling that was killed resumes from its journal."""
     from augury.data import read_table
     from augury.evaluate import measure, pass_until
+    from augury.evaluate.kept_samples import KEEP
     from augury.lab import LabBackend
 
     asked = unit.parameters
     task, how = _open_task(asked["task"], unit.places), asked["measure"]
-    backend, about = _open_backend(store, unit)
+    backend, about = _open_backend(store, unit, task.checker)
     lab = isinstance(backend, LabBackend)
     if task.checker == "choice":
         from augury.evaluate.choices import save_choices
@@ -55,22 +56,38 @@ def measure_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress)
             temperature=how["temperature"],
             method=how["method"],
             seed=how["seed"],
+            check=_extracting(task, asked["task"].get("extract")),
+            keep=how.get("keep", KEEP),
             study=work,
             progress=lambda seen: progress(seen.finished, seen.instances),
         ).table()
     write_rows(rows.with_columns(**{name: pl.lit(value) for name, value in about.items()}), work)
 
 
-def _open_backend(store: Store, unit: UnitRecord) -> tuple[Backend, dict[str, Any]]:
+def _extracting(task: Task, rule: str | None) -> Checker | None:
+    """The task's check of a part of an answer; None where the whole is judged."""
+    from augury.evaluate.checkers import checker, extracting, validate_task
+
+    if rule is None:
+        return None
+    judge = checker(task.checker)
+    validate_task(task, judge)
+    return extracting(judge, rule)
+
+
+def _open_backend(store: Store, unit: UnitRecord, checker: str) -> tuple[Backend, dict[str, Any]]:
     """The model of a measurement, and the columns that the study file states for it."""
-    from augury.evaluate.models import open_model
+    from augury.evaluate.chat import chat_for
+    from augury.evaluate.models import Loading, open_model
     from augury.lab import LabBackend
 
     asked = unit.parameters["model"]
     if "step" in asked:
         return LabBackend(store.result(unit.needs[0]) / f"step-{asked['step']}"), {}
     about = {name: value for name, value in asked["about"].items() if value is not None}
-    return open_model(unit.places["model"]), about
+    how = asked.get("asking", {})
+    chat = chat_for(how.get("chat", False), how.get("system"), how.get("chat_prompt"), checker)
+    return open_model(unit.places["model"], Loading(extra=how.get("extra"), chat=chat)), about
 
 
 def _open_task(asked: Mapping[str, Any], places: Mapping[str, str]) -> Task:
