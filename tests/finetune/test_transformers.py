@@ -29,21 +29,22 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return lab, hf
 
 
-@pytest.mark.parametrize(("method", "rate"), [("full", 0.01), ("lora", 0.03)])
+@pytest.mark.parametrize(("method", "rate"), [("full", 0.01), ("lora", 0.03), ("head", 0.03)])
 def test_finetuning_moves_an_exported_model_as_it_moves_the_labs(
     both: tuple[Path, Path], tmp_path: Path, method: str, rate: float
 ) -> None:
     asked: Any = ("sort-letters", [80], 1, 1)
     options = {**QUICK, "learning_rate": rate, "method": method}
     theirs = finetune_sweep([f"hf:{both[1]}"], *asked, out=tmp_path / "hf", **options)
-    ours = finetune_sweep([both[0]], *asked, out=tmp_path / "lab", **{**options, "method": "full"})
+    labs = "full" if method == "lora" else method
+    ours = finetune_sweep([both[0]], *asked, out=tmp_path / "lab", **{**options, "method": labs})
     # As it is, the exported model says and scores what the lab's does.
     same = ["model", "family", "run", "step", "params", "tokens", "flops", "loss", "task", "chance"]
     assert theirs.select(same).equals(ours.select(same))
     assert theirs["logprob"][0] == pytest.approx(ours["logprob"][0], abs=1e-3)
     gain, labs_gain = (t["logprob"][1] - t["logprob"][0] for t in (theirs, ours))
-    assert labs_gain > 1
-    if method == "full":  # the same optimiser on the same examples in the same order
+    assert labs_gain > (0.3 if method == "head" else 1)
+    if method != "lora":  # the same optimiser on the same examples in the same order
         assert gain == pytest.approx(labs_gain, rel=0.05)
     else:
         assert gain > 0.3

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import optimize, special
 
 from augury.errors import UsageError
 from augury.evaluate import ScoreRequest
@@ -23,6 +24,8 @@ from augury.lab import (
     train,
 )
 from augury.lab.finetuner import as_examples
+from augury.lab.model import hidden
+from augury.lab.trainer import shifted
 
 TASK = lab_task("sort-digits")
 RECIPE = Recipe(0.02, batch=16, steps=60, every=10, patience=2)
@@ -137,3 +140,36 @@ def test_the_checkpoint_stays_as_it_was(saved: Checkpoint) -> None:
     before = {n: x.copy() for n, x in saved.weights.items()}
     tuned(saved, 20, RECIPE)
     assert all((before[n] == saved.weights[n]).all() for n in before)
+
+
+def test_the_head_alone_is_trained_and_nothing_else(saved: Checkpoint) -> None:
+    """Logistic regression on what the layers give, against SciPy on the same features."""
+    pairs = TASK.instances(np.random.default_rng(1), 200)
+    long = Recipe(0.3, batch=200, steps=2000, passes=0, every=200, patience=9)
+    weights, curve = finetune(
+        saved.config.model, saved.weights, pairs, pairs, long, np.random.default_rng(0),
+        only_head=True,
+    )  # fmt: skip
+    assert all(np.array_equal(weights[n], x) for n, x in saved.weights.items())
+    assert weights["head"].shape == weights["embedding"].shape
+    tuned_scores = LabBackend(replace(saved, weights=weights)).logprobs(
+        [ScoreRequest(p, a) for p, a in pairs]
+    )
+    loss = float(-np.concatenate([s.tokens for s in tuned_scores]).mean())
+    assert loss == pytest.approx(min(curve.losses), rel=1e-4)
+
+    known = as_examples(pairs)
+    read = np.asarray(hidden(saved.config.model, saved.weights, shifted(known.text)))
+    x, y = read[known.answer > 0], known.text[known.answer > 0]
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        table = x @ flat.reshape(weights["head"].shape).T
+        log = table - special.logsumexp(table, 1, keepdims=True)
+        off = np.exp(log)
+        off[np.arange(len(y)), y] -= 1
+        return -log[np.arange(len(y)), y].mean(), (off.T @ x / len(y)).ravel()
+
+    start = np.asarray(saved.weights["embedding"], float).ravel()
+    best = optimize.minimize(objective, start, jac=True, method="L-BFGS-B")
+    # A little above the optimum: weights decay by a hundredth of the rate.
+    assert best.fun <= min(curve.losses) <= best.fun + 0.02

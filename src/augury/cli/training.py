@@ -39,7 +39,11 @@ def finetune(
     ] = None,
     subsets: Annotated[int, typer.Option(help="Random subsets of each amount.")] = 2,
     seeds: Annotated[int, typer.Option(help="Runs on each subset.")] = 2,
-    method: Annotated[str, typer.Option(help="full, or lora (hf: models).")] = "full",
+    method: Annotated[str, typer.Option(help="full, lora (hf: models), or head.")] = "full",
+    only: Annotated[
+        str | None,
+        typer.Option(help="head: train the output embedding alone, as --method head does."),
+    ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="At the middle width. Default: searched there.")
     ] = None,
@@ -72,6 +76,10 @@ def finetune(
     from augury.evaluate import read_task
     from augury.finetune import collect_outside, finetune_sweep, plan_outside
 
+    if only is not None:
+        if only != "head" or method not in ("full", "head"):
+            raise UsageError(f"--only takes head, and no --method beside it; not '{only}'")
+        method = only
     if collect is not None:
         out = out or collect / "study"
         rows, missing = collect_outside(collect, out)

@@ -46,7 +46,7 @@ def finetune_transformers(
     recipe: Recipe,
     rng: np.random.Generator,
     *,
-    lora: bool,
+    method: str,
     out: Path,
     look: Look | None = None,
 ) -> LossCurve:
@@ -58,7 +58,8 @@ def finetune_transformers(
         held_out: examples by which to stop.
         recipe: how.
         rng: draws the order of examples, dropout, and where LoRA starts.
-        lora: rank 8, alpha 16, on every linear map but the head; else all weights.
+        method: "full", all weights; "lora", rank 8, alpha 16, on every linear map but the head;
+            "head", the output embedding alone, cut from the input's where the two are one.
         out: folder to write.
         look: called at every look at the held-out loss.
 
@@ -70,6 +71,7 @@ def finetune_transformers(
         DataError: the checkpoint cannot be read, or an example does not fit it.
     """
     torch, transformers = needs_models("torch"), needs_models("transformers")
+    lora = method == "lora"
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.random.fork_rng(devices=[]), _threads(torch) as alone:
         torch.manual_seed(int(rng.integers(2**62)))
@@ -93,6 +95,8 @@ def finetune_transformers(
                 # peft 0.21 asks transformers 5.23 for an attribute by its old name.
                 warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
                 model = peft.get_peft_model(model, config)
+        elif method == "head":
+            _train_head_alone(torch, model)
         model.to(device)
         known = _Batches(tokenizer, str(path), getattr(model.config, "max_position_embeddings", 0))
         rows = known.rows(pairs), known.rows(held_out)
@@ -106,6 +110,14 @@ def finetune_transformers(
         whole.save_pretrained(out)
         tokenizer.save_pretrained(out)
     return curve
+
+
+def _train_head_alone(torch: Any, model: Any) -> None:
+    """Freeze all but the output embedding, which becomes a matrix of its own."""
+    model.requires_grad_(False)
+    head = model.get_output_embeddings()
+    head.weight = torch.nn.Parameter(head.weight.detach().clone())
+    model.config.tie_word_embeddings = False
 
 
 def _train(

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -27,13 +27,17 @@ from augury.runtime.atomic import atomic_file, atomic_folder
 FORMAT = 1
 
 
+# What is finetuned: all weights, adapters of rank 8, or the output embedding alone.
+Method = Literal["full", "lora", "head"]
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the units of one task in one study have in common.
 
     Attributes:
         task, task_digest: what is scored, and by what examples finetuning stops.
-        method: "full" or "lora".
+        method: "full", "lora" or "head".
         rate: learning rate at the width `at`; elsewhere rate sqrt(at / width).
         at: width.
         batch, steps, passes, every, patience: as in `Recipe`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import polars as pl
 
@@ -15,6 +15,7 @@ from augury.evaluate.measurement import INSTANCES
 from augury.finetune.examples import Source, source
 from augury.finetune.models import Model, find_models
 from augury.finetune.records import (
+    Method,
     Settings,
     Unit,
     load_settings,
@@ -28,9 +29,6 @@ from augury.finetune.records import (
 from augury.finetune.work import SearchJob, UnitsJob, search, work
 from augury.lab import Recipe
 from augury.runtime.jobs import Progress, run_jobs
-
-Method = Literal["full", "lora"]
-
 
 # Of checkpoints of transformers: a pretrained model learns from each example in a few passes, and a
 # step is dear. SmolLM2-135M on two cores: .6 s a step of 16 short examples, 3 s a look.
@@ -97,7 +95,8 @@ def finetune_sweep(
             every model.
         seeds: how many runs on each, or which: the order of examples, where LoRA starts.
         out: the study's folder; `read_table(out)` reads what lies there.
-        method: "full", or "lora" (transformers only; rank 8 on every linear map).
+        method: "full"; "lora" (transformers only; rank 8 on every linear map); or "head", the
+            output embedding alone, which cannot teach what pretraining has not left in the layers.
         learning_rate: peak rate at that middle width, instead of the search.
         batch, steps, passes, every, patience: see `lab.Recipe`. By default steps follow the amount
             for checkpoints of transformers (three passes, at least 20 steps), and are 1,000 where
@@ -126,8 +125,9 @@ def finetune_sweep(
     found = find_models(models, about)
     which = _amounts(amounts)
     of, runs = _several(subsets, "subsets"), _several(seeds, "seeds")
-    if method not in ("full", "lora"):
-        raise UsageError(f"no method is called '{method}'; there are: full, lora")
+    if method not in get_args(Method):
+        known = ", ".join(get_args(Method))
+        raise UsageError(f"no method is called '{method}'; there are: {known}")
     if method == "lora" and any(model.kind == "lab" for model in found):
         raise UsageError("LoRA is for checkpoints of transformers: the lab's are finetuned in full")
     if samples < 1:

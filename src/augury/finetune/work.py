@@ -25,8 +25,8 @@ from augury.runtime.jobs import Progress
 # of 2 (lab) or about 3 (transformers) until its neighbours are worse. The lab's start is the rate
 # of its pretraining, .01 sqrt(16 / width): of its multiples the best on widths 12, 32 and 64, in
 # batches of 64. The others are common for large models; on a tiny one the search climbs to .01.
-START = {"lab": 0.04, "full": 1e-4, "lora": 1e-3}
-FACTOR = {"lab": 2.0, "full": 10**0.5, "lora": 10**0.5}
+START = {"lab": 0.04, "full": 1e-4, "lora": 1e-3, "head": 1e-3}
+FACTOR = {"lab": 2.0, "full": 10**0.5, "lora": 10**0.5, "head": 10**0.5}
 # Rates tried at most.
 MOST = 9
 # The lowest rate within this share of the least held-out loss is taken: the optimum is flat, and a
@@ -205,13 +205,14 @@ def tuned(
     if model.kind == "lab":
         saved = load_checkpoint(model.path)
         shape = saved.config.model
-        weights, curve = finetune(shape, saved.weights, pairs, source.held_out, recipe, rng)
+        weights, curve = finetune(
+            shape, saved.weights, pairs, source.held_out, recipe, rng, only_head=method == "head"
+        )
         yield LabBackend(replace(saved, weights=weights)), curve
         return
     from augury.evaluate.hf import TransformersBackend
     from augury.finetune.hf import finetune_transformers
 
-    lora = method == "lora"
     with tempfile.TemporaryDirectory(prefix="augury-finetune-") as folder:
         out = Path(folder)
         curve = finetune_transformers(
@@ -221,7 +222,7 @@ def tuned(
             source.held_out,
             recipe,
             rng,
-            lora=lora,
+            method=method,
             out=out,
             look=look,
         )

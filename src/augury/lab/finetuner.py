@@ -11,7 +11,7 @@ One compiled program serves every amount of data, learning rate and number of st
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,13 +21,15 @@ from numpy.typing import NDArray
 
 from augury.errors import UsageError
 from augury.lab.corpus import LENGTH
-from augury.lab.model import ModelConfig, Weights, logits
+from augury.lab.model import ModelConfig, Weights, hidden, logits
 from augury.lab.tasks import encode
 from augury.lab.trainer import shifted
 from augury.runtime.compiling import jit
 
 # A prompt and the answer that is to be learned.
 Pair = tuple[str, str]
+# (weights, rows ...) -> summed loss of answer tokens in nats, and how many these are.
+Loss = Callable[..., Any]
 # Texts are filled up to a multiple of this: tasks of about one length share a program.
 ROOM = 4
 # Rows of one call that takes the held-out loss.
@@ -177,6 +179,8 @@ def finetune(
     held_out: Sequence[Pair],
     recipe: Recipe,
     rng: np.random.Generator,
+    *,
+    only_head: bool = False,
 ) -> tuple[Weights, LossCurve]:
     """Finetune a model of the lab.
 
@@ -186,6 +190,8 @@ def finetune(
         held_out: examples by which to stop; at least one.
         recipe: how.
         rng: draws the order of the examples.
+        only_head: leave the layers as they are, and train a head of its own on what they give
+            (weight "head"): it cannot teach what the model does not know yet.
 
     Returns:
         The weights at the best look, and the curve.
@@ -193,24 +199,52 @@ def finetune(
     Raises:
         UsageError: an example does not fit the lab's models.
     """
+    known = as_examples([*held_out, *pairs])  # together: one width for both
+    if only_head:
+        inner = {n: x for n, x in weights.items() if n != "head"}
+        read = _hidden_rows(config, weights, known.text)
+        start = {"head": weights["head"] if "head" in weights else weights["embedding"]}
+        rows = (read, known.text, known.answer)
+        best, curve = _descend(start, rows, len(held_out), _head_loss, recipe, rng)
+        return inner | best, curve
+    whole = (known.text, known.answer)
+    return _descend(weights, whole, len(held_out), _whole_loss(config), recipe, rng)
+
+
+def _descend(
+    start: Weights,
+    parts: tuple[Any, ...],
+    held_out: int,
+    loss: Loss,
+    recipe: Recipe,
+    rng: np.random.Generator,
+) -> tuple[Weights, LossCurve]:
+    """Weights at the best look of a descent from `start`.
+
+    Args:
+        start: what is trained.
+        parts: arrays (held_out + n, ...) of examples, those to stop by first.
+        held_out: how many these are.
+        loss: (weights, *rows of the parts) -> summed loss and tokens.
+        recipe: how.
+        rng: draws the order of the examples.
+    """
     import jax.numpy as jnp
 
-    known = as_examples([*held_out, *pairs])  # together: one width for both
-    seen, looked = len(held_out), known.text.shape[1]
-    text, answer = known.text[seen:], known.answer[seen:]
-    loss = _looks(config, known.text[:seen], known.answer[:seen])
-    best: Weights = {n: jnp.asarray(x) for n, x in weights.items()}
+    best: Weights = {n: jnp.asarray(x) for n, x in start.items()}
+    looked = _looks(loss, [x[:held_out] for x in parts])
+    own = [x[held_out:] for x in parts]
     carry: Any = (best, _optimiser().init(best))
     watch = Stopping(recipe.patience)
-    watch.look(0, loss(best))
-    steps = recipe.most(len(pairs))
+    watch.look(0, looked(best))
+    steps = recipe.most(len(own[0]))
     rates = recipe.rates(steps)
-    order = recipe.batches(len(pairs), steps, rng)
-    block = _block(config, recipe.every, recipe.batch, looked)
+    order = recipe.batches(len(own[0]), steps, rng)
+    block = _block(loss)
     for first in range(0, steps, recipe.every):
         span = slice(first, first + recipe.every)
-        carry = block(carry, text[order[span]], answer[order[span]], rates[span])
-        if watch.look(first + recipe.every, loss(carry[0])):
+        carry = block(carry, *(x[order[span]] for x in own), rates[span])
+        if watch.look(first + recipe.every, looked(carry[0])):
             best = carry[0]
         if watch.ended:
             break
@@ -219,58 +253,88 @@ def finetune(
 
 def answer_loss(config: ModelConfig, weights: Weights, text: Any, answer: Any) -> Any:
     """Sum over answer tokens of -log probability, nats, and how many tokens."""
+    return _cross_entropy(logits(config, weights, shifted(text)), text, answer)
+
+
+def _cross_entropy(table: Any, text: Any, answer: Any) -> Any:
     import jax
     import jax.numpy as jnp
 
-    table = logits(config, weights, shifted(text))
     right = jnp.take_along_axis(table, text[:, :, None], -1)[:, :, 0]
     return ((jax.nn.logsumexp(table, -1) - right) * answer).sum(), answer.sum()
 
 
-def _looks(config: ModelConfig, text: Any, answer: Any) -> Any:
+@lru_cache(maxsize=16)
+def _whole_loss(config: ModelConfig) -> Loss:
+    """`answer_loss` of a shape: one function, so that its programs are compiled once."""
+    return lambda weights, text, answer: answer_loss(config, weights, text, answer)
+
+
+def _head_loss(weights: Weights, rows: Any, text: Any, answer: Any) -> Any:
+    """`answer_loss` of a head on what the layers gave."""
+    return _cross_entropy(rows @ weights["head"].T, text, answer)
+
+
+def _hidden_rows(config: ModelConfig, weights: Weights, text: Any) -> NDArray[np.float32]:
+    """(n, t, width) what the head reads of every text, taken once."""
+    import jax.numpy as jnp
+
+    own = {n: jnp.asarray(x) for n, x in weights.items()}
+    read = _hidden(config)
+    chunks = _filled_rows([text])
+    return np.concatenate([np.asarray(read(own, rows)) for (rows,) in chunks])[: len(text)]
+
+
+@lru_cache(maxsize=16)
+def _hidden(config: ModelConfig) -> Any:
+    return jit(lambda weights, text: hidden(config, weights, shifted(text)))
+
+
+def _looks(loss: Loss, parts: Sequence[Any]) -> Any:
     """A function of weights: nats per answer token of held-out examples."""
+    chunks = list(_filled_rows(parts))
+    one = _compiled(loss)
 
-    def blocks() -> Iterator[tuple[Any, Any]]:
-        for first in range(0, len(text), ROWS):
-            rows = np.zeros((ROWS, text.shape[1]), np.int32)
-            mask = np.zeros((ROWS, text.shape[1]), np.float32)
-            some = slice(first, first + ROWS)
-            rows[: len(text[some])] = text[some]
-            mask[: len(text[some])] = answer[some]
-            yield rows, mask
-
-    parts = list(blocks())
-    one = _loss(config)
-
-    def loss(weights: Weights) -> float:
-        sums = [one(weights, rows, mask) for rows, mask in parts]
+    def look(weights: Weights) -> float:
+        sums = [one(weights, *rows) for rows in chunks]
         return float(sum(float(a) for a, _ in sums) / sum(float(b) for _, b in sums))
 
-    return loss
+    return look
 
 
-@lru_cache(maxsize=16)
-def _loss(config: ModelConfig) -> Any:
-    """Compiled `answer_loss`."""
-    return jit(lambda weights, text, answer: answer_loss(config, weights, text, answer))
+def _filled_rows(parts: Sequence[Any]) -> Iterator[list[Any]]:
+    """The parts, `ROWS` at a time, the last ones filled up with rows that count nothing."""
+    for first in range(0, len(parts[0]), ROWS):
+        chunk = []
+        for part in parts:
+            own = part[first : first + ROWS]
+            rows = np.zeros((ROWS, *part.shape[1:]), part.dtype)
+            rows[: len(own)] = own
+            chunk.append(rows)
+        yield chunk
 
 
-@lru_cache(maxsize=16)
-def _block(config: ModelConfig, every: int, batch: int, places: int) -> Any:
-    """Compiled: (weights, optimiser state) after `every` steps with their rates."""
+@lru_cache(maxsize=32)
+def _compiled(loss: Loss) -> Any:
+    return jit(loss)
+
+
+@lru_cache(maxsize=32)
+def _block(loss: Loss) -> Any:
+    """Compiled: (weights, optimiser state) after as many steps as there are rates."""
     import jax
     import optax
 
     optimiser = _optimiser()
 
-    def loss(weights: Any, text: Any, answer: Any) -> Any:
-        total, count = answer_loss(config, weights, text, answer)
+    def mean(weights: Any, *rows: Any) -> Any:
+        total, count = loss(weights, *rows)
         return total / count
 
     def one(carry: Any, step: Any) -> Any:
         weights, state = carry
-        text, answer, rate = step
-        gradient = jax.grad(loss)(weights, text, answer)
+        *rows, rate = step
+        gradient = jax.grad(mean)(weights, *rows)
         updates, state = optimiser.update(gradient, state, weights)
         updates = jax.tree.map(lambda u: -rate * u, updates)
         return (optax.apply_updates(weights, updates), state), None

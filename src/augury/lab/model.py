@@ -89,6 +89,17 @@ def logits(config: ModelConfig, weights: Weights, tokens: Any) -> Any:
 
 def prefill(config: ModelConfig, weights: Weights, tokens: Any) -> tuple[Any, Any]:
     """Logits as `logits`, and the cache: per layer keys and values, (b, t, width) each."""
+    x, cache = _read(config, weights, tokens)
+    return _head(weights, x), cache
+
+
+def hidden(config: ModelConfig, weights: Weights, tokens: Any) -> Any:
+    """(b, t, width) what the head reads: the residual stream behind the last norm."""
+    return _norm(_read(config, weights, tokens)[0], weights, "norm")
+
+
+def _read(config: ModelConfig, weights: Weights, tokens: Any) -> tuple[Any, Any]:
+    """The residual stream behind the last layer, and the cache."""
     import jax.numpy as jnp
 
     t = tokens.shape[1]
@@ -100,7 +111,7 @@ def prefill(config: ModelConfig, weights: Weights, tokens: Any) -> tuple[Any, An
         return _attention(config.heads, query, [(key, value, visible)])
 
     x = weights["embedding"][tokens] + weights["position"][:t]
-    return _head(weights, _trunk(config, weights, x, attend)), tuple(cache)
+    return _trunk(config, weights, x, attend), tuple(cache)
 
 
 def empty_cache(config: ModelConfig, rows: int, places: int) -> Any:
@@ -187,7 +198,9 @@ def _trunk(config: ModelConfig, weights: Weights, x: Any, attend: Attend) -> Any
 
 
 def _head(weights: Weights, x: Any) -> Any:
-    return _norm(x, weights, "norm") @ weights["embedding"].T
+    """Logits; the head is the embedding, unless one of its own was finetuned."""
+    head = weights["head"] if "head" in weights else weights["embedding"]
+    return _norm(x, weights, "norm") @ head.T
 
 
 def _norm(x: Any, weights: Weights, name: str) -> Any:

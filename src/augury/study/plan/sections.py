@@ -226,7 +226,10 @@ class FinetuneSection(StudySection):
     )
     subsets: Count = Field(default=2, description="Random subsets of each amount.")
     seeds: Count = Field(default=1, description="Runs on each subset.")
-    method: Literal["full", "lora"] = Field(default="full", description="LoRA: transformers only.")
+    method: Literal["full", "lora", "head"] = Field(
+        default="full",
+        description="LoRA: transformers only; head: the output embedding alone.",
+    )
     learning_rate: Positive | None = Field(
         default=None, description="Peak rate at the middle width; by default it is searched for."
     )
