@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -208,6 +209,129 @@ def test_a_refusal_is_not_tried_again() -> None:
     assert len(server.bodies) == 1
     assert server.headers[0]["Authorization"] == "Bearer secret"
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 429])
+@pytest.mark.parametrize(
+    "words",
+    ["you sent Authorization: Bearer {key}", '{{"error": {{"code": 400, "message": "{key}"}}}}'],
+)
+def test_a_key_that_a_server_repeats_is_shown_nowhere(status: int, words: str) -> None:
+    key = "sk-secret-0123456789"
+    act = says(status, words.format(key=key))
+    with (
+        Misbehaving(act) as server,
+        HTTPBackend(server.url, "m", n_per_request=5, retries=0, api_key=key) as backend,
+        pytest.raises((UsageError, DataError)) as error,
+    ):
+        backend.sample([ASK])
+    assert "***" in str(error.value)
+    assert "secret" not in "".join(traceback.format_exception(error.value))
+
+
+def test_a_key_inside_an_answer_and_a_password_in_an_address_are_not_shown() -> None:
+    key = "sk-secret-0123456789"
+    with Misbehaving(says(200, {"choices": [{"text": None, "why": key}] * 5})) as server:
+        address = server.url.replace("//", "//me:password@")
+        with (
+            HTTPBackend(address, "m", n_per_request=5, retries=0, api_key=key) as backend,
+            pytest.raises(DataError, match=r"a choice without text .*\*\*\*") as error,
+        ):
+            backend.sample([ASK])
+    assert not {word for word in ("secret", "password") if word in str(error.value)}
+
+
+def test_an_answer_is_read_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http_line, "LARGEST_ANSWER", 1 << 20)
+    sent = 0
+
+    def endless(handler: Any, body: dict[str, Any]) -> None:
+        nonlocal sent
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(1 << 30))
+        handler.end_headers()
+        while sent < 1 << 28:
+            handler.wfile.write(b"x" * (1 << 16))
+            sent += 1 << 16
+
+    with (
+        Misbehaving(endless) as server,
+        HTTPBackend(server.url, "m", n_per_request=5) as backend,
+        pytest.raises(DataError, match=r"the answer is longer than 1 MiB \(got 'xxx"),
+    ):
+        backend.sample([ASK])
+    assert sent < 1 << 26
+    assert len(server.bodies) == 1  # and not asked for again
+
+
+@pytest.mark.parametrize("indexes", [[0, 0, 0], [1, 2, 3], [2, 2, 0], [None, None, None]])
+def test_choices_with_wrong_indexes_keep_their_order(indexes: list[Any]) -> None:
+    choices = [{"index": i, "text": t} for i, t in zip(indexes, "abc", strict=True)]
+    ask = SampleRequest("p", 3, 3, seed=1)
+    with (
+        Misbehaving(says(200, {"choices": choices})) as server,
+        HTTPBackend(server.url, "m", n_per_request=3) as backend,
+    ):
+        assert backend.sample([ask]) == [["a", "b", "c"]]
+    right = [{"index": i, "text": t} for i, t in ((2, "c"), (0, "a"), (1, "b"))]
+    with (
+        Misbehaving(says(200, {"choices": right})) as server,
+        HTTPBackend(server.url, "m", n_per_request=3) as backend,
+    ):
+        assert backend.sample([ask]) == [["a", "b", "c"]]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"error": {"message": "overloaded", "code": 503}},
+        {"error": {"message": "slow down", "status": "429"}},
+        {"error": "the upstream failed"},
+        {"error": {"message": "?", "code": "server_error"}, "choices": None},
+        {"choices": [{"text": "t", "finish_reason": "error"}]},
+        {"choices": [{"text": "", "error": {"code": 502}}] * 5},
+    ],
+)
+def test_an_error_inside_a_success_is_tried_again(error: Any) -> None:
+    acts = [says(200, error), says(200, error), echoes()]
+    with Misbehaving(*acts) as server, HTTPBackend(server.url, "m", n_per_request=5) as backend:
+        assert len(backend.sample([ASK])[0]) == 5
+    assert len(server.bodies) == 3
+
+
+def test_an_error_inside_a_success_that_will_not_pass_is_not_tried_again() -> None:
+    error = {"error": {"message": "no such model", "code": 404}}
+    with (
+        Misbehaving(says(200, error)) as server,
+        HTTPBackend(server.url, "m", n_per_request=5) as backend,
+        pytest.raises(UsageError, match="refuses the request with an error inside an answer"),
+    ):
+        backend.sample([ASK])
+    assert len(server.bodies) == 1
+    fine = {"choices": [{"text": "t", "error": None}] * 5, "error": None}
+    with (
+        Misbehaving(says(200, fine)) as server,
+        HTTPBackend(server.url, "m", n_per_request=5) as backend,
+    ):
+        assert backend.sample([ASK]) == [["t"] * 5]
+
+
+def test_a_server_that_only_chats_says_how_to_ask_it() -> None:
+    words = {"error": {"message": "This is a chat model and not supported here"}}
+    for n in (5, None):
+        with (
+            Misbehaving(says(404, words)) as server,
+            HTTPBackend(server.url, "m", n_per_request=n) as backend,
+            pytest.raises(UsageError, match=r"status 404.*a chat model is asked with --chat"),
+        ):
+            backend.sample([ASK])
+
+
+@pytest.mark.parametrize(
+    "junk", ["soon", "", "1e999", "-inf", "Mon, 99 Foo", "\x00", "0x10", "9" * 400]
+)
+def test_junk_for_a_time_to_wait_is_no_time(junk: str) -> None:
+    assert http_line.wait_asked(junk) is None
 
 
 def test_one_request_that_fails_stops_the_others() -> None:

@@ -127,6 +127,7 @@ class HTTPBackend:
         self._fields = len(EVERYTHING)
         self._shows: int | None = None
         self._line = Line(self.url, in_flight, retries, timeout, key)
+        self._shown = self._line.shown
 
     def __enter__(self) -> HTTPBackend:
         """The backend itself, to be closed at the end of the block."""
@@ -168,7 +169,7 @@ class HTTPBackend:
         Raises:
             UsageError: always; a server does not show its tokens.
         """
-        raise UsageError(f"{self._model} at {self.url} does not show its tokens")
+        raise UsageError(f"{self._model} at {self._shown} does not show its tokens")
 
     def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
         """RefusedError.
@@ -177,7 +178,7 @@ class HTTPBackend:
             UsageError: always; servers show a handful of likely tokens, not all.
         """
         raise UsageError(
-            f"{self._model} at {self.url} does not show the probabilities of all next tokens; "
+            f"{self._model} at {self._shown} does not show the probabilities of all next tokens; "
             "sample from it, or load the checkpoint itself"
         )
 
@@ -190,7 +191,10 @@ class HTTPBackend:
         """
         if not requests:
             return []
-        together = self._n = self._n or self._together(requests[0])
+        try:
+            together = self._n = self._n or self._together(requests[0])
+        except RefusedError as error:
+            raise self._advised(error) from None
         if self.watch is not None and self._shows is None:
             self._shows = self._shows_draws(requests[0])
         while True:
@@ -201,7 +205,7 @@ class HTTPBackend:
                 # Where others were taken with the same fields, it is this request that is wrong.
                 known = error.status not in UNREADABLE or self._line.successes > taken
                 if known or not self._level_down():
-                    raise
+                    raise self._advised(error) from None
 
     def _sample(self, requests: Sequence[SampleRequest], together: int) -> list[list[str]]:
         bodies, owner = [], []
@@ -221,6 +225,14 @@ class HTTPBackend:
         if self.watch is not None:
             self.watch.chunks += chunks
         return [[text for chunk in own for text in chunk] for own in chunks]
+
+    def _advised(self, error: RefusedError) -> RefusedError:
+        """The refusal, with what to do where the server wants to be asked for a chat."""
+        if self._chat is not None or "chat" not in str(error).lower():
+            return error
+        advised = RefusedError(f"{error}; a chat model is asked with --chat (in Python: chat=True)")
+        advised.status = error.status
+        return advised
 
     def ask_singly(self) -> bool:
         """Ask for one sample at a time from now on; whether that is another way than before."""
@@ -288,7 +300,7 @@ class HTTPBackend:
             DataError: it answered something else than completions, or could not be reached.
         """
         if self._chat:
-            raise UsageError(f"{self.url} chats: it does not score texts; use chat=False")
+            raise UsageError(f"{self._shown} chats: it does not score texts; use chat=False")
         bodies = [
             {
                 "model": self._model,
@@ -350,7 +362,7 @@ class HTTPBackend:
         choices = self._choices(answer)
         if len(choices) != n:
             raise UsageError(
-                f"{self.url} gave {len(choices)} of {n} samples asked for at once: "
+                f"{self._shown} gave {len(choices)} of {n} samples asked for at once: "
                 "it does not know the field n; leave n_per_request out, or use 1"
             )
         texts = []
@@ -373,14 +385,17 @@ class HTTPBackend:
             whole = isinstance(choice, dict)
             if not whole or (self._chat and not isinstance(choice.get("message"), dict)):
                 raise self._garbage("a choice of another form", choice)
-        # Servers may answer in any order.
-        return sorted(choices, key=lambda c: c["index"] if isinstance(c.get("index"), int) else 0)
+        # Servers may answer in any order; where the indexes are no order, theirs is as good.
+        numbered = sorted(c["index"] for c in choices if isinstance(c.get("index"), int))
+        if numbered != list(range(len(choices))):
+            return choices
+        return sorted(choices, key=lambda c: int(c["index"]))
 
     def _score(self, request: ScoreRequest, answer: Any) -> Score:
         choice = self._choices(answer)[0]
         told = choice.get("logprobs")
         refused = UsageError(
-            f"{self._model} at {self.url} does not show the log-probabilities of a given text "
+            f"{self._model} at {self._shown} does not show the log-probabilities of a given text "
             "(echo with logprobs): sample from it, or load the checkpoint itself"
         )
         whole = request.prompt + request.continuation
@@ -400,7 +415,7 @@ class HTTPBackend:
             text = str(tokens[first]) + text
         if text != request.continuation:
             raise UsageError(
-                f"{self.url} reads {request.continuation!r} behind {request.prompt[-40:]!r} as "
+                f"{self._shown} reads {request.continuation!r} behind {request.prompt[-40:]!r} as "
                 f"{tokens[first:end]}: no token begins where the prompt ends"
             )
         logprobs = values[first:end]
@@ -415,7 +430,11 @@ class HTTPBackend:
         return Score(np.array(logprobs, dtype=float), greedy)
 
     def _garbage(self, problem: str, value: Any) -> DataError:
-        return garbage(self.url, problem, value)
+        return garbage(
+            self._shown,
+            problem,
+            self._line.masked(value if isinstance(value, str) else repr(value)),
+        )
 
 
 def chunk_seed(seed: int, chunk: int) -> int:

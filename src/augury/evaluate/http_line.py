@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import random
+import re
 import threading
 import weakref
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
@@ -21,6 +22,11 @@ AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 # A server may ask for more than LONGEST_WAIT, but not for a day.
 LONGEST_ASKED = 600.0
+# Bytes of an answer that are read: 16 samples of 1,024 tokens, each with 20 likely ones and their
+# log-probabilities, are about 20 MB. Of a refusal the beginning is enough.
+LARGEST_ANSWER, LARGEST_REFUSAL = 64 << 20, 1 << 16
+# What a key looks like in headers that a server repeats.
+_BEARER = re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]{6,}")
 GLANCE = 0.2  # seconds until Ctrl-C is noticed, at most
 T = TypeVar("T")
 
@@ -36,7 +42,12 @@ class RefusedError(UsageError):
 
 
 class Line:
-    """A loop of its own in a thread, so that calls work inside a notebook's loop too."""
+    """A loop of its own in a thread, so that calls work inside a notebook's loop too.
+
+    Attributes:
+        shown: the address, for messages.
+        successes: requests that were taken.
+    """
 
     def __init__(
         self, url: str, in_flight: int, retries: int, timeout: float, key: str | None
@@ -56,6 +67,8 @@ class Line:
         self._http: Any = httpx2
         self._url, self._in_flight, self._retries, self._timeout = url, in_flight, retries, timeout
         self._headers = {"Content-Type": "application/json"}
+        # Names and passwords in an address are not shown.
+        self.shown = str(address.copy_with(userinfo=b"")) if address.userinfo else url
         self._key = key
         if key:
             self._headers["Authorization"] = f"Bearer {key}"
@@ -128,35 +141,61 @@ class Line:
         for attempt in range(retries + 1):
             asked: float | None = None
             try:
-                reply = await self._client.post(self._url, content=json.dumps(body))
+                status, headers, text = await self._answer(json.dumps(body))
             except self._http.ConnectError as error:
                 if not self._answered:
-                    raise UsageError(f"nothing answers at {self._url}: {error}") from error
+                    raise UsageError(f"nothing answers at {self.shown}: {error}") from error
                 problem = f"cannot connect: {error}"
             except self._http.RequestError as error:
                 problem = f"the connection broke: {type(error).__name__} {error}".rstrip()
             else:
                 self._answered = True
-                if reply.is_success:
-                    self.successes += 1
-                    return self._json(reply)
-                problem = f"status {reply.status_code}: {self._masked(reply.text[:2000])[:300]}"
-                if reply.status_code not in AGAIN:
-                    refused = RefusedError(f"{self._url} refuses the request with {problem}")
-                    refused.status = reply.status_code
+                if 200 <= status < 300:
+                    answer = self._json(text)
+                    inside = error_inside(answer)
+                    if inside is None:
+                        self.successes += 1
+                        return answer
+                    status, told = inside
+                    problem = f"an error inside an answer: {self.masked(told)[:300]}"
+                else:
+                    told = text[:2000].decode("utf-8", "replace")
+                    problem = f"status {status}: {self.masked(told)[:300]}"
+                if status not in AGAIN:
+                    refused = RefusedError(f"{self.shown} refuses the request with {problem}")
+                    refused.status = status
                     raise refused
-                asked = wait_asked(reply.headers.get("retry-after"))
+                asked = wait_asked(headers.get("retry-after"))
             if attempt < retries:
                 await asyncio.sleep(self._wait(attempt, asked))
         raise DataError(
             f"gave up after {retries + 1} tries",
-            source=self._url,
+            source=self.shown,
             value=problem,
             expected="an answer; the run can be started again where it stopped",
         )
 
-    def _masked(self, text: str) -> str:
+    async def _answer(self, body: str) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and content of one answer, which is read up to a bound."""
+        async with self._client.stream("POST", self._url, content=body) as reply:
+            most = LARGEST_ANSWER if reply.is_success else LARGEST_REFUSAL
+            parts, size = [], 0
+            async for part in reply.aiter_bytes():
+                parts.append(part)
+                size += len(part)
+                if size > most:
+                    break
+            if size > most and reply.is_success:
+                raise garbage(
+                    self.shown,
+                    f"the answer is longer than {most >> 20} MiB",
+                    self.masked(b"".join(parts)[:2000].decode("utf-8", "replace")),
+                )
+            return reply.status_code, reply.headers, b"".join(parts)
+
+    def masked(self, text: str) -> str:
         """A server's words without the key, which some repeat."""
+        text = _BEARER.sub(r"\1***", text)
         return text.replace(self._key, "***") if self._key else text
 
     def _wait(self, attempt: int, asked: float | None) -> float:
@@ -166,12 +205,38 @@ class Line:
             return min(asked, LONGEST_ASKED) + self._jitter.uniform(0, FIRST_WAIT)
         return self._jitter.uniform(longest / 2, longest)
 
-    def _json(self, reply: Any) -> Any:
+    def _json(self, content: bytes) -> Any:
         try:
-            return reply.json()
+            return json.loads(content)
         except (ValueError, RecursionError) as error:
-            text = self._masked(reply.text[:2000])
-            raise garbage(self._url, "the answer is not JSON", text) from error
+            text = self.masked(content[:2000].decode("utf-8", "replace"))
+            raise garbage(self.shown, "the answer is not JSON", text) from error
+
+
+def error_inside(answer: Any) -> tuple[int, str] | None:
+    """Status and text of an error that came as a success, of the whole or of one sample.
+
+    Gateways answer so when the server behind them fails. An error that names no status of HTTP is
+    taken for one that passes (503).
+    """
+    if not isinstance(answer, dict):
+        return None
+    choices = answer.get("choices")
+    listed = [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
+    found = [answer] if not listed else []
+    for part in (*found, *listed):
+        error = part.get("error")
+        if error or part.get("finish_reason") == "error":
+            named = error if isinstance(error, dict) else {}
+            codes = [status_of(named.get(key)) for key in ("code", "status")]
+            return max(codes) or 503, json.dumps(error or part)[:2000]
+    return None
+
+
+def status_of(code: Any) -> int:
+    """A status of HTTP that says "error", or 0."""
+    digits = "" if isinstance(code, bool) else str(code)
+    return int(digits) if re.fullmatch(r"[45]\d\d", digits, re.ASCII) else 0
 
 
 def wait_asked(header: str | None) -> float | None:
@@ -186,7 +251,7 @@ def wait_asked(header: str | None) -> float | None:
         return max(seconds, 0.0)
     try:
         return max(parsedate_to_datetime(header).timestamp() - time(), 0.0)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
 
 
