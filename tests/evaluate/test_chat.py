@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from augury.errors import UsageError
-from augury.evaluate import SampleRequest, ScoreRequest
-from augury.evaluate.chat import Chat, without_reasoning
+from augury.errors import DataError, UsageError
+from augury.evaluate import SampleRequest, ScoreRequest, Task, read_task
+from augury.evaluate.chat import Chat, chat_for, without_reasoning
 from augury.evaluate.hf import TransformersBackend
 from augury.evaluate.http import HTTPBackend
 from tests.evaluate.exported import bpe_model
@@ -85,3 +86,43 @@ def test_a_server_is_asked_for_a_chat() -> None:
 )
 def test_reasoning_is_left_out(text: str, answer: str) -> None:
     assert without_reasoning(text) == answer
+
+
+def few_shot(path: Path, *lines: dict[str, Any]) -> Task:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return read_task(path)
+
+
+SOLVED = [{"role": "user", "content": "France?"}, {"role": "assistant", "content": "Paris"}]
+ASKED = {"role": "user", "content": "Spain?"}
+
+
+def test_turns_of_a_task_come_before_its_prompt(tmp_path: Path) -> None:
+    """Written before a prompt, or with the prompt as the last of them: the same conversation."""
+    before = {"prompt": "Spain?", "messages": SOLVED, "reference": "Madrid"}
+    whole = {"messages": [*SOLVED, ASKED], "reference": "Madrid"}
+    for line in (before, whole):
+        plain = {"id": "2", "prompt": "Italy?", "reference": "Rome"}
+        task = few_shot(tmp_path / "capitals.jsonl", line, plain)
+        chat = chat_for(True, "be brief", None, task)
+        assert chat is not None
+        assert task.instances[0].prompt == "Spain?"
+        system = {"role": "system", "content": "be brief"}
+        assert chat.messages("Spain?") == [system, *SOLVED, ASKED]
+        assert len(chat.messages("Italy?")) == 2
+        with pytest.raises(UsageError, match="has messages: they are for chat"):
+            chat_for(False, None, None, task)
+
+
+def test_turns_that_make_no_conversation_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "capitals.jsonl"
+    for wrong in ("Paris", [{"role": "user"}], [{"role": "judge", "content": "x"}], ["x"]):
+        with pytest.raises(DataError, match="line 1: not a conversation"):
+            few_shot(path, {"prompt": "Spain?", "messages": wrong, "reference": "Madrid"})
+    task = few_shot(
+        path,
+        {"id": 1, "prompt": "Spain?", "messages": SOLVED, "reference": "Madrid"},
+        {"id": 2, "prompt": "Spain?", "reference": "Madrid"},
+    )
+    with pytest.raises(UsageError, match="'1' and '2' have one prompt"):
+        chat_for(True, None, None, task)

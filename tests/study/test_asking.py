@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from augury.evaluate import read_task
 from augury.evaluate.kept_samples import study_samples
 from augury.lab import ModelConfig, RunConfig, train
 from augury.study import make_plan, read_study
@@ -107,7 +108,7 @@ def test_a_server_is_told_what_the_file_says(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr(models, "open_model", lambda spec, loading: seen.append((spec, loading)))
     record = UnitRecord(key=unit.key, kind="measure", parameters=unit.parameters,
                         places=unit.places)  # fmt: skip
-    _open_backend(Store(folder), record, "exact")
+    _open_backend(Store(folder), record, read_task(folder / "digits.jsonl"))
     ((spec, loading),) = seen
     assert spec == "http://localhost:1#m"
     assert loading.extra == {"top_k": -1}

@@ -152,7 +152,7 @@ def passuntil(
         asked = lab_instances(task, 256 if instances is None else instances)
     if asked.checker != "choice":
         validate_task(asked)
-    conversation = chat_for(chat, system, chat_prompt, asked.checker)
+    conversation = chat_for(chat, system, chat_prompt, asked)
     loading = Loading(device, dtype, batch_tokens, parse_extra(extra), conversation)
     backend = open_model(model, loading)
     startup.keep_compiled()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from augury.errors import UsageError
+from augury.evaluate.tasks import Instance, Task
 
 # What is asked of a chat model where unit tests judge the function that it writes.
 ASK_FOR_CODE = (
@@ -26,6 +27,7 @@ class Chat:
     Attributes:
         system: system prompt, if any.
         ask: the user's message; the prompt takes the place of "{prompt}" in it.
+        turns: solved examples of each prompt that has some: turns that come before it.
 
     Raises:
         UsageError: `ask` has no place for the prompt.
@@ -33,6 +35,7 @@ class Chat:
 
     system: str | None = None
     ask: str = PLACE
+    turns: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if PLACE not in self.ask:
@@ -41,7 +44,8 @@ class Chat:
     def messages(self, prompt: str) -> list[dict[str, str]]:
         """The conversation up to the model's answer."""
         told = [] if self.system is None else [{"role": "system", "content": self.system}]
-        return [*told, {"role": "user", "content": self.ask.replace(PLACE, prompt)}]
+        before = [{k: turn[k] for k in ("role", "content")} for turn in self.turns.get(prompt, ())]
+        return [*told, *before, {"role": "user", "content": self.ask.replace(PLACE, prompt)}]
 
     def about(self, template: str) -> Mapping[str, Any]:
         """Columns that tell its rows from others: checksums, as lm-eval writes them."""
@@ -52,17 +56,35 @@ class Chat:
         return made
 
 
-def chat_for(chat: bool, system: str | None, ask: str | None, checker: str) -> Chat | None:
+def chat_for(chat: bool, system: str | None, ask: str | None, task: Task) -> Chat | None:
     """The conversation that was asked for, if any; unit tests need to be sent a whole function.
 
     Raises:
-        UsageError: a system prompt or a message is given without a chat.
+        UsageError: a system prompt, a message or the task's turns are given without a chat, or two
+            instances put different turns before one prompt.
     """
+    turns = _turns_of(task)
     if not chat:
         if system is not None or ask is not None:
             raise UsageError("a system prompt and a chat prompt are for chat (--chat)")
+        if turns:
+            raise UsageError(f"task '{task.name}' has messages: they are for chat (--chat)")
         return None
-    return Chat(system, ask or (ASK_FOR_CODE if checker.startswith("unit-tests") else PLACE))
+    for_code = task.checker.startswith("unit-tests")
+    return Chat(system, ask or (ASK_FOR_CODE if for_code else PLACE), turns)
+
+
+def _turns_of(task: Task) -> dict[str, Sequence[Mapping[str, str]]]:
+    """Turns before each prompt that has some."""
+    found: dict[str, Instance] = {}
+    for instance in task.instances:
+        first = found.setdefault(instance.prompt, instance)
+        if first.data.get("messages") != instance.data.get("messages"):
+            raise UsageError(
+                f"task '{task.name}': instances '{first.id}' and '{instance.id}' have one prompt, "
+                "but different messages before it"
+            )
+    return {prompt: i.data["messages"] for prompt, i in found.items() if i.data.get("messages")}
 
 
 def without_reasoning(text: str) -> str:

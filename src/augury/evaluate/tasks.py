@@ -123,7 +123,8 @@ def read_task(
 ) -> Task:
     """A task from a JSONL file: `id`, `prompt`, `reference` or `references`, and anything else.
 
-    HumanEval's `task_id` serves as id; a line without an id is called by its number.
+    HumanEval's `task_id` serves as id; a line without an id is called by its number. `messages`,
+    a list of {role, content}, are turns before the prompt; without a prompt the last one is it.
 
     Args:
         path: the file.
@@ -182,6 +183,13 @@ def _instance(line: str, number: int, path: Path) -> Instance:
         raise wrong("is not an object", None, line[:60], "a JSON object")
     name = record.get("id", record.get("task_id", number))
     prompt = record.get("prompt")
+    turns = record.get("messages")
+    if turns is not None:
+        if not _is_talk(turns):
+            raise wrong("not a conversation", "messages", turns, "a list of {role, content}")
+        if "prompt" not in record and turns and turns[-1]["role"] == "user":
+            prompt = turns[-1]["content"]
+            record["messages"] = turns[:-1]
     if not isinstance(prompt, str):
         raise wrong("no text to complete", "prompt", prompt, "text")
     given = record.get("references", record.get("reference", []))
@@ -191,3 +199,12 @@ def _instance(line: str, number: int, path: Path) -> Instance:
             raise wrong("a reference is no text", "reference", answer, "text, or a list of texts")
     rest = {k: v for k, v in record.items() if k not in ("id", "prompt", "reference", "references")}
     return Instance(str(name), prompt, tuple(str(a) for a in answers), rest)
+
+
+def _is_talk(turns: object) -> bool:
+    return isinstance(turns, list) and all(
+        isinstance(turn, dict)
+        and turn.get("role") in ("system", "user", "assistant")
+        and isinstance(turn.get("content"), str)
+        for turn in turns
+    )

@@ -39,7 +39,7 @@ def measure_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress)
 
     asked = unit.parameters
     task, how = _open_task(asked["task"], unit.places), asked["measure"]
-    backend, about = _open_backend(store, unit, task.checker)
+    backend, about = _open_backend(store, unit, task)
     lab = isinstance(backend, LabBackend)
     if task.checker == "choice":
         from augury.evaluate.choices import save_choices
@@ -75,7 +75,7 @@ def _extracting(task: Task, rule: str | None) -> Checker | None:
     return extracting(judge, rule)
 
 
-def _open_backend(store: Store, unit: UnitRecord, checker: str) -> tuple[Backend, dict[str, Any]]:
+def _open_backend(store: Store, unit: UnitRecord, task: Task) -> tuple[Backend, dict[str, Any]]:
     """The model of a measurement, and the columns that the study file states for it."""
     from augury.evaluate.chat import chat_for
     from augury.evaluate.models import Loading, open_model
@@ -86,7 +86,7 @@ def _open_backend(store: Store, unit: UnitRecord, checker: str) -> tuple[Backend
         return LabBackend(store.result(unit.needs[0]) / f"step-{asked['step']}"), {}
     about = {name: value for name, value in asked["about"].items() if value is not None}
     how = asked.get("asking", {})
-    chat = chat_for(how.get("chat", False), how.get("system"), how.get("chat_prompt"), checker)
+    chat = chat_for(how.get("chat", False), how.get("system"), how.get("chat_prompt"), task)
     return open_model(unit.places["model"], Loading(extra=how.get("extra"), chat=chat)), about
 
 
