@@ -101,6 +101,11 @@ NOTES: Mapping[str, NoteKind] = {
         "The chains of a posterior have not mixed.",
         "Draw more samples, or use Laplace or bootstrap intervals.",
     ),
+    "cut-distribution": NoteKind(
+        "data",
+        "Some rows were sampled from a part of the model's distribution only.",
+        "Measure them again with top-k, top-p and min-p switched off (docs/backends.md).",
+    ),
     "few-training-runs": NoteKind(
         "fitting",
         "There are too few training runs to tell how far they stray from each other.",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from augury.data.cut_draws import cut_draws_notes
 from augury.errors import FitError, UsageError
 from augury.fitting.covariance import pieces_at
 from augury.fitting.diagnose import notes_on, status_of
@@ -108,6 +109,7 @@ def fit(
     units = by_unit(problem) if identified else problem
     notes, diagnostics = notes_on(units, best, solution, status, influence=influence)
     notes += few_runs_note(problem, units, u) if identified else []
+    notes += cut_draws_notes(data) if isinstance(data, pl.DataFrame) else []
     draws = np.empty((0, len(u)))
     # What the data do not determine has no interval, at whatever width (a prior may supply one).
     if status is Status.NO_START_CONVERGED or (not identified and uncertainty != "nuts"):

@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 from scipy import special, stats
 
+from augury.data.cut_draws import cut_draws_notes
 from augury.display import Card, Several, Shown
 from augury.errors import UsageError
 from augury.forecast.passrate.growth_forms import Growth, growth
@@ -183,7 +184,7 @@ def forecast_pass_rate(
     line, of_logit = _line(found, x, tails), _line(found, x, tails, logit=True)
     averaged = _averaged([line, of_logit, np.quantile(mixed, tails, axis=0).T])
     kind = growth(found, level)
-    notes = _notes(found, smooth, kind)
+    notes = (*cut_draws_notes(table), *_notes(found, smooth, kind))
     out: Several[PassRateForecast] = Several()
     for i, point in enumerate(at):
         methods = {
