@@ -300,6 +300,16 @@ NOTES: Mapping[str, NoteKind] = {
         "One series never reaches what the other does, by its law.",
         "Compare at a smaller scale, or measure the worse series at a larger one.",
     ),
+    "untried-mixture": NoteKind(
+        "forecast",
+        "The best mixture lies away from those that were tried.",
+        "Train it small before you train it large.",
+    ),
+    "no-effect": NoteKind(
+        "forecast",
+        "No law forecasts better than the mean of the runs.",
+        "Add runs whose mixtures differ more.",
+    ),
     # Page
     "dependent": NoteKind(
         "report",

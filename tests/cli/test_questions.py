@@ -16,6 +16,7 @@ from augury.forecast.questions.tasks import probability_above
 from tests.cli.test_cli import MAP
 from tests.cli.test_cli import augury as augury  # fixtures
 from tests.cli.test_cli import table as table
+from tests.forecast.test_questions_mixture import mixtures
 from tests.forecast.test_questions_optimal import isoflops
 from tests.forecast.test_questions_versus import power_runs
 
@@ -159,3 +160,25 @@ def test_versus(augury: Any, tmp_path: Path) -> None:
     assert "expected two names" in one
     assert "column 'arm'" in complaint(augury("versus", path, "--by", "arm"))
     assert "no law" in complaint(augury("versus", path, "--by", "series", "--law", "zipf"))
+
+
+@pytest.mark.slow
+def test_mix(augury: Any, tmp_path: Path) -> None:
+    path = tmp_path / "mix.csv"
+    mixtures(40, 0.002, 0).write_csv(path)
+    said = augury("mix", path, "--minimise", "web_loss", "--cap", "web=.6", "--json",
+                  "--out", tmp_path / "o")  # fmt: skip
+    assert (said.status, said.err) == (0, "")
+    answer = json.loads(said.out)
+    assert answer["shares"].keys() == {"web", "code", "books"}
+    assert sum(answer["shares"].values()) == pytest.approx(1.0)
+    low, high = answer["predicted"]["web_loss"]["interval"]
+    assert low < answer["predicted"]["web_loss"]["value"] < high
+    assert answer["runners_up"]
+    for name in ("mixture", "effects"):
+        assert (tmp_path / "o" / "figures" / f"{name}.svg").exists()
+    minimise = ("--minimise", "web_loss")
+    assert "either what to minimise" in complaint(augury("mix", path))
+    assert "column 'x'" in complaint(augury("mix", path, "--minimise", "x"))
+    assert "expected NAME=NUMBER" in complaint(augury("mix", path, *minimise, "--cap", "web"))
+    assert "cannot lie between" in complaint(augury("mix", path, *minimise, "--cap", "web=2"))

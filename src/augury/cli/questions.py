@@ -1,4 +1,4 @@
-"""Commands that answer a question: optimal, ladder, versus."""
+"""Commands that answer a question: optimal, ladder, versus, mix."""
 
 from __future__ import annotations
 
@@ -128,6 +128,71 @@ def versus(
         data, by, between=pair, output=output, over=over, law=law, level=level, seed=seed
     )  # fmt: skip
     show_answer(answer, out, as_json=as_json)
+
+
+@app.command(rich_help_panel=FORECAST)
+def mix(
+    table: Table,
+    minimise: Annotated[
+        list[str] | None, typer.Option(help="Column of a loss. Repeat for the mean of several.")
+    ] = None,
+    maximise: Annotated[
+        list[str] | None, typer.Option(help="Column of a score. Repeat for the mean of several.")
+    ] = None,
+    cap: Annotated[
+        list[str] | None, typer.Option(help='Greatest share: "web=.6". Default: the largest tried.')
+    ] = None,
+    floor: Annotated[list[str] | None, typer.Option(help='Least share: "code=.1".')] = None,
+    unique: Annotated[
+        list[str] | None, typer.Option(help='Tokens there are: "books=30B". Needs --tokens.')
+    ] = None,
+    tokens: Annotated[str | None, typer.Option(help="Tokens of the planned run: 2T.")] = None,
+    epochs: Annotated[float, typer.Option(help="How often unique tokens may be repeated.")] = 4.0,
+    map_: Map = None,
+    where: Where = None,
+    level: Level = 0.9,
+    seed: Seed = 0,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the best training mixture under limits, and which mixtures to train next."""
+    from augury.forecast.questions import best_mixture
+
+    data = read_rows(table, map_, where, [*(minimise or ()), *(maximise or ())], None)
+    startup.keep_compiled()
+    answer = best_mixture(
+        data,
+        minimise=minimise or (),
+        maximise=maximise or (),
+        caps=parse_pairs("cap", cap),
+        floors=parse_pairs("floor", floor),
+        unique_tokens=parse_pairs("unique", unique),
+        tokens=parse_amount("tokens", tokens),
+        epochs=epochs,
+        level=level,
+        seed=seed,
+    )
+    show_answer(answer, out, as_json=as_json)
+
+
+def parse_pairs(option: str, texts: list[str] | None) -> dict[str, float]:
+    """Numbers by name, of NAME=NUMBER.
+
+    Raises:
+        UsageError: one has another form.
+    """
+    from augury.data.numbers import read_cell
+    from augury.data.schema import column_of
+
+    found: dict[str, float] = {}
+    for text in texts or ():
+        name, equals, value = (part.strip() for part in text.partition("="))
+        known = column_of("tokens" if option == "unique" else f"share_{name}")
+        number = None if known is None else read_cell(value, known)
+        if not (name and equals) or number is None:
+            raise UsageError(f"--{option} '{text}': expected NAME=NUMBER")
+        found[name] = number
+    return found
 
 
 def parse_amount(name: str, text: str | None) -> float | None:

@@ -2,6 +2,7 @@
 
 from augury.forecast.questions.answers import Answer, AnswerStatus, Estimate
 from augury.forecast.questions.isoflop import isoflop_optimum
+from augury.forecast.questions.mixture import MixtureAnswer, best_mixture
 from augury.forecast.questions.optimal import ComputeOptimum, find_optimum
 from augury.forecast.questions.tasks import LadderOutlook, ladder_outlook
 from augury.forecast.questions.versus import SeriesComparison, compare_series
@@ -12,7 +13,9 @@ __all__ = [
     "ComputeOptimum",
     "Estimate",
     "LadderOutlook",
+    "MixtureAnswer",
     "SeriesComparison",
+    "best_mixture",
     "compare_series",
     "find_optimum",
     "isoflop_optimum",

@@ -224,7 +224,10 @@ def compare_series(
     first, second = _names(table, by, between)
     parts = {n: table.filter(pl.col(by).cast(pl.String) == n) for n in (first, second)}
     named = law or _law_for(parts, output, over)
-    series = {n: _fitted(named, part, n, output, level, seed) for n, part in parts.items()}
+    series = {
+        n: _fitted(named, part, n, output, level, seed, which)
+        for which, (n, part) in enumerate(parts.items())
+    }
     both = pl.concat(parts.values())
     paths = _paths(series[first].fit, both)
     if over not in paths:
@@ -299,7 +302,7 @@ def _law_for(parts: Mapping[str, pl.DataFrame], output: str, over: str) -> str:
 
 
 def _fitted(
-    law: str, part: pl.DataFrame, name: str, output: str, level: float, seed: int
+    law: str, part: pl.DataFrame, name: str, output: str, level: float, seed: int, which: int
 ) -> _Series:
     parsed = parse_law(law)
     needed = [n for n, kind in parsed.inputs.items() if kind.default is None]
@@ -319,7 +322,10 @@ def _fitted(
             expected="runs at more scales",
         )
     columns = parameter_columns(fitted, DRAWS)
-    return _Series(fitted, columns, len(next(iter(columns.values()))))
+    size = len(next(iter(columns.values())))
+    # Draws of two fits with one seed are alike: in an order of its own, a series is independent.
+    order = np.concatenate([[0], 1 + np.random.default_rng([seed, which]).permutation(size - 1)])
+    return _Series(fitted, {n: column[order] for n, column in columns.items()}, size)
 
 
 def _paths(fitted: Fit, both: pl.DataFrame) -> dict[str, _Path]:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from functools import singledispatch
 
-from augury.forecast.questions import Answer, ComputeOptimum, LadderOutlook, SeriesComparison
+from augury.forecast.questions import (
+    Answer,
+    ComputeOptimum,
+    LadderOutlook,
+    MixtureAnswer,
+    SeriesComparison,
+)
+from augury.report.page.questions.mixture import mixture_figures
 from augury.report.page.questions.optimum import optimum_figures
 from augury.report.page.questions.tasks import tasks_figures
 from augury.report.page.questions.versus import versus_figures
@@ -19,6 +26,7 @@ def answer_figures(answer: Answer) -> tuple[Figure, ...]:
 
 answer_figures.register(ComputeOptimum, optimum_figures)
 answer_figures.register(LadderOutlook, tasks_figures)
+answer_figures.register(MixtureAnswer, mixture_figures)
 answer_figures.register(SeriesComparison, versus_figures)
 
 

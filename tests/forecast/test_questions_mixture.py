@@ -1,0 +1,119 @@
+"""The best mixture: against the law it was made of, against SciPy, and its limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.optimize import minimize
+
+from augury.errors import DataError, UsageError
+from augury.forecast.questions import best_mixture
+from augury.forecast.questions.mixture import _corner
+from augury.notes import Outcome
+
+DOMAINS = ("web", "code", "books")
+# Excess loss of training on one domain alone, per column.
+ALONE = {"web_loss": (0.5, 2.0, 1.2), "code_loss": (2.5, 0.4, 2.2)}
+
+
+def loss_of(column: str, share: np.ndarray) -> np.ndarray:
+    return 1.5 + np.exp(share @ np.log(ALONE[column]))
+
+
+def mixtures(n: int, noise: float, seed: int) -> pl.DataFrame:
+    rng = np.random.default_rng(seed)
+    share = rng.dirichlet(np.ones(3), n)
+    columns = {f"share_{d}": share[:, j] for j, d in enumerate(DOMAINS)}
+    losses = {c: loss_of(c, share) * np.exp(noise * rng.normal(size=n)) for c in ALONE}
+    return pl.DataFrame({**columns, **losses})
+
+
+@pytest.fixture(scope="module")
+def table() -> pl.DataFrame:
+    return mixtures(60, 0.002, 0)
+
+
+@pytest.mark.slow
+def test_the_best_mixture_of_two_losses_is_scipys(table: pl.DataFrame) -> None:
+    found = best_mixture(table, minimise=list(ALONE))
+
+    def mean(r: np.ndarray) -> float:
+        return float(np.mean([loss_of(c, r) for c in ALONE]))
+
+    best = minimize(mean, np.full(3, 1 / 3), bounds=[(0, 1)] * 3, method="SLSQP",
+                    constraints={"type": "eq", "fun": lambda r: r.sum() - 1})  # fmt: skip
+    assert found.law == "exponential-mixing"
+    assert [e.value for e in found.shares.values()] == pytest.approx(best.x, abs=0.03)
+    assert found.predicted["mean"].value == pytest.approx(best.fun, rel=5e-3)
+    low, high = found.predicted["mean"].interval
+    assert low < best.fun < high
+    assert isinstance(found, Outcome)
+    assert [r["law"] for r in found.runners_up] == ["effective-share"]
+    effects = dict(found.effects.filter(pl.col("column") == "web_loss")
+                   .select("domain", "effect").iter_rows())  # fmt: skip
+    assert effects["web"] < 0 < effects["code"]
+    assert len(found.next) == 3
+    for m in found.next:
+        assert sum(m.values()) == pytest.approx(1.0)
+    assert "mixture" in found.chart().to_dict()["title"]["text"][0]
+
+
+def test_limits_hold(table: pl.DataFrame) -> None:
+    found = best_mixture(
+        table, minimise=["web_loss"], caps={"web": 0.6}, floors={"code": 0.1},
+        unique_tokens={"books": 5e9}, tokens=1e11, epochs=4,
+    )  # fmt: skip
+    shares = {n: e.value for n, e in found.shares.items()}
+    # Books are next best, but there are 4 x 5B tokens of them: a fifth.
+    assert shares == pytest.approx({"web": 0.6, "code": 0.2, "books": 0.2})
+
+
+def test_scores_are_made_greatest(table: pl.DataFrame) -> None:
+    scored = table.with_columns(score=1.0 - pl.col("code_loss") / 10)
+    found = best_mixture(scored, maximise=["score"], caps={"code": 0.7})
+    assert found.shares["code"].value == pytest.approx(0.7)
+    truth = 1 - loss_of("code_loss", np.array([0.0, 0.7, 0.3])) / 10
+    assert found.predicted["score"].value == pytest.approx(float(truth), abs=0.01)
+
+
+def test_the_steepest_are_filled_first() -> None:
+    low, high = np.array([0.1, 0.0, 0.0]), np.array([1.0, 0.5, 0.5])
+    (share,) = _corner(np.array([[3.0, 1.0, 2.0]]), low, high)
+    assert share == pytest.approx([0.1, 0.5, 0.4])
+
+
+def test_what_is_asked_wrongly_is_said(table: pl.DataFrame) -> None:
+    with pytest.raises(UsageError, match="either what to minimise"):
+        best_mixture(table)
+    with pytest.raises(DataError, match="column 'no_loss'"):
+        best_mixture(table, minimise=["no_loss"])
+    with pytest.raises(UsageError, match="no domain 'sea'"):
+        best_mixture(table, minimise=["web_loss"], caps={"sea": 0.1})
+    with pytest.raises(UsageError, match="no mixture fits the limits"):
+        best_mixture(table, minimise=["web_loss"], caps=dict.fromkeys(DOMAINS, 0.2))
+    with pytest.raises(UsageError, match="only with the tokens"):
+        best_mixture(table, minimise=["web_loss"], unique_tokens={"web": 1e9})
+    with pytest.raises(DataError, match="4 runs are too few"):
+        best_mixture(table.head(4), minimise=["web_loss"])
+    with pytest.raises(DataError, match="no shares of a mixture"):
+        best_mixture(table.select(list(ALONE)), minimise=["web_loss"])
+    with pytest.raises(DataError, match="a score from 0"):
+        best_mixture(table, maximise=["web_loss"])
+
+
+def share_held(n: int, seed: int) -> float:
+    """How often a 90 % interval holds what one new run with the best mixture of 40 runs reaches."""
+    held = 0
+    for k in range(seed, seed + n):
+        found = best_mixture(mixtures(40, 0.01, k), minimise=["web_loss"], caps={"web": 0.5})
+        share = np.array([e.value for e in found.shares.values()])
+        new = loss_of("web_loss", share) * np.exp(0.01 * np.random.default_rng(k).normal())
+        low, high = found.predicted["web_loss"].interval
+        held += bool(low <= new <= high)
+    return held / n
+
+
+@pytest.mark.claims
+def test_the_interval_of_a_new_run_holds_as_often_as_it_says() -> None:
+    assert 0.82 <= share_held(100, 1000) <= 0.97
