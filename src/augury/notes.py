@@ -305,6 +305,11 @@ NOTES: Mapping[str, NoteKind] = {
         "The best mixture lies away from those that were tried.",
         "Train it small before you train it large.",
     ),
+    "never-repeated": NoteKind(
+        "forecast",
+        "No run repeated its data as often as the answer asks for.",
+        "Train a small model for that many epochs.",
+    ),
     "no-effect": NoteKind(
         "forecast",
         "No law forecasts better than the mean of the runs.",

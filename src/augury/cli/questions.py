@@ -1,4 +1,4 @@
-"""Commands that answer a question: optimal, ladder, versus, mix."""
+"""Commands that answer a question: optimal, ladder, versus, mix, repeat."""
 
 from __future__ import annotations
 
@@ -193,6 +193,33 @@ def parse_pairs(option: str, texts: list[str] | None) -> dict[str, float]:
             raise UsageError(f"--{option} '{text}': expected NAME=NUMBER")
         found[name] = number
     return found
+
+
+@app.command(rich_help_panel=FORECAST)
+def repeat(
+    fitted: Annotated[
+        Path,
+        typer.Argument(metavar="FIT", help="A folder of `fit --law data-constrained --out`."),
+    ],
+    unique_tokens: Annotated[str, typer.Option(help="Tokens that there are: 25B.")],
+    params: Annotated[str, typer.Option(help="Parameters of the planned model: 7B.")],
+    least_worth: Annotated[
+        float, typer.Option(help="Part of a fresh token that a repeated one has to be worth.")
+    ] = 0.5,
+    level: AnyLevel = None,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how many epochs are worth running over the tokens there are."""
+    from augury.forecast.questions import value_of_repeats
+
+    startup.keep_compiled()
+    unique, size = parse_amount("unique-tokens", unique_tokens), parse_amount("params", params)
+    answer = value_of_repeats(
+        load_law_fit(fitted), unique_tokens=unique or 0.0, params=size or 0.0,
+        least_worth=least_worth, level=level,
+    )  # fmt: skip
+    show_answer(answer, out, as_json=as_json)
 
 
 def parse_amount(name: str, text: str | None) -> float | None:

@@ -4,6 +4,7 @@ from augury.forecast.questions.answers import Answer, AnswerStatus, Estimate
 from augury.forecast.questions.isoflop import isoflop_optimum
 from augury.forecast.questions.mixture import MixtureAnswer, best_mixture
 from augury.forecast.questions.optimal import ComputeOptimum, find_optimum
+from augury.forecast.questions.repeat import RepeatAnswer, value_of_repeats
 from augury.forecast.questions.tasks import LadderOutlook, ladder_outlook
 from augury.forecast.questions.versus import SeriesComparison, compare_series
 
@@ -14,10 +15,12 @@ __all__ = [
     "Estimate",
     "LadderOutlook",
     "MixtureAnswer",
+    "RepeatAnswer",
     "SeriesComparison",
     "best_mixture",
     "compare_series",
     "find_optimum",
     "isoflop_optimum",
     "ladder_outlook",
+    "value_of_repeats",
 ]

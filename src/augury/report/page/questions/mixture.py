@@ -65,12 +65,16 @@ def _effects_figure(answer: MixtureAnswer) -> Figure:
         .mark_rect()
         .encode(
             x=alt.X(
-                "domain:N", title="One more point of this domain", axis=alt.Axis(labelAngle=-45)
+                "domain:N",
+                title="One more point of this domain",
+                axis=alt.Axis(labelAngle=-45, labelOverlap=False),
             ),
             y=alt.Y("column:N", title=None),
             color=alt.Color(
                 "effect:Q",
-                scale=alt.Scale(domain=[-largest, 0, largest], range=[good, PAPER, bad]),
+                scale=alt.Scale(
+                    domain=[-largest, 0, largest], range=[good, PAPER, bad], interpolate="rgb"
+                ),
                 legend=alt.Legend(title="Change", format=".2~g"),
             ),
             tooltip=tips(column="", domain="", effect=".3~g", low=".3~g", high=".3~g"),
