@@ -18,6 +18,7 @@ from tests.cli.test_cli import augury as augury  # fixtures
 from tests.cli.test_cli import table as table
 from tests.forecast.test_questions_mixture import mixtures
 from tests.forecast.test_questions_optimal import isoflops
+from tests.forecast.test_questions_repeat import repeated_runs
 from tests.forecast.test_questions_versus import power_runs
 
 
@@ -182,3 +183,22 @@ def test_mix(augury: Any, tmp_path: Path) -> None:
     assert "column 'x'" in complaint(augury("mix", path, "--minimise", "x"))
     assert "expected NAME=NUMBER" in complaint(augury("mix", path, *minimise, "--cap", "web"))
     assert "cannot lie between" in complaint(augury("mix", path, *minimise, "--cap", "web=2"))
+
+
+def test_repeat(augury: Any, fitted: Path, tmp_path: Path) -> None:
+    path, out = tmp_path / "runs.csv", tmp_path / "dc"
+    pl.DataFrame(repeated_runs(60, 0.002, 0)[0]).write_csv(path)
+    assert augury("fit", path, "--law", "data-constrained", "--out", out, "--json").status == 0
+    size = ("--params", "1B")
+    said = augury("repeat", out, "--unique-tokens", "25B", *size, "--out", tmp_path / "o", "--json")
+    assert (said.status, said.err) == (0, "")
+    answer = json.loads(said.out)
+    assert answer["epochs"]["value"] > 1
+    assert [row["epochs"] for row in answer["loss"]] == [1, 2, 4, 8, 16, 32, 64]
+    assert answer["worth"][0]["value"] == pytest.approx(1.0, rel=1e-3)
+    assert (tmp_path / "o" / "figures" / "repeats.svg").exists()
+    wrong = complaint(augury("repeat", fitted, "--unique-tokens", "25B", *size))
+    assert "needs a law of params and tokens and unique_tokens" in wrong
+    assert "expected a positive number" in complaint(
+        augury("repeat", out, "--unique-tokens", "none", *size)
+    )
