@@ -18,7 +18,7 @@ from augury.runtime.compiling import jit
 
 @lru_cache(maxsize=64)
 def _pieces(law: Law, likelihood: Likelihood) -> Any:
-    """Compiled: at (1, P) coordinates, the predictor (n,), its Jacobian (n, P) and the slopes."""
+    """Compiled, at (1, P) coordinates: what `pieces_at` returns."""
     import jax
     import jax.numpy as jnp
 
@@ -31,25 +31,31 @@ def _pieces(law: Law, likelihood: Likelihood) -> Any:
 
         eta = predict(u[0])
         own = Points(tuple(x[0] for x in points.inputs), points.y[0], points.trials[0])
-        slope = likelihood.terms(eta, space.unpack(u[0]), own).slope
+        terms = likelihood.terms(eta, space.unpack(u[0]), own)
         jacobian = jax.jacfwd(predict)(u[0])
         _, _, hessian, _ = objective_terms(law, likelihood, u, points, weights, prior)
-        return eta[None], jacobian[None], slope[None] * jnp.ones_like(eta)[None], hessian
+        per_point = (x * jnp.ones_like(eta) for x in (terms.slope, terms.curvature))
+        slope, curvature = (x[None] for x in per_point)
+        return eta[None], jacobian[None], slope, hessian, curvature
 
     return jit(pieces)
 
 
 def pieces_at(problem: Problem, u: Floats, weights: Floats) -> tuple[Floats, ...]:
-    """Predictor (n,), Jacobian (n, P), slope (n,) and Gauss-Newton curvature (P, P) at `u` (P,)."""
+    """Predictor, Jacobian, slope, Gauss-Newton curvature and each point's curvature, at `u` (P,).
+
+    Returns:
+        (n,), (n, P), (n,), (P, P) and (n,).
+    """
     n = problem.size
-    ((eta, jacobian, slope, hessian),) = run_blocks(
+    ((eta, jacobian, slope, hessian, curvature),) = run_blocks(
         _pieces(problem.law, problem.likelihood),
         u[None],
         problem.points,
         weights,
         problem.prior,
     )
-    return eta[0][:n], jacobian[0][:n], slope[0][:n], hessian[0]
+    return eta[0][:n], jacobian[0][:n], slope[0][:n], hessian[0], curvature[0][:n]
 
 
 def covariance(problem: Problem, u: Floats, weights: Floats | None = None) -> Floats:
@@ -67,12 +73,12 @@ def covariance(problem: Problem, u: Floats, weights: Floats | None = None) -> Fl
     weights = problem.ones if weights is None else weights
     w = weights[0]
     live = w > 0
-    eta, jacobian, slope, hessian = pieces_at(problem, u, weights)
+    eta, jacobian, slope, hessian, observed = pieces_at(problem, u, weights)
     size = hessian.shape[0]
     own = len(problem.law.parameters)
     runs = np.unique(problem.runs[live])
     likelihood = problem.likelihood
-    curvature = likelihood.information(eta, problem.points.y[0], problem.points.trials[0])
+    curvature = likelihood.information(observed, eta, problem.points.trials[0])
     share = likelihood.window_information(residuals(problem, u), live)
     if share is not None:
         hessian = jacobian.T @ (jacobian * (w * share)[:, None])

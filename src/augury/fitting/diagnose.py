@@ -96,7 +96,7 @@ def status_of(problem: Problem, best: int, solution: Solution) -> Status:
     u = solution.u[best]
     at_bounds = parameters_at_bounds(problem, u)
     inside = [i for i, name in enumerate(problem.law.parameters) if name not in at_bounds]
-    _, jacobian, _, hessian = pieces_at(problem, u, problem.ones)
+    _, jacobian, _, hessian, _ = pieces_at(problem, u, problem.ones)
     if problem.has_priors:  # directions that only the law's own priors hold are held
         identified = condition_number(hessian[np.ix_(inside, inside)]) < WORST_CONDITION
     else:

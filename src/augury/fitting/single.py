@@ -11,6 +11,7 @@ import polars as pl
 
 from augury.data.cut_draws import cut_draws_notes
 from augury.errors import FitError, UsageError
+from augury.fitting.compile_ahead import compile_ahead
 from augury.fitting.covariance import pieces_at
 from augury.fitting.diagnose import notes_on, status_of
 from augury.fitting.likelihoods import Likelihood
@@ -102,11 +103,14 @@ def fit(
         )
     problem = problem_of(law, data, likelihood, output=output)
     rng = np.random.default_rng(seed)
+    refits = compile_ahead(problem) if influence else None
     problem, solution, best = optimum(problem)
     status = status_of(problem, best, solution)
     u, objective = solution.u[best], float(solution.objective[best])
     identified = status in (Status.CONVERGED, Status.AT_BOUND)
     units = by_unit(problem) if identified else problem
+    if refits is not None:
+        refits.join()
     notes, diagnostics = notes_on(units, best, solution, status, influence=influence)
     notes += few_runs_note(problem, units, u) if identified else []
     notes += cut_draws_notes(data) if isinstance(data, pl.DataFrame) else []

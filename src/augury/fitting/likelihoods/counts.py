@@ -37,8 +37,8 @@ class CountLikelihood(Likelihood):
         rate = np.clip(predictor, RATE_EDGE, 1 - RATE_EDGE)
         return np.asarray((y - rate) / np.sqrt(rate * (1 - rate) / trials))
 
-    def information(self, predictor: Floats, y: Floats, trials: Floats) -> Floats:
-        del y
+    def information(self, observed: Floats, predictor: Floats, trials: Floats) -> Floats:
+        del observed
         rate = np.clip(predictor, RATE_EDGE, 1 - RATE_EDGE)
         return np.asarray(trials / (rate * (1 - rate)))
 
