@@ -23,6 +23,7 @@ from augury.report.page.words import INPUT_NAMES, place_text
 from augury.study.page.answers import done_units, scores_by_forecast, task_verdicts
 from augury.study.page.sections import loss_sections, task_sections
 from augury.study.page.words import METHODS, ends_of, known
+from augury.study.page.written import written_sections
 from augury.study.results.forecast_records import PassRateRecord, read_forecast
 from augury.study.results.ledger import Ledger
 from augury.study.results.plan_records import PlanRecord
@@ -53,7 +54,10 @@ def story_of(path: str | Path, *, at: Mapping[str, float] | None = None) -> Stor
         return fit_story(load_fit(path), path.name, at=at)
     if path.is_dir() and not any(path.glob("measurements/*/rows.parquet")):
         return table_story(_foreign_results(path), path.name, at=at)
-    return measurement_story(path, at=at)
+    story = measurement_story(path, at=at)
+    if not path.is_dir():
+        return story
+    return replace(story, sections=(*story.sections, *written_sections(path)))
 
 
 def _foreign_results(folder: Path) -> pl.DataFrame:
@@ -106,6 +110,7 @@ def study_story(folder: Path) -> Story:
         missing.append("No law of the loss was fitted.")
     if (folder / "table.parquet").exists():
         sections += trends_of(pl.read_parquet(folder / "table.parquet"), missing)
+    sections += written_sections(folder)
     ledger = Ledger(folder)
     outlooks = _outlooks(scoreboard([folder]))
     if not outlooks:
