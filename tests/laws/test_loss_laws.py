@@ -13,7 +13,7 @@ from augury.errors import DataError, UsageError
 from augury.fitting import Gaussian
 from augury.fitting.optimise import objectives
 from augury.fitting.problem import problem_of
-from augury.laws import DataConstrained, OverTraining, Routed
+from augury.laws import DataConstrained, OverTraining, Routed, mean_params, with_params_mean
 from tests.shared import DATA
 
 needs_data = pytest.mark.skipif(not DATA.exists(), reason="the shared data are absent")
@@ -59,8 +59,11 @@ def test_muennighoff_the_published_objective_is_beaten_and_its_valley_seen() -> 
     assert high > 10 * low
 
 
-def gadre(dataset: str = "rpj") -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Their five small runs, and the two large ones that they forecast, with C4 loss and error."""
+def gadre(dataset: str = "rpj", *, more: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Their five small runs, and the two large ones that they forecast, with C4 loss and error.
+
+    `more`: the 1.4B run at 20 tokens per parameter as well, which their law of errors takes.
+    """
     folder = DATA / "gadre"
     tasks = json.loads((folder / "task_splits.json").read_text())
     tasks = next(x for x in tasks.values() if isinstance(x, list) and len(x) == 17)
@@ -75,6 +78,8 @@ def gadre(dataset: str = "rpj") -> tuple[pl.DataFrame, pl.DataFrame]:
     )
     multiple, params = pl.col("multiple"), pl.col("params")
     small = ((multiple == 1) & (params < 5e8)) | ((multiple == 16) & (params < 2e7))
+    if more:
+        small = small | ((multiple == 1) & (params > 1e9) & (params < 5e9))
     large = ((multiple == 32) & (params > 1e9)) | ((multiple == 1) & (params > 5e9))
     return table.filter(small), table.filter(large).sort("params")
 
@@ -129,6 +134,12 @@ def test_clark_constants_of_rl_r_to_the_third_digit() -> None:
         ("routed", "experts", 0.0, "positive"),
         ("expert-power", "params_active", -5.0, "positive"),
         ("joint-experts", "experts", float("inf"), "positive"),
+        ("average-params", "params_mean", 0.0, "positive"),
+        ("parallel-streams", "streams", -1.0, "positive"),
+        ("precision", "bits_weights", 0.0, "positive"),
+        ("vocabulary", "vocabulary_params", -2.0, "positive"),
+        ("distillation", "loss_teacher", 0.0, "positive"),
+        ("learning-rate-bowl", "learning_rate", 0.0, "positive"),
     ],
 )
 def test_a_value_that_no_run_can_have_is_named(
@@ -136,12 +147,60 @@ def test_a_value_that_no_run_can_have_is_named(
 ) -> None:
     parsed = augury.law(law)
     parameters, inputs = parsed.example(20)
-    table = pl.DataFrame({**inputs, "loss": parsed(parameters, **inputs)})
+    table = pl.DataFrame({**inputs, parsed.output: parsed(parameters, **inputs)})
     wrong = table.with_columns(
         pl.when(pl.int_range(20) == 3).then(bad).otherwise(column).alias(column)
     )
     with pytest.raises(DataError, match=f"row 4.*{column}.*{expected}"):
         augury.fit(law, wrong)
+
+
+@needs_data
+def test_gadre_published_errors_of_average_error() -> None:
+    small, large = gadre()
+    middle = gadre(more=True)[0].filter(pl.col("params") > 1e9)
+    fitted = augury.fit(
+        OverTraining(), small, likelihood=Gaussian("linear"), uncertainty="none", influence=False
+    )
+    error = augury.fit(
+        "exponential-error",
+        pl.concat([small, middle]).drop("params", "tokens", "multiple"),
+        likelihood=Gaussian("linear"),
+        uncertainty="none",
+        influence=False,
+    )
+    loss = fitted.law(fitted.parameters, params=large["params"], tokens=large["tokens"])
+    value = error.law(error.parameters, loss=loss)
+    off = 100 * np.abs(value / large["value"].to_numpy() - 1)
+    assert off == pytest.approx([3.6365, 0.0464], abs=2e-3)
+
+
+def test_average_params_are_those_of_the_schedule_summed_up() -> None:
+    at = (np.arange(100_000) + 0.5) / 100_000
+    for ramp, start, end, density in (("linear", 0.25, 0.75, 0.5), ("cubic", 0.1, 0.9, 0.2)):
+        u = np.clip((at - start) / (end - start), 0.0, 1.0)
+        sparsity = (1 - density) * (u if ramp == "linear" else 1 - (1 - u) ** 3)
+        assert mean_params(1e9, density, start, end, ramp) == pytest.approx(
+            1e9 * (1 - sparsity).mean(), rel=1e-6
+        )
+    table = pl.DataFrame(
+        {"params": [1e9, 1e9], "density": [None, 0.5], "prune_start": [None, 0.25],
+         "prune_end": [None, 0.75]}
+    )  # fmt: skip
+    assert with_params_mean(table)["params_mean"].to_list() == pytest.approx([1e9, 7.5e8])
+    # Dense, it is Chinchilla.
+    p = {"E": 1.8, "A": 480.0, "B": 2100.0, "alpha": 0.35, "beta": 0.37}
+    assert augury.law("average-params")(p, params_mean=1e9, tokens=1e11) == pytest.approx(
+        augury.law("chinchilla")(p, params=1e9, tokens=1e11)
+    )
+    with pytest.raises(DataError, match="row 2.*density"):
+        with_params_mean(table.with_columns(density=pl.Series([None, 1.5])))
+    with pytest.raises(DataError, match="prune_end: the column is missing"):
+        with_params_mean(table.drop("prune_end"))
+    with pytest.raises(UsageError, match="no ramp is called 'steep'"):
+        mean_params(1e9, 0.5, 0.1, 0.2, "steep")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="not 'optimiser'"):
+        augury.law("precision", parts="optimiser")
 
 
 def test_settings_of_a_data_constrained_law() -> None:

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import Any
 
+from augury.laws.average_params import AverageParams, mean_params, with_params_mean
 from augury.laws.base import Law, Parameter, positive, power, real
 from augury.laws.batch_trajectory import BatchTrajectory
 from augury.laws.broken_power import BrokenPowerLaw
@@ -13,6 +14,7 @@ from augury.laws.compute_sigmoid import ComputeSigmoid
 from augury.laws.constant import Constant
 from augury.laws.data_constrained import DataConstrained
 from augury.laws.direct_task import DirectTask
+from augury.laws.distillation import Distillation
 from augury.laws.effective_share import EffectiveShare
 from augury.laws.expert_power import ExpertPower
 from augury.laws.exponential_error import ExponentialError
@@ -24,6 +26,7 @@ from augury.laws.inputs import Curve, Group, Input, NonNegative, Positive, Real,
 from augury.laws.joint_chinchilla import JointChinchilla
 from augury.laws.joint_experts import JointExperts
 from augury.laws.kaplan import Kaplan
+from augury.laws.learning_rate_bowl import LearningRateBowl
 from augury.laws.logistic_task import LogisticTask
 from augury.laws.loss_to_loss import LossToLoss, pair_losses
 from augury.laws.momentum import Momentum
@@ -33,6 +36,7 @@ from augury.laws.parallel_streams import ParallelStreams
 from augury.laws.pass_at_k import PassAtK
 from augury.laws.pass_rate import CurvedPassRate, PassRate
 from augury.laws.power_law import PowerLaw
+from augury.laws.precision import Precision
 from augury.laws.rectified import Rectified
 from augury.laws.registry import all_laws, law, law_from, law_record, parse_law, register
 from augury.laws.routed import Routed
@@ -43,8 +47,10 @@ from augury.laws.skaling import Skaling
 from augury.laws.three_powers import ThreePowers
 from augury.laws.threshold_task import ThresholdTask
 from augury.laws.transferred_data import TransferredData
+from augury.laws.vocabulary import Vocabulary
 
 __all__ = [
+    "AverageParams",
     "BatchTrajectory",
     "BrokenPowerLaw",
     "Chain",
@@ -56,6 +62,7 @@ __all__ = [
     "CurvedPassRate",
     "DataConstrained",
     "DirectTask",
+    "Distillation",
     "EffectiveShare",
     "ExpertPower",
     "ExponentialError",
@@ -68,6 +75,7 @@ __all__ = [
     "JointExperts",
     "Kaplan",
     "Law",
+    "LearningRateBowl",
     "LogisticTask",
     "LossToLoss",
     "Momentum",
@@ -80,6 +88,7 @@ __all__ = [
     "PassRate",
     "Positive",
     "PowerLaw",
+    "Precision",
     "Real",
     "Rectified",
     "Routed",
@@ -90,18 +99,21 @@ __all__ = [
     "ThreePowers",
     "ThresholdTask",
     "TransferredData",
+    "Vocabulary",
     "all_laws",
     "check_law",
     "implicit_root",
     "law",
     "law_from",
     "law_record",
+    "mean_params",
     "pair_losses",
     "parse_law",
     "positive",
     "power",
     "real",
     "register",
+    "with_params_mean",
     "with_schedule",
 ]
 
