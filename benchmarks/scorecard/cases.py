@@ -33,6 +33,7 @@ class Case:
         axis: column along which the ladder grows.
         past, future: what is seen and what is to be forecast, with `y` and the scales.
         group: whose histories a forecaster may learn from together; "" for none.
+        family: of a trend, all tasks of the run: task, params, tokens, y.
     """
 
     kind: Kind
@@ -44,6 +45,7 @@ class Case:
     past: pl.DataFrame
     future: pl.DataFrame
     group: str = ""
+    family: pl.DataFrame | None = None
 
     @property
     def key(self) -> str:
@@ -75,6 +77,7 @@ def windows(
     scale: Scale,
     axis: str = "flops",
     group: str = "",
+    family: pl.DataFrame | None = None,
     cuts: int = MOST_CUTS,
     targets: int = MOST_TARGETS,
     positive: bool = True,
@@ -102,5 +105,14 @@ def windows(
             continue
         keep = np.unique(np.linspace(0, future.height - 1, min(targets, future.height)).round())
         yield Case(
-            kind, corpus, ladder, cut, scale, axis, past, future[keep.astype(int).tolist()], group
+            kind,
+            corpus,
+            ladder,
+            cut,
+            scale,
+            axis,
+            past,
+            future[keep.astype(int).tolist()],
+            group,
+            family,
         )

@@ -174,12 +174,25 @@ def olmo() -> Iterator[Case]:
     for (run,), own in ladder.group_by("run", maintain_order=True):
         if own.height < 20:
             continue
-        for task, column in tasks.items():
-            table = own.select("params", "tokens", y=column).with_columns(model=pl.lit(run))
-            yield from windows(
-                "trend ahead", "olmo-training", f"{run} {task}", table, scale="points",
-                axis="tokens", cuts=1, group=str(run), targets=4,
-            )  # fmt: skip
+        yield from trends_of("olmo-training", str(run), own, tasks)
+
+
+def trends_of(corpus: str, run: str, wide: pl.DataFrame, tasks: dict[str, str]) -> Iterator[Case]:
+    """The tasks of one run over its training, a column each."""
+    wide = (
+        wide.drop_nulls(["tokens", *tasks.values()]).unique("tokens", keep="first").sort("tokens")
+    )
+    family = pl.concat(
+        [
+            wide.select("params", "tokens", y=pl.col(column), task=pl.lit(f"{run} {task}"))
+            for task, column in tasks.items()
+        ]
+    )
+    for (name,), own in family.group_by("task", maintain_order=True):
+        yield from windows(
+            "trend ahead", corpus, str(name), own, scale="points", axis="tokens", cuts=1,
+            group=run, family=family, targets=4,
+        )  # fmt: skip
 
 
 def gemstones_tasks() -> Iterator[Case]:
@@ -210,12 +223,7 @@ def gemstones_tasks() -> Iterator[Case]:
         some = own.sort("step").filter(pl.int_range(pl.len()).over("model") % 5 == 4)
         yield from windows("task score", "gemstones-tasks", task, some, scale="points")
     for (model,), own in table.group_by("model", maintain_order=True):
-        for task in tasks[::2]:
-            scores = own.select("model", "params", "tokens", y=task)
-            yield from windows(
-                "trend ahead", "gemstones-training", f"{model} {task}", scores, scale="points",
-                axis="tokens", cuts=1, group=str(model), targets=4,
-            )  # fmt: skip
+        yield from trends_of("gemstones-training", str(model), own, {t: t for t in tasks})
 
 
 def pythia() -> Iterator[Case]:
@@ -239,11 +247,10 @@ def pythia() -> Iterator[Case]:
     last = table.filter(pl.col("tokens") == pl.col("tokens").max())
     for (task,), own in last.group_by("task", maintain_order=True):
         yield from windows("task score", "pythia-sizes", str(task), own, scale="points", cuts=2)
-    for (model, task), own in table.group_by("model", "task", maintain_order=True):
-        yield from windows(
-            "trend ahead", "pythia-training", f"{model} {task}", own, scale="points",
-            axis="tokens", cuts=1, group=str(model), targets=4,
-        )  # fmt: skip
+    wide = table.pivot("task", index=["model", "params", "tokens"], values="y")
+    tasks = {t: t for t in wide.columns[3:]}
+    for (model,), own in wide.group_by("model", maintain_order=True):
+        yield from trends_of("pythia-training", str(model), own, tasks)
 
 
 def observed() -> Iterator[Case]:

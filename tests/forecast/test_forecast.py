@@ -10,7 +10,7 @@ from scipy.stats import norm
 from augury.errors import DataError, UsageError
 from augury.fitting import Gaussian, fit
 from augury.forecast import Chain, backtest, combine, compare, fit_chain, predict
-from augury.forecast.ladder import conformal_factor
+from augury.forecast.ladder import PRIOR_CUTS, pooled_spread
 from augury.forecast.score import crps
 from augury.laws import Chinchilla, LogisticTask, PassRate, law, parse_law
 from tests.fitting.test_fit import runs
@@ -160,11 +160,15 @@ def test_crps_is_that_of_the_closed_form() -> None:
     assert crps(draws, y) == pytest.approx(exact, abs=0.01)
 
 
-def test_the_conformal_factor_is_a_rank() -> None:
-    ratios = np.arange(1, 20) / 10.0
-    assert conformal_factor(ratios, 0.9) == pytest.approx(1.8)
-    assert conformal_factor(ratios / 10, 0.9) == 1.0
-    assert conformal_factor(np.array([]), 0.9) == 1.0
+def test_a_backtests_errors_are_pooled_with_the_resamples_variance() -> None:
+    """Cuts count alike, however many they forecast; errors as large as told change nothing."""
+    rng = np.random.default_rng(0)
+    told = [rng.standard_normal(2000), rng.standard_normal(3000)]
+    assert pooled_spread(told) == pytest.approx(1.0, abs=0.02)
+    assert pooled_spread([np.full(3, 2.0), np.full(300, 0.0)]) == pytest.approx(
+        np.sqrt((PRIOR_CUTS + 4.0) / (PRIOR_CUTS + 2))
+    )
+    assert pooled_spread([]) == 1.0
 
 
 @pytest.mark.slow

@@ -203,15 +203,17 @@ def _finetuned(table: pl.DataFrame) -> str:
 def _picture(study: Study) -> None:
     """`forecast.svg`: pass rates, their forecast, the truth, and what greedy decoding shows."""
     from augury.report import ladder_figure, save_figure
+    from augury.study.results.forecast_records import PassRateRecord
 
     (made,) = [f for f in study.forecasts() if f.record.task == world.RATE]
+    assert isinstance(made.record, PassRateRecord)
     rows = _last(study.table()).filter(
         pl.col("metric").is_in(["pass", "greedy"]), pl.col("finetune_examples").is_null(),
         task=world.RATE,
     )  # fmt: skip
     wide = rows.pivot("metric", index=["params", "seed"], values="value").rename({"pass": "value"})
     later = pl.col("params").is_in([float(ModelConfig(w).params) for w in world.HELD_OUT])
-    board = study.scoreboard().filter(pl.col("method") == "laws")
+    board = study.scoreboard().filter(pl.col("method") == made.record.leading)
     count = study.file.tasks[0].instances
     chart = ladder_figure(
         wide.filter(~later),
@@ -219,10 +221,10 @@ def _picture(study: Study) -> None:
         wide.filter(later),
         title="An ability forecast before the models were trained",
         subtitle=[
-            f"Tiny GPTs, two seeds a size. Line and bands: the forecast from the circles alone, "
-            f"{made.record.level:.0%} (dark: the mean; light:",
-            f"one run). {board['held'].sum()} of {board.height} runs trained afterwards fell "
-            f"inside. Marks on the lower edge: greedy passed 0 of {count:,}.",
+            f"Tiny GPTs, two seeds a size. Line and band: the forecast from the circles alone, "
+            f"{made.record.level:.0%} for one run.",
+            f"{board['held'].sum()} of {board.height} runs trained afterwards fell inside. "
+            f"Marks on the lower edge: greedy passed 0 of {count:,}.",
         ],
     )
     save_figure(chart, study.folder / "forecast.svg")

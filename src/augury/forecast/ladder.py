@@ -6,8 +6,8 @@ the tasks of one ladder share a good part of their exponents. Here that is one o
 (`TaskRecipe`), and which to use is decided by backtests inside the ladder: fit the runs below a
 compute, forecast those above. The target is never looked at.
 
-Intervals come from resampling runs, the same for every task and both steps, widened by what the
-backtests say of their own intervals.
+Intervals come from resampling runs, the same for every task and both steps. The backtests' errors
+are evidence of their variance, pooled with the resamples' own.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+from scipy import stats
 
 from augury.data.compute import training_flops
 from augury.display import Card, Shown
@@ -36,9 +37,8 @@ FIRST_CUT, NEXT_CUT = 0.5, 0.125
 RESAMPLES = 400
 
 
-# No more widening than this: a backtest of a few points from a handful of runs says that intervals
-# were too narrow, not by which factor of ten.
-MOST_WIDENING = 3.0
+# Cuts that the resamples' own variance is worth when it is pooled with the backtests' errors.
+PRIOR_CUTS = 4.0
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,16 @@ class LadderForecast(Shown):
         recipe: the one that was chosen.
         table: per task: value, low, high (interval for a new run at `level`).
         scoreboard: per recipe: mean absolute error of its backtests, best first.
-        widening: factor by which intervals were widened.
-        coverage: share of the chosen recipe's backtest forecasts inside their intervals, after
-            widening.
+        spread: standard deviation of errors, in units of that of resampling, after both were
+            pooled: 1 where the backtests erred as much as the resamples said.
+        coverage: share of the chosen recipe's backtest forecasts inside their intervals.
         level: of the intervals.
     """
 
     recipe: TaskRecipe
     table: pl.DataFrame
     scoreboard: pl.DataFrame
-    widening: float
+    spread: float
     coverage: float
     level: float
 
@@ -166,35 +166,39 @@ def forecast_ladder(
     means = {r: float(np.abs(np.concatenate(e)).mean()) for r, e in errors.items()}
     best = min(means, key=lambda r: means[r])
     rng = np.random.default_rng(seed)
-    ratios = []
-    for k, (_, _, future) in enumerate(folds):
-        steps = chosen_steps[k, best]
-        ratios.append(_ratios(steps, future, level, rng))
-    factor = conformal_factor(np.concatenate(ratios), level)
-    inside = np.concatenate(ratios) <= factor
+    errors_in_sd = [
+        _standardised(chosen_steps[k, best], future, level, rng)
+        for k, (_, _, future) in enumerate(folds)
+    ]
+    spread = pooled_spread(errors_in_sd)
+    inside = np.concatenate(errors_in_sd) <= spread * stats.norm.ppf(0.5 + level / 2)
     steps = _fit(best, finals, checkpoints, {})
     tasks = steps.loss.groups["task"].to_list()
     target = pl.DataFrame({"task": tasks, **{n: [float(x)] * len(tasks) for n, x in at.items()}})
     value = _value(steps, target)
-    low, high = _interval(_draws(steps, target, rng), value, level, factor)
+    low, high = _interval(_draws(steps, target, rng), value, level, spread)
     return LadderForecast(
         recipe=best,
         table=pl.DataFrame({"task": tasks, "value": value, "low": low, "high": high}),
         scoreboard=pl.DataFrame(
             {"recipe": [str(r) for r in means], "backtest_error": list(means.values())}
         ).sort("backtest_error"),
-        widening=factor,
+        spread=spread,
         coverage=float(inside.mean()),
         level=level,
     )
 
 
-def conformal_factor(ratios: Floats, level: float) -> float:
-    """The (n + 1) level-th smallest ratio of error to half-width, from 1 to `MOST_WIDENING`."""
-    if len(ratios) == 0:
-        return 1.0
-    rank = min(int(np.ceil((len(ratios) + 1) * level)), len(ratios)) - 1
-    return float(np.clip(np.sort(ratios)[rank], 1.0, MOST_WIDENING))
+def pooled_spread(errors: Sequence[Floats]) -> float:
+    """Root of the pooled variance: of each cut's errors, and of the resamples they are measured in.
+
+    Every cut counts as one, however many tasks and runs it forecasts: they stray together.
+
+    Args:
+        errors: per cut, errors in standard deviations of the resamples.
+    """
+    seen = sum(float(np.mean(np.square(each))) for each in errors)
+    return float(np.sqrt((PRIOR_CUTS + seen) / (PRIOR_CUTS + len(errors))))
 
 
 def _checked(table: pl.DataFrame) -> pl.DataFrame:
@@ -365,19 +369,21 @@ def _resampled(
     return out, residuals
 
 
-def _ratios(steps: _Steps, future: pl.DataFrame, level: float, rng: np.random.Generator) -> Floats:
-    """(m,) how far off each forecast was, in half-widths of its interval."""
+def _standardised(
+    steps: _Steps, future: pl.DataFrame, level: float, rng: np.random.Generator
+) -> Floats:
+    """(m,) how far off each forecast was, in standard deviations of its interval on that side."""
     value = _value(steps, future)
     low, high = _interval(_draws(steps, future, rng), value, level, 1.0)
     off = future["value"].to_numpy() - value
-    side = np.where(off > 0, high - value, value - low)
+    side = np.where(off > 0, high - value, value - low) / stats.norm.ppf(0.5 + level / 2)
     return np.abs(off) / np.maximum(side, 1e-12)
 
 
-def _interval(draws: Floats, value: Floats, level: float, factor: float) -> tuple[Floats, Floats]:
+def _interval(draws: Floats, value: Floats, level: float, spread: float) -> tuple[Floats, Floats]:
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(draws, [tail, 1.0 - tail], axis=0)
     # A median off the value must not leave the value outside.
     low, high = np.minimum(low, value), np.maximum(high, value)
-    wide = value - factor * (value - low), value + factor * (high - value)
-    return np.clip(wide[0], 0.0, 1.0), np.clip(wide[1], 0.0, 1.0)
+    ends = value - spread * (value - low), value + spread * (high - value)
+    return np.clip(ends[0], 0.0, 1.0), np.clip(ends[1], 0.0, 1.0)

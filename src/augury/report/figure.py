@@ -58,7 +58,7 @@ def ladder_figure(
         .encode(x=x, y=y("run_low"), y2="run_high:Q")
     )
     inner = (
-        alt.Chart(forecast)
+        alt.Chart(forecast.drop_nulls("mean_low"))
         .mark_area(opacity=0.28, color=FORECAST, clip=True)
         .encode(x=x, y=y("mean_low"), y2="mean_high:Q")
     )

@@ -95,7 +95,7 @@ def _rate_verdicts(
         if name in ("params", "tokens", "flops") and observed[name].is_not_null().any()
     }
     failed = record.status not in USABLE
-    made = [f for f in record.forecasts if f.method == "laws"]
+    made = [f for f in record.forecasts if f.method == record.leading]
     # What was asked is the answer; places that were held out support it, a line each.
     ordered = sorted(made, key=lambda f: not f.inputs.items() <= target.items())
     if not ordered:

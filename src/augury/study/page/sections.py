@@ -13,7 +13,7 @@ from augury.report.page.emergence import emergence_section
 from augury.report.page.runs import name_runs
 from augury.report.page.story import Section, Table
 from augury.report.page.words import number
-from augury.study.page.words import known, run_name, task_name, weights_text
+from augury.study.page.words import METHODS, known, run_name, task_name, weights_text
 from augury.study.results.forecast_records import (
     EmergenceRecord,
     EmergenceScoreRecord,
@@ -60,7 +60,9 @@ def _pass_rates(
     observed = pl.read_parquet(result / "observed.parquet")
     x = "params" if "params" in curve.columns else curve.columns[0]
     is_rate = bool((observed["value"] > 0).all() and (observed["value"] <= 1).all())
-    later = [s for s in (score.scores if score else ()) if s.method == "laws" and x in s.inputs]
+    later = [
+        s for s in (score.scores if score else ()) if s.method == record.leading and x in s.inputs
+    ]
     truth = pl.DataFrame(
         {
             "run": [run_name(s.model, s.seed) for s in later],
@@ -69,6 +71,8 @@ def _pass_rates(
         }
     )
     text = [f"Laws, weighted by their backtest: {weights_text(record.weights)}."]
+    if record.leading != "laws":
+        text.insert(0, f"Line and band: {METHODS[record.leading]}.")
     growth = record.growth
     if growth is not None:
         low, high = map(known, growth.interval)

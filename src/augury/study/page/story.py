@@ -24,7 +24,7 @@ from augury.study.page.answers import done_units, scores_by_forecast, task_verdi
 from augury.study.page.sections import loss_sections, task_sections
 from augury.study.page.words import METHODS, ends_of, known
 from augury.study.page.written import written_sections
-from augury.study.results.forecast_records import PassRateRecord, read_forecast
+from augury.study.results.forecast_records import LEADING, PassRateRecord, read_forecast
 from augury.study.results.ledger import Ledger
 from augury.study.results.plan_records import PlanRecord
 from augury.study.results.recording import ScoreboardRow, scoreboard
@@ -156,21 +156,27 @@ def _outlooks(board: list[ScoreboardRow]) -> tuple[Outlook, ...]:
     for row in board:
         lines.setdefault(row.line, []).append(row)
     # The newest first; those of one time in the order they were made.
-    newest = sorted(lines.values(), key=lambda rows: rows[0].time, reverse=True)
-    targets: dict[Any, list[Outlook]] = {}
+    order = {method: i for i, method in enumerate(LEADING)}
+    led = sorted(lines.values(), key=lambda rows: order.get(rows[0].method, len(order)))
+    newest = sorted(led, key=lambda rows: rows[0].time, reverse=True)
+    targets: dict[Any, list[list[ScoreboardRow]]] = {}
     for rows in newest:
         row = rows[0]
         rate = row.question == "pass-rate"
         inputs = tuple(sorted(row.inputs.items()))
         target = (row.time, row.task, inputs) if rate else row.line
-        targets.setdefault(target, []).append(_outlook(rows))
-    return tuple(replace(first, others=tuple(rest)) for first, *rest in targets.values())
+        targets.setdefault(target, []).append(rows)
+    return tuple(
+        replace(_outlook(first), others=tuple(_outlook(rows, named=True) for rows in rest))
+        for first, *rest in targets.values()
+    )
 
 
-def _outlook(rows: list[ScoreboardRow]) -> Outlook:
+def _outlook(rows: list[ScoreboardRow], *, named: bool = False) -> Outlook:
+    """A forecast with all that was measured after it; `named` says by which method it is."""
     row = rows[0]
     return Outlook(
-        _forecast_name(row),
+        _forecast_name(row, named=named),
         known(row.value),
         ends_of(row.interval),
         row.level,
@@ -182,12 +188,12 @@ def _outlook(rows: list[ScoreboardRow]) -> Outlook:
     )
 
 
-def _forecast_name(row: ScoreboardRow) -> str:
+def _forecast_name(row: ScoreboardRow, *, named: bool) -> str:
     """Which quantity a line of the record forecasts, in words."""
     name, method = row.task or "the task", row.method
     if row.question == "emergence":
         of = method.removeprefix("emergence").removeprefix("-in-")
         what = f"{INPUT_NAMES.get(of, 'loss')} at which {name} emerges"
         return what + (f", at {place_text(row.inputs)}" if row.inputs else "")
-    by = "" if method == "laws" else f", by {METHODS.get(method, method)}"
+    by = f", by {METHODS.get(method, method)}" if named else ""
     return f"{name} at {place_text(row.inputs)}{by}"

@@ -20,6 +20,10 @@ from augury.study.results.formats import (
     read_record,
 )
 
+# Of a pass rate's methods, the one to be read first is the first of these that there is:
+# docs/compare.md has what each is worth.
+LEADING = ("counts-average", "laws")
+
 
 class ForecastRecord(RecordPart):
     """One forecast at one place.
@@ -106,6 +110,12 @@ class PassRateRecord(Record):
     growth: GrowthRecord | None = None
     counts_notes: tuple[Remark, ...] = ()
     forecasts: tuple[ForecastRecord, ...]
+
+    @property
+    def leading(self) -> str:
+        """The method to be read first."""
+        made = {f.method for f in self.forecasts if f.value is not None}
+        return next((method for method in LEADING if method in made), LEADING[-1])
 
     @property
     def backtest_rows(self) -> pl.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from augury.fitting import Likelihood
 from augury.fitting.likelihoods import likelihood_for
 from augury.forecast.backtesting import Fitted, fitter
 from augury.forecast.combination import FINAL_DRAWS, Combination, combine
-from augury.forecast.passrate import forecast_pass_rate
+from augury.forecast.passrate import PassRateForecast, forecast_pass_rate
 from augury.forecast.prediction import predict
 from augury.laws import Chain, Law, parse_law
 from augury.notes import Note
@@ -39,7 +39,7 @@ def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
     """A task's pass rate: `forecast.json`, `curve.parquet`, `observed.parquet`.
 
     Two methods: "laws", candidates weighted by their backtest, on mean scores; and "counts",
-    trends of the single instances, where those were measured.
+    trends of the single instances, where those were measured: then their average leads.
     """
     asked = unit.parameters
     laws = [parse_law(text) for text in asked["laws"]]
@@ -64,7 +64,8 @@ def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
         ForecastRecord(method="laws", **{**f.to_dict(), "inputs": _asked_inputs(point)})
         for point, f in zip(points.to_dicts(), predict(found, points), strict=True)
     ]
-    counted = _forecast_counts(everything, asked)
+    grid = curve_grid(table, points, *laws)
+    counted = _forecast_counts(everything, asked, grid)
     record = PassRateRecord(
         task=asked["task"],
         level=asked["level"],
@@ -79,8 +80,10 @@ def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
         forecasts=(*forecasts, *counted.forecasts),
     )
     save_record(work / "forecast.json", record)
-    curve = predict(found, curve_grid(table, points, *laws))
-    curve_table(curve).write_parquet(work / "curve.parquet")
+    curve = counted.curve
+    if curve is None or record.leading == "laws":
+        curve = curve_table(predict(found, grid))
+    curve.write_parquet(work / "curve.parquet")
     table.write_parquet(work / "observed.parquet")
 
 
@@ -147,10 +150,11 @@ class _Counted(NamedTuple):
     growth: GrowthRecord | None = None
     notes: tuple[Note, ...] = ()
     forecasts: tuple[ForecastRecord, ...] = ()
+    curve: pl.DataFrame | None = None
 
 
-def _forecast_counts(table: pl.DataFrame, asked: Mapping[str, Any]) -> _Counted:
-    """Forecasts from the counts of single instances, or why there are none."""
+def _forecast_counts(table: pl.DataFrame, asked: Mapping[str, Any], grid: pl.DataFrame) -> _Counted:
+    """Forecasts from the counts of single instances, or why there are none; and along a grid."""
 
     def none(why: str) -> _Counted:
         return _Counted(notes=(Note("note", "info", f"{why}: no forecast from counts"),))
@@ -163,10 +167,13 @@ def _forecast_counts(table: pl.DataFrame, asked: Mapping[str, Any]) -> _Counted:
     places = [{"params": point["params"]} for point in asked_at]
     if not places:
         return none("no target gives params")
+    drawn = [{"params": x} for x in grid["params"]] if "params" in grid.columns else []
     try:
-        found = forecast_pass_rate(rows, places, level=asked["level"], seed=asked["seed"])
+        every = forecast_pass_rate(rows, [*places, *drawn], level=asked["level"],
+                                   seed=asked["seed"])  # fmt: skip
     except AuguryError as error:
         return _Counted(notes=(Note("note", "info", f"no forecast from counts: {error}"),))
+    found = every[: len(places)]
     made = (
         ForecastRecord(
             method=f"counts-{name}",
@@ -181,7 +188,21 @@ def _forecast_counts(table: pl.DataFrame, asked: Mapping[str, Any]) -> _Counted:
         if np.isfinite([answer.value, *answer.interval]).all()
     )
     growth = GrowthRecord.model_validate(found[0].growth.to_dict())
-    return _Counted(growth, tuple(found[0].notes), tuple(made))
+    curve = _counts_curve(grid, every[len(places) :]) if drawn else None
+    return _Counted(growth, tuple(found[0].notes), tuple(made), curve)
+
+
+def _counts_curve(grid: pl.DataFrame, along: Sequence[PassRateForecast]) -> pl.DataFrame:
+    """As `curve_table`: the leading method, whose intervals are for one new run."""
+    ends = [one.leading for one in along]
+    return grid.with_columns(
+        value=pl.Series([e.value for e in ends]),
+        mean_low=pl.lit(None, pl.Float64),
+        mean_high=pl.lit(None, pl.Float64),
+        run_low=pl.Series([e.interval[0] for e in ends]),
+        run_high=pl.Series([e.interval[1] for e in ends]),
+        extrapolation=pl.Series([one.extrapolation for one in along]),
+    )
 
 
 def _rows_at(table: pl.DataFrame, inputs: Mapping[str, float]) -> pl.DataFrame:

@@ -1,0 +1,101 @@
+"""docs/compare.md: the part of it that is made from the record.
+
+    python -m benchmarks.scorecard.page
+
+Writes the tables between the marks; the text around them stays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from augury.runtime.atomic import atomic_file
+
+RECORD = Path(__file__).parent / "record.json"
+PAGE = Path(__file__).parents[2] / "docs" / "compare.md"
+BEGIN = "<!-- made by `python -m benchmarks.scorecard.page` -->"
+END = "<!-- end of what is made -->"
+HALVES = ("development", "scored")
+# In this order; what the package forecasts with stands in bold.
+KINDS = ("loss", "task score", "pass rate", "trend ahead", "one curve")
+OURS = ("chinchilla", "combine", "logistic over loss, known", "average",
+        "pooled", "outlook", "forecast_curve", "power", "forecast_ladder")  # fmt: skip
+UNIT = {"loss": "log", "task score": "points", "pass rate": "log", "trend ahead": "points",
+        "one curve": "log"}  # fmt: skip
+
+
+def main() -> None:
+    """Put the tables into the page."""
+    text = page_of(PAGE.read_text(encoding="utf-8"), json.loads(RECORD.read_text()))
+    with atomic_file(PAGE) as path:
+        path.write_text(text, encoding="utf-8")
+
+
+def page_of(page: str, record: Sequence[dict[str, Any]]) -> str:
+    """The page with its made part replaced."""
+    before, rest = page.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n\n{tables(record)}\n{END}{after}"
+
+
+def tables(record: Sequence[dict[str, Any]]) -> str:
+    """One table a kind: forecasters by row, both halves side by side."""
+    parts = []
+    for kind in KINDS:
+        rows = [r for r in record if r["kind"] == kind and r["corpus"] == "all"]
+        if not rows:
+            continue
+        names = sorted({r["forecaster"] for r in rows}, key=lambda n: -_skill(rows, n))
+        corpora = {
+            half: sorted({r["corpus"] for r in record
+                          if r["kind"] == kind and r["half"] == half} - {"all"})
+            for half in HALVES
+        }  # fmt: skip
+        parts.append(
+            f"### {kind.capitalize()} (in {'logarithms' if UNIT[kind] == 'log' else 'points'})\n\n"
+            f"Development: {', '.join(corpora['development'])}. Scored: "
+            f"{', '.join(corpora['scored'])}.\n"
+        )
+        head = " | ".join(["n", "WIS", "held", "width", "skill [90 %]"] * 2)
+        parts.append(f"| | {head} |\n|---{'|---' * 10}|")
+        for name in names:
+            cells = [_cells(rows, half, name, UNIT[kind]) for half in HALVES]
+            shown = f"**{name}**" if name in OURS else name
+            parts.append(f"| {shown} | {' | '.join(cells)} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def _skill(rows: Sequence[dict[str, Any]], name: str) -> float:
+    """On the development half, by which the order is made."""
+    for half in HALVES:
+        for row in rows:
+            if row["forecaster"] == name and row["half"] == half and row["skill"]:
+                return float(row["skill"]["value"])
+    return -9.0
+
+
+def _cells(rows: Sequence[dict[str, Any]], half: str, name: str, unit: str) -> str:
+    found = [r for r in rows if r["half"] == half and r["forecaster"] == name]
+    if not found or found[0]["skill"] is None:
+        return " | ".join(["–"] * 5)
+    row = found[0]
+    skill = row["skill"]
+    low, high = skill["interval"]
+    width = row["width90"]
+    return " | ".join(
+        [
+            str(row["n"]),
+            f"{row['wis']:.3g}",
+            f"{row['coverage90']:.0%}".replace("%", " %"),
+            f"{width:.2g}" if unit == "log" else f"{100 * width:.1f} pt",
+            f"{skill['value']:.2f} [{low:.2f}, {high:.2f}]",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
