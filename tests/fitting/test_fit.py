@@ -30,6 +30,24 @@ def runs(count: int, checkpoints: int = 1, noise: float = 0.003, seed: int = 0) 
     )
 
 
+@pytest.mark.parametrize(
+    ("value", "row", "said"),
+    [
+        ([24.0, 41.0, 58.0, 71.0], 1, "this is not one .got 24.0.*--scale value=0.01 if"),
+        ([0.24, 0.41, 0.58, 71.0], 4, "this is not one .got 71.0.*if they are in percent"),
+        ([-0.8, -0.4, 0.1, 0.6], 1, "this is not one .got -0.8.*a score that can be negative"),
+    ],
+)
+@pytest.mark.parametrize("name", ["logistic-task", "threshold-task"])
+def test_scores_that_are_no_shares_are_named(
+    name: str, value: list[float], row: int, said: str
+) -> None:
+    table = pl.DataFrame({"loss": [3.4, 3.0, 2.6, 2.2], "value": value})
+    with pytest.raises(DataError, match=f"row {row}, column 'value'.*{said}"):
+        fit(name, table)
+    assert fit(name, table.with_columns(value=pl.Series([-0.01, 0.2, 0.9, 1.02]))).status
+
+
 @pytest.mark.parametrize("checkpoints", [1, 10])
 def test_three_runs_never_identify_five_parameters(checkpoints: int) -> None:
     for likelihood in ("huber", "gaussian"):

@@ -19,6 +19,9 @@ from augury.fitting.space import Floats, Space
 from augury.laws import Grouped, Law
 from augury.laws.inputs import Curve, Group, numbers_of
 
+# How far outside of 0 to 1 noise may carry a share: assumed; percent scores look nothing like it.
+STRAY = 0.5
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -114,6 +117,8 @@ def problem_of(
         trials = np.ones(table.height)
     else:
         y = _column(numbered, target, positive=likelihood.on_log)
+    if law.of_shares:
+        _check_shares(numbered, target, y)
     inputs: dict[str, Any] = {}
     for name, kind in law.inputs.items():
         values = kind.read(numbered, name)
@@ -187,6 +192,24 @@ def _column(table: pl.DataFrame, name: str, *, positive: bool) -> Floats:
             expected="a positive finite number" if positive else "a finite number",
         )
     return values
+
+
+def _check_shares(table: pl.DataFrame, name: str, y: Floats) -> None:
+    """Scores that no share comes to, however noisy: in percent, or of another kind."""
+    bad = (y < -STRAY) | (y > 1 + STRAY)
+    if not bad.any():
+        return
+    i = int(np.argmax(bad))
+    high = bool((y > 1 + STRAY).any())
+    raise DataError(
+        "the law gives shares between 0 and 1; this is not one",
+        row=int(table["row"][i]),
+        column=name,
+        value=float(y[i]),
+        expected=f"shares; --scale {name}=0.01 if they are in percent"
+        if high
+        else "a share; a score that can be negative takes another law",
+    )
 
 
 def _counts(table: pl.DataFrame, likelihood: Likelihood) -> tuple[Floats, Floats]:

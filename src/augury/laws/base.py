@@ -123,6 +123,7 @@ class Law(ABC):
     Class attributes:
         name: how a user asks for it (`augury fit --law NAME`).
         output: column of the observation table that it predicts.
+        of_shares: whether it gives shares between 0 and 1, so that percent scores are an error.
         equation: LaTeX.
         source: paper and equation, or "ours".
 
@@ -136,6 +137,7 @@ class Law(ABC):
 
     name: ClassVar[str]
     output: ClassVar[str]
+    of_shares: ClassVar[bool] = False
     equation: ClassVar[str]
     source: ClassVar[str]
     _declared: ClassVar[Mapping[str, Parameter]] = {}

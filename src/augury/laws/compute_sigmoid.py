@@ -28,6 +28,7 @@ class ComputeSigmoid(Law):
 
     name: ClassVar[str] = "compute-sigmoid"
     output: ClassVar[str] = "value"
+    of_shares: ClassVar[bool] = True
     equation: ClassVar[str] = r"R(C) = R_0 + \frac{R_{max} - R_0}{1 + (C_{mid} / C)^b}"
     source: ClassVar[str] = (
         "Khatri et al. 2025 (arXiv 2510.13786); the form from a secondary source"

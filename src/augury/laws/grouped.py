@@ -30,6 +30,7 @@ class Grouped(Law):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "output", self.law.output)
+        object.__setattr__(self, "of_shares", self.law.of_shares)
 
     @property
     def inputs(self) -> Mapping[str, Input]:

@@ -27,6 +27,7 @@ class LogisticTask(Law):
 
     name: ClassVar[str] = "logistic-task"
     output: ClassVar[str] = "value"
+    of_shares: ClassVar[bool] = True
     equation: ClassVar[str] = r"s(L) = s_{low} + \frac{s_{high} - s_{low}}{1 + e^{k (L - L_0)}}"
     source: ClassVar[str] = "Bhagia et al. 2024 (arXiv 2412.04403), step 2"
 

@@ -27,6 +27,7 @@ class ThresholdTask(Law):
 
     name: ClassVar[str] = "threshold-task"
     output: ClassVar[str] = "value"
+    of_shares: ClassVar[bool] = True
     equation: ClassVar[str] = r"s(L) = s_0 + w \max(\eta - L, 0)"
     source: ClassVar[str] = "Chen et al. 2024 (arXiv 2410.08527), stage 2; Du et al. 2024"
 
