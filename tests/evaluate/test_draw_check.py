@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from functools import cache
@@ -133,7 +134,8 @@ class Sampling:
         if self.knows and strange:
             says(400, f"unknown field {sorted(strange)[0]}")(handler, body)
             return
-        off = self.obeys and body.get("top_k") == 0
+        whole = json.loads(body.get("generation_config", "{}"))
+        off = self.obeys and {**whole, **body}.get("top_k") == 0
         rng = np.random.default_rng(body["seed"])
         q = self.p if off else cut(self.p, "min-p .05")
         drawn = rng.choice(VOCABULARY, body.get("n", 1), p=q)
@@ -181,6 +183,15 @@ def test_fields_that_a_server_refuses_are_left_out_and_named(tmp_path: Path) -> 
     assert "typical_p" in note
     assert "top_k" not in note
     assert sum("typical_p" in body for body in bodies) <= 2
+
+
+def test_a_server_that_takes_a_whole_configuration_is_given_one(tmp_path: Path) -> None:
+    """As transformers serve does: it refuses single fields, and would decode greedily."""
+    found, bodies = measured(Sampling(obeys=True, knows=("generation_config",)), tmp_path)
+    assert found.distribution == "own"
+    assert [n for n in found.notes if "refused" in n] == []
+    told = json.loads([b for b in bodies if "echo" not in b][-1]["generation_config"])
+    assert (told["do_sample"], told["top_k"], told["top_p"]) == (True, 0, 1.0)
 
 
 def test_copies_are_drawn_again_one_at_a_time(tmp_path: Path) -> None:

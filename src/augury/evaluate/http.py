@@ -56,9 +56,17 @@ OFF: dict[str, dict[str, Any]] = {
     "core": _CORE,
     "minus one": {**_CORE, "top_k": -1},
     "top-k": {"top_k": 0},
-}
+    # transformers serve refuses them all, and takes a whole configuration as text instead. Without
+    # it, it decodes greedily; what is not named here comes from the checkpoint, its end tokens too.
+    "configuration": {
+        "generation_config": json.dumps(
+            {"do_sample": True, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "typical_p": 1.0,
+             "repetition_penalty": 1.0}
+        )
+    },
+}  # fmt: skip
 # From the last that is tried to the first.
-EVERYTHING = ("top-k", "minus one", "core", "all")
+EVERYTHING = ("configuration", "top-k", "minus one", "core", "all")
 
 
 class HTTPBackend:
@@ -245,7 +253,8 @@ class HTTPBackend:
             return False
         self._fields -= 1
         sent = OFF[EVERYTHING[self._fields - 1]] if self._fields else {}
-        self.refused = tuple(name for name in OFF[EVERYTHING[-1]] if name not in sent)
+        whole = "generation_config" in sent  # says all that the others would have said
+        self.refused = () if whole else tuple(n for n in OFF[EVERYTHING[-1]] if n not in sent)
         return True
 
     def _shows_draws(self, request: SampleRequest) -> int:
