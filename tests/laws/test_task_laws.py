@@ -139,3 +139,40 @@ def test_shots_move_the_answer_to_the_best_hypothesis() -> None:
     assert at[0] == pytest.approx(prior * np.exp(-0.1) + (1 - prior) * np.exp(-1.6))
     with pytest.raises(UsageError, match="2 to 4 hypotheses, not 9"):
         augury.law("shots-mixture", hypotheses=9)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not GADRE.exists(), reason="the shared data are absent")
+def test_eight_losses_forecast_tasks_better_than_one() -> None:
+    """The 73 smaller runs of three corpora fitted, the 31 larger forecast; points of error."""
+    wide = pl.read_csv(GADRE / "losses.csv").pivot("val_set", index="name", values="loss")
+    losses = [n for n in wide.columns if n != "name"]
+    wide = wide.rename({n: f"loss_{n.replace('-', '_')}" for n in losses})
+    runs = pl.read_csv(GADRE / "models_downstream.csv").join(wide, on="name")
+    runs = runs.sort(pl.col("params").cast(float) * pl.col("tokens").cast(float))
+    names = [n for n in runs.columns if n.startswith("loss_")]
+    past, future = runs[:72], runs[72:]
+    off = []
+    for task in ("arc_easy", "hellaswag", "coqa"):
+        truth = future[f"icl/{task}"].to_numpy()
+        rows = past.select(*names, loss="loss_c4_val", value=f"icl/{task}")
+        for law in ("loss-perceptron", "logistic-task"):
+            fitted = augury.fit(law, rows, likelihood="gaussian", uncertainty="none",
+                                influence=False)  # fmt: skip
+            ahead = future.with_columns(loss="loss_c4_val")
+            value = fitted.law(
+                fitted.parameters, **{n: ahead[n].to_numpy() for n in fitted.law.inputs}
+            )
+            off.append(100 * np.mean(np.abs(value - truth)))
+    several, one = off[::2], off[1::2]
+    assert all(a < b for a, b in zip(several, one, strict=True))
+    assert np.mean(several) < 5.0
+    assert np.mean(one) > 5.5
+
+
+def test_a_perceptron_needs_losses() -> None:
+    table = pl.DataFrame({"value": [0.1, 0.2], "loss_set": ["a", "b"]})
+    with pytest.raises(DataError, match=r"loss_\*"):
+        augury.fit("loss-perceptron", table)
+    with pytest.raises(UsageError, match="1 to 6 hidden, not 9"):
+        augury.law("loss-perceptron", hidden=9)

@@ -28,6 +28,7 @@ from augury.laws.joint_experts import JointExperts
 from augury.laws.kaplan import Kaplan
 from augury.laws.learning_rate_bowl import LearningRateBowl
 from augury.laws.logistic_task import LogisticTask
+from augury.laws.loss_perceptron import LossPerceptron
 from augury.laws.loss_to_loss import LossToLoss, pair_losses
 from augury.laws.momentum import Momentum
 from augury.laws.multi_power import MultiPower
@@ -77,6 +78,7 @@ __all__ = [
     "Law",
     "LearningRateBowl",
     "LogisticTask",
+    "LossPerceptron",
     "LossToLoss",
     "Momentum",
     "MultiPower",
