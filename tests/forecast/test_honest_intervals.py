@@ -280,8 +280,12 @@ def check_coverage_inside(
     return "held"
 
 
+# Of seeds up to 4,000: two tracebacks, and overflows that NumPy warned of.
+ONCE_BROKEN = (520, 905, 1797, 2786, 2839, 2946, 3672, 3885)
+
+
 @pytest.mark.slow
 def test_random_tables_end_in_an_answer_or_one_line() -> None:
-    outcomes = [check_random_table(seed) for seed in range(60)]
+    outcomes = [check_random_table(seed) for seed in (*range(60), *ONCE_BROKEN)]
     assert outcomes.count("held") >= 4
     assert outcomes.count("refused") < 30

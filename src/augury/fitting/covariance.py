@@ -125,10 +125,11 @@ def residuals(problem: Problem, u: Floats) -> Floats:
 
 
 def _inverse(hessian: Floats) -> Floats:
-    """Inverse of a curvature, NaN where it is singular."""
+    """Inverse of a curvature, NaN where it is singular, infinite where it is flat."""
     scale = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
     try:
-        return np.linalg.inv(hessian / np.outer(scale, scale)) / np.outer(scale, scale)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.linalg.inv(hessian / np.outer(scale, scale)) / np.outer(scale, scale)
     except np.linalg.LinAlgError:
         return np.full_like(hessian, np.nan)
 

@@ -109,8 +109,8 @@ def status_of(problem: Problem, best: int, solution: Solution) -> Status:
 def rank_of(jacobian: Floats) -> int:
     """Rank of the Jacobian with columns scaled to length 1, to the worst condition allowed."""
     norms = np.sqrt((jacobian**2).sum(0))
-    if not np.isfinite(norms).all():
-        return 0
+    if not np.isfinite(norms).all() or not jacobian.size:
+        return 0  # without a column too: every parameter is at a bound
     scaled = jacobian / np.maximum(norms, 1e-300)
     values = np.linalg.svd(scaled, compute_uv=False)
     return int((values > values[0] / np.sqrt(WORST_CONDITION)).sum())

@@ -27,6 +27,7 @@ RESAMPLE_TOLERANCE = 1e-10
 CHECKED_DRAWS, CHECKED_POINTS, CHECKED_TAIL = 40, 25, 0.02
 # ... and they stray from it at most this many times as far as the law's tangent says.
 MOST_BENT = 12.0
+HUGE = 1e300  # stands for infinity where a quantile is taken
 # Variance of a run's weight in a refit, at most: beyond, a draw rests on one or two runs.
 MOST_WEIGHT_VARIANCE = 4.0
 # Autocorrelation of residuals along a run, at most: ten checkpoints then count as one.
@@ -138,7 +139,11 @@ def agrees(problem: Problem, u: Floats, draws: Floats) -> bool:
         curves = np.log(np.maximum(curves, 1e-300))
     own = len(problem.law.parameters)
     tangent = (draws - u)[:, :own] @ pieces_at(problem, u, problem.ones)[1][some, :own].T
-    far, promised = (np.quantile(np.abs(x), 0.8, axis=0) for x in (curves[1:] - curves[0], tangent))
+    # Curves of some draws are infinite: between them there is no quantile.
+    far, promised = (
+        np.quantile(np.minimum(np.abs(x), HUGE), 0.8, axis=0)
+        for x in (curves[1:] - curves[0], tangent)
+    )
     return bool((far <= MOST_BENT * promised + 1e-9 * np.abs(curves[0])).all())
 
 
