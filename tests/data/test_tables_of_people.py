@@ -164,6 +164,23 @@ ODD_COLUMNS: dict[str, pl.Series] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("half", ["\\ud800", "a\\udc00b", "\\udfff\\ud800"])
+@pytest.mark.parametrize("place", ['"model": "{}"', '"note": {{"x": ["{}"]}}', '"col{}": 1'])
+def test_half_a_character_in_json_lines_is_named(tmp_path: Path, place: str, half: str) -> None:
+    path = tmp_path / "t.jsonl"
+    rest = '"params": 1, "tokens": 1, "loss": 1'
+    path.write_text(f"{{{rest}}}\n{{{rest}, {place.format(half)}}}\n")
+    found, said = attempt(read_table, path)
+    if "note" in place:  # what is no text is kept as JSON, which says it in ASCII
+        assert found.height == 2
+        return
+    assert "a text contains an unpaired surrogate" in said
+    assert half[-4:] in said or half[-5:-1] in said
+    assert "\n" not in said
+    path.write_text(f"{{{rest}, {place.format(chr(92) + 'ud83d' + chr(92) + 'ude00')}}}\n")
+    assert read_table(path).height == 1
+
+
 @pytest.mark.parametrize("kind", ODD_COLUMNS)
 @pytest.mark.parametrize(
     "column", ["model", "params", "step", "value", "higher_is_better", "share_web", "other"]
