@@ -54,6 +54,7 @@ def test_points_of_a_long_log_are_binned_and_step_0_is_left_out() -> None:
     assert found.cuts.height < 500
 
 
+@pytest.mark.slow
 def test_the_momentum_law_takes_a_schedule() -> None:
     from augury.laws import with_schedule
 

@@ -26,6 +26,7 @@ PUBLISHED = {
 LIMIT = 84.0  # 1e21 FLOPs
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not RUAN.exists(), reason="the shared data are absent")
 def test_published_errors_of_seven_tasks() -> None:
     base = pl.read_csv(RUAN / "base_llm_benchmark_eval.csv")

@@ -27,6 +27,7 @@ QUESTIONS = {"mmlu": 14042, "hellaswag": 10042, "arc_challenge": 1172, "arc_easy
              "piqa": 1838, "csqa": 1221, "socialiqa": 1954, "openbookqa": 500}  # fmt: skip
 
 
+@pytest.mark.slow
 @needs_olmo
 def test_the_direct_law_alone_misses_the_7b_target_by_less_than_3_points() -> None:
     finals, _ = olmo_ladder()
@@ -87,6 +88,7 @@ def paired(table: pl.DataFrame, first: str, second: str) -> pl.DataFrame:
     return both.sort(pl.col("params") ** 2 * pl.col("ratio"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not GADRE.exists(), reason="the shared data are absent")
 def test_a_loss_is_forecast_from_another_corpus() -> None:
     losses = pl.read_csv(GADRE / "losses.csv").filter(pl.col("val_set") == "c4_val")
@@ -118,6 +120,7 @@ def test_pairs_agree_and_what_has_none_is_said() -> None:
     assert line == pytest.approx([2.0, 2.9])
 
 
+@pytest.mark.slow
 def test_pass_at_k_follows_from_a_beta_distribution_of_problems() -> None:
     """Problems of pass rate p ~ Beta(b, .): -log E[pass@k] falls as k^-b far out."""
     p = np.random.default_rng(0).beta(0.4, 3.0, 400_000)
