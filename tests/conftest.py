@@ -1,24 +1,52 @@
-"""Compiled fits are kept between tests and processes; where all is installed, a skip is a failure.
+"""Compiled fits are kept between tests; a skip is a failure where all is there; any order.
 
 A rule of pytest's own would skip in silence what nobody runs any more: `.ci/run` sets
 AUGURY_NO_SKIPS where everything that the tests can need is there.
 """
 
 import os
+import random
 import sys
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
+# Hypothesis's limits are of wall time: how fast a machine is, and how busy, is no test's business.
+settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any-machine")
+
 # The shared data are not part of the repository, and no package installs a GPU's absence.
 MAY_BE_ABSENT = ("the shared data", "the options are for CPUs", "of `make real`")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--shuffle",
+        type=int,
+        metavar="SEED",
+        help="run files in a random order, and the tests of each in a random order",
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Shuffle, files as wholes: what a file's tests share is made once in any order."""
+    seed = config.getoption("shuffle", None)
+    if seed is None:
+        return
+    rng = random.Random(seed)  # the same order in every worker
+    order = {path: rng.random() for path in sorted({item.path for item in items})}
+    items.sort(key=lambda item: (order[item.path], rng.random()))
 
 
 def _refuse(report: Any) -> None:
