@@ -118,7 +118,7 @@ def test_forecasts_hold_and_ours_outlives_a_plateau(noise: float, ceiling: float
     """The next size, from seven: ours holds at least at its level, with or without a plateau.
 
     Under a plateau its median error is below the line's. The intervals of ours over-cover where
-    noise does not grow with size, because they allow for it. `make test` repeats a tenth of it
+    models hardly stray, because its prior allows for more. `make test` repeats a tenth of it
     against the record.
     """
     held, off = next_size(np.random.default_rng(4), 30, noise, ceiling)
