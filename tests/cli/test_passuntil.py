@@ -231,3 +231,38 @@ metric_list: [{{metric: exact_match, aggregation: mean, higher_is_better: true}}
     assert (found["task"], found["instances"], found["finished"]) == ("least", 2, 2)
     assert found["checker"] == "augury.evaluate.lm_eval_tasks:passes"
     assert read_table(out)["samples"].sum() == found["samples"]
+
+
+def test_the_contract_holds_without_a_folder(
+    augury: Any, run: Path, task: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    options = ("--model", f"lab:{run}", "--task", task, "--checker", "any-of", "--tokens", 1)
+    said = augury("passuntil", *options, "--max-samples", 500, "--json")
+    assert (said.status, said.err) == (0, "")
+    found = json.loads(said.out)
+    assert set(found) == CONTRACT
+    assert found["study"] is None
+    assert set(tmp_path.iterdir()) == before, "nothing was written"
+
+
+def test_a_plan_says_what_a_run_takes_and_writes_nothing(
+    augury: Any, run: Path, task: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "study"
+    options = (
+        "passuntil", "--model", f"lab:{run}", "--task", task, "--checker", "any-of", "--tokens", 1,
+        "--method", "independent", "--max-samples", 1_000, "--out", out,
+    )  # fmt: skip
+    said = augury(*options, "--plan", "--price-out", 2, "--json")
+    assert (said.status, said.err) == (0, "")
+    cost = json.loads(said.out)
+    assert (cost["instances"], cost["method"]) == (3, "independent")
+    assert (cost["samples_at_most"], cost["tokens_at_most"]) == (3_000, 3_000)
+    assert cost["cost_at_most"] == pytest.approx(3_000 * 2e-6)
+    assert cost["tried_samples"] == 24
+    assert not out.exists()
+    assert "samples: " in augury(*options, "--plan").out
+    alone = augury(*options, "--price-in", 1)
+    assert (alone.status, alone.err) == (2, "augury: --price-in and --price-out are for --plan\n")

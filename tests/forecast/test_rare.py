@@ -161,3 +161,11 @@ def test_a_table_gives_its_queries(tmp_path: Path) -> None:
     for name in ("largest", "any"):
         low, high = answer[name]["interval"]
         assert low <= answer[name]["value"] <= high
+
+
+def test_answers_that_are_all_but_certain_leave_finite_ends() -> None:
+    """Easy questions among the measured: of a hundred thousand many are certain to show it."""
+    rates = [0.003, 0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99, 1.0, 1.0]
+    found = forecast_rare(np.log(rates), 1e5)
+    assert found.any.interval == (1.0, 1.0)
+    assert found.any.value == found.largest.value == 1.0

@@ -32,6 +32,8 @@ SHAPE_SPREAD = 0.25
 DRAWS = 4_000
 # Largest queries of a draw that are drawn one by one; the sum over the others hardly varies.
 TOP = 1_000
+# Of an answer that is as good as certain: its silence still has a logarithm.
+ALMOST = 1 - 1e-12
 
 
 @dataclass(frozen=True)
@@ -150,11 +152,11 @@ def forecast_rare(
         order = np.minimum(np.cumsum(rng.exponential(size=top)) / max(count, 1), 1.0)
         p = _probability(base + _above(order, shape[d], scale[d]))
         largest[d] = p[0] if top else np.exp(seen[-tail - 1])
-        silent[d] += np.log1p(-np.minimum(p, 1 - 1e-12)).sum()
+        silent[d] += np.log1p(-np.minimum(p, ALMOST)).sum()
         if count > top:
             middles = order[-1] + (1 - order[-1]) * (np.arange(64) + 0.5) / 64
             others = _probability(base + _above(middles, shape[d], scale[d]))
-            silent[d] += (count - top) * np.log1p(-others).mean()
+            silent[d] += (count - top) * np.log1p(-np.minimum(others, ALMOST)).mean()
     ends = [(1 - level) / 2, 0.5, (1 + level) / 2]
     never = int(np.isneginf(logs).sum())
     notes = []
