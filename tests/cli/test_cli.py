@@ -257,7 +257,30 @@ def test_the_commands_and_their_options_are_these() -> None:
             "--model", "--task", "--amounts", "--out", "--subsets", "--seeds", "--method",
             "--learning-rate", "--checker", "--tokens", "--stop", "--samples", "--instances",
             "--about", "--workers", "--json", "--plan", "--collect", "--steps", "--batch",
-            "--patience",
+            "--patience", "--only",
+        },
+        "curve": {
+            "--at", "--json", "--ladder", "--level", "--map", "--out", "--schedule", "--step",
+            "--where",
+        },
+        "ladder": {
+            "--at", "--json", "--level", "--map", "--out", "--scale", "--seed", "--threshold",
+            "--where",
+        },
+        "mix": {
+            "--cap", "--epochs", "--floor", "--json", "--level", "--map", "--maximise",
+            "--minimise", "--out", "--seed", "--tokens", "--unique", "--where",
+        },
+        "optimal": {
+            "--flops", "--json", "--level", "--loss", "--map", "--out", "--params", "--scale",
+            "--seed", "--served", "--tokens", "--where",
+        },
+        "repeat": {
+            "--json", "--least-worth", "--level", "--out", "--params", "--unique-tokens",
+        },
+        "versus": {
+            "--between", "--by", "--json", "--law", "--level", "--map", "--out", "--output",
+            "--over", "--scale", "--seed", "--where",
         },
         "samples": {"--task", "--instance", "--passed", "--json"},
         "laws": {"--json"},
