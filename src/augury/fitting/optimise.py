@@ -41,6 +41,14 @@ ROUNDING = 1e-11
 MAX_DAMPING = 1e12
 
 
+# A logarithm on which the points depend this little, as a share of the strongest curvature, moves
+# by at most 1 a step: the model of a worth that has underflowed promises to move it by 1e20, which
+# is rejected at any damping while all other coordinates wait. (Effective shares of 17 domains on 50
+# of RegMix's mixtures: without it no start of three converged in 4 of 13 sets or more, and most
+# starts ended within 16 steps where the gradient was not 0.)
+FLAT = 1e-8
+
+
 class Solution(NamedTuple):
     """What the optimiser leaves, one row per problem.
 
@@ -140,6 +148,7 @@ def block_solver(law: Law, likelihood: Likelihood) -> Any:
 
     space = Space.of(law, likelihood.nuisance)
     lower, upper = np.asarray(space.lower), np.asarray(space.upper)
+    log = np.asarray(space.log)
     evaluate = partial(objective_terms, law, likelihood)
 
     def solve(u: Any, points: Points, weights: Any, prior: Prior, limits: Any) -> Solution:
@@ -156,6 +165,8 @@ def block_solver(law: Law, likelihood: Likelihood) -> Any:
             ridge = jnp.where(free, damping[:, None] + 1e-14, 1.0)
             h_s = h_s + ridge[:, :, None] * jnp.eye(u.shape[1])
             step = -jnp.linalg.solve(h_s, g_s[..., None])[..., 0] / scale
+            flat = log & (k < FLAT * jnp.max(k, axis=1, keepdims=True))
+            step = jnp.where(flat, jnp.clip(step, -1.0, 1.0), step)
             new = jnp.clip(u + step, lower, upper)
             moved = new - u
             gain = -jnp.sum(g * moved, -1) - 0.5 * jnp.einsum("bi,bij,bj->b", moved, h, moved)
