@@ -11,6 +11,7 @@ import typer
 
 from augury.cli import (  # noqa: F401 # registered
     analyse,
+    curves,
     forecasting,
     measure,
     questions,

@@ -5,6 +5,7 @@ from augury.forecast.questions.isoflop import isoflop_optimum
 from augury.forecast.questions.mixture import MixtureAnswer, best_mixture
 from augury.forecast.questions.optimal import ComputeOptimum, find_optimum
 from augury.forecast.questions.repeat import RepeatAnswer, value_of_repeats
+from augury.forecast.questions.run import RunOutlook, run_outlook
 from augury.forecast.questions.running import RunForecast, forecast_run
 from augury.forecast.questions.tasks import LadderOutlook, ladder_outlook
 from augury.forecast.questions.versus import SeriesComparison, compare_series
@@ -18,6 +19,7 @@ __all__ = [
     "MixtureAnswer",
     "RepeatAnswer",
     "RunForecast",
+    "RunOutlook",
     "SeriesComparison",
     "best_mixture",
     "compare_series",
@@ -25,5 +27,6 @@ __all__ = [
     "forecast_run",
     "isoflop_optimum",
     "ladder_outlook",
+    "run_outlook",
     "value_of_repeats",
 ]

@@ -17,6 +17,11 @@ from augury.report.page.questions.mixture import mixture_figures
 from augury.report.page.questions.optimum import optimum_figures
 from augury.report.page.questions.repeat import repeat_figures
 from augury.report.page.questions.running import run_figures
+    RunOutlook,
+    SeriesComparison,
+)
+from augury.report.page.questions.optimum import optimum_figures
+from augury.report.page.questions.run import run_figures
 from augury.report.page.questions.tasks import tasks_figures
 from augury.report.page.questions.versus import versus_figures
 from augury.report.page.story import Figure, Section
@@ -33,6 +38,7 @@ answer_figures.register(LadderOutlook, tasks_figures)
 answer_figures.register(MixtureAnswer, mixture_figures)
 answer_figures.register(RepeatAnswer, repeat_figures)
 answer_figures.register(RunForecast, run_figures)
+answer_figures.register(RunOutlook, run_figures)
 answer_figures.register(SeriesComparison, versus_figures)
 
 

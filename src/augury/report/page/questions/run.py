@@ -1,0 +1,74 @@
+"""The picture of a run under way: its log, where it will end, and what was expected."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from augury.forecast.questions import RunOutlook
+from augury.report.page.draw import along, finished, shown, tips
+from augury.report.page.palette import BLUE, GREEN, ORANGE
+from augury.report.page.story import Figure
+from augury.report.page.words import number
+
+LOGGED, AHEAD, EXPECTED = "logged", "forecast", "expected from other runs"
+# Points of a log that are drawn: more are not seen.
+MOST_POINTS = 400
+# What lies before this share of the log's way is warm-up, and would squeeze the rest.
+SHOWN_FROM = 1 / 30
+
+
+def run_figures(answer: RunOutlook) -> tuple[Figure, ...]:
+    """Loss over the run so far, and its forecast."""
+    import altair as alt
+
+    f = answer.forecast
+    seen = answer.log.sort(f.x).filter(pl.col(f.x) >= SHOWN_FROM * f.end)
+    step = max(seen.height // MOST_POINTS, 1)
+    parts = [
+        seen.gather_every(step).select(
+            pl.lit(LOGGED).alias("shown"), f.x, pl.col(f.y).alias("value")
+        ),
+        pl.DataFrame(
+            [
+                {"shown": AHEAD, f.x: x, "value": value, "low": low, "high": high}
+                for x, value, (low, high) in zip(f.at, f.values, f.intervals, strict=True)
+            ]
+        ),
+    ]
+    kinds = {LOGGED: BLUE, AHEAD: ORANGE}
+    if answer.expected is not None:
+        low, high = answer.expected.run_interval
+        row = {"shown": EXPECTED, f.x: f.at[-1], "value": answer.expected.value}
+        parts.append(pl.DataFrame([{**row, "low": low, "high": high}]))
+        kinds[EXPECTED] = GREEN
+    floats = [pl.col(f.x).cast(pl.Float64), pl.col("value").cast(pl.Float64)]
+    data = pl.concat([part.with_columns(floats) for part in parts], how="diagonal_relaxed")
+    y = alt.Y("value:Q", title=f.y.capitalize(), scale=alt.Scale(zero=False, nice=True))
+    base = alt.Chart(data).encode(x=along(f.x), y=y, color=alt.Color(**shown(kinds)))
+    tip = tips(shown="", **{f.x: ",.4~r", "value": ".4~g", "low": ".4~g", "high": ".4~g"})
+    ahead = alt.datum.shown != LOGGED
+    layers = [
+        base.transform_filter(alt.datum.shown == LOGGED).mark_line(strokeWidth=1.6),
+        base.transform_filter(ahead)
+        .mark_rule(strokeWidth=3, opacity=0.5)
+        .encode(y=y.copy(), y2="high:Q")
+        .encode(y=alt.Y("low:Q", title=f.y.capitalize(), scale=alt.Scale(zero=False, nice=True))),
+        base.transform_filter(ahead)
+        .mark_point(filled=True, size=80, opacity=1)
+        .encode(tooltip=tip),
+    ]
+    low, high = f.interval
+    said = f"{number(f.value)} ({f.level:.0%} interval: {number(low)} to {number(high)})"
+    return (
+        Figure(
+            "run",
+            f"The run's {f.y} at {f.x} {number(f.at[-1])} will be {said}",
+            "Line: the run so far, without its first part. Dots with intervals: the forecast from "
+            "the run itself"
+            + ("." if answer.expected is None else ", and what other runs said of its end."),
+            "More of the run, which shortens the interval; another decay of the learning rate.",
+            finished(alt.layer(*layers)),
+            data,
+            f"The {f.y} of a run so far, and its forecast: {said}.",
+        ),
+    )
