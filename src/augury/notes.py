@@ -310,16 +310,6 @@ NOTES: Mapping[str, NoteKind] = {
         "No run repeated its data as often as the answer asks for.",
         "Train a small model for that many epochs.",
     ),
-    "decay-unseen": NoteKind(
-        "forecast",
-        "The log has no decrease of the learning rate yet, and the schedule has.",
-        "Forecast again once the decay has begun, or compare with a run of the same schedule.",
-    ),
-    "no-schedule": NoteKind(
-        "forecast",
-        "No learning rates were given, so that a decay ahead is not forecast.",
-        "Give the schedule of the run: columns step and lr.",
-    ),
     "no-effect": NoteKind(
         "forecast",
         "No law forecasts better than the mean of the runs.",

@@ -19,7 +19,6 @@ from tests.cli.test_cli import table as table
 from tests.forecast.test_questions_mixture import mixtures
 from tests.forecast.test_questions_optimal import isoflops
 from tests.forecast.test_questions_repeat import repeated_runs
-from tests.forecast.test_questions_running import cosine_run
 from tests.forecast.test_questions_versus import power_runs
 
 
@@ -203,25 +202,3 @@ def test_repeat(augury: Any, fitted: Path, tmp_path: Path) -> None:
     assert "expected a positive number" in complaint(
         augury("repeat", out, "--unique-tokens", "none", *size)
     )
-
-
-def test_curve(augury: Any, fitted: Path, tmp_path: Path) -> None:
-    log, schedule = tmp_path / "log.csv", tmp_path / "schedule.csv"
-    run = cosine_run()
-    run.head(80).write_csv(log)
-    run.select("step", "lr").write_csv(schedule)
-    given = ("curve", log, "--schedule", schedule)
-    said = augury(*given, "--ladder", fitted, "--at", "params=1B,tokens=20B", "--json",
-                  "--out", tmp_path / "o")  # fmt: skip
-    assert (said.status, said.err) == (0, "")
-    answer = json.loads(said.out)
-    low, high = answer["final"]["interval"]
-    assert low < answer["final"]["value"] < high
-    assert answer["final"]["level"] == 0.9
-    assert answer["law"] == "momentum"
-    assert answer["on_track"] in (True, False)
-    assert (tmp_path / "o" / "figures" / "run.svg").exists()
-    assert json.loads(augury(*given, "--json").out)["on_track"] is None
-    assert "neither says where the run ends" in complaint(augury("curve", log))
-    assert "go together" in complaint(augury(*given, "--at", "params=1B,tokens=20B"))
-    assert "column 'loss'" in complaint(augury("curve", schedule, "--schedule", schedule))

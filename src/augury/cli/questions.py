@@ -222,47 +222,6 @@ def repeat(
     show_answer(answer, out, as_json=as_json)
 
 
-@app.command(rich_help_panel=FORECAST)
-def curve(
-    log: Annotated[Path, typer.Argument(help="Log of a run so far: step, loss, lr.")],
-    schedule: Annotated[
-        Path | None, typer.Option(help="Learning rates of the whole run: step, lr.")
-    ] = None,
-    step: Annotated[
-        int | None, typer.Option(help="The last step. Default: the schedule's.")
-    ] = None,
-    ladder_fit: Annotated[
-        Path | None,
-        typer.Option(
-            "--ladder", help="A folder of `fit --out`, whose forecast it is held against."
-        ),
-    ] = None,
-    at: Annotated[
-        str | None, typer.Option(help='The run on the ladder: "params=7B,tokens=4T".')
-    ] = None,
-    map_: Map = None,
-    where: Where = None,
-    level: Level = 0.9,
-    out: Out = None,
-    as_json: AsJson = False,
-) -> None:
-    """Forecast the end of a run under way, and say whether it is on track."""
-    from augury.forecast.prediction import predict
-    from augury.forecast.questions import forecast_run
-
-    if (ladder_fit is None) != (at is None):
-        raise UsageError("--ladder and --at go together: whose forecast, and of which run")
-    data = read_rows(log, map_, where, ("step", "loss"), None)
-    rates = None if schedule is None else read_rows(schedule, None, None, ("step", "lr"), None)
-    startup.keep_compiled()
-    expected = None
-    if ladder_fit is not None and at is not None:
-        (found,) = predict(load_law_fit(ladder_fit), parse_point(at), level=level)
-        expected = (found.value, *found.run_interval)
-    answer = forecast_run(data, rates, step=step, expected=expected, level=level)
-    show_answer(answer, out, as_json=as_json)
-
-
 def parse_amount(name: str, text: str | None) -> float | None:
     """A positive number as a user types it: 70B, 1.4T, 5.76e23.
 

@@ -6,7 +6,6 @@ from augury.forecast.questions.mixture import MixtureAnswer, best_mixture
 from augury.forecast.questions.optimal import ComputeOptimum, find_optimum
 from augury.forecast.questions.repeat import RepeatAnswer, value_of_repeats
 from augury.forecast.questions.run import RunOutlook, run_outlook
-from augury.forecast.questions.running import RunForecast, forecast_run
 from augury.forecast.questions.tasks import LadderOutlook, ladder_outlook
 from augury.forecast.questions.versus import SeriesComparison, compare_series
 
@@ -18,13 +17,11 @@ __all__ = [
     "LadderOutlook",
     "MixtureAnswer",
     "RepeatAnswer",
-    "RunForecast",
     "RunOutlook",
     "SeriesComparison",
     "best_mixture",
     "compare_series",
     "find_optimum",
-    "forecast_run",
     "isoflop_optimum",
     "ladder_outlook",
     "run_outlook",

@@ -10,17 +10,12 @@ from augury.forecast.questions import (
     LadderOutlook,
     MixtureAnswer,
     RepeatAnswer,
-    RunForecast,
+    RunOutlook,
     SeriesComparison,
 )
 from augury.report.page.questions.mixture import mixture_figures
 from augury.report.page.questions.optimum import optimum_figures
 from augury.report.page.questions.repeat import repeat_figures
-from augury.report.page.questions.running import run_figures
-    RunOutlook,
-    SeriesComparison,
-)
-from augury.report.page.questions.optimum import optimum_figures
 from augury.report.page.questions.run import run_figures
 from augury.report.page.questions.tasks import tasks_figures
 from augury.report.page.questions.versus import versus_figures
@@ -37,7 +32,6 @@ answer_figures.register(ComputeOptimum, optimum_figures)
 answer_figures.register(LadderOutlook, tasks_figures)
 answer_figures.register(MixtureAnswer, mixture_figures)
 answer_figures.register(RepeatAnswer, repeat_figures)
-answer_figures.register(RunForecast, run_figures)
 answer_figures.register(RunOutlook, run_figures)
 answer_figures.register(SeriesComparison, versus_figures)
 
