@@ -185,6 +185,7 @@ def test_the_rate_is_searched_once_and_scaled(
     assert settings.recipe(16, 0.02).rate == pytest.approx(0.01)
 
 
+@pytest.mark.slow
 def test_a_task_of_ones_own_is_sampled(run: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.jsonl"
     pairs = lab_task("sort-digits").instances(np.random.default_rng(0), 120)

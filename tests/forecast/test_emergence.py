@@ -96,6 +96,7 @@ def test_same_data_same_answer(fitted: EmergenceFit) -> None:
     assert np.array_equal(fitted.point_draws(), again.point_draws())
 
 
+@pytest.mark.slow
 def test_many_studies_are_fitted_as_one_is(fitted: EmergenceFit) -> None:
     batch = fit_emergence_many([emergence_data(study(seed=s)) for s in (0, 1)], law="relu")
     alone = emergence_point(fitted)
@@ -115,6 +116,7 @@ def test_flops_where_the_loss_is_missing() -> None:
         emergence_data(table)
 
 
+@pytest.mark.slow
 def test_scores_without_counts() -> None:
     counted = study()
     plain = counted.with_columns(value=pl.col("passes") / pl.col("samples")).drop(
@@ -185,6 +187,7 @@ def test_counts_are_binomial_when_runs_do_not_differ() -> None:
     assert np.allclose(information, n / (rate * (1 - rate)))
 
 
+@pytest.mark.slow
 def test_subsets_are_integrated_out() -> None:
     """Against brute force: one subset's shift, integrated on a fine grid, normal scores."""
     table = study(amounts=(480,), subsets=1).filter(pl.col("finetune_examples") > 0)
@@ -239,6 +242,7 @@ def test_everything_at_chance() -> None:
         fit_emergence(flat, laws="relu", throw=True)
 
 
+@pytest.mark.slow
 def test_fewer_than_three_amounts() -> None:
     found = fit_emergence(emergence_data(study(amounts=(480, 7500))), laws="relu")
     assert found.status is EmergenceStatus.TOO_FEW_AMOUNTS
@@ -327,6 +331,7 @@ def chinchilla_fit() -> Fit:
     return fit("chinchilla", {"params": params, "tokens": tokens, "loss": noisy})
 
 
+@pytest.mark.slow
 def test_parameters_tokens_and_flops() -> None:
     """The chain of both laws, against the loss law's closed form at the truth."""
     truth = Truth(elbow=2.05, shift=0.3, alpha=1.2, slope=0.9, run=3e-4)
@@ -432,6 +437,7 @@ def test_means_of_probabilities_are_not_counted_as_shares() -> None:
     assert emergence_data(shares).counts
 
 
+@pytest.mark.slow
 def test_a_loss_stays_above_the_lowest() -> None:
     """Finetuned curves alone, elbows far apart: the point is sought above what no model reaches."""
     truth = Truth(elbow=0.2, shift=2.0, slope=0.2, chance=0.0)

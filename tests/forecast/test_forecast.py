@@ -90,6 +90,7 @@ def test_a_chain_recovers_both_laws(how: str) -> None:
     assert chain(both, params=np.array([n]), tokens=np.array([d])).item() == pytest.approx(f.value)
 
 
+@pytest.mark.slow
 def test_a_chains_errors_are_those_of_one_resample() -> None:
     """Draws of both laws belong together: shuffling one widens nothing if they were independent,
     but a run drawn twice pulls both laws at once."""

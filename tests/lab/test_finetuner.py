@@ -142,6 +142,7 @@ def test_the_checkpoint_stays_as_it_was(saved: Checkpoint) -> None:
     assert all((before[n] == saved.weights[n]).all() for n in before)
 
 
+@pytest.mark.slow
 def test_the_head_alone_is_trained_and_nothing_else(saved: Checkpoint) -> None:
     """Logistic regression on what the layers give, against SciPy on the same features."""
     pairs = TASK.instances(np.random.default_rng(1), 200)

@@ -69,6 +69,7 @@ def test_shares_are_checked_and_distance_is_not_in_logarithms() -> None:
     assert predict(fitted, at)[0].extrapolation == 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DATA / "regmix").exists(), reason="the shared data are absent")
 @pytest.mark.parametrize(
     ("law", "least"), [("effective-share", 0.989), ("exponential-mixing", 0.985)]

@@ -29,6 +29,7 @@ def headings(story: Story) -> list[str]:
     return [section.heading for section in story.sections]
 
 
+@pytest.mark.slow
 def test_a_table_of_losses_is_told_by_its_law(tmp_path: Path) -> None:
     losses().write_csv(tmp_path / "losses.csv")
     story = story_of(tmp_path / "losses.csv")
