@@ -237,7 +237,12 @@ def predict(fitted: Any, at: At, *, level: float | None = None) -> Several[Forec
 
 
 def interval_of(draws: Floats, value: Floats, tail: float) -> Floats:
-    """(2, m) equal-tailed interval of (S, m) draws, which always contains the value reported."""
+    """(2, m) equal-tailed interval of (S, m) draws, which always contains the value reported.
+
+    NaN where there are no draws, as of laws none of which has any.
+    """
+    if not len(draws):
+        return np.full((2, len(value)), np.nan)
     low, high = np.quantile(np.clip(draws, -HUGE, HUGE), [tail, 1.0 - tail], axis=0)
     low, high = np.minimum(low, value), np.maximum(high, value)
     return np.stack([np.where(low <= -HUGE, -np.inf, low), np.where(high >= HUGE, np.inf, high)])
