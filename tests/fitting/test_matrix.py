@@ -42,8 +42,8 @@ def simulated(law: Law, likelihood: Likelihood | str, noise: float, seed: int) -
     return pl.DataFrame({**columns, law.output: y})
 
 
-# Each likelihood with one law here; every law passes `check_law` with its own. The whole grid is in
-# `make claims`.
+# Each likelihood with one law here; every law passes `check_law` (recovery among it) with its own.
+# The whole grid, and recovery without noise by another fit, are in `make claims`.
 PAIRS = {"chinchilla", "logistic-task"}
 CASES = [
     pytest.param(law, lik, marks=() if law.name in PAIRS else pytest.mark.claims)
@@ -97,6 +97,7 @@ def test_recovery_bounds_and_storage(
     assert again.likelihood == fitted.likelihood
 
 
+@pytest.mark.claims
 @pytest.mark.parametrize("law", LAWS, ids=str)
 def test_noise_free_parameters_come_back(law: Law) -> None:
     likelihood: Likelihood = Gaussian("linear" if law.output == "value" else "log")
