@@ -310,6 +310,16 @@ NOTES: Mapping[str, NoteKind] = {
         "No run repeated its data as often as the answer asks for.",
         "Train a small model for that many epochs.",
     ),
+    "undefined-size": NoteKind(
+        "forecast",
+        "No size of the reference family has the score of a task.",
+        "Take a family whose larger models score higher.",
+    ),
+    "yardstick": NoteKind(
+        "forecast",
+        "The effective size depends on the reference family.",
+        "Quote the size with its reference, and the spread over references.",
+    ),
     "no-effect": NoteKind(
         "forecast",
         "No law forecasts better than the mean of the runs.",

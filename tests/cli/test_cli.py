@@ -278,6 +278,10 @@ def test_the_commands_and_their_options_are_these() -> None:
         "repeat": {
             "--json", "--least-worth", "--level", "--out", "--params", "--unique-tokens",
         },
+        "size": {
+            "--chance", "--json", "--level", "--map", "--model", "--out", "--reference",
+            "--scale", "--scores", "--where",
+        },
         "versus": {
             "--between", "--by", "--json", "--law", "--level", "--map", "--out", "--output",
             "--over", "--scale", "--seed", "--where",

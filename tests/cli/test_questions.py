@@ -19,6 +19,7 @@ from tests.cli.test_cli import table as table
 from tests.forecast.test_questions_mixture import mixtures
 from tests.forecast.test_questions_optimal import isoflops
 from tests.forecast.test_questions_repeat import repeated_runs
+from tests.forecast.test_questions_size import zoo
 from tests.forecast.test_questions_versus import power_runs
 
 
@@ -202,3 +203,20 @@ def test_repeat(augury: Any, fitted: Path, tmp_path: Path) -> None:
     assert "expected a positive number" in complaint(
         augury("repeat", out, "--unique-tokens", "none", *size)
     )
+
+
+def test_size(augury: Any, tmp_path: Path) -> None:
+    path = tmp_path / "zoo.csv"
+    zoo(4.0, 0.002, 0).write_csv(path)
+    asked = ("size", path, "--reference", "ref", "--model", "new")
+    said = augury(*asked, "--json", "--out", tmp_path / "o")
+    assert (said.status, said.err) == (0, "")
+    answer = json.loads(said.out)
+    low, high = answer["effective_params"]["interval"]
+    assert low < answer["effective_params"]["value"] < high
+    assert answer["density"] == pytest.approx(answer["effective_params"]["value"] / 3e9)
+    assert answer["references"][0]["family"] == "ref"
+    assert (tmp_path / "o" / "figures" / "size.svg").exists()
+    no = complaint(augury("size", path, "--reference", "ref", "--model", "nobody"))
+    assert "there is no model 'nobody'" in no
+    assert "column 'MMLU'" in complaint(augury(*asked, "--scores", "MMLU"))

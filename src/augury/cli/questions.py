@@ -1,4 +1,4 @@
-"""Commands that answer a question: optimal, ladder, versus, mix, repeat, curve."""
+"""Commands that answer a question: optimal, ladder, versus, mix, repeat, size."""
 
 from __future__ import annotations
 
@@ -218,6 +218,38 @@ def repeat(
     answer = value_of_repeats(
         load_law_fit(fitted), unique_tokens=unique or 0.0, params=size or 0.0,
         least_worth=least_worth, level=level,
+    )  # fmt: skip
+    show_answer(answer, out, as_json=as_json)
+
+
+@app.command(rich_help_panel=FORECAST)
+def size(
+    table: Table,
+    reference: Annotated[str, typer.Option(help="Family that is the yardstick.")],
+    model: Annotated[str, typer.Option(help="Model whose size is asked for.")],
+    scores: Annotated[
+        str | None,
+        typer.Option(help='Columns of scores, "MMLU,GSM8K", in a table with one row a model.'),
+    ] = None,
+    chance: Annotated[
+        list[str] | None, typer.Option(help='Score of a guesser: "MMLU=.25". Repeatable.')
+    ] = None,
+    map_: Map = None,
+    scale: Scale = None,
+    where: Where = None,
+    level: Level = 0.9,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the effective size and the density of a model among a reference family."""
+    from augury.forecast.questions import effective_size
+
+    columns = [name.strip() for name in (scores or "").split(",") if name.strip()]
+    data = read_rows(table, map_, where, (), None, scale)
+    startup.keep_compiled()
+    answer = effective_size(
+        data, reference=reference, model=model, scores=columns,
+        chance=parse_pairs("chance", chance), level=level,
     )  # fmt: skip
     show_answer(answer, out, as_json=as_json)
 

@@ -6,6 +6,7 @@ from augury.forecast.questions.mixture import MixtureAnswer, best_mixture
 from augury.forecast.questions.optimal import ComputeOptimum, find_optimum
 from augury.forecast.questions.repeat import RepeatAnswer, value_of_repeats
 from augury.forecast.questions.run import RunOutlook, run_outlook
+from augury.forecast.questions.size import SizeAnswer, effective_size
 from augury.forecast.questions.tasks import LadderOutlook, ladder_outlook
 from augury.forecast.questions.versus import SeriesComparison, compare_series
 
@@ -19,8 +20,10 @@ __all__ = [
     "RepeatAnswer",
     "RunOutlook",
     "SeriesComparison",
+    "SizeAnswer",
     "best_mixture",
     "compare_series",
+    "effective_size",
     "find_optimum",
     "isoflop_optimum",
     "ladder_outlook",

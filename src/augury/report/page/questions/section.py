@@ -12,11 +12,13 @@ from augury.forecast.questions import (
     RepeatAnswer,
     RunOutlook,
     SeriesComparison,
+    SizeAnswer,
 )
 from augury.report.page.questions.mixture import mixture_figures
 from augury.report.page.questions.optimum import optimum_figures
 from augury.report.page.questions.repeat import repeat_figures
 from augury.report.page.questions.run import run_figures
+from augury.report.page.questions.size import size_figures
 from augury.report.page.questions.tasks import tasks_figures
 from augury.report.page.questions.versus import versus_figures
 from augury.report.page.story import Figure, Section
@@ -32,6 +34,7 @@ answer_figures.register(ComputeOptimum, optimum_figures)
 answer_figures.register(LadderOutlook, tasks_figures)
 answer_figures.register(MixtureAnswer, mixture_figures)
 answer_figures.register(RepeatAnswer, repeat_figures)
+answer_figures.register(SizeAnswer, size_figures)
 answer_figures.register(RunOutlook, run_figures)
 answer_figures.register(SeriesComparison, versus_figures)
 
