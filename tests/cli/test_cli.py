@@ -260,8 +260,8 @@ def test_the_commands_and_their_options_are_these() -> None:
             "--patience", "--only",
         },
         "curve": {
-            "--at", "--json", "--ladder", "--level", "--map", "--out", "--schedule", "--step",
-            "--where",
+            "--against", "--at", "--json", "--level", "--map", "--out", "--planned", "--schedule",
+            "--target", "--where",
         },
         "ladder": {
             "--at", "--json", "--level", "--map", "--out", "--scale", "--seed", "--threshold",
