@@ -299,6 +299,8 @@ def test_from_the_shell(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("augury.cli.startup.keep_compiled", lambda: None)
+    # On a busy machine this takes longer than a log waits for its first line of progress.
+    monkeypatch.setattr("augury.cli.progress.QUIET", float("inf"))
 
     def said(*args: object) -> tuple[str, str, int]:
         monkeypatch.setattr(sys, "argv", ["augury", "finetune", *map(str, args)])
