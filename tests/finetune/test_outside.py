@@ -57,7 +57,7 @@ def test_another_trainer_gets_what_the_sweep_learns_from_and_the_same_scores(
             ]
         finetune_transformers(
             model[3:], None, pairs, held_out, Recipe(rate, steps=20, passes=0, every=10),
-            np.random.default_rng([4, run["seed"], 0, 48]), lora=False,
+            np.random.default_rng([4, run["seed"], 0, 48]), method="full",
             out=out / run["checkpoint"],
         )  # fmt: skip
     found, missing = collect_outside(out, tmp_path / "study")

@@ -210,8 +210,13 @@ class HTTPBackend:
             try:
                 return self._sample(requests, together)
             except RefusedError as error:
-                # Where others were taken with the same fields, it is this request that is wrong.
-                known = error.status not in UNREADABLE or self._line.successes > taken
+                # Where others are taken with the same fields, it is this request that is wrong.
+                # The refusal may come before the first success of those sent with it: one is asked.
+                known = (
+                    error.status not in UNREADABLE
+                    or self._line.successes > taken
+                    or self._answers_one(requests[0])
+                )
                 if known or not self._level_down():
                     raise self._advised(error) from None
 
