@@ -200,7 +200,7 @@ def tuned(
         yield _opened(model), None
         return
     pairs = source.draw(unit.subset, unit.amount)
-    # The order of the examples (and where LoRA starts) hang on these alone.
+    # The order of the examples (and where LoRA starts) depends on these alone.
     rng = np.random.default_rng([4, unit.seed, unit.subset, unit.amount])
     if model.kind == "lab":
         saved = load_checkpoint(model.path)

@@ -139,7 +139,7 @@ def choose(
 
     Source: Gneiting & Raftery 2007 for the score; the weights are those of `combine`.
 
-    Example:
+    Examples:
         >>> chosen = augury.choose(augury.read_table("runs.csv"), ["chinchilla", "kaplan"])
         >>> chosen.law
         'chinchilla'

@@ -36,7 +36,7 @@ KNOWN = {
     "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics",
     "doc_hash", "prompt_hash", "target_hash",
 }  # fmt: skip
-PIECE = 2**18  # bytes looked at together: these and what is made of them fit a core's cache
+PIECE = 2**18  # bytes looked at together: small enough to stay in a CPU core's cache
 BLANK = np.isin(np.arange(256), [9, 10, 13, 32])
 NO_NUMBER = "is not a number by itself"
 ODD_SCORES = (NO_NUMBER, "the metric is missing")  # of lines that are sound otherwise

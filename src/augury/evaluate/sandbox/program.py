@@ -23,8 +23,8 @@ class Limits:
     """What one program may use. Every program starts with all of it.
 
     `cpu_seconds` decides a timeout, so a busy machine does not change a verdict. `wall_seconds` is
-    only for programs that sleep: a program that computes reaches it first when the machine gives it
-    less than a tenth of a core.
+    only for programs that sleep: a program that computes reaches it first only where the machine
+    gives it less than a tenth of the time of one core.
     """
 
     cpu_seconds: int = 5

@@ -81,7 +81,7 @@ def forecast_curve(
     Source: ours; candidates of Caballero et al. 2022 (arXiv 2210.14891) and Alabdulmohsin et al.
     2022 (arXiv 2209.06640). docs/curves.md has how far off it was on public curves.
 
-    Example:
+    Examples:
         >>> tokens = [1e9, 2e9, 4e9, 8e9, 1.6e10, 3.2e10, 6.4e10, 1.28e11]
         >>> log = {"tokens": tokens, "loss": [2 + 500 / t**0.3 for t in tokens]}
         >>> found = augury.forecast_curve(log, at=2.56e11)

@@ -29,7 +29,7 @@ Floats = NDArray[np.float64]
 # Points per call of `values`: 11 us of CPU time each, 50 at a time 19.
 MANY = 250
 # Pairs of study and points per call of `slopes`: with 4 of 16 points 25 microseconds per point,
-# with 1 of 16 57, with 16 of 16 (beyond a core's cache) 35.
+# with 1 of 16 57, with 16 of 16 (larger than the cache of a core) 35.
 FEW = 4
 
 

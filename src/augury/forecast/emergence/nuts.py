@@ -20,8 +20,9 @@ def sampler(rows: Rows, *, counts: bool) -> Any:
     root and middle of its draws -> (CHAINS, T, P) draws and (CHAINS, T) whether they diverged.
 
     Chains one after another, and all of NumPyro's sampler in one function: side by side it takes
-    18 seconds of a core to trace and compile, not 9, and saves no work, as gradients of four points
-    cost four. Density and slope at the starts are given, so that the gradient is compiled once.
+    18 seconds of CPU time to trace and compile, not 9, and saves no work, as gradients of four
+    points cost four. Density and slope at the starts are given, so that the gradient is compiled
+    once.
     """
     import jax
     from numpyro.infer.hmc import hmc

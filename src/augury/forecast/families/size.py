@@ -165,7 +165,7 @@ def effective_size(
 
     Source: Xiao et al. 2024 (arXiv 2412.04315) for density; the posterior is ours.
 
-    Example:
+    Examples:
         >>> rows = [("small", "a", 1e9, .4), ("middle", "a", 4e9, .5), ("large", "a", 1.6e10, .6),
         ...         ("mine", "b", 1e9, .52)]
         >>> table = pl.DataFrame([(*row[:3], "quiz", row[3]) for row in rows], orient="row",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import singledispatch
 
+from augury.errors import UsageError
 from augury.forecast.questions import (
     Answer,
     ComputeOptimum,
@@ -27,7 +28,7 @@ from augury.report.page.story import Figure, Section
 @singledispatch
 def answer_figures(answer: Answer) -> tuple[Figure, ...]:
     """The figures of an answer."""
-    raise NotImplementedError(f"no picture of a {type(answer).__name__}")
+    raise UsageError(f"there is no picture of a {type(answer).__name__}")
 
 
 answer_figures.register(ComputeOptimum, optimum_figures)
