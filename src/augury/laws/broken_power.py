@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from augury.errors import UsageError
-from augury.laws.base import Array, Law, Parameter, positive, real
-from augury.laws.inputs import Input, input_named
+from augury.laws.base import Array, Parameter, positive, real
+from augury.laws.one_input import OneInputLaw
 from augury.laws.registry import register
 
 
 @register
 @dataclass(frozen=True)
-class BrokenPowerLaw(Law):
+class BrokenPowerLaw(OneInputLaw):
     """y = a + b x^-c0 prod_i (1 + (x / d_i)^(1 / f_i))^(-c_i f_i), with `breaks` factors.
 
     Caballero et al. 2022 (arXiv 2210.14891), eq. 1. Each break i bends the slope by c_i around
@@ -24,7 +24,6 @@ class BrokenPowerLaw(Law):
     an unseen break cannot be predicted. Needs some ten points beyond its number of parameters.
     """
 
-    over: str = "params"
     breaks: int = 1
 
     name: ClassVar[str] = "broken-power"
@@ -37,10 +36,6 @@ class BrokenPowerLaw(Law):
     def __post_init__(self) -> None:
         if not 1 <= self.breaks <= 6:
             raise UsageError(f"broken-power takes 1 to 6 breaks, not {self.breaks}")
-
-    @property
-    def inputs(self) -> dict[str, Input]:
-        return {self.over: input_named(self.over)}
 
     @property
     def parameters(self) -> dict[str, Parameter]:

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from augury.laws.base import Array, Law, Parameter, positive, real
-from augury.laws.inputs import Input, input_named
+from augury.laws.base import Array, Parameter, positive, real
+from augury.laws.one_input import OneInputLaw
 from augury.laws.registry import register
 
 
 @register
 @dataclass(frozen=True)
-class ComputeSigmoid(Law):
+class ComputeSigmoid(OneInputLaw):
     """R(C) = R_0 + (R_max - R_0) / (1 + (C_mid / C)^b): a sigmoid in log compute.
 
     Khatri et al. 2025 (ScaleRL, arXiv 2510.13786; form from a secondary source): expected reward
@@ -33,10 +33,6 @@ class ComputeSigmoid(Law):
     source: ClassVar[str] = (
         "Khatri et al. 2025 (arXiv 2510.13786); the form from a secondary source"
     )
-
-    @property
-    def inputs(self) -> dict[str, Input]:
-        return {self.over: input_named(self.over)}
 
     @property
     def parameters(self) -> dict[str, Parameter]:

@@ -8,21 +8,20 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from augury.laws.base import Array, Law, real
-from augury.laws.inputs import Input, input_named
+from augury.laws.base import Array, real
+from augury.laws.one_input import OneInputLaw
 from augury.laws.registry import register
 
 
 @register
 @dataclass(frozen=True)
-class Constant(Law):
+class Constant(OneInputLaw):
     """y = c: the mean of what was seen, whatever the scale.
 
     A candidate in every comparison: a law that does not beat it on held-out runs has learned
     nothing. `over` says along which input a backtest cuts, `predicts` which column it is of.
     """
 
-    over: str = "params"
     predicts: str = "loss"
 
     name: ClassVar[str] = "constant"
@@ -33,10 +32,6 @@ class Constant(Law):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "output", self.predicts)
-
-    @property
-    def inputs(self) -> Mapping[str, Input]:
-        return {self.over: input_named(self.over)}
 
     def formula(self, p: Any, x: Any) -> Array:
         import jax.numpy as jnp

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from augury.laws.base import Array, Law, Parameter, positive, real
-from augury.laws.inputs import Input, input_named
+from augury.laws.base import Array, Parameter, positive, real
+from augury.laws.one_input import OneInputLaw
 from augury.laws.registry import register
 
 
 @register
 @dataclass(frozen=True)
-class ExponentialError(Law):
+class ExponentialError(OneInputLaw):
     """error(L) = eps - k exp(-gamma L).
 
     Gadre et al. 2024 (arXiv 2403.08540), eq. 5, for the error averaged over many tasks; single
@@ -25,10 +25,6 @@ class ExponentialError(Law):
     output: ClassVar[str] = "error"
     equation: ClassVar[str] = r"\mathrm{Err}(L) = \epsilon - k\, e^{-\gamma L}"
     source: ClassVar[str] = "Gadre et al. 2024 (arXiv 2403.08540), eq. 5"
-
-    @property
-    def inputs(self) -> dict[str, Input]:
-        return {self.over: input_named(self.over)}
 
     @property
     def parameters(self) -> dict[str, Parameter]:

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from augury.laws.base import Array, Law, Parameter, positive, real
-from augury.laws.inputs import Input, input_named
+from augury.laws.base import Array, Parameter, positive, real
+from augury.laws.one_input import OneInputLaw
 from augury.laws.registry import register
 
 
 @register
 @dataclass(frozen=True)
-class LogisticTask(Law):
+class LogisticTask(OneInputLaw):
     """score(L) = low + (high - low) / (1 + exp(k (L - L0))): falls from `high` to `low` as L rises.
 
     Bhagia et al. 2024 (arXiv 2412.04403), step 2, where `over` is the task's bits per byte. There
@@ -30,10 +30,6 @@ class LogisticTask(Law):
     of_shares: ClassVar[bool] = True
     equation: ClassVar[str] = r"s(L) = s_{low} + \frac{s_{high} - s_{low}}{1 + e^{k (L - L_0)}}"
     source: ClassVar[str] = "Bhagia et al. 2024 (arXiv 2412.04403), step 2"
-
-    @property
-    def inputs(self) -> dict[str, Input]:
-        return {self.over: input_named(self.over)}
 
     @property
     def parameters(self) -> dict[str, Parameter]:

@@ -5,30 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from augury.laws.base import Array, Law, Parameter, positive, power, real
-from augury.laws.inputs import Input, input_named
+from augury.laws.base import Array, Parameter, positive, power, real
+from augury.laws.one_input import OneInputLaw
 from augury.laws.registry import register
 
 
 @register
 @dataclass(frozen=True)
-class PowerLaw(Law):
+class PowerLaw(OneInputLaw):
     """L(x) = E + A / x^alpha: one resource, with a loss that no amount of it removes.
 
     Kaplan et al. 2020 (arXiv 2001.08361) without the floor; Henighan et al. 2020 (arXiv 2010.14701)
     with it. Good for one series where only `over` varies; three or four sizes do not identify E.
     """
 
-    over: str = "params"
-
     name: ClassVar[str] = "power"
     output: ClassVar[str] = "loss"
     equation: ClassVar[str] = r"L(x) = E + A\, x^{-\alpha}"
     source: ClassVar[str] = "Henighan et al. 2020 (arXiv 2010.14701)"
-
-    @property
-    def inputs(self) -> dict[str, Input]:
-        return {self.over: input_named(self.over)}
 
     @property
     def parameters(self) -> dict[str, Parameter]:

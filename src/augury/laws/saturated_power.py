@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from augury.laws.base import Array, Law, Parameter, positive, real
-from augury.laws.inputs import Input, input_named
+from augury.laws.base import Array, Parameter, positive, real
+from augury.laws.one_input import OneInputLaw
 from augury.laws.registry import register
 
 # Logits of the share that is left: beyond these it is all, or nothing that a float can add.
@@ -20,7 +20,7 @@ STEPS = 10
 
 @register
 @dataclass(frozen=True)
-class SaturatedPower(Law):
+class SaturatedPower(OneInputLaw):
     """L = E + H u with u / (1 - u)^alpha = (x / x_0)^-c: u falls from 1 to a power law.
 
     Estimator M4 of Alabdulmohsin et al. 2022 (arXiv 2209.06640),
@@ -37,10 +37,6 @@ class SaturatedPower(Law):
     output: ClassVar[str] = "loss"
     equation: ClassVar[str] = r"\frac{L - E}{(E + H - L)^\alpha} = H^{1-\alpha} (x/x_0)^{-c}"
     source: ClassVar[str] = "Alabdulmohsin et al. 2022 (arXiv 2209.06640), M4"
-
-    @property
-    def inputs(self) -> dict[str, Input]:
-        return {self.over: input_named(self.over)}
 
     @property
     def parameters(self) -> dict[str, Parameter]:

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from augury.laws.base import Array, Law, Parameter, positive, real
-from augury.laws.inputs import Input, input_named
+from augury.laws.base import Array, Parameter, positive, real
+from augury.laws.one_input import OneInputLaw
 from augury.laws.registry import register
 
 
 @register
 @dataclass(frozen=True)
-class ThresholdTask(Law):
+class ThresholdTask(OneInputLaw):
     """score(L) = base + slope * max(threshold - L, 0).
 
     Stage 2 of FLP (Chen et al. 2024, arXiv 2410.08527) with the threshold fitted in place of the
@@ -30,10 +30,6 @@ class ThresholdTask(Law):
     of_shares: ClassVar[bool] = True
     equation: ClassVar[str] = r"s(L) = s_0 + w \max(\eta - L, 0)"
     source: ClassVar[str] = "Chen et al. 2024 (arXiv 2410.08527), stage 2; Du et al. 2024"
-
-    @property
-    def inputs(self) -> dict[str, Input]:
-        return {self.over: input_named(self.over)}
 
     @property
     def parameters(self) -> dict[str, Parameter]:
