@@ -305,6 +305,11 @@ NOTES: Mapping[str, NoteKind] = {
         "The best mixture lies away from those that were tried.",
         "Train it small before you train it large.",
     ),
+    "one-size": NoteKind(
+        "forecast",
+        "All runs have one size, so that nothing says how the order carries over to a larger one.",
+        "Train some of the mixtures at a second size.",
+    ),
     "never-repeated": NoteKind(
         "forecast",
         "No run repeated its data as often as the answer asks for.",

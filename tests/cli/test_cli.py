@@ -269,7 +269,7 @@ def test_the_commands_and_their_options_are_these() -> None:
         },
         "mix": {
             "--cap", "--epochs", "--floor", "--json", "--level", "--map", "--maximise",
-            "--minimise", "--out", "--seed", "--tokens", "--unique", "--where",
+            "--minimise", "--out", "--rank", "--seed", "--tokens", "--unique", "--where",
         },
         "optimal": {
             "--flops", "--json", "--level", "--loss", "--map", "--out", "--params", "--scale",

@@ -186,6 +186,29 @@ def test_mix(augury: Any, tmp_path: Path) -> None:
     assert "cannot lie between" in complaint(augury("mix", path, *minimise, "--cap", "web=2"))
 
 
+def test_mix_ranks_mixtures(augury: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cheap(past: pl.DataFrame, future: pl.DataFrame, seed: int) -> dict[str, Any]:
+        web = -future["share_web"].to_numpy()
+        return {"effective-share": web, "boosted-trees": web}
+
+    monkeypatch.setattr("augury.forecast.questions.ranking._forecasts", cheap)
+    path, asked = tmp_path / "mix.csv", tmp_path / "asked.csv"
+    sizes = [mixtures(60, 0.002, 0).with_columns(params=pl.lit(n)) for n in (1e6, 6e7)]
+    sizes[1] = mixtures(60, 0.002, 1).with_columns(params=pl.lit(6e7))
+    pl.concat(sizes).write_csv(path)
+    mixtures(8, 0.0, 2).select(pl.col("^share_.*$")).write_csv(asked)
+    ask = ("mix", path, "--minimise", "web_loss", "--rank", asked)
+    said = augury(*ask, "--out", tmp_path / "o", "--json")
+    assert (said.status, said.err) == (0, "")
+    answer = json.loads(said.out)
+    assert [r["rank"] for r in answer["ranking"]] == list(range(1, 9))
+    assert answer["tested"] == [[1e6, 6e7]]
+    assert (tmp_path / "o" / "figures" / "ranking.svg").exists()
+    assert "no --cap" in complaint(augury(*ask, "--cap", "web=.5"))
+    pl.read_csv(asked).drop("share_web").write_csv(asked)
+    assert "column 'share_web'" in complaint(augury(*ask))
+
+
 def test_repeat(augury: Any, fitted: Path, tmp_path: Path) -> None:
     path, out = tmp_path / "runs.csv", tmp_path / "dc"
     pl.DataFrame(repeated_runs(60, 0.002, 0)[0]).write_csv(path)

@@ -148,6 +148,10 @@ def mix(
     ] = None,
     tokens: Annotated[str | None, typer.Option(help="Tokens of the planned run: 2T.")] = None,
     epochs: Annotated[float, typer.Option(help="How often unique tokens may be repeated.")] = 4.0,
+    rank: Annotated[
+        Path | None,
+        typer.Option(help="A table of mixtures: rank these for a larger model instead."),
+    ] = None,
     map_: Map = None,
     where: Where = None,
     level: Level = 0.9,
@@ -156,10 +160,20 @@ def mix(
     as_json: AsJson = False,
 ) -> None:
     """Find the best training mixture under limits, and which mixtures to train next."""
-    from augury.forecast.questions import best_mixture
+    from augury.data import read_table
+    from augury.forecast.questions import best_mixture, rank_mixtures
 
     data = read_rows(table, map_, where, [*(minimise or ()), *(maximise or ())], None)
     startup.keep_compiled()
+    if rank is not None:
+        if cap or floor or unique or tokens:
+            raise UsageError("--rank takes mixtures as they are: no --cap, --floor or --unique")
+        ranked = rank_mixtures(
+            data, read_table(rank), minimise=minimise or (), maximise=maximise or (),
+            level=level, seed=seed,
+        )  # fmt: skip
+        show_answer(ranked, out, as_json=as_json)
+        return
     answer = best_mixture(
         data,
         minimise=minimise or (),

@@ -4,6 +4,7 @@ from augury.forecast.questions.answers import Answer, AnswerStatus, Estimate
 from augury.forecast.questions.isoflop import isoflop_optimum
 from augury.forecast.questions.mixture import MixtureAnswer, best_mixture
 from augury.forecast.questions.optimal import ComputeOptimum, find_optimum
+from augury.forecast.questions.ranking import MixtureRanking, rank_mixtures
 from augury.forecast.questions.repeat import RepeatAnswer, value_of_repeats
 from augury.forecast.questions.run import RunOutlook, run_outlook
 from augury.forecast.questions.size import SizeAnswer, effective_size
@@ -17,6 +18,7 @@ __all__ = [
     "Estimate",
     "LadderOutlook",
     "MixtureAnswer",
+    "MixtureRanking",
     "RepeatAnswer",
     "RunOutlook",
     "SeriesComparison",
@@ -27,6 +29,7 @@ __all__ = [
     "find_optimum",
     "isoflop_optimum",
     "ladder_outlook",
+    "rank_mixtures",
     "run_outlook",
     "value_of_repeats",
 ]

@@ -184,21 +184,14 @@ def best_mixture(
     if not 0.0 < level < 1.0:
         raise UsageError(f"level must lie between 0 and 1, not {level}")
     columns, falls = tuple(minimise or maximise), bool(minimise)
-    domains = [c.removeprefix(PREFIX) for c in table.columns if c.startswith(PREFIX)]
-    if len(domains) < 2:
-        raise DataError("there are no shares of a mixture", column=f"{PREFIX}*",
-                        expected="one column per domain, such as share_web")  # fmt: skip
-    for column in columns:
-        if column not in table.columns:
-            raise DataError("the column is missing", column=column,
-                            expected="a loss or a score of every run")  # fmt: skip
+    domains = domains_of(table, columns)
     rows = table.drop_nulls([*(PREFIX + d for d in domains), *columns])
     if rows.height < len(domains) + 3:
         raise DataError(f"{rows.height} runs are too few for {len(domains)} domains",
                         expected=f"at least {len(domains) + 3} runs")  # fmt: skip
     shares = rows.select(PREFIX + d for d in domains).to_numpy()
     low, high = _limits(domains, shares, caps, floors, unique_tokens, tokens, epochs)
-    data = {c: _as_loss(rows, domains, c, falls=falls) for c in columns}
+    data = {c: as_loss(rows, domains, c, falls=falls) for c in columns}
     scores = _scores(data, seed)
     chosen = min(LAWS, key=lambda name: scores[name])
     targets = {c: _fitted(chosen, d, seed) for c, d in data.items()}
@@ -276,7 +269,24 @@ def _limits(
     return low, high
 
 
-def _as_loss(rows: pl.DataFrame, domains: list[str], column: str, *, falls: bool) -> pl.DataFrame:
+def domains_of(table: pl.DataFrame, columns: Sequence[str]) -> list[str]:
+    """The domains of a table's shares.
+
+    Raises:
+        DataError: there are fewer than two, or one of the columns asked for is missing.
+    """
+    domains = [c.removeprefix(PREFIX) for c in table.columns if c.startswith(PREFIX)]
+    if len(domains) < 2:
+        raise DataError("there are no shares of a mixture", column=f"{PREFIX}*",
+                        expected="one column per domain, such as share_web")  # fmt: skip
+    for column in columns:
+        if column not in table.columns:
+            raise DataError("the column is missing", column=column,
+                            expected="a loss or a score of every run")  # fmt: skip
+    return domains
+
+
+def as_loss(rows: pl.DataFrame, domains: list[str], column: str, *, falls: bool) -> pl.DataFrame:
     """The shares and what is made least: a loss, or how far a score lies below 1."""
     y = rows[column].cast(pl.Float64).to_numpy()
     good = (y > 0) if falls else (y >= 0) & (y < 1)

@@ -10,6 +10,7 @@ from augury.forecast.questions import (
     ComputeOptimum,
     LadderOutlook,
     MixtureAnswer,
+    MixtureRanking,
     RepeatAnswer,
     RunOutlook,
     SeriesComparison,
@@ -17,6 +18,7 @@ from augury.forecast.questions import (
 )
 from augury.report.page.questions.mixture import mixture_figures
 from augury.report.page.questions.optimum import optimum_figures
+from augury.report.page.questions.ranking import ranking_figures
 from augury.report.page.questions.repeat import repeat_figures
 from augury.report.page.questions.run import run_figures
 from augury.report.page.questions.size import size_figures
@@ -34,6 +36,7 @@ def answer_figures(answer: Answer) -> tuple[Figure, ...]:
 answer_figures.register(ComputeOptimum, optimum_figures)
 answer_figures.register(LadderOutlook, tasks_figures)
 answer_figures.register(MixtureAnswer, mixture_figures)
+answer_figures.register(MixtureRanking, ranking_figures)
 answer_figures.register(RepeatAnswer, repeat_figures)
 answer_figures.register(SizeAnswer, size_figures)
 answer_figures.register(RunOutlook, run_figures)
