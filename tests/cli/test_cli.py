@@ -227,11 +227,16 @@ def test_the_commands_and_their_options_are_these() -> None:
     group = typer.main.get_command(app)
     found = {
         name: {o for p in command.params for o in p.opts if o.startswith("--")}
+        - {"--quiet", "--verbose"}  # all have them
         for name, command in group.commands.items()  # type: ignore[attr-defined]
     }
     shared = {"--map", "--where", "--likelihood", "--level", "--seed", "--json"}
+    assert all(
+        {"--quiet", "--verbose"} <= {o for p in command.params for o in p.opts}
+        for command in (group, *group.commands.values())  # type: ignore[attr-defined]
+    )
     assert found == {
-        "fit": shared | {"--law", "--by", "--bootstrap", "--nuts", "--out", "--scale"},
+        "fit": shared | {"--at", "--law", "--by", "--bootstrap", "--nuts", "--out", "--scale"},
         "predict": {"--at", "--law", "--level", "--json"},
         "backtest": shared | {"--law", "--holdout", "--by", "--scale"},
         "trends": {
@@ -273,10 +278,11 @@ def test_the_commands_and_their_options_are_these() -> None:
         },
         "optimal": {
             "--flops", "--json", "--level", "--loss", "--map", "--out", "--params", "--scale",
-            "--seed", "--served", "--tokens", "--where",
+            "--seed", "--served", "--tokens", "--where", "--law",
         },
         "repeat": {
             "--json", "--least-worth", "--level", "--out", "--params", "--unique-tokens",
+            "--map", "--scale", "--where",
         },
         "size": {
             "--chance", "--json", "--level", "--map", "--model", "--out", "--reference",

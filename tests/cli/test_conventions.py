@@ -13,8 +13,9 @@ from typing import Any
 import polars as pl
 import pytest
 
+from augury.cli import app
 from augury.cli.arguments import parse_point
-from augury.cli.columns import column_names, guess_columns
+from augury.data.common_names import column_names, guess_columns
 from augury.errors import UsageError
 from tests.cli.test_cli import augury as augury  # fixtures
 from tests.cli.test_cli import table as table
@@ -105,6 +106,10 @@ def test_a_contradiction_is_one_line_of_the_shell(augury: Any, table: Path, tmp_
         (("N", "D", "loss"), ("flops", "loss"), {}, {"params": "N", "tokens": "D"}),
         (("params", "tokens", "C", "loss"), ("flops", "loss"), {}, {}),
         (("params", "flops", "D", "loss"), ("params", "tokens", "loss"), {}, {}),
+        # As spreadsheets and others write them; a single letter is only itself.
+        (("Model Size", "Training FLOP", "Loss"), ("params", "tokens", "loss"), {},
+         {"params": "Model Size", "flops": "Training FLOP", "loss": "Loss"}),
+        (("n", "d", "loss"), ("params", "loss"), {}, {}),
         # One stays missing: the complaint names the columns of the file.
         (("size", "D", "loss"), ("params", "tokens", "loss"), {}, {}),
     ],
@@ -156,3 +161,60 @@ def test_a_wrong_table_on_standard_input(augury: Any, monkeypatch: pytest.Monkey
     said = augury("fit", "-", "--law", "chinchilla")
     assert (said.status, said.err.count("\n")) == (2, 1)
     assert said.err.startswith("augury: standard input, row 2, column 'params'")
+
+
+def test_quiet_and_verbose_before_the_command_and_after_it(
+    augury: Any, table: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "common.csv"
+    pl.read_csv(table).rename({"Model Size": "N"}).write_csv(path)
+    fit = ("fit", path, "--law", "chinchilla", "--json")
+    usual = augury(*fit)
+    assert "reading 'N' as params" in usual.err
+    for quiet in (augury(*fit, "-q"), augury("--quiet", *fit)):
+        assert (quiet.status, quiet.out, quiet.err) == (0, usual.out, "")
+    told = augury(*fit, "-v")
+    assert told.out == usual.out
+    assert f"{path}: 40 rows, columns params, tokens, loss, flops" in told.err
+    assert "fitting chinchilla: " in told.err
+    assert augury(*fit).err == usual.err  # the next call is as usual again
+    wrong = augury("-v", "fit", tmp_path / "nowhere.csv")
+    assert wrong.status == 2
+    assert "Traceback" in wrong.err
+    assert wrong.err.endswith("nowhere.csv: there is no such file; expected a table\n")
+
+
+def test_completion(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a shell asks for on Tab."""
+    monkeypatch.setenv("_AUGURY_COMPLETE", "complete_bash")
+    for words, expected in (("augury fi", "finetune"), ("augury predict --le", "--level")):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+        monkeypatch.setattr(sys, "argv", ["augury"])
+        with pytest.raises(SystemExit) as end:
+            app(prog_name="augury")
+        assert not end.value.code
+        assert expected in capsys.readouterr().out.split()
+
+
+def test_one_command_from_a_table_to_a_forecast(augury: Any, table: Path) -> None:
+    at = ("--at", "params=7B,tokens=4T", "--at", "params=70B,tokens=1.4T")
+    said = augury("fit", table, "--law", "chinchilla", *at, "--json")
+    found = json.loads(said.out)
+    assert [f["inputs"]["params"] for f in found["forecasts"]] == [7e9, 7e10]
+    for forecast in found["forecasts"]:
+        low, high = forecast["mean_interval"]
+        assert low < forecast["value"] < high
+    assert augury("fit", table, "--law", "chinchilla", *at).out.count("new run [") == 2
+    by = augury("fit", table, "--law", "chinchilla", *at, "--by", "loss")
+    assert (by.status, "without --at" in by.err) == (2, True)
+    assert augury("fit", table, "--law", "chinchilla", "--at", "params").status == 2
+
+
+def test_an_optimum_from_a_table(augury: Any, table: Path) -> None:
+    said = augury("optimal", table, "--law", "chinchilla", "--flops", "1e24", "--json")
+    found = json.loads(said.out)
+    assert found["method"] != "isoflop"
+    assert found["flops"] == 1e24
+    low, high = found["params"]["interval"]
+    assert low <= found["params"]["value"] <= high

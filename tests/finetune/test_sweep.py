@@ -300,7 +300,7 @@ def test_from_the_shell(
 ) -> None:
     monkeypatch.setattr("augury.cli.startup.keep_compiled", lambda: None)
     # On a busy machine this takes longer than a log waits for its first line of progress.
-    monkeypatch.setattr("augury.cli.progress.QUIET", float("inf"))
+    monkeypatch.setattr("augury.cli.progress.LINE_EVERY", float("inf"))
 
     def said(*args: object) -> tuple[str, str, int]:
         monkeypatch.setattr(sys, "argv", ["augury", "finetune", *map(str, args)])

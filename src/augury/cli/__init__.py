@@ -6,6 +6,7 @@ Everything heavy is imported inside a command, so that `augury --help` answers a
 from __future__ import annotations
 
 import sys
+import traceback
 
 import typer
 
@@ -22,6 +23,7 @@ from augury.cli import (  # noqa: F401 # registered
     training,
 )
 from augury.cli.application import app
+from augury.cli.printing import is_verbose
 from augury.errors import AuguryError
 
 __all__ = ["app", "main"]
@@ -39,6 +41,8 @@ def main() -> None:
         if code:
             sys.exit(code)
     except AuguryError as error:
+        if is_verbose():
+            traceback.print_exc()
         print(f"augury: {error}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):

@@ -9,7 +9,7 @@ import typer
 
 from augury.cli import startup
 from augury.cli.application import ANALYSE, app
-from augury.cli.arguments import needed_columns, read_rows
+from augury.cli.arguments import needed_columns, parse_point, read_rows
 from augury.cli.options import AsJson, Level, LikelihoodName, Map, Scale, Seed, Table, Where
 from augury.cli.printing import print_json
 from augury.errors import UsageError
@@ -41,6 +41,10 @@ def fit(
         int | None, typer.Option(help="Resample runs this often (default: Laplace intervals).")
     ] = None,
     nuts: Annotated[bool, typer.Option("--nuts", help="Draw a posterior instead.")] = False,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(help='Forecast there as well: "params=7B,tokens=4T". Repeatable.'),
+    ] = None,
     level: Level = 0.9,
     seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the fit and its figures.")] = None,
@@ -49,6 +53,7 @@ def fit(
     """Fit a law to a table: parameters, intervals, and how far to trust them."""
     from augury.laws import Chain, parse_law
 
+    points = [parse_point(text) for text in at or ()]
     if bootstrap is not None and nuts:
         raise UsageError("choose one of --bootstrap and --nuts")
     uncertainty: Any = "nuts" if nuts else "laplace" if bootstrap is None else "bootstrap"
@@ -57,18 +62,31 @@ def fit(
 
         if uncertainty != "laplace":
             raise UsageError("--bootstrap and --nuts need --law")
-        if by is not None and out is not None:
-            raise UsageError("--by fits every group apart: without --out")
-        fit_chosen(table, map_, scale, where, likelihood, by, level, seed, out, as_json=as_json)
+        if by is not None and (out is not None or points):
+            raise UsageError("--by fits every group apart: without --at and --out")
+        fit_chosen(
+            table,
+            map_,
+            scale,
+            where,
+            likelihood,
+            by,
+            points,
+            level,
+            seed,
+            out,
+            as_json=as_json,
+        )
         return
     parsed = parse_law(law)
     columns = [x.strip() for x in (by or "").split(",") if x.strip()]
     needed = [*needed_columns(parsed), *columns]
     data = read_rows(table, map_, where, needed, parsed.output, scale)
-    startup.keep_compiled()
     if columns:
-        if uncertainty != "laplace" or out is not None:
-            raise UsageError("--by gives standard errors alone: without --bootstrap, --nuts, --out")
+        if uncertainty != "laplace" or out is not None or points:
+            raise UsageError(
+                "--by gives standard errors alone: without --at, --bootstrap, --nuts, --out"
+            )
         _fit_groups(parsed, data, columns, likelihood, as_json=as_json)
         return
     resamples = 1000 if bootstrap is None else bootstrap
@@ -78,27 +96,30 @@ def fit(
 
         if nuts:
             raise UsageError("a chain is fitted step by step: --bootstrap, or neither")
-        fitted = fit_chain(
-            parsed,
-            data,
-            task_likelihood=likelihood,
-            uncertainty=None if bootstrap is None else "bootstrap",
-            resamples=resamples,
-            level=level,
-            seed=seed,
-        )
+        with startup.computing(f"fitting {parsed}"):
+            fitted = fit_chain(
+                parsed,
+                data,
+                task_likelihood=likelihood,
+                uncertainty=None if bootstrap is None else "bootstrap",
+                resamples=resamples,
+                level=level,
+                seed=seed,
+            )
     else:
         from augury.fitting.single import fit as fit_law
 
-        fitted = fit_law(
-            parsed,
-            data,
-            likelihood=likelihood,
-            uncertainty=uncertainty,
-            resamples=resamples,
-            level=level,
-            seed=seed,
-        )
+        with startup.computing(f"fitting {parsed}"):
+            fitted = fit_law(
+                parsed,
+                data,
+                likelihood=likelihood,
+                uncertainty=uncertainty,
+                resamples=resamples,
+                level=level,
+                seed=seed,
+            )
+    forecasts = _predicted(fitted, points)
     if out is not None:
         from augury.fitting.store import save
         from augury.report.page.result import save_figures
@@ -106,11 +127,23 @@ def fit(
         save(fitted, out)
         save_figures(fitted, out / "figures")
     if as_json:
-        print_json(fitted.to_dict())
+        ahead = {"forecasts": [f.to_dict() for f in forecasts]} if points else {}
+        print_json(fitted.to_dict() | ahead)
         return
     print(fitted)
     if fitted.status.remedy:
         print(f"  {fitted.status.remedy}")
+    for forecast in forecasts:
+        print(forecast)
+
+
+def _predicted(fitted: Any, points: list[dict[str, float]]) -> list[Any]:
+    if not points:
+        return []
+    from augury.forecast.prediction import predict
+
+    with startup.computing("forecasting"):
+        return list(predict(fitted, points))
 
 
 def _fit_groups(
@@ -118,7 +151,8 @@ def _fit_groups(
 ) -> None:
     from augury.fitting import fit_many
 
-    found = fit_many(law, data, by=columns, likelihood=likelihood)
+    with startup.computing(f"fitting {law} to every group"):
+        found = fit_many(law, data, by=columns, likelihood=likelihood)
     rows = found.table.to_dicts()
     if as_json:
         print_json(
@@ -173,10 +207,10 @@ def backtest(
         for n in (*needed_columns(x), *((x.link,) if isinstance(x, Chain) else ()))
     }
     data = read_rows(table, map_, where, sorted(needed), parsed[0].output, scale)
-    startup.keep_compiled()
-    result = run_backtest(
-        parsed, data, holdout=holdout, by=by, likelihood=likelihood, level=level, seed=seed
-    )
+    with startup.computing("backtesting"):
+        result = run_backtest(
+            parsed, data, holdout=holdout, by=by, likelihood=likelihood, level=level, seed=seed
+        )
     summary = result.summary.to_dicts()
     if as_json:
         for row in summary:
@@ -218,8 +252,9 @@ def trends(
 
     data = read_rows(table, map_, where, ("task",), "value", scale)
     families = [b.strip() for b in by.split(",")]
-    found = find_trends(data, by=families, rate=rate, level=level)
-    coming = ahead_of(data, factor=ahead, by=families, level=level)
+    with startup.computing("testing the trends"):
+        found = find_trends(data, by=families, rate=rate, level=level)
+        coming = ahead_of(data, factor=ahead, by=families, level=level)
     next_of = [
         coming.get((t.family, t.task, t.metric, "size" if t.axis == "params" else "training"))
         for t in found.trends

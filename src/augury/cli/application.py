@@ -7,13 +7,59 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from augury.cli.printing import NORMAL, QUIET, VERBOSE, set_talk
+
 # Groups of `augury --help`, in this order.
 GROUPS = ("Measure", "Analyse", "Forecast", "Study", "Setup")
 MEASURE, ANALYSE, FORECAST, STUDY, SETUP = GROUPS
 
 
+def talk_options() -> list[Any]:
+    """-q and -v, which are taken before the command and after it.
+
+    Typer makes the options of a function: this is one that has these two, and none is left to it.
+    """
+
+    def options(
+        quiet: Annotated[
+            bool,
+            typer.Option(
+                "--quiet",
+                "-q",
+                help="No notes and no progress on standard error.",
+                callback=lambda asked: set_talk(QUIET) if asked else None,
+            ),
+        ] = False,
+        verbose: Annotated[
+            bool,
+            typer.Option(
+                "--verbose",
+                "-v",
+                help="Say what was read and how long it took; show where a mistake was found.",
+                callback=lambda asked: set_talk(VERBOSE) if asked else None,
+            ),
+        ] = False,
+    ) -> None: ...
+
+    alone = typer.Typer(add_completion=False)
+    alone.command()(options)
+    found: list[Any] = [p for p in typer.main.get_command(alone).params if p.name != "help"]
+    for option in found:
+        option.expose_value = False
+    return found
+
+
 class GroupedCommands(TyperGroup):
-    """Commands listed under what they are for."""
+    """Commands listed under what they are for, each with the options that all have."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for command in (self, *self.commands.values()):
+            command.params += talk_options()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        set_talk(NORMAL)  # of the process's last command line
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         width = max(len(name) for name in self.commands) + 2

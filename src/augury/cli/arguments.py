@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from augury.cli.columns import column_names, guess_columns, table_file
-from augury.cli.printing import note
+from augury.cli.printing import detail, note
+from augury.cli.standard_input import table_file
 from augury.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def read_rows(
     needed: Sequence[str],
     output: str | None,
     scale: list[str] | None = None,
+    wished: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Read a table with the columns a command needs; say on standard error what was guessed.
 
@@ -37,15 +38,19 @@ def read_rows(
         map_, where, scale: as the options of these names.
         needed: columns that have to be there.
         output: the column to predict; scores and counts stand in for it. None: not needed.
+        wished: columns that are looked for under common names, and may be missing.
     """
     from augury.data import parse_map, read_table
+    from augury.data.common_names import column_names, guess_columns
     from augury.data.read import parse_scale, repeated_rows
     from augury.data.scores import has_scores
 
     columns = parse_map(map_ or [])
     with table_file(table) as path:
         shown = "standard input" if path != table else str(table)
-        guessed = guess_columns(column_names(path), needed, columns, output)
+        there = column_names(path)
+        needed = [*needed, *(n for n in wished if guess_columns(there, [n], columns))]
+        guessed = guess_columns(there, needed, columns, output)
         if guessed:
             said = ", ".join(f"'{theirs}' as {ours}" for ours, theirs in guessed.items())
             note(f"{shown}: reading {said}; --map says otherwise")
@@ -62,6 +67,7 @@ def read_rows(
         data = read(list(needed))
         if output is not None and output not in data.columns and not has_scores(data.columns):
             read([output])
+    detail(f"{shown}: {data.height} rows, columns {', '.join(data.columns)}")
     again = repeated_rows(data)
     if again is not None:
         note(f"{shown}: {again}")

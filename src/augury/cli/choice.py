@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from augury.cli import startup
 from augury.cli.arguments import read_rows
-from augury.cli.columns import DERIVED, column_names, guess_columns
 from augury.cli.printing import print_json
 
 
@@ -17,6 +17,7 @@ def fit_chosen(
     where: str | None,
     likelihood: str | None,
     groups: str | None,
+    points: Sequence[Mapping[str, float]],
     level: float,
     seed: int,
     out: Path | None,
@@ -24,15 +25,14 @@ def fit_chosen(
     as_json: bool,
 ) -> None:
     """Choose a law, fit it, and show both; options as those of `fit`."""
-    from augury.data import parse_map
+    from augury.data.common_names import DERIVED
     from augury.forecast.choosing import choose
 
-    mapped = parse_map(map_ or [])
-    there = column_names(table)
-    needed = [n for n in sorted(DERIVED) if guess_columns(there, [n], mapped)]
-    data = read_rows(table, map_, where, needed, "loss", scale)
-    startup.keep_compiled()
-    choice = choose(data, groups=groups, likelihood=likelihood, level=level, seed=seed)
+    data = read_rows(table, map_, where, (), "loss", scale, wished=sorted(DERIVED))
+    with startup.computing("choosing a law"):
+        choice = choose(data, groups=groups, likelihood=likelihood, level=level, seed=seed)
+        asked = [choice.forecasts(point) for point in points]
+        ahead = choice.forecasts()
     if out is not None:
         from augury.fitting.store import save
         from augury.report.page.result import save_figures
@@ -40,18 +40,21 @@ def fit_chosen(
         save(choice.fit, out)
         save_figures(choice.fit, out / "figures")
     if as_json:
-        print_json(choice.to_dict())
+        told = [{name: f.to_dict() for name, f in found.items()} for found in asked]
+        print_json(choice.to_dict() | ({"forecasts": told} if points else {}))
         return
     if choice.fits:
         print(choice.fit)
         if choice.fit.status.remedy:
             print(f"  {choice.fit.status.remedy}")
     print(f"Chosen: {choice.law}, of {choice.scores.height} laws by their backtests")
-    ahead = choice.forecasts()
     print(f"{'law':36s} {'weight':>6s} {'CRPS':>9s}  forecast at ten times the largest run")
     for row in choice.scores.to_dicts():
         name = row["law"]
         said = str(ahead[name]) if name in ahead else ""
         print(f"{name:36s} {choice.weights.get(name, 0.0):6.2f} {row['crps']:9.4g}  {said}")
+    for found in asked:
+        for name, forecast in found.items():
+            print(f"{name}: {forecast}")
     for note in choice.notes:
         print(f"  {note.severity}: {note.message}")

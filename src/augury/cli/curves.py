@@ -50,17 +50,17 @@ def curve(
 
     rows = read_rows(log, map_, where, (), "loss")
     plan = None if schedule is None else read_table(schedule, require=["step", "lr"])
-    startup.keep_compiled()
     places = _places(at, rows.columns)
-    answer = run_outlook(
-        rows,
-        plan,
-        at=places,
-        against=None if against is None else load(against),
-        planned=None if planned is None else parse_point(planned),
-        target=parse_amount("target", target),
-        level=level,
-    )
+    with startup.computing("forecasting the end of the run"):
+        answer = run_outlook(
+            rows,
+            plan,
+            at=places,
+            against=None if against is None else load(against),
+            planned=None if planned is None else parse_point(planned),
+            target=parse_amount("target", target),
+            level=level,
+        )
     show_answer(answer, out, as_json=as_json)
 
 

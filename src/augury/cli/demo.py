@@ -16,12 +16,13 @@ import polars as pl
 from augury.errors import UsageError
 from augury.lab.model import ModelConfig
 from augury.runtime.atomic import atomic_file
+from augury.runtime.durations import duration
 from augury.study import RunOutcome, Study, run_study, scoreboard
 from augury.study import tiny_world as world
 from augury.study.plan.study_file import STUDY_FILE, study_schema
 from augury.study.plan.template import SCHEMA
 from augury.study.results.store import Store
-from augury.study.run.status import duration, scoreboard_text
+from augury.study.run.status import scoreboard_text
 from augury.study.run.terminal import live_view
 
 # PassUntil beside the exact rate: so many instances, until two samples passed or so many failed.

@@ -65,9 +65,10 @@ def passrate(
 
     scales = [name.strip() for name in scale.split(",")]
     data = read_rows(table, map_, where, ["model", *scales], "value")
-    found = forecast_pass_rate(
-        data, [parse_point(text) for text in at], scale=scales, level=level, seed=seed
-    )
+    with startup.computing("forecasting the pass rate"):
+        found = forecast_pass_rate(
+            data, [parse_point(text) for text in at], scale=scales, level=level, seed=seed
+        )
     if as_json:
         shown = [f.to_dict() for f in found]
         print_json(shown[0] if len(shown) == 1 else shown)
@@ -90,7 +91,8 @@ def rare(
     from augury.forecast.rare import elicitation_logprobs, forecast_rare
 
     data = read_rows(table, map_, where, (), None)
-    found = forecast_rare(elicitation_logprobs(data), queries, level=level, seed=seed)
+    with startup.computing("forecasting the worst case"):
+        found = forecast_rare(elicitation_logprobs(data), queries, level=level, seed=seed)
     if as_json:
         print_json(found.to_dict())
         return
@@ -154,19 +156,19 @@ def emergence(
     if law == "moved":
         from augury.forecast.emergence.moved_answer import answer_moved
 
-        startup.keep_compiled()
-        answers = answer_moved(
-            data,
-            scale,
-            above=above,
-            floor=floor,
-            loss_law=loss_law,
-            few_shot_examples=few_shot_examples,
-            params=params,
-            tokens=tokens,
-            level=level,
-            seed=seed,
-        )
+        with startup.computing("fitting where the ability emerges"):
+            answers = answer_moved(
+                data,
+                scale,
+                above=above,
+                floor=floor,
+                loss_law=loss_law,
+                few_shot_examples=few_shot_examples,
+                params=params,
+                tokens=tokens,
+                level=level,
+                seed=seed,
+            )
         if as_json:
             shown_all = [answer.to_dict() for answer in answers]
             print_json(shown_all[0] if len(shown_all) == 1 else shown_all)
@@ -175,12 +177,12 @@ def emergence(
             print(answer)
         return
     study = emergence_data(data, scale, few_shot_examples=few_shot_examples)  # type: ignore[arg-type]
-    startup.keep_compiled()
     uncertainty: Any = "nuts" if nuts else "importance"
-    fitted = fit_emergence(study, laws=law, uncertainty=uncertainty, level=level, seed=seed)
     definition: Any = "elbow" if above is None else "above"
-    point = emergence_point(fitted, definition, distance=above)
-    followed = reaches(fitted, data, loss_law, tokens, definition=definition, distance=above)
+    with startup.computing("fitting where the ability emerges"):
+        fitted = fit_emergence(study, laws=law, uncertainty=uncertainty, level=level, seed=seed)
+        point = emergence_point(fitted, definition, distance=above)
+        followed = reaches(fitted, data, loss_law, tokens, definition=definition, distance=above)
     if as_json:
         shown = {name: None if r is None else r.to_dict() for name, r in followed.items()}
         print_json({**point.to_dict(), **shown})

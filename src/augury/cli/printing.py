@@ -1,4 +1,4 @@
-"""What a command prints: JSON for machines, notes on standard error."""
+"""What a command prints: JSON for machines, notes on standard error, as much as was asked for."""
 
 from __future__ import annotations
 
@@ -7,10 +7,39 @@ import math
 import sys
 from typing import Any
 
+QUIET, NORMAL, VERBOSE = -1, 0, 1
+# Seconds between two lines on progress in a log.
+LINE_EVERY = 30.0
+# How much this process says on standard error, set by -q and -v.
+_talk = NORMAL
+
+
+def set_talk(level: int) -> None:
+    """Say less (`QUIET`) or more (`VERBOSE`) than usual on standard error."""
+    global _talk
+    _talk = level
+
+
+def is_quiet() -> bool:
+    """Whether notes and progress are left out."""
+    return _talk <= QUIET
+
+
+def is_verbose() -> bool:
+    """Whether details are asked for."""
+    return _talk >= VERBOSE
+
 
 def note(text: str) -> None:
     """One line on standard error, so that standard output holds the result alone."""
-    print(f"augury: note: {text}", file=sys.stderr)
+    if not is_quiet():
+        print(f"augury: note: {text}", file=sys.stderr)
+
+
+def detail(text: str) -> None:
+    """One line on standard error, with -v alone."""
+    if is_verbose():
+        print(f"augury: {text}", file=sys.stderr)
 
 
 def print_json(value: Any) -> None:

@@ -6,10 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from augury.cli.printing import LINE_EVERY, is_quiet
 from augury.evaluate.passuntil_run import Progress
-
-# Seconds between two lines of a log.
-QUIET = 30.0
+from augury.runtime.durations import duration
 
 
 @contextmanager
@@ -31,7 +30,7 @@ def show_samples() -> Iterator[Callable[[Progress], None]]:
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
         console=console,
-        disable=not console.is_terminal,
+        disable=is_quiet() or not console.is_terminal,
     ) as bar:
         line = bar.add_task("", total=1)
         began = told = time.monotonic()
@@ -44,7 +43,7 @@ def show_samples() -> Iterator[Callable[[Progress], None]]:
                 first, began = now, clock
             text = speed_text(now, first, clock - began)
             bar.update(line, completed=now.finished, total=now.instances, description=text)
-            if not console.is_terminal and clock - told > QUIET:
+            if not console.is_terminal and clock - told > LINE_EVERY and not is_quiet():
                 told = clock
                 print(f"{now.finished}/{now.instances} instances, {text}", file=sys.stderr)
 
@@ -67,15 +66,8 @@ def speed_text(now: Progress, first: Progress, seconds: float) -> str:
         text += f", {(now.tokens - first.tokens) / seconds:,.0f} tokens/s"
     if now.expected_samples is not None:
         left = max(now.expected_samples - now.samples, 0) * seconds / fresh
-        text += f", {_duration(left)} left"
+        text += f", {duration(left)} left"
     return text
-
-
-def _duration(seconds: float) -> str:
-    for size, name in ((86_400, "days"), (3_600, "hours"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:,.0f} {name}"
-    return f"{seconds:,.0f} s"
 
 
 @contextmanager
@@ -98,7 +90,7 @@ def show_counts(what: str) -> Iterator[Callable[[str, int, int], None]]:
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
         console=console,
-        disable=not console.is_terminal,
+        disable=is_quiet() or not console.is_terminal,
         transient=True,
     ) as bar:
         line = bar.add_task("", total=None)
@@ -107,7 +99,11 @@ def show_counts(what: str) -> Iterator[Callable[[str, int, int], None]]:
 
         def seen(name: str, so_far: int, of: int) -> None:
             done[name.partition(": ")[0]] = so_far
-            if not console.is_terminal and time.monotonic() - said[0] > QUIET:
+            if (
+                not console.is_terminal
+                and time.monotonic() - said[0] > LINE_EVERY
+                and not is_quiet()
+            ):
                 said[0] = time.monotonic()
                 console.print(f"{sum(done.values())} {what} done; {name}: {so_far}/{of}")
             bar.update(line, completed=sum(done.values()), description=f"{name}: {so_far}/{of}")

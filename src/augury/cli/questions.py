@@ -9,9 +9,9 @@ import typer
 
 from augury.cli import startup
 from augury.cli.application import FORECAST, app
-from augury.cli.arguments import parse_point, read_rows
+from augury.cli.arguments import needed_columns, parse_point, read_rows
 from augury.cli.options import AsJson, Level, Map, Scale, Seed, Table, Where
-from augury.cli.printing import print_json
+from augury.cli.printing import detail, print_json
 from augury.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,7 +26,10 @@ AnyLevel = Annotated[float | None, typer.Option(help="Level of the intervals. De
 def optimal(
     fitted: Annotated[
         Path,
-        typer.Argument(metavar="FIT", help="A folder of `fit --out`, or a table of equal budgets."),
+        typer.Argument(
+            metavar="FIT",
+            help="A folder of `fit --out`; or a table of equal budgets, or (--law) of any.",
+        ),
     ],
     flops: Annotated[str | None, typer.Option(help="The budget: 1e24.")] = None,
     tokens: Annotated[str | None, typer.Option(help="In place of a budget: 1.4T.")] = None,
@@ -35,6 +38,9 @@ def optimal(
     served: Annotated[
         str | None,
         typer.Option(help="Tokens to be served, which the budget pays for as well: 10T."),
+    ] = None,
+    law: Annotated[
+        str | None, typer.Option(help="Fit this law to the table first: chinchilla.")
     ] = None,
     map_: Map = None,
     scale: Scale = None,
@@ -47,24 +53,26 @@ def optimal(
     """Find the parameters and tokens on which a budget is best spent."""
     from augury.forecast.questions import find_optimum, isoflop_optimum
 
-    startup.keep_compiled()
     given = {
         name: parse_amount(name, text)
         for name, text in (("flops", flops), ("tokens", tokens), ("params", params))
     }
     asked_loss, serving = parse_amount("loss", loss), parse_amount("served", served)
     answer: Answer
-    if fitted.is_dir():
-        if map_ or where or scale:
-            raise UsageError("--map, --scale and --where are for a table; FIT is a saved fit")
-        answer = find_optimum(
-            load_law_fit(fitted), **given, loss=asked_loss, served=serving or 0.0, level=level
-        )
+    if fitted.is_dir() or law is not None:
+        source = law_fit(fitted, law, map_, scale, where, level=level, seed=seed)
+        with startup.computing("finding the optimum"):
+            answer = find_optimum(
+                source, **given, loss=asked_loss, served=serving or 0.0, level=level
+            )
     else:
         if asked_loss is not None or serving is not None:
-            raise UsageError("--loss and --served need a fit (`augury fit --out`), not a table")
+            raise UsageError("--loss and --served need a fit, or --law to fit the table with")
         data = read_rows(fitted, map_, where, ("params", "flops", "loss"), "loss", scale)
-        answer = isoflop_optimum(data, **given, level=0.9 if level is None else level, seed=seed)
+        with startup.computing("fitting a parabola per budget"):
+            answer = isoflop_optimum(
+                data, **given, level=0.9 if level is None else level, seed=seed
+            )
     show_answer(answer, out, as_json=as_json)
 
 
@@ -87,8 +95,9 @@ def ladder(
     from augury.forecast.questions import ladder_outlook
 
     data = read_rows(table, map_, where, ("task", "params", "tokens", "value"), "value", scale)
-    startup.keep_compiled()
-    answer = ladder_outlook(data, parse_point(at), threshold=threshold, level=level, seed=seed)
+    point = parse_point(at)
+    with startup.computing("forecasting the ladder's tasks"):
+        answer = ladder_outlook(data, point, threshold=threshold, level=level, seed=seed)
     show_answer(answer, out, as_json=as_json and answer.to_list())
 
 
@@ -123,10 +132,10 @@ def versus(
     if pair is not None and len(pair) != 2:
         raise UsageError(f"--between '{between}': expected two names, A,B")
     data = read_rows(table, map_, where, (over,), output or "loss", scale)
-    startup.keep_compiled()
-    answer = compare_series(
-        data, by, between=pair, output=output, over=over, law=law, level=level, seed=seed
-    )  # fmt: skip
+    with startup.computing("comparing the series"):
+        answer = compare_series(
+            data, by, between=pair, output=output, over=over, law=law, level=level, seed=seed
+        )
     show_answer(answer, out, as_json=as_json)
 
 
@@ -164,28 +173,34 @@ def mix(
     from augury.forecast.questions import best_mixture, rank_mixtures
 
     data = read_rows(table, map_, where, [*(minimise or ()), *(maximise or ())], None)
-    startup.keep_compiled()
     if rank is not None:
         if cap or floor or unique or tokens:
             raise UsageError("--rank takes mixtures as they are: no --cap, --floor or --unique")
-        ranked = rank_mixtures(
-            data, read_table(rank), minimise=minimise or (), maximise=maximise or (),
-            level=level, seed=seed,
-        )  # fmt: skip
+        mixtures = read_table(rank)
+        with startup.computing("ranking the mixtures"):
+            ranked = rank_mixtures(
+                data,
+                mixtures,
+                minimise=minimise or (),
+                maximise=maximise or (),
+                level=level,
+                seed=seed,
+            )
         show_answer(ranked, out, as_json=as_json)
         return
-    answer = best_mixture(
-        data,
-        minimise=minimise or (),
-        maximise=maximise or (),
-        caps=parse_pairs("cap", cap),
-        floors=parse_pairs("floor", floor),
-        unique_tokens=parse_pairs("unique", unique),
-        tokens=parse_amount("tokens", tokens),
-        epochs=epochs,
-        level=level,
-        seed=seed,
-    )
+    with startup.computing("finding the best mixture"):
+        answer = best_mixture(
+            data,
+            minimise=minimise or (),
+            maximise=maximise or (),
+            caps=parse_pairs("cap", cap),
+            floors=parse_pairs("floor", floor),
+            unique_tokens=parse_pairs("unique", unique),
+            tokens=parse_amount("tokens", tokens),
+            epochs=epochs,
+            level=level,
+            seed=seed,
+        )
     show_answer(answer, out, as_json=as_json)
 
 
@@ -213,13 +228,19 @@ def parse_pairs(option: str, texts: list[str] | None) -> dict[str, float]:
 def repeat(
     fitted: Annotated[
         Path,
-        typer.Argument(metavar="FIT", help="A folder of `fit --law data-constrained --out`."),
+        typer.Argument(
+            metavar="FIT",
+            help="A folder of `fit --law data-constrained --out`, or a table to fit that law to.",
+        ),
     ],
     unique_tokens: Annotated[str, typer.Option(help="Tokens that there are: 25B.")],
     params: Annotated[str, typer.Option(help="Parameters of the planned model: 7B.")],
     least_worth: Annotated[
         float, typer.Option(help="Part of a fresh token that a repeated one has to be worth.")
     ] = 0.5,
+    map_: Map = None,
+    scale: Scale = None,
+    where: Where = None,
     level: AnyLevel = None,
     out: Out = None,
     as_json: AsJson = False,
@@ -227,12 +248,17 @@ def repeat(
     """Say how many epochs are worth running over the tokens there are."""
     from augury.forecast.questions import value_of_repeats
 
-    startup.keep_compiled()
     unique, size = parse_amount("unique-tokens", unique_tokens), parse_amount("params", params)
-    answer = value_of_repeats(
-        load_law_fit(fitted), unique_tokens=unique or 0.0, params=size or 0.0,
-        least_worth=least_worth, level=level,
-    )  # fmt: skip
+    law = None if fitted.is_dir() else "data-constrained"
+    source = law_fit(fitted, law, map_, scale, where, level=level)
+    with startup.computing("weighing repeated tokens"):
+        answer = value_of_repeats(
+            source,
+            unique_tokens=unique or 0.0,
+            params=size or 0.0,
+            least_worth=least_worth,
+            level=level,
+        )
     show_answer(answer, out, as_json=as_json)
 
 
@@ -260,11 +286,15 @@ def size(
 
     columns = [name.strip() for name in (scores or "").split(",") if name.strip()]
     data = read_rows(table, map_, where, (), None, scale)
-    startup.keep_compiled()
-    answer = effective_size(
-        data, reference=reference, model=model, scores=columns,
-        chance=parse_pairs("chance", chance), level=level,
-    )  # fmt: skip
+    with startup.computing("comparing with the reference family"):
+        answer = effective_size(
+            data,
+            reference=reference,
+            model=model,
+            scores=columns,
+            chance=parse_pairs("chance", chance),
+            level=level,
+        )
     show_answer(answer, out, as_json=as_json)
 
 
@@ -286,20 +316,48 @@ def parse_amount(name: str, text: str | None) -> float | None:
     return number
 
 
-def load_law_fit(folder: Path) -> Fit:
-    """The fit of a law in a folder of `fit --out`.
+def law_fit(
+    source: Path,
+    law: str | None,
+    map_: list[str] | None,
+    scale: list[str] | None,
+    where: str | None,
+    *,
+    level: float | None,
+    seed: int = 0,
+) -> Fit:
+    """The fit of a law: in a folder of `fit --out`, or made of a table.
+
+    Args:
+        source: the folder, or the table.
+        law: what to fit to a table.
+        map_, scale, where, level, seed: as the options of these names.
 
     Raises:
-        UsageError: it holds another result.
+        UsageError: the folder holds another result, or options of the other source are given.
         DataError: it holds none.
     """
     from augury.fitting import Fit
     from augury.fitting.store import load
 
-    found = load(folder)
-    if not isinstance(found, Fit):
-        raise UsageError(f"{folder} holds a {type(found).__name__}; expected a fit of one law")
-    return found
+    if source.is_dir():
+        if map_ or where or scale or law:
+            raise UsageError(
+                "--law, --map, --scale and --where are for a table; FIT is a saved fit"
+            )
+        found = load(source)
+        if not isinstance(found, Fit):
+            raise UsageError(f"{source} holds a {type(found).__name__}; expected a fit of one law")
+        return found
+    from augury.fitting.single import fit
+    from augury.laws import parse_law
+
+    parsed = parse_law(law or "chinchilla")
+    data = read_rows(source, map_, where, needed_columns(parsed), parsed.output, scale)
+    with startup.computing(f"fitting {parsed}"):
+        made = fit(parsed, data, level=0.9 if level is None else level, seed=seed)
+    detail(str(made))
+    return made
 
 
 def show_answer(answer: Answer, out: Path | None, *, as_json: Any) -> None:

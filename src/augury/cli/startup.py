@@ -1,7 +1,9 @@
-"""What a command does before it computes."""
+"""What a command does around its computation: keep what is compiled, and say how far it is."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -22,3 +24,17 @@ def keep_compiled() -> None:
         ("jax_persistent_cache_min_entry_size_bytes", 0),
     ):
         jax.config.update(name, value)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def computing(what: str) -> Iterator[None]:
+    """Around what a command computes: nothing is printed inside, and nobody waits in the dark.
+
+    Args:
+        what: what is done, as in "fitting chinchilla".
+    """
+    from augury.cli.waiting import show_wait
+
+    keep_compiled()
+    with show_wait(what):
+        yield

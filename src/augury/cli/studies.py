@@ -111,8 +111,9 @@ def report(
     from augury.report.page.write import figures_folder
     from augury.study.page import story_of
 
-    startup.keep_compiled()
-    story = story_of(study, at=None if at is None else parse_point(at))
+    point = None if at is None else parse_point(at)
+    with startup.computing("writing the page"):
+        story = story_of(study, at=point)
     default = study / "page.html" if study.is_dir() else study.with_suffix(".html")
     page = write_page(story, out or default)
     if as_json:

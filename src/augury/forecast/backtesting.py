@@ -32,6 +32,7 @@ from augury.forecast.prediction import (
 )
 from augury.forecast.score import crps
 from augury.laws import Chain, Law, parse_law
+from augury.runtime.steps import count_steps
 
 Fitted = Fit | ChainFit
 Fitter = Callable[[pl.DataFrame], Any]
@@ -211,17 +212,18 @@ def backtest(
     targets = {str(law): law.output if law.output in table.columns else "value" for law in parsed}
     numbered = table.with_row_index("__at__", offset=1)
     parts = []
-    for label, past, future, laws_here in _shared_splits(numbered, holdout, by, parsed):
-        for name in laws_here:
-            fit_past = fitters[name]
-            fitted = fit_past(past.drop("__at__"))
-            if holdout is None and not usable(fitted):
-                continue
-            parts.append(
-                scored(fitted, future, targets[name], level).with_columns(
-                    pl.lit(name).alias("law"), pl.lit(label).alias("cut")
-                )
+    splits = _shared_splits(numbered, holdout, by, parsed)
+    for split, name in count_steps([(s, law) for s in splits for law in s[3]], "fits"):
+        label, past, future, _ = split
+        fit_past = fitters[name]
+        fitted = fit_past(past.drop("__at__"))
+        if holdout is None and not usable(fitted):
+            continue
+        parts.append(
+            scored(fitted, future, targets[name], level).with_columns(
+                pl.lit(name).alias("law"), pl.lit(label).alias("cut")
             )
+        )
     if not parts:
         raise DataError(
             f"these laws cannot be fitted to the smaller ones of {table.height} rows and tested on "

@@ -24,6 +24,7 @@ from augury.forecast.prediction import Forecast, predict
 from augury.laws import Constant, Law, all_laws, parse_law
 from augury.laws.inputs import KNOWN, Share
 from augury.notes import Note
+from augury.runtime.steps import count_steps
 
 # Cuts per scale, at most; all lie in the upper half of its values, where what is left to forecast
 # is most like the forecast that will be made.
@@ -271,7 +272,7 @@ def _scored(
     parts: list[pl.DataFrame] = []
     few: list[str] = []
     null: np.ndarray | None = None
-    for law in laws:
+    for law in count_steps(laws, "laws"):
         problem = problem_of(law, table, likelihood, output=target,
                              by=() if groups is None else (groups,))  # fmt: skip
         points, inside, at, cut = _windows(problem, table, cuts, groups)

@@ -29,6 +29,7 @@ from augury.fitting.many import ManyFits, fit_many
 from augury.fitting.optimise import Prior, no_prior, solve
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
+from augury.runtime.steps import count_steps
 
 Scores = Literal["final", "late", "all"]
 
@@ -157,12 +158,12 @@ def forecast_ladder(
     folds = _folds(finals, checkpoints)
     errors: dict[TaskRecipe, list[Floats]] = {r: [] for r in recipes}
     chosen_steps: dict[tuple[int, TaskRecipe], _Steps] = {}
-    for k, (past, past_checkpoints, future) in enumerate(folds):
-        shared: dict[Any, ManyFits] = {}
-        for recipe in recipes:
-            steps = _fit(recipe, past, past_checkpoints, shared)
-            chosen_steps[k, recipe] = steps
-            errors[recipe].append(_value(steps, future) - future["value"].to_numpy())
+    shared: dict[int, dict[Any, ManyFits]] = {}
+    for k, recipe in count_steps([(k, r) for k in range(len(folds)) for r in recipes], "fits"):
+        past, past_checkpoints, future = folds[k]
+        steps = _fit(recipe, past, past_checkpoints, shared.setdefault(k, {}))
+        chosen_steps[k, recipe] = steps
+        errors[recipe].append(_value(steps, future) - future["value"].to_numpy())
     means = {r: float(np.abs(np.concatenate(e)).mean()) for r, e in errors.items()}
     best = min(means, key=lambda r: means[r])
     rng = np.random.default_rng(seed)

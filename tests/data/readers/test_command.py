@@ -227,3 +227,12 @@ def test_a_reader_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(reader, "_from_outside", lambda: {"mine": "json:dumps"})
     with pytest.raises(UsageError, match="json:dumps is not a Reader, but a function"):
         find_reader("mine")
+
+
+def test_rows_of_models_that_no_file_is_of_are_listed(tmp_path: Path, augury: Any) -> None:
+    table = tmp_path / "models.csv"
+    table.write_text("model,params\nno-such-model,1e9\n")
+    out = tmp_path / "t.parquet"
+    status, said, _ = augury("lm-eval", FIXTURES / "lm-eval", "--models", table, "--out", out)
+    assert status == 0
+    assert f"{table}: no file is of 'no-such-model'" in said

@@ -87,3 +87,11 @@ def test_the_users_table_goes_before_all(tmp_path: Path) -> None:
     # A model with one checkpoint in the table, where a file names none.
     columns = resolve_model(ModelInfo("other"), NOWHERE, models).columns
     assert (columns["params"], columns["step"]) == (1e6, 7)
+
+
+def test_rows_of_the_users_table_that_match_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "models.csv"
+    path.write_text("model,step,params\nmix-1b,,9e8\nmix-1b,5,9e8\nmix-1b,6,9e8\nmyx-2b,,2e9\n")
+    models = Models(path)
+    resolve_model(ModelInfo("org/mix-1b", "step5"), NOWHERE, models)
+    assert models.unused == ("mix-1b@6", "myx-2b")

@@ -61,6 +61,7 @@ class Models:
         """
         self.source = None if path is None else str(path)
         self._rows: dict[tuple[str, int | None], dict[str, Any]] = {}
+        self._used: set[tuple[str, int | None]] = set()
         if path is None:
             return
         table = read_table(path, require=["model"])
@@ -83,11 +84,23 @@ class Models:
         for known in dict.fromkeys((name, name.rsplit("/", 1)[-1])):
             every, one = self._rows.get((known, None), {}), self._rows.get((known, step), {})
             steps = [s for name, s in self._rows if name == known]
+            at = step
             if step is None and not every and len(steps) == 1:
-                one = self._rows[known, steps[0]]  # its only checkpoint
+                at = steps[0]  # its only checkpoint
+                one = self._rows[known, at]
             if every or one:
+                self._used |= {(known, None), (known, at)}
                 return {k: v for k, v in {**every, **one}.items() if k != "model"}
         return {}
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Rows that no file was of, as model or model@step."""
+        return tuple(
+            name if step is None else f"{name}@{step}"
+            for name, step in self._rows
+            if (name, step) not in self._used
+        )
 
 
 def resolve_model(info: ModelInfo, path: Path, models: Models) -> ResolvedModel:

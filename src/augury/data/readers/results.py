@@ -173,7 +173,10 @@ def read_results(
     parts, failures, left_out = _read_all(reader, given, keep_going)
     parts = [_with_variant(part, variant) for part in parts]
     known = [resolve_model(part.info, part.path, table_of_models) for part in parts]
-    notes = _agree_on_sizes(parts, known)
+    notes = [
+        *(f"{models}: no file is of '{name}'" for name in table_of_models.unused),
+        *_agree_on_sizes(parts, known),
+    ]
     overlaps = find_overlaps(parts, [w.columns for w in known], newest=newest)
     if overlaps and not (keep_going or newest):
         raise overlaps[0].error

@@ -29,6 +29,7 @@ from augury.laws import Law, parse_law
 from augury.laws.base import attributes
 from augury.notes import Note
 from augury.runtime.compiling import jit
+from augury.runtime.steps import count_steps
 
 LAWS = ("effective-share", "exponential-mixing")
 FOLDS = 5
@@ -305,7 +306,7 @@ def _scores(data: Mapping[str, pl.DataFrame], seed: int) -> dict[str, float]:
     squares: dict[str, list[float]] = {name: [] for name in (*LAWS, "constant")}
     for table in data.values():
         fold = np.random.default_rng(seed).permutation(table.height) % FOLDS
-        for k in range(FOLDS):
+        for k in count_steps(range(FOLDS), "folds"):
             past, future = table.filter(fold != k), table.filter(fold == k)
             y = np.log(future["loss"].to_numpy())
             for name in LAWS:

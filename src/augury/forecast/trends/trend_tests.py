@@ -19,6 +19,7 @@ from augury.forecast.trends.published import adjusted
 from augury.forecast.trends.series import Design, TrendSeries, series_of
 from augury.forecast.trends.shapes import Shape, TrendCurve, curves
 from augury.notes import Note
+from augury.runtime.steps import count_steps
 
 # Of training, the last quarter of the observed logarithmic range stands for "trained": where sizes
 # are compared, its checkpoints are averaged.
@@ -192,7 +193,7 @@ def trends(
             raise UsageError(f"{name} must lie between 0 and 1, not {x}")
     found: list[Trend] = []
     analysed = series_of(table, by)
-    for series in analysed:
+    for series in count_steps(analysed, "series"):
         # One checkpoint of each run says nothing of training.
         over_training = series if np.bincount(series.design.run).max() > 1 else None
         for own in (over_training, _over_sizes(series)):

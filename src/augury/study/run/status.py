@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from augury.errors import UsageError
+from augury.runtime.durations import duration
 from augury.runtime.jobs import cores
 from augury.study.plan.costs import is_computed
 from augury.study.plan.planner import make_plan
@@ -253,14 +254,6 @@ def scoreboard_text(rows: Sequence[ScoreboardRow]) -> str:
     else:
         lines.append("None is scored yet.")
     return "\n".join(lines)
-
-
-def duration(seconds: float) -> str:
-    """Seconds in a suitable unit: 40 s, 12 min, 3.4 h, 2.1 days."""
-    for size, unit in ((86400.0, "days"), (3600.0, "h")):
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"
 
 
 def _speed(plan: Plan, store: Store, done: set[str]) -> dict[str, float]:

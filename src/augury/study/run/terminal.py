@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from augury.study.run.status import counts, duration
+from augury.runtime.durations import duration
+from augury.study.run.status import counts
 from augury.study.run.tracker import Tracker
 
 

@@ -1,24 +1,25 @@
-"""Common names of columns, guessed where ours are missing, and a table on standard input."""
+"""Common names of columns, guessed where ours are missing."""
 
 from __future__ import annotations
 
 import csv
 import json
-import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import re
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from augury.errors import DataError
+import polars as pl
 
-STANDARD_INPUT = Path("-")
-# What others call our columns. A name that could mean two things is not here.
+# What others call our columns, in small letters with underscores; single letters as they are. A
+# name that could mean two things is not here.
 COMMON_NAMES: Mapping[str, tuple[str, ...]] = {
-    "params": ("N", "n_params", "num_params", "parameters", "n_parameters"),
-    "tokens": ("D", "n_tokens", "num_tokens", "train_tokens", "training_tokens"),
-    "flops": ("C", "compute", "train_flops", "training_flops"),
-    "loss": ("val_loss", "final_loss", "eval_loss", "validation_loss"),
+    "params": (
+        *("N", "params", "n_params", "num_params", "parameters", "n_parameters"),
+        *("num_parameters", "non_embedding_params", "model_size"),
+    ),
+    "tokens": ("D", "tokens", "n_tokens", "num_tokens", "train_tokens", "training_tokens"),
+    "flops": ("C", "flops", "compute", "train_flops", "training_flops", "training_flop"),
+    "loss": ("loss", "val_loss", "final_loss", "eval_loss", "validation_loss", "final_val_loss"),
 }
 # Each follows from the two others: C = 6 N D.
 DERIVED = frozenset({"params", "tokens", "flops"})
@@ -34,15 +35,16 @@ def guess_columns(
 
     Args:
         there: the columns of the file.
-        needed: columns that the command asks for. Where one of them stays missing nothing is
-            guessed: the complaint then names the file's own columns.
-        mapped: what `--map` says; nothing is guessed against it.
+        needed: columns that are asked for. Where one of them stays missing nothing is guessed: the
+            complaint then names the file's own columns.
+        mapped: what is mapped already; nothing is guessed against it.
         output: the column to predict, which scores can stand in for.
     """
     known = set(there) | set(mapped)
 
     def common(ours: str) -> list[str]:
-        return [n for n in COMMON_NAMES.get(ours, ()) if n in there and n not in mapped.values()]
+        names = COMMON_NAMES.get(ours, ())
+        return [n for n in there if _plain(n) in names and n not in mapped.values()]
 
     def guess(wanted: Iterable[str]) -> dict[str, str]:
         return {
@@ -65,12 +67,16 @@ def guess_columns(
     return {} if missing(found) else found
 
 
+def _plain(name: str) -> str:
+    """A name in small letters with underscores, "Model Size" as "model_size"; N stays N."""
+    name = name.strip()
+    return name if len(name) == 1 else re.sub(r"[\s_-]+", "_", name).lower()
+
+
 def column_names(path: Path) -> tuple[str, ...]:
     """The columns of a table file by its first line; () where that does not tell."""
     if path.is_dir():
         return ()
-    import polars as pl
-
     try:
         if path.suffix.lower() == ".parquet":
             return tuple(pl.read_parquet_schema(path))
@@ -85,31 +91,3 @@ def column_names(path: Path) -> tuple[str, ...]:
             return ()
     rows = [next(csv.reader([first], delimiter=mark), []) for mark in ("\t", ",", ";")]
     return tuple(name.strip() for name in max(rows, key=len))
-
-
-@contextmanager
-def table_file(path: Path) -> Iterator[Path]:
-    """The path of a table: itself, or a file that holds what came on standard input."""
-    if path != STANDARD_INPUT:
-        yield path
-        return
-    data = sys.stdin.buffer.read()
-    suffix = ".csv"
-    if data[:4] == b"PAR1":
-        suffix = ".parquet"
-    elif data.lstrip()[:1] == b"{":
-        suffix = ".jsonl"
-    with TemporaryDirectory(prefix="augury-") as folder:
-        file = Path(folder) / f"stdin{suffix}"
-        file.write_bytes(data)
-        try:
-            yield file
-        except DataError as error:
-            raise DataError(
-                error.problem,
-                source="standard input",
-                row=error.row,
-                column=error.column,
-                value=error.value,
-                expected=error.expected,
-            ) from error

@@ -1,0 +1,41 @@
+"""A table on standard input, as a file that the readers take."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from augury.errors import DataError
+
+STANDARD_INPUT = Path("-")
+
+
+@contextmanager
+def table_file(path: Path) -> Iterator[Path]:
+    """The path of a table: itself, or a file that holds what came on standard input."""
+    if path != STANDARD_INPUT:
+        yield path
+        return
+    data = sys.stdin.buffer.read()
+    suffix = ".csv"
+    if data[:4] == b"PAR1":
+        suffix = ".parquet"
+    elif data.lstrip()[:1] == b"{":
+        suffix = ".jsonl"
+    with TemporaryDirectory(prefix="augury-") as folder:
+        file = Path(folder) / f"stdin{suffix}"
+        file.write_bytes(data)
+        try:
+            yield file
+        except DataError as error:
+            raise DataError(
+                error.problem,
+                source="standard input",
+                row=error.row,
+                column=error.column,
+                value=error.value,
+                expected=error.expected,
+            ) from error
