@@ -54,12 +54,12 @@ def table(tmp_path: Path) -> Path:
     x = inputs(law, 40)
     loss = law(TRUTH["chinchilla"], **x) * np.exp(0.003 * rng.standard_normal(40))
     path = tmp_path / "runs.csv"
-    theirs = {"Model Size": x["params"], "D": x["tokens"], "loss": loss}
+    theirs = {"Size in all": x["params"], "D": x["tokens"], "loss": loss}
     pl.DataFrame(theirs).write_csv(path)
     return path
 
 
-MAP = ("--map", "params=Model Size", "--map", "tokens=D")
+MAP = ("--map", "params=Size in all", "--map", "tokens=D")
 
 
 @pytest.mark.slow

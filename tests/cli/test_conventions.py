@@ -17,6 +17,7 @@ from augury.cli import app
 from augury.cli.arguments import parse_point
 from augury.data.common_names import column_names, guess_columns
 from augury.errors import UsageError
+from tests.cli.test_cli import MAP
 from tests.cli.test_cli import augury as augury  # fixtures
 from tests.cli.test_cli import table as table
 
@@ -79,7 +80,7 @@ def test_a_point_that_is_wrong(text: str, complaint: str) -> None:
 @pytest.mark.slow
 def test_a_contradiction_is_one_line_of_the_shell(augury: Any, table: Path, tmp_path: Path) -> None:
     out = tmp_path / "fit"
-    maps = ("--map", "params=Model Size", "--map", "tokens=D")
+    maps = ("--map", "params=Size in all", "--map", "tokens=D")
     assert augury("fit", table, "--law", "compute", *maps, "--out", out).status == 0
     said = augury("predict", out, "--at", "flops=1e24,params=1e11,tokens=1e12")
     assert (said.status, said.err.count("\n")) == (2, 1)
@@ -121,10 +122,10 @@ def test_guesses(
 
 
 def test_common_names_are_read_and_said(augury: Any, table: Path, tmp_path: Path) -> None:
-    ours = augury("fit", table, "--law", "chinchilla", "--json", "--map", "params=Model Size",
+    ours = augury("fit", table, "--law", "chinchilla", "--json", "--map", "params=Size in all",
                   "--map", "tokens=D")  # fmt: skip
     path = tmp_path / "common.csv"
-    pl.read_csv(table).rename({"Model Size": "N", "loss": "val_loss"}).write_csv(path)
+    pl.read_csv(table).rename({"Size in all": "N", "loss": "val_loss"}).write_csv(path)
     said = augury("fit", path, "--law", "chinchilla", "--json")
     assert said.status == 0
     assert said.out == ours.out
@@ -138,7 +139,7 @@ def test_common_names_are_read_and_said(augury: Any, table: Path, tmp_path: Path
 def test_a_table_on_standard_input(
     augury: Any, table: Path, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    args = ("--law", "chinchilla", "--map", "params=Model Size", "--map", "tokens=D", "--json")
+    args = ("--law", "chinchilla", "--map", "params=Size in all", "--map", "tokens=D", "--json")
     data = pl.read_csv(table)
     path = tmp_path / f"runs.{suffix}"
     {
@@ -167,7 +168,7 @@ def test_quiet_and_verbose_before_the_command_and_after_it(
     augury: Any, table: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "common.csv"
-    pl.read_csv(table).rename({"Model Size": "N"}).write_csv(path)
+    pl.read_csv(table).rename({"Size in all": "N"}).write_csv(path)
     fit = ("fit", path, "--law", "chinchilla", "--json")
     usual = augury(*fit)
     assert "reading 'N' as params" in usual.err
@@ -199,20 +200,20 @@ def test_completion(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
 
 def test_one_command_from_a_table_to_a_forecast(augury: Any, table: Path) -> None:
     at = ("--at", "params=7B,tokens=4T", "--at", "params=70B,tokens=1.4T")
-    said = augury("fit", table, "--law", "chinchilla", *at, "--json")
+    said = augury("fit", table, "--law", "chinchilla", *MAP, *at, "--json")
     found = json.loads(said.out)
     assert [f["inputs"]["params"] for f in found["forecasts"]] == [7e9, 7e10]
     for forecast in found["forecasts"]:
         low, high = forecast["mean_interval"]
         assert low < forecast["value"] < high
-    assert augury("fit", table, "--law", "chinchilla", *at).out.count("new run [") == 2
-    by = augury("fit", table, "--law", "chinchilla", *at, "--by", "loss")
+    assert augury("fit", table, "--law", "chinchilla", *MAP, *at).out.count("new run [") == 2
+    by = augury("fit", table, "--law", "chinchilla", *MAP, *at, "--by", "loss")
     assert (by.status, "without --at" in by.err) == (2, True)
-    assert augury("fit", table, "--law", "chinchilla", "--at", "params").status == 2
+    assert augury("fit", table, "--law", "chinchilla", *MAP, "--at", "params").status == 2
 
 
 def test_an_optimum_from_a_table(augury: Any, table: Path) -> None:
-    said = augury("optimal", table, "--law", "chinchilla", "--flops", "1e24", "--json")
+    said = augury("optimal", table, "--law", "chinchilla", *MAP, "--flops", "1e24", "--json")
     found = json.loads(said.out)
     assert found["method"] != "isoflop"
     assert found["flops"] == 1e24
