@@ -11,7 +11,7 @@ One compiled program serves every amount of data, learning rate and number of st
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from augury.errors import UsageError
 from augury.lab.corpus import LENGTH
+from augury.lab.descent import Loss, adamw, descent_block
 from augury.lab.model import ModelConfig, Weights, hidden, logits
 from augury.lab.tasks import encode
 from augury.lab.trainer import shifted
@@ -28,8 +29,6 @@ from augury.runtime.compiling import jit
 
 # A prompt and the answer that is to be learned.
 Pair = tuple[str, str]
-# (weights, rows ...) -> summed loss of answer tokens in nats, and how many these are.
-Loss = Callable[..., Any]
 # Texts are filled up to a multiple of this: tasks of about one length share a program.
 ROOM = 4
 # Rows of one call that takes the held-out loss.
@@ -234,13 +233,13 @@ def _descend(
     best: Weights = {n: jnp.asarray(x) for n, x in start.items()}
     looked = _looks(loss, [x[:held_out] for x in parts])
     own = [x[held_out:] for x in parts]
-    carry: Any = (best, _optimiser().init(best))
+    carry: Any = (best, adamw().init(best))
     watch = Stopping(recipe.patience)
     watch.look(0, looked(best))
     steps = recipe.most(len(own[0]))
     rates = recipe.rates(steps)
     order = recipe.batches(len(own[0]), steps, rng)
-    block = _block(loss)
+    block = descent_block(loss)
     for first in range(0, steps, recipe.every):
         span = slice(first, first + recipe.every)
         carry = block(carry, *(x[order[span]] for x in own), rates[span])
@@ -317,39 +316,3 @@ def _filled_rows(parts: Sequence[Any]) -> Iterator[list[Any]]:
 @lru_cache(maxsize=32)
 def _compiled(loss: Loss) -> Any:
     return jit(loss)
-
-
-@lru_cache(maxsize=32)
-def _block(loss: Loss) -> Any:
-    """Compiled: (weights, optimiser state) after as many steps as there are rates."""
-    import jax
-    import optax
-
-    optimiser = _optimiser()
-
-    def mean(weights: Any, *rows: Any) -> Any:
-        total, count = loss(weights, *rows)
-        return total / count
-
-    def one(carry: Any, step: Any) -> Any:
-        weights, state = carry
-        *rows, rate = step
-        gradient = jax.grad(mean)(weights, *rows)
-        updates, state = optimiser.update(gradient, state, weights)
-        updates = jax.tree.map(lambda u: -rate * u, updates)
-        return (optax.apply_updates(weights, updates), state), None
-
-    return jit(lambda carry, *steps: jax.lax.scan(one, carry, steps)[0])
-
-
-def _optimiser() -> Any:
-    """AdamW without its learning rate, which comes with each step."""
-    import optax
-
-    return optax.flatten(
-        optax.chain(
-            optax.clip_by_global_norm(1.0),
-            optax.scale_by_adam(b1=0.9, b2=0.98),
-            optax.add_decayed_weights(0.01),
-        )
-    )

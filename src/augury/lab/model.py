@@ -56,15 +56,21 @@ class ModelConfig:
 
 def init(config: ModelConfig, seed: int) -> Weights:
     """Weights by name, float32; the same for the same seed."""
-    rng = np.random.default_rng([seed, 0])
+    return fresh_weights(config, len(ALPHABET), LENGTH, np.random.default_rng([seed, 0]))
+
+
+def fresh_weights(
+    config: ModelConfig, vocabulary: int, length: int, rng: np.random.Generator
+) -> Weights:
+    """Weights for a vocabulary and a length of text of one's own."""
     w, inner = config.width, 4 * config.width
 
     def normal(*shape: int, scale: float) -> Any:
         return (rng.standard_normal(shape) * scale).astype(np.float32)
 
     weights: Weights = {
-        "embedding": normal(len(ALPHABET), w, scale=w**-0.5),
-        "position": normal(LENGTH, w, scale=0.1 * w**-0.5),
+        "embedding": normal(vocabulary, w, scale=w**-0.5),
+        "position": normal(length, w, scale=0.1 * w**-0.5),
         "norm.scale": np.ones(w, np.float32),
         "norm.shift": np.zeros(w, np.float32),
     }

@@ -41,7 +41,15 @@ def fit_moved_tasks(
         raise UsageError("there is no task to fit")
     if len({s.data.scale for s in studies.values()}) > 1:
         raise UsageError("all tasks must be on one scale: loss or flops")
-    alone = {name: fit_moved(s, level=level, seed=seed) for name, s in studies.items()}
+    return teach_shifts({n: fit_moved(s, level=level, seed=seed) for n, s in studies.items()})
+
+
+def teach_shifts(alone: Mapping[str, MovedFit]) -> dict[str, MovedFit]:
+    """Fit again those tasks whose shift others show, from fits of each task alone.
+
+    Args:
+        alone: task -> its fit by itself.
+    """
     teachers = {
         name: log_shift(f) for name, f in alone.items()
         if f.status is MovedStatus.ANSWERED and few_shot_risen(f.study.data)
@@ -53,7 +61,8 @@ def fit_moved_tasks(
             out[name] = own
             continue
         mean, spread = pooled_shift(list(others.values()))
-        taught = fit_moved(replace(own.study, shift=(mean, spread)), level=level, seed=seed)
+        study = replace(own.study, shift=(mean, spread))
+        taught = fit_moved(study, level=own.level, seed=own.seed, control=False)
         names = ", ".join(others)
         note = Note(
             "shift-taught",
@@ -62,7 +71,8 @@ def fit_moved_tasks(
             "risen under the same recipe.",
             {"teachers": list(others), "log_shift": mean, "spread": spread},
         )
-        out[name] = replace(taught, notes=(note, *taught.notes))
+        # The control has no finetuned rows: what others teach does not change it.
+        out[name] = replace(taught, control=own.control, notes=(note, *taught.notes))
     return out
 
 

@@ -1,0 +1,112 @@
+"""The lab's worlds of latent attributes: forecast on record, then the models that show the truth.
+
+python -m benchmarks.latent_worlds ladder h2 0 [--width 12]
+trains the ladder of a world under a seed and finetunes every checkpoint; what is there is kept.
+
+python -m benchmarks.latent_worlds forecast h2 0
+forecasts every task from what the ladder had seen at each cut, and writes the record.
+
+python -m benchmarks.latent_worlds later h2 0 [--width 32]
+trains the larger models; refuses before the forecast is on record.
+
+python -m benchmarks.latent_worlds collect
+puts all of it into benchmarks/records/latent_worlds.parquet and latent_forecasts.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+# One thread: two spin at barriers on a machine that does other things.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+)
+
+import polars as pl
+
+from augury.lab.latent import WORLDS, LatentText, LatentWorld, latent_run, latent_world
+from benchmarks.latent_forecasts import forecasts
+
+RECORDS = Path(__file__).parent / "records"
+OUT = Path("out/latent")
+
+
+def main() -> None:
+    """Train, forecast, or collect."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["ladder", "forecast", "later", "collect"])
+    parser.add_argument("world", nargs="?", choices=list(WORLDS))
+    parser.add_argument("seed", type=int, nargs="?", default=0)
+    parser.add_argument("--width", type=int)
+    asked = parser.parse_args()
+    if asked.what == "collect":
+        collect()
+        return
+    world = latent_world(asked.world)
+    if asked.what == "forecast":
+        forecast(world, asked.seed)
+        return
+    later = asked.what == "later"
+    if later and not forecast_file(world, asked.seed).exists():
+        raise SystemExit("the forecast is not on record yet")
+    for width in world.later if later else world.widths:
+        if asked.width in (None, width):
+            train(world, width, asked.seed, later=later)
+
+
+def run_file(world: LatentWorld, width: int, seed: int) -> Path:
+    """Where a run's measurements lie."""
+    return OUT / f"{world.name}-{seed}" / f"w{width}.parquet"
+
+
+def forecast_file(world: LatentWorld, seed: int) -> Path:
+    """Where a forecast is written down."""
+    return OUT / f"{world.name}-{seed}" / "forecast.json"
+
+
+def train(world: LatentWorld, width: int, seed: int, *, later: bool) -> None:
+    """One run, unless it is there."""
+    file = run_file(world, width, seed)
+    if file.exists():
+        return
+    began = time.process_time()
+    table = latent_run(world, width, seed, later=later)
+    spent = time.process_time() - began
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table.with_columns(
+        cpu_seconds=pl.lit(spent), floor=pl.lit(LatentText(world, seed).floor())
+    ).write_parquet(file)
+    print(f"{world.name} width {width} seed {seed}: {spent:.0f} CPU-seconds", flush=True)
+
+
+def forecast(world: LatentWorld, seed: int) -> None:
+    """Forecast every task from what the ladder had seen at each cut, and write it down."""
+    file = forecast_file(world, seed)
+    if file.exists():
+        return
+    sweep = pl.concat([pl.read_parquet(run_file(world, w, seed)) for w in world.widths])
+    digest = hashlib.sha256(sweep.write_csv().encode()).hexdigest()[:16]
+    rows = forecasts(sweep, LatentText(world, seed).floor())
+    record = {
+        "world": world.name,
+        "seed": seed,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sweep": digest,
+        "forecasts": rows,
+    }
+    file.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"{file}: {len(rows)} forecasts", flush=True)
+
+
+def collect() -> None:
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Steps of gradient descent, compiled: one program serves every rate and number of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from augury.runtime.compiling import jit
+
+# (weights, rows ...) -> summed loss in nats, and of how many tokens.
+Loss = Callable[..., Any]
+
+
+@lru_cache(maxsize=32)
+def descent_block(loss: Loss) -> Any:
+    """Compiled: (weights, optimiser state) after as many steps as there are rates.
+
+    It takes the two, the rows of every step, and the rates.
+    """
+    import jax
+    import optax
+
+    optimiser = adamw()
+
+    def mean(weights: Any, *rows: Any) -> Any:
+        total, count = loss(weights, *rows)
+        return total / count
+
+    def one(carry: Any, step: Any) -> Any:
+        weights, state = carry
+        *rows, rate = step
+        gradient = jax.grad(mean)(weights, *rows)
+        updates, state = optimiser.update(gradient, state, weights)
+        updates = jax.tree.map(lambda u: -rate * u, updates)
+        return (optax.apply_updates(weights, updates), state), None
+
+    return jit(lambda carry, *steps: jax.lax.scan(one, carry, steps)[0])
+
+
+def adamw(decay: float = 0.01) -> Any:
+    """AdamW (.9, .98) without its learning rate, which comes with each step; gradients clipped."""
+    import optax
+
+    return optax.flatten(
+        optax.chain(
+            optax.clip_by_global_norm(1.0),
+            optax.scale_by_adam(b1=0.9, b2=0.98),
+            optax.add_decayed_weights(decay),
+        )
+    )

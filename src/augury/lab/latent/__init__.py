@@ -1,0 +1,7 @@
+"""Worlds of latent attributes: pretraining leaves an ability that few examples bring out."""
+
+from augury.lab.latent.run import latent_run
+from augury.lab.latent.text import LatentText
+from augury.lab.latent.world import WORLDS, LatentWorld, latent_world
+
+__all__ = ["WORLDS", "LatentText", "LatentWorld", "latent_run", "latent_world"]
