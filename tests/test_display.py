@@ -113,6 +113,9 @@ def test_a_result_is_a_table_in_a_notebook_and_in_pandas(
     told = seen(result)
     assert {"table", "th", "td"} <= set(told.tags)
     assert "script" not in told.tags
+    assert repr(result).startswith(f"<{type(result).__name__}: ")
+    assert len(repr(result)) < 250
+    assert "\n" not in repr(result)
     assert any(HOSTILE in text for text in [*told.text, "".join(told.text)])
     assert len(told.pictures) == pictures
     frame = result.to_pandas()
@@ -178,6 +181,15 @@ def test_numbers_are_short_and_long_tables_are_cut() -> None:
     text = Rows(list(range(MOST_ROWS + 5)))._repr_html_()
     assert "and 5 more rows: to_pandas() has all of them" in text
     assert len(Rows(list(range(MOST_ROWS + 5))).to_pandas()) == MOST_ROWS + 5
+
+
+def test_a_result_prints_its_heading_its_table_and_its_notes() -> None:
+    assert str(Rows([1234567.0, None, -0.5])) == (
+        "rows\n          x\n  1,234,567\n\n       -0.5\n  a note"
+    )
+    assert str(Rows(["a" * 60])).splitlines()[2] == f"  {'a' * 39}…"
+    assert "and 5 more rows" in str(Rows(list(range(MOST_ROWS + 5))))
+    assert repr(Several([Rows([1])])) == "<Several: rows>"
 
 
 def test_several_results_are_one_table_with_each_note_once() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augury.display import draw_with
@@ -125,7 +126,18 @@ def _chart(result: Any) -> Any:
     return chart_of(result)
 
 
-draw_with(_draw, _chart)
+def _save(result: Any, path: str | Path) -> Path:
+    """Likewise for `save()`: a picture by its suffix, else a folder."""
+    from augury.report.page.result import PICTURES, save_picture
+
+    if Path(path).suffix in PICTURES:
+        return save_picture(result, path)
+    from augury.fitting import save
+
+    return save(result, path)
+
+
+draw_with(_draw, _chart, _save)
 
 
 def __dir__() -> list[str]:

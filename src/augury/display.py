@@ -3,7 +3,7 @@
 A result says what there is to show (`Card`); this module makes HTML and pandas of it. The HTML is
 plain: a heading, a table, notes, and for some results a picture. It has no colours of its own, so
 that it reads well on light and dark themes, loads nothing and runs nothing. It knows nothing of how
-results are fitted or drawn: the package hands it the function that draws (`draw_with`).
+results are fitted, drawn or stored: the package hands it the functions that do (`draw_with`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from augury.errors import UsageError
 from augury.notes import Note
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
 
 # More rows than these are not read in a notebook; `to_pandas()` has all of them.
@@ -26,14 +28,26 @@ MOST_ROWS = 40
 # From a result to an HTML image, or None where it has no picture; and to an Altair chart.
 Drawer = Callable[[Any], str | None]
 Charter = Callable[[Any], Any]
+# Writes a result to a path: a folder, or a picture.
+Saver = Callable[[Any, "str | Path"], "Path"]
 _drawer: list[Drawer] = []
 _charter: list[Charter] = []
+_saver: list[Saver] = []
+# Letters of a cell in plain text, and rows: `str()` of a result is read in a terminal.
+MOST_LETTERS, MOST_LINES = 40, 40
 
 
-def draw_with(drawer: Drawer, charter: Charter | None = None) -> None:
-    """Let results draw themselves: notebook cells by `drawer`, `chart()` by `charter`."""
+def draw_with(drawer: Drawer, charter: Charter | None = None, saver: Saver | None = None) -> None:
+    """Let results draw and store themselves.
+
+    Args:
+        drawer: of notebook cells.
+        charter: of `chart()`.
+        saver: of `save()`.
+    """
     _drawer[:] = [drawer]
     _charter[:] = [] if charter is None else [charter]
+    _saver[:] = [] if saver is None else [saver]
 
 
 @dataclass(frozen=True)
@@ -56,9 +70,21 @@ class Card:
 class Shown(ABC):
     """A result that a notebook shows as a table, and that pandas can take."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # Before a dataclass writes its own: draws and tables are no representation of anything.
+        if "__repr__" not in cls.__dict__:
+            cls.__repr__ = Shown.__repr__  # type: ignore[method-assign]
+
     @abstractmethod
     def _card(self) -> Card:
         """What there is to show."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self._card().heading}>"
+
+    def __str__(self) -> str:
+        return text_of(self._card())
 
     def _repr_html_(self) -> str:
         return html_of(self._card(), _drawer[0](self) if _drawer else None)
@@ -72,6 +98,22 @@ class Shown(ABC):
         if not _charter:
             raise UsageError("nothing draws charts here: import augury first")
         return _charter[0](self)
+
+    def save(self, path: str | Path) -> Path:
+        """Write it: into a folder, which `augury.load` reads, or as a picture.
+
+        Args:
+            path: a folder; or a file ending in .svg, .png, .pdf or .html.
+
+        Returns:
+            The path.
+
+        Raises:
+            UsageError: it cannot be stored, or there is nothing in it that could be drawn.
+        """
+        if not _saver:
+            raise UsageError("nothing stores results here: import augury first")
+        return _saver[0](self, path)
 
     def to_pandas(self) -> Any:
         """The rows behind it as a `pandas.DataFrame`; missing values are NaN or None.
@@ -118,6 +160,25 @@ def to_pandas(table: pl.DataFrame) -> Any:
     return pandas.DataFrame(table.to_dict(as_series=False))
 
 
+def text_of(card: Card) -> str:
+    """A card as plain text: its heading, its table, its notes."""
+    lines = [card.heading]
+    if not card.table.is_empty():
+        rows = [[_plain(v) for v in row] for row in card.table.head(MOST_LINES).iter_rows()]
+        cells = [[c.replace("_", " ") for c in card.table.columns], *rows]
+        wide = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        right = [kind.is_numeric() for kind in card.table.dtypes]
+        for row in cells:
+            padded = (
+                text.rjust(w) if r else text.ljust(w)
+                for text, w, r in zip(row, wide, right, strict=True)
+            )
+            lines.append(f"  {'  '.join(padded)}".rstrip())
+        more = card.table.height - MOST_LINES
+        lines += [f"  and {more:,} more rows"] if more > 0 else []
+    return "\n".join([*lines, *(f"  {_said(note)}" for note in card.notes)])
+
+
 def html_of(card: Card, picture: str | None = None) -> str:
     """A card, and a picture as HTML, as HTML for a notebook's cell."""
     parts = [f"<p><b>{escape(card.heading)}</b></p>", _table(card.table), _list(card.notes)]
@@ -138,12 +199,22 @@ def _table(data: pl.DataFrame) -> str:
 
 
 def _text(value: Any) -> str:
+    return escape(_words(value))
+
+
+def _words(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
         whole = value == int(value) if abs(value) < 1e15 else False  # also NaN and infinity: no
         return f"{value:,.0f}" if whole and abs(value) >= 1000 else f"{value:.4g}"
-    return escape(f"{value:,}" if type(value) is int else str(value))
+    return f"{value:,}" if type(value) is int else str(value)
+
+
+def _plain(value: Any) -> str:
+    """A value on one line, short enough for a column."""
+    text = " ".join(_words(value).split())
+    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
 
 
 def _said(note: Note | str) -> str:

@@ -14,11 +14,16 @@ Severity = Literal["info", "warning", "serious"]
 
 
 class NoteKind(NamedTuple):
-    """One code of the list: where it is raised, what it means, what to do."""
+    """One code of the list: where it is raised, what it means, what to do.
+
+    `plain` says what it means to somebody who decides and knows no statistics, where `meaning`
+    does not.
+    """
 
     room: str
     meaning: str
     remedy: str
+    plain: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,21 +80,25 @@ NOTES: Mapping[str, NoteKind] = {
         "fitting",
         "A parameter ended at its bound, so its interval is one-sided.",
         "Use a law without that parameter, or measure more scales.",
+        "The data ask for more than the law can give: the interval is open on one side.",
     ),
     "condition": NoteKind(
         "fitting",
         "The data hardly tell the parameters apart.",
         "Trust the predictions inside the data, not the single parameters; add other scales.",
+        "The law is known inside the data; beyond them its parameters leave much open.",
     ),
     "starts-disagree": NoteKind(
         "fitting",
         "Only one of the starts reached the best objective.",
         "Fit again with another seed, or use a law with fewer parameters.",
+        "The fit may not be the best one: another search could end elsewhere.",
     ),
     "influential-points": NoteKind(
         "fitting",
         "Some rows lie far off the law and move the answer.",
         "Check these rows; fit without them and compare.",
+        "A few runs decide the answer: check them first.",
     ),
     "leave-one-out": NoteKind(
         "fitting",
@@ -100,6 +109,7 @@ NOTES: Mapping[str, NoteKind] = {
         "fitting",
         "The chains of a posterior have not mixed.",
         "Draw more samples, or use Laplace or bootstrap intervals.",
+        "The interval was not computed to the end: it may be wrong.",
     ),
     "cut-distribution": NoteKind(
         "data",
@@ -115,11 +125,13 @@ NOTES: Mapping[str, NoteKind] = {
         "fitting",
         "Two inputs keep one ratio in all runs, so that their terms cannot be told apart.",
         "Use a law of one of them, or add runs at another ratio.",
+        "Size and data grew in step in all runs: what each is worth cannot be told.",
     ),
     "resamples": NoteKind(
         "fitting",
         "Many bootstrap resamples could not be fitted; the intervals are too narrow.",
         "Add runs, or use a law with fewer parameters.",
+        "The interval is too narrow: much of its computation failed.",
     ),
     # Pass rates
     "far": NoteKind(
@@ -156,12 +168,14 @@ NOTES: Mapping[str, NoteKind] = {
         "forecast",
         "The pass rate does not grow along a straight line.",
         "Use the curved law, and look less far ahead.",
+        "Growth bends, so that a forecast far ahead is less sure than near by.",
     ),
     # Emergence
     "few-amounts": NoteKind(
         "forecast",
         "There are too few finetuning amounts to see how the point moves.",
         "Finetune on at least three amounts.",
+        "Too few amounts of finetuning were tried to see which way it goes.",
     ),
     "at-chance": NoteKind(
         "forecast",
@@ -172,11 +186,13 @@ NOTES: Mapping[str, NoteKind] = {
         "forecast",
         "No amount of finetuning is still at chance with the weaker checkpoints.",
         "Add weaker checkpoints or smaller amounts.",
+        "All models were finetuned so much that none is still guessing.",
     ),
     "one-subset": NoteKind(
         "forecast",
         "Each amount was drawn once, so the spread between subsets comes from the prior.",
         "Finetune on a second subset of each amount.",
+        "Luck in the choice of finetuning examples is assumed, not measured.",
     ),
     "few-checkpoints": NoteKind(
         "forecast",
@@ -207,16 +223,20 @@ NOTES: Mapping[str, NoteKind] = {
         "forecast",
         "The importance draws of a law are worth few independent ones.",
         'Use uncertainty="nuts".',
+        "The interval rests on few computed cases: its ends are rough.",
     ),
     "relu-misfit": NoteKind(
         "forecast",
         "One straight slope past the elbow does not fit.",
         "Read the average over laws, or ask for a stated distance above chance.",
+        "Scores do not rise in a straight line once they leave chance: where it emerges "
+        "depends on the law.",
     ),
     "low-data": NoteKind(
         "forecast",
         "How many examples stand for no finetuning matters for the answer.",
         "Finetune on smaller amounts.",
+        "The answer depends on how little finetuning counts as none.",
     ),
     "by-size": NoteKind(
         "forecast",
@@ -237,11 +257,13 @@ NOTES: Mapping[str, NoteKind] = {
         "forecast",
         "The checkpoints cannot say whether scores depend on the loss or on the size.",
         "Add checkpoints of several sizes at equal loss.",
+        "It is not shown that loss alone decides this ability; size may matter too.",
     ),
     "shift-from-prior": NoteKind(
         "forecast",
         "How far finetuning moves the curve is mostly assumed, not seen.",
         "Add smaller amounts, or tasks of the same ladder whose few-shot scores have risen.",
+        "How much finetuning brings the ability forward is mostly assumed.",
     ),
     "shift-taught": NoteKind(
         "forecast",

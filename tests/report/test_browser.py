@@ -1,6 +1,7 @@
 """The page in a real browser: it draws every chart, asks for nothing, and shows on a phone.
 
 Needs chromium and axe-core, which `.ci/system-packages` gets, and playwright, which drives them.
+What it looked like lies in `build/screenshots` after a run.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from augury.report.page import write_page
 from tests.report.test_page import told
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-AXE = Path(__file__).parents[2] / "build" / "axe.min.js"
+BUILD = Path(__file__).parents[2] / "build"
+AXE = BUILD / "axe.min.js"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium: .ci/system-packages gets it"),
@@ -45,6 +47,13 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(told(), tmp_path_factory.mktemp("page") / "page.html", pictures=False)
 
 
+def opened(browser: Any, page: Path, **options: Any) -> Any:
+    tab = browser.new_context(**options).new_page()
+    tab.goto(page.as_uri())
+    tab.wait_for_function(READY, timeout=30_000)
+    return tab
+
+
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_every_chart_is_drawn_and_nothing_is_asked_for(
     browser: Any, page: Path, width: int, scheme: str
@@ -69,40 +78,59 @@ def test_every_chart_is_drawn_and_nothing_is_asked_for(
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 24, 28)")
+    # The figure is in the first screen.
+    top = tab.evaluate("document.querySelector('#answer .chart').getBoundingClientRect().top")
+    assert top < 500
+    tab.screenshot(path=BUILD / "screenshots" / f"page-{width}-{scheme}.png", full_page=True)
     context.close()
-
-
-def test_an_empty_chart_is_noticed(browser: Any, page: Path, tmp_path: Path) -> None:
-    """The test above would fail where a chart loses its data."""
-    emptied = tmp_path / "empty.html"
-    emptied.write_text(page.read_text().replace('"datasets":{', '"datasets":{},"none":{'))
-    tab = browser.new_page()
-    tab.goto(emptied.as_uri())
-    tab.wait_for_function(READY, timeout=30_000)
-    assert all(marks == 0 for *_, marks in tab.evaluate(MARKS))
-    tab.close()
-
-
-def test_hovering_names_the_run(browser: Any, page: Path) -> None:
-    tab = browser.new_page()
-    tab.goto(page.as_uri())
-    tab.wait_for_function(READY, timeout=30_000)
-    tab.locator("#curve-chart .mark-symbol.role-mark path").first.hover(force=True)
-    assert "run 0" in tab.locator("#vg-tooltip-element").inner_text()
-    tab.close()
 
 
 @pytest.mark.skipif(not AXE.exists(), reason=f"no build/{AXE.name}: .ci/system-packages gets it")
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_axe_finds_nothing_serious(browser: Any, page: Path, width: int, scheme: str) -> None:
-    context = browser.new_context(
-        viewport={"width": width, "height": 844}, color_scheme=scheme, bypass_csp=True
+    tab = opened(
+        browser,
+        page,
+        viewport={"width": width, "height": 844},
+        color_scheme=scheme,
+        bypass_csp=True,
     )
-    tab = context.new_page()
-    tab.goto(page.as_uri())
-    tab.wait_for_function(READY, timeout=30_000)
     tab.add_script_tag(path=str(AXE))
     found = tab.evaluate("axe.run()")["violations"]
     serious = [v["id"] for v in found if v["impact"] in ("serious", "critical")]
     assert serious == []
-    context.close()
+    tab.context.close()
+
+
+def test_an_empty_chart_is_noticed(browser: Any, page: Path, tmp_path: Path) -> None:
+    """The test of drawn charts would fail where a chart loses its data."""
+    emptied = tmp_path / "empty.html"
+    emptied.write_text(page.read_text().replace('"datasets":{', '"datasets":{},"none":{'))
+    tab = opened(browser, emptied)
+    assert all(marks == 0 for *_, marks in tab.evaluate(MARKS))
+    tab.context.close()
+
+
+def test_hovering_names_the_run_and_searching_finds_scores(browser: Any, page: Path) -> None:
+    tab = opened(browser, page)
+    tab.locator("#curve-chart .mark-symbol.role-mark path").first.hover(force=True)
+    assert "run 0" in tab.locator("#vg-tooltip-element").inner_text()
+    rows = tab.locator(".listing tbody tr:visible")
+    assert rows.count() == 2
+    tab.locator(".search input").fill("FALLS worse")
+    assert [row.split("\t")[0] for row in rows.all_inner_texts()] == ["falls"]
+    assert tab.locator(".found").inner_text() == "1 found"
+    tab.locator(".search input").fill("")
+    assert rows.count() == 2
+    tab.context.close()
+
+
+def test_on_paper_it_is_whole_and_light(browser: Any, page: Path) -> None:
+    tab = opened(browser, page, color_scheme="dark")
+    tab.emulate_media(media="print")
+    paper = tab.evaluate("getComputedStyle(document.body).color")
+    assert paper == "rgb(27, 27, 27)"
+    assert tab.locator("nav").evaluate("(x) => getComputedStyle(x).display") == "none"
+    assert tab.locator(".listing tbody tr:visible").count() == 2
+    assert tab.pdf(path=BUILD / "screenshots" / "page.pdf").startswith(b"%PDF")
+    tab.context.close()

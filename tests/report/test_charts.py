@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -11,6 +15,7 @@ import augury
 from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.fitting import Fit
+from augury.fitting.influence import influence_of
 from augury.report.page.result import save_figures
 from tests.report.test_stories import losses
 
@@ -34,16 +39,61 @@ def test_a_fit_draws_its_law_and_forecasts_their_intervals(fitted: Fit) -> None:
 
 def test_a_backtest_and_a_combination_draw_what_they_rest_on() -> None:
     found = augury.backtest(["power", "chinchilla"], losses(), by="params")
-    assert "Forecast and observed" in "".join(found.chart().to_dict()["title"]["text"])
+    chart = found.chart().to_dict()
+    assert "How far forecasts of larger models were off" in "".join(chart["title"]["text"])
+    assert [panel["title"]["text"] for panel in chart["concat"]] == ["power"]
 
 
 def test_a_saved_fit_has_its_figures_beside_it(fitted: Fit, tmp_path: Path) -> None:
     """Names that XML forbids are drawn too; they ended the process once."""
     paths = save_figures(fitted, tmp_path / "figures")
-    assert [path.name for path in paths] == ["loss-law.svg", "residuals.svg"]
+    assert [path.stem for path in paths] == ["loss-law", "residuals", "influence"]
     assert all(path.read_text().startswith("<svg") for path in paths)
     residuals = pl.read_csv(tmp_path / "figures" / "residuals.csv")
     assert residuals.height == fitted.n
+
+
+def test_influence_is_what_a_fit_without_the_point_says(fitted: Fit) -> None:
+    found = influence_of(fitted)
+    assert found.height == fitted.n
+    (note,) = [n for n in fitted.notes if n.code == "leave-one-out"]
+    at = int(found["moves"].abs().arg_max() or 0)
+    most = found.row(at, named=True)
+    assert abs(most["moves"]) == pytest.approx(
+        max(map(abs, note.details["standard_errors"].values())), rel=1e-9
+    )
+    # Without the point, fitted anew: the parameter moves that way, by so many standard errors.
+    rest = losses().filter(pl.int_range(pl.len()) != at)
+    moved = np.log(augury.fit("chinchilla", rest).parameters[most["parameter"]])
+    low, high = np.log(fitted.intervals[most["parameter"]])
+    change = moved - np.log(fitted.parameters[most["parameter"]])
+    assert change / ((high - low) / (2 * 1.645)) == pytest.approx(most["moves"], rel=0.35)
+
+
+def test_a_result_is_saved_as_a_folder_or_a_picture(fitted: Fit, tmp_path: Path) -> None:
+    assert augury.load(fitted.save(tmp_path / "fit")).parameters == fitted.parameters
+    assert fitted.save(tmp_path / "fit.svg").read_text().startswith("<svg")
+    with pytest.raises(UsageError, match="there is nothing in it that could be drawn"):
+        Empty().save(tmp_path / "empty.png")
+
+
+def test_draws_go_to_arviz(fitted: Fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the interface of ArviZ 0.x and of 1.x; checked by hand against 0.23.4."""
+    monkeypatch.setitem(sys.modules, "arviz", None)
+    with pytest.raises(UsageError, match=r'needs ArviZ: pip install "augury\[arviz\]"'):
+        fitted.to_inference_data()
+    for version in ("0.23.4", "1.0.0"):
+        taken: list[Any] = []
+        fake = SimpleNamespace(
+            __version__=version, from_dict=lambda *a, t=taken, **k: t.append(a[0] if a else k)
+        )
+        monkeypatch.setitem(sys.modules, "arviz", fake)
+        fitted.to_inference_data()
+        (groups,) = taken
+        assert set(groups) == {"posterior", "observed_data", "constant_data"}
+        assert set(groups["posterior"]) == set(fitted.parameters)
+        assert groups["posterior"]["E"].shape == (1, len(fitted.draws))
+        assert set(groups["constant_data"]) == {"params", "tokens"}
 
 
 class Empty(Shown):

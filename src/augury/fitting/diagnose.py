@@ -198,24 +198,10 @@ def influence_notes(problem: Problem, u: Floats) -> list[Note]:
     taken: list[int] = []
     first: tuple[int, Floats] | None = None
     while len(taken) <= max(MOST_INFLUENTIAL * problem.size, 1):
-        live = np.flatnonzero(weights[0] > 0)
-        if len(live) <= len(names) + 1:
+        if (weights[0] > 0).sum() <= len(names) + 1:
             break
         residual = np.abs(residuals(problem, current))
-        if len(live) > MOST_REFITS:
-            live = live[np.argsort(-residual[live])[:MOST_REFITS]]
-        without = np.repeat(weights, len(live), 0)
-        without[np.arange(len(live)), live] = 0.0
-        refits = solve(
-            problem.law,
-            problem.likelihood,
-            np.repeat(current[None], len(live), 0),
-            problem.points,
-            without,
-            problem.prior,
-        )
-        errors = np.sqrt(np.maximum(np.diag(covariance(problem, current, weights)), 0.0))
-        moves = ((refits.u - current) / np.where(errors > 0, errors, np.inf))[:, : len(names)]
+        live, without, refitted, moves = leave_one_out(problem, current, weights)
         if not np.isfinite(moves).all():
             break
         worst = int(np.argmax(np.abs(moves).max(1)))
@@ -226,7 +212,7 @@ def influence_notes(problem: Problem, u: Floats) -> list[Note]:
             break
         taken.append(int(live[worst]))
         weights = without[worst : worst + 1]
-        current = refits.u[worst]
+        current = refitted[worst]
     rows = problem.table["row"].to_numpy()
     notes = []
     if taken:
@@ -265,6 +251,33 @@ def influence_notes(problem: Problem, u: Floats) -> list[Note]:
             )
         )
     return notes
+
+
+def leave_one_out(
+    problem: Problem, u: Floats, weights: Floats
+) -> tuple[NDArray[np.int64], Floats, Floats, Floats]:
+    """Refit without each point in turn, those with the largest residuals if there are too many.
+
+    Args:
+        problem: the law, its likelihood and the points.
+        u: the optimum, in internal coordinates.
+        weights: (1, n), 0 for points that are left out already.
+
+    Returns:
+        (m,) the points, (m, n) weights without each, (m, P) optima without each, and (m, p) how far
+        each moves the law's parameters, in standard errors.
+    """
+    live = np.flatnonzero(weights[0] > 0)
+    if len(live) > MOST_REFITS:
+        residual = np.abs(residuals(problem, u))
+        live = live[np.argsort(-residual[live])[:MOST_REFITS]]
+    without = np.repeat(weights, len(live), 0)
+    without[np.arange(len(live)), live] = 0.0
+    starts = np.repeat(u[None], len(live), 0)
+    refits = solve(problem.law, problem.likelihood, starts, problem.points, without, problem.prior)
+    errors = np.sqrt(np.maximum(np.diag(covariance(problem, u, weights)), 0.0))
+    moves = (refits.u - u) / np.where(errors > 0, errors, np.inf)
+    return live, without, refits.u, moves[:, : len(problem.law.parameters)]
 
 
 def robust_spread(sizes: Floats) -> float:

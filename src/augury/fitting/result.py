@@ -145,6 +145,21 @@ class Fit(Shown):
         remedy = (self.status.remedy,) if self.status.remedy else ()
         return Card(heading, pl.DataFrame(rows), (*remedy, *self.notes))
 
+    def to_inference_data(self) -> Any:
+        """The draws as ArviZ takes them, for its plots and diagnostics.
+
+        Returns:
+            An `arviz.InferenceData` (a `DataTree` from ArviZ 1.0 on): `posterior` with every
+            parameter by (chain, draw), `observed_data` with y, `constant_data` with the inputs.
+            Draws of Laplace and bootstrap are one chain.
+
+        Raises:
+            UsageError: ArviZ is not installed, or the fit has no draws.
+        """
+        from augury.fitting.inference_data import inference_data
+
+        return inference_data(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything but draws and data, ready for JSON."""
         return {

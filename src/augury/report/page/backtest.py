@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import polars as pl
 
@@ -15,6 +13,10 @@ from augury.report.page.story import Figure, Section, Table
 INSIDE, OUTSIDE = "inside its interval", "outside its interval"
 # Two-sided 90 %.
 NORMAL = 1.645
+# Panels, and forecasts per cut that still have a bar each.
+MOST_LAWS, MOST_BARS = 6, 8
+# Pixels of a letter of an axis.
+LETTER = 7
 # Below so many forecasts a share of intervals that held says little.
 FEW = 20
 
@@ -68,60 +70,84 @@ def backtest_section(
             f"{per_law.height} law{'' if per_law.height == 1 else 's'}. Intervals of {level:.0%} "
             f"that held: {told}.",
         ),
-        (_scatter(rows, level, what, name), _calibration(per_law, level, f"{name}-calibration")),
+        (_by_cut(rows, level, what, name), _calibration(per_law, level, f"{name}-calibration")),
         (Table(f"By law, best first: {level:.0%} intervals that held, errors, CRPS", fared),),
         tuple(notes),
     )
 
 
-def _scatter(rows: pl.DataFrame, level: float, what: str, name: str) -> Figure:
+def _by_cut(rows: pl.DataFrame, level: float, what: str, name: str) -> Figure:
+    """A panel per law, a line of dots per cut: how far off each forecast was."""
     import altair as alt
 
     keep = [c for c in ("law", "cut", "observed", "value", "low", "high", "held") if c in rows]
     data = rows.select(keep).filter(pl.col("value").is_finite())
+    if "cut" not in data.columns:
+        data = data.with_columns(cut=pl.lit("all"))
     positive = bool((data.select("observed", "value").min_horizontal() > 0).all())
+    ends = ("low", "value", "high")
+    off = {
+        f"off_{c}": pl.col(c).clip(lower_bound=1e-12) / pl.col("observed")
+        if positive
+        else pl.col(c) - pl.col("observed")
+        for c in ends
+    }
     drawn = data.with_columns(
         shown=pl.when("held").then(pl.lit(INSIDE)).otherwise(pl.lit(OUTSIDE)),
-        **{
-            c: pl.col(c).clip(lower_bound=1e-12) if positive else pl.col(c) for c in ("low", "high")
-        },
+        at=pl.int_range(pl.len()).over("law", "cut"),
+        **off,
     )
-    values = np.concatenate([data["observed"].to_numpy(), data["value"].to_numpy()])
-    low, high = float(values.min()), float(values.max())
-    room = 0.05 * (high - low) or 0.1
-    ends = [low / 1.5, high * 1.5] if positive else [low - room, high + room]
-    scale = alt.Scale(type="log" if positive else "linear", domain=ends, nice=False)
-    form = ".3~g"
-
-    def axis(title: str) -> Any:
-        how = ".0e" if low < 1e-3 and positive else form
-        return alt.Axis(title=title, format=how, tickCount=6, grid=False)
-
+    far = drawn["off_value"].to_numpy()
+    if positive:
+        most = float(np.exp(np.abs(np.log(far)).max())) * 1.5
+        scale = alt.Scale(type="log", domain=[1 / most, most], nice=False)
+        right, title = 1.0, f"Forecast over observed {what}"
+    else:
+        most = float(np.abs(far).max()) * 1.2 or 0.1
+        scale = alt.Scale(domain=[-most, most], nice=False)
+        right, title = 0.0, f"Forecast minus observed {what}"
+    # Bars outside the axis would be drawn at places that no pixel has.
+    edge = scale.domain
+    drawn = drawn.with_columns(pl.col("off_low", "off_high").clip(edge[0], edge[1]))
+    cuts = data["cut"].unique(maintain_order=True).to_list()
+    most_rows = int(drawn["at"].max()) + 1  # type: ignore[arg-type]
+    laws = data["law"].unique(maintain_order=True).to_list()[:MOST_LAWS]
     colour = alt.Color(**shown({INSIDE: BLUE, OUTSIDE: ORANGE}))
-    x = alt.X("value:Q", scale=scale, axis=axis(f"Forecast {what}"))
-    y = alt.Y("observed:Q", scale=scale, axis=axis(f"Observed {what}"))
-    line = alt.Chart(pl.DataFrame({"value": ends, "observed": ends}))
-    base = alt.Chart(drawn)
-    layers = [
-        line.mark_line(color=GREY, strokeDash=[4, 3]).encode(x=x, y=y),
-        base.mark_rule(clip=True, opacity=0.45, strokeWidth=1).encode(
-            x=alt.X("low:Q", scale=scale), x2="high:Q", y=y, color=colour
-        ),
-        base.mark_point(clip=True, filled=True, size=45, opacity=0.85).encode(
-            x=x,
-            y=y,
-            color=colour,
-            tooltip=tips(law="", cut="", observed=form, value=form, low=form, high=form),
-        ),
-    ]
+    axis = alt.Axis(title=title, format=".3~g", tickCount=5, labelOverlap="greedy")
+    x = alt.X("off_value:Q", scale=scale, axis=axis)
+    y = alt.Y("cut:N", sort=cuts, axis=alt.Axis(title=None, labelLimit=130))
+    lane = alt.YOffset("at:O", scale=alt.Scale(paddingInner=0.2))
+    tip = tips(law="", cut="", observed=".3~g", value=".3~g", low=".3~g", high=".3~g")
+    panels = []
+    for law in laws:
+        base = alt.Chart(drawn.filter(pl.col("law") == law))
+        layers = [
+            alt.Chart(pl.DataFrame({"off_value": [right]}))
+            .mark_rule(color=GREY, strokeDash=[4, 3])
+            .encode(x=x),
+            base.mark_point(clip=True, filled=True, size=40, opacity=0.85).encode(
+                x=x, y=y, yOffset=lane, color=colour, tooltip=tip
+            ),
+        ]
+        if most_rows <= MOST_BARS:
+            bar = base.mark_rule(clip=True, opacity=0.45, strokeWidth=2).encode(
+                x=alt.X("off_low:Q", scale=scale, axis=axis), x2="off_high:Q", y=y, yOffset=lane,
+                color=colour,
+            )  # fmt: skip
+            layers.insert(1, bar)
+        height = max(60, len(cuts) * max(22, min(10 * most_rows, 60)))
+        head = alt.TitleParams(law, fontSize=12, offset=4, limit=240)
+        panels.append(alt.layer(*layers).properties(width=230, height=height, title=head))
     held = int(data["held"].sum())
     return Figure(
         name,
-        f"Forecast and observed {what}, larger models from smaller ones",
-        "Every dot is one forecast of a model that the fit had not seen; on the dashed line it was "
-        f"right. Bars: the {level:.0%} interval for one run.",
-        "More sizes below the cuts; leaving out laws that are far from the dashed line.",
-        finished(alt.layer(*layers)),
+        f"How far forecasts of larger models were off, cut by cut, on {what}",
+        "Each row is a cut: the fit saw what it names, and forecast the rest. Every dot is one "
+        f"forecast, its bar the {level:.0%} interval for one run; on the dashed line it was right, "
+        "and a blue bar reaches that line.",
+        "More sizes below the cuts; leaving out laws whose dots lie far from the dashed line.",
+        alt.concat(*panels, columns=3).to_dict()
+        | {"usermeta": {"axes": 44 + LETTER * min(max(map(len, cuts)), 20)}},
         data,
         f"{held} of {data.height} forecasts have the observed {what} inside their interval.",
     )

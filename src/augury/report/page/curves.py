@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,12 +21,14 @@ from augury.report.page.draw import (
 )
 from augury.report.page.palette import GREEN
 from augury.report.page.story import Figure, Section, Table
-from augury.report.page.words import number
+from augury.report.page.words import interval_text, number, place_text
 
 if TYPE_CHECKING:
     from augury.fitting import Fit
 
 MEASURED, BAND, TRUTH = "measured", "forecast", "measured afterwards"
+# The place asked for is part of the forecast, and drawn in its colour.
+ASKED = "the forecast asked for"
 # Points of a fitted curve: smooth on paper, and few to embed.
 GRID = 40
 # Room for the band above and below the values, as a share of their range.
@@ -35,25 +37,34 @@ BAND_ROOM = 0.3
 RATE_ROOM = 0.5
 
 
-def loss_section(fitted: Fit, *, task: str = "loss", name: str = "loss-law") -> Section:
+def loss_section(
+    fitted: Fit,
+    *,
+    task: str = "loss",
+    name: str = "loss-law",
+    at: Mapping[str, float] | None = None,
+) -> Section:
     """A fitted law: its curve through the runs along its first input, and its parameters.
 
-    The curve is drawn at the median of the other inputs, and every run is moved along the law to
-    there: how far it lies from the curve is how far it lies from the law.
+    The curve is drawn at the other inputs of `at`, or at their medians, and every run is moved
+    along the law to there: how far it lies from the curve is how far it lies from the law.
 
     Args:
         fitted: of a law with at least one input.
         task: what the law predicts.
         name: of the figure.
+        at: the place of a forecast, which is drawn with its interval; every input of the law.
     """
     from augury.forecast.prediction import inputs_of, predict
 
     inputs = inputs_of(fitted)
     x, rest = inputs[0], inputs[1:]
     seen = fitted.data
-    low, high = float(seen[x].min()), float(seen[x].max())  # type: ignore[arg-type]
+    there = {n: at[n] if at else float(np.median(seen[n].to_numpy())) for n in rest}
+    ends = [float(seen[x].min()), float(seen[x].max()), *([at[x]] if at else [])]  # type: ignore[arg-type]
+    low, high = min(ends), max(ends)
     grid = pl.DataFrame({x: np.geomspace(low / 1.2, high * 1.2, GRID)}).with_columns(
-        **{n: pl.lit(float(np.median(seen[n].to_numpy()))) for n in rest}
+        **{n: pl.lit(v) for n, v in there.items()}
     )
     curve = pl.DataFrame(
         [
@@ -65,25 +76,27 @@ def loss_section(fitted: Fit, *, task: str = "loss", name: str = "loss-law") -> 
         curve = curve.with_columns(low=pl.lit(None, pl.Float64), high=pl.lit(None, pl.Float64))
     points = seen.select(pl.col("run").cast(pl.String), *inputs, pl.col("y").alias("value"))
     if rest:
-        medians = [pl.lit(float(np.median(seen[n].to_numpy()))).alias(n) for n in rest]
-        own, there = (
+        fixed = [pl.lit(v).alias(n) for n, v in there.items()]
+        own, moved = (
             np.array([f.value for f in predict(fitted, table)])
-            for table in (seen.select(inputs), seen.select(x, *medians))
+            for table in (seen.select(inputs), seen.select(x, *fixed))
         )
-        points = points.with_columns(value=pl.col("value") * there / own)
+        points = points.with_columns(value=pl.col("value") * moved / own)
     meaning = fitted.law.parameters
-    table = pl.DataFrame(
-        [
-            {
-                "parameter": parameter,
-                "value": value,
-                "low": fitted.intervals[parameter][0],
-                "high": fitted.intervals[parameter][1],
-                "meaning": meaning[parameter].meaning if parameter in meaning else "of the noise",
-            }
-            for parameter, value in fitted.parameters.items()
-        ]
-    )
+    rows = []
+    for parameter, value in fitted.parameters.items():
+        said = interval_text(value, *fitted.intervals[parameter])
+        of = meaning[parameter].meaning if parameter in meaning else "of the noise"
+        rows.append(
+            {"parameter": parameter, "value": said.value, "interval": said.interval, "meaning": of}
+        )
+    table = pl.DataFrame(rows)
+    asked = None
+    if at:
+        (made,) = predict(fitted, dict(at))
+        low, high = made.run_interval
+        asked = pl.DataFrame({x: [at[x]], "value": [made.value], "low": [low], "high": [high]})
+    where = "the median of " + " and ".join(rest) if not at else place_text(there)
     notes = _with_status(fitted.notes, str(fitted.status), fitted.status.remedy)
     return curve_section(
         f"The law of {task}: {fitted.law}",
@@ -93,9 +106,8 @@ def loss_section(fitted: Fit, *, task: str = "loss", name: str = "loss-law") -> 
         level=fitted.level,
         what=task,
         text=(f"{fitted.law} on {fitted.n} points of {fitted.run_count} runs: {fitted.status}.",),
-        about=f" Drawn at the median of {' and '.join(rest)}: every dot is moved there by the law."
-        if rest
-        else "",
+        about=f" Drawn at {where}: every dot is moved there by the law." if rest else "",
+        asked=asked,
         tables=(Table(f"Parameters of {fitted.law}, with {fitted.level:.0%} intervals", table),),
         notes=notes,
         is_rate=fitted.law.name.endswith("pass-rate"),
@@ -116,6 +128,7 @@ def curve_section(
     tables: Sequence[Table] = (),
     notes: Sequence[Note] = (),
     about: str = "",
+    asked: pl.DataFrame | None = None,
     is_rate: bool = False,
     name: str = "curve",
 ) -> Section:
@@ -131,6 +144,7 @@ def curve_section(
         truth: run, x, value: of the models that the forecast was about.
         text, tables, notes: of the section.
         about: a sentence on how curve and dots are drawn, if there is one.
+        asked: x, value, low, high: the place that the forecast is about, marked with its interval.
         is_rate: draw log(-log) of the values, as pass rates are.
         name: of the figure.
     """
@@ -142,6 +156,9 @@ def curve_section(
         observed.select(pl.lit(MEASURED).alias("shown"), "run", pl.all().exclude("run", "shown")),
         curve.with_columns(pl.lit(BAND).alias("shown")),
     ]
+    if asked is not None:
+        asked = asked.with_columns(pl.col("low", "high").cast(pl.Float64).fill_nan(None))
+        parts.append(asked.with_columns(pl.lit(ASKED).alias("shown"), run=pl.lit("the target")))
     later = truth.height if truth is not None else 0
     if truth is not None and later:
         parts.append(truth.with_columns(pl.lit(TRUTH).alias("shown")))
@@ -156,13 +173,19 @@ def curve_section(
     else:
         drawn = drawn.with_columns(y="value", y_low="low", y_high="high")
         # A band that is far wider than what was seen would leave nothing else to see.
-        seen = drawn["value"].to_numpy()
+        every = pl.concat([drawn["value"], *(_kept(drawn, ASKED, c) for c in ("low", "high"))])
+        seen = every.drop_nulls().to_numpy()
         room = BAND_ROOM * float(np.ptp(seen)) or 0.1
         # Coordinates of 1e20 pixels are no coordinates: cut where nobody sees it.
         ends = (float(seen.min()) - 9 * room, float(seen.max()) + 9 * room)
         drawn = drawn.with_columns(pl.col("y_low", "y_high").clip(*ends))
+        band = drawn.filter(pl.col("shown") == BAND)
+        lows = [x for x in band["y_low"].drop_nulls() if x > float(seen.min()) - room]
+        highs = [x for x in band["y_high"].drop_nulls() if x < float(seen.max()) + room]
         scale = alt.Scale(
-            domain=[float(seen.min()) - room, float(seen.max()) + room], nice=True, zero=False
+            domain=[min([*lows, float(seen.min())]), max([*highs, float(seen.max())])],
+            nice=True,
+            zero=False,
         )
 
         def y(field: str) -> Any:
@@ -189,6 +212,17 @@ def curve_section(
                 tooltip=tip
             )
         )
+    if asked is not None:
+        mark = alt.Chart(drawn.filter(pl.col("shown") == ASKED))
+        tip_asked = tips(**{x: ",.4~r", "value": ".4~g", "low": ".4~g", "high": ".4~g"})
+        layers += [
+            mark.mark_rule(color=FORECAST, strokeWidth=2.5, clip=True).encode(
+                x=along(x), y=y("y_low"), y2="y_high:Q", tooltip=tip_asked
+            ),
+            mark.mark_point(
+                color=FORECAST, shape="diamond", size=130, filled=True, opacity=1, clip=True
+            ).encode(x=along(x), y=y("y"), tooltip=tip_asked),
+        ]
     banded = curve["low"].is_not_null().any()
     held = _held(curve, truth, x) if truth is not None and later and banded else None
     told = "" if held is None else f" {held} of {later} runs measured afterwards lie in the band."
@@ -203,6 +237,7 @@ def curve_section(
             else ": the law. It has no band: its fit cannot say how sure it is."
         )
         + about
+        + (" Diamond: the forecast asked for." if asked is not None else "")
         + (" Squares: runs measured afterwards." if later else "")
         + told,
         "Runs at scales where the band is wide; another law that fits the dots as well and "
@@ -214,6 +249,10 @@ def curve_section(
     )
     said = (*text, told.strip()) if told else tuple(text)
     return Section(heading, said, (figure,), tuple(tables), tuple(notes))
+
+
+def _kept(drawn: pl.DataFrame, kind: str, column: str) -> pl.Series:
+    return drawn.filter(pl.col("shown") == kind)[column].cast(pl.Float64).alias("value")
 
 
 def _rates_shown(drawn: pl.DataFrame) -> tuple[float, float]:

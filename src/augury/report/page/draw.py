@@ -41,7 +41,7 @@ def along(field: str, *, title: str | None = None, domain: Sequence[float] | Non
         scale=alt.Scale(**scale),
         axis=alt.Axis(
             title=title or NAMES.get(field, field.replace("_", " ")),
-            format=".3~f" if falls else "~s",
+            format=".3~f" if falls else "~e" if field == "flops" else "~s",
             grid=False,
             tickCount=6,
         ),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
+from augury.errors import AuguryError
+from augury.fitting.diagnose import MOVES
 from augury.report.page.curves import loss_section
-from augury.report.page.draw import along, finished, tips
-from augury.report.page.palette import BLUE, GREY
+from augury.report.page.draw import along, finished, shown, tips
+from augury.report.page.palette import BLUE, GREY, KINDS
 from augury.report.page.runs import versions
 from augury.report.page.story import Figure, Section, Story, StoryVerdict
 from augury.report.page.words import beyond_text, interval_text, place_text
@@ -29,20 +31,23 @@ def fit_story(fitted: Fit, name: str, *, at: Mapping[str, float] | None = None) 
         name: of the file or folder it comes from.
         at: where to forecast; by default twice the largest values of all inputs.
     """
-    section = loss_section(fitted, task=fitted.law.output)
+    place = place_of(fitted, at)
+    section = loss_section(fitted, task=fitted.law.output, at=place if fitted.usable else None)
     notes = tuple(n for n in fitted.notes if n.severity != "info")
     sections = [section]
     if fitted.usable:
+        influence = influence_figure(fitted)
         sections.append(
             Section(
-                "How far single points lie from the law",
+                "How far single points lie from the law, and how far they move it",
                 (_spread_text(fitted),),
-                (residual_figure(fitted),),
+                (residual_figure(fitted), *([] if influence is None else [influence])),
             )
         )
+    what = OUTPUTS.get(fitted.law.output, fitted.law.output).removeprefix("the ")
     return Story(
-        f"The law {fitted.law} in {name}",
-        (fit_verdict(fitted, at),),
+        f"{name}: which {what} at {place_text(place)}?",
+        (fit_verdict(fitted, place),),
         tuple(sections),
         notes=notes,
         provenance={
@@ -53,6 +58,14 @@ def fit_story(fitted: Fit, name: str, *, at: Mapping[str, float] | None = None) 
             **versions(),
         },
     )
+
+
+def place_of(fitted: Fit, at: Mapping[str, float] | None = None) -> dict[str, float]:
+    """Where a fit is asked: at `at`, or at twice the largest value of what it does not name."""
+    from augury.forecast.prediction import inputs_of
+
+    largest = {n: float(fitted.data[n].max()) for n in inputs_of(fitted)}  # type: ignore[arg-type]
+    return {n: (at or {}).get(n, 2 * x) for n, x in largest.items()}
 
 
 def fit_verdict(fitted: Fit, at: Mapping[str, float] | None = None) -> StoryVerdict:
@@ -66,7 +79,7 @@ def fit_verdict(fitted: Fit, at: Mapping[str, float] | None = None) -> StoryVerd
         return StoryVerdict(f"No forecast: {fitted.status}.", (fitted.status.remedy, basis), False)
     inputs = inputs_of(fitted)
     largest = {n: float(fitted.data[n].max()) for n in inputs}  # type: ignore[arg-type]
-    asked = {n: (at or {}).get(n, 2 * x) for n, x in largest.items()}
+    asked = place_of(fitted, at)
     (made,) = predict(fitted, asked)
     said = interval_text(made.value, *made.run_interval)
     what = OUTPUTS.get(fitted.law.output, fitted.law.output)
@@ -129,6 +142,53 @@ def residual_figure(fitted: Fit, *, name: str = "residuals") -> Figure:
         data,
         f"Residuals of {data.height} points; the largest is {worst['residual']:.2g}, of run "
         f"{worst['run']}.",
+    )
+
+
+def influence_figure(fitted: Fit, *, name: str = "influence") -> Figure | None:
+    """How far leaving out each point moves the answer; None where none can be left out."""
+    import altair as alt
+
+    from augury.fitting.influence import influence_of
+    from augury.forecast.prediction import inputs_of
+
+    try:
+        found = influence_of(fitted).filter(pl.col("moves").is_finite())
+    except AuguryError:
+        return None
+    if found.is_empty():
+        return None
+    x = inputs_of(fitted)[0]
+    data = found.select("run", *inputs_of(fitted), "y", "parameter", "moves")
+    y = alt.Y("moves:Q", title="Moves by, standard errors")
+    ends = pl.DataFrame({"moves": [-MOVES, MOVES]})
+    tip = tips(run="", **{x: ",.4~r"}, parameter="", moves="+.2f")
+    names = data["parameter"].unique().sort().to_list()
+    colours = dict(zip(names, KINDS, strict=False))
+    most = data.sort(pl.col("moves").abs(), descending=True).row(0, named=True)
+    told = (
+        f"The point that moves it most is run {most['run']}: without it {most['parameter']} "
+        f"changes by {abs(most['moves']):.2g} standard errors."
+    )
+    colour: Any = alt.Color(**shown(colours, field="parameter"))
+    if len(names) > len(KINDS):
+        colour = alt.value(BLUE)
+    layers = [
+        alt.Chart(ends).mark_rule(color=GREY, strokeDash=[4, 3]).encode(y=y),
+        alt.Chart(data)
+        .mark_point(filled=True, size=45, opacity=0.75)
+        .encode(x=along(x), y=y, color=colour, tooltip=tip),
+    ]
+    return Figure(
+        name,
+        "How far each point moves the law",
+        "Every dot is one point, left out and the law fitted again; its colour is the parameter "
+        f"that moves most. Beyond the dashed lines a single point moves it by more than {MOVES:g} "
+        f"standard error. {told}",
+        "Looking at those points in the data, or a likelihood that is not moved by them (huber).",
+        finished(alt.layer(*layers), height=220),
+        data,
+        told,
     )
 
 

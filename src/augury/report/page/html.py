@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ import polars as pl
 
 from augury.notes import NOTES, Note
 from augury.report.clean import clean_spec, clean_text
+from augury.report.page.listing import HIGH, WIDE
 from augury.report.page.palette import config, dark_rules
 from augury.report.page.story import Figure, Outlook, Story, warnings_first
 from augury.report.page.thin import MOST_BYTES, Thinned, thin_largest
@@ -27,6 +29,12 @@ if TYPE_CHECKING:
 
 # Rows of a figure's data shown as a table; the CSV has all of them. More is nothing one reads.
 MOST_ROWS = 60
+# Rows of a section's table that stand open; longer ones are folded.
+MOST_SHOWN = 24
+# Pixels of a legend's entry: its symbol and the gap, and a letter in a common font.
+KEY_ROOM, KEY_LETTER = 34, 7
+# What a panel needs beside its own width, for its axis; panels with names along the left say more.
+AXES = 64
 # Warnings in the answer; all of them are folded below it.
 MOST_WARNINGS = 2
 SEVERITY = {"serious": "Serious", "warning": "Warning", "info": "Note"}
@@ -37,8 +45,9 @@ OWN_WORDS = ("status", "unfinished", "note", "how")
 def html_of(story: Story) -> str:
     """The whole document, its largest figures thinned until it is at most 2 MB."""
     thinned = {figure.id: Thinned.whole(figure, chart_spec(figure)) for figure in story.figures}
-    while len((text := _render(story, thinned)).encode()) > MOST_BYTES and thin_largest(thinned):
-        pass
+    while len((text := _render(story, thinned)).encode()) > MOST_BYTES:
+        if not thin_largest(thinned):
+            return _render(story, thinned, pictures=False)
     return text
 
 
@@ -49,9 +58,39 @@ def chart_spec(figure: Figure) -> dict[str, Any]:
     )
     spec.pop("$schema", None)
     spec["config"] = config() | {"aria": False}  # the figure's own words say it better
+    _say_billions(spec)
+    key = KEY_ROOM + KEY_LETTER * max(_names(spec), default=0)
+    spec["usermeta"] = {"axes": AXES} | spec.get("usermeta", {}) | {"key": key}
     if "concat" not in spec:
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     return spec
+
+
+def _names(part: Any) -> Iterator[int]:
+    """Lengths of the names that legends show: domains of colours."""
+    if isinstance(part, list):
+        for one in part:
+            yield from _names(one)
+    elif isinstance(part, dict):
+        for name, one in part.items():
+            if name in ("color", "stroke", "fill") and isinstance(one, dict):
+                yield from (len(str(x)) for x in one.get("scale", {}).get("domain", ()))
+            elif name != "datasets":
+                yield from _names(one)
+
+
+def _say_billions(part: Any) -> None:
+    """Axes of numbers such as 7B, as the field writes them: SI calls it 7G."""
+    if isinstance(part, list):
+        for one in part:
+            _say_billions(one)
+    elif isinstance(part, dict):
+        axis = part.get("axis")
+        if isinstance(axis, dict) and str(axis.get("format", "")).endswith("s"):
+            axis.setdefault("labelExpr", "replace(datum.label, 'G', 'B')")
+        for name, one in part.items():
+            if name != "datasets":
+                _say_billions(one)
 
 
 def csv_of(figure: Figure) -> str:
@@ -59,7 +98,7 @@ def csv_of(figure: Figure) -> str:
     return figure.data.write_csv()
 
 
-def _render(story: Story, thinned: dict[str, Thinned]) -> str:
+def _render(story: Story, thinned: dict[str, Thinned], *, pictures: bool = True) -> str:
     charts, own = _bundle(), asset("page.js")
     digests = " ".join(f"'{digest_of(script)}'" for script in (charts, own))
     policy = (
@@ -81,6 +120,8 @@ def _render(story: Story, thinned: dict[str, Thinned]) -> str:
         story_notes=notes,
         hero=shown(story.hero) if story.hero else None,
         links=_links(story),
+        most_rows=MOST_SHOWN,
+        box=(WIDE, HIGH),
         forecasts=_forecasts(story.forecasts),
         sections=[
             {
@@ -89,6 +130,9 @@ def _render(story: Story, thinned: dict[str, Thinned]) -> str:
                 "notes": warnings_first(s.notes),
                 "figures": [shown(figure) for figure in s.figures],
                 "tables": [{"title": t.title, "table": _grid(t.data)} for t in s.tables],
+                "listing": s.listing
+                if s.listing is None or pictures
+                else s.listing.without_pictures(),
             }
             for s in story.sections
         ],
@@ -106,7 +150,8 @@ def headlines(notes: tuple[Note, ...]) -> list[dict[str, str]]:
     chosen: dict[str, dict[str, str]] = {}
     for note in notes:
         plain = NOTES.get(note.code)
-        said = note.message if note.code in OWN_WORDS or plain is None else plain.meaning
+        own = note.code in OWN_WORDS or plain is None
+        said = note.message if own or plain is None else plain.plain or plain.meaning
         if note.severity != "info":
             chosen.setdefault(sentence(said), {"severity": note.severity, "text": sentence(said)})
     return list(chosen.values())[:MOST_WARNINGS]
@@ -201,6 +246,13 @@ def _count_rows(count: int) -> str:
     return f"{count:,} row{'' if count == 1 else 's'}"
 
 
+def _breakable(name: str) -> Any:
+    """A name that may be broken behind each underscore; escaped like all text."""
+    from markupsafe import Markup, escape
+
+    return escape(clean_text(name)).replace("_", Markup("_<wbr>"))
+
+
 def _json(spec: dict[str, Any]) -> str:
     # In a script element only "</" and "<!--" could end the data early.
     return json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
@@ -224,7 +276,8 @@ def _templates() -> Environment:
         finalize=lambda x: clean_text(x) if type(x) is str else x,
     )
     environment.filters |= {
-        "rows": _count_rows, "sentence": sentence, "severity": SEVERITY.__getitem__
+        "breakable": _breakable, "rows": _count_rows, "sentence": sentence,
+        "severity": SEVERITY.__getitem__,
     }  # fmt: skip
     return environment
 

@@ -7,11 +7,9 @@ at all can be said, that is an error and not a page.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -22,6 +20,7 @@ from augury.errors import AuguryError, DataError
 from augury.notes import Note
 from augury.report.page.curves import loss_section
 from augury.report.page.emergence import emergence_section
+from augury.report.page.outcomes import outcome_figure, over_training, trends_verdict
 from augury.report.page.outlook import outlook_figure
 from augury.report.page.passrate import pass_rate_outlook, pass_rate_section, pass_rate_verdict
 from augury.report.page.runs import name_models, versions
@@ -30,9 +29,6 @@ from augury.report.page.story import Outlook, Section, Story, StoryVerdict
 from augury.report.page.trends import trends_section
 from augury.report.page.words import interval_text, place_text
 
-if TYPE_CHECKING:
-    from augury.forecast.trends import Trends
-
 # Places at which a band is drawn: its edges are draws, and more places show their noise.
 GRID = 24
 # Checkpoints of a run below which a trend over training is not asked for: a curve that may turn
@@ -40,6 +36,8 @@ GRID = 24
 FEWEST = 5
 # Tasks that are forecast on one page: each takes seconds, and more are a wall.
 MOST_TASKS = 8
+# From so many scores on, how many do what is a picture of its own.
+COUNTED = 6
 # Fewer sizes than this carry no law.
 FEWEST_SIZES = 4
 
@@ -83,8 +81,10 @@ def table_story(table: pl.DataFrame, name: str, *, at: Mapping[str, float] | Non
     _tell_emergence(table, parts)
     _tell_rates(name_models(table), at, parts)
     _tell_losses(table, at, parts)
-    parts.sections += trends_of(table, parts.missing, parts.verdicts)
-    scores = scores_section(table)
+    moving = trends_of(table, parts.missing, parts.verdicts)
+    parts.sections += moving
+    # A list of all scores over training has what a list of scores has.
+    scores = None if moving else scores_section(table)
     if scores is not None:
         parts.sections.append(scores)
     if not parts.sections:
@@ -98,7 +98,7 @@ def table_story(table: pl.DataFrame, name: str, *, at: Mapping[str, float] | Non
     if parts.missing:
         parts.sections.append(Section("What this page does not have", tuple(parts.missing)))
     return Story(
-        f"What was measured in {name}, and what follows",
+        f"{name}: {_question(parts, moving)}",
         tuple(parts.verdicts),
         tuple(parts.sections),
         tuple(parts.outlooks),
@@ -113,6 +113,18 @@ def table_story(table: pl.DataFrame, name: str, *, at: Mapping[str, float] | Non
         },
         hero=outlook_figure(parts.outlooks),
     )
+
+
+def _question(parts: Parts, moving: list[Section]) -> str:
+    """What the page is about: the first of what it can tell."""
+    about = {v.about for v in parts.verdicts}
+    if parts.outlooks:
+        return "what will a larger model pass?"
+    if about - {"", "the loss", "trends"}:
+        return "where do abilities emerge?"
+    if "the loss" in about:
+        return "which loss will a larger model have?"
+    return "what gets better and what gets worse?" if moving else "what was measured"
 
 
 def _description(table: pl.DataFrame, missing: list[str]) -> StoryVerdict:
@@ -303,32 +315,12 @@ def trends_of(
     try:
         found = trends(rows)
         section = trends_section(found)
+        counted = outcome_figure(found) if len(over_training(found)) >= COUNTED else None
+        if counted is not None:
+            section = replace(section, figures=(counted, *section.figures))
     except AuguryError as error:
         missing.append(f"No trends over training: {error}.")
         return []
     if verdicts is not None:
-        verdicts.append(_trends_verdict(found))
+        verdicts.append(trends_verdict(found))
     return [section]
-
-
-def _trends_verdict(found: Trends) -> StoryVerdict:
-    """How many scores rise, fall, turn or leap over training."""
-    own = [t for t in found.trends if t.axis != "params"]
-    shapes = Counter(t.shape for t in own)
-    said = (
-        ("rise", shapes["rising"]),
-        ("fall", shapes["falling"]),
-        ("turn", shapes["U"] + shapes["inverted U"]),
-        ("leap", shapes["threshold"]),
-        ("show no trend", shapes["flat"]),
-    )
-    counts = [f"{n} {what}" for what, n in said if n]
-    inverse = sorted({t.task for t in own if t.inverse})
-    details = [f"Named at a false-discovery rate of {found.rate:.0%}."]
-    if inverse:
-        named = ", ".join(inverse[:5]) + (" and others" if len(inverse) > 5 else "")
-        details.append(f"Getting worse while the rest of their family gets better: {named}.")
-    of = "score" if len(own) == 1 else "scores"
-    return StoryVerdict(
-        f"Over training, of {len(own)} {of} {', '.join(counts)}.", tuple(details), about="trends"
-    )

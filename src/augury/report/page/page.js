@@ -2,19 +2,21 @@
 (() => {
   "use strict";
   const PANEL = 240; // least width of one of several panels
-  const AXES = 64; // what a panel needs beside its own width
-  const KEY = 210; // width of one entry of a legend
+  const PHONE = 640; // below this width a group of more rows than SHORT is folded
+  const SHORT = 10;
   const NAMES = 0.42; // of the width, at most, for names along the left
 
   function fitted(spec, width) {
-    spec.config.legend.columns = Math.max(1, Math.floor(width / KEY));
+    spec.config.legend.columns = Math.max(1, Math.floor(width / spec.usermeta.key));
     const axis = spec.config.axisY;
     axis.labelLimit = Math.min(axis.labelLimit, Math.floor(width * NAMES));
     if (spec.concat) {
-      spec.columns = Math.max(1, Math.min(spec.concat.length, Math.floor(width / PANEL)));
+      const axes = spec.usermeta.axes; // what a panel needs beside its own width
+      const least = PANEL + axes - 64;
+      spec.columns = Math.max(1, Math.min(spec.concat.length, Math.floor(width / least)));
       for (const panel of spec.concat) {
-        panel.width = Math.floor(width / spec.columns) - AXES;
-        if (panel.title) panel.title.limit = panel.width + AXES - 16;
+        panel.width = Math.floor(width / spec.columns) - axes;
+        if (panel.title) panel.title.limit = panel.width + axes - 16;
       }
     }
     return spec;
@@ -52,6 +54,33 @@
   const boxes = [...document.querySelectorAll(".chart")];
   let ready = Promise.all(boxes.map(draw));
   ready.then(() => (document.documentElement.dataset.ready = "yes"));
+
+  for (const list of document.querySelectorAll(".listing")) {
+    const narrow = list.clientWidth < PHONE;
+    const groups = [...list.querySelectorAll("details")].map((box) => ({
+      box,
+      open: (box.open &&= !narrow || box.querySelectorAll("tbody tr").length <= SHORT),
+      rows: [...box.querySelectorAll("tbody tr")].map((row) => [row, row.textContent.toLowerCase()]),
+    }));
+    const found = list.querySelector(".found");
+    list.querySelector(".search").hidden = false;
+    list.querySelector("input").addEventListener("input", (event) => {
+      const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let count = 0;
+      for (const group of groups) {
+        let own = 0;
+        for (const [row, text] of group.rows) {
+          row.hidden = !words.every((word) => text.includes(word));
+          own += !row.hidden;
+        }
+        group.box.hidden = !own;
+        group.box.open = words.length ? own > 0 : group.open;
+        count += own;
+      }
+      found.textContent = words.length ? count + " found" : "";
+    });
+  }
+
   let waiting;
   window.addEventListener("resize", () => {
     clearTimeout(waiting);

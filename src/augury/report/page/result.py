@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -17,8 +17,13 @@ from augury.report.page.palette import BLUE
 from augury.report.page.story import Figure, Section
 from augury.report.page.write import standalone_spec, svg_of
 
+if TYPE_CHECKING:
+    from augury.fitting import Fit
+
 # Bytes: a picture of thousands of marks is larger than its pixels, and a notebook keeps all of it.
 MOST_SVG = 100_000
+# What a result can be saved as, besides a folder.
+PICTURES = (".svg", ".png", ".pdf", ".html")
 # Columns of an interval, the first that a table has.
 ENDS = (("low", "high"), ("run_low", "run_high"), ("mean_low", "mean_high"))
 # Rows drawn of a table, and the factor between its ends from which an axis is logarithmic.
@@ -66,19 +71,27 @@ def figures_of(result: Any) -> tuple[Figure, ...]:
     """
     from augury.fitting import Fit
     from augury.forecast.combination import Combination
-    from augury.report.page.fit import residual_figure
 
     if isinstance(result, Combination):
         result = result.backtest
     try:
         section = section_of(result)
         if section is not None:
-            more = (residual_figure(result),) if isinstance(result, Fit) and result.usable else ()
-            return (*section.figures, *more)
+            return (*section.figures, *(_of_fit(result) if isinstance(result, Fit) else ()))
         figure = interval_figure(result._card()) if isinstance(result, Shown) else None
     except AuguryError:  # nothing that could be drawn: the table says what there is
         return ()
     return () if figure is None else (figure,)
+
+
+def _of_fit(fitted: Fit) -> tuple[Figure, ...]:
+    """Residuals and influence."""
+    from augury.report.page.fit import influence_figure, residual_figure
+
+    if not fitted.usable:
+        return ()
+    influence = influence_figure(fitted)
+    return (residual_figure(fitted), *([] if influence is None else [influence]))
 
 
 def chart_of(result: Any) -> Any:
@@ -93,6 +106,17 @@ def chart_of(result: Any) -> Any:
     if not figures:
         raise UsageError(f"{type(result).__name__}: there is nothing in it that could be drawn")
     return alt.Chart.from_dict(standalone_spec(figures[0]))
+
+
+def save_picture(result: Any, path: str | Path) -> Path:
+    """Write the first figure of a result as .svg, .png, .pdf or .html.
+
+    Raises:
+        UsageError: there is nothing to draw.
+    """
+    from augury.report.figure import save_figure
+
+    return save_figure(chart_of(result), path)
 
 
 def save_figures(result: Any, folder: str | Path) -> list[Path]:

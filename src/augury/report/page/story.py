@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
 
 from augury.errors import UsageError
 from augury.notes import Note
+from augury.report.page.listing import Listing
 from augury.report.page.words import IntervalText, interval_text, rate_interval
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
@@ -68,13 +69,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the argument: paragraphs, figures, tables, and the notes on its numbers."""
+    """One part of the argument: paragraphs, figures, tables, a list, and notes on its numbers."""
 
     heading: str
     text: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[Note, ...] = ()
+    listing: Listing | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,8 @@ class Story:
         forecasts: all that were made, newest first.
         notes: on the answer itself.
         provenance: what is needed to get the same page again: versions, seeds, digests.
-        hero: the figure of the first screen, if not a section's.
+        hero: the figure of the first screen; by default the first that a section has, which is
+            moved there.
     """
 
     title: str
@@ -166,10 +169,23 @@ class Story:
             object.__setattr__(self, "verdicts", (StoryVerdict(sentences[0], sentences[1:]),))
         if not self.verdicts:
             raise UsageError(f"the story '{self.title}' has no answer: say at least what is open")
+        if self.hero is None:
+            self._lift()
         ids = [f.id for f in self.figures]
         twice = sorted({i for i in ids if ids.count(i) > 1})
         if twice:
             raise UsageError(f"two figures are called '{twice[0]}'")
+
+    def _lift(self) -> None:
+        """Move the first figure of the sections into the first screen."""
+        at = next((i for i, s in enumerate(self.sections) if s.figures), None)
+        if at is None:
+            return
+        own = self.sections[at]
+        first, *rest = own.figures
+        kept = replace(own, figures=tuple(rest))
+        object.__setattr__(self, "hero", first)
+        object.__setattr__(self, "sections", (*self.sections[:at], kept, *self.sections[at + 1 :]))
 
     @property
     def figures(self) -> tuple[Figure, ...]:

@@ -1,37 +1,87 @@
-"""Section: every task that rises, falls, turns or leaps, a panel each."""
+"""Section: every score over training, the ones that matter drawn large, all of them listed."""
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from augury.errors import UsageError
+from augury.notes import Note
 from augury.report.multiples import trend_points
 from augury.report.page.draw import FALLING, NAMES, tips
+from augury.report.page.listing import (
+    MOST_LISTED,
+    ListGroup,
+    Listing,
+    ListRow,
+    sparkline,
+)
+from augury.report.page.outcomes import (
+    BETTER,
+    FLAT,
+    GROUPS,
+    ONE,
+    TURNS,
+    UNKNOWN,
+    WORSE,
+    does,
+    group_of,
+    over_size,
+    over_training,
+)
 from augury.report.page.palette import BLUE, ORANGE, steps
-from augury.report.page.story import Figure, Section, Table
+from augury.report.page.story import Figure, Section
+from augury.report.page.words import interval_text, place_text
 
 if TYPE_CHECKING:
     from augury.forecast.trends import Trend, Trends
 
-# More panels are a wall; the table has the rest.
+# More panels are a wall; the list has every score.
 MOST_PANELS = 12
-SHOWN = ("task", "metric", "axis", "shape", "effect", "turning_point", "q", "inverse")
+# Groups in the order in which the large panels show them.
+DRAWN = (WORSE, TURNS, UNKNOWN, BETTER)
 
 
 def trends_section(found: Trends, *, most: int = MOST_PANELS, name: str = "trends") -> Section:
-    """Small multiples of the surest trends over training, and a table of all.
+    """Small multiples of what matters most over training, and a list of every score.
 
     Raises:
         UsageError: no task shows a trend over training.
     """
+    own = over_training(found)
+    if not any(t.shape != "flat" for t in own):
+        raise UsageError("no task shows a trend over training: there is nothing to draw")
+    chosen = _chosen(own, most)
+    text = []
+    if len(chosen) < len(own):
+        text.append(
+            f"Of {len(own)} scores {len(chosen)} are drawn large: what gets worse or turns first, "
+            "the largest changes of each kind. The list below has every score."
+        )
+    drawn = {(t.task, t.metric) for t in chosen}
+    notes = _once([n for t in chosen for n in t.notes if n.severity != "info"])
+    return Section(
+        "Trends over training",
+        tuple(text),
+        (_multiples(found, chosen, name),),
+        notes=notes,
+        listing=_listing(found, own) if len(own) > len(drawn) or len(own) > 1 else None,
+    )
+
+
+def _chosen(own: list[Trend], most: int) -> list[Trend]:
+    """Of each kind in turn the most important, back in the order of the kinds."""
+    kinds = [[t for t in own if group_of(t) == g] for g in DRAWN]
+    dealt = [t for round_ in zip_longest(*kinds) for t in round_ if t is not None][:most]
+    return [t for kind in kinds for t in kind if any(t is d for d in dealt)]
+
+
+def _multiples(found: Trends, chosen: list[Trend], name: str) -> Figure:
     import altair as alt
 
-    chosen = [t for t in found.trends if t.axis != "params" and t.shape != "flat"][:most]
-    if not chosen:
-        raise UsageError("no task shows a trend over training: there is nothing to draw")
     parts = [
         trend_points(found, t).with_columns(
             pl.lit(t.task).alias("task"), pl.lit(t.metric).alias("metric")
@@ -40,34 +90,25 @@ def trends_section(found: Trends, *, most: int = MOST_PANELS, name: str = "trend
     ]
     data = pl.concat(parts, how="diagonal_relaxed").rename({"at": chosen[0].axis})
     sizes = data["params"].drop_nulls().unique().sort().to_list()
-    panels = [_panel(alt, t, p, sizes) for t, p in zip(chosen, parts, strict=True)]
+    several = len({t.metric for t in over_training(found)}) > 1
+    panels = [_panel(alt, t, p, sizes, several) for t, p in zip(chosen, parts, strict=True)]
     chart = alt.concat(*panels, columns=3).resolve_scale(color="shared").to_dict()
-    inverse = [t.task for t in chosen if t.inverse]
-    figure = Figure(
+    kinds = [k for k in DRAWN if any(group_of(t) == k for t in chosen)]
+    return Figure(
         name,
-        f"What rises, falls and turns over training: {len(chosen)} tasks",
-        "A panel a task, the surest and largest changes first; a line a run, the larger the "
-        "darker (on a dark page: the brighter). Dashed: where a task turns or leaps, with its "
-        f"{found.level:.0%} interval. Over {NAMES.get(chosen[0].axis, chosen[0].axis).lower()}.",
+        f"Over training: scores that {_listed(kinds)}",
+        "A panel per score, a line per run, the larger the darker (on a dark page: the brighter). "
+        f"Dashed: where a score turns or leaps, with its {found.level:.0%} interval. Over "
+        f"{NAMES.get(chosen[0].axis, chosen[0].axis).lower()}.",
         f"Another false-discovery rate than {found.rate:.0%}; more runs, which tell a trend from "
         "the wandering of one run; checkpoints closer to the turning points.",
         chart,
         data,
-        "; ".join(f"{t.task} is {t.shape}" for t in chosen) + ".",
-    )
-    table = found.table.select([c for c in SHOWN if c in found.table.columns])
-    text = [f"{len(found.trends)} trends were tested; {len(chosen)} are drawn."]
-    if inverse:
-        text.append(
-            f"These get worse while the rest of their family gets better: {', '.join(inverse)}."
-        )
-    notes = tuple(n for t in chosen for n in t.notes if n.severity != "info")
-    return Section(
-        "Trends over training", tuple(text), (figure,), (Table("All trends", table),), notes
+        "; ".join(f"{t.task}: {does(t)}" for t in chosen) + ".",
     )
 
 
-def _panel(alt: Any, trend: Trend, points: pl.DataFrame, sizes: list[float]) -> Any:
+def _panel(alt: Any, trend: Trend, points: pl.DataFrame, sizes: list[float], several: bool) -> Any:
     falls = trend.axis in FALLING
     x = alt.X(
         "at:Q",
@@ -92,7 +133,7 @@ def _panel(alt: Any, trend: Trend, points: pl.DataFrame, sizes: list[float]) -> 
         "size:N",
         title="Parameters",
         sort=None,
-        scale=alt.Scale(domain=[_size(s) for s in sizes], range=_shades(sizes)),
+        scale=alt.Scale(domain=[_size(s) for s in sizes], range=steps(max(len(sizes), 1))),
     )
     layers.append(
         alt.Chart(named)
@@ -105,15 +146,81 @@ def _panel(alt: Any, trend: Trend, points: pl.DataFrame, sizes: list[float]) -> 
             tooltip=tips(run="", size="", at=".3~s", value=".3~f"),
         )
     )
-    about = f"{trend.shape}, q = {trend.q:.1g}" + (", inverse" if trend.inverse else "")
+    about = (f"{trend.metric} " if several else "") + does(trend)
     title = alt.TitleParams(
         trend.task, subtitle=about, fontSize=12, subtitleFontSize=11, offset=4, limit=200
     )
     return alt.layer(*layers).properties(width=190, height=120, title=title)
 
 
-def _shades(sizes: list[float]) -> list[str]:
-    return steps(max(len(sizes), 1))[: max(len(sizes), 1)]
+def _listing(found: Trends, own: list[Trend]) -> Listing:
+    """Every score in its group, with a picture of its runs."""
+    sizes = {(t.family, t.task, t.metric): t for t in over_size(found)}
+    families = len({t.family for t in own}) > 1
+    metrics = len({t.metric for t in own}) > 1
+    columns = ["over training", "change", "turns at"]
+    if sizes:
+        columns.append("over size")
+    groups = []
+    room = MOST_LISTED
+    for kind in GROUPS:
+        trends = [t for t in own if group_of(t) == kind][:room]
+        room -= len(trends)
+        if not trends:
+            continue
+        rows = tuple(
+            _row(found, t, sizes.get((t.family, t.task, t.metric)), families, metrics, bool(sizes))
+            for t in trends
+        )
+        verb = ONE[kind] if len(trends) == 1 else kind
+        groups.append(ListGroup(f"{len(trends)} {verb}", rows, folded=kind == FLAT))
+    left = "" if len(own) <= MOST_LISTED else f" (the first {MOST_LISTED:,} of {len(own):,})"
+    return Listing(f"Every score over training{left}", tuple(columns), tuple(groups), "score")
+
+
+def _row(
+    found: Trends, trend: Trend, size: Trend | None, families: bool, metrics: bool, sized: bool
+) -> ListRow:
+    parts = [trend.family] if families and trend.family else []
+    parts += [trend.task, *([trend.metric] if metrics else [])]
+    low, high = trend.effect_interval
+    said = interval_text(trend.effect, low, high)
+    cells = [
+        does(trend),
+        "" if trend.shape == "flat" else f"{said.value}\n({unbroken(said.interval)})",
+        "" if trend.turning_point is None else _where(trend.axis, trend.turning_point),
+    ]
+    if sized:
+        cells.append("" if size is None else does(size))
+    points = trend_points(found, trend)
+    runs = [
+        (own["at"].to_numpy().astype(float), own["value"].to_numpy().astype(float))
+        for own in points.sort("params", nulls_last=False, maintain_order=True).partition_by(
+            "run", maintain_order=True
+        )
+    ]
+    falls = trend.axis in FALLING
+    spark = sparkline(runs, log=not falls, reverse=falls, mark=trend.turning_point)
+    return ListRow(" · ".join(parts), tuple(cells), spark)
+
+
+def _where(axis: str, at: float) -> str:
+    return f"step {at:,.0f}" if axis == "step" else place_text({axis: at})
+
+
+def _listed(words: list[str]) -> str:
+    """A, B and C."""
+    return " and ".join([*([", ".join(words[:-1])] if words[:-1] else []), words[-1]])
+
+
+def unbroken(text: str) -> str:
+    """The text on one line: its spaces do not break."""
+    return text.replace(" ", "\u00a0")
+
+
+def _once(notes: list[Note]) -> tuple[Note, ...]:
+    """One note of each code: a dozen panels would say it a dozen times."""
+    return tuple({n.code: n for n in notes}.values())
 
 
 def _size(params: float | None) -> str | None:

@@ -46,9 +46,9 @@ def number(x: float) -> str:
         return f"{x:,.0f}"
     if abs(x) >= 1e6:
         return count(x)
-    if x == 0 or 1e-3 <= abs(x) < 1e4:
+    if x == 0 or 1e-3 <= abs(x) < 999.5:
         return f"{x:.3g}"
-    return f"{x:,.0f}" if abs(x) >= 1e4 else f"{x:.2g}"
+    return f"{x:,.0f}" if abs(x) >= 999.5 else f"{x:.2g}"
 
 
 def count(x: float) -> str:

@@ -85,7 +85,7 @@ def standalone_spec(figure: Figure) -> dict[str, Any]:
     spec["padding"] = 12
     if spec.get("width") == "container":
         spec["width"] = WIDTH
-    spec["config"]["legend"]["columns"] = 3
+    spec["config"]["legend"]["columns"] = max(1, int(WIDTH // spec["usermeta"]["key"]))
     spec["title"] = {
         "text": textwrap.wrap(figure.title, 80),
         "subtitle": textwrap.wrap(figure.shows, 105),
