@@ -44,7 +44,12 @@ def test_a_saved_fit_is_told_with_its_residuals(tmp_path: Path) -> None:
     story = story_of(tmp_path / "f", at={"params": 1e10, "tokens": 2e11})
     assert story.answer[0].startswith("At 10 billion parameters and 200 billion tokens, the loss")
     assert story.answer[1] == "That is 10x larger than the largest model measured."
-    assert [figure.id for figure in story.figures] == ["loss-law", "residuals"]
+    assert [figure.id for figure in story.figures] == ["loss-law", "residuals", "influence"]
+    assert story.hero is story.figures[0]
+    assert story.title == "f: which loss at 10 billion parameters and 200 billion tokens?"
+    asked = story.figures[0].data.filter(pl.col("shown") == "the forecast asked for")
+    assert asked["params"].to_list() == [1e10]
+    assert asked["low"][0] < asked["value"][0] < asked["high"][0]
     residuals = story.figures[1].data
     truth = np.log(losses()["loss"].to_numpy())
     assert np.std(residuals["residual"].to_numpy()) < 0.005 < np.std(truth)
