@@ -27,6 +27,7 @@ TASKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "forecasts": (
         "Forecast and backtest",
         (
+            "forecast_ahead",
             "predict",
             "Forecast",
             "backtest",

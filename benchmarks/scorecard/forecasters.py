@@ -13,6 +13,8 @@ from scipy import stats
 
 from augury.fitting import fit
 from augury.forecast import combine
+from augury.forecast.ahead.average import Kind
+from augury.forecast.ahead.forecast import ladder_average
 from augury.forecast.backtesting import usable
 from augury.forecast.curves import forecast_curve
 from augury.forecast.passrate import forecast_pass_rate, growth_forms
@@ -34,16 +36,17 @@ def forecasters_of(case: Case) -> dict[str, Forecaster]:
     """Those that take this kind of question."""
     found: dict[str, Forecaster]
     if case.kind == "loss":
+        found = {"forecast_ahead": ahead}
         if "tokens" not in case.past.columns:
-            return {"power": partial(one_law, law="power:over=params")}
+            return found | {"power": partial(one_law, law="power:over=params")}
         if not dear(case):
-            return {}
-        found = {"chinchilla": partial(one_law, law="chinchilla")}
+            return found
+        found["chinchilla"] = partial(one_law, law="chinchilla")
         if zlib.crc32(case.key.encode()) % 4 == 0:  # three laws, each at eight cuts
             found["combine"] = partial(combined, laws=LAWS)
         return found
     if case.kind == "task score":
-        found = {}
+        found = {"forecast_ahead": ahead}
         if not dear(case):
             return found
         if "loss" in case.past.columns:
@@ -61,6 +64,15 @@ def dear(case: Case) -> bool:
     if case.corpus in ("gadre-losses", "olmo-losses", "gadre-tasks"):
         return zlib.crc32(f"{case.corpus}|{case.ladder}".encode()) % 8 == 0
     return zlib.crc32(f"{case.corpus}|{case.ladder}".encode()) % 3 == 0 or case.ladder == "all"
+
+
+def ahead(case: Case) -> Floats:
+    """The average of simple forecasts, without a law."""
+    kind: Kind = "loss" if case.kind == "loss" else "score"
+    found = ladder_average(kind, case.past, case.future, case.y, case.axis, LEVELS)
+    if found is None:
+        raise NoForecastError("too few points")
+    return found.run
 
 
 def one_law(case: Case, law: str) -> Floats:

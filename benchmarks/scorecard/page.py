@@ -21,7 +21,7 @@ END = "<!-- end of what is made -->"
 HALVES = ("development", "scored")
 # In this order; what the package forecasts with stands in bold.
 KINDS = ("loss", "task score", "pass rate", "trend ahead", "one curve")
-OURS = ("chinchilla", "combine", "logistic over loss, known", "average",
+OURS = ("forecast_ahead", "chinchilla", "combine", "logistic over loss, known", "average",
         "pooled", "outlook", "forecast_curve", "power", "forecast_ladder")  # fmt: skip
 UNIT = {"loss": "log", "task score": "points", "pass rate": "log", "trend ahead": "points",
         "one curve": "log"}  # fmt: skip

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         forecast_ladder,
         predict,
     )
+    from augury.forecast.ahead import forecast_ahead
     from augury.forecast.choosing import choose
     from augury.forecast.curves import forecast_curve
     from augury.forecast.emergence import emergence_data, emergence_point, fit_emergence
@@ -56,6 +57,7 @@ _HOME = {
         "forecast_ladder",
         "predict",
     ),
+    "forecast.ahead": ("forecast_ahead",),
     "forecast.choosing": ("choose",),
     "forecast.curves": ("forecast_curve",),
     "forecast.emergence": ("emergence_data", "emergence_point", "fit_emergence"),
@@ -88,6 +90,7 @@ __all__ = [
     "fit_chain",
     "fit_emergence",
     "fit_many",
+    "forecast_ahead",
     "forecast_curve",
     "forecast_ladder",
     "forecast_pass_rate",

@@ -237,6 +237,9 @@ def test_the_commands_and_their_options_are_these() -> None:
     )
     assert found == {
         "fit": shared | {"--at", "--law", "--by", "--bootstrap", "--nuts", "--out", "--scale"},
+        "forecast": {
+            "--at", "--output", "--over", "--map", "--scale", "--where", "--level", "--json",
+        },
         "predict": {"--at", "--law", "--level", "--json"},
         "backtest": shared | {"--law", "--holdout", "--by", "--scale"},
         "trends": {

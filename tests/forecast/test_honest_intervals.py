@@ -289,3 +289,29 @@ def test_random_tables_end_in_an_answer_or_one_line() -> None:
     outcomes = [check_random_table(seed) for seed in (*range(60), *ONCE_BROKEN)]
     assert outcomes.count("held") >= 4
     assert outcomes.count("refused") < 30
+
+
+def test_a_fit_that_knows_less_than_the_data_has_no_interval() -> None:
+    """The eleven smallest runs of Gadre et al. 2024 on C4, scored on PTB.
+
+    Chinchilla converges on them, with exponents from bound to bound, and forecast a loss of 5.25
+    within [e-31, 1e14]. Its band at these runs was 186 times as wide as their losses range.
+    """
+    sizes = [10569312] * 6 + [78914048, 10569312, 78914048, 10569312, 153677376]
+    tokens = [52846560, 105693120, 211386240, 422772480, 845544960, 1691089920, 394570240,
+              3382179840, 789140480, 6764359680, 768386880]  # fmt: skip
+    loss = [7.80542, 7.62124, 7.41918, 7.20004, 6.50255, 6.20916, 6.68003, 6.08437, 5.5807,
+            6.14136, 5.54301]  # fmt: skip
+    table = pl.DataFrame({"params": sizes, "tokens": tokens, "loss": loss})
+    fitted = fit("chinchilla", table, influence=False)
+    assert (fitted.status, fitted.usable) == ("not identifiable", False)
+    assert "add runs" in fitted.status.remedy.lower()
+    assert [n.code for n in fitted.notes] == ["not-identifiable"]
+    (forecast,) = predict(fitted, {"params": 4e8, "tokens": 8e9})
+    assert np.isnan(forecast.run_interval).all()
+    both = combine(["chinchilla", "power:over=tokens"], table)
+    assert both.weights["chinchilla"] == 0
+    low, high = predict(both, {"params": 4e8, "tokens": 8e9})[0].run_interval
+    assert high / low < 10
+    # Where the data tell, nothing changes.
+    assert fit("chinchilla", ladder(0), influence=False).usable

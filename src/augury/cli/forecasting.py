@@ -1,4 +1,4 @@
-"""Commands that forecast: predict, passrate, rare, emergence."""
+"""Commands that forecast: forecast, predict, passrate, rare, emergence."""
 
 from __future__ import annotations
 
@@ -10,9 +10,44 @@ import typer
 from augury.cli import startup
 from augury.cli.application import FORECAST, app
 from augury.cli.arguments import parse_point, read_rows
-from augury.cli.options import AsJson, Level, Map, Seed, Where
+from augury.cli.options import AsJson, Level, Map, Scale, Seed, Table, Where
 from augury.cli.printing import print_json
 from augury.errors import UsageError
+
+
+@app.command(rich_help_panel=FORECAST)
+def forecast(
+    table: Table,
+    at: Annotated[
+        list[str], typer.Option(help='Where: "params=7B,tokens=4T". Repeat for more points.')
+    ],
+    output: Annotated[
+        str, typer.Option(help="Column to forecast: loss, or value for scores of tasks.")
+    ] = "loss",
+    over: Annotated[
+        str | None,
+        typer.Option(help="What the models grow along. Default: flops, else tokens or params."),
+    ] = None,
+    map_: Map = None,
+    scale: Scale = None,
+    where: Where = None,
+    level: Level = 0.9,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast losses or scores of larger models without choosing a law."""
+    from augury.forecast.ahead import forecast_ahead
+
+    data = read_rows(table, map_, where, (), output, scale)
+    found = forecast_ahead(
+        data, [parse_point(text) for text in at], output=output, over=over, level=level
+    )
+    if as_json:
+        print_json([f.to_dict() for f in found])
+        return
+    for f in found:
+        print(f)
+        for note in f.notes:
+            print(f"  {note.severity}: {note.message}")
 
 
 @app.command(rich_help_panel=FORECAST)

@@ -20,7 +20,13 @@ from augury.fitting.problem import Problem, problem_of
 from augury.fitting.result import Fit, Status
 from augury.fitting.space import Floats
 from augury.fitting.starts import find_starts
-from augury.fitting.uncertainty import bootstrap, by_unit, laplace, spare_units
+from augury.fitting.uncertainty import (
+    band_to_range,
+    bootstrap,
+    by_unit,
+    laplace,
+    spare_units,
+)
 from augury.laws import Law, parse_law
 from augury.notes import Note
 
@@ -143,6 +149,10 @@ def fit(
         objective = objectives(
             problem.law, problem.likelihood, u[None], problem.points, problem.ones
         )[0]
+    if uncertainty in ("bootstrap", "laplace") and (width := band_to_range(problem, u, draws)) > 1:
+        status, uncertainty, draws = Status.NOT_IDENTIFIABLE, "none", draws[:0]
+        diagnostics["band_to_range"] = width
+        notes.append(says_nothing_note(problem, width))
     natural = problem.space.natural(u)
     result = Fit(
         law=problem.law,
@@ -182,6 +192,18 @@ def few_runs_note(problem: Problem, units: Problem, u: Floats) -> list[Note]:
         )
         return [Note("few-training-runs", "warning", said, details)]
     return []
+
+
+def says_nothing_note(problem: Problem, width: float) -> Note:
+    """What to say where the fit knows less of its own runs than their outcomes' range does."""
+    said = (
+        f"{problem.run_count} runs ({problem.size} points) do not identify "
+        f"{len(problem.law.parameters)} parameters: at these very points the law's 90 % interval "
+        f"is {width:.3g} times as wide as the range of all outcomes. "
+        f"{Status.NOT_IDENTIFIABLE.remedy}"
+    )
+    details = {"runs": problem.run_count, "parameters": len(problem.law.parameters), "width": width}
+    return Note("not-identifiable", "serious", said, details)
 
 
 def central_draw(draws: Floats) -> Floats:

@@ -1,0 +1,109 @@
+"""Which simple forecasts are averaged for which kind of question.
+
+Equal-weight means of quantiles. What enters was chosen on the development half of
+benchmarks/scorecard, by skill against the straight line among averages that hold 85 % or more
+there; docs/compare.md has the figures of both halves.
+
+- A loss: lines through the later part of the ladder, in log(loss - E) for floors E of 0 and .4
+  of the lowest loss seen, over the ladder's scale alone and over parameters and tokens.
+- A score: lines in points and in logits, through all and through the later part, over the same two,
+  and, with a weight of a fifth, the last value.
+
+Tried on that half and left out: the last value and lines through all points among losses (skill .13
+with both, .20 without), and only late lines among scores (.16 for .19).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from augury.fitting.space import Floats
+from augury.forecast.ahead.line import Ladder, LineForecast, Walk, last_value, line_ahead
+from augury.forecast.ahead.links import LOG, LOGIT, POINTS, Link, log_above
+
+Kind = Literal["loss", "score"]
+
+# Parts of the lowest loss seen that may be a floor.
+FLOORS = (0.0, 0.4)
+# Weights of a local line fall by a factor e over these shares of the range.
+LATE, LATER = 0.5, 0.25
+# Weight of the last value among scores.
+LAST = 0.2
+# Losses stray in proportion to their change, by a share of .6; scores by a point (6 hundredths of a
+# logit) an e-fold, whatever their slope, as many leave chance only later. Models scatter around
+# their trend by about 2 % of the loss, or .8 points.
+LOSS_WALK = Walk(share=0.6, step=0.0, spread=0.5, noise=0.02, worth=2.0)
+SCORE_WALK = Walk(share=0.0, step=0.01, spread=0.5, noise=0.008, worth=4.0)
+LOGIT_WALK = Walk(share=0.0, step=0.06, spread=0.5, noise=0.048, worth=4.0)
+
+
+@dataclass(frozen=True)
+class Averaged:
+    """Quantiles of the average at m points.
+
+    Attributes:
+        run, mean: (K, m) of one new model, and of the mean of many like it.
+        noise: (m,) width of the interval that the spread of models around their trend would have
+            alone, over the whole width: what no better forecast can remove.
+    """
+
+    run: Floats
+    mean: Floats
+    noise: Floats
+
+
+def average_ahead(kind: Kind, single: Ladder, plane: Ladder | None, levels: Floats) -> Averaged:
+    """Average the simple forecasts of one ladder.
+
+    Args:
+        kind: of question.
+        single, plane: the ladder over its scale alone, and over parameters and tokens, where both
+            vary and there are points enough.
+        levels: (K,) of the quantiles, increasing, symmetric.
+    """
+    ladders = [single, plane] if plane is not None else [single, single]
+    members: list[tuple[Link, Walk, float | None]]
+    if kind == "loss":
+        lowest = float(single.y.min())
+        links = [LOG if share == 0 else log_above(share * lowest) for share in FLOORS]
+        members = [(link, LOSS_WALK, near) for link in links for near in (LATE, LATER)]
+        scale = LOG
+    else:
+        both = ((POINTS, SCORE_WALK), (LOGIT, LOGIT_WALK))
+        members = [(link, walk, near) for link, walk in both for near in (None, LATE)]
+        scale = POINTS
+    found = [
+        (link, line_ahead(ladder, link, walk, near))
+        for link, walk, near in members
+        for ladder in ladders
+    ]
+    run = _mean(found, scale, lambda f: f.quantiles(levels))
+    mean = _mean(found, scale, lambda f: f.quantiles(levels, new_run=False))
+    alone = _mean(found, scale, lambda f: _noise_only(f, levels))
+    if kind == "score":
+        last = last_value(single, POINTS, levels)
+        run, mean = ((1 - LAST) * q + LAST * last for q in (run, mean))
+        alone = (1 - LAST) * alone + LAST * last[len(levels) // 2]
+    width = np.maximum(run[-1] - run[0], 1e-300)
+    return Averaged(
+        scale.back(run), scale.back(mean), np.clip((alone[-1] - alone[0]) / width, 0, 1)
+    )
+
+
+def _noise_only(found: LineForecast, levels: Floats) -> Floats:
+    """(K, m) quantiles of a new model around a trend that is known."""
+    nothing = np.zeros_like(found.middle)
+    return replace(found, trend=nothing, walk=nothing).quantiles(levels)
+
+
+def _mean(
+    found: Sequence[tuple[Link, LineForecast]],
+    scale: Link,
+    of: Callable[[LineForecast], Floats],
+) -> Floats:
+    """Mean of the quantiles of all parts, on one scale."""
+    return np.asarray(np.mean([scale.to(link.back(of(part))) for link, part in found], axis=0))

@@ -1,0 +1,279 @@
+"""Forecast larger models from smaller ones without choosing a law."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from augury.data import observations
+from augury.data.scores import add_value
+from augury.display import Card, Several, Shown
+from augury.errors import DataError, UsageError
+from augury.fitting.space import Floats
+from augury.forecast.ahead.average import Averaged, Kind, average_ahead
+from augury.forecast.ahead.line import Ladder
+from augury.forecast.prediction import At, extrapolation, known, points_table
+from augury.notes import Note
+
+# What a ladder grows along, the first that is there and varies.
+ALONG = ("flops", "tokens", "params")
+PLANE = ("params", "tokens")
+# What tells one measured model from another.
+MODEL = ("task", "model", "family", "run", "seed", "step")
+# A line takes so many points more than it has parameters, and so many different scales.
+SPARE, FEWEST_SCALES = 2, 3
+
+
+@dataclass(frozen=True)
+class AheadForecast(Shown):
+    """The average of simple forecasts at one point.
+
+    Attributes:
+        task: whose score it is; None where the table names none.
+        at: the point.
+        value: median forecast.
+        interval: for one new model at `level`.
+        mean_interval: for the mean of many models of that scale.
+        noise: width that the spread of models around their trend would have alone, over the whole
+            width: no forecast can remove that part.
+        extrapolation: distance from the data in units of their range (logarithms).
+        level: of both intervals.
+        models: how many points it rests on.
+        notes: what to know before believing it.
+
+    Examples:
+        >>> runs = augury.read_table("runs.csv")
+        >>> (found,) = augury.forecast_ahead(runs, {"params": 7e9, "tokens": 1.4e11})
+        >>> found.interval[0] < found.value < found.interval[1]
+        True
+    """
+
+    task: str | None
+    at: dict[str, float]
+    value: float
+    interval: tuple[float, float]
+    mean_interval: tuple[float, float]
+    noise: float
+    extrapolation: float
+    level: float
+    models: int
+    notes: tuple[Note, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {
+            "task": self.task,
+            "at": self.at,
+            "value": self.value,
+            "interval": list(self.interval),
+            "mean_interval": list(self.mean_interval),
+            "noise": self.noise,
+            "extrapolation": known(self.extrapolation),
+            "level": self.level,
+            "models": self.models,
+            "notes": [vars(note) for note in self.notes],
+        }
+
+    def _card(self) -> Card:
+        low, high = self.interval
+        row = {"task": self.task, **self.at, "value": self.value, "low": low, "high": high,
+               "noise": self.noise, "extrapolation": self.extrapolation}  # fmt: skip
+        return Card(
+            f"Forecast from {self.models} models, {self.level:.0%} interval for one new model; "
+            "extrapolation in ranges of the data",
+            pl.DataFrame([row]),
+            self.notes,
+        )
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{name}={x:.4g}" for name, x in self.at.items())
+        named = "" if self.task is None else f"{self.task} at "
+        (low, high), (mean_low, mean_high) = self.interval, self.mean_interval
+        return (
+            f"{named}{where}: {self.value:.4g}   {self.level:.0%} new model [{low:.4g}, "
+            f"{high:.4g}], mean [{mean_low:.4g}, {mean_high:.4g}]   {self.noise:.0%} of the width "
+            f"is spread between models   {self.extrapolation:.2f} ranges beyond the data"
+        )
+
+
+def forecast_ahead(
+    table: pl.DataFrame,
+    at: At,
+    *,
+    output: str | None = None,
+    over: str | None = None,
+    level: float = 0.9,
+) -> Several[AheadForecast]:
+    """Forecast a loss or scores of larger models, by the average of simple forecasts.
+
+    The default for losses and scores: on the development half of benchmarks/scorecard no law and no
+    single line had a better score (docs/compare.md). Use `fit` where you want exponents, or have
+    to say what parameters and tokens do apart.
+
+    Args:
+        table: one row per model (and task): params, tokens or flops, and `loss` or a score.
+        at: the points: two of params, tokens and flops, as the table has them.
+        output: "loss" (or another positive column that falls as models grow), or "value", scores
+            from 0 to 1. By default the loss if there is no task.
+        over: the scale along which the ladder grows: by default flops, else tokens or params,
+            whichever varies first.
+        level: of the intervals.
+
+    Returns:
+        A list with an `AheadForecast` per task and point.
+
+    Raises:
+        DataError: a column is missing, or the scales are too few.
+        UsageError: a point lacks a scale, or the level is not between 0 and 1.
+
+    Source: the equal-weight average of simple forecasts (Clemen 1989); its parts and the walk of
+    their errors are ours.
+
+    Examples:
+        >>> runs = augury.read_table("runs.csv")
+        >>> (found,) = augury.forecast_ahead(runs, {"params": 7e9, "tokens": 1.4e11})
+        >>> print(f"{found.value:.1f} nats per token")
+        2.0 nats per token
+    """
+    if not 0.0 < level < 1.0:
+        raise UsageError(f"level must lie between 0 and 1, not {level}")
+    rows = observations(table)
+    if output is None:
+        output = "loss" if "loss" in rows.columns and "task" not in rows.columns else "value"
+    if output == "value":
+        rows = add_value(rows)
+    if output not in rows.columns:
+        raise DataError("the column is missing", column=output, expected="what is to be forecast")
+    if output == "value":
+        rows = _means(rows)
+    points = points_table(at)
+    tasks = ["task"] if output == "value" and "task" in rows.columns else []
+    groups = rows.group_by(tasks, maintain_order=True) if tasks else [((None,), rows)]
+    out: Several[AheadForecast] = Several()
+    for (task,), own in groups:
+        out.extend(_of_one(own, points, output, over, level, task))
+    return out
+
+
+def _means(rows: pl.DataFrame) -> pl.DataFrame:
+    """Scores of models: means over the instances of a task, where rows are of instances."""
+    if "instance" not in rows.columns or rows["instance"].null_count() == rows.height:
+        return rows
+    keys = [n for n in (*MODEL, *ALONG) if n in rows.columns]
+    rows = rows.filter(pl.col("instance").is_not_null())
+    return rows.group_by(keys, maintain_order=True).agg(pl.col("value").mean())
+
+
+def _of_one(
+    rows: pl.DataFrame, points: pl.DataFrame, output: str, over: str | None, level: float, task: Any
+) -> list[AheadForecast]:
+    """Forecasts of one loss or one task."""
+    whose = "" if task is None else f"task '{task}': "
+    axis = _axis(rows, over, whose)
+    rows = rows.drop_nulls([axis, output])
+    if axis not in points.columns:
+        raise UsageError(f"the ladder grows along {axis}; the point does not say its {axis}")
+    y = rows[output].cast(pl.Float64).to_numpy()
+    kind = _kind(y, output, whose)
+    tail = (1 - level) / 2
+    levels = np.array([tail, 0.5, 1 - tail])
+    found = ladder_average(kind, rows, points, y, axis, levels)
+    if found is None:
+        raise DataError(
+            f"{whose}{rows.height} points at {rows[axis].n_unique()} scales are too few",
+            column=axis,
+            expected="four points or more, at three different scales or more",
+        )
+    far = extrapolation(rows.select(axis), points.select(axis))
+    if kind == "score":
+        found = Averaged(np.clip(found.run, 0, 1), np.clip(found.mean, 0, 1), found.noise)
+    names = [n for n in ALONG if n in points.columns and points[n].null_count() == 0]
+    return [
+        AheadForecast(
+            task=task,
+            at={n: float(points[n][i]) for n in sorted(names, reverse=True)},
+            value=float(found.run[1, i]),
+            interval=(float(found.run[0, i]), float(found.run[2, i])),
+            mean_interval=(float(found.mean[0, i]), float(found.mean[2, i])),
+            noise=float(found.noise[i]),
+            extrapolation=float(far[i]),
+            level=level,
+            models=rows.height,
+            notes=_notes(float(far[i])),
+        )
+        for i in range(points.height)
+    ]
+
+
+def ladder_average(
+    kind: Kind,
+    rows: pl.DataFrame,
+    points: pl.DataFrame,
+    y: Floats,
+    axis: str,
+    levels: Floats,
+) -> Averaged | None:
+    """The average of one ladder; None where it has too few points for a line."""
+
+    def logs(frame: pl.DataFrame, names: Sequence[str]) -> Floats:
+        return np.log(frame.select(pl.col(n).cast(pl.Float64) for n in names).to_numpy())
+
+    if len(y) < 2 + SPARE or rows[axis].n_unique() < FEWEST_SCALES:
+        return None
+    size, far = logs(rows, [axis]), logs(points, [axis])
+    single = Ladder(size, far, size[:, 0], far[:, 0], y)
+    plane = None
+    able = all(
+        n in rows.columns
+        and n in points.columns
+        and rows[n].null_count() + points[n].null_count() == 0
+        and rows[n].n_unique() > 1
+        for n in PLANE
+    )
+    if able and len(y) >= 3 + SPARE:
+        plane = Ladder(logs(rows, PLANE), logs(points, PLANE), size[:, 0], far[:, 0], y)
+    return average_ahead(kind, single, plane, levels)
+
+
+def _axis(rows: pl.DataFrame, over: str | None, whose: str) -> str:
+    for name in ALONG if over is None else (over,):
+        if name in rows.columns and rows[name].drop_nulls().n_unique() > 1:
+            if float(rows[name].drop_nulls().min()) <= 0:  # type: ignore[arg-type]
+                raise DataError(
+                    f"{whose}a scale is not positive", column=name, expected="a positive number"
+                )
+            return name
+    raise DataError(
+        f"{whose}no scale varies",
+        column=over or "flops",
+        expected="models of different params, tokens or flops",
+    )
+
+
+def _kind(y: Floats, output: str, whose: str) -> Kind:
+    """A score where the column is one; else something positive, forecast in logarithms."""
+    if output == "value" and (y >= 0).all() and (y <= 1).all():
+        return "score"
+    if output == "value" or not (y > 0).all():
+        wrong = y[(y < 0) | (y > 1)] if output == "value" else y[~(y > 0)]
+        raise DataError(
+            f"{whose}cannot be forecast",
+            column=output,
+            value=float(wrong[0]),
+            expected="scores from 0 to 1" if output == "value" else "positive numbers",
+        )
+    return "loss"
+
+
+def _notes(far: float) -> tuple[Note, ...]:
+    if far <= 1:
+        return ()
+    said = (
+        f"the target lies {far:.1f} times the range of the data beyond it, farther than a backtest "
+        "can check"
+    )
+    return (Note("far", "warning", said, {"extrapolation": far}),)
