@@ -24,6 +24,7 @@ from tests.claims import (
     test_emergence,
     test_emergence_average,
     test_passrate,
+    test_passuntil,
     test_trends,
 )
 from tests.emergence_studies import BENT, Ablation, ablations, paper_like
@@ -233,3 +234,21 @@ def _enrol_pass_rates() -> None:
 
 
 _enrol_pass_rates()
+
+
+def _enrol_means() -> None:
+    """Every set of rates of test_passuntil whose mean an interval is given for."""
+    for name, (_, cap) in test_passuntil.RATES.items():
+        for r in (2, 5):
+
+            def count(seed: int, n: int, name: str = name, r: int = r) -> float:
+                return test_passuntil.mean_held(name, r, n, seed)
+
+            claim(
+                f"mean-{name.replace(' ', '-')}-{r}",
+                f"Mean pass rate, {name}, r = {r}, at most {cap} samples: 90 % intervals",
+                HOLDS, 3000, "data.counts data.mean_rate", 5,
+            )(count)  # fmt: skip
+
+
+_enrol_means()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -9,13 +11,13 @@ from scipy import stats
 
 from augury.data.counts import (
     eff_at_k,
-    mean_interval,
     pass_at_k,
     pass_at_k_fitted,
     rate,
     rate_interval,
     rate_mle,
 )
+from augury.data.mean_rate import mean_rate_interval
 from augury.evaluate import Instance, Task, exact_scores
 from augury.evaluate.pass_counts import Method
 from augury.evaluate.passuntil import pass_until
@@ -130,9 +132,48 @@ def test_the_interval_of_a_mean_covers(
     held = 0
     for _ in range(1000):
         rates = np.maximum(rng.beta(shape, scale, instances), 1e-9)
-        low, high = mean_interval(*stopped(rng, rates, r, cap), r)
+        low, high = mean_rate_interval(*stopped(rng, rates, r, cap), r, 0.9)
         held += low <= rates.mean() <= high
     assert 840 <= held <= 960
+
+
+# The sixteen capitals of docs/real-model.md, by hand.
+CAPITALS = (
+    0.811, 0.890, 0.759, 0.674, 0.813, 0.795, 0.756, 0.588, 0.656, 0.819,
+    0.0030, 2.8e-5, 6.0e-11, 0.088, 0.198, 1.4e-5,
+)  # fmt: skip
+Rates = Callable[[np.random.Generator], NDArray[np.float64]]
+# Sets of rates, and the cap: some that pass nearly always beside some that never do.
+RATES: dict[str, tuple[Rates, int]] = {
+    "the capitals": (lambda rng: np.array(CAPITALS), 64),
+    "sixteen of any rate": (lambda rng: rng.random(16), 64),
+    "thirty of 0.9": (lambda rng: np.full(30, 0.9), 64),
+    "sixteen of 0.6": (lambda rng: np.full(16, 0.6), 64),
+    "sixteen of 0.01": (lambda rng: np.full(16, 0.01), 1000),
+    "lognormal around 0.001": (
+        lambda rng: np.minimum(10 ** (-3 + 1.5 * rng.standard_normal(24)), 0.99), 3000,
+    ),
+}  # fmt: skip
+
+
+def mean_held(name: str, r: int, n: int, seed: int) -> float:
+    """Share of n simulations whose interval holds the mean."""
+    rng, held = np.random.default_rng([r, seed]), 0
+    rates, cap = RATES[name]
+    for _ in range(n):
+        p = np.maximum(rates(rng), 1e-12)
+        low, high = mean_rate_interval(*stopped(rng, p, r, cap), r, 0.9)
+        held += low <= p.mean() <= high
+    return held / n
+
+
+def test_the_variance_of_the_unbiased_rate_is_its_closed_form() -> None:
+    """Best 1974, against simulation."""
+    from scipy.special import hyp2f1
+
+    for r, p in ((2, 0.8), (2, 0.3), (5, 0.6)):
+        found = rate(*stopped(np.random.default_rng(r), np.full(400_000, p), r, np.inf), r)
+        assert found.var() == pytest.approx(p**2 * (hyp2f1(1, 1, r, 1 - p) - 1), rel=0.02)
 
 
 def test_the_place_of_a_pass_is_negative_hypergeometric() -> None:

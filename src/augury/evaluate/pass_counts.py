@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from augury.data import counts, observations
+from augury.data.mean_rate import mean_rate_interval
 from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.evaluate.backend import Floats, TokenUsage
@@ -111,7 +112,7 @@ class PassCounts(Shown):
             return self.mean, self.mean
         if self.weights is not None:
             return self.weights.mean_interval(level)
-        return counts.mean_interval(self.passes, self.samples, self.r, level)
+        return mean_rate_interval(self.passes, self.samples, self.r, level)
 
     def pass_at_k(self, k: int) -> float:
         """Mean pass@k: unbiased where every instance has the samples for it, else by fitted beta.
