@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from augury.evaluate import Progress, SampleRequest, pass_until
 from augury.evaluate.backend import TokenUsage
 from augury.evaluate.pass_counts import Method
 from augury.evaluate.run_cost import plan_run
+from augury.evaluate.run_plan import RunOptions
 from tests.evaluate.table_model import TableModel
 from tests.evaluate.test_passuntil import StoppedError, after, same, words
 
@@ -37,7 +40,7 @@ class CountingModel(TableModel):
 def test_a_plan_bounds_what_a_run_takes(method: Method) -> None:
     """Expected samples and tokens are of the right size, and nothing exceeds the bound."""
     task = words(24)
-    cost = plan_run(CountingModel(), task, method=method, max_samples=5_000)
+    cost = plan_run(CountingModel(), task, RunOptions(method=method, max_samples=5_000))
     model = CountingModel()
     found = pass_until(model, task, method=method, max_samples=5_000)
     assert found.tokens.drawn is not None
@@ -52,20 +55,27 @@ def test_a_plan_bounds_what_a_run_takes(method: Method) -> None:
     assert cost.tried_samples < cost.samples_expected <= cost.samples_at_most
 
 
+def test_options_are_the_arguments_of_a_run() -> None:
+    """By the same names and with the same defaults."""
+    taken = inspect.signature(pass_until).parameters
+    for field in dataclasses.fields(RunOptions):
+        assert taken[field.name].default == field.default
+
+
 def test_prices_are_of_tokens_read_and_drawn() -> None:
     task = words()
-    settings = {"method": "independent", "max_samples": 1_000}
-    free = plan_run(CountingModel(), task, **settings)  # type: ignore[arg-type]
+    asked = RunOptions(method="independent", max_samples=1_000)
+    free = plan_run(CountingModel(), task, asked)
     assert (free.cost_at_most, free.cost_expected) == (None, None)
-    read = plan_run(CountingModel(), task, price_in=2e6, **settings)  # type: ignore[arg-type]
-    drawn = plan_run(CountingModel(), task, price_out=1e6, **settings)  # type: ignore[arg-type]
+    read = plan_run(CountingModel(), task, asked, price_in=2e6)
+    drawn = plan_run(CountingModel(), task, asked, price_out=1e6)
     # Prompts are of one letter, texts of five at most.
     assert read.cost_at_most == pytest.approx(2 * 12 * 1_000)
     assert read.cost_expected == pytest.approx(2 * read.samples_expected)
     assert drawn.cost_at_most == pytest.approx(5 * 12 * 1_000)
     assert drawn.tokens_expected == pytest.approx(drawn.cost_expected + drawn.samples_expected)
     with pytest.raises(UsageError, match="a price cannot be -1"):
-        plan_run(CountingModel(), task, price_in=-1.0)
+        plan_run(CountingModel(), task, RunOptions(), price_in=-1.0)
 
 
 @pytest.mark.parametrize("method", ["tree", "independent"])

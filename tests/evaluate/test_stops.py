@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from augury.evaluate import Instance, SampleRequest, Task, pass_until
+from augury.evaluate import Checker, Instance, SampleRequest, Task, checker, pass_until
 from augury.evaluate.hf import TransformersBackend
 from augury.evaluate.http import HTTPBackend
 from augury.evaluate.stops import cut_text, is_settled, sendable_stops, unescape
@@ -117,6 +117,36 @@ def test_counts_and_journals_are_the_same_with_and_without(model: Any, tmp_path:
         model, task, r=9, max_samples=96, method="independent", study=tmp_path / "told"
     )
     assert again.tokens == drawn[0].tokens, "nothing was drawn again, and what was is known"
+
+
+def test_counts_are_the_same_where_samples_end_as_soon_as_they_fail(
+    model: Any, tmp_path: Path
+) -> None:
+    """For every seed, with and without a stop; what a model of transformers draws is less."""
+    prompt = "=421>" if isinstance(model, LabBackend) else "the cat"
+    (texts,) = model.sample([SampleRequest(prompt, 40, 12, 3)])
+    knows = checker("any-of")
+    blind = Checker("any-of", knows.check)
+    for seed in range(4):
+        stop = () if seed % 2 else (texts[0][2:4],)
+        answers = tuple({cut_text(t, stop) for t in texts[:10]})
+        task = Task("t", (Instance("i", prompt, answers),), 0.0, "any-of", 12, stop)
+        found = [
+            pass_until(
+                model, task, r=4, max_samples=96, method="independent", seed=seed, check=judge,
+                study=tmp_path / f"{seed}-{n}", keep=2,
+            )
+            for n, judge in enumerate((knows, blind))
+        ]  # fmt: skip
+        journals = [
+            next((tmp_path / f"{seed}-{n}").rglob("journal.jsonl")).read_bytes() for n in (0, 1)
+        ]
+        assert journals[0] == journals[1]
+        full = [k for k in found[1].kept if not k.passed]
+        read = [k for k in found[0].kept if not k.passed]
+        assert read == full[: len(read)], "failed samples are kept as they were written"
+        spent = [f.tokens.drawn or 0 for f in found]
+        assert spent[0] == spent[1] if isinstance(model, LabBackend) else spent[0] < spent[1]
 
 
 def test_a_server_is_told_the_first_four() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -16,6 +16,7 @@ from augury.errors import UsageError
 
 if TYPE_CHECKING:
     from augury.evaluate import Backend, PassCounts, Task
+    from augury.evaluate.pass_counts import Method
 
 
 @app.command(rich_help_panel=MEASURE)
@@ -161,24 +162,21 @@ def passuntil(
             raise UsageError("multiple choice is scored in one pass per option: nothing to plan")
         _print_choices(backend, asked, out, as_json)
         return
-    settings: dict[str, Any] = {
-        "r": r,
-        "max_samples": max_samples,
-        "temperature": temperature,
-        "method": method,
-        "relative_error": relative_error,
-        "budget": budget,
-        "max_tokens_total": max_tokens_total,
-        "seed": seed,
-        "proposal": tuple(proposal or ()),
-        "own_share": own_share,
-    }
+    from augury.evaluate.run_plan import RunOptions
+
+    options = RunOptions(
+        r, max_samples, temperature, cast("Method | None", method), relative_error, budget,
+        max_tokens_total, seed, tuple(proposal or ()), own_share,
+    )  # fmt: skip
+    judge = None
     if extract is not None:
-        settings["check"] = extracting(checkers.checker(asked.checker), extract)
+        judge = extracting(checkers.checker(asked.checker), extract)
     if plan:
         from augury.evaluate.run_cost import plan_run
 
-        cost = plan_run(backend, asked, price_in=price_in, price_out=price_out, **settings)
+        cost = plan_run(
+            backend, asked, options, check=judge, price_in=price_in, price_out=price_out
+        )
         if as_json:
             print_json(cost.to_dict())
         else:
@@ -187,7 +185,9 @@ def passuntil(
     from augury.cli.progress import show_samples
 
     with show_samples() as seen:
-        result = pass_until(backend, asked, study=out, progress=seen, keep=keep, **settings)
+        result = pass_until(
+            backend, asked, check=judge, study=out, progress=seen, keep=keep, **vars(options)
+        )
     if as_json:
         print_json({**result.to_dict(level), "study": None if out is None else str(out)})
         return

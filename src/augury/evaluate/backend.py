@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -50,6 +50,9 @@ class SampleRequest:
         temperature: logits are divided by it.
         stop: a sample is cut before the first of these, and need not be written any further. What
             is left is what it would be if it were written in full and cut afterwards.
+        possible: whether a text that has begun so can still pass; one that cannot need not be
+            written any further. A backend may leave it aside.
+        whole: the first samples of which this is not asked: they are there to be read.
 
     Raises:
         UsageError: a number is out of range.
@@ -61,6 +64,8 @@ class SampleRequest:
     seed: int
     temperature: float = 1.0
     stop: tuple[str, ...] = ()
+    possible: Callable[[str], bool] | None = field(default=None, compare=False, repr=False)
+    whole: int = 0
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.length < 1:

@@ -26,7 +26,7 @@ from augury.evaluate.backend import (
 )
 from augury.evaluate.chat import Chat, without_reasoning
 from augury.evaluate.hf_load import about, load, needs_models
-from augury.evaluate.hf_stops import StopWatch
+from augury.evaluate.hf_stops import RowWatch, StopWatch
 from augury.evaluate.hf_text import TokenText
 from augury.evaluate.hf_walk import TransformersWalk
 from augury.evaluate.stops import cut_text
@@ -214,10 +214,10 @@ class TransformersBackend:
         prompts = [known[r.prompt] for r in requests]
         for request, tokens in zip(requests, prompts, strict=True):
             self._fits(len(tokens) + request.length, request.prompt)
-        ended = {r.stop: StopWatch(self._text, r.stop) for r in requests if r.stop}
+        watches = {r.stop: StopWatch(self._text, r.stop) for r in requests if r.stop}
         written: list[list[list[int]]] = [[] for _ in requests]
         for parts in self._parts(requests, prompts):
-            rows = self._draw(requests, prompts, parts, ended)
+            rows = self._draw(requests, prompts, parts, watches)
             for of, first, last in parts:
                 written[of] += rows[: last - first]
                 del rows[: last - first]
@@ -239,6 +239,9 @@ class TransformersBackend:
         """Tokens of the samples `first` to `last` of requests, one batch."""
         torch = needs_models("torch")
         of = [i for i, first, last in parts for _ in range(last - first)]
+        number = [n for _, first, last in parts for n in range(first, last)]
+        asked = [requests[i] for i in of]
+        watch = RowWatch(self._text, asked, number, watches, give_up=self._chat is None)
         longest = max(requests[i].length for i, _, _ in parts)
         with self._running():
             logits, past = self._shared([prompts[i] for i in of])
@@ -267,8 +270,9 @@ class TransformersBackend:
                 written[alive] += (~ended).long()
                 self.usage.add(len(alive), 0)
                 going = ~ended & (lengths[alive] > k + 1)
-                if watches:
-                    going &= ~self._stopped(requests, of, alive, tokens[:, : k + 1], watches)
+                if watch.looks:
+                    met = watch.ended(alive.tolist(), tokens[alive, : k + 1].tolist())
+                    going &= ~torch.tensor(met, dtype=torch.bool, device=place)
                 if not going.all():
                     alive, drawn = alive[going], drawn[going]
                     if not len(alive):
@@ -277,24 +281,6 @@ class TransformersBackend:
                 logits = past.step(drawn)
             counts = written.tolist()
             return [row[:n] for row, n in zip(tokens.tolist(), counts, strict=True)]
-
-    def _stopped(
-        self,
-        requests: Sequence[SampleRequest],
-        of: Sequence[int],
-        alive: Any,
-        tokens: Any,
-        watches: Mapping[tuple[str, ...], StopWatch],
-    ) -> Any:
-        """Which of the rows that are being written have met their stop."""
-        torch = needs_models("torch")
-        last = tokens[alive, -1].tolist()
-        met = [False] * len(last)
-        for place, (row, token) in enumerate(zip(alive.tolist(), last, strict=True)):
-            watch = watches.get(requests[of[row]].stop)
-            if watch is not None and watch.may_end(token):
-                met[place] = watch.has_ended(tokens[row].tolist())
-        return torch.tensor(met, dtype=torch.bool, device=alive.device)
 
     def walk(self, prompts: Sequence[str]) -> TransformersWalk:
         """Write a text behind each prompt token by token (`walk.TokenWalk`)."""

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from augury.evaluate.backend import Backend, Floats
 from augury.evaluate.proposals import Proposal
+from augury.evaluate.stops import half_written
 from augury.evaluate.streams import uniforms
 from augury.evaluate.tasks import Instance, Task
-from augury.evaluate.tree import half_written
 from augury.evaluate.walk import Walkable, forced_logprobs, open_walk
 
 # Numbers in the tables of next-token probabilities that one step holds: 128 MB.

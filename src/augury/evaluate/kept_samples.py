@@ -53,6 +53,11 @@ class SampleKeeper:
         self._written = len(self.samples)
         self._have = Counter((s.instance, s.passed) for s in self.samples)
 
+    @property
+    def whole(self) -> int:
+        """Samples of a batch that are worth writing to their end though they have failed."""
+        return 2 * self._keep + 2
+
     def wants(self, instance: str, passed: bool) -> bool:
         """Whether another one is kept."""
         return self._have[instance, passed] < self._keep and len(self.samples) < MOST

@@ -21,7 +21,7 @@ from augury.evaluate.kept_samples import KEEP
 from augury.evaluate.pass_counts import Method, PassCounts
 from augury.evaluate.passuntil_run import PassUntilRun, Progress
 from augury.evaluate.proposals import Proposal
-from augury.evaluate.run_plan import decide_run
+from augury.evaluate.run_plan import RunOptions, decide_run
 from augury.evaluate.tasks import Task
 from augury.runtime.atomic import atomic_file
 
@@ -98,21 +98,11 @@ def pass_until(
     judge = check or checker(task.checker)
     if check is None:
         validate_task(task, judge)
-    plan, mixture, notes = decide_run(
-        backend,
-        task,
-        judge,
-        r=r,
-        max_samples=max_samples,
-        temperature=temperature,
-        method=method,
-        relative_error=relative_error,
-        budget=budget,
-        max_tokens_total=max_tokens_total,
-        seed=seed,
-        proposal=proposal,
-        own_share=own_share,
-    )
+    asked = RunOptions(
+        r, max_samples, temperature, method, relative_error, budget, max_tokens_total, seed,
+        proposal, own_share,
+    )  # fmt: skip
+    plan, mixture, notes = decide_run(backend, task, judge, asked)
     with ExitStack() as stack:
         journal = folder = None
         if study is not None:

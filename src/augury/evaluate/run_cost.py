@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,7 +15,7 @@ from augury.evaluate.checkers import Checker, checker, validate_task
 from augury.evaluate.pass_counts import Method, PassCounts
 from augury.evaluate.passuntil import pass_until
 from augury.evaluate.proposals import Proposal
-from augury.evaluate.run_plan import RunPlan, decide_run
+from augury.evaluate.run_plan import RunOptions, RunPlan, decide_run
 from augury.evaluate.tasks import Task
 from augury.evaluate.waves import FILL, FIRST, GROWTH
 
@@ -87,24 +86,17 @@ class RunCost:
 def plan_run(
     backend: Backend,
     task: Task,
+    asked: RunOptions,
     *,
-    r: int | None = None,
-    max_samples: int | None = None,
-    temperature: float = 1.0,
-    method: Method | None = None,
-    relative_error: float | None = None,
-    budget: int | None = None,
-    max_tokens_total: int | None = None,
-    seed: int = 0,
     check: Checker | None = None,
-    proposal: Sequence[str | Proposal] = (),
-    own_share: float = 0.2,
     price_in: float | None = None,
     price_out: float | None = None,
 ) -> RunCost:
     """What `pass_until` with the same arguments will take: a small wave is drawn to see.
 
     Args:
+        backend, task, check: as `pass_until` takes them.
+        asked: its other arguments.
         price_in, price_out: of a million tokens read, and drawn.
 
     Raises:
@@ -116,16 +108,12 @@ def plan_run(
     judge = check or checker(task.checker)
     if check is None:
         validate_task(task, judge)
-    plan, mixture, _ = decide_run(
-        backend, task, judge, r=r, max_samples=max_samples, temperature=temperature,
-        method=method, relative_error=relative_error, budget=budget,
-        max_tokens_total=max_tokens_total, seed=seed, proposal=proposal, own_share=own_share,
-    )  # fmt: skip
+    plan, mixture, _ = decide_run(backend, task, judge, asked)
     n = len(task.instances)
     if plan.method == "exact":
         return RunCost(n, "exact", 0, 0.0, 0, 0.0, 0.0, None, None, 0, 0, 0.0)
     proposals = () if mixture is None else mixture.proposals
-    tried, seconds = _try_few(backend, task, judge, plan, proposals, own_share)
+    tried, seconds = _try_few(backend, task, judge, plan, proposals, asked.own_share)
     drawn = int(tried.samples.sum())
     usage = tried.tokens
     most = plan.budget or n * plan.max_samples

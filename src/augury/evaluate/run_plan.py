@@ -46,61 +46,58 @@ class RunPlan:
         return told
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run is asked for: the arguments of `pass_until` that decide it, with its defaults."""
+
+    r: int | None = None
+    max_samples: int | None = None
+    temperature: float = 1.0
+    method: Method | None = None
+    relative_error: float | None = None
+    budget: int | None = None
+    max_tokens_total: int | None = None
+    seed: int = 0
+    proposal: Sequence[str | Proposal] = ()
+    own_share: float = 0.2
+
+
 def decide_run(
-    backend: Backend,
-    task: Task,
-    judge: Checker,
-    *,
-    r: int | None = None,
-    max_samples: int | None = None,
-    temperature: float = 1.0,
-    method: Method | None = None,
-    relative_error: float | None = None,
-    budget: int | None = None,
-    max_tokens_total: int | None = None,
-    seed: int = 0,
-    proposal: Sequence[str | Proposal] = (),
-    own_share: float = 0.2,
+    backend: Backend, task: Task, judge: Checker, asked: RunOptions
 ) -> tuple[RunPlan, Mixture | None, list[str]]:
-    """The plan of a run asked for as `pass_until` is, what it draws from, and what to know of it.
+    """The plan of a run, what it draws from, and what to know of it.
 
     Raises:
         UsageError: a number is out of range, or the method does not fit.
     """
-    weighted = bool(proposal)
-    if weighted and r is None and relative_error is None and budget is None:
+    weighted, r, cap = bool(asked.proposal), asked.r, asked.max_samples
+    if weighted and r is None and asked.relative_error is None and asked.budget is None:
         r = WEIGHTED_PASSES
-    wanted = wanted_passes(r, relative_error, budget)
-    cap = max_samples
+    wanted = wanted_passes(r, asked.relative_error, asked.budget)
     if cap is None:
         cap = WEIGHTED_SAMPLES if weighted else SAMPLES
-    asked = RunPlan("importance", wanted, cap, temperature, budget, seed, max_tokens_total)
-    check_numbers(asked)
+    plan = RunPlan(
+        "importance", wanted, cap, asked.temperature, asked.budget, asked.seed,
+        asked.max_tokens_total,
+    )  # fmt: skip
+    check_numbers(plan)
     if not weighted:
-        how, notes = choose_method(backend, task, judge, method, temperature)
-        return replace(asked, method=how), None, notes
-    known = judge.possible is not None
-    return asked, open_mixture(backend, task, proposal, own_share, method, budget, known), []
+        how, notes = choose_method(backend, task, judge, asked.method, asked.temperature)
+        return replace(plan, method=how), None, notes
+    return plan, open_mixture(backend, task, asked, known=judge.possible is not None), []
 
 
-def open_mixture(
-    backend: Backend,
-    task: Task,
-    proposal: Sequence[str | Proposal],
-    share: float,
-    method: Method | None,
-    budget: int | None,
-    known: bool,
-) -> Mixture:
+def open_mixture(backend: Backend, task: Task, asked: RunOptions, *, known: bool) -> Mixture:
     """What is drawn from."""
-    if method not in (None, "importance"):
-        raise UsageError(f"a proposal is drawn from by method 'importance', not '{method}'")
-    if budget is not None:
+    if asked.method not in (None, "importance"):
+        raise UsageError(f"a proposal is drawn from by method 'importance', not '{asked.method}'")
+    if asked.budget is not None:
         raise UsageError("a budget goes where plain samples say: it takes no proposal")
-    if not 0 < share < 1:
-        raise UsageError(f"own_share lies between 0 and 1, not {share}")
+    if not 0 < asked.own_share < 1:
+        raise UsageError(f"own_share lies between 0 and 1, not {asked.own_share}")
     backend.next_token_logprobs([NextRequest(task.instances[0].prompt)])  # does it show them?
-    return Mixture(backend, open_proposals(proposal, backend, task, open_model, known), share)
+    proposals = open_proposals(asked.proposal, backend, task, open_model, known)
+    return Mixture(backend, proposals, asked.own_share)
 
 
 def choose_method(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 _ESCAPE = re.compile(r"\\(?:([ntr\\])|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4}))")
 _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
@@ -37,6 +37,20 @@ def is_settled(text: str, stops: Sequence[str]) -> bool:
         return False
     # A longer stop that has begun before the first whole one may still become whole.
     return not any(s.startswith(text[at:]) for at in range(min(ends)) for s in stops)
+
+
+def half_written(text: str, stops: Sequence[str]) -> bool:
+    """Whether it ends in part of a character or of a stop, so that it says nothing yet."""
+    return text.endswith("\ufffd") or any(
+        text.endswith(s[:k]) for s in stops for k in range(1, len(s))
+    )
+
+
+def is_lost(text: str, stops: Sequence[str], possible: Callable[[str], bool]) -> bool:
+    """Whether a text that is being written cannot pass any more, however it goes on."""
+    if half_written(text, stops) or cut_text(text, stops) != text:
+        return False
+    return not possible(text)
 
 
 def sendable_stops(stops: Sequence[str], most: int) -> list[str]:

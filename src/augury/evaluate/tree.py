@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augury.evaluate.backend import Backend, Floats, NextRequest
+from augury.evaluate.stops import half_written
 from augury.evaluate.tasks import Task
 
 Ints = NDArray[np.int64]
@@ -174,13 +175,6 @@ def _place(
         going = np.array(kept, dtype=np.int64)
     for part in _blocks(going):
         draw.blocks.append((longer[part], split[part]))
-
-
-def half_written(text: str, stops: Sequence[str]) -> bool:
-    """Whether it ends in part of a character or of a stop, so that it says nothing yet."""
-    return text.endswith("\ufffd") or any(
-        text.endswith(s[:k]) for s in stops for k in range(1, len(s))
-    )
 
 
 def _blocks(nodes: Ints) -> Iterator[Ints]:

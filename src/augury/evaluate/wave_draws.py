@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,8 @@ class WaveDrawer:
                 self._stream(i),
                 self._plan.temperature,
                 task.stop,
+                self._possible(i),
+                self._whole(i),
             )
             for i, n in wave
         ]
@@ -128,8 +130,20 @@ class WaveDrawer:
             used = int(passed[int(wanted) - 1]) + 1 if ended else n
             example = own[passed[0]] if len(passed) else None
             rows.append([i, n, int(min(len(passed), wanted)), used, example])
-            self._keep(i, own[:used])
+            first = used if self._judge.possible is None else min(used, self._kept.whole)
+            self._keep(i, own[:first])
+            self._keep(i, [own[k] for k in passed if first <= k < used])
         return rows
+
+    def _whole(self, i: int) -> int:
+        """Samples of an instance's next batch that are written to their end, to be read."""
+        wanted = self._kept.wants(self._task.instances[i].id, passed=False)
+        return self._kept.whole if wanted else 0
+
+    def _possible(self, i: int) -> Callable[[str], bool] | None:
+        """Whether a text that has begun so can pass, as far as the check knows."""
+        possible, instance = self._judge.possible, self._task.instances[i]
+        return None if possible is None else lambda text: possible(instance, text)
 
     def _tree(self, wave: list[tuple[int, int]]) -> list[list[Any]]:
         task = self._task
