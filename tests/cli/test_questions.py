@@ -134,9 +134,25 @@ def test_ladder_asked_wrongly(augury: Any, rungs: Path, tmp_path: Path) -> None:
     assert "threshold must lie" in complaint(augury("ladder", rungs, *at, "--threshold", "60"))
     few = tmp_path / "few.csv"
     pl.read_csv(rungs).head(12).write_csv(few)
-    assert "2 runs are too few" in complaint(augury("ladder", few, *at))
-    pl.read_csv(rungs).drop("bpb").write_csv(few)
-    assert "column 'bpb'" in complaint(augury("ladder", few, *at))
+    assert "2 points at 2 scales are too few" in complaint(augury("ladder", few, *at))
+    pl.read_csv(rungs).drop("value").write_csv(few)
+    assert "column 'value'" in complaint(augury("ladder", few, *at))
+
+
+def test_a_ladder_without_bits_per_byte_is_forecast_by_its_scores(
+    augury: Any, rungs: Path, tmp_path: Path
+) -> None:
+    bare = tmp_path / "bare.csv"
+    pl.read_csv(rungs).drop("bpb").write_csv(bare)
+    at = ("--at", "params=7B,tokens=400B", "--threshold", ".6")
+    tasks = json.loads(augury("ladder", bare, *at, "--json").out)
+    for task, a in zip(tasks, (6.0, 12.0), strict=True):
+        bpb = 0.4 + a * 7e9**-0.15 + 40 * 4e11**-0.25
+        low, high = task["interval"]
+        assert low < 0.25 + 0.75 / (1 + np.exp(6 * (bpb - 0.9))) < high
+        assert (task["probability_above"] > 0.5) == (task["value"] > 0.6)
+    said = augury("ladder", bare, *at).out
+    assert "By the average of simple forecasts of each task alone." in said
 
 
 def test_the_chance_of_passing_follows_the_interval() -> None:

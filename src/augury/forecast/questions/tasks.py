@@ -14,6 +14,7 @@ from augury.data.compute import params_for_flops, tokens_for_flops, training_flo
 from augury.data.table import run_ids
 from augury.display import Card
 from augury.errors import DataError, UsageError
+from augury.forecast.ahead import forecast_ahead
 from augury.forecast.ladder import forecast_ladder
 from augury.forecast.prediction import extrapolation, known
 from augury.forecast.questions.answers import Answer, status_at
@@ -24,6 +25,8 @@ from augury.notes import Note
 LAST, FIRST = 5, 0.1
 # Runs with fewer evaluations than these are not averaged: their loss still falls too fast.
 MANY = 10
+# Recipes are backtested on no fewer runs.
+FEWEST_RUNS = 8
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class LadderOutlook(Answer):
         table: per task: now (score of the run of most compute), value, low, high (for one new run),
             probability_above (of the threshold; null without one).
         recipe: the way of forecasting that backtests chose.
-        held: share of the backtest's forecasts inside their intervals.
+        held: share of the backtest's forecasts inside their intervals; NaN without a backtest.
         extrapolation: of the target.
     """
 
@@ -94,7 +97,8 @@ class LadderOutlook(Answer):
                 f"[{row['low']:.3f}, {row['high']:.3f}]"
                 + ("" if chance is None else f"   {chance:6.1%}")
             )
-        lines.append(f"  By {self.recipe}; {self.held:.0%} of its backtest's intervals held.")
+        held = f"; {self.held:.0%} of its backtest's intervals held"
+        lines.append(f"  By {self.recipe}{held if np.isfinite(self.held) else ''}.")
         lines += [f"  {n.severity}: {n.message}" for n in self.notes]
         return "\n".join(lines)
 
@@ -112,7 +116,8 @@ def ladder_outlook(
     Args:
         table: one row a run, task and checkpoint: model (or run), task, params, tokens, value, and
             bpb (bits per byte of the right answer) or loss. Runs of ten or more checkpoints are
-            averaged over five of them.
+            averaged over five of them. Without bpb and loss, or with fewer than eight runs, scores
+            are forecast by `forecast_ahead`.
         at: the target: two of params, tokens and flops.
         threshold: a score that tasks are to pass.
         level: of the intervals.
@@ -122,7 +127,7 @@ def ladder_outlook(
         A `LadderOutlook`.
 
     Raises:
-        DataError: a column is missing, or there are fewer than eight runs.
+        DataError: a column is missing, or a task has fewer than four runs.
         UsageError: the target lacks params or tokens, or the level or threshold is no share.
 
     Source: as `forecast_ladder`.
@@ -133,7 +138,11 @@ def ladder_outlook(
         raise UsageError(f"threshold must lie between 0 and 1, not {threshold:g}")
     target = _target(at)
     finals, checkpoints = ladder_tables(table)
-    found = forecast_ladder(finals, checkpoints, target, level=level, seed=seed)
+    found = (
+        forecast_ladder(finals, checkpoints, target, level=level, seed=seed)
+        if "bpb" in finals.columns and finals["run"].n_unique() >= FEWEST_RUNS
+        else _averaged(finals, target, level)
+    )
     best = finals.sort("flops").group_by("task", maintain_order=True).last()
     now = dict(best.select("task", "value").iter_rows())
     rows = [
@@ -165,10 +174,26 @@ def ladder_outlook(
         at=target,
         threshold=threshold,
         table=pl.DataFrame(rows, schema_overrides={"probability_above": pl.Float64}),
-        recipe=str(found.recipe),
+        recipe=found.recipe if isinstance(found, _Average) else str(found.recipe),
         held=found.coverage,
         extrapolation=far,
     )
+
+
+@dataclass(frozen=True)
+class _Average:
+    """As a `LadderForecast`, where no recipe can be backtested."""
+
+    table: pl.DataFrame
+    recipe: str = "the average of simple forecasts of each task alone"
+    coverage: float = np.nan
+
+
+def _averaged(finals: pl.DataFrame, target: Mapping[str, float], level: float) -> _Average:
+    """Forecasts of scores from parameters and tokens alone."""
+    found = forecast_ahead(finals, [dict(target)], output="value", level=level)
+    rows = [(f.task, f.value, *f.interval) for f in found]
+    return _Average(pl.DataFrame(rows, schema=["task", "value", "low", "high"], orient="row"))
 
 
 def probability_above(
@@ -189,17 +214,17 @@ def ladder_tables(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     Raises:
         DataError: a column is missing.
     """
-    link = "bpb" if "bpb" in table.columns else "loss"
-    needed = ("task", "params", "tokens", "value", link)
-    for name in needed:
+    link = next((n for n in ("bpb", "loss") if n in table.columns), None)
+    for name in ("task", "params", "tokens", "value"):
         if name not in table.columns:
-            raise DataError("the column is missing", column="bpb" if name == link else name,
+            raise DataError("the column is missing", column=name,
                             expected="a ladder: task, params, tokens, value, and bpb or "
                                      "loss")  # fmt: skip
     if not {"run", "model"} & set(table.columns):
         raise DataError("the column is missing", column="model", expected="which run each row is")
+    links = [] if link is None else [pl.col(link).alias("bpb")]
     rows = table.with_columns(run=pl.Series(run_ids(table)).cast(pl.String)).select(
-        "run", "task", "params", "tokens", pl.col(link).alias("bpb"), "value"
+        "run", "task", "params", "tokens", *links, "value"
     )
     rows = rows.drop_nulls().sort("run", "task", "tokens")
     over = ("run", "task")
@@ -208,6 +233,7 @@ def ladder_tables(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         pl.when(many).then(pl.col(c).rolling_mean(LAST, min_samples=1).over(over)).otherwise(c)
         .alias(c)
         for c in ("bpb", "value")
+        if c in rows.columns
     ]  # fmt: skip
     place = pl.int_range(pl.len()).over(over)
     late = place >= (FIRST * pl.len().over(over)).ceil()
