@@ -1,5 +1,8 @@
-# `make demo` and `make test` do everything on a fresh machine: they set up .venv first.
-PYTHON ?= python3.11
+# `make demo` and `make test` do everything on a fresh machine: they set up .venv first, with the
+# newest Python here that runs and that the wheels of constraints.txt are made for.
+PYTHONS := python3.13 python3.12 python3.11 python3
+PYTHON := $(or $(PYTHON),$(shell for p in $(PYTHONS); do \
+	$$p -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done))
 VENV := .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core
@@ -11,6 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 .PHONY: demo test test-tests test-documents quick claims lint docs bench real clean
 
 $(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or later here (looked for $(PYTHONS))" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 # The demo runs from the core install; torch, 900 MB of it, is for the tests.

@@ -53,8 +53,8 @@ def olmo_ladder() -> tuple[pl.DataFrame, pl.DataFrame]:
             rows = log.filter(pl.col("run") == run).sort("_step")
             tokens = rows["throughput/total_tokens"].to_numpy().astype(float)
             for task in OLMO_TASKS:
-                bpb = _column(rows, "downstream_bpb", task, "bpb")
-                score = _column(rows, "downstream", task, "len_norm")
+                bpb = olmo_column(rows, "downstream_bpb", task, "bpb")
+                score = olmo_column(rows, "downstream", task, "len_norm")
                 there = np.isfinite(bpb) & np.isfinite(score)
                 known = {"run": run, "task": task, "params": float(size["n"])}
                 finals.append(
@@ -78,7 +78,7 @@ def olmo_ladder() -> tuple[pl.DataFrame, pl.DataFrame]:
     return pl.DataFrame(finals), pl.concat(checkpoints)
 
 
-def _column(rows: pl.DataFrame, kind: str, task: str, suffix: str) -> np.ndarray:
+def olmo_column(rows: pl.DataFrame, kind: str, task: str, suffix: str) -> np.ndarray:
     if task == "mmlu":
         return sum(
             weight * rows[f"eval/{kind}/mmlu_{part}_test_rc_5shot_{suffix}"].to_numpy()

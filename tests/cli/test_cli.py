@@ -298,7 +298,7 @@ def test_the_commands_and_their_options_are_these() -> None:
         "samples": {"--task", "--instance", "--passed", "--json"},
         "laws": {"--json"},
         "doctor": {"--json"},
-        "init": {"--schema"},
+        "init": {"--from", "--schema"},
         "run": {"--plan", "--engine", "--json"},
         "status": {"--json"},
         "scoreboard": {"--json"},

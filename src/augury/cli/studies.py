@@ -11,7 +11,8 @@ from augury.cli import startup
 from augury.cli.application import STUDY, app
 from augury.cli.arguments import parse_point
 from augury.cli.options import AsJson, Seed
-from augury.cli.printing import print_json
+from augury.cli.printing import note, print_json
+from augury.errors import UsageError
 
 
 @app.command(rich_help_panel=STUDY)
@@ -20,12 +21,35 @@ def init(
     schema: Annotated[
         bool, typer.Option("--schema", help="Write only study.schema.json, for editors.")
     ] = False,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", help="Your runs: a table, or a folder of tables or results."),
+    ] = None,
 ) -> None:
-    """Write a commented study file to start from."""
-    from augury.study.plan.template import write_study
+    """Write a study file: of what is there, or commented to start from."""
+    from augury.study.plan.template import study_name, write_study
 
-    for path in write_study(folder, schema_only=schema):
+    if from_ is None:
+        for path in write_study(folder, schema_only=schema):
+            print(path)
+        return
+    if schema:
+        raise UsageError("choose one of --from and --schema")
+    from augury.study.plan.from_data import study_from
+
+    source, found = from_, []
+
+    def draft() -> str:
+        text, notes = study_from(source, folder, study_name(folder))
+        found.extend(notes)
+        return text
+
+    written = write_study(folder, text=draft)
+    for said in found:
+        note(said)
+    for path in written:
         print(path)
+    print(f"Next: augury run --plan {folder}")
 
 
 @app.command(rich_help_panel=STUDY)

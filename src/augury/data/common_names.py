@@ -19,6 +19,7 @@ COMMON_NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "tokens": ("D", "tokens", "n_tokens", "num_tokens", "train_tokens", "training_tokens"),
     "flops": ("C", "flops", "compute", "train_flops", "training_flops", "training_flop"),
+    "value": ("value", "score", "accuracy", "acc"),
     "loss": ("loss", "val_loss", "final_loss", "eval_loss", "validation_loss", "final_val_loss"),
 }
 # Each follows from the two others: C = 6 N D.

@@ -19,6 +19,7 @@ from augury.study.plan.models import (
 )
 from augury.study.plan.study_file import StudyFile
 from augury.study.plan.study_plan import Plan
+from augury.study.plan.table_checks import check_laws, tasks_in
 from augury.study.plan.value_types import Question
 from augury.study.results.store import file_digest
 from augury.study.units.finetuning import STOPPING
@@ -270,8 +271,29 @@ class _Planner:
         return any(self.study.question_of(task) == question for task in self._task_names())
 
     def _task_names(self) -> list[str | None]:
-        """Tasks to forecast; None where tables alone say what was measured."""
-        return [task.called for task in self.study.tasks] or [None]
+        """Tasks to forecast; None where tables alone say what was measured, of one task."""
+        named = [task.called for task in self.study.tasks]
+        return [*named] or ([*self._table_tasks] if len(self._table_tasks) > 1 else [None])
+
+    @cached_property
+    def _table_tasks(self) -> list[str]:
+        """Tasks that the tables hold.
+
+        Raises:
+            UsageError: one of them has several metrics, of which a forecast takes one.
+        """
+        found: dict[str, set[str]] = {}
+        for table in self.study.tables if not self.study.tasks else ():
+            for task, metric in tasks_in(self.folder / table.path, table.columns, table.where):
+                found.setdefault(task, set()).add(metric)
+        for task, metrics in found.items():
+            if len(metrics) > 1 and self.study.question == "pass-rate":
+                raise UsageError(
+                    f"[[tables]] hold {len(metrics)} metrics of {task} "
+                    f"({', '.join(sorted(metrics)[:4])}); keep one: "
+                    f"where = \"metric = '{min(metrics)}'\""
+                )
+        return sorted(found)
 
     def _inputs_of(self, keys: Mapping[str, list[str]], task: str | None) -> tuple[str, ...]:
         return (*keys.get("", ()), *(keys.get(task, ()) if task is not None else ()))
@@ -279,6 +301,7 @@ class _Planner:
     def _plan_forecasts(self) -> list[StudyUnit]:
         """Fits and forecasts of every task from all that may be seen."""
         study, made = self.study, []
+        check_laws(study, self.folder)
         if self._asks("pass-rate") and not self.points:
             raise DataError("no row is held out and there is no [target]: nothing to forecast")
         tasks = self._task_names()

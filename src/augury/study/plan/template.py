@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from augury.errors import UsageError
@@ -97,8 +98,21 @@ def template(name: str) -> str:
     return TEMPLATE.replace("NAME", name, 1)
 
 
-def write_study(folder: Path, *, schema_only: bool = False) -> list[Path]:
+def study_name(folder: Path) -> str:
+    """A name for the study in a folder: the folder's, without what names may not hold."""
+    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in folder.resolve().name)
+    return name.lstrip("-_.") or "study"
+
+
+def write_study(
+    folder: Path, *, schema_only: bool = False, text: Callable[[], str] | None = None
+) -> list[Path]:
     """Write `study.toml` and `study.schema.json` into a folder.
+
+    Args:
+        folder: of the study; it is made.
+        schema_only: leave the study file alone.
+        text: gives the study file, once the folder is there; the template by default.
 
     Raises:
         UsageError: there is a study file already, or the folder cannot be made.
@@ -113,13 +127,11 @@ def write_study(folder: Path, *, schema_only: bool = False) -> list[Path]:
     except OSError as error:
         raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
     written = []
-    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in folder.resolve().name)
-    for file, text in (
-        (path, template(name.lstrip("-_.") or "study")),
-        (folder / SCHEMA, study_schema()),
-    ):
-        if file != path or not schema_only:
-            with atomic_file(file) as fresh:
-                fresh.write_text(text)
-            written.append(file)
+    content = {folder / SCHEMA: study_schema()}
+    if not schema_only:
+        content = {path: template(study_name(folder)) if text is None else text(), **content}
+    for file, written_text in content.items():
+        with atomic_file(file) as fresh:
+            fresh.write_text(written_text)
+        written.append(file)
     return written
