@@ -37,7 +37,7 @@ PAGES = {
 SOURCES = {
     "loss": "245 runs read off the figures of Hoffmann et al. 2022 by Besiroglu et al. 2024.",
     "optimum": "The same runs.",
-    "epochs": "182 runs of Muennighoff et al. 2023, with up to 1,500 epochs over their tokens.",
+    "epochs": "182 runs of Muennighoff et al. 2023, many of which repeat their tokens.",
     "mixture": "RegMix, Liu et al. 2024: 512 models of 1M parameters, each on its own mixture.",
     "law": "The Chinchilla runs again.",
     "twice": "OLMo 2's ladder, Bhagia et al. 2024: sixteen runs, 190M to 1.3B parameters.",
