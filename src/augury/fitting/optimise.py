@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from augury.fitting.joint_blocks import Blocks
 from augury.fitting.likelihoods import Likelihood, Points
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
@@ -87,6 +88,8 @@ def objective_terms(
     space = Space.of(law, likelihood.nuisance)
     size = len(space.names)
     own = len(law.parameters)
+    blocks = Blocks.of(law)
+    directions = np.eye(own) if blocks is None else blocks.directions(own)
 
     def one(
         u: Any, inputs: Any, y: Any, trials: Any, weights: Any, mean: Any, precision: Any
@@ -100,7 +103,7 @@ def objective_terms(
 
         # One mapped jvp: the formula is traced once, whatever the number of parameters.
         eta, push = jax.linearize(predictor, u[:own])
-        jacobian = jax.vmap(push)(jnp.eye(own))  # (own, n)
+        jacobian = jax.vmap(push)(jnp.asarray(directions))  # (own, n), or fewer of a joint law
         terms = likelihood.terms(eta, space.unpack(u), points)
         # Points with weight 0 (padding, left out, not drawn) must not spread a NaN of theirs.
         used = weights > 0
@@ -110,9 +113,14 @@ def objective_terms(
             return jnp.where(used, weights * x, 0.0)
 
         objective = weighed(terms.loss).sum()
-        gradient = jacobian @ weighed(terms.slope)
-        hessian = (jacobian * weighed(terms.curvature)) @ jacobian.T
-        bound = (jacobian * jacobian) @ weighed(terms.bound)
+        slope, curvature, bound = map(weighed, (terms.slope, terms.curvature, terms.bound))
+        if blocks is None:
+            gradient = jacobian @ slope
+            hessian = (jacobian * curvature) @ jacobian.T
+            bound = (jacobian * jacobian) @ bound
+        else:
+            group = inputs[blocks.per]
+            gradient, hessian, bound = blocks.sums(jacobian, group, slope, curvature, bound)
         if size > own:  # the likelihood's own parameters, by their own derivatives
 
             def loss(v: Any) -> Any:
@@ -150,6 +158,12 @@ def block_solver(law: Law, likelihood: Likelihood) -> Any:
     lower, upper = np.asarray(space.lower), np.asarray(space.upper)
     log = np.asarray(space.log)
     evaluate = partial(objective_terms, law, likelihood)
+    blocks = Blocks.of(law)
+
+    def solve_linear(h: Any, g: Any) -> Any:
+        if blocks is None:
+            return jnp.linalg.solve(h, g[..., None])[..., 0]
+        return blocks.solve(h, g)
 
     def solve(u: Any, points: Points, weights: Any, prior: Prior, limits: Any) -> Solution:
         max_steps, tolerance = limits
@@ -164,7 +178,7 @@ def block_solver(law: Law, likelihood: Likelihood) -> Any:
             # 1e-14: a flat direction stays solvable, far below any curvature that matters.
             ridge = jnp.where(free, damping[:, None] + 1e-14, 1.0)
             h_s = h_s + ridge[:, :, None] * jnp.eye(u.shape[1])
-            step = -jnp.linalg.solve(h_s, g_s[..., None])[..., 0] / scale
+            step = -solve_linear(h_s, g_s) / scale
             flat = log & (k < FLAT * jnp.max(k, axis=1, keepdims=True))
             step = jnp.where(flat, jnp.clip(step, -1.0, 1.0), step)
             new = jnp.clip(u + step, lower, upper)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from augury.laws import Law, Parameter
+from augury.laws.base import Named
 
 Floats = NDArray[np.float64]
 
@@ -64,13 +64,10 @@ class Space:
         """(..., P) coordinates pulled into the box."""
         return np.clip(u, self.lower, self.upper)
 
-    def unpack(self, u: Any) -> SimpleNamespace:
-        """Traced (P,) coordinates to the namespace of parameters that a formula takes."""
+    def unpack(self, u: Any) -> Named:
+        """Traced (P,) coordinates to the parameters as a formula takes them."""
         import jax.numpy as jnp
 
-        return SimpleNamespace(
-            **{
-                name: jnp.exp(u[j]) if log else u[j]
-                for j, (name, log) in enumerate(zip(self.names, self.log, strict=True))
-            }
-        )
+        log = np.array(self.log)
+        # Not `where(log, exp(u), u)`: its derivative is not a number where exp(u) overflows.
+        return Named(self.names, jnp.where(log, jnp.exp(jnp.where(log, u, 0.0)), u))

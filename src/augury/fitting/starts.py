@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from augury.fitting.joint_blocks import GroupAmplitudes
 from augury.fitting.likelihoods import Likelihood, Points
 from augury.fitting.optimise import no_prior, objectives, run_blocks
 from augury.fitting.space import Floats, Space
 from augury.laws import Law, Parameter
-from augury.laws.base import attributes
+from augury.laws.base import Named, attributes
 from augury.runtime.compiling import jit
 
 # Values tried: one nonlinear parameter on a line, two on a square grid, more by a Sobol sequence.
@@ -100,6 +101,8 @@ def amplitude_solver(law: Law, likelihood: Likelihood, searched: tuple[str, ...]
 
     amplitudes = [name for name, p in law.parameters.items() if p.amplitude]
     count = len(amplitudes)
+    grouped = GroupAmplitudes.of(law)
+    directions = np.eye(count) if grouped is None else grouped.directions()
     lower = np.array(
         [
             max(law.parameters[a].bounds[0], 0.0)
@@ -115,13 +118,13 @@ def amplitude_solver(law: Law, likelihood: Likelihood, searched: tuple[str, ...]
         shared = points.inputs[0].shape[0] == 1
 
         def law_at(values: Any, inputs: Any, amps: Any) -> Any:
-            p = attributes((*searched, *amplitudes), (*values, *amps))
+            p = Named((*searched, *amplitudes), jnp.concatenate([values, amps]))
             out = law.formula(p, attributes(law.inputs, inputs))
             return jnp.broadcast_to(out, points.y.shape[-1:])
 
         def laid(values: Any, inputs: Any) -> Any:
-            """(1 + K, n): the law without amplitudes, and with each of them 1."""
-            amps = jnp.concatenate([jnp.zeros((1, count)), jnp.eye(count)])
+            """(1 + K, n): the law without amplitudes, and with each of them (or each kind) 1."""
+            amps = jnp.concatenate([jnp.zeros((1, count)), jnp.asarray(directions)])
             return jax.vmap(law_at, (None, None, 0))(values, inputs, amps)
 
         inputs = tuple(x[0] for x in points.inputs) if shared else points.inputs
@@ -131,12 +134,28 @@ def amplitude_solver(law: Law, likelihood: Likelihood, searched: tuple[str, ...]
         w = weights * likelihood.start_weight(points)
         w = jnp.where(weights > 0, w, 0.0) * jnp.ones_like(target)
 
-        def reweighted(_: int, state: Any) -> Any:
-            _, w = state
+        def together(w: Any) -> tuple[Any, Any]:
+            """All amplitudes at once: (B, K), and what they add to the law, (B, n)."""
             gram = jnp.einsum("bkn,bn,bln->bkl", basis, w, basis)
             right = jnp.einsum("bkn,bn->bk", basis, w * target)
             best = jax.vmap(bounded_least_squares, (0, 0, None, None))(gram, right, lower, upper)
-            mu = base + jnp.einsum("bk,bkn->bn", best, basis)
+            return best, jnp.einsum("bk,bkn->bn", best, basis)
+
+        def by_group(grouped: GroupAmplitudes, w: Any) -> tuple[Any, Any]:
+            """The same where each group has its own: groups are problems of their own."""
+            member = grouped.members(points.inputs) * jnp.ones_like(w)[:, None]
+            pairs = basis[:, :, None] * (basis * w[:, None])[:, None]
+            gram = jnp.einsum("bgn,bkln->bgkl", member, pairs)
+            right = jnp.einsum("bgn,bkn->bgk", member, basis * (w * target)[:, None])
+            each = jax.vmap(jax.vmap(bounded_least_squares), (0, 0, None, None))
+            best = each(gram, right, lower[grouped.own], upper[grouped.own])
+            added = jnp.einsum("bgk,bgn->bkn", best, member) * basis
+            return grouped.flat(best), added.sum(1)
+
+        def reweighted(_: int, state: Any) -> Any:
+            _, w = state
+            best, added = together(w) if grouped is None else by_group(grouped, w)
+            mu = base + added
             w = jnp.where(weights > 0, weights * likelihood.reweight(mu, points), 0.0)
             return best, w * jnp.ones_like(target)
 

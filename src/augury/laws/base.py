@@ -288,6 +288,26 @@ class Example(NamedTuple):
     inputs: dict[str, Array]
 
 
+class Named:
+    """Parameters as a formula takes them, in one vector: `p.alpha`, or several at once, `p[names]`.
+
+    A joint law has hundreds of parameters; an operation for each would take XLA seconds to compile.
+    """
+
+    def __init__(self, names: Iterable[str], values: Array) -> None:
+        self._values = values
+        self._at = {name: j for j, name in enumerate(names)}
+
+    def __getattr__(self, name: str) -> Array:
+        try:
+            return self._values[self._at[name]]
+        except KeyError:
+            raise AttributeError(f"there is no parameter {name!r}") from None
+
+    def __getitem__(self, names: Sequence[str]) -> Array:
+        return self._values[np.array([self._at[name] for name in names])]
+
+
 def attributes(names: Iterable[str], values: Iterable[Any]) -> SimpleNamespace:
     """Parameters or inputs as a formula takes them."""
     return SimpleNamespace(**dict(zip(names, values, strict=True)))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from augury.laws.base import Array, Law, Parameter
+from augury.laws.base import Array, Law, Named, Parameter
 from augury.laws.inputs import Group, Input
 
 
@@ -36,7 +37,7 @@ class Grouped(Law):
     def inputs(self) -> Mapping[str, Input]:
         return {**self.law.inputs, self.per: Group(f"which {self.per}", labels=self.groups)}
 
-    @property
+    @cached_property
     def parameters(self) -> dict[str, Parameter]:
         named: dict[str, Parameter] = {}
         for name, p in self.law.parameters.items():
@@ -53,7 +54,11 @@ class Grouped(Law):
         own = {}
         for name, parameter in self.law.parameters.items():
             if parameter.per == self.per:
-                own[name] = jnp.stack([getattr(p, f"{name}[{g}]") for g in self.groups])[at]
+                names = [f"{name}[{g}]" for g in self.groups]
+                each = (
+                    p[names] if isinstance(p, Named) else jnp.stack([getattr(p, n) for n in names])
+                )
+                own[name] = each[at]
             else:
                 own[name] = getattr(p, name)
         return self.law.formula(SimpleNamespace(**own), x)
