@@ -61,6 +61,18 @@ def test_all_ways_find_straight_growth() -> None:
     assert found.extrapolation == pytest.approx(np.log(3) / np.log(100))
 
 
+def test_the_mean_of_models_is_surer_than_one_of_them() -> None:
+    """On log(-log p) and the logit, lines with and without the noise of a model."""
+    (found,) = forecast_pass_rate(straight(), [{"params": 3e10}])
+    (low, high), (mean_low, mean_high) = found.leading.interval, found.mean_interval
+    assert low < mean_low < found.leading.value < mean_high < high
+    assert mean_low < truth(3e10) < mean_high
+    assert 0.5 < found.noise < 1  # three times beyond two decades: models' scatter is most of it
+    told = found.to_dict()
+    assert told["mean_interval"] == [mean_low, mean_high]
+    assert f"{found.noise:.0%} of the average's width" in str(found)
+
+
 def test_exact_probabilities_and_stopped_counts_serve_as_well() -> None:
     counts = straight()
     rng = np.random.default_rng(1)

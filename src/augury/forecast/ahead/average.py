@@ -81,17 +81,27 @@ def average_ahead(kind: Kind, single: Ladder, plane: Ladder | None, levels: Floa
         for link, walk, near in members
         for ladder in ladders
     ]
+    if kind == "loss":
+        return mean_of_quantiles(found, scale, levels)
+    last = last_value(single, POINTS, levels)
+    return mean_of_quantiles(found, scale, levels, last)
+
+
+def mean_of_quantiles(
+    found: Sequence[tuple[Link, LineForecast]],
+    scale: Link,
+    levels: Floats,
+    last: Floats | None = None,
+) -> Averaged:
+    """Average lines, and where it is given (K, m) the last value at the weight `LAST`."""
     run = _mean(found, scale, lambda f: f.quantiles(levels))
     mean = _mean(found, scale, lambda f: f.quantiles(levels, new_run=False))
     alone = _mean(found, scale, lambda f: _noise_only(f, levels))
-    if kind == "score":
-        last = last_value(single, POINTS, levels)
+    if last is not None:
         run, mean = ((1 - LAST) * q + LAST * last for q in (run, mean))
         alone = (1 - LAST) * alone + LAST * last[len(levels) // 2]
-    width = np.maximum(run[-1] - run[0], 1e-300)
-    return Averaged(
-        scale.back(run), scale.back(mean), np.clip((alone[-1] - alone[0]) / width, 0, 1)
-    )
+    share = np.abs(alone[-1] - alone[0]) / np.maximum(np.abs(run[-1] - run[0]), 1e-300)
+    return Averaged(scale.back(run), scale.back(mean), np.clip(share, 0.0, 1.0))
 
 
 def _noise_only(found: LineForecast, levels: Floats) -> Floats:

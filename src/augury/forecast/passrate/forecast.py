@@ -26,6 +26,7 @@ from scipy import special, stats
 from augury.data.cut_draws import cut_draws_notes
 from augury.display import Card, Several, Shown
 from augury.errors import UsageError
+from augury.forecast.ahead.average import Averaged, mean_of_quantiles
 from augury.forecast.ahead.line import Ladder, Walk, line_ahead
 from augury.forecast.ahead.links import Link
 from augury.forecast.passrate.growth_forms import Growth, growth
@@ -94,6 +95,10 @@ class PassRateForecast(Shown):
         growth: the class of growth of the series.
         methods: "average", which leads, and "line", "instances", "pooled". Intervals are for a new
             model's pass rate.
+        mean_interval: by the average, for the mean of many models of that scale.
+        noise: width that the spread of models around their trend would have alone, over the
+            average's whole width, on log(-log p): no forecast can remove that part. NaN where
+            there is no average.
         models, instances: how many there were.
         extrapolation: how far beyond the data, in units of its range in log scale; 0 inside.
         notes: what to know before believing it.
@@ -102,6 +107,8 @@ class PassRateForecast(Shown):
     at: Mapping[str, float]
     growth: Growth
     methods: Mapping[str, MethodForecast]
+    mean_interval: tuple[float, float]
+    noise: float
     models: int
     instances: int
     extrapolation: float
@@ -134,6 +141,8 @@ class PassRateForecast(Shown):
             "extrapolation": self.extrapolation,
             "growth": self.growth.to_dict(),
             **{name: answer.to_dict() for name, answer in self.methods.items()},
+            "mean_interval": [known(x) for x in self.mean_interval],
+            "noise": known(self.noise),
             "notes": [vars(note) for note in self.notes],
         }
 
@@ -148,6 +157,12 @@ class PassRateForecast(Shown):
         for name, answer in self.methods.items():
             low, high = answer.interval
             lines.append(f"  {name:9s} {answer.value:.3g} [{low:.3g}, {high:.3g}]")
+        if np.isfinite(self.noise):
+            low, high = self.mean_interval
+            lines.append(
+                f"  the mean of many models lies in [{low:.3g}, {high:.3g}]; {self.noise:.0%} of "
+                "the average's width is spread between models"
+            )
         return "\n".join([*lines, *(f"  {note.message}" for note in self.notes)])
 
 
@@ -203,13 +218,13 @@ def forecast_pass_rate(
     )
     tails = [(1 - level) / 2, 0.5, (1 + level) / 2]
     line = _line(found, x, tails)
-    averaged = _average(found, x, np.array(tails))
+    averaged = average_of_lines(found, x, np.array(tails))
     kind = growth(found, level)
     notes = (*cut_draws_notes(table), *_notes(found, smooth, kind))
     out: Several[PassRateForecast] = Several()
     for i, point in enumerate(at):
         methods = {
-            "average": _answer(found, averaged[i], level, AVERAGE_NOTES),
+            "average": _answer(found, averaged.run[:, i], level, AVERAGE_NOTES),
             "line": _answer(found, line[i], level, LINE_NOTES),
             "instances": _drawn(found, parts["instances"][:, i], level, ()),
             "pooled": _drawn(found, mixed[:, i], level, (_how(found, weight, tested),)),
@@ -228,7 +243,15 @@ def forecast_pass_rate(
             )
         out.append(
             PassRateForecast(
-                dict(point), kind, methods, len(found.x), found.passes.shape[1], beyond, tuple(own)
+                dict(point),
+                kind,
+                methods,
+                _ends(found, averaged.mean[:, i]),
+                float(averaged.noise[i]),
+                len(found.x),
+                found.passes.shape[1],
+                beyond,
+                tuple(own),
             )
         )
     return out
@@ -276,16 +299,17 @@ def _line(found: RateSeries, x: Floats, tails: Sequence[float]) -> Floats:
     return from_f(-ends)
 
 
-def _average(found: RateSeries, x: Floats, tails: Floats) -> Floats:
-    """(q, tails) mean of the quantiles of two lines, taken on log(-log p)."""
+def average_of_lines(found: RateSeries, x: Floats, tails: Floats) -> Averaged:
+    """Mean of the quantiles of two lines at (q, k) scales, taken on log(-log p); NaN if too few."""
     rate, seen = _seen(found)
     z, at = found.z[seen], found.along(x)
     if len(z) < z.shape[1] + 2 or len(np.unique(z[:, 0])) < 2:
-        return np.full((len(x), len(tails)), np.nan)
+        nothing = np.full((len(tails), len(x)), np.nan)
+        return Averaged(nothing, nothing, nothing[0])
     pace = PACE.get(found.scales[0], 1.0)
     ladder = Ladder(z, at, pace * z[:, 0], pace * at[:, 0], rate[seen])
-    parts = [link.back(line_ahead(ladder, link, walk).quantiles(tails)) for link, walk in LINKS]
-    return from_f(np.mean([to_f(part) for part in parts], axis=0)).T
+    parts = [(link, line_ahead(ladder, link, walk)) for link, walk in LINKS]
+    return mean_of_quantiles(parts, Link(to_f, from_f), tails)
 
 
 def _answer(
@@ -293,6 +317,11 @@ def _answer(
 ) -> MethodForecast:
     low, middle, high = (float(found.chance + (1 - found.chance) * v) for v in quantiles)
     return MethodForecast(middle, (low, high), level, notes)
+
+
+def _ends(found: RateSeries, quantiles: Floats) -> tuple[float, float]:
+    low, high = (float(found.chance + (1 - found.chance) * v) for v in quantiles[[0, -1]])
+    return low, high
 
 
 def _drawn(

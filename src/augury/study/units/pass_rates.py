@@ -180,6 +180,7 @@ def _forecast_counts(table: pl.DataFrame, asked: Mapping[str, Any], grid: pl.Dat
             inputs=point,
             value=answer.value,
             run_interval=answer.interval,
+            mean_interval=one.mean_interval if answer is one.leading else (None, None),
             extrapolation=one.extrapolation,
             level=answer.level,
         )
