@@ -17,18 +17,17 @@ DISTANCE = 0.1
 FEWEST = 6
 
 
-def forecasts(sweep: pl.DataFrame, floor: float) -> list[dict[str, Any]]:
-    """A row per cut, task and method.
+def forecasts(sweep: pl.DataFrame, floor: float, cut: float) -> list[dict[str, Any]]:
+    """A row per task and method; none where too few checkpoints are seen.
 
     Args:
         sweep: all checkpoints of the ladder, few-shot and finetuned.
         floor: entropy of the corpus, nats per token.
+        cut: one of `CUTS`.
     """
     rows: list[dict[str, Any]] = []
-    for cut in CUTS:
-        seen = sweep.filter(pl.col("loss") >= cut)
-        if seen.select("run", "step").unique().height < FEWEST:
-            continue
+    seen = sweep.filter(pl.col("loss") >= cut)
+    if seen.select("run", "step").unique().height >= FEWEST:
         alone = {
             str(task): fit_moved(moved_study(part, floor=floor))
             for (task,), part in seen.group_by("task", maintain_order=True)

@@ -31,7 +31,7 @@ os.environ.setdefault(
 import polars as pl
 
 from augury.lab.latent import WORLDS, LatentText, LatentWorld, latent_run, latent_world
-from benchmarks.latent_forecasts import forecasts
+from benchmarks.latent_forecasts import CUTS, forecasts
 
 RECORDS = Path(__file__).parent / "records"
 OUT = Path("out/latent")
@@ -44,13 +44,14 @@ def main() -> None:
     parser.add_argument("world", nargs="?", choices=list(WORLDS))
     parser.add_argument("seed", type=int, nargs="?", default=0)
     parser.add_argument("--width", type=int)
+    parser.add_argument("--cut", type=float, choices=CUTS)
     asked = parser.parse_args()
     if asked.what == "collect":
         collect()
         return
     world = latent_world(asked.world)
     if asked.what == "forecast":
-        forecast(world, asked.seed)
+        forecast(world, asked.seed, CUTS if asked.cut is None else (asked.cut,))
         return
     later = asked.what == "later"
     if later and not forecast_file(world, asked.seed).exists():
@@ -85,23 +86,31 @@ def train(world: LatentWorld, width: int, seed: int, *, later: bool) -> None:
     print(f"{world.name} width {width} seed {seed}: {spent:.0f} CPU-seconds", flush=True)
 
 
-def forecast(world: LatentWorld, seed: int) -> None:
-    """Forecast every task from what the ladder had seen at each cut, and write it down."""
+def forecast(world: LatentWorld, seed: int, cuts: tuple[float, ...]) -> None:
+    """Forecast every task from what the ladder had seen at each cut, and write it down.
+
+    The record is made when the last cut is there.
+    """
     file = forecast_file(world, seed)
     if file.exists():
         return
+    parts = {cut: file.with_name(f"forecast-{cut:g}.json") for cut in CUTS}
     sweep = pl.concat([pl.read_parquet(run_file(world, w, seed)) for w in world.widths])
-    digest = hashlib.sha256(sweep.write_csv().encode()).hexdigest()[:16]
-    rows = forecasts(sweep, LatentText(world, seed).floor())
+    floor = LatentText(world, seed).floor()
+    for cut in cuts:
+        if not parts[cut].exists():
+            parts[cut].write_text(json.dumps(forecasts(sweep, floor, cut)))
+    if not all(part.exists() for part in parts.values()):
+        return
     record = {
         "world": world.name,
         "seed": seed,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "sweep": digest,
-        "forecasts": rows,
+        "sweep": hashlib.sha256(sweep.write_csv().encode()).hexdigest()[:16],
+        "forecasts": [row for part in parts.values() for row in json.loads(part.read_text())],
     }
     file.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"{file}: {len(rows)} forecasts", flush=True)
+    print(f"{file}: {len(record['forecasts'])} forecasts", flush=True)
 
 
 def collect() -> None:

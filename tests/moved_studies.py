@@ -12,12 +12,18 @@ CHANCE = 0.25
 
 
 def moved_table(
-    rng: np.random.Generator, shape: str = "log", *, ahead: tuple[float, float] = (0.05, 0.3)
+    rng: np.random.Generator,
+    shape: str = "log",
+    *,
+    ahead: tuple[float, float] = (0.05, 0.3),
+    by_size: float = 0.0,
 ) -> tuple[float, pl.DataFrame, float]:
     """A table of three sizes by nine checkpoints, few-shot and finetuned, and its truth.
 
     The few-shot curve stands .1 above chance at the loss returned, which lies `ahead` nats beyond
-    the best checkpoint. D_h is drawn over four decades, the floor between 4 and 20 % below it.
+    the best checkpoint. D_h is drawn over four decades, the floor between 4 and 20 % below it. With
+    `by_size`, each doubling of the size moves the curve that far, in log units: at equal loss
+    larger models are worse, and the premise is broken.
 
     Returns:
         The true point, the table, and the floor.
@@ -44,7 +50,7 @@ def moved_table(
         own = width * np.exp(0.7 * way) if shape == "unequal slopes" else width
         subset = 0.02 * rng.standard_normal(2)
         for s in range(1 if amount == 0 else 2):
-            place = x + (subset[s] if amount else 0.0)
+            place = x + (subset[s] if amount else 0.0) - by_size * (np.arange(3) - 1)[:, None]
             rate = CHANCE + height * expit((place - middle + shift * way) / own) + luck
             rate = np.clip(rate + 0.015 * rng.standard_normal((3, 9)), 0.01, 0.99)
             passes = rng.binomial(1024, rate)

@@ -256,7 +256,7 @@ NOTES: Mapping[str, NoteKind] = {
     "premise-unclear": NoteKind(
         "forecast",
         "The checkpoints cannot say whether scores depend on the loss or on the size.",
-        "Add checkpoints of several sizes at equal loss.",
+        "Add checkpoints along training, so that sizes differ at equal loss.",
         "It is not shown that loss alone decides this ability; size may matter too.",
     ),
     "shift-from-prior": NoteKind(

@@ -213,9 +213,7 @@ class MovedFit(Shown):
         by = self.premise
         if np.isfinite(by.on_loss):
             size = f", size {by.on_size:.0%}" if np.isfinite(by.on_size) else ""
-            lines.append(
-                f"  Share of scores explained at the worst amount: loss {by.on_loss:.0%}{size}"
-            )
+            lines.append(f"  Share of the scores' variance explained: loss {by.on_loss:.0%}{size}")
         if self.status.remedy:
             lines.append(f"  {self.status.remedy}")
         lines += [f"  {n.severity}: {n.message}" for n in self.notes]
@@ -303,6 +301,10 @@ def _status(
         )
     if premise.holds is False:
         return MovedStatus.PREMISE, notes
+    # On FLOPs, and between families, much else moves scores, and the fit allows for it.
+    one_ladder = study.data.scale == "loss" and study.families == 1
+    if premise.holds is None and premise.shares and not premise.confounded and one_ladder:
+        return MovedStatus.UNCLEAR, notes
     if before is EmergenceStatus.TOO_FEW_AMOUNTS:
         return MovedStatus.TOO_FEW_AMOUNTS, notes
     p = curve.natural(draws.z)

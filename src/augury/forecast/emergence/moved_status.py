@@ -10,6 +10,7 @@ class MovedStatus(StrEnum):
 
     ANSWERED = "answered"
     PREMISE = "scores depend on size or amount, not on loss"
+    UNCLEAR = "the checkpoints cannot say whether scores depend on the loss"
     UNTAUGHT = "the shift by finetuning rests on its prior"
     VAGUE = "the data cannot say"
     TOO_FEW_AMOUNTS = "fewer than three finetuning amounts"
@@ -26,6 +27,10 @@ _REMEDIES = {
     MovedStatus.PREMISE: (
         "Finetuning teaches the task here instead of showing what pretraining has left: do not "
         "use the forecast. Forecast from the few-shot scores alone, measured finely (PassUntil)."
+    ),
+    MovedStatus.UNCLEAR: (
+        "The loss explains too little of the scores. Add checkpoints along training, so that size "
+        "and loss can be told apart, more instances or more subsets."
     ),
     MovedStatus.UNTAUGHT: (
         "The amounts say little about how far the curve lies from no finetuning at all. Add "

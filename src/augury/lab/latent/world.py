@@ -117,21 +117,18 @@ class LatentWorld:
 
 
 H2 = LatentWorld("h2")
-WORLDS = {
-    world.name: world
-    for world in (
-        H2,
-        # Two worlds in which the ability is latent in another way.
-        replace(H2, name="opened", opening=8),
-        replace(H2, name="names", aliases=True, tasks=(1, 3)),
-        # Three that break a premise each: finetuning teaches; scores depend on the size at equal
-        # loss; few-shot is not the limit of little finetuning.
-        replace(H2, name="taught", strengths=(1.6, 1.4, 1.2, 0.0, 1.0, 0.9), tasks=(3,), rare=0.0,
-                taught=True),
-        replace(H2, name="by-size", tasks=(3,), muted={12: 0.0, 16: 0.4, 24: 0.8, 32: 0.9}),
-        replace(H2, name="unprompted", tasks=(3,), rare=0.0),
-    )
-}  # fmt: skip
+# Two worlds in which the ability is latent in another way.
+_OPENED = replace(H2, name="opened", opening=8, tasks=(1, 3), later={32: 1400})
+_NAMES = replace(H2, name="names", aliases=True, tasks=(1, 3), later={32: 1400})
+# Three that break a premise each: finetuning teaches; scores depend on the size at equal loss;
+# few-shot is not the limit of little finetuning, since its format never comes.
+_ONE = replace(H2, tasks=(3,), later={32: 1000})
+_TAUGHT = replace(
+    _ONE, name="taught", strengths=(1.6, 1.4, 1.2, 0.0, 1.0, 0.9), rare=0.0, taught=True
+)
+_BY_SIZE = replace(_ONE, name="by-size", muted={16: 0.4, 24: 0.8, 32: 0.9})
+_UNPROMPTED = replace(_ONE, name="unprompted", rare=0.0)
+WORLDS = {w.name: w for w in (H2, _OPENED, _NAMES, _TAUGHT, _BY_SIZE, _UNPROMPTED)}
 
 
 def latent_world(name: str) -> LatentWorld:
