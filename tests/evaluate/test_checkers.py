@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from augury.errors import DataError, UsageError
@@ -165,6 +166,10 @@ def test_choice(tmp_path: Path) -> None:
     found = {m: rows.filter(rows["metric"] == m)["value"].to_list() for m in ("acc", "acc_norm")}
     assert found == {"acc": [0.5, 1, 0], "acc_norm": [0.5, 0, 1]}
     share = rows.filter(rows["metric"] == "choice_prob")["value"].to_list()
+    means = rows.filter(pl.col("instance").is_null())
+    assert means["choice_probability"].to_list() == pytest.approx([share[0]] * 3)
+    assert means["reference_logprob"].to_list() == pytest.approx([-1.5] * 3)
+    assert "reference_rank" not in rows.columns  # the scripted model shows none
     assert share == pytest.approx([0.5, 1 / (1 + 2.718281828**-1), 1 / (1 + 2.718281828)])
     assert rows["chance"].to_list() == [0.5] * 9
 

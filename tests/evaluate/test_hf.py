@@ -144,6 +144,9 @@ def test_scores_are_those_of_one_token_after_another(llama: TransformersBackend)
         assert score.tokens == pytest.approx(
             [table[k, token] for k, token in enumerate(behind)], abs=1e-5
         )
+        places = [1 + (table[k] > table[k, token]).sum() for k, token in enumerate(behind)]
+        assert score.ranks is not None
+        assert score.ranks == pytest.approx(places, abs=1)  # of tokens whose logits nearly agree
         assert llama.decode(behind) == continuation
     assert np.exp(table).sum(1) == pytest.approx(1, abs=1e-6)
 

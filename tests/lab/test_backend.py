@@ -43,16 +43,25 @@ def test_it_is_a_backend(backend: LabBackend) -> None:
 
 def test_next_token_probabilities_sum_to_one_and_score_a_continuation(backend: LabBackend) -> None:
     prompt, continuation = "=31425>", "123"
-    total = 0.0
+    total, ranks = 0.0, []
     for i, character in enumerate(continuation):
         table = backend.next_token_logprobs(
             [NextRequest(prompt, tuple(encode(continuation[:i]).tolist()))]
         )
         assert np.exp(table).sum() == pytest.approx(1, abs=1e-5)
-        total += table[0, ALPHABET.index(character)]
+        own = table[0, ALPHABET.index(character)]
+        ranks.append(1 + int((table[0] > own).sum()))
+        total += own
     (score,) = backend.logprobs([ScoreRequest(prompt, continuation)])
     assert score.total == pytest.approx(total, abs=1e-5)
     assert len(score.tokens) == 3
+    assert score.ranks is not None
+    assert score.ranks.tolist() == ranks
+    assert score.greedy == (ranks == [1, 1, 1])
+    task = Task("one", (Instance("a", prompt, (continuation, "9")),), 0.0)
+    columns = exact_scores(backend, task).reference_columns()
+    assert columns["reference_logprob"] == pytest.approx(total, abs=1e-4)
+    assert columns["reference_rank"] == pytest.approx(float(np.prod(ranks)) ** (1 / 3))
 
 
 def test_exact_probability_is_that_of_brute_force(backend: LabBackend) -> None:

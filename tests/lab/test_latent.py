@@ -91,9 +91,9 @@ def test_scores_of_a_table_of_logits() -> None:
     logits = np.log(np.array([[0.1, 0.2, 0.3, 0.1, 0.3], [0.5, 0.1, 0.2, 0.1, 0.1]], np.float32))
     found = scores(logits, slice(1, 5), np.array([1, 0]))
     assert found["value"] == 0.5
-    assert found["logprob"] == pytest.approx(np.mean(np.log([0.3, 0.1])), abs=1e-6)
+    assert found["reference_logprob"] == pytest.approx(np.mean(np.log([0.3, 0.1])), abs=1e-6)
     assert found["choice_probability"] == pytest.approx(np.mean([0.3 / 0.9, 0.1 / 0.5]), abs=1e-6)
-    assert found["rank"] == pytest.approx(np.sqrt(1 * 3), abs=1e-6)
+    assert found["reference_rank"] == pytest.approx(np.sqrt(1 * 3), abs=1e-6)
 
 
 def test_worlds_are_data() -> None:

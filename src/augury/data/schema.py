@@ -79,6 +79,11 @@ COLUMNS: tuple[Column, ...] = (
     Column("samples", "number", "positive", "samples drawn"),
     Column("stop_passes", "number", "positive", "passes at which sampling stopped (r)"),
     Column("logprob", "number", "not positive", "exact log-probability of passing, nats"),
+    Column("reference_logprob", "number", "not positive", "log-probability of the reference, nats"),
+    Column(
+        "reference_rank", "number", "positive", "place of the reference's tokens, 1 the likeliest"
+    ),
+    Column("choice_probability", "number", "fraction", "probability of the right option among all"),
     Column("method", "text", "any", "how a pass rate was found: exact, tree ..."),
     Column("temperature", "number", "not negative", "temperature of the sampling; 0 is greedy"),
     Column("chance", "number", "share", "score of a guesser"),

@@ -29,10 +29,13 @@ class Score:
     Attributes:
         tokens: (t,) log-probability of each token of the continuation, nats.
         greedy: whether greedy decoding would have written exactly this continuation.
+        ranks: (t,) place of each token among all tokens, 1 the likeliest; None where the model does
+            not show it.
     """
 
     tokens: Floats
     greedy: bool
+    ranks: Floats | None = None
 
     @property
     def total(self) -> float:

@@ -15,6 +15,7 @@ import polars as pl
 from augury.data import observations
 from augury.errors import DataError
 from augury.evaluate.backend import Backend, ScoreRequest
+from augury.evaluate.exact import token_ranks
 from augury.evaluate.folders import measurement_folder
 from augury.evaluate.tasks import Instance, Task
 from augury.runtime.atomic import atomic_file
@@ -30,6 +31,8 @@ def measure_choices(backend: Backend, task: Task) -> pl.DataFrame:
         Observation table, metrics "acc" (the likeliest option is right), "acc_norm" (likeliest per
         character, as lm-evaluation-harness has it) and "choice_prob" (the right option's share of
         the options' probability). Rows of instances, and their mean with `stderr` over instances.
+        Columns `reference_logprob`, `choice_probability` and, where the model shows it,
+        `reference_rank` are of the right option: they move before the accuracy does.
 
     Raises:
         DataError: an instance has no options, or none of them is right.
@@ -41,19 +44,27 @@ def measure_choices(backend: Backend, task: Task) -> pl.DataFrame:
         right.append(which)
         requests += [ScoreRequest(instance.prompt, option) for option in options]
         starts.append(len(requests))
-    scores = np.array([s.total for s in backend.logprobs(requests)])
+    told = backend.logprobs(requests)
+    scores = np.array([s.total for s in told])
     # The harness leaves out the space that joins an option to its prompt.
     sizes = np.array([max(len(r.continuation.strip()), 1) for r in requests])
     rows: list[dict[str, Any]] = []
     common = {**backend.about, "task": task.name, "method": "exact", "temperature": 1.0}
     found: dict[str, list[float]] = {"acc": [], "acc_norm": [], "choice_prob": []}
     chance: list[float] = []
+    places = [start + which for start, which in zip(starts, right, strict=False)]
+    ranks = token_ranks([told[i] for i in places])
+    reference: list[dict[str, float]] = []
     for instance, which, first, last in zip(
         task.instances, right, starts[:-1], starts[1:], strict=True
     ):
         own, size = scores[first:last], sizes[first:last]
         share = np.exp(own - np.logaddexp.reduce(own))
         chance.append(1 / len(own))
+        beside = {"reference_logprob": float(own[which]), "choice_probability": float(share[which])}
+        if ranks is not None:
+            beside["reference_rank"] = float(ranks[len(reference)])
+        reference.append(beside)
         values = {
             "acc": float(own.argmax() == which),
             "acc_norm": float((own / size).argmax() == which),
@@ -69,9 +80,13 @@ def measure_choices(backend: Backend, task: Task) -> pl.DataFrame:
                     "value": value,
                     "n": 1.0,
                     "chance": chance[-1],
+                    **beside,
                 }
             )
     n = len(task.instances)
+    beside = {name: float(np.mean([row[name] for row in reference])) for name in reference[0]}
+    if ranks is not None:
+        beside["reference_rank"] = float(np.exp(np.log(ranks).mean()))
     means = [
         {
             **common,
@@ -80,6 +95,7 @@ def measure_choices(backend: Backend, task: Task) -> pl.DataFrame:
             "stderr": float(np.std(values, ddof=1) / n**0.5) if n > 1 else None,
             "n": float(n),
             "chance": float(np.mean(chance)),
+            **beside,
         }
         for metric, values in found.items()
     ]

@@ -8,6 +8,7 @@ resolution).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from augury.errors import UsageError
-from augury.evaluate.backend import Backend, Floats, ScoreRequest
+from augury.evaluate.backend import Backend, Floats, Score, ScoreRequest
 from augury.evaluate.tasks import Task
 
 
@@ -26,15 +27,30 @@ class ExactScores:
     Attributes:
         logprob: (n,) exact log-probability of passing, nats, at most 0.
         greedy: (n,) whether greedy decoding passes.
+        reference: (n,) log-probability of the reference, the first accepted answer, nats.
+        rank: (n,) place of the reference's tokens among all tokens, 1 the likeliest, as their
+            geometric mean; None where the model does not show it.
     """
 
     logprob: Floats
     greedy: NDArray[np.bool_]
+    reference: Floats
+    rank: Floats | None
 
     @property
     def passing(self) -> Floats:
         """(n,) probability of passing."""
         return np.exp(self.logprob)
+
+    def reference_columns(self) -> dict[str, float]:
+        """`reference_logprob`, the mean, and `reference_rank`, the geometric mean, of a row.
+
+        They move long before the score does.
+        """
+        columns = {"reference_logprob": float(self.reference.mean())}
+        if self.rank is not None:
+            columns["reference_rank"] = float(np.exp(np.log(self.rank).mean()))
+        return columns
 
 
 def exact_scores(backend: Backend, task: Task) -> ExactScores:
@@ -59,7 +75,18 @@ def exact_scores(backend: Backend, task: Task) -> ExactScores:
     np.logaddexp.at(logprob, owner, totals)
     greedy = np.zeros(len(task.instances), dtype=bool)
     np.logical_or.at(greedy, owner, [s.greedy for s in scores])
-    return ExactScores(np.minimum(logprob, 0.0), greedy)
+    first = np.unique(owner, return_index=True)[1]
+    return ExactScores(
+        np.minimum(logprob, 0.0), greedy, totals[first], token_ranks([scores[i] for i in first])
+    )
+
+
+def token_ranks(scores: Sequence[Score]) -> Floats | None:
+    """(n,) geometric mean over tokens of their places; None where one is not shown."""
+    found = [score.ranks for score in scores]
+    if any(ranks is None for ranks in found):
+        return None
+    return np.array([np.exp(np.log(ranks).mean()) for ranks in found if ranks is not None])
 
 
 def _check(name: str, answers: tuple[str, ...]) -> None:

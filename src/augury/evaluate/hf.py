@@ -171,12 +171,15 @@ class TransformersBackend:
                 for row, i in enumerate(rows):
                     wanted[row, keep - len(pairs[i][1]) :] = pairs[i][1]
                 target = torch.from_numpy(wanted).to(logits.device)
-                chosen = logits.gather(2, target[:, :, None])[:, :, 0] - logits.logsumexp(2)
+                own = logits.gather(2, target[:, :, None])
+                chosen = own[:, :, 0] - logits.logsumexp(2)
                 best = (logits.argmax(2) == target).cpu().numpy()
+                ranks = 1.0 + (logits > own).sum(2).double().cpu().numpy()
                 tokens = chosen.double().cpu().numpy()
             for row, i in enumerate(rows):
                 first = keep - len(pairs[i][1])
-                scores[i] = Score(tokens[row, first:], bool(best[row, first:].all()))
+                greedy = bool(best[row, first:].all())
+                scores[i] = Score(tokens[row, first:], greedy, ranks[row, first:])
         return [scores[i] for i in range(len(pairs))]
 
     def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:

@@ -37,7 +37,8 @@ def measure(
         each: also one row an instance: metric "pass", with `instance` and `logprob`.
 
     Returns:
-        Observation table with one row a model and metric: "pass" (mean exact pass probability),
+        Observation table with one row a model and metric: "pass" (mean exact pass probability; with
+        `reference_logprob` and, where the model shows it, `reference_rank` of the first answer),
         "logprob" (mean log pass probability, nats) and "greedy" (accuracy of greedy decoding).
         `stderr` is over instances; null where there is but one.
 
@@ -61,7 +62,13 @@ def _rows(backend: Backend, asked: Task, each: bool) -> list[dict[str, Any]]:
     common = {**backend.about, "task": asked.name}
     chance = {"chance": asked.chance}
     rows: list[dict[str, Any]] = [
-        {**common, "metric": "pass", **_mean(scores.passing), **chance},
+        {
+            **common,
+            "metric": "pass",
+            **_mean(scores.passing),
+            **chance,
+            **scores.reference_columns(),
+        },
         {**common, "metric": "logprob", **_mean(scores.logprob)},
         {**common, "metric": "greedy", **_mean(scores.greedy.astype(float)), **chance},
     ]

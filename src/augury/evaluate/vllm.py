@@ -168,7 +168,8 @@ class VLLMBackend:
             told = done.prompt_logprobs[len(before) : len(before) + len(behind)]
             ours = [place[token] for place, token in zip(told, behind, strict=True)]
             tokens = np.array([x.logprob for x in ours], dtype=float)
-            scores.append(Score(tokens, all(x.rank == 1 for x in ours)))
+            ranks = np.array([x.rank for x in ours], dtype=float)
+            scores.append(Score(tokens, bool((ranks == 1).all()), ranks))
         return scores
 
     def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:

@@ -14,7 +14,8 @@ def score(backend: Backend, task: Task, samples: int, seed: int) -> dict[str, An
 
     Exact: value is the mean pass probability over instances, logprob the mean of its logarithm (a
     lower bound where a text can be written with several sequences of tokens), greedy the accuracy
-    of greedy decoding. Sampled: every instance gets the same number of samples, so that passes over
+    of greedy decoding; reference_logprob and, where it is shown, reference_rank are of the first
+    answer. Sampled: every instance gets the same number of samples, so that passes over
     samples is unbiased whatever is done with it.
 
     Args:
@@ -32,6 +33,7 @@ def score(backend: Backend, task: Task, samples: int, seed: int) -> dict[str, An
             "method": "exact",
             "logprob": float(np.mean(exact.logprob)),
             "greedy": float(np.mean(exact.greedy)),
+            **exact.reference_columns(),
         }
     found = pass_until(backend, task, r=samples, max_samples=samples, seed=seed)
     return {

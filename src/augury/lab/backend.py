@@ -95,11 +95,12 @@ class LabBackend:
         texts = [request.prompt + request.continuation for request in requests]
         tokens = _filled(texts, LENGTH)
         score = _scorer(self._config)
-        chosen, best = _by_rows(lambda rows: score(self._weights, rows), tokens)
+        chosen, best, ranks = _by_rows(lambda rows: score(self._weights, rows), tokens)
         scores = []
         for i, request in enumerate(requests):
             span = slice(len(request.prompt), len(texts[i]))
-            scores.append(Score(chosen[i, span].astype(float), bool(best[i, span].all())))
+            own, greedy = chosen[i, span].astype(float), bool(best[i, span].all())
+            scores.append(Score(own, greedy, ranks[i, span].astype(float)))
         return scores
 
     def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
@@ -264,14 +265,14 @@ def _blocks(n: int) -> Iterator[tuple[int, int, int]]:
 
 @lru_cache(maxsize=64)
 def _scorer(config: ModelConfig) -> Any:
-    """Compiled: log-probability of each character of (b, 32) texts, and whether it is likeliest."""
+    """Compiled: log-probability of each character of (b, 32) texts; if the likeliest; rank."""
     import jax
     import jax.numpy as jnp
 
-    def score(weights: Any, text: Any) -> tuple[Any, Any]:
+    def score(weights: Any, text: Any) -> tuple[Any, Any, Any]:
         table = jax.nn.log_softmax(logits(config, weights, shifted(text)))
-        chosen = jnp.take_along_axis(table, text[:, :, None], 2)[:, :, 0]
-        return chosen, table.argmax(2) == text
+        chosen = jnp.take_along_axis(table, text[:, :, None], 2)
+        return chosen[:, :, 0], table.argmax(2) == text, 1 + (table > chosen).sum(2)
 
     return jit(score)
 

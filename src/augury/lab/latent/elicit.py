@@ -114,9 +114,9 @@ def read_prompts(config: ModelConfig, weights: Weights, tokens: Tokens) -> Array
 def scores(logits: Array, letters: slice, answers: NDArray[np.int64]) -> dict[str, float]:
     """Means over prompts.
 
-    value: how often the right letter is the likeliest of the four. logprob: log-probability of the
-    right letter among all tokens. choice_probability: probability among the four. rank: geometric
-    mean of the right letter's place among all tokens, 1 being first.
+    value: how often the right letter is the likeliest of the four. reference_logprob: its
+    log-probability among all tokens. choice_probability: its probability among the four.
+    reference_rank: geometric mean of its place among all tokens, 1 being first.
     """
     at = np.arange(len(answers))
     own = logits[:, letters]
@@ -125,9 +125,9 @@ def scores(logits: Array, letters: slice, answers: NDArray[np.int64]) -> dict[st
     rank = 1 + (logits > right[:, None]).sum(1)
     return {
         "value": float(np.mean(own.argmax(1) == answers)),
-        "logprob": float(np.mean(right - logsumexp(logits, axis=1))),
+        "reference_logprob": float(np.mean(right - logsumexp(logits, axis=1))),
         "choice_probability": float(np.mean(np.exp(choice))),
-        "rank": float(np.exp(np.mean(np.log(rank)))),
+        "reference_rank": float(np.exp(np.mean(np.log(rank)))),
     }
 
 

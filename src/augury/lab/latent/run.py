@@ -46,8 +46,8 @@ def latent_run(
 
     Returns:
         Observation table: a row per checkpoint, task, amount and subset; `finetune_examples` 0 is
-        few-shot. `value` is the accuracy among the four letters; `logprob` (of the right letter),
-        `rank` and `choice_probability` are beside it.
+        few-shot. `value` is the accuracy among the four letters; `reference_logprob` (of the right
+        letter), `reference_rank` and `choice_probability` are beside it.
 
     Raises:
         UsageError: a later width that the world does not have.

@@ -1,0 +1,264 @@
+"""The tables of docs/experiments/latent.md, from the records: `python -m benchmarks.latent_report`.
+
+An interval holds where it meets the range of the truth over sizes; an error is the distance to that
+range. The interval score is the width plus 20 times the distance by which the range is missed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmarks.latent_forecasts import DISTANCE
+
+RECORDS = Path(__file__).parent / "records"
+MEASURED = RECORDS / "latent_worlds.parquet"
+FORECAST = RECORDS / "latent_forecasts.json"
+PAGE = Path(__file__).parents[1] / "docs" / "experiments" / "latent.md"
+BEGIN = "<!-- made by `python -m benchmarks.latent_report` -->"
+END = "<!-- end of what is made -->"
+# Nats between the lowest loss seen and the truth.
+AHEAD = (0.1, 0.4)
+METHODS = ("moved curve", "few-shot alone", "ReLU law", "plain ReLU")
+TOGETHER = ("tasks together", "moved curve", "few-shot alone", "last model at chance")
+WORDS = {True: "holds", False: "refused", None: "cannot say"}
+
+
+def main() -> None:
+    """Write the tables into the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, rest = page.split(BEGIN)
+    after = rest.split(END)[1]
+    PAGE.write_text(before + BEGIN + "\n\n" + tables() + "\n\n" + END + after, encoding="utf-8")
+
+
+def tables() -> str:
+    """All tables, in Markdown."""
+    rows = scored()
+    parts = [
+        "**Attribute 3, every cut .1 to .4 nats before the truth.** " + _says(),
+        by_world(rows),
+        "**Tasks together**: every task, seed and cut at which the task's few-shot scores had not "
+        "risen and another task's had.",
+        together(rows),
+        "**The premise check**, whole ladders, and every cut.",
+        premises(),
+        "**Every forecast of attribute 3.**",
+        every(rows),
+    ]
+    return "\n\n".join(parts)
+
+
+def _says() -> str:
+    return "Nats; means over cuts; width is the median."
+
+
+def truths(measured: pl.DataFrame) -> dict[tuple[str, int, str], tuple[float, float]]:
+    """(world, seed, task) -> range over sizes of the loss at which few-shot scores are .1 up.
+
+    Of each size, the crossing after which its scores stay there, between two checkpoints.
+    """
+    few = measured.filter(finetune_examples=0)
+    found: dict[tuple[str, int, str], list[float]] = {}
+    for key, run in few.group_by("family", "seed", "task", "model", maintain_order=True):
+        own = run.sort("step")
+        up = (own["value"] - own["chance"]).to_numpy() - DISTANCE
+        loss = own["loss"].to_numpy()
+        below = np.flatnonzero(up < 0)
+        if len(below) and below[-1] + 1 < len(up):
+            k = int(below[-1])
+            way = -up[k] / (up[k + 1] - up[k])
+            at = float(loss[k] + way * (loss[k + 1] - loss[k]))
+            found.setdefault((str(key[0]), int(str(key[1])), str(key[2])), []).append(at)
+    return {key: (min(at), max(at)) for key, at in found.items()}
+
+
+def scored() -> list[dict[str, Any]]:
+    """Every forecast on record, with its truth, error and score."""
+    truth = truths(pl.read_parquet(MEASURED))
+    rows = []
+    for record in json.loads(FORECAST.read_text(encoding="utf-8")):
+        for made in record["forecasts"]:
+            of = truth.get((record["world"], record["seed"], made["task"]))
+            rows.append(
+                {"world": record["world"], "seed": record["seed"], **made, **_scored(made, of)}
+            )
+    return rows
+
+
+def _scored(made: dict[str, Any], truth: tuple[float, float] | None) -> dict[str, Any]:
+    if truth is None:
+        return {
+            "truth": None,
+            "ahead": None,
+            "error": None,
+            "held": None,
+            "width": None,
+            "score": None,
+        }
+    low_truth, high_truth = truth
+    value, low, high = (
+        -np.inf if made[k] is None else float(made[k]) for k in ("value", "low", "high")
+    )
+    error = abs(value - float(np.clip(value, low_truth, high_truth)))
+    missed = max(0.0, low - high_truth, low_truth - high)
+    bare = made["low"] is None and made["high"] is None
+    return {
+        "truth": truth,
+        "ahead": made["lowest"] - (low_truth + high_truth) / 2,
+        "error": error,
+        "held": None if bare else missed == 0,
+        "width": None if bare else high - low,
+        "score": None if bare else high - low + 20 * missed,
+    }
+
+
+def _cases(rows: list[dict[str, Any]], task: str) -> list[dict[str, Any]]:
+    return [
+        r for r in rows
+        if r["task"] == task and r["ahead"] is not None and AHEAD[0] <= r["ahead"] <= AHEAD[1]
+    ]  # fmt: skip
+
+
+def summary(rows: list[dict[str, Any]]) -> list[str]:
+    """Cases, error, held, width and interval score of one method's rows."""
+    if not rows:
+        return ["0", "", "", "", "", ""]
+    errors = np.array([r["error"] for r in rows], float)
+    told = [r for r in rows if r["held"] is not None]
+    held = f"{sum(r['held'] for r in told)} of {len(told)}" if told else ""
+    widths = np.array([r["width"] for r in told], float)
+    scores = np.array([r["score"] for r in told], float)
+    answered = sum(r["status"] == "answered" for r in rows)
+    return [
+        str(len(rows)),
+        _number(errors.mean()),
+        held,
+        _number(np.median(widths)) if told else "",
+        _number(scores.mean()) if told else "",
+        str(answered),
+    ]
+
+
+def _number(x: float) -> str:
+    return f"{x:.3f}".lstrip("0") if np.isfinite(x) else "never"
+
+
+def _table(head: tuple[str, ...], lines: list[list[str]]) -> str:
+    made = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(made + ["| " + " | ".join(line) + " |" for line in lines])
+
+
+def _groups(rows: list[dict[str, Any]]) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
+    for world in dict.fromkeys(r["world"] for r in rows):
+        own = [r for r in rows if r["world"] == world]
+        seeds = sorted({r["seed"] for r in own})
+        for seed in seeds:
+            yield world, str(seed), [r for r in own if r["seed"] == seed]
+        if len(seeds) > 1:
+            yield world, "all", own
+
+
+def by_world(rows: list[dict[str, Any]]) -> str:
+    """World x seed x method."""
+    cases = _cases(rows, "attribute-3")
+    lines = [
+        [world, seed, method, *summary([r for r in own if r["method"] == method])]
+        for world, seed, own in _groups(cases)
+        for method in METHODS
+    ]
+    head = (
+        "world",
+        "seed",
+        "method",
+        "cuts",
+        "error",
+        "held",
+        "width",
+        "interval score",
+        "answered",
+    )
+    return _table(head, lines)
+
+
+def together(rows: list[dict[str, Any]]) -> str:
+    """Leave-one-task-out: forecasts of tasks at chance, taught by tasks that have risen."""
+    at = {_case(r) for r in rows if r["method"] == "tasks together" and r["truth"] is not None}
+    cases = [r for r in rows if _case(r) in at]
+    lines = [
+        [world, seed, method, *summary([r for r in own if r["method"] == method])]
+        for world, seed, own in _groups(cases)
+        if seed == "all" or world != "h2"
+        for method in TOGETHER
+    ]
+    head = (
+        "world",
+        "seed",
+        "method",
+        "cases",
+        "error",
+        "held",
+        "width",
+        "interval score",
+        "answered",
+    )
+    return _table(head, lines)
+
+
+def _case(row: dict[str, Any]) -> tuple[str, int, str, float]:
+    return row["world"], row["seed"], row["task"], row["cut"]
+
+
+def premises() -> str:
+    """Verdicts by world: the whole ladder, and all cuts."""
+    lines = []
+    records = json.loads(FORECAST.read_text(encoding="utf-8"))
+    for world in dict.fromkeys(r["world"] for r in records):
+        made = [
+            f for r in records if r["world"] == world for f in r["forecasts"]
+            if f["method"] == "moved curve"
+        ]  # fmt: skip
+        whole = [f for f in made if f["cut"] == 0]
+        shares = [
+            f"{f['on_loss']:.2f} / {f['on_size']:.2f}" for f in whole if f["on_loss"] is not None
+        ]
+        counted = [
+            ", ".join(
+                f"{WORDS[v]} {n}" for v in (True, False, None)
+                if (n := sum(f["holds"] is v for f in part))
+            )
+            for part in (whole, [f for f in made if f["cut"] > 0])
+        ]  # fmt: skip
+        lines.append([world, *counted, "; ".join(shares)])
+    return _table(("world", "whole ladders", "cuts", "loss / size, whole ladders"), lines)
+
+
+def every(rows: list[dict[str, Any]]) -> str:
+    """All cuts of attribute 3 by the moved curve and few-shot rows alone."""
+    lines = []
+    for r in _cases(rows, "attribute-3"):
+        if r["method"] not in METHODS:
+            continue
+        low, high = r["truth"]
+        interval = "" if r["held"] is None else f"{_loss(r['low'])} to {_loss(r['high'])}"
+        lines.append([
+            r["world"], str(r["seed"]), f"{r['cut']:g}", str(r["checkpoints"]), f"{r['ahead']:.2f}",
+            r["method"], _loss(r["value"]), interval, f"{low:.3f} to {high:.3f}",
+            {True: "yes", False: "no", None: ""}[r["held"]], f"*{r['status']}*" if r["status"] else "",
+        ])  # fmt: skip
+    head = ("world", "seed", "cut", "checkpoints", "nats ahead", "method", "forecast", "90 %", "truth",
+            "held", "status")  # fmt: skip
+    return _table(head, lines)
+
+
+def _loss(x: float | None) -> str:
+    return "never" if x is None else f"{x:.3f}"
+
+
+if __name__ == "__main__":
+    main()
