@@ -40,11 +40,11 @@ def test_a_premise_that_holds_is_accepted(ahead: tuple[float, float]) -> None:
 def test_a_premise_that_is_broken_is_not_accepted(by_size: float) -> None:
     """Power: a doubling of the size moves the curve by .4 of the reducible loss's logarithm.
 
-    With few-shot scores still at chance nearly all are caught; with scores risen, which saturate, a
-    third at most passes.
+    With few-shot scores still at chance nearly all are caught; risen scores saturate, and a fifth
+    passes: 22 % of 200 when this was written.
     """
     early, late = verdicts(by_size, (0.05, 0.3)), verdicts(by_size, (-0.3, -0.1))
     assert early[True] <= 0.05 * sum(early.values())
-    assert late[True] <= 0.33 * sum(late.values())
+    assert late[True] <= 0.3 * sum(late.values())
     strong = verdicts(1.5 * by_size, (-0.3, -0.1))
     assert strong[True] <= 0.12 * sum(strong.values())
