@@ -49,7 +49,9 @@ def test_the_likelihood_is_that_of_a_dense_normal() -> None:
         same = data.checkpoint[:, None] == data.checkpoint[None]
         cov = cov + p.luck[k] ** 2 * same
         kin = study.family[:, None] == study.family[None]
-        cov = cov + p.family[k] ** 2 * kin * np.outer(slope[k], slope[k])
+        alike = (data.subset[:, None] == data.subset[None]) & (data.subset[:, None] >= 0)
+        moved = p.family[k] ** 2 * kin + p.subset[k] ** 2 * alike
+        cov = cov + moved * np.outer(slope[k], slope[k])
         exact = stats.multivariate_normal(mean[k], cov).logpdf(data.y)
         assert found[k] == pytest.approx(exact + 0.5 * len(data.y) * np.log(2 * np.pi), rel=1e-9)
 

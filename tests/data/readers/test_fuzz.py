@@ -233,8 +233,8 @@ names = (
     .filter(
         lambda s: not s.endswith("_stderr") and s.strip() and not s.isdecimal() and s not in LABELS
     )
-    # The harness's stand-in for a metric it did not compute: read as missing. Hypothesis draws words
-    # of the package's own source.
+    # "bypass" stands in for a metric that was not computed and is read as missing; Hypothesis draws
+    # words of the package's own source.
     .filter(lambda s: why_not_a_score(s) is None and s != "bypass")
 )
 

@@ -10,8 +10,7 @@ S-shaped over log D, or the plain logarithm of 1 + D / D_h where t = 1 and D_c l
 amounts; t is how sharply it sets in. w may differ between much data and none. The floor of the loss
 is not known: it is integrated over, with what a loss law says of it as its prior.
 
-Noise of a score: counting; a run's own; the luck of a checkpoint, shared by all of its finetunes;
-and, where models of several families meet, a shift of each family, integrated out to first order.
+Its noise is in `moved_noise`.
 
 Ours, after Snell et al. 2024 (arXiv 2411.16035), whose ReLU laws stand beside it.
 """
@@ -26,11 +25,12 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from augury.forecast.emergence.ensemble import WALKERS, Floats
+from augury.forecast.emergence.moved_noise import ScoreNoise, Spreads
 from augury.forecast.emergence.observations import EmergenceData
 
 NAMES = (
     "e0", "log_s", "log_dh", "log_cap", "log_turn", "log_w", "tilt", "height", "base",
-    "log_luck", "log_run", "floor", "log_family",
+    "log_luck", "log_run", "floor", "log_family", "log_subset",
 )  # fmt: skip
 # Least range of progress that the priors are scaled by: a study of a few late checkpoints knows no
 # less of how far finetuning may shift the curve than one of many. Log units, and decades.
@@ -40,10 +40,11 @@ LEAST_SPAN = {"loss": 0.5, "flops": 1.0}
 PRIOR = {
     "e0": 1.0, "log_s": 1.0, "log_dh": 2.0, "log_cap": 1.0, "log_turn": 0.25, "log_w": 0.6,
     "tilt": 0.3, "height": 1.5, "base": 1.0, "log_luck": 0.6, "log_run": 0.6,
-    "floor": 1.0, "log_family": 0.7,
+    "floor": 1.0, "log_family": 0.7, "log_subset": 0.7,
 }  # fmt: skip
-# Middle of the prior: the shift, the width, and a family's own shift, over the span of progress.
-SHIFT, WIDTH, FAMILY = 0.15, 0.15, 0.1
+# Middle of the prior: the shift, the width, a family's own shift and a subset's, over the span of
+# progress.
+SHIFT, WIDTH, FAMILY, SUBSET = 0.15, 0.15, 0.1, 0.03
 # Middle of the prior of ln(D_c / largest amount): a little beyond the data.
 LEVELS_OFF = 1.0
 # Noise of a score: a checkpoint's luck and a run's own.
@@ -97,7 +98,7 @@ class MovedStudy:
 class MovedParameters(NamedTuple):
     """Natural parameters of (W,) draws, and the axis they live on.
 
-    e0, s, dh, cap, turn, w, tilt, height, base, luck, run, family: (W,) each. floor: (W,), NaN on
+    e0, s, dh, cap, turn, w, tilt, height, base, luck, run, family, subset: (W,) each. floor: (W,), NaN on
     the scale of FLOPs.
     best, span: (W,) progress of the best checkpoint, and the range of progress, on that axis.
     """
@@ -114,6 +115,7 @@ class MovedParameters(NamedTuple):
     luck: Floats
     run: Floats
     family: Floats
+    subset: Floats
     floor: Floats
     best: Floats
     span: Floats
@@ -136,17 +138,14 @@ class MovedCurve:
         self.most = float(max(data.amount.max(), 1.0))
         shots = max(data.few_shot_examples, 1)
         self.log_shots = float(np.log(2.0 * shots))
-        n = len(data.y)
-        self._luck = np.zeros((n, len(data.checkpoints)))
-        self._luck[np.arange(n), data.checkpoint] = 1.0
-        self._family = np.zeros((len(data.checkpoints), study.families))
-        self._family[data.checkpoint, study.family] = 1.0
-        self._size = self._luck.sum(0)
+        self.noise = ScoreNoise(data, study.family)
         self.free = np.array([self._is_free(name) for name in NAMES])
 
     def _is_free(self, name: str) -> bool:
         if name == "floor":
             return self.study.floor is not None
+        if name == "log_subset":
+            return self.noise.subsets > 0
         return name != "log_family" or self.study.families > 1
 
     def place(self, place: Any, floor: Floats) -> Floats:
@@ -197,6 +196,7 @@ class MovedCurve:
             luck=LUCK * np.exp(at["log_luck"]),
             run=RUN * np.exp(at["log_run"]),
             family=FAMILY * span * np.exp(at["log_family"]),
+            subset=SUBSET * span * np.exp(at["log_subset"]),
             floor=floor,
             best=best,
             span=span,
@@ -214,8 +214,9 @@ class MovedCurve:
 
     def expected(self, p: MovedParameters, place: Floats, amount: Floats) -> tuple[Floats, Floats]:
         """(W, n) expected scores at losses or FLOPs, and their slope in progress."""
-        width = self.width(p, amount)
-        share = expit((self.place(place, p.floor) - self.middle(p, amount)) / width)
+        levels, of = np.unique(amount, return_inverse=True)  # few, of many rows
+        width, middle = self.width(p, levels)[:, of], self.middle(p, levels)[:, of]
+        share = expit((self.place(place, p.floor) - middle) / width)
         height = p.height[:, None]
         return p.base[:, None] + height * share, height * share * (1.0 - share) / width
 
@@ -228,38 +229,10 @@ class MovedCurve:
             rate = np.clip(mean, 1e-6, 1.0 - 1e-6)
             counting = rate * (1 - rate) / data.trials if data.counts else data.stderr**2
             variance = counting + p.run[:, None] ** 2
-            off = data.y - mean
-            fit = self._likelihood(off, variance, slope, p)
+            shared = Spreads(p.luck, p.subset, p.family)
+            fit = self.noise.log_likelihood(data.y - mean, variance, slope, shared)
             prior = -0.5 * ((z * self.free) ** 2).sum(1) - 0.5 * (z[:, ~self.free] ** 2).sum(1)
         return np.where(np.isfinite(fit), fit + prior, -np.inf)
-
-    def _likelihood(
-        self, off: Floats, variance: Floats, slope: Floats, p: MovedParameters
-    ) -> Floats:
-        """Normal scores, with luck of checkpoints and shifts of families integrated out.
-
-        Covariance of a checkpoint's rows: diag(v) + luck^2 1 1'. Of a family's: the blocks of its
-        checkpoints, plus family^2 b b' with b the slopes. Two rank-one steps, nested.
-        """
-        weight = 1.0 / variance
-        luck2 = p.luck[:, None] ** 2
-
-        def solved(a: Floats, b: Floats) -> Floats:
-            """(W, M) a' K^-1 b of each checkpoint, K with its luck."""
-            plain = (a * weight * b) @ self._luck
-            left, right = (a * weight) @ self._luck, (b * weight) @ self._luck
-            return np.asarray(plain - luck2 * left * right / (1.0 + luck2 * total))
-
-        total = weight @ self._luck
-        quadratic = solved(off, off).sum(1)
-        log_det = np.log(variance).sum(1) + np.log1p(luck2 * total).sum(1)
-        if self.study.families > 1:
-            family2 = p.family[:, None] ** 2
-            cross = solved(off, slope) @ self._family
-            own = solved(slope, slope) @ self._family
-            quadratic = quadratic - (family2 * cross**2 / (1.0 + family2 * own)).sum(1)
-            log_det = log_det + np.log1p(family2 * own).sum(1)
-        return -0.5 * (quadratic + log_det)
 
     def starts(self, rng: np.random.Generator) -> Floats:
         """(W, P) walkers: the best of many draws from the prior, spread a little."""
