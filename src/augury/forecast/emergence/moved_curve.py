@@ -98,8 +98,8 @@ class MovedStudy:
 class MovedParameters(NamedTuple):
     """Natural parameters of (W,) draws, and the axis they live on.
 
-    e0, s, dh, cap, turn, w, tilt, height, base, luck, run, family, subset: (W,) each. floor: (W,), NaN on
-    the scale of FLOPs.
+    e0, s, dh, cap, turn, w, tilt, height, base, luck, run, family, subset: (W,) each.
+    floor: (W,), NaN on the scale of FLOPs.
     best, span: (W,) progress of the best checkpoint, and the range of progress, on that axis.
     """
 
