@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+import augury
 from augury import fit, save_fit
-from augury.errors import DataError
+from augury.errors import DataError, UsageError
 from augury.forecast.emergence import Truth, simulate_study
+from augury.forecast.questions import find_optimum
 from augury.report.page.html import html_of
 from augury.report.page.story import Story
 from augury.study.page import story_of
@@ -88,3 +90,34 @@ def test_where_nothing_can_be_said_there_is_no_page(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="is a folder with nothing to report; expected a study, a"):
         story_of(tmp_path / "empty")
+
+
+def test_any_saved_result_is_told(tmp_path: Path) -> None:
+    fitted = fit("chinchilla", losses())
+    augury.save(find_optimum(fitted, flops=1e22), tmp_path / "best")
+    story = story_of(tmp_path / "best")
+    assert story.title == "best: compute optimum"
+    assert story.answer[0].startswith("At 1e+22 FLOPs ")
+    assert story.answer[0].endswith(" tokens are optimal.")
+    assert [figure.id for figure in story.figures] == ["isoflop", "frontier"]
+    ahead = augury.predict(fitted, {"params": [1e10, 2e10], "tokens": [2e11, 4e11]})
+    augury.save(ahead, tmp_path / "ahead")
+    story = story_of(tmp_path / "ahead")
+    assert story.answer[0].startswith("At 10 billion parameters and 200 billion tokens: 2.")
+    (table,) = story.sections[0].tables
+    assert table.data.height == 2
+    assert html_of(story)
+    with pytest.raises(UsageError, match="--at is for fits, measurements and tables"):
+        story_of(tmp_path / "ahead", at={"params": 1e9})
+
+
+@pytest.mark.slow
+def test_a_saved_chain_is_told_by_the_score_it_forecasts(tmp_path: Path) -> None:
+    scored = losses().with_columns(value=0.25 + 0.7 / (1 + (4 * (pl.col("loss") - 2.6)).exp()))
+    chain = augury.Chain(augury.law("chinchilla"), augury.law("logistic-task"))
+    augury.save(augury.fit_chain(chain, scored), tmp_path / "chain")
+    story = story_of(tmp_path / "chain", at={"params": 1e10, "tokens": 2e11})
+    assert story.answer[0].startswith(
+        "At 10 billion parameters and 200 billion tokens, the score will be 0.8"
+    )
+    assert [figure.id for figure in story.figures] == ["task-law", "loss-law"]

@@ -126,3 +126,34 @@ def test_where_it_emerges_is_told_with_what_it_takes_and_what_came(
     assert later["value"].to_list() == [0.31]
     assert "Dashed line and band: without finetuning it emerges at 1.87" in figure.shows
     assert not unknown(html_of(story))
+
+
+def test_a_study_of_a_loss_forecasts_it_and_shows_what_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(4)
+    params = np.repeat(np.geomspace(1e6, 3.2e7, 6), 2)
+    loss = (1.8 + 400 * params**-0.35) * np.exp(0.003 * rng.standard_normal(12))
+    runs = {"model": [f"m{i}" for i in range(12)], "params": params, "loss": loss}
+    pl.DataFrame(runs).write_csv(tmp_path / "runs.csv")
+    (tmp_path / "study.toml").write_text(
+        'name = "loss"\nquestion = "loss"\n[[tables]]\npath = "runs.csv"\n'
+        '[forecast]\nlaws = ["power"]\n[target]\nparams = 1e9\n[held_out]\nwhere = "params > 3e7"\n'
+    )
+    inside(monkeypatch, tmp_path)
+    assert run_study(tmp_path).complete
+    story = story_of(tmp_path)
+    assert story.title == "loss: what is the loss at 1 billion parameters?"
+    assert story.answer[0].startswith(
+        "At 1 billion parameters, the pretraining loss of a new model will be 2.0"
+    )
+    assert "nats per token (90% interval: " in story.answer[0]
+    assert story.answer[-1].startswith("At 32 million parameters: 2.7")
+    (first, _, *_rest) = story.forecasts
+    assert not any(outlook.is_rate for outlook in story.forecasts)
+    assert first.what in ("loss at 32 million parameters", "loss at 1 billion parameters")
+    held_out = next(o for o in story.forecasts if o.truth)
+    assert held_out.truth == pytest.approx(loss[-2:])
+    assert story.hero is not None
+    assert story.hero.title.startswith("Pretraining loss over parameters")
+    assert not unknown(html_of(story))

@@ -11,7 +11,14 @@ import polars as pl
 from augury.fitting.result import Status
 from augury.report.page.story import StoryVerdict
 from augury.report.page.verdict import rate_verdict
-from augury.report.page.words import INPUT_NAMES, interval_text, number, place_text, rate_interval
+from augury.report.page.words import (
+    INPUT_NAMES,
+    beyond_text,
+    interval_text,
+    number,
+    place_text,
+    rate_interval,
+)
 from augury.study.page.words import ends_of, known, task_name
 from augury.study.results.forecast_records import (
     EmergenceRecord,
@@ -101,6 +108,8 @@ def _rate_verdicts(
     if not ordered:
         return []
     first, *rest = ordered
+    if record.question == "loss":
+        return [_loss_verdict(record, score, first, rest, measured)]
     verdict = rate_verdict(
         task_name(record),
         first.inputs,
@@ -114,6 +123,38 @@ def _rate_verdicts(
     )
     others = [] if failed else [_other_place(one, _held(score, one)) for one in rest]
     return [replace(verdict, details=(*verdict.details, *others))]
+
+
+def _loss_verdict(
+    record: PassRateRecord,
+    score: PassRateScoreRecord | None,
+    first: ForecastRecord,
+    rest: list[ForecastRecord],
+    measured: Mapping[str, float],
+) -> StoryVerdict:
+    where = place_text(first.inputs)
+    if record.status not in USABLE:
+        return StoryVerdict(
+            f"No forecast of the loss at {where}: {record.status}.", (record.remedy,), False
+        )
+    said = interval_text(known(first.value), *ends_of(first.run_interval))
+    details = []
+    if {"params"} <= measured.keys() & first.inputs.keys():
+        details.append(f"That is {beyond_text(measured['params'], first.inputs['params'])}.")
+    held = _held(score, first)
+    if held:
+        details.append(f"Measured afterwards: {sum(held)} of {len(held)} runs inside the interval.")
+    for one in rest:
+        came = _held(score, one)
+        text = interval_text(known(one.value), *ends_of(one.run_interval))
+        inside = f"; {sum(came)} of {len(came)} runs measured afterwards inside" if came else ""
+        details.append(f"At {place_text(one.inputs)}: {text.value} ({text.interval}){inside}.")
+    return StoryVerdict(
+        f"At {where}, the pretraining loss of a new model will be {said.value} nats per token "
+        f"({first.level:.0%} interval: {said.interval}).",
+        tuple(details),
+        about="the loss",
+    )
 
 
 def _held(score: PassRateScoreRecord | None, made: ForecastRecord) -> list[bool]:

@@ -59,7 +59,9 @@ def _pass_rates(
     curve = pl.read_parquet(result / "curve.parquet")
     observed = pl.read_parquet(result / "observed.parquet")
     x = "params" if "params" in curve.columns else curve.columns[0]
-    is_rate = bool((observed["value"] > 0).all() and (observed["value"] <= 1).all())
+    of_loss = record.question == "loss"
+    inside = bool((observed["value"] > 0).all() and (observed["value"] <= 1).all())
+    is_rate = inside and not of_loss
     later = [
         s for s in (score.scores if score else ()) if s.method == record.leading and x in s.inputs
     ]
@@ -88,7 +90,11 @@ def _pass_rates(
             name_runs(observed).select("run", x, "value"),
             curve.select(x, "value", low="run_low", high="run_high"),
             level=record.level,
-            what=f"pass rate of {task}" if is_rate else f"score on {task}",
+            what="pretraining loss"
+            if of_loss
+            else f"pass rate of {task}"
+            if is_rate
+            else f"score on {task}",
             truth=truth if truth.height else None,
             text=text,
             notes=notes,
@@ -101,7 +107,7 @@ def _pass_rates(
             backtest_section(
                 record.backtest_rows,
                 level=record.level,
-                what="pass rate" if is_rate else "score",
+                what="loss" if of_loss else "pass rate" if is_rate else "score",
                 name=f"backtest-{index}",
             )
         )

@@ -12,12 +12,12 @@ import polars as pl
 
 from augury.data.readers import kinds, read_results
 from augury.errors import DataError, UsageError
-from augury.fitting import load_fit
+from augury.fitting import load
 from augury.notes import Note
-from augury.report.page.fit import fit_story
 from augury.report.page.measurements import measurement_story, table_story, trends_of
 from augury.report.page.outlook import outlook_figure
 from augury.report.page.runs import versions
+from augury.report.page.stored import result_story
 from augury.report.page.story import Outlook, Section, Story, StoryVerdict
 from augury.report.page.words import INPUT_NAMES, place_text
 from augury.study.page.answers import done_units, scores_by_forecast, task_verdicts
@@ -35,9 +35,9 @@ def story_of(path: str | Path, *, at: Mapping[str, float] | None = None) -> Stor
     """What lies at a path, told: a study, a fit, results of another tool, measurements, a table.
 
     Args:
-        path: folder of a study (`augury run`), of a fit (`augury fit --out`), of measurements
-            (`augury passuntil --out`, `augury finetune --out`), of another tool's results, or a
-            table.
+        path: folder of a study (`augury run`), of a saved result (`augury fit --out`, `augury
+            optimal --out` ...), of measurements (`augury passuntil --out`, `augury finetune
+            --out`), of another tool's results, or a table.
         at: where to forecast, such as {"params": 1e10}; a study has its own target. By default
             twice the largest model.
 
@@ -50,8 +50,8 @@ def story_of(path: str | Path, *, at: Mapping[str, float] | None = None) -> Stor
         if at is not None:
             raise UsageError("a study has its target in study.toml: --at is for measurements alone")
         return study_story(path)
-    if (path / "fit.json").exists():
-        return fit_story(load_fit(path), path.name, at=at)
+    if (path / "fit.json").exists() or (path / "result.json").exists():
+        return result_story(load(path), path.name, at=at)
     if path.is_dir() and not any(path.glob("measurements/*/rows.parquet")):
         return table_story(_foreign_results(path), path.name, at=at)
     story = measurement_story(path, at=at)
@@ -68,8 +68,8 @@ def _foreign_results(folder: Path) -> pl.DataFrame:
     raise DataError(
         "is a folder with nothing to report",
         source=str(folder),
-        expected="a study, a fit, measurements (measurements/*/rows.parquet), or results of "
-        f"{', '.join(kinds())}",
+        expected="a study, a saved result, measurements (measurements/*/rows.parquet), or results "
+        f"of {', '.join(kinds())}",
     )
 
 
@@ -143,6 +143,9 @@ def _question(plan: PlanRecord) -> str:
         if plan.target
         else "what will a larger model pass",
         "emergence": "where does the ability emerge",
+        "loss": f"what is the loss at {place_text(plan.target)}"
+        if plan.target
+        else "what loss will a larger model have",
     }
     return ", and ".join(asked[name] for name in plan.questions) + "?"
 
@@ -162,7 +165,7 @@ def _outlooks(board: list[ScoreboardRow]) -> tuple[Outlook, ...]:
     targets: dict[Any, list[list[ScoreboardRow]]] = {}
     for rows in newest:
         row = rows[0]
-        rate = row.question == "pass-rate"
+        rate = row.question != "emergence"
         inputs = tuple(sorted(row.inputs.items()))
         target = (row.time, row.task, inputs) if rate else row.line
         targets.setdefault(target, []).append(rows)
@@ -190,7 +193,7 @@ def _outlook(rows: list[ScoreboardRow], *, named: bool = False) -> Outlook:
 
 def _forecast_name(row: ScoreboardRow, *, named: bool) -> str:
     """Which quantity a line of the record forecasts, in words."""
-    name, method = row.task or "the task", row.method
+    name, method = row.task or ("loss" if row.question == "loss" else "the task"), row.method
     if row.question == "emergence":
         of = method.removeprefix("emergence").removeprefix("-in-")
         what = f"{INPUT_NAMES.get(of, 'loss')} at which {name} emerges"

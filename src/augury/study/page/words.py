@@ -23,7 +23,8 @@ METHODS = {
 
 def task_name(record: TaskForecast) -> str:
     """The task in quotation marks, or what stands for it where tables do not name one."""
-    other = "the ability" if record.question == "emergence" else "the task"
+    kinds = {"emergence": "the ability", "loss": "the loss"}
+    other = kinds.get(record.question, "the task")
     return f"\u201c{record.task}\u201d" if record.task else other
 
 

@@ -90,6 +90,12 @@ def _asks_something(good: Mapping[str, Any], wrong: Wrong) -> None:
         target = good["target"]
         if target is not None and sum(x is not None for x in vars(target).values()) < 2:
             wrong(("target",), "to forecast a pass rate, give two of params, tokens and flops")
+    losses = next((path for path, question in asked.items() if question == "loss"), None)
+    if losses is not None and {"target", "held_out"} <= good.keys():
+        if good["target"] is None and good["held_out"] is None:
+            wrong((), "nothing to forecast: give [target] or [held_out]")
+        if losses[0] == "tasks":
+            wrong(losses, 'the loss is no task\'s: ask for it with question = "loss" at the top')
     emerges = next((path for path, question in asked.items() if question == "emergence"), None)
     read = {"finetune", "tables"} <= good.keys()
     if emerges is not None and read and good["finetune"] is None and not good["tables"]:

@@ -250,7 +250,7 @@ class _Planner:
 
     def _add_place(self, about: Mapping[str, Any]) -> None:
         """A place to forecast pass rates at, once; what was asked for it is no part of that."""
-        if not self._asks("pass-rate"):
+        if not (self._asks("pass-rate") or self._asks("loss")):
             return  # where something emerges is one point, wherever models lie
         named = {n: about[n] for n in ("params", "tokens", "flops") if about.get(n) is not None}
         if {"params", "tokens"} <= named.keys():
@@ -271,8 +271,10 @@ class _Planner:
         return any(self.study.question_of(task) == question for task in self._task_names())
 
     def _task_names(self) -> list[str | None]:
-        """Tasks to forecast; None where tables alone say what was measured, of one task."""
+        """Tasks to forecast; None is the loss, or what tables alone say was measured of one."""
         named = [task.called for task in self.study.tasks]
+        if self.study.question == "loss":
+            return [None, *(t for t in named if self.study.question_of(t) != "loss")]
         return [*named] or ([*self._table_tasks] if len(self._table_tasks) > 1 else [None])
 
     @cached_property
@@ -296,13 +298,15 @@ class _Planner:
         return sorted(found)
 
     def _inputs_of(self, keys: Mapping[str, list[str]], task: str | None) -> tuple[str, ...]:
+        if task is None and self.study.question == "loss":  # every measurement knows it
+            return tuple(dict.fromkeys(key for own in keys.values() for key in own))
         return (*keys.get("", ()), *(keys.get(task, ()) if task is not None else ()))
 
     def _plan_forecasts(self) -> list[StudyUnit]:
         """Fits and forecasts of every task from all that may be seen."""
         study, made = self.study, []
         check_laws(study, self.folder)
-        if self._asks("pass-rate") and not self.points:
+        if (self._asks("pass-rate") or self._asks("loss")) and not self.points:
             raise DataError("no row is held out and there is no [target]: nothing to forecast")
         tasks = self._task_names()
         # One law of the loss serves all tasks; those of pass rates say where it is asked for.
@@ -315,16 +319,21 @@ class _Planner:
             if not needs:
                 raise UsageError(f"every model is held out: nothing to learn {task} from")
             of_rates = question == "pass-rate"
+            at_places = question != "emergence"
             common: dict[str, Any] = {
                 "task": task,
                 "metric": self._metric(task),
-                "points": [self.points[place] for place in sorted(self.points)] * of_rates,
+                "points": [self.points[place] for place in sorted(self.points)] * at_places,
                 "level": study.forecast.level,
                 "seed": study.forecast.seed,
-                "last_step": of_rates and not self._takes_tokens,
+                "last_step": at_places and not self._takes_tokens,
             }
             laws = list(study.forecast.laws) if of_rates else []
+            if question == "loss":
+                laws = self._loss_laws
             loss = [study.forecast.loss_law] if study.forecast.loss_law else []
+            if question == "loss":
+                loss = [law for law in loss if law not in laws]
             for law in [*laws, *(loss if task == (rates or tasks)[0] else [])]:
                 self._add(
                     StudyUnit(
@@ -339,7 +348,7 @@ class _Planner:
                 self._add(
                     StudyUnit(
                         "forecast",
-                        f"forecast {task or 'the scores'}",
+                        f"forecast {task or self._untold}",
                         {
                             **common,
                             "question": question,
@@ -355,6 +364,23 @@ class _Planner:
             )
         return made
 
+    @property
+    def _untold(self) -> str:
+        """What is forecast where no task is named."""
+        return "the loss" if self.study.question == "loss" else "the scores"
+
+    @cached_property
+    def _loss_laws(self) -> list[str]:
+        """Laws of the loss to try: those of [forecast], or what the places can be asked for."""
+        from augury.laws import parse_law
+
+        said = self.study.forecast
+        named = [law for law in said.laws if parse_law(law).output == "loss"]
+        if named or said.loss_law:
+            return list(dict.fromkeys([*named, *([said.loss_law] if said.loss_law else [])]))
+        tokens = all({"tokens", "flops"} & set(place) for place in self.points.values())
+        return ["chinchilla", "power"] if tokens else ["power"]
+
     def _metric(self, task: str | None) -> str | None:
         for entry in self.study.tasks:
             if entry.called == task:
@@ -365,7 +391,12 @@ class _Planner:
     def _takes_tokens(self) -> bool:
         from augury.laws import Chain, parse_law
 
-        laws = [parse_law(text) for text in self.study.forecast.laws]
+        told = list(self.study.forecast.laws)
+        if self.study.question == "loss":
+            said = self.study.forecast
+            told = [law for law in told if parse_law(law).output == "loss"]
+            told += [said.loss_law] if said.loss_law else [] if told else ["chinchilla"]
+        laws = [parse_law(text) for text in told]
         firsts = [law.loss if isinstance(law, Chain) else law for law in laws]
         return any({"tokens", "flops"} & set(law.inputs) for law in firsts)
 
@@ -382,7 +413,7 @@ class _Planner:
                 self._add(
                     StudyUnit(
                         "score",
-                        f"score the forecast of {task or 'the scores'}",
+                        f"score the forecast of {task or self._untold}",
                         {name: unit.parameters[name] for name in asked},
                         (unit.key, *truth),
                         cost=costs.SCORE,

@@ -46,7 +46,7 @@ class StudyFile(StudySection):
     question: Question = Field(
         default="pass-rate",
         description="pass-rate: of each task at the target. emergence: where each task emerges. "
-        "A task can have a question of its own.",
+        "loss: of the pretraining loss at the target. A task can have a question of its own.",
     )
     lab: LabSection | None = None
     checkpoints: list[CheckpointEntry] = Field(default=[], description="Models that exist.")

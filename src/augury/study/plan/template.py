@@ -21,7 +21,7 @@ TEMPLATE = """\
 name = "NAME"
 
 # "pass-rate": of each task at the target. "emergence": where each task emerges (see [finetune]).
-# A task can have a question of its own.
+# A task can have a question of its own. "loss" asks for the pretraining loss instead.
 question = "pass-rate"
 
 # --- The series that is learned from: a ladder of tiny models that the study trains itself, models

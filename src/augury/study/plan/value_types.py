@@ -121,7 +121,7 @@ def all_different(values: list[Any]) -> list[Any]:
 
 
 # What a study asks of a task: its pass rate at the target, or where it emerges.
-Question = Literal["pass-rate", "emergence"]
+Question = Literal["pass-rate", "emergence", "loss"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 LawName = Annotated[str, AfterValidator(_law)]
 Sql = Annotated[str, AfterValidator(_sql)]

@@ -88,7 +88,7 @@ class GrowthRecord(RecordPart):
 
 
 class PassRateRecord(Record):
-    """`forecast.json` of a pass rate: laws weighted by their backtest, and counts of instances.
+    """`forecast.json` of a pass rate, or of the loss: laws weighted by their backtest, and counts.
 
     Attributes:
         weights: by law.
@@ -98,7 +98,7 @@ class PassRateRecord(Record):
         counts_notes: on the forecasts from counts.
     """
 
-    question: Literal["pass-rate"] = "pass-rate"
+    question: Literal["pass-rate", "loss"] = "pass-rate"
     task: str | None
     level: float
     weights: Mapping[str, float]
@@ -197,9 +197,9 @@ class RunScoreRecord(RecordPart):
 
 
 class PassRateScoreRecord(Record):
-    """`score.json` of a pass rate."""
+    """`score.json` of a pass rate, or of the loss."""
 
-    question: Literal["pass-rate"] = "pass-rate"
+    question: Literal["pass-rate", "loss"] = "pass-rate"
     task: str | None
     level: float
     scores: tuple[RunScoreRecord, ...]

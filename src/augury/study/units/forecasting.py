@@ -51,7 +51,9 @@ def fit_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> 
 
 def forecast_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> None:
     """A task forecast from what may be seen: `forecast.json`, `observed.parquet` and a curve."""
-    make = {"pass-rate": forecast_rates, "emergence": forecast_emergence}
+    make = {
+        "pass-rate": forecast_rates, "loss": forecast_rates, "emergence": forecast_emergence
+    }  # fmt: skip
     make[unit.parameters["question"]](store, unit, work)
 
 

@@ -1,4 +1,4 @@
-"""Forecast pass rates, and hold forecasts against the truth that was measured after them."""
+"""Forecast pass rates and losses, and hold them against the truth that was measured after them."""
 
 from __future__ import annotations
 
@@ -32,11 +32,16 @@ from augury.study.results.formats import save_record
 from augury.study.results.plan_records import UnitRecord
 from augury.study.results.store import Store
 from augury.study.units.curve import curve_grid, curve_table, places_for
-from augury.study.units.rows import join_rows, last_steps, task_scores
+from augury.study.units.rows import (
+    join_rows,
+    last_steps,
+    pretraining_losses,
+    task_scores,
+)
 
 
 def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
-    """A task's pass rate: `forecast.json`, `curve.parquet`, `observed.parquet`.
+    """A task's pass rate, or the loss: `forecast.json`, `curve.parquet`, `observed.parquet`.
 
     Two methods: "laws", candidates weighted by their backtest, on mean scores; and "counts",
     trends of the single instances, where those were measured: then their average leads.
@@ -44,7 +49,12 @@ def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
     asked = unit.parameters
     laws = [parse_law(text) for text in asked["laws"]]
     everything = join_rows(store, unit.needs)
-    table = task_scores(everything, asked)
+    question = asked["question"]
+    of_loss = question == "loss"
+    if of_loss:
+        table = pretraining_losses(everything, last_step=asked["last_step"])
+    else:
+        table = task_scores(everything, asked)
     likelihood = rate_likelihood(laws[0], table)
     found: Combination | Fitted
     try:
@@ -65,8 +75,9 @@ def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
         for point, f in zip(points.to_dicts(), predict(found, points), strict=True)
     ]
     grid = curve_grid(table, points, *laws)
-    counted = _forecast_counts(everything, asked, grid)
+    counted = _Counted() if of_loss else _forecast_counts(everything, asked, grid)
     record = PassRateRecord(
+        question=question,
         task=asked["task"],
         level=asked["level"],
         weights=basis.weights,
@@ -84,6 +95,8 @@ def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
     if curve is None or record.leading == "laws":
         curve = curve_table(predict(found, grid))
     curve.write_parquet(work / "curve.parquet")
+    if of_loss:
+        table = table.with_columns(value="loss")
     table.write_parquet(work / "observed.parquet")
 
 
@@ -100,13 +113,21 @@ def score_rates(
     forecast: PassRateRecord, rows: pl.DataFrame, asked: Mapping[str, Any]
 ) -> PassRateScoreRecord:
     """Each forecast beside each run that was measured at its place."""
-    truth = task_scores(rows, asked)
+    if forecast.question == "loss":
+        truth = pretraining_losses(rows, last_step=asked["last_step"]).with_columns(value="loss")
+    else:
+        truth = task_scores(rows, asked)
     scores = [
         _score_run(which, made, row)
         for which, made in enumerate(forecast.forecasts)
         for row in _rows_at(truth, made.inputs).to_dicts()
     ]
-    return PassRateScoreRecord(task=forecast.task, level=forecast.level, scores=tuple(scores))
+    return PassRateScoreRecord(
+        question=forecast.question,
+        task=forecast.task,
+        level=forecast.level,
+        scores=tuple(scores),
+    )
 
 
 def _score_run(which: int, made: ForecastRecord, row: Mapping[str, Any]) -> RunScoreRecord:

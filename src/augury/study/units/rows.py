@@ -66,7 +66,20 @@ def distinct_losses(table: pl.DataFrame, law: Law | Chain) -> pl.DataFrame:
     Raises:
         DataError: no loss was measured.
     """
-    rows = last_steps(whole_tasks(table), only=not {"tokens", "flops"} & set(law.inputs))
+    return pretraining_losses(table, last_step=not {"tokens", "flops"} & set(law.inputs))
+
+
+def pretraining_losses(table: pl.DataFrame, *, last_step: bool) -> pl.DataFrame:
+    """Each checkpoint's pretraining loss once, without its scores.
+
+    Args:
+        table: observation table.
+        last_step: only the last checkpoint of each model.
+
+    Raises:
+        DataError: no loss was measured.
+    """
+    rows = last_steps(whole_tasks(table), only=last_step)
     if "finetune_examples" in rows.columns:
         rows = rows.filter(pl.col("finetune_examples").fill_null(0) == 0)
     if "loss" not in rows.columns or rows["loss"].is_null().all():
