@@ -56,7 +56,7 @@ def test_ten_mistakes_give_ten_messages_with_their_lines(tmp_path: Path) -> None
     told = {m.line: str(m) for m in caught.value.mistakes}
     assert len(caught.value.mistakes) == len(told) == 10
     expected = {
-        2: "expected 'pass-rate' or 'emergence', not \"pass rate\"",
+        2: "expected 'pass-rate', 'emergence' or 'loss', not \"pass rate\"",
         4: "lab.widhts: unknown key; did you mean 'widths'?",
         5: "lab.widths[3]: expected a multiple of 2, not 7",
         6: "lab.steps: expected a multiple of 50, not 120",
@@ -112,7 +112,7 @@ def test_the_command_tells_all_ten_and_nothing_else(tmp_path: Path) -> None:
         (('name = "rule"', 'name = "rule"\nchecker = "exact"'), 4, "have the checker prefix"),
         (('name = "rule"', 'file = "study.toml"\nchecker = "exakt"'), 6, "exakt"),
         (('"rule"', '"rule"\nquestion = "emergence"'), 6, "give [finetune] amounts"),
-        (('"rule"', '"rule"\nquestion = "emerges"'), 6, "expected 'pass-rate' or 'emergence'"),
+        (('"rule"', '"rule"\nquestion = "emerges"'), 6, "expected 'pass-rate', 'emergence' or 'loss'"),
         (('"rule"', '"rule"\n[finetune]\namounts = [8]\ncheckpoints = [7]'), 8, "7 is not a step"),
         (('"rule"', '"rule"\n[finetune]\namounts = [8]\npatience = 0'), 8, "than or equal to 1"),
         (
