@@ -58,7 +58,7 @@ def check_laws(study: StudyFile, folder: Path) -> None:
     if not has_scores(sorted(there)):
         raise UsageError(
             "[[tables]] hold no scores (a column value, or passes and samples), and a pass rate "
-            "is asked for; question = \"loss\" asks for the pretraining loss"
+            'is asked for; question = "loss" asks for the pretraining loss'
         )
     if len(PLACES & there) >= 2:
         there |= PLACES
