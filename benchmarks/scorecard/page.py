@@ -19,10 +19,10 @@ PAGE = Path(__file__).parents[2] / "docs" / "compare.md"
 BEGIN = "<!-- made by `python -m benchmarks.scorecard.page` -->"
 END = "<!-- end of what is made -->"
 HALVES = ("development", "scored")
-# In this order; what the package forecasts with stands in bold.
+# In this order; defaults of the package stand in bold, what else it offers in italics.
 KINDS = ("loss", "task score", "pass rate", "trend ahead", "one curve")
-OURS = ("forecast_ahead", "chinchilla", "combine", "logistic over loss, known", "average",
-        "pooled", "outlook", "forecast_curve", "power", "forecast_ladder")  # fmt: skip
+DEFAULTS = ("forecast_ahead", "average", "outlook", "forecast_curve")
+OFFERED = ("chinchilla", "combine", "logistic over loss, known", "pooled", "power")
 UNIT = {"loss": "log", "task score": "points", "pass rate": "log", "trend ahead": "points",
         "one curve": "log"}  # fmt: skip
 
@@ -63,7 +63,8 @@ def tables(record: Sequence[dict[str, Any]]) -> str:
         parts.append(f"| | {head} |\n|---{'|---' * 10}|")
         for name in names:
             cells = [_cells(rows, half, name, UNIT[kind]) for half in HALVES]
-            shown = f"**{name}**" if name in OURS else name
+            mark = "**" if name in DEFAULTS else "*" if name in OFFERED else ""
+            shown = f"{mark}{name}{mark}"
             parts.append(f"| {shown} | {' | '.join(cells)} |")
         parts.append("")
     return "\n".join(parts)
