@@ -18,7 +18,7 @@ from tests.laws.cases import TRUTH
 README = Path(__file__).parents[2] / "README.md"
 # Run below, in the README's order, in one folder. The others need checkpoints or minutes: tests of
 # their own rooms run them, and here their options are checked.
-RUN = ("fit", "predict", "backtest", "laws")
+RUN = ("forecast", "fit", "predict", "backtest", "laws")
 
 
 def commands() -> list[list[str]]:
