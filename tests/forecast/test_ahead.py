@@ -172,6 +172,7 @@ def test_instances_are_averaged_before() -> None:
         (lambda t: t.rename({"loss": "value"}), "scores from 0 to 1"),
         (lambda t: t.with_columns(params=1e9, tokens=1e10).drop("flops", strict=False), "no scale"),
         (lambda t: t.drop("loss"), "column is missing"),
+        (lambda t: t.rename({"params": "N"}).drop("tokens"), r"\(N, loss\) mapped to it"),
     ],
 )
 def test_what_cannot_be_forecast_is_refused(change: object, words: str) -> None:

@@ -247,6 +247,13 @@ def _axis(rows: pl.DataFrame, over: str | None, whose: str) -> str:
                     f"{whose}a scale is not positive", column=name, expected="a positive number"
                 )
             return name
+    if not {over or "", *ALONG} & set(rows.columns):
+        raise DataError(
+            "the column is missing",
+            column=over or "params",
+            expected=f"params, tokens or flops: one of the table's columns "
+            f"({', '.join(rows.columns[:12])}) mapped to it",
+        )
     raise DataError(
         f"{whose}no scale varies",
         column=over or "flops",
