@@ -1,14 +1,17 @@
 """Samples that a rare pass rate takes: plain, tree, finetuned sibling, larger model, hint.
 
 `python -m benchmarks.importance` trains a ladder of the lab and a finetuned sibling of each model,
-and writes benchmarks/records/importance.json and the table of docs/passuntil.md from it. Rates are
+and writes benchmarks/records/importance.json and the tables of docs/passuntil.md from it. Rates are
 exact. The draws for a relative error of .5 follow from the rate at which the mixture passes, which
-is exact too; a run of `pass_until` on some instances of every decade says whether it is so.
+is exact too; a run of `pass_until` on some instances of every decade says whether it is so. What
+the status of weights says is measured on simulated ones.
+`ladders` or `weights` behind the command: only that; `page`: tables from the record that there is.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,9 +22,11 @@ from typing import Any
 import numpy as np
 
 from augury.evaluate import Backend, Instance, Task, exact_scores, pass_until
+from augury.evaluate.pareto import UNRELIABLE
 from augury.evaluate.proposals import Proposal
 from augury.evaluate.tree import Draw, draw_counts
 from augury.evaluate.walk import forced_logprobs
+from augury.evaluate.weights import FEWEST_EFFECTIVE, FEWEST_SHARE, PassWeights
 from augury.lab import (
     LabBackend,
     ModelConfig,
@@ -48,15 +53,81 @@ CHECKED, TREES = 40, 2
 # Draws that such a run may take: instances that need more of the sibling are left out of the check.
 CAP = 10_000
 RECORD = Path(__file__).parent / "records" / "importance.json"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "passuntil.md"
+BEGIN, END = "<!-- made by `python -m benchmarks.importance` -->", "<!-- end of importance -->"
+# What k-hat says, in simulation: runs of each spread of log weights, of so many instances.
+SPREADS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
+RUNS, ASKED, PASSES, DRAWS = 300, 16, 20, 2_000
+OWN_RATE, PROPOSED = 1e-4, 0.1
 
 
-def main() -> None:
-    """Train, measure, write the record, print the table."""
+def main(asked: list[str]) -> None:
+    """Train, measure, write record and tables."""
+    record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    if not asked or "ladders" in asked:
+        record |= ladders()
+    if not asked or "weights" in asked:
+        record["weights"] = weights()
+    RECORD.parent.mkdir(exist_ok=True)
+    RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    DOCUMENT.write_text(document(record), encoding="utf-8")
+    print(tables(record))
+
+
+def weights() -> list[dict[str, Any]]:
+    """Whether runs that are called reliable are: coverage and error of the mean, by the spread."""
+    rng, rows = np.random.default_rng(0), []
+    for spread in SPREADS:
+        runs = []
+        for _ in range(RUNS):
+            found = simulated(rng, spread)
+            low, high = found.mean_interval()
+            ratio = float(found.rates.mean()) / OWN_RATE
+            runs.append((found.reliable, low <= OWN_RATE <= high, ratio, found.k_hat))
+        row: dict[str, Any] = {"spread": spread, "runs": RUNS}
+        row["k_hat"] = float(np.nanmedian([k for *_, k in runs]))
+        for name, kind in (("reliable", True), ("unreliable", False)):
+            some = [(held, ratio) for sure, held, ratio, _ in runs if sure is kind]
+            row[name] = len(some)
+            if some:
+                row[f"{name}_held"] = float(np.mean([held for held, _ in some]))
+                row[f"{name}_ratio"] = float(np.median([ratio for _, ratio in some]))
+        print(row, flush=True)
+        rows.append(row)
+    return rows
+
+
+def simulated(rng: np.random.Generator, spread: float) -> PassWeights:
+    """Passes of a mixture whose texts are likelier or less likely to the model by log-normal noise.
+
+    Of the proposal's draws a share PROPOSED passes, of the model's own OWN_RATE; the ratio of the
+    two probabilities of a text that passes has logarithms with this standard deviation.
+    """
+    own, proposed = OWN_SHARE * OWN_RATE, (1 - OWN_SHARE) * PROPOSED
+    waits = rng.geometric(own + proposed, (ASKED, PASSES)).cumsum(1)
+    done = waits[:, -1] <= DRAWS
+    logs, counted = [], np.zeros((ASKED, 2), np.int64)
+    for i in range(ASKED):
+        passed = int((waits[i] <= DRAWS).sum())
+        mine = rng.random(passed) < own / (own + proposed)
+        ratio = np.log(OWN_RATE / PROPOSED) - spread**2 / 2 + spread**2 * mine
+        ratio = ratio + spread * rng.standard_normal(passed)
+        logs.append(ratio - np.log(OWN_SHARE * np.exp(ratio) + 1 - OWN_SHARE))
+        counted[i] = int(OWN_SHARE * min(waits[i, -1], DRAWS)), int(mine.sum())
+    samples = np.where(done, waits[:, -1], DRAWS)
+    passes = (waits <= DRAWS).sum(1)
+    return PassWeights(
+        ("simulated",), OWN_SHARE, True, passes, samples, PASSES, tuple(logs), counted
+    )
+
+
+def ladders() -> dict[str, Any]:
+    """The record of the lab's ladder."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         models, siblings = ladder(Path(folder))
     rows = [row for task in ("rule", "sort-digits") for row in measured(task, models, siblings)]
-    record = {
+    return {
         "relative_error": RELATIVE_ERROR,
         "own_share": OWN_SHARE,
         "widths": WIDTHS,
@@ -65,9 +136,6 @@ def main() -> None:
         "rows": rows,
         "seconds": round(time.perf_counter() - began),
     }
-    RECORD.parent.mkdir(exist_ok=True)
-    RECORD.write_text(json.dumps(record, indent=1) + "\n")
-    print(table(record))
 
 
 def ladder(folder: Path) -> tuple[list[LabBackend], dict[str, list[LabBackend]]]:
@@ -201,20 +269,65 @@ def checked(
     }
 
 
-def table(record: dict[str, Any]) -> str:
-    """For the documentation."""
+def document(record: dict[str, Any]) -> str:
+    """The document with the tables in it."""
+    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{tables(record)}\n\n{END}{rest.partition(END)[2]}"
+
+
+def tables(record: dict[str, Any]) -> str:
+    """For the documentation: samples over the ladder, and what k-hat says."""
     lines = [
-        "| task, rate | plain | tree: prefixes read | finetuned sibling | next larger | hint |",
-        "|---|---|---|---|---|---|",
+        f"Draws for a relative error of {record['relative_error']:g}, median over instances of a "
+        f"ladder of the lab (widths {min(record['widths'])} to {max(record['widths'])}, "
+        f"{record['steps']} steps);\nin brackets the share of instances that it helps at least "
+        "tenfold. *held*: runs with the sibling whose\n90 % interval held the exact rate.",
+        "",
+        "| task, rate | plain | tree: prefixes read | finetuned sibling | next larger | hint "
+        "| held |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in record["rows"]:
-        cells = [f"{row['task']}, {row['rate']:.0e}", f"{row['plain']:,.0f}", f"{row['tree']:,.0f}"]
+        cells = [f"{row['task']}, {row['rate']:.0e}", number(row["plain"]), number(row["tree"])]
         for way in ("sibling", "larger", "hint"):
             known = row[way] is not None
-            cells.append(f"{row[way]:,.0f} ({row[f'{way}_helps']:.0%})" if known else "-")
+            cells.append(f"{number(row[way])} ({row[f'{way}_helps']:.0%})" if known else "-")
+        runs = row["checked"]
+        cells.append(f"{row['seen_held']:.0%} of {runs}" if runs else "-")
+        lines.append("| " + " | ".join(cells) + " |")
+    every = [(row["checked"], row["seen_held"]) for row in record["rows"] if row["checked"]]
+    runs = sum(n for n, _ in every)
+    held = sum(n * share for n, share in every) / runs
+    lines += [
+        "",
+        f"Of all {runs} runs {held:.0%} held. A hint does not fit the lab's 32 characters (-), or "
+        "is not taken up.",
+        "",
+        f"Whether a run that is called reliable is (k-hat at most {UNRELIABLE:g}, "
+        f"{FEWEST_EFFECTIVE:g} effective passes or more, and {FEWEST_SHARE:.0%} of them):\n{RUNS} "
+        f"simulations each of {ASKED} instances that the model passes at {OWN_RATE:.0e} and the "
+        f"proposal at {PROPOSED:g}, by the"
+        "\nspread of the logarithms of weights; *ratio*: median of the estimate over the truth.",
+        "",
+        "| spread | median k-hat | reliable: runs | held | ratio | not reliable: runs | held "
+        "| ratio |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in record["weights"]:
+        cells = [f"{row['spread']:g}", f"{row['k_hat']:.2f}"]
+        for name in ("reliable", "unreliable"):
+            there = row[name] > 0
+            cells.append(str(row[name]))
+            cells.append(f"{row[f'{name}_held']:.0%}" if there else "")
+            cells.append(f"{row[f'{name}_ratio']:.2f}" if there else "")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
+def number(x: float) -> str:
+    """Digits that matter."""
+    return f"{x / 1e6:.3g} million" if x >= 1e6 else f"{x:,.0f}"
+
+
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -13,6 +13,7 @@ from unittest import mock
 import numpy as np
 import polars as pl
 
+from augury.evaluate.draw_check import judge_places
 from augury.fitting import fit
 from augury.forecast.emergence import fit_emergence_many
 from augury.forecast.passrate import growth, growth_forms, series
@@ -28,6 +29,7 @@ from tests.claims import (
     test_trends,
 )
 from tests.emergence_studies import BENT, Ablation, ablations, paper_like
+from tests.evaluate import test_draw_check
 
 CLAIMS: dict[str, Claim] = {}
 
@@ -252,3 +254,41 @@ def _enrol_means() -> None:
 
 
 _enrol_means()
+
+
+# How a server cuts the distribution, and the tokens after which that is found.
+CUTS = (
+    ("greedy", 200), ("top-p .8", 400), ("top-p .9", 1000), ("top-p .95", 2000),
+    ("top-k 40", 1000), ("min-p .05", 400), ("temperature .8", 1000),
+)  # fmt: skip
+
+
+def _enrol_distribution() -> None:
+    """The power of the check of a server's distribution, and its false alarms."""
+
+    def called_cut(seed: int, n: int, how: str, draws: int) -> float:
+        seeds = np.random.SeedSequence([seed, 15]).generate_state(n).tolist()
+        checks = [test_draw_check.check_of(draws, how, s) for s in seeds]
+        return sum(judge_places(check.places)[0] == "cut" for check in checks) / n
+
+    for how, draws in CUTS:
+
+        def found(seed: int, n: int, how: str = how, draws: int = draws) -> float:
+            return called_cut(seed, n, how, draws)
+
+        claim(
+            f"distribution-{how.replace(' ', '-')}",
+            f"A server that cuts to {how}, {draws:,} tokens, 20 shown: called cut",
+            (0.9, 1.0), 200, "evaluate.draw_check",
+        )(found)  # fmt: skip
+
+    def accused(seed: int, n: int) -> float:
+        return called_cut(seed, n, "own", 800)
+
+    claim(
+        "distribution-own", "A server that cuts nothing, 800 tokens, 20 shown: called cut",
+        (0.0, 0.002), 1000, "evaluate.draw_check",
+    )(accused)  # fmt: skip
+
+
+_enrol_distribution()

@@ -34,8 +34,9 @@ def cut(p: Any, how: str) -> Any:
         kept = p == p.max()
     elif how == "top-k 40":
         kept = np.isin(np.arange(len(p)), order[:40])
-    elif how == "top-p .95":
-        kept = np.isin(np.arange(len(p)), order[: int((np.cumsum(p[order]) < 0.95).sum()) + 1])
+    elif how.startswith("top-p"):
+        mass = float(how.removeprefix("top-p "))
+        kept = np.isin(np.arange(len(p)), order[: int((np.cumsum(p[order]) < mass).sum()) + 1])
     elif how == "min-p .05":
         kept = p >= 0.05 * p.max()
     elif how == "temperature .8":

@@ -253,3 +253,19 @@ def test_a_heavy_tail_is_not_reliable() -> None:
     assert found.k_hat > 0.7
     assert not found.reliable
     assert "not reliable" in " ".join(found.notes(["0"]))
+
+
+def test_weights_whose_largest_are_missing_are_not_reliable() -> None:
+    """By simulation with a known rate; k-hat and the effective number see nothing there."""
+    from benchmarks.importance import simulated
+
+    rng = np.random.default_rng(0)
+    near = [simulated(rng, 1.0) for _ in range(20)]
+    assert all(found.reliable for found in near)
+    far = [simulated(rng, 3.0) for _ in range(20)]
+    assert not any(found.reliable for found in far)
+    blind = [found for found in far if found.effective >= 5 and not found.k_hat > 0.7]
+    assert len(blind) > 5
+    names = [str(i) for i in range(16)]
+    assert all("the largest may be missing" in " ".join(f.notes(names)) for f in blind)
+    assert far[0].to_dict()["effective_share"] == far[0].effective_share

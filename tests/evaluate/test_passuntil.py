@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from augury import read_table
@@ -294,6 +295,21 @@ def test_a_full_disk_is_reported_and_nothing_is_lost(tmp_path: Path) -> None:
     assert left
     assert left == data[: len(left)]
     assert same(pass_until(model, task, max_samples=CAP, study=tmp_path / "full"), whole)
+
+
+def test_a_disk_that_is_full_at_the_end_costs_no_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise pl.exceptions.ComputeError("no space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(pl.DataFrame, "write_parquet", full)
+        with pytest.raises(DataError, match=r"rows.parquet.* could not be written: no space left"):
+            pass_until(TableModel(), words(), max_samples=CAP, study=tmp_path)
+    left = journal_of(tmp_path).read_bytes()
+    pass_until(TableModel(), words(), max_samples=CAP, study=tmp_path)
+    assert journal_of(tmp_path).read_bytes() == left
 
 
 # Samples of a run that is killed: a tree counts more of them in the same time.

@@ -134,6 +134,8 @@ def load(
                 model = _adapted(model, at.adapter)
     except (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
         text = " ".join(str(error).split())[:200]
+        if not at.local and "connect to 'https://" in text:
+            text = "no such folder, and huggingface.co, where it may be, does not answer"
         raise DataError(f"cannot be read: {text}", source=source, expected=wanted) from error
     if report["missing_keys"]:
         lacking = sorted(report["missing_keys"])

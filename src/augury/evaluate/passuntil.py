@@ -13,6 +13,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
+
+from augury.errors import DataError
 from augury.evaluate.backend import Backend
 from augury.evaluate.checkers import Checker, checker, validate_task
 from augury.evaluate.folders import measurement_folder
@@ -126,6 +129,18 @@ def pass_until(
             told = (*result.notes, *result.weights.notes(result.ids))
             result = replace(result, notes=told)
         if journal is not None:
-            with atomic_file(journal.path.parent / "rows.parquet") as fresh:
-                result.table().write_parquet(fresh)
+            _save_rows(result, journal.path.parent / "rows.parquet")
     return result
+
+
+def _save_rows(result: PassCounts, path: Path) -> None:
+    try:
+        with atomic_file(path) as fresh:
+            result.table().write_parquet(fresh)
+    except (OSError, pl.exceptions.ComputeError) as error:  # polars' own word for a full disk
+        raise DataError(
+            f"could not be written: {error}; every sample is in the journal, and the same command "
+            "goes on from there",
+            source=str(path),
+            expected="room on the disk",
+        ) from error

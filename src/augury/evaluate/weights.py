@@ -24,6 +24,10 @@ from augury.evaluate.pareto import EQUAL, UNRELIABLE, pareto_k
 # Below this many effective passes a mean is not called reliable. In simulation, weights with a
 # coefficient of variation of 1.5 are covered 80 % of the time at 5 passes and 86 % at 20.
 FEWEST_EFFECTIVE = 5.0
+# Below this share of effective passes they are not called reliable either: the largest weights are
+# then likely still to come, and the number of effective passes is largest where they are missing.
+# By simulation with the truth in view (`python -m benchmarks.importance weights`).
+FEWEST_SHARE = 0.2
 # Where the bound on weights is below so many times their mean, a pass is worth at least a tenth of
 # a plain one, whatever the tail.
 BOUNDED = 10.0
@@ -82,16 +86,28 @@ class PassWeights:
         where there are too few passes to tell; 0 where the weights of an instance are equal, or
         none can be large.
         """
+        relative = self._relative()
+        if not len(relative):
+            return 0.0 if self.passes.any() else float("nan")
+        return pareto_k(relative)
+
+    @cached_property
+    def effective_share(self) -> float:
+        """Effective passes per pass, of the weights that `k_hat` looks at; 1 without any."""
+        relative = self._relative()
+        return _effective(relative) / len(relative) if len(relative) else 1.0
+
+    def _relative(self) -> Floats:
+        """Weights relative to the mean of their instance, where they could exceed it by much."""
         passed = [w for w in self._weights if len(w)]
         relative = [w / w.mean() for w in passed if 1 / self.share > BOUNDED * w.mean()]
-        if not relative:
-            return 0.0 if passed else float("nan")
-        return pareto_k(np.concatenate(relative))
+        return np.concatenate(relative) if relative else np.zeros(0)
 
     @property
     def reliable(self) -> bool:
         """Whether the mean over instances may be used."""
-        return self.effective >= FEWEST_EFFECTIVE and not self.k_hat > UNRELIABLE
+        enough = self.effective >= FEWEST_EFFECTIVE and self.effective_share >= FEWEST_SHARE
+        return enough and not self.k_hat > UNRELIABLE
 
     def intervals(self, level: float = 0.9) -> tuple[Floats, Floats]:
         """(n,) ends of each instance's interval, of the rate along the ways that were drawn.
@@ -186,6 +202,12 @@ class PassWeights:
                 f"not reliable: {self.effective:.1f} effective passes, fewer than "
                 f"{FEWEST_EFFECTIVE:g}; draw more"
             )
+        elif self.effective_share < FEWEST_SHARE:
+            found.append(
+                f"not reliable: the weights of the passes differ so much that only "
+                f"{self.effective_share:.0%} of them count: the largest may be missing; use a "
+                "proposal closer to the model"
+            )
         never = [name for name, c in zip(ids, self.passes, strict=True) if not c]
         if never:
             shown = ", ".join(never[:5]) + (" ..." if len(never) > 5 else "")
@@ -200,6 +222,7 @@ class PassWeights:
         return {
             "k_hat": self.k_hat,
             "effective": self.effective,
+            "effective_share": self.effective_share,
             "reliable": self.reliable,
             "own_share": self.share,
             "proposals": list(self.proposals),
