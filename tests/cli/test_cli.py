@@ -83,6 +83,7 @@ def test_fit_prints_the_contract_and_saves(augury: Any, table: Path, tmp_path: P
     (forecast,) = json.loads(said.out)
     assert {"inputs", "value", "mean_interval", "run_interval", "extrapolation"} <= set(forecast)
     assert forecast["inputs"] == {"params": 7e9, "tokens": 4e12}
+    assert forecast["status"] == result["status"]
     assert forecast["mean_interval"][0] < forecast["value"] < forecast["mean_interval"][1]
     several = augury(
         "predict", out, "--at", "params=7e9,tokens=4e12", "--at", "params=1e9,tokens=2e10"

@@ -182,7 +182,7 @@ def test_trouble_that_stays_stops_the_run() -> None:
     [
         ("<html>hello</html>", "the answer is not JSON .got '<html>hello</html>'"),
         ([1, 2], r"an answer without choices .got '\[1, 2\]'"),
-        ({"choices": []}, "an answer without choices"),
+        ({"choices": None}, "an answer without choices"),
         ({"choices": ["text"]}, "a choice of another form .got .*text"),
         ({"choices": [{"text": None}] * 5}, "a choice without text"),
     ],
@@ -290,6 +290,7 @@ def test_choices_with_wrong_indexes_keep_their_order(indexes: list[Any]) -> None
         {"error": {"message": "?", "code": "server_error"}, "choices": None},
         {"choices": [{"text": "t", "finish_reason": "error"}]},
         {"choices": [{"text": "", "error": {"code": 502}}] * 5},
+        {"choices": []},
     ],
 )
 def test_an_error_inside_a_success_is_tried_again(error: Any) -> None:

@@ -74,7 +74,8 @@ def predict(
         raise UsageError(f"{folder} holds a {type(fitted).__name__}; predict takes a fit")
     forecasts = predict_at(fitted, [parse_point(text) for text in at], level=level)
     if as_json:
-        print_json([f.to_dict() for f in forecasts])
+        status = {"status": str(fitted.status)}
+        print_json([f.to_dict() | status for f in forecasts])
         return
     if not fitted.usable:
         print(f"The fit is {fitted.status}: {fitted.status.remedy}")

@@ -216,12 +216,14 @@ class Line:
 def error_inside(answer: Any) -> tuple[int, str] | None:
     """Status and text of an error that came as a success, of the whole or of one sample.
 
-    Gateways answer so when the server behind them fails. An error that names no status of HTTP is
-    taken for one that passes (503).
+    Gateways answer so when the server behind them fails, or with an empty list of choices. An error
+    that names no status of HTTP is taken for one that passes (503).
     """
     if not isinstance(answer, dict):
         return None
     choices = answer.get("choices")
+    if choices == [] and not answer.get("error"):
+        return 503, "no choices"
     listed = [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
     found = [answer] if not listed else []
     for part in (*found, *listed):
