@@ -296,6 +296,10 @@ def test_the_commands_and_their_options_are_these() -> None:
             "--between", "--by", "--json", "--law", "--level", "--map", "--out", "--output",
             "--over", "--scale", "--seed", "--where",
         },
+        "loss": {
+            "--batch-tokens", "--device", "--dtype", "--json", "--model", "--out", "--stride",
+            "--text", "--window",
+        },
         "samples": {"--task", "--instance", "--passed", "--json"},
         "laws": {"--json"},
         "doctor": {"--json"},

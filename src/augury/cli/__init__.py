@@ -20,6 +20,7 @@ from augury.cli import (  # noqa: F401 # registered
     sampling,
     setup,
     studies,
+    text_losses,
     training,
 )
 from augury.cli.application import app

@@ -155,6 +155,21 @@ class TransformersBackend:
         totals[known] = [score.total for score in scores]
         return [float(x) for x in totals]
 
+    @property
+    def context(self) -> int | None:
+        """Tokens that the model can read at once, if its configuration says."""
+        return None if self._context is None else int(self._context)
+
+    def document_tokens(self, text: str) -> list[int]:
+        """Tokens of a document, with what the tokenizer puts in front of a text."""
+        return self._text.prompt(text)
+
+    def pair_logprobs(
+        self, pairs: Sequence[tuple[list[int], list[int]]]
+    ) -> list[NDArray[np.float64]]:
+        """Log-probabilities of the second tokens of each pair behind the first ones."""
+        return [score.tokens for score in self._forced(pairs, 1.0)]
+
     def _forced(
         self, pairs: Sequence[tuple[list[int], list[int]]], temperature: float
     ) -> list[Score]:
