@@ -324,7 +324,8 @@ def main(keys: list[str]) -> None:
             )
             if question.picture is not None:
                 PICTURES.mkdir(parents=True, exist_ok=True)
-                shutil.copy(out / "figures" / question.picture, PICTURES / f"{question.key}.svg")
+                drawn = next(out.rglob(question.picture))
+                shutil.copy(drawn, PICTURES / f"{question.key}.svg")
             print(question.key, record[question.key]["answer"], record[question.key]["seconds"])
             RECORD.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 

@@ -10,14 +10,18 @@ import typer
 from augury.cli.application import MEASURE, app
 from augury.cli.options import AsJson
 from augury.cli.printing import print_json
+from augury.errors import UsageError
 
 
 @app.command(rich_help_panel=MEASURE)
 def read(
     kind: Annotated[
-        str, typer.Argument(help="lm-eval, inspect, lighteval, loss ...: see the docs.")
+        str, typer.Argument(help="lm-eval, inspect, lighteval, loss, wandb ...: see the docs.")
     ],
-    paths: Annotated[list[Path], typer.Argument(help="Files, or folders that are searched.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Files, or folders that are searched; of wandb, ENTITY/PROJECT."),
+    ],
     out: Annotated[Path, typer.Option(help="Table to write: .parquet, .csv, .tsv or .jsonl.")],
     models: Annotated[
         Path | None, typer.Option(help="Table: model, and any of step, params, tokens, loss ...")
@@ -38,8 +42,17 @@ def read(
     as_json: AsJson = False,
 ) -> None:
     """Read result files of other tools into one table."""
+    from augury.cli.waiting import show_wait
     from augury.data.readers import read_results, write_results
+    from augury.data.readers.wandb_runs import KIND, fetch_runs
 
+    if kind == KIND:
+        if len(paths) != 1:
+            raise UsageError("wandb: give one ENTITY/PROJECT")
+        folder = out.with_name(f"{out.stem}-runs")
+        with show_wait(f"fetching {paths[0]}"):
+            fetched, told = fetch_runs(paths[0].as_posix(), folder)
+        kind, paths, models = "loss", fetched, models or told
     found = read_results(
         kind, paths, models=models, keep_going=keep_going, newest=newest, variant=variant or ()
     )

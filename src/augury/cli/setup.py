@@ -16,6 +16,7 @@ EXTRAS = {
     "vllm": ("vllm",),
     "ray": ("ray",),
     "lm-eval": ("lm_eval",),
+    "wandb": ("wandb",),
 }
 CORE = ("jax", "numpyro", "numpy", "scipy", "polars", "altair")
 

@@ -45,7 +45,7 @@ def guess_columns(
 
     def common(ours: str) -> list[str]:
         names = COMMON_NAMES.get(ours, ())
-        return [n for n in there if _plain(n) in names and n not in mapped.values()]
+        return [n for n in there if plain_name(n) in names and n not in mapped.values()]
 
     def guess(wanted: Iterable[str]) -> dict[str, str]:
         return {
@@ -68,7 +68,7 @@ def guess_columns(
     return {} if missing(found) else found
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A name in small letters with underscores, "Model Size" as "model_size"; N stays N."""
     name = name.strip()
     return name if len(name) == 1 else re.sub(r"[\s_-]+", "_", name).lower()
