@@ -14,7 +14,8 @@ import pytest
 from benchmarks.gallery import GALLERY, HOME, PAGES, gallery_page, home_page
 from benchmarks.questions import PICTURES, QUESTIONS, RECORD
 
-from tests.shared import needs_chinchilla
+from tests.cli.test_cli import augury as augury  # the fixture
+from tests.shared import CHINCHILLA, needs_chinchilla
 
 ROOT = Path(__file__).parents[1]
 
