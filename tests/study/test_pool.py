@@ -17,6 +17,8 @@ import pytest
 from augury.errors import UsageError
 from augury.study import make_plan, read_study, run_study
 from augury.study.run.local_pool import Event, LocalPool
+from augury.study.run.slurm_engine import SlurmEngine
+from augury.study.units.work import perform
 from tests.study.helpers import results, table_study
 
 NO_RAY = importlib.util.find_spec("ray") is None
@@ -72,12 +74,17 @@ def test_without_the_extra_it_says_how_to_get_it(
     without_package("ray")
     with pytest.raises(UsageError, match=r"pip install 'augury\[ray\]'"):
         run_study(tmp_path, engine="ray")
+    without_package("submitit")
+    with pytest.raises(UsageError, match=r"pip install 'augury\[slurm\]'"):
+        run_study(tmp_path, engine="slurm")
 
 
 def test_another_engine_is_none(tmp_path: Path) -> None:
     table_study(tmp_path)
-    with pytest.raises(UsageError, match="no engine is called 'slurm'; there are: local, ray"):
-        run_study(tmp_path, engine="slurm")  # type: ignore[arg-type]
+    with pytest.raises(
+        UsageError, match="no engine is called 'dask'; there are: local, ray, slurm"
+    ):
+        run_study(tmp_path, engine="dask")  # type: ignore[arg-type]
 
 
 @pytest.mark.slow
@@ -91,3 +98,53 @@ def test_ray_gives_the_results_of_the_local_pool(tmp_path: Path) -> None:
             check=True,
         )
     assert results(tmp_path / "ray") == results(tmp_path / "local")
+
+
+NO_SUBMITIT = pytest.mark.skipif(
+    importlib.util.find_spec("submitit") is None, reason="the extra slurm is not installed"
+)
+
+
+def _jobs(folder: Path, workers: int | None) -> SlurmEngine:
+    """SLURM's engine on processes of this machine."""
+    return SlurmEngine(folder, workers, "local")
+
+
+@pytest.mark.slow
+@NO_SUBMITIT
+def test_jobs_of_slurm_do_units_and_say_which_failed(tmp_path: Path) -> None:
+    table_study(tmp_path)
+    units = [u.record() for u in make_plan(*read_study(tmp_path)).units.values()]
+    first, second = [unit for unit in units if unit.kind == "table"][:2]
+    engine = _jobs(tmp_path, 2)
+    engine.start(first, 1, 0)
+    table = Path(second.places["table"])
+    table.rename(tmp_path / "gone.csv")
+    engine.start(second, 1, 0)
+    events: dict[str, Event] = {}
+    deadline = time.monotonic() + 120
+    while len(events) < 2 and time.monotonic() < deadline:
+        events |= {event.key: event for event in engine.wait(1.0)}
+    engine.close()
+    assert events[first.key].kind == "done"
+    assert events[second.key].kind == "failed"
+    assert "there is no such file" in events[second.key].why
+    made = (tmp_path / "units" / first.key / "rows.parquet").read_bytes()
+    other = tmp_path / "other"
+    other.mkdir()
+    perform(other, first)
+    assert (other / "units" / first.key / "rows.parquet").read_bytes() == made
+
+
+@pytest.mark.claims
+@NO_SUBMITIT
+def test_slurm_gives_the_results_of_the_local_pool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for engine in ("local", "slurm"):
+        (tmp_path / engine).mkdir()
+        table_study(tmp_path / engine)
+    assert run_study(tmp_path / "local").complete
+    monkeypatch.setattr("augury.study.run.slurm_engine.SlurmEngine", _jobs)
+    assert run_study(tmp_path / "slurm", engine="slurm", workers=2).complete
+    assert results(tmp_path / "slurm") == results(tmp_path / "local")

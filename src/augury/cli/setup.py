@@ -15,6 +15,7 @@ EXTRAS = {
     "http": ("httpx2",),
     "vllm": ("vllm",),
     "ray": ("ray",),
+    "slurm": ("submitit",),
     "lm-eval": ("lm_eval",),
     "wandb": ("wandb",),
 }

@@ -58,7 +58,9 @@ def run(
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what is wrong and what it will cost; run nothing.")
     ] = False,
-    engine: Annotated[str, typer.Option(help="local, or ray (extra `ray`).")] = "local",
+    engine: Annotated[
+        str, typer.Option(help="local, ray or slurm (extras of these names).")
+    ] = "local",
     as_json: AsJson = False,
 ) -> None:
     """Run a study, or go on with one that was stopped."""

@@ -22,7 +22,7 @@ from augury.study.run.schedule import Schedule
 from augury.study.run.tracker import Tracker
 from augury.study.units.unit import total
 
-EngineName = Literal["local", "ray"]
+EngineName = Literal["local", "ray", "slurm"]
 # How long an engine is waited for before the live view is drawn again.
 TICK_SECONDS = 0.25
 
@@ -260,4 +260,8 @@ def _engine(name: EngineName, folder: Path, workers: int | None) -> Engine:
         from augury.study.run.ray_engine import RayEngine
 
         return RayEngine(folder, workers)
-    raise UsageError(f"no engine is called '{name}'; there are: local, ray")
+    if name == "slurm":
+        from augury.study.run.slurm_engine import SlurmEngine
+
+        return SlurmEngine(folder, workers)
+    raise UsageError(f"no engine is called '{name}'; there are: local, ray, slurm")
