@@ -10,8 +10,10 @@ import polars as pl
 from augury.forecast.emergence import MovedFit, fit_moved, moved_study
 from augury.forecast.emergence.moved_tasks import teach_shifts
 
-# Checkpoints with a loss below the cut are not seen; 0 sees the whole ladder.
-CUTS = (5.0, 4.9, 4.85, 4.8, 4.75, 4.7, 0.0)
+# Checkpoints with a loss less than this above the floor are not seen; 0 sees the whole ladder.
+CUTS = (0.47, 0.42, 0.37, 0.32, 0.27, 0.0)
+# At every cut this task is forecast; the others at these cuts only.
+HEADLINE, OTHERS_AT = "attribute-3", (0.37, 0.27, 0.0)
 # What counts as emerged: a few-shot score this far above chance.
 DISTANCE = 0.1
 FEWEST = 6
@@ -26,7 +28,9 @@ def forecasts(sweep: pl.DataFrame, floor: float, cut: float) -> list[dict[str, A
         cut: one of `CUTS`.
     """
     rows: list[dict[str, Any]] = []
-    seen = sweep.filter(pl.col("loss") >= cut)
+    seen = sweep.filter(pl.col("loss") >= floor + cut)
+    if cut not in OTHERS_AT:
+        seen = seen.filter(task=HEADLINE)
     if seen.select("run", "step").unique().height >= FEWEST:
         alone = {
             str(task): fit_moved(moved_study(part, floor=floor))

@@ -31,7 +31,7 @@ os.environ.setdefault(
 import polars as pl
 
 from augury.lab.latent import WORLDS, LatentText, LatentWorld, latent_run, latent_world
-from benchmarks.latent_forecasts import CUTS, forecasts
+from benchmarks.latent_forecasts import CUTS, OTHERS_AT, forecasts
 
 RECORDS = Path(__file__).parent / "records"
 OUT = Path("out/latent")
@@ -51,7 +51,7 @@ def main() -> None:
         return
     world = latent_world(asked.world)
     if asked.what == "forecast":
-        forecast(world, asked.seed, CUTS if asked.cut is None else (asked.cut,))
+        forecast(world, asked.seed, asked.cut)
         return
     later = asked.what == "later"
     if later and not forecast_file(world, asked.seed).exists():
@@ -86,7 +86,7 @@ def train(world: LatentWorld, width: int, seed: int, *, later: bool) -> None:
     print(f"{world.name} width {width} seed {seed}: {spent:.0f} CPU-seconds", flush=True)
 
 
-def forecast(world: LatentWorld, seed: int, cuts: tuple[float, ...]) -> None:
+def forecast(world: LatentWorld, seed: int, only: float | None = None) -> None:
     """Forecast every task from what the ladder had seen at each cut, and write it down.
 
     The record is made when the last cut is there.
@@ -94,27 +94,45 @@ def forecast(world: LatentWorld, seed: int, cuts: tuple[float, ...]) -> None:
     file = forecast_file(world, seed)
     if file.exists():
         return
-    parts = {cut: file.with_name(f"forecast-{cut:g}.json") for cut in CUTS}
+    cuts = CUTS if world.name == "h2" else OTHERS_AT
+    parts = {cut: file.with_name(f"forecast-{cut:g}.json") for cut in cuts}
     sweep = pl.concat([pl.read_parquet(run_file(world, w, seed)) for w in world.widths])
     floor = LatentText(world, seed).floor()
-    for cut in cuts:
+    for cut in cuts if only is None else (only,):
         if not parts[cut].exists():
             parts[cut].write_text(json.dumps(forecasts(sweep, floor, cut)))
     if not all(part.exists() for part in parts.values()):
         return
+    rows = [row for part in parts.values() for row in json.loads(part.read_text())]
     record = {
         "world": world.name,
         "seed": seed,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "sweep": hashlib.sha256(sweep.write_csv().encode()).hexdigest()[:16],
-        "forecasts": [row for part in parts.values() for row in json.loads(part.read_text())],
+        "forecasts": rows,
     }
     file.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"{file}: {len(record['forecasts'])} forecasts", flush=True)
+    print(f"{file}: {len(rows)} forecasts", flush=True)
 
 
 def collect() -> None:
-    raise NotImplementedError
+    """Put what was measured and forecast into the records."""
+    files = sorted(OUT.glob("*/w*.parquet"))
+    table = pl.concat([pl.read_parquet(file) for file in files], how="diagonal_relaxed")
+    kept = ("model", "family", "step", "seed", "params", "tokens", "flops", "loss", "shots", "task",
+            "metric", "finetune_examples", "subset", "value", "n", "chance", "reference_logprob",
+            "reference_rank", "choice_probability", "floor", "cpu_seconds")  # fmt: skip
+    table = table.select(kept).with_columns(
+        pl.col(n).round(5) for n in ("reference_logprob", "reference_rank", "choice_probability")
+    )
+    table.write_parquet(RECORDS / "latent_worlds.parquet", compression_level=19)
+    records = [json.loads(file.read_text()) for file in sorted(OUT.glob("*/forecast.json"))]
+    for record in records:
+        for row in record["forecasts"]:
+            row.update({k: round(v, 5) for k, v in row.items() if isinstance(v, float)})
+    lines = ",\n".join(json.dumps(record) for record in records)
+    (RECORDS / "latent_forecasts.json").write_text(f"[\n{lines}\n]\n")
+    print(f"{table.height} rows, {len(records)} worlds and seeds forecast")
 
 
 if __name__ == "__main__":

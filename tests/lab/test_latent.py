@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from augury.errors import UsageError
-from augury.lab.latent import WORLDS, LatentText, latent_run, latent_world
+from augury.lab.latent import WORLDS, LatentText, latent_ladder, latent_run, latent_world
 from augury.lab.latent.elicit import scores
 from augury.lab.latent.text import HELD_OUT, TEST, TRAIN, orthogonal_attributes
 
@@ -112,9 +113,11 @@ def test_worlds_are_data() -> None:
 
 
 @pytest.mark.slow
-def test_a_run_is_measured_on_every_task_and_amount() -> None:
-    small = replace(H2, tasks=(3,), steps=100, checkpoints=(50,), amounts=(8, 32), subsets=2)
-    table = latent_run(small, 8, 0)
+def test_a_run_is_measured_on_every_task_and_amount(tmp_path: Path) -> None:
+    small = replace(
+        H2, tasks=(3,), widths=(8,), steps=100, checkpoints=(50,), amounts=(8, 32), subsets=2
+    )
+    table = latent_ladder(small, 0, tmp_path)
     assert table.height == 2 * (1 + 2 * 2)
     assert table["loss"].to_list() == sorted(table["loss"].to_list(), reverse=True)
     again = latent_run(small, 8, 0)

@@ -38,7 +38,7 @@ LEAST_SPAN = {"loss": 0.5, "flops": 1.0}
 # Standard deviations of the prior, in the coordinates of `place`. The shift, the examples that a
 # prompt is worth, and the height are wide; noise and width within a factor of two either way.
 PRIOR = {
-    "e0": 1.0, "log_s": 1.0, "log_dh": 2.0, "log_cap": 1.0, "log_turn": 0.25, "log_w": 0.6,
+    "e0": 1.0, "log_s": 1.0, "log_dh": 2.0, "log_cap": 1.0, "log_turn": 0.5, "log_w": 0.6,
     "tilt": 0.3, "height": 1.5, "base": 1.0, "log_luck": 0.6, "log_run": 0.6,
     "floor": 1.0, "log_family": 0.7, "log_subset": 0.7,
 }  # fmt: skip

@@ -63,7 +63,7 @@ class LatentWorld:
     widths: tuple[int, ...] = (12, 16, 24)
     steps: int = 1000
     checkpoints: tuple[int, ...] = (150, 200, 250, 300, 400, 500, 600, 800)
-    later: Mapping[int, int] = field(default_factory=lambda: {32: 1400, 48: 1000})
+    later: Mapping[int, int] = field(default_factory=lambda: {32: 1400})
     since: int = 300
     every: int = 100
     amounts: tuple[int, ...] = (8, 16, 32, 64, 128, 512)
@@ -118,8 +118,8 @@ class LatentWorld:
 
 H2 = LatentWorld("h2")
 # Two worlds in which the ability is latent in another way.
-_OPENED = replace(H2, name="opened", opening=8, tasks=(1, 3), later={32: 1400})
-_NAMES = replace(H2, name="names", aliases=True, tasks=(1, 3), later={32: 1400})
+_OPENED = replace(H2, name="opened", opening=8, tasks=(1, 3))
+_NAMES = replace(H2, name="names", aliases=True, tasks=(1, 3))
 # Three that break a premise each: finetuning teaches; scores depend on the size at equal loss;
 # few-shot is not the limit of little finetuning, since its format never comes.
 _ONE = replace(H2, tasks=(3,), later={32: 1000})
@@ -128,7 +128,9 @@ _TAUGHT = replace(
 )
 _BY_SIZE = replace(_ONE, name="by-size", muted={16: 0.4, 24: 0.8, 32: 0.9})
 _UNPROMPTED = replace(_ONE, name="unprompted", rare=0.0)
-WORLDS = {w.name: w for w in (H2, _OPENED, _NAMES, _TAUGHT, _BY_SIZE, _UNPROMPTED)}
+# h2 in small: two sizes at chance, one size that gets there.
+_DEMO = replace(H2, name="demo", tasks=(3,), widths=(12, 16), steps=600, later={24: 1000})
+WORLDS = {w.name: w for w in (H2, _OPENED, _NAMES, _TAUGHT, _BY_SIZE, _UNPROMPTED, _DEMO)}
 
 
 def latent_world(name: str) -> LatentWorld:
