@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import polars as pl
 from scipy import optimize
 
 from augury.forecast.emergence import EmergenceData, Truth, emergence_data, simulate_study
@@ -146,3 +148,14 @@ def plain_relu(data: EmergenceData) -> float:
 # Bounds of the plain fit: end 0 to 5 nats, shift e^-7 to 3 nats, alpha .1 to 10.
 MIDDLE = np.array([2.5, (np.log(3.0) - 7.0) / 2, 0.0])
 HALF = np.array([2.5, (np.log(3.0) + 7.0) / 2, np.log(10.0)])
+
+
+# The study that most tests of emergence share.
+TRUTH = Truth(elbow=1.9, shift=0.3, alpha=1.2, slope=0.9, run=3e-4)
+LOSSES = np.linspace(2.4, 1.94, 10)
+AMOUNTS = (30, 120, 480, 1900, 7500)
+
+
+def study(truth: Truth = TRUTH, seed: int = 0, **options: Any) -> pl.DataFrame:
+    options = {"losses": LOSSES, "amounts": AMOUNTS} | options
+    return simulate_study(truth, np.random.default_rng(seed), **options)

@@ -1,4 +1,4 @@
-"""Emergence laws: what goes in, what comes out, and what is said when the data cannot say."""
+"""Emergence laws: what goes in, what comes out."""
 
 from __future__ import annotations
 
@@ -11,27 +11,18 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from augury.errors import DataError, FitError, UsageError
-from augury.fitting import Fit, fit
+from augury.errors import DataError, UsageError
 from augury.forecast.emergence import (
     LAWS,
     EmergenceFit,
     EmergenceLaw,
     EmergenceStatus,
-    PlannedRun,
     Truth,
     emergence_data,
     emergence_law,
     emergence_point,
-    emerges_first,
     fit_emergence,
     fit_emergence_many,
-    in_flops,
-    in_params,
-    in_tokens,
-    planned_losses,
-    probability_emerged,
-    rank_units,
     simulate_study,
 )
 from augury.forecast.emergence.averaging import pseudo_weights
@@ -46,20 +37,7 @@ from augury.forecast.emergence.laws import (
     shift_fraction,
 )
 from augury.forecast.emergence.observations import stacked
-
-TRUTH = Truth(elbow=1.9, shift=0.3, alpha=1.2, slope=0.9, run=3e-4)
-LOSSES = np.linspace(2.4, 1.94, 10)
-AMOUNTS = (30, 120, 480, 1900, 7500)
-
-
-def study(truth: Truth = TRUTH, seed: int = 0, **options: Any) -> pl.DataFrame:
-    options = {"losses": LOSSES, "amounts": AMOUNTS} | options
-    return simulate_study(truth, np.random.default_rng(seed), **options)
-
-
-@pytest.fixture(scope="module")
-def fitted() -> EmergenceFit:
-    return fit_emergence(emergence_data(study()), laws="relu")
+from tests.emergence_studies import TRUTH, study
 
 
 def test_the_point_is_found(fitted: EmergenceFit) -> None:
@@ -223,69 +201,6 @@ def test_weights_follow_held_out_scores() -> None:
     assert 0.6 < pseudo_weights(lucky, rng)[0] < 0.95
 
 
-# ------------------------------------------------------------------ thin data, said plainly
-
-
-def test_everything_at_chance() -> None:
-    flat = emergence_data(study(Truth(elbow=1.0, shift=0.3)))
-    found = fit_emergence(flat, laws="relu")
-    assert found.status is EmergenceStatus.AT_CHANCE
-    point = emergence_point(found)
-    assert np.isnan(point.value)
-    assert point.interval[1] == pytest.approx(LOSSES.min())
-    assert "everything is at chance" in str(point)
-    assert "clearly above 0.25" in str(point)
-    assert point.to_dict()["point"]["value"] is None
-    with pytest.raises(UsageError, match="nothing is known"):
-        probability_emerged(found, 1.9)
-    with pytest.raises(FitError, match="everything is at chance"):
-        fit_emergence(flat, laws="relu", throw=True)
-
-
-@pytest.mark.slow
-def test_fewer_than_three_amounts() -> None:
-    found = fit_emergence(emergence_data(study(amounts=(480, 7500))), laws="relu")
-    assert found.status is EmergenceStatus.TOO_FEW_AMOUNTS
-    note = next(n for n in found.notes if n.code == "few-amounts")
-    assert "480, 7500" in note.message
-    assert "at least three amounts" in note.message
-    full = fit_emergence(emergence_data(study()), laws="relu")
-    wide, narrow = (emergence_point(f).interval for f in (found, full))
-    assert wide[1] - wide[0] > narrow[1] - narrow[0]
-
-
-def test_no_finetuned_model_past_its_elbow() -> None:
-    """The best checkpoints only just leave chance: the point is the prior's, and said so."""
-    barely = study(losses=np.linspace(2.7, 2.19, 10), items=300)
-    found = fit_emergence(emergence_data(barely), laws="relu")
-    assert found.status in (
-        EmergenceStatus.NOT_EMERGED,
-        EmergenceStatus.AT_CHANCE,
-        EmergenceStatus.VAGUE,
-    )
-    assert any(n.severity == "serious" for n in found.notes)
-
-
-def test_low_data_limit_is_told(fitted: EmergenceFit) -> None:
-    note = next(n for n in fitted.notes if n.code == "low-data")
-    assert set(note.details) == {"1x", "3x", "10x"}
-    assert note.details["1x"] < note.details["3x"] < note.details["10x"]
-    # Fitting with another D_0 moves the point as the note says it would.
-    other = fit_emergence(emergence_data(study(), low_data=50), laws="relu")
-    assert emergence_point(other).value == pytest.approx(note.details["10x"], abs=0.06)
-
-
-def test_a_drift_with_model_size_is_noted() -> None:
-    drifting = Truth(elbow=1.9, shift=0.3, slope=0.9, by_size=0.04, run=3e-4)
-    noted = fit_emergence(emergence_data(study(drifting, sizes=3)), laws="relu")
-    assert any(n.code == "by-size" for n in noted.notes), noted.notes
-    straight = fit_emergence(emergence_data(study(seed=4)), laws="relu")
-    assert not any(n.code == "by-size" for n in straight.notes)
-
-
-# ------------------------------------------------------------------ bad input
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -317,105 +232,6 @@ def test_bad_options(fitted: EmergenceFit) -> None:
         fit_emergence(fitted.data, level=90)
     with pytest.raises(UsageError, match="no studies"):
         fit_emergence_many([])
-
-
-# ------------------------------------------------------------------ through a loss law
-
-
-def chinchilla_fit() -> Fit:
-    rng = np.random.default_rng(0)
-    params = 10 ** rng.uniform(7.5, 9.7, 60)
-    tokens = params * 10 ** rng.uniform(0.5, 2.0, 60)
-    loss = 1.69 + 406.4 / params**0.34 + 410.7 / tokens**0.28
-    noisy = loss * np.exp(0.003 * rng.standard_normal(60))
-    return fit("chinchilla", {"params": params, "tokens": tokens, "loss": noisy})
-
-
-@pytest.mark.slow
-def test_parameters_tokens_and_flops() -> None:
-    """The chain of both laws, against the loss law's closed form at the truth."""
-    truth = Truth(elbow=2.05, shift=0.3, alpha=1.2, slope=0.9, run=3e-4)
-    found = fit_emergence(emergence_data(study(truth, losses=LOSSES + 0.15)), laws="relu")
-    loss = chinchilla_fit()
-    tokens = 2e12
-    expected = (406.4 / (2.05 - 1.69 - 410.7 / tokens**0.28)) ** (1 / 0.34)
-    reach = in_params(found, loss, tokens)
-    assert reach.interval[0] < expected < reach.interval[1]
-    value = emergence_point(found).value
-    p = loss.parameters
-    middle = (p["A"] / (value - p["E"] - p["B"] / tokens ** p["beta"])) ** (1 / p["alpha"])
-    assert reach.value == pytest.approx(middle, rel=0.3)
-    back = in_tokens(found, loss, reach.value)
-    assert np.log(back.value) == pytest.approx(np.log(tokens), abs=0.7)
-    flops = in_flops(found, loss)
-    assert flops.value == pytest.approx(6 * flops.params * flops.tokens, rel=0.5)
-    assert flops.value < 6 * reach.value * tokens * 1.5
-    assert set(flops.to_dict()) >= {"value", "interval", "level", "never"}
-    # A planned model: sure on either side, unsure at the point.
-    sure = probability_emerged(found, planned_losses(loss, 1e12, 2e13))
-    not_yet = probability_emerged(found, planned_losses(loss, 1e8, 2e9))
-    assert sure > 0.9
-    assert not_yet < 0.1
-    assert 0.3 < probability_emerged(found, emergence_point(found).value) < 0.7
-
-
-def test_out_of_reach_is_said() -> None:
-    """A point below the loss law's floor is never reached."""
-    low = Truth(elbow=1.5, shift=0.3, alpha=1.0, slope=0.9, run=3e-4)
-    found = fit_emergence(emergence_data(study(low, losses=LOSSES - 0.4)), laws="relu")
-    reach = in_params(found, chinchilla_fit(), 1e12)
-    assert reach.never > 0.5
-    assert np.isinf(reach.value)
-    assert "out of reach" in str(reach)
-    assert reach.to_dict()["value"] is None
-
-
-def test_loss_laws_that_do_not_fit_are_refused(fitted: EmergenceFit) -> None:
-    n = np.geomspace(1e7, 1e9, 12)
-    bare = fit(
-        "chinchilla",
-        {"params": n, "tokens": 20 * n, "loss": 2 + 400 / n**0.34},
-        uncertainty="none",
-    )
-    with pytest.raises(UsageError, match="no draws"):
-        in_params(fitted, bare, 1e12)
-    with pytest.raises(UsageError, match="tokens must be positive"):
-        in_params(fitted, bare, -1)
-
-
-def test_which_corpus_emerges_first(fitted: EmergenceFit) -> None:
-    sooner = Truth(elbow=2.15, shift=0.3, alpha=1.2, slope=0.9, run=3e-4)
-    better = fit_emergence(emergence_data(study(sooner, losses=LOSSES + 0.26)), laws="relu")
-    order = emerges_first(fitted, better, names=("V1", "V2"))
-    assert order.first == "V2"
-    assert order.sure
-    assert order.interval[0] < 0.25 < order.interval[1]
-    same = emerges_first(fitted, fit_emergence(emergence_data(study(seed=5)), laws="relu"))
-    assert not same.sure
-    assert "cannot say" in str(same)
-
-
-# ------------------------------------------------------------------ what to run next
-
-
-def test_units_are_ranked_by_what_they_tell_per_flop(fitted: EmergenceFit) -> None:
-    best = float(LOSSES.min())
-    units = [
-        PlannedRun(best, 120, 1e18, name="cheap and telling"),
-        PlannedRun(best, 120, 1e20, name="the same, dear"),
-        PlannedRun(2.4, 30, 1e18, name="far before any elbow"),
-    ]
-    table = rank_units(fitted, units)
-    assert table["name"][0] == "cheap and telling"
-    assert table["rank"].to_list() == [1, 2, 3]
-    assert table["width"].is_sorted(descending=True)
-    far = table.filter(name="far before any elbow")["gain"][0]
-    assert far < 0.05 * table["gain"][0]
-    assert rank_units(fitted, units, first=1).height == 1
-    with pytest.raises(UsageError, match="price"):
-        rank_units(fitted, [PlannedRun(best, 120, 0.0)])
-    with pytest.raises(UsageError, match="no units"):
-        rank_units(fitted, [])
 
 
 def test_means_of_probabilities_are_not_counted_as_shares() -> None:
@@ -453,65 +269,3 @@ def test_a_loss_stays_above_the_lowest() -> None:
     assert bound.interval[0] > 1.15 > free.interval[0]
     with pytest.raises(UsageError, match=r"between 0 and the lowest loss seen, 1\.9, not 1\.95"):
         emergence_data(table, lowest_loss=1.95)
-
-
-def test_few_shot_scores_that_contradict_the_law_are_told() -> None:
-    """Finetuned curves say: not before 1.5 nats; few-shot scores rise from 2.1 on."""
-    truth = Truth(elbow=1.5, shift=0.6, slope=0.8, chance=0.0)
-    table = simulate_study(
-        truth, np.random.default_rng(1), losses=np.linspace(2.4, 1.9, 10), items=2000
-    )
-    agrees = fit_emergence(emergence_data(table), laws="relu")
-    assert agrees.status is not EmergenceStatus.CONTRADICTED
-    few = pl.col("finetune_examples") == 0
-    early = (2000 * 0.15 * (2.1 - pl.col("loss")).clip(0)).round()
-    table = table.with_columns(passes=pl.when(few).then(early).otherwise(pl.col("passes")))
-    found = fit_emergence(emergence_data(table), laws="relu")
-    (note,) = [n for n in found.notes if n.code == "few-shot-misfit"]
-    assert note.severity == "serious"
-    assert note.details["score"] > note.details["expected"]
-    assert found.status is EmergenceStatus.CONTRADICTED
-    assert "contradict" in str(emergence_point(found))
-
-
-def test_what_never_comes_is_told_so() -> None:
-    """.9 above chance, by a slope of .2 a nat: no loss is low enough."""
-    truth = Truth(elbow=1.9, shift=0.3, slope=0.2, chance=0.0)
-    table = simulate_study(truth, np.random.default_rng(2), losses=np.linspace(2.4, 1.92, 10))
-    point = emergence_point(
-        fit_emergence(emergence_data(table), laws="relu"), "above", distance=0.9
-    )
-    assert "never" in str(point)
-    assert point.to_dict()["point"]["value"] is None
-
-
-def test_a_point_farther_off_than_the_checkpoints_span_is_not_answered() -> None:
-    """Elbows that move a nat for each amount, seen over half a nat."""
-    truth = Truth(elbow=0.9, shift=1.4, slope=0.5, chance=0.0, subset=1e-3, checkpoint=1e-3)
-    table = simulate_study(
-        truth,
-        np.random.default_rng(3),
-        losses=np.linspace(2.4, 1.9, 12),
-        amounts=(1800, 3600, 7500),
-        items=20_000,
-    )
-    found = fit_emergence(emergence_data(table), laws="relu")
-    assert found.status in (EmergenceStatus.FAR, EmergenceStatus.VAGUE)
-    assert "beyond the best checkpoint" in " ".join(n.message for n in found.notes)
-    assert found.status.remedy
-
-
-def test_finetuned_scores_that_do_not_hang_on_the_loss_are_no_answer() -> None:
-    """As in the lab's sorting of letters: so many examples teach so much, whatever the model."""
-    table = study()
-    amounts = sorted(table["finetune_examples"].unique())
-    rates = {amount: 0.15 * k for k, amount in enumerate(amounts)}
-    rng = np.random.default_rng(0)
-    passes = [
-        float(rng.binomial(int(n), rates[a]))
-        for a, n in zip(table["finetune_examples"], table["samples"], strict=True)
-    ]
-    table = table.with_columns(passes=pl.Series(passes), chance=0.0)
-    found = fit_emergence(emergence_data(table), laws="relu")
-    assert found.status is EmergenceStatus.NO_ELBOW
-    assert any(n.code == "no-elbow" for n in found.notes)
