@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import polars as pl
+from tests.emergence_studies import plain_relu
 
-from augury.forecast.emergence import MovedFit, fit_moved, moved_study
-from augury.forecast.emergence.moved_tasks import teach_shifts
+from augury.forecast.emergence import (
+    MovedFit,
+    emergence_data,
+    emergence_point,
+    fit_emergence_many,
+    fit_moved,
+    moved_study,
+)
+from augury.forecast.emergence.moved_curve import LEAST_SPAN, MovedCurve
+from augury.forecast.emergence.moved_fit import log_total_shift
+from augury.forecast.emergence.moved_tasks import pooled_shift, teach_shifts
 
 # Checkpoints with a loss less than this above the floor are not seen; 0 sees the whole ladder.
 CUTS = (0.47, 0.42, 0.37, 0.32, 0.27, 0.0)
@@ -38,20 +50,84 @@ def forecasts(sweep: pl.DataFrame, floor: float, cut: float) -> list[dict[str, A
         }
         together = teach_shifts(alone) if len(alone) > 1 else {}
         for task, fitted in alone.items():
-            few = seen.filter(task=task, finetune_examples=0)
-            about = {
-                "cut": cut,
-                "task": task,
-                "checkpoints": few.height,
-                "lowest": float(few["loss"].min()),  # type: ignore[arg-type]
-                "risen": float((few["value"] - few["chance"]).max()),  # type: ignore[arg-type]
-            }
+            about = _about(seen.filter(task=task, finetune_examples=0), cut, task)
             rows.append({**about, "method": "moved curve", **_told(fitted)})
             rows.append({**about, "method": "few-shot alone", **_told(fitted, control=True)})
             taught = together.get(task)
             if taught is not None and taught is not fitted:
                 rows.append({**about, "method": "tasks together", **_told(taught)})
     return rows
+
+
+def leave_one_out(sweep: pl.DataFrame, floor: float) -> list[dict[str, Any]]:
+    """Each task from its cuts, with the shifts of the other tasks known from the whole ladder.
+
+    What other tasks show is how far finetuning moves the curve, on the axis of ln(loss - floor);
+    the target's prior of it, which is over the span of its own checkpoints, follows.
+    """
+    parts = {str(t): p for (t,), p in sweep.group_by("task", maintain_order=True)}
+    known = {}
+    for task, part in parts.items():
+        fitted = fit_moved(moved_study(part, floor=floor), control=False)
+        curve = MovedCurve(fitted.study)
+        p = curve.natural(fitted.draws.z)
+        shift = log_total_shift(curve, p) + np.log(p.span)
+        known[task] = (float(shift.mean()), float(shift.std()))
+    rows: list[dict[str, Any]] = []
+    for cut in OTHERS_AT[:2]:
+        for task, part in parts.items():
+            seen = part.filter(pl.col("loss") >= floor + cut)
+            if seen.select("run", "step").unique().height < FEWEST:
+                continue
+            study = moved_study(seen, floor=floor)
+            mean, spread = pooled_shift([at for name, at in known.items() if name != task])
+            x = -np.log(study.data.place - floor)
+            shift = (mean - float(np.log(max(np.ptp(x), LEAST_SPAN["loss"]))), spread)
+            fitted = fit_moved(replace(study, shift=shift), control=False)
+            about = _about(seen.filter(finetune_examples=0), cut, task)
+            rows.append({**about, "method": "others' shifts", **_told(fitted)})
+    return rows
+
+
+def relu_forecasts(
+    sweeps: Mapping[tuple[str, int], tuple[pl.DataFrame, float]],
+) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    """The paper's ReLU on the loss, ours with its noise and plain, of the headline task.
+
+    Args:
+        sweeps: (world, seed) -> its ladder and floor; all are fitted in one call.
+    """
+    cases = []
+    for key, (sweep, floor) in sweeps.items():
+        for cut in CUTS if key[0] == "h2" else OTHERS_AT:
+            seen = sweep.filter(pl.col("loss") >= (floor + cut if cut else 0.0), task=HEADLINE)
+            if seen.select("run", "step").unique().height >= FEWEST:
+                about = _about(seen.filter(finetune_examples=0), cut, HEADLINE)
+                cases.append((key, about, emergence_data(seen)))
+    rows: dict[tuple[str, int], list[dict[str, Any]]] = {key: [] for key in sweeps}
+    fits = fit_emergence_many([data for _, _, data in cases])
+    for (key, about, data), fitted in zip(cases, fits, strict=True):
+        made = [("ReLU law", emergence_point(fitted, "above", distance=DISTANCE))]
+        made.append(("ReLU law, elbow", emergence_point(fitted)))
+        for method, point in made:
+            low, high = point.interval
+            told = {"value": point.value, "low": low, "high": high}
+            known = {k: float(v) if np.isfinite(v) else None for k, v in told.items()}
+            rows[key].append({**about, "method": method, **known, "status": str(point.status)})
+        plain = {"value": plain_relu(data), "low": None, "high": None, "status": ""}
+        rows[key].append({**about, "method": "plain ReLU, elbow", **plain})
+    return rows
+
+
+def _about(few: pl.DataFrame, cut: float, task: str) -> dict[str, Any]:
+    """What was seen of a task, few-shot."""
+    return {
+        "cut": cut,
+        "task": task,
+        "checkpoints": few.height,
+        "lowest": float(few["loss"].min()),  # type: ignore[arg-type]
+        "risen": float((few["value"] - few["chance"]).max()),  # type: ignore[arg-type]
+    }
 
 
 def _told(fitted: MovedFit, *, control: bool = False) -> dict[str, Any]:

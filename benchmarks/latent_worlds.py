@@ -6,8 +6,14 @@ trains the ladder of a world under a seed and finetunes every checkpoint; what i
 python -m benchmarks.latent_worlds forecast h2 0
 forecasts every task from what the ladder had seen at each cut, and writes the record.
 
+python -m benchmarks.latent_worlds others h2 0
+forecasts each task with the shifts of the other tasks known.
+
 python -m benchmarks.latent_worlds later h2 0 [--width 32]
 trains the larger models; refuses before the forecast is on record.
+
+python -m benchmarks.latent_worlds relu
+forecasts all of them by the paper's ReLU.
 
 python -m benchmarks.latent_worlds collect
 puts all of it into benchmarks/records/latent_worlds.parquet and latent_forecasts.json.
@@ -31,7 +37,7 @@ os.environ.setdefault(
 import polars as pl
 
 from augury.lab.latent import WORLDS, LatentText, LatentWorld, latent_run, latent_world
-from benchmarks.latent_forecasts import CUTS, OTHERS_AT, forecasts
+from benchmarks.latent_forecasts import CUTS, OTHERS_AT, forecasts, leave_one_out, relu_forecasts
 
 RECORDS = Path(__file__).parent / "records"
 OUT = Path("out/latent")
@@ -40,18 +46,23 @@ OUT = Path("out/latent")
 def main() -> None:
     """Train, forecast, or collect."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["ladder", "forecast", "later", "collect"])
+    parser.add_argument(
+        "what", choices=["ladder", "forecast", "others", "later", "relu", "collect"]
+    )
     parser.add_argument("world", nargs="?", choices=list(WORLDS))
     parser.add_argument("seed", type=int, nargs="?", default=0)
     parser.add_argument("--width", type=int)
     parser.add_argument("--cut", type=float, choices=CUTS)
     asked = parser.parse_args()
-    if asked.what == "collect":
-        collect()
+    if asked.what in ("relu", "collect"):
+        relu() if asked.what == "relu" else collect()
         return
     world = latent_world(asked.world)
     if asked.what == "forecast":
         forecast(world, asked.seed, asked.cut)
+        return
+    if asked.what == "others":
+        others(world, asked.seed)
         return
     later = asked.what == "later"
     if later and not forecast_file(world, asked.seed).exists():
@@ -115,6 +126,26 @@ def forecast(world: LatentWorld, seed: int, only: float | None = None) -> None:
     print(f"{file}: {len(rows)} forecasts", flush=True)
 
 
+def others(world: LatentWorld, seed: int) -> None:
+    """Forecast each task with the shifts of the others known, from the ladder alone."""
+    sweep = pl.concat([pl.read_parquet(run_file(world, w, seed)) for w in world.widths])
+    rows = leave_one_out(sweep, LatentText(world, seed).floor())
+    forecast_file(world, seed).with_name("others.json").write_text(json.dumps(rows))
+
+
+def relu() -> None:
+    """Forecasts of the paper's ReLU, of every world and seed whose ladder is there."""
+    sweeps = {}
+    for world in WORLDS.values():
+        for seed in range(3):
+            files = [run_file(world, w, seed) for w in world.widths]
+            if all(file.exists() for file in files):
+                sweep = pl.concat([pl.read_parquet(file) for file in files])
+                sweeps[world.name, seed] = sweep, LatentText(world, seed).floor()
+    for (name, seed), rows in relu_forecasts(sweeps).items():
+        (OUT / f"{name}-{seed}" / "relu.json").write_text(json.dumps(rows))
+
+
 def collect() -> None:
     """Put what was measured and forecast into the records."""
     files = sorted(OUT.glob("*/w*.parquet"))
@@ -128,6 +159,10 @@ def collect() -> None:
     table.write_parquet(RECORDS / "latent_worlds.parquet", compression_level=19)
     records = [json.loads(file.read_text()) for file in sorted(OUT.glob("*/forecast.json"))]
     for record in records:
+        for name in ("others.json", "relu.json"):
+            beside = OUT / f"{record['world']}-{record['seed']}" / name
+            if beside.exists():
+                record["forecasts"] += json.loads(beside.read_text())
         for row in record["forecasts"]:
             row.update({k: round(v, 5) for k, v in row.items() if isinstance(v, float)})
     lines = ",\n".join(json.dumps(record) for record in records)
