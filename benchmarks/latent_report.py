@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks.latent_forecasts import DISTANCE
+from augury.forecast.emergence import check_premise, emergence_data
+from benchmarks.latent_forecasts import CUTS, DISTANCE, FEWEST
 from benchmarks.worlds import relu_elbow
 
 RECORDS = Path(__file__).parent / "records"
@@ -23,6 +24,8 @@ FORECAST = RECORDS / "latent_forecasts.json"
 PAGE = Path(__file__).parents[1] / "docs" / "experiments" / "latent.md"
 BEGIN = "<!-- made by `python -m benchmarks.latent_report` -->"
 END = "<!-- end of what is made -->"
+# Parameters of the models that came later, at least.
+LATER = 55_000.0
 # Nats between the lowest loss seen and the truth.
 AHEAD = (0.1, 0.4)
 METHODS = ("moved curve", "few-shot alone", "ReLU law", "ReLU law, elbow", "plain ReLU, elbow")
@@ -47,7 +50,8 @@ def tables() -> str:
         "**Others' shifts**: every task, seed and cut at which no few-shot score of the task stood "
         ".1 above chance. The shifts of the other tasks are known from the whole ladder.",
         together(rows),
-        "**The premise check**, whole ladders, and every cut.",
+        "**The premise check**, by task and seed: whole ladders, and every cut at which some score has "
+        "risen.",
         premises(),
         "**Every forecast of attribute 3.**",
         every(rows),
@@ -224,25 +228,29 @@ def _case(row: dict[str, Any]) -> tuple[str, int, str, float]:
 
 
 def premises() -> str:
-    """Verdicts by world: the whole ladder, and all cuts."""
+    """Verdicts by world: the whole ladders, and every cut; width 32 is not seen."""
     lines = []
-    records = json.loads(FORECAST.read_text(encoding="utf-8"))
-    for world in dict.fromkeys(r["world"] for r in records):
-        made = [
-            f for r in records if r["world"] == world for f in r["forecasts"]
-            if f["method"] == "moved curve"
-        ]  # fmt: skip
-        whole = [f for f in made if f["cut"] == 0]
-        shares = [
-            f"{f['on_loss']:.2f} / {f['on_size']:.2f}" for f in whole if f["on_loss"] is not None
-        ]
+    measured = pl.read_parquet(MEASURED).filter(pl.col("task").is_not_null())
+    for world in dict.fromkeys(measured["family"].to_list()):
+        own = measured.filter(pl.col("family") == world, pl.col("params") < LATER)
+        verdicts: dict[bool, list[bool | None]] = {True: [], False: []}
+        shares = []
+        for _, part in own.group_by("seed", "task", maintain_order=True):
+            floor = float(part["floor"][0])
+            for cut in CUTS:
+                seen = part.filter(pl.col("loss") >= (floor + cut if cut else 0.0))
+                if seen.select("model", "step").unique().height < FEWEST:
+                    continue
+                found = check_premise(emergence_data(seen))
+                if not found.shares:
+                    continue
+                verdicts[cut == 0].append(found.holds)
+                if not cut:
+                    shares.append(f"{found.on_loss:.2f} / {found.on_size:.2f}")
         counted = [
-            ", ".join(
-                f"{WORDS[v]} {n}" for v in (True, False, None)
-                if (n := sum(f["holds"] is v for f in part))
-            )
-            for part in (whole, [f for f in made if f["cut"] > 0])
-        ]  # fmt: skip
+            ", ".join(f"{WORDS[v]} {n}" for v in WORDS if (n := sum(x is v for x in part)))
+            for part in (verdicts[True], verdicts[False])
+        ]
         lines.append([world, *counted, "; ".join(shares)])
     return _table(("world", "whole ladders", "cuts", "loss / size, whole ladders"), lines)
 

@@ -25,7 +25,7 @@ LEAST_SHARE, LEAD = 0.85, 0.3
 BY_SIZE, CLOSE = 0.4, 0.15
 # Fewer checkpoints of an amount than this say nothing of shares.
 FEWEST = 6
-# An amount counts where its better checkpoints, the upper quarter, score this far above chance,
+# An amount counts where its best checkpoints, the upper tenth, score this far above chance,
 # and this many times the scatter of scores at chance.
 RISEN, CLEAR = 0.05, 4.0
 # Where the size explains this share of the losses themselves (one checkpoint per size, say), the
@@ -85,7 +85,7 @@ def check_premise(data: EmergenceData) -> Premise:
             continue
         y = np.array([data.y[rows & (data.checkpoint == i)].mean() for i in ids])
         total = float(((y - y.mean()) ** 2).sum()) - (len(y) - 1) * noise
-        top = float(np.quantile(y, 0.75)) - data.base
+        top = float(np.quantile(y, 0.9)) - data.base
         if top < max(least, CLEAR * np.sqrt(noise)) or total <= 0:
             continue
         x, size = data.progress[rows][first], data.params[rows][first]

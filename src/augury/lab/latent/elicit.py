@@ -28,9 +28,9 @@ Array = NDArray[np.float32]
 
 # Prompts that are scored: eight of each word that is asked for.
 INSTANCES = 1024
-# Prompts by which finetuning stops, and the looks at them.
+# Prompts by which finetuning stops; steps from one look at them to the next.
 STOPPING = 256
-STEPS, EVERY, BATCH = 96, 12, 32
+EVERY, BATCH = 12, 32
 RATE = 0.01
 # Prompts that are read in one call.
 ROWS = 1024
@@ -73,10 +73,11 @@ def task_prompts(text: LatentText, task: int, *, finetuned: bool) -> TaskPrompts
         text.prompts(stream(1), STOPPING, task, TEST if world.taught else HELD_OUT),
     ]
     runs = [(a, s) for a in world.amounts for s in range(world.subsets)] if finetuned else []
-    order = np.zeros((len(runs), STEPS, BATCH), np.int64)
+    steps = world.finetune_steps
+    order = np.zeros((len(runs), steps, BATCH), np.int64)
     for i, (amount, subset) in enumerate(runs):
         parts.append(text.prompts(stream(2, amount, subset), amount, task, learnt))
-        order[i] = Recipe(RATE, BATCH, STEPS, 0).batches(amount, STEPS, stream(3, amount, subset))
+        order[i] = Recipe(RATE, BATCH).batches(amount, steps, stream(3, amount, subset))
     return TaskPrompts(task, world.letters(task), tuple(runs), np.concatenate(parts), order)
 
 
@@ -143,7 +144,7 @@ def _finetuned(config: ModelConfig, start: Array, read: Array, prompts: TaskProm
         answers[i, :size] = prompts.answers[at : at + size]
         at += size
     stop = slice(INSTANCES, INSTANCES + STOPPING)
-    rates = Recipe(RATE * (16 / config.width) ** 0.5).rates(STEPS)
+    rates = Recipe(RATE * (16 / config.width) ** 0.5).rates(prompts.order.shape[1])
     step = np.arange(len(sizes))[:, None, None]
     learnt, right = rows[step, prompts.order], answers[step, prompts.order]
     return np.asarray(_descend()(start, learnt, right, rates, read[stop], prompts.answers[stop]))

@@ -44,6 +44,7 @@ class LatentWorld:
         later: width -> steps of the models that are trained after the forecast; every `every` steps
             they are measured, from `since` on.
         amounts, subsets: finetuning examples, and random subsets of each.
+        finetune_steps: of every finetuning, a multiple of 12.
 
     Raises:
         UsageError: a number is out of range.
@@ -68,6 +69,7 @@ class LatentWorld:
     every: int = 100
     amounts: tuple[int, ...] = (8, 16, 32, 64, 128, 512)
     subsets: int = 2
+    finetune_steps: int = 96
 
     def __post_init__(self) -> None:
         if len(self.strengths) != 6:
@@ -124,7 +126,12 @@ _NAMES = replace(H2, name="names", aliases=True, tasks=(1, 3))
 # few-shot is not the limit of little finetuning, since its format never comes.
 _ONE = replace(H2, tasks=(3,), later={32: 1000})
 _TAUGHT = replace(
-    _ONE, name="taught", strengths=(1.6, 1.4, 1.2, 0.0, 1.0, 0.9), rare=0.0, taught=True
+    _ONE,
+    name="taught",
+    strengths=(1.6, 1.4, 1.2, 0.0, 1.0, 0.9),
+    rare=0.0,
+    taught=True,
+    finetune_steps=1200,
 )
 _BY_SIZE = replace(_ONE, name="by-size", muted={16: 0.4, 24: 0.8, 32: 0.9})
 _UNPROMPTED = replace(_ONE, name="unprompted", rare=0.0)
