@@ -13,8 +13,13 @@ from typing import Any
 
 import pytest
 
+from augury import fit
 from augury.report.page import write_page
+from augury.report.page.fit import fit_story
+from augury.report.page.measurements import table_story
 from tests.report.test_page import told
+from tests.report.test_stories import losses
+from tests.report.test_trends_page import table as trained
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 BUILD = Path(__file__).parents[2] / "build"
@@ -134,3 +139,23 @@ def test_on_paper_it_is_whole_and_light(browser: Any, page: Path) -> None:
     assert tab.locator(".listing tbody tr:visible").count() == 2
     assert tab.pdf(path=BUILD / "screenshots" / "page.pdf").startswith(b"%PDF")
     tab.context.close()
+
+
+def test_pages_of_checkpoints_and_of_fits_are_whole_on_a_phone(
+    browser: Any, tmp_path: Path
+) -> None:
+    fitted = fit("chinchilla", losses())
+    place = {"params": 1e10, "tokens": 2e11}
+    for name, story in (
+        ("trends", table_story(trained(), "checkpoints")),
+        ("fit", fit_story(fitted, "losses", at=place)),
+    ):
+        written = write_page(story, tmp_path / f"{name}.html", pictures=False)
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            view = {"width": width, "height": 844}
+            tab = opened(browser, written, viewport=view, color_scheme=scheme)
+            assert all(state == "yes" and n for _, state, _, n in tab.evaluate(MARKS)), name
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width
+            kept = BUILD / "screenshots" / f"{name}-{width}-{scheme}.png"
+            tab.screenshot(path=kept, full_page=True)
+            tab.context.close()

@@ -9,6 +9,7 @@ import re
 import threading
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -222,6 +223,15 @@ def test_at_most_two_warnings_stand_in_the_answer_and_all_are_folded() -> None:
     assert "importance" not in shown
     assert folded.count('<li class="') == len(NOTED)
     assert "Measure a larger model before you rely on it." in folded  # the remedy
+
+
+def test_forecasts_that_failed_are_called_failed() -> None:
+    missed = Outlook("far", 0.5, (0.4, 0.6), 0.9, 0.4, (0.9, 0.55), is_rate=True)
+    other = Outlook("far, by a line", 0.3, (0.2, 0.4), 0.9, 0.4, (0.9, 0.55), is_rate=True)
+    text = html_of(Story("S", ("A.",), forecasts=(replace(missed, others=(other,)),)))
+    assert "1 of 2 inside: 1 failed" in text
+    assert "0 of 2 inside: 2 failed" in text
+    assert "Of 4 that were measured afterwards 1 held, 3 failed." in text
 
 
 def test_names_that_no_renderer_takes_are_cleaned(tmp_path: Path) -> None:

@@ -195,6 +195,7 @@ def _forecasts(forecasts: tuple[Outlook, ...]) -> dict[str, Any] | None:
     columns = [c for c in rows[0][0] if any(row[c] for row, _ in rows)]
     return {
         "columns": columns,
+        "fared": _fared(forecasts),
         "rows": [
             {"cells": [row[c].replace(" %", "\u00a0%") for c in columns], "others": others}
             for row, others in rows
@@ -213,13 +214,30 @@ def _outlook_row(f: Outlook) -> dict[str, str]:
         else f"{f.extrapolation:.2g} × their range",
         "made": f.made,
         "truth": ", ".join(f.say(t) for t in f.truth) if f.truth else "not known yet",
-        "held": "" if f.held is None else f"{f.held} of {len(f.truth)} inside",
+        "held": _held(f),
     }  # fmt: skip
 
 
 def _other(f: Outlook) -> str:
-    held = "" if f.held is None else f"; {f.held} of {len(f.truth)} inside"
+    held = f"; {_held(f)}" if _held(f) else ""
     return f"{f.what}: {f.said.value} ({f.said.interval}){held}"
+
+
+def _held(f: Outlook) -> str:
+    """How many of the runs measured afterwards lie inside; what failed is called failed."""
+    if f.held is None:
+        return ""
+    failed = len(f.truth) - f.held
+    return f"{f.held} of {len(f.truth)} inside" + (f": {failed} failed" if failed else "")
+
+
+def _fared(forecasts: tuple[Outlook, ...]) -> str:
+    """How all forecasts fared, those of other methods included."""
+    every = [own for f in forecasts for own in (f, *f.others) if own.held is not None]
+    if not every:
+        return ""
+    held, count = sum(f.held or 0 for f in every), sum(len(f.truth) for f in every)
+    return f" Of {count} that were measured afterwards {held} held, {count - held} failed."
 
 
 def _grid(data: pl.DataFrame) -> dict[str, Any]:

@@ -52,7 +52,11 @@ def rate_verdict(
         what = "model" if scale == "params" else f"number of {scale}"
         details.append(f"That is {beyond_text(measured[scale], place[scale], what)}.")
     if held:
-        details.append(f"Measured afterwards: {sum(held)} of {len(held)} runs inside the interval.")
+        missed = len(held) - sum(held)
+        details.append(
+            f"Measured afterwards: {sum(held)} of {len(held)} runs inside the interval"
+            + (f"; for {missed} the forecast failed." if missed else ".")
+        )
     status, remedy = failure
     if status:
         return StoryVerdict(
