@@ -42,7 +42,9 @@ def latent_ladder(
     """
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-    jobs = [_Job(world, w, seed, later, place) for w in (world.later if later else world.widths)]
+    jobs = [
+        _LadderRun(world, w, seed, later, place) for w in (world.later if later else world.widths)
+    ]
     todo = [job for job in reversed(jobs) if not job.file.exists()]
     failures = run_jobs(todo, _run, workers=workers, progress=progress)
     if failures:
@@ -51,7 +53,7 @@ def latent_ladder(
 
 
 @dataclass(frozen=True)
-class _Job:
+class _LadderRun:
     world: LatentWorld
     width: int
     seed: int
@@ -71,7 +73,7 @@ class _Job:
         return self.folder / f"w{self.width}.parquet"
 
 
-def _run(job: _Job, progress: Progress) -> None:
+def _run(job: _LadderRun, progress: Progress) -> None:
     table = latent_run(job.world, job.width, job.seed, later=job.later, progress=progress)
     with atomic_file(job.file) as fresh:
         table.write_parquet(fresh)
