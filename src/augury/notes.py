@@ -116,6 +116,12 @@ NOTES: Mapping[str, NoteKind] = {
         "Some rows were sampled from a part of the model's distribution only.",
         "Measure them again with top-k, top-p and min-p switched off (docs/backends.md).",
     ),
+    "not-identifiable": NoteKind(
+        "fitting",
+        "The runs do not determine the law: at these very runs its interval is wider than the range "
+        "of all their outcomes, or directions of its parameters are not held at all.",
+        "Add runs at other scales, or use a law with fewer parameters.",
+    ),
     "few-training-runs": NoteKind(
         "fitting",
         "There are too few training runs to tell how far they stray from each other.",
