@@ -118,8 +118,8 @@ NOTES: Mapping[str, NoteKind] = {
     ),
     "not-identifiable": NoteKind(
         "fitting",
-        "The runs do not determine the law: at these very runs its interval is wider than the range "
-        "of all their outcomes, or directions of its parameters are not held at all.",
+        "The runs do not determine the law: at these very runs its interval is wider than the "
+        "range of all their outcomes, or directions of its parameters are not held at all.",
         "Add runs at other scales, or use a law with fewer parameters.",
     ),
     "few-training-runs": NoteKind(
