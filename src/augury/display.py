@@ -93,7 +93,7 @@ class Shown(ABC):
         """The page's figure of it as an Altair chart, to change, combine or save.
 
         Raises:
-            UsageError: there is nothing in it that could be drawn.
+            UsageError: it holds nothing that can be drawn.
         """
         if not _charter:
             raise UsageError("nothing draws charts here: import augury first")
@@ -109,7 +109,7 @@ class Shown(ABC):
             The path.
 
         Raises:
-            UsageError: it cannot be stored, or there is nothing in it that could be drawn.
+            UsageError: it cannot be stored, or it holds nothing that can be drawn.
         """
         if not _saver:
             raise UsageError("nothing stores results here: import augury first")

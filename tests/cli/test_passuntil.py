@@ -176,7 +176,7 @@ def test_a_users_mistake_is_one_line_and_exit_status_2(
         ('{"prompt": "=1>", "reference": "1"}\n{"reference": "2"}', "column 'prompt': line 2: no"),
         ('{"prompt": "=1>", "reference": {}}', "column 'reference': line 1: a reference is no"),
         ('{"id": 1, "prompt": "="}\n{"id": 1, "prompt": "="}', "line 2 has the id of line 1"),
-        ("", "digits.jsonl: holds no instance; expected a JSON object a line"),
+        ("", "digits.jsonl: holds no instance; expected a JSON object per line"),
         ('{"prompt": "=1>Z", "reference": "1"}', "the lab's alphabet has no 'Z'"),
     ],
 )

@@ -83,7 +83,7 @@ BAD_CELLS = {
     ),
     "column twice": (
         "params,loss,loss\n1,2,3\n",
-        "t.csv, column 'loss': the header names it twice; expected unique names",
+        "t.csv, column 'loss': the header names this column twice; expected unique names",
     ),
     "fractional step": (
         "model,step,params,tokens,loss\na,1.5,1,2,3\n",

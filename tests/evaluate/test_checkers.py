@@ -115,7 +115,11 @@ def test_a_name_that_is_no_checker(tmp_path: Path, name: str, message: str) -> N
             {},
             rf"'{HERE}:raises' raised KeyError: 'word' on instance 'a' \(got '3'\)",
         ),
-        (f"{HERE}:says_one", {}, rf"'{HERE}:says_one' said neither True nor False of 'a' \(got 1"),
+        (
+            f"{HERE}:says_one",
+            {},
+            rf"'{HERE}:says_one' returned neither True nor False for 'a' \(got 1",
+        ),
         ("unit-tests", {"test": "assert True"}, "a, column 'entry_point': a HumanEval problem"),
     ],
 )
@@ -226,11 +230,11 @@ GOOD = line(id="a", prompt="p", reference="r")
         ("\n" + GOOD + '["p"]\n', r"line 3: is not an object \(got '\[\"p\"\]'\)"),
         (GOOD + line(id="b", reference="r"), "column 'prompt': line 2: no text to complete"),
         (GOOD + line(id="b", prompt=["p"]), r"line 2: no text to complete \(got \['p'\]\)"),
-        (line(prompt="p", reference=None), "column 'reference': line 1: a reference is no text"),
-        (line(prompt="p", reference={"a": 1}), r"line 1: a reference is no text \(got \{'a': 1\}"),
-        (line(prompt="p", references=["x", True]), "a reference is no text .got True"),
+        (line(prompt="p", reference=None), "column 'reference': line 1: a reference is not text"),
+        (line(prompt="p", reference={"a": 1}), r"line 1: a reference is not text \(got \{'a': 1\}"),
+        (line(prompt="p", references=["x", True]), "a reference is not text .got True"),
         (GOOD + line(id="b", prompt="") + GOOD, r"column 'id': line 3 has the id of line 1"),
-        ("", "holds no instance; expected a JSON object a line"),
+        ("", "holds no instance; expected a JSON object per line"),
         ("\n \n", "holds no instance"),
     ],
 )

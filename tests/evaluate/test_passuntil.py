@@ -175,7 +175,7 @@ def test_what_a_checker_or_model_does_wrong_is_named() -> None:
 
     with pytest.raises(DataError, match=r"'broken' raised ValueError: no such thing on instance"):
         pass_until(TableModel(), words(), check=Checker("broken", broken))
-    with pytest.raises(DataError, match="said neither True nor False"):
+    with pytest.raises(DataError, match="returned neither True nor False"):
         pass_until(TableModel(), words(), check=Checker("odd", lambda i, t: 1))  # type: ignore[arg-type,return-value]
 
     class Lazy(TableModel):
@@ -255,7 +255,7 @@ def test_torn_and_damaged_records(tmp_path: Path) -> None:
     damaged = bytearray(data)
     damaged[20] ^= 1
     path.write_bytes(damaged)
-    with pytest.raises(DataError, match=r"journal.jsonl, row 1: does not fit its checksum"):
+    with pytest.raises(DataError, match=r"journal.jsonl, row 1: does not match its checksum"):
         pass_until(model, task, max_samples=CAP, study=tmp_path)
     assert path.read_bytes() == damaged, "a damaged file is left as it is"
 

@@ -255,8 +255,8 @@ def test_a_name_that_stands_twice_is_refused(run: Path, tmp_path: Path) -> None:
     ("change", "line"),
     [
         ("cut", r"record.json: is not JSON; expected .* delete its folder to run the unit again"),
-        ("score", "record.json: does not fit its checksum; expected"),
-        ("format", r"record.json: is of another format \(got 9\)"),
+        ("score", "record.json: does not match its checksum; expected"),
+        ("format", r"record.json: has another format \(got 9\)"),
         ("no record", "record.json: there is no such file"),
         ("no rows", "rows.parquet: there is no such file"),
     ],
@@ -284,7 +284,7 @@ def test_a_damaged_unit_is_named(
 def test_other_settings_are_refused(run: Path, study: tuple[Path, pl.DataFrame]) -> None:
     before = sorted(study[0].rglob("*"))
     for change, line in (
-        ({"batch": 8}, r"settings.json is of a sweep with other settings: batch 16 \(not 8\)"),
+        ({"batch": 8}, r"settings.json belongs to a sweep with other settings: batch 16 \(not 8\)"),
         ({"learning_rate": 0.1}, r"rate 0.02 \(not 0.1\); use another folder"),
         ({"instances": 32}, "task_digest"),
     ):

@@ -120,7 +120,7 @@ def damaged(folder: Path, trained: list[Path], change: str) -> Path:
         ("no weights", "model.safetensors: there is no such file; expected the weights"),
         ("not JSON", "config.json: is not JSON: .*; expected JSON, as training wrote it"),
         ("no folder", "bad: holds no checkpoint; expected a folder with config.json"),
-        ("format", r"config.json: is of another format \(got 1\); expected format 2"),
+        ("format", r"config.json: has another format \(got 1\); expected format 2"),
         ("width", "not of the shape .*'0.attention_norm.scale' is .4,.; expected .* width 6"),
         ("no run", "config.json: does not describe a run of the lab: missing 'run'"),
     ],

@@ -73,7 +73,7 @@ def test_influence_is_what_a_fit_without_the_point_says(fitted: Fit) -> None:
 def test_a_result_is_saved_as_a_folder_or_a_picture(fitted: Fit, tmp_path: Path) -> None:
     assert augury.load(fitted.save(tmp_path / "fit")).parameters == fitted.parameters
     assert fitted.save(tmp_path / "fit.svg").read_text().startswith("<svg")
-    with pytest.raises(UsageError, match="there is nothing in it that could be drawn"):
+    with pytest.raises(UsageError, match="it holds nothing that can be drawn"):
         Empty().save(tmp_path / "empty.png")
 
 
@@ -102,5 +102,5 @@ class Empty(Shown):
 
 
 def test_what_has_no_picture_says_so() -> None:
-    with pytest.raises(UsageError, match="Empty: there is nothing in it that could be drawn"):
+    with pytest.raises(UsageError, match="Empty: it holds nothing that can be drawn"):
         Empty().chart()

@@ -31,7 +31,7 @@ def fit(
         ),
     ] = None,
     by: Annotated[
-        str | None, typer.Option(help='Fit every group apart: "task", "family,task".')
+        str | None, typer.Option(help='Fit each group separately: "task", "family,task".')
     ] = None,
     map_: Map = None,
     scale: Scale = None,
@@ -63,7 +63,7 @@ def fit(
         if uncertainty != "laplace":
             raise UsageError("--bootstrap and --nuts need --law")
         if by is not None and (out is not None or points):
-            raise UsageError("--by fits every group apart: without --at and --out")
+            raise UsageError("--by fits each group separately: it takes no --at and no --out")
         fit_chosen(
             table,
             map_,
@@ -85,7 +85,7 @@ def fit(
     if columns:
         if uncertainty != "laplace" or out is not None or points:
             raise UsageError(
-                "--by gives standard errors alone: without --at, --bootstrap, --nuts, --out"
+                "--by gives standard errors only: it takes no --at, --bootstrap, --nuts or --out"
             )
         _fit_groups(parsed, data, columns, likelihood, as_json=as_json)
         return

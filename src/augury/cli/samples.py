@@ -16,8 +16,8 @@ from augury.errors import UsageError
 @app.command(rich_help_panel=MEASURE)
 def samples(
     study: Annotated[Path, typer.Argument(help="A study's folder.")],
-    task: Annotated[str | None, typer.Option(help="Of this task alone.")] = None,
-    instance: Annotated[str | None, typer.Option(help="Of this instance alone.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only this task.")] = None,
+    instance: Annotated[str | None, typer.Option(help="Only this instance.")] = None,
     passed: Annotated[
         bool | None, typer.Option("--passed/--failed", help="Only those that passed, or failed.")
     ] = None,

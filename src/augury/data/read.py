@@ -237,7 +237,9 @@ def _raw(path: Path, source: str) -> pl.DataFrame:
     except FileNotFoundError as error:
         raise DataError("there is no such file", source=source, expected="a table") from error
     except PermissionError as error:
-        raise DataError("may not be read", source=source, expected="read permission") from error
+        raise DataError(
+            "cannot be read: permission denied", source=source, expected="read permission"
+        ) from error
     if not data.strip():
         raise DataError("the file is empty", source=source, expected="a header and rows")
     suffix = path.suffix.lower()
@@ -294,7 +296,10 @@ def read_delimited(text: str, separator: str, source: str) -> pl.DataFrame:
     for name in header:
         if header.count(name) > 1:
             raise DataError(
-                "the header names it twice", source=source, column=name, expected="unique names"
+                "the header names this column twice",
+                source=source,
+                column=name,
+                expected="unique names",
             )
     try:
         # Every cell as text, so that a wrong one can be named; `cast_columns` makes the numbers.
@@ -364,14 +369,14 @@ def _json_lines(text: str, source: str) -> pl.DataFrame:
             raise DataError(
                 f"line {number} is not JSON: {_one_line(error)}",
                 source=source,
-                expected="one JSON object a line",
+                expected="one JSON object per line",
             ) from error
         if not isinstance(row, dict):
             raise DataError(
                 f"line {number} is not an object",
                 source=source,
                 value=line[:40],
-                expected="one JSON object a line",
+                expected="one JSON object per line",
             )
         rows.append(row)
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -379,7 +384,7 @@ def _json_lines(text: str, source: str) -> pl.DataFrame:
         return pl.DataFrame([_json_column(name, [row.get(name) for row in rows]) for name in names])
     except UnicodeEncodeError as error:  # JSON can say "\\ud800", which no text can hold
         raise DataError(
-            "a text contains an unpaired surrogate",
+            "text contains an unpaired surrogate",
             source=source,
             value=ascii(error.object)[:60],
             expected="whole characters",

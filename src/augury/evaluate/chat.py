@@ -39,7 +39,7 @@ class Chat:
 
     def __post_init__(self) -> None:
         if PLACE not in self.ask:
-            raise UsageError(f"the message of a chat needs {PLACE} where the prompt stands")
+            raise UsageError(f"the message of a chat needs {PLACE} in place of the prompt")
 
     def messages(self, prompt: str) -> list[dict[str, str]]:
         """The conversation up to the model's answer."""

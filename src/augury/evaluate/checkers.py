@@ -113,7 +113,7 @@ class Checker:
             ) from error
         if not isinstance(verdict, bool):
             raise DataError(
-                f"the checker '{self.name}' said neither True nor False of '{instance.id}'",
+                f"the checker '{self.name}' returned neither True nor False for '{instance.id}'",
                 value=verdict,
                 expected="True or False",
             )

@@ -377,7 +377,7 @@ class HTTPBackend:
         if len(choices) != n:
             raise UsageError(
                 f"{self._shown} gave {len(choices)} of {n} samples asked for at once: "
-                "it does not know the field n; leave n_per_request out, or use 1"
+                "it ignores the field n; leave n_per_request out, or use 1"
             )
         texts = []
         for choice in choices:

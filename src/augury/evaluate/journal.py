@@ -1,8 +1,8 @@
 """A journal: records that are on the disk before they are counted.
 
-One JSON object a line, each with the checksum of its text in front. A process that dies while it
+One JSON object per line, each with the checksum of its text in front. A process that dies while it
 writes leaves a torn last line: it is cut off, and what it would have said is done again. Anything
-else that does not fit its checksum is damage, and is named. One process at a time: the file is
+else that does not match its checksum is damage, and is named. One process at a time: the file is
 locked while it is open.
 """
 
@@ -102,7 +102,7 @@ class Journal:
                 if good + len(line) == len(data):
                     break  # the last one: torn
                 raise DataError(
-                    "does not fit its checksum: the file was changed or the disk is damaged",
+                    "does not match its checksum: the file was changed or the disk is damaged",
                     source=str(self.path),
                     row=number,
                     expected="the line as it was written; delete the file to measure again",

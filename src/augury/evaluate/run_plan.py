@@ -90,9 +90,9 @@ def decide_run(
 def open_mixture(backend: Backend, task: Task, asked: RunOptions, *, known: bool) -> Mixture:
     """What is drawn from."""
     if asked.method not in (None, "importance"):
-        raise UsageError(f"a proposal is drawn from by method 'importance', not '{asked.method}'")
+        raise UsageError(f"a proposal needs method 'importance', not '{asked.method}'")
     if asked.budget is not None:
-        raise UsageError("a budget goes where plain samples say: it takes no proposal")
+        raise UsageError("a budget is spent by what plain samples show: it takes no proposal")
     if not 0 < asked.own_share < 1:
         raise UsageError(f"own_share lies between 0 and 1, not {asked.own_share}")
     backend.next_token_logprobs([NextRequest(task.instances[0].prompt)])  # does it show them?

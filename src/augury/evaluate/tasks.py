@@ -150,7 +150,7 @@ def read_task(
         if line.strip()
     }
     if not instances:
-        raise DataError("holds no instance", source=str(path), expected="a JSON object a line")
+        raise DataError("holds no instance", source=str(path), expected="a JSON object per line")
     first: dict[str, int] = {}
     for number, instance in instances.items():
         if instance.id in first:
@@ -196,7 +196,7 @@ def _instance(line: str, number: int, path: Path) -> Instance:
     answers = given if isinstance(given, list) else [given]
     for answer in answers:
         if not isinstance(answer, str | int | float) or isinstance(answer, bool):
-            raise wrong("a reference is no text", "reference", answer, "text, or a list of texts")
+            raise wrong("a reference is not text", "reference", answer, "text, or a list of texts")
     rest = {k: v for k, v in record.items() if k not in ("id", "prompt", "reference", "references")}
     return Instance(str(name), prompt, tuple(str(a) for a in answers), rest)
 

@@ -116,7 +116,7 @@ class WaveDrawer:
         found = [(len(t), n) for t, (_, n) in zip(texts, wave, strict=True) if len(t) != n]
         if found:
             raise DataError(
-                "the model gave another number of samples than asked for",
+                "the model returned another number of samples than requested",
                 source=str(self._backend.about.get("model")),
                 value=found[0][0],
                 expected=f"{found[0][1]} samples",

@@ -92,7 +92,7 @@ def source(
             raise UsageError(f"the lab draws its own examples of '{task}': it takes no pool")
         return _lab_source(task, instances, shots)
     if instances < 1:
-        raise UsageError(f"at least one instance has to be scored, not {instances}")
+        raise UsageError(f"at least one instance must be scored, not {instances}")
     order = np.random.default_rng([3, len(task.instances)]).permutation(len(task.instances))
     if pool is None:
         scored = order[: min(instances, len(order) // 2)]

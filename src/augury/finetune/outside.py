@@ -68,7 +68,7 @@ def plan_outside(
     """
     out = Path(folder)
     if out.exists():
-        raise UsageError(f"{out} exists: a plan is not written over another one")
+        raise UsageError(f"{out} exists: a plan never overwrites another one")
     found = find_models(models, about)
     if any(model.kind != "hf" for model in found):
         raise UsageError("a plan for another trainer is for hf: models; the lab trains its own")
@@ -267,7 +267,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     except ValueError as error:
         raise DataError("is not JSON", source=str(path), expected=expected) from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise DataError("is of another format", source=str(path), expected=expected)
+        raise DataError("has another format", source=str(path), expected=expected)
     return found
 
 

@@ -113,9 +113,9 @@ def load_unit(folder: Path, settings: Settings) -> dict[str, Any] | None:
         raise DataError("is not JSON", source=str(path), expected=again) from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         found = record.get("format") if isinstance(record, dict) else record
-        raise DataError("is of another format", source=str(path), value=found, expected=again)
+        raise DataError("has another format", source=str(path), value=found, expected=again)
     if record.get("check") != _check(record):
-        raise DataError("does not fit its checksum", source=str(path), expected=again)
+        raise DataError("does not match its checksum", source=str(path), expected=again)
     same(record["settings"], settings, path)
     if not (folder / "rows.parquet").exists():
         raise DataError(
@@ -167,7 +167,9 @@ def same(found: Mapping[str, Any], wanted: Settings, path: Path) -> None:
     differs = [name for name in ours if found.get(name) != ours[name]]
     if differs:
         told = ", ".join(f"{name} {found.get(name)} (not {ours[name]})" for name in differs)
-        raise UsageError(f"{path} is of a sweep with other settings: {told}; use another folder")
+        raise UsageError(
+            f"{path} belongs to a sweep with other settings: {told}; use another folder"
+        )
 
 
 def table(records: list[dict[str, Any]]) -> pl.DataFrame:

@@ -144,7 +144,7 @@ def load_restart(folder: Path, config: RunConfig) -> tuple[int, dict[str, Any]] 
     arrays, about = _tensors(path)
     if about.get("format") != str(FORMAT):
         raise DataError(
-            "is of another format",
+            "has another format",
             source=str(path),
             value=about.get("format"),
             expected=f"format {FORMAT}; delete it to train from the start",
@@ -181,7 +181,7 @@ def _record(path: Path) -> dict[str, Any]:
     found = record.get("format") if isinstance(record, dict) else record
     if not isinstance(record, dict) or found != FORMAT:
         raise DataError(
-            "is of another format",
+            "has another format",
             source=str(path),
             value=found,
             expected=f"format {FORMAT}; train again, or use the version of augury that wrote it",

@@ -213,7 +213,7 @@ class Group(Input):
 
     def read(self, table: pl.DataFrame, name: str) -> Floats:
         if name not in table.columns:
-            raise DataError("the column is missing", column=name, expected="which group it is of")
+            raise DataError("the column is missing", column=name, expected="the group of each row")
         place = {label: float(i) for i, label in enumerate(self.labels)}
         values = np.array([place.get(str(v), -1.0) for v in table[name].to_list()])
         good, expected = self.check(values)

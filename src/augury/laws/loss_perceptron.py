@@ -52,7 +52,7 @@ class LossPerceptron(Law):
         if not 1 <= self.hidden <= MOST_HIDDEN:
             raise UsageError(f"loss-perceptron takes 1 to {MOST_HIDDEN} hidden, not {self.hidden}")
         if len(self.losses) > MOST_LOSSES:
-            raise UsageError(f"loss-perceptron takes up to {MOST_LOSSES} losses")
+            raise UsageError(f"loss-perceptron takes at most {MOST_LOSSES} losses")
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ class MixingLaw(Law):
 
     def __post_init__(self) -> None:
         if len(self.domains) > MOST_DOMAINS:
-            raise UsageError(f"law '{self.name}' takes up to {MOST_DOMAINS} domains")
+            raise UsageError(f"law '{self.name}' takes at most {MOST_DOMAINS} domains")
 
     @property
     def inputs(self) -> dict[str, Input]:

@@ -136,7 +136,7 @@ def trend_points(found: Trends, trend: Trend) -> pl.DataFrame:
                     "value": series.scales[task].back(series.y[task]),
                 }
             ).with_columns(params=pl.when(pl.col("params") > 0).then("params"))
-    raise UsageError(f"nothing is known of task '{trend.task}'")
+    raise UsageError(f"nothing is known about task '{trend.task}'")
 
 
 def _shades(found: Trends) -> Sequence[float]:

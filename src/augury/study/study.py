@@ -121,7 +121,7 @@ class Study(Shown):
 
         story = study_story(self.folder)
         if not story.figures:
-            raise UsageError(f"{self.folder}: nothing is forecast yet that could be drawn")
+            raise UsageError(f"{self.folder}: it holds no forecast to draw yet")
         return alt.Chart.from_dict(standalone_spec(story.figures[0]))
 
     def scoreboard(self) -> pl.DataFrame:

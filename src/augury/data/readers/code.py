@@ -267,7 +267,7 @@ def _unpacked(path: Path) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError("cannot be unpacked", source=str(path), expected="gzip") from error
     if len(data) > LARGEST:
-        raise DataError("is too large for results", source=str(path))
+        raise DataError("is too large to be a result file", source=str(path))
     return data
 
 

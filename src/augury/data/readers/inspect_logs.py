@@ -312,7 +312,7 @@ def _member(data: bytes, info: zipfile.ZipInfo, source: str) -> Any:
     if magic != b"PK\x03\x04" or flags & 1 or len(packed) != info.compress_size:
         raise DataError("the archive is cut off or encrypted", source=where)
     if info.file_size > LARGEST:
-        raise DataError("is too large for a log", source=where, value=info.file_size,
+        raise DataError("is too large to be a log", source=where, value=info.file_size,
                         expected=f"at most {LARGEST} bytes")  # fmt: skip
     try:
         if info.compress_type == zipfile.ZIP_STORED:
@@ -323,12 +323,16 @@ def _member(data: bytes, info: zipfile.ZipInfo, source: str) -> Any:
             raw = _zstandard(packed)
             raw = raw if zlib.crc32(raw) == info.CRC else raw + b"\n"
         else:
-            raise DataError("is packed in an unknown way", source=where, value=info.compress_type,
-                            expected="deflate or Zstandard")  # fmt: skip
+            raise DataError(
+                "uses an unknown compression method",
+                source=where,
+                value=info.compress_type,
+                expected="deflate or Zstandard",
+            )
     except (zlib.error, pl.exceptions.PolarsError, OSError) as error:
         raise DataError("cannot be unpacked", source=where, expected="a whole member") from error
     if zlib.crc32(raw) != info.CRC:
-        raise DataError("the checksum does not fit", source=where, expected="a whole member")
+        raise DataError("the checksum does not match", source=where, expected="a whole member")
     return parse_json(raw, where)
 
 

@@ -71,7 +71,7 @@ def _records(data: bytes, source: str) -> tuple[list[bytes], int | None]:
         # A wrong length would be followed anywhere: its own checksum is looked at first.
         (check,) = struct.unpack_from("<I", data, at + 8)
         if int(crc(np.frombuffer(data, np.uint8, 8, at)[None])[0]) != check:
-            raise DataError(f"record {number}: the checksum of its length does not fit",
+            raise DataError(f"record {number}: the checksum of its length does not match",
                             source=source, expected="a TensorBoard event file")  # fmt: skip
         if at + 16 + length > len(data):
             cut = number
@@ -91,7 +91,7 @@ def _records(data: bytes, source: str) -> tuple[list[bytes], int | None]:
         wrong = crc(block) != stored
         if wrong.any():
             record = int(which[int(np.argmax(wrong))]) + 1
-            raise DataError(f"record {record}: the checksum of its data does not fit",
+            raise DataError(f"record {record}: the checksum of its data does not match",
                             source=source, expected="an unbroken event file")  # fmt: skip
     return [data[a : a + n] for a, n in places], cut
 

@@ -121,7 +121,7 @@ def fit_emergence_many(
     _checked(uncertainty, level)
     counts = {s.counts for s in studies}
     if len(counts) > 1:
-        raise UsageError("some studies have counts and some do not: fit the two kinds apart")
+        raise UsageError("some studies have counts and some do not: fit the two kinds separately")
     rows = stacked(studies, [own] * len(studies))
     at, draws, found = _drawn(rows, counts=counts.pop(), uncertainty=uncertainty, seed=seed)
     out = []

@@ -286,7 +286,7 @@ def _status(
             Note(
                 "chains-disagree",
                 "warning",
-                f"The walkers have not mixed (R-hat {worst:.2f}): draw with another seed.",
+                f"The chains have not mixed (R-hat {worst:.2f}): draw with another seed.",
                 {"rhat": worst},
             )
         )

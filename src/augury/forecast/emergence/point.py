@@ -295,4 +295,4 @@ def emerges_first(
 
 def _said(fit: EmergenceFit) -> None:
     if fit.status is EmergenceStatus.AT_CHANCE:
-        raise UsageError(f"{fit.status}: nothing is known of the point. {fit.status.remedy}")
+        raise UsageError(f"{fit.status}: nothing is known about the point. {fit.status.remedy}")

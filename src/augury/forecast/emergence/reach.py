@@ -194,7 +194,7 @@ def _pairs(
     if fit.data.scale != "loss":
         raise UsageError("a point in FLOPs needs no loss law: fit with scale='loss'")
     if fit.status in (EmergenceStatus.AT_CHANCE, MovedStatus.AT_CHANCE):
-        raise UsageError(f"{fit.status}: nothing is known of the point. {fit.status.remedy}")
+        raise UsageError(f"{fit.status}: nothing is known about the point. {fit.status.remedy}")
     if set(loss.law.inputs) not in takes:
         raise UsageError(
             f"the loss law must take params and tokens; '{loss.law}' takes "

@@ -154,7 +154,7 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
                 raise DataError(
                     "an instance of a model is measured twice",
                     column="instance",
-                    expected="one row a model and instance; choose with --where",
+                    expected="one row per model and instance; choose with --where",
                 )
             into[at, to] = table[name].cast(pl.Float64).to_numpy()
     samples = np.nan_to_num(samples)

@@ -34,7 +34,7 @@ def section_of(result: Any) -> Section | None:
     """How the page shows an answer, a fit, a backtest, trends, or a fit of emergence; else None.
 
     Raises:
-        AuguryError: there is nothing in it that could be drawn.
+        AuguryError: it holds nothing that can be drawn.
     """
     from augury.fitting import Fit, Status
     from augury.forecast import Backtest
@@ -104,7 +104,7 @@ def chart_of(result: Any) -> Any:
 
     figures = figures_of(result)
     if not figures:
-        raise UsageError(f"{type(result).__name__}: there is nothing in it that could be drawn")
+        raise UsageError(f"{type(result).__name__}: it holds nothing that can be drawn")
     return alt.Chart.from_dict(standalone_spec(figures[0]))
 
 

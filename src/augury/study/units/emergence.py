@@ -206,7 +206,7 @@ def _tokens(rows: pl.DataFrame) -> float:
     found = rows["tokens"].unique().to_list() if "tokens" in rows.columns else [None]
     if len(found) != 1 or found[0] is None:
         raise DataError(
-            "a law of params alone tells nothing of models trained on other numbers of tokens",
+            "a law of params alone says nothing about models trained on other numbers of tokens",
             column="tokens",
             value=found,
             expected="one number in all rows, or a loss_law in params and tokens",

@@ -21,7 +21,7 @@ def _operation(name: str, swapped: bool = False) -> Callable[..., Any]:
 
 
 def _no_order(self: Remote, other: object) -> bool:
-    raise self._of().refused("the tests order objects of the program's own")
+    raise self._of().refused("the tests compare the program's own objects by order")
 
 
 class Remote:
