@@ -33,12 +33,12 @@ def test_the_refits_without_single_points_find_their_solver_compiled(
     begun = compile_ahead(problem)
     assert begun is not None
     begun.join()
-    assert block_solver(law, LIKELIHOOD)._cache_size() == 1
+    assert block_solver(law, LIKELIHOOD, True)._cache_size() == 1
     assert compile_ahead(problem) is None
     fitted = fit(law, runs(20), likelihood=LIKELIHOOD)
     assert "leave-one-out" in [note.code for note in fitted.notes]
     # One for the few starts, and the one that was compiled ahead.
-    assert block_solver(law, LIKELIHOOD)._cache_size() == 2
+    assert block_solver(law, LIKELIHOOD, True)._cache_size() == 2
 
 
 def test_nothing_is_compiled_for_a_fit_that_will_not_need_it() -> None:

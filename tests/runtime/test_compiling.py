@@ -21,7 +21,9 @@ def asked_anew() -> Iterator[None]:
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the options are for CPUs")
 def test_this_xla_knows_the_options() -> None:
     assert compiling.options() == compiling.QUICK
+    assert compiling.options(brief=True) != compiling.QUICK
     assert float(compiling.jit(lambda x: 2.0 * x)(np.float64(1.5))) == 3.0
+    assert float(compiling.jit(lambda x: 2.0 * x, brief=True)(np.float64(1.5))) == 3.0
 
 
 def test_an_xla_that_does_not_know_an_option_compiles_with_none(

@@ -14,7 +14,14 @@ import numpy as np
 
 from augury.fitting.diagnose import enough_runs
 from augury.fitting.likelihoods import Likelihood
-from augury.fitting.optimise import BLOCK, LARGEST_THREADED, NARROW, round_up, solve
+from augury.fitting.optimise import (
+    BLOCK,
+    LARGEST_THREADED,
+    NARROW,
+    brief_solutions,
+    round_up,
+    solve,
+)
 from augury.fitting.problem import Problem
 from augury.laws import Law
 
@@ -36,10 +43,11 @@ def compile_ahead(problem: Problem) -> Thread | None:
     starts = np.zeros((BLOCK, size))
     weights = np.repeat(problem.ones, BLOCK, 0)
     law, likelihood, points = problem.law, problem.likelihood, problem.points
+    brief = brief_solutions(problem.size, points)
 
     def compile_solver() -> None:
         with contextlib.suppress(Exception):  # the fit's own call raises it
-            solve(law, likelihood, starts, points, weights, problem.prior, max_steps=0)
+            solve(law, likelihood, starts, points, weights, problem.prior, max_steps=0, brief=brief)
 
     thread = Thread(target=compile_solver, name="augury-compile-ahead")
     thread.start()

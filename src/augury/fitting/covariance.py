@@ -38,7 +38,7 @@ def _pieces(law: Law, likelihood: Likelihood) -> Any:
         slope, curvature = (x[None] for x in per_point)
         return eta[None], jacobian[None], slope, hessian, curvature
 
-    return jit(pieces)
+    return jit(pieces, brief=True)
 
 
 def pieces_at(problem: Problem, u: Floats, weights: Floats) -> tuple[Floats, ...]:

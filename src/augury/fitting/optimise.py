@@ -35,6 +35,9 @@ NARROW = 8
 # threads, and two blocks that wait for it at once wait for ever (jaxlib 0.10.2; 24 unknowns hung
 # within 50 searches on two cores, and never in 150 one at a time).
 LARGEST_THREADED = 8
+# Problems times points up to which a solver that XLA does not optimise is done sooner: it compiles
+# in half the time and runs several times slower. A solution takes some thirty evaluations.
+BRIEF_SOLUTIONS, BRIEF_EVALUATIONS = 2**15, 2**20
 # Relative rounding of an objective: differences of log-gamma functions over counts of thousands
 # carry 1e-12, and any step at the optimum may seem to climb.
 ROUNDING = 1e-11
@@ -149,7 +152,7 @@ def objective_terms(
 
 
 @lru_cache(maxsize=64)
-def block_solver(law: Law, likelihood: Likelihood) -> Any:
+def block_solver(law: Law, likelihood: Likelihood, brief: bool) -> Any:
     """The compiled solver of one block: (u, points, weights, prior, limits) -> Solution."""
     import jax
     import jax.numpy as jnp
@@ -242,17 +245,27 @@ def block_solver(law: Law, likelihood: Likelihood) -> Any:
         converged = end["converged"] | (end["done"] & resting)
         return Solution(end["u"], end["f"], converged, end["steps"], end["h"], end["g"])
 
-    return jit(solve)
+    return jit(solve, brief=brief)
 
 
 @lru_cache(maxsize=64)
-def block_objective(law: Law, likelihood: Likelihood) -> Any:
+def block_objective(law: Law, likelihood: Likelihood, brief: bool) -> Any:
     """The compiled objective of one block: (u, points, weights, prior) -> (B,)."""
 
     def objective(u: Any, points: Points, weights: Any, prior: Prior) -> Any:
         return objective_terms(law, likelihood, u, points, weights, prior)[0]
 
-    return jit(objective)
+    return jit(objective, brief=brief)
+
+
+def brief_solutions(problems: int, points: Points) -> bool:
+    """Whether so many problems are solved in less time than an optimised solver compiles."""
+    return problems * points.y.shape[1] <= BRIEF_SOLUTIONS
+
+
+def brief_evaluations(problems: int, points: Points) -> bool:
+    """Whether so many problems are evaluated once in less time than optimised code compiles."""
+    return problems * points.y.shape[1] <= BRIEF_EVALUATIONS
 
 
 def solve(
@@ -266,6 +279,7 @@ def solve(
     rows: Any = None,
     max_steps: int = 200,
     tolerance: float = 1e-13,
+    brief: bool | None = None,
 ) -> Solution:
     """Minimise B problems from (B, P) starts in internal coordinates.
 
@@ -278,8 +292,10 @@ def solve(
         rows: (B,) which row of points, weights and prior each problem takes; by default its own.
         max_steps: evaluations before a problem is given up as not converged.
         tolerance: relative gain below which a problem counts as converged.
+        brief: whether to compile without optimising; by default, where it pays.
     """
-    solver = block_solver(law, likelihood)
+    brief = brief_solutions(len(starts), points) if brief is None else brief
+    solver = block_solver(law, likelihood, brief)
 
     def compiled(*block: Any) -> Any:
         return solver(*block, (max_steps, tolerance))
@@ -293,7 +309,7 @@ def objectives(
     law: Law, likelihood: Likelihood, u: Floats, points: Points, weights: Floats, rows: Any = None
 ) -> Floats:
     """The objective at (B, P) coordinates: (B,), infinite where it is not a number."""
-    compiled = block_objective(law, likelihood)
+    compiled = block_objective(law, likelihood, brief_evaluations(len(u), points))
     blocks = run_blocks(compiled, u, points, weights, no_prior(u.shape[1]), rows)
     values = np.concatenate([part for (part,) in blocks])
     return np.where(np.isfinite(values), values, np.inf)

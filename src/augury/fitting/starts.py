@@ -17,7 +17,7 @@ import numpy as np
 
 from augury.fitting.joint_blocks import GroupAmplitudes
 from augury.fitting.likelihoods import Likelihood, Points
-from augury.fitting.optimise import no_prior, objectives, run_blocks
+from augury.fitting.optimise import brief_evaluations, no_prior, objectives, run_blocks
 from augury.fitting.space import Floats, Space
 from augury.laws import Law, Parameter
 from augury.laws.base import Named, attributes
@@ -94,7 +94,9 @@ def _with_start(p: Parameter, start: tuple[float, float]) -> Parameter:
 
 
 @lru_cache(maxsize=64)
-def amplitude_solver(law: Law, likelihood: Likelihood, searched: tuple[str, ...]) -> Any:
+def amplitude_solver(
+    law: Law, likelihood: Likelihood, searched: tuple[str, ...], brief: bool
+) -> Any:
     """Compiled: (B, Q) values of the searched parameters -> (B, K) amplitudes that fit best."""
     import jax
     import jax.numpy as jnp
@@ -163,7 +165,7 @@ def amplitude_solver(law: Law, likelihood: Likelihood, searched: tuple[str, ...]
         best, _ = jax.lax.fori_loop(0, REWEIGHTINGS, reweighted, start)
         return best
 
-    return jit(lambda *args: (solve(*args),))
+    return jit(lambda *args: (solve(*args),), brief=brief)
 
 
 def bounded_least_squares(gram: Any, right: Any, lower: Any, upper: Any) -> Any:
@@ -244,7 +246,8 @@ def find_starts(
     amplitudes = [name for name, p in law.parameters.items() if p.amplitude]
     if amplitudes:
         searched = [n for n in names if n in law.parameters]
-        compiled = amplitude_solver(law, likelihood, tuple(searched))
+        brief = brief_evaluations(len(values), points)
+        compiled = amplitude_solver(law, likelihood, tuple(searched), brief)
         at = values[:, [names.index(n) for n in searched]]
         blocks = run_blocks(
             compiled, at, points, weights, no_prior(1), rows, system=len(amplitudes)
