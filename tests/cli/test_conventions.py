@@ -208,7 +208,7 @@ def test_one_command_from_a_table_to_a_forecast(augury: Any, table: Path) -> Non
         assert low < forecast["value"] < high
     assert augury("fit", table, "--law", "chinchilla", *MAP, *at).out.count("new run [") == 2
     by = augury("fit", table, "--law", "chinchilla", *MAP, *at, "--by", "loss")
-    assert (by.status, "without --at" in by.err) == (2, True)
+    assert (by.status, "takes no --at" in by.err) == (2, True)
     assert augury("fit", table, "--law", "chinchilla", *MAP, "--at", "params").status == 2
 
 
