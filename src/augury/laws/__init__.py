@@ -15,6 +15,7 @@ from augury.laws.constant import Constant
 from augury.laws.data_constrained import DataConstrained
 from augury.laws.direct_task import DirectTask
 from augury.laws.distillation import Distillation
+from augury.laws.effective_params import EffectiveParams
 from augury.laws.effective_share import EffectiveShare
 from augury.laws.expert_power import ExpertPower
 from augury.laws.exponential_error import ExponentialError
@@ -41,6 +42,7 @@ from augury.laws.precision import Precision
 from augury.laws.rectified import Rectified
 from augury.laws.registry import all_laws, law, law_from, law_record, parse_law, register
 from augury.laws.routed import Routed
+from augury.laws.sampling_share import SamplingShare
 from augury.laws.saturated_power import SaturatedPower
 from augury.laws.schedules import with_schedule
 from augury.laws.shots_mixture import ShotsMixture
@@ -64,6 +66,7 @@ __all__ = [
     "DataConstrained",
     "DirectTask",
     "Distillation",
+    "EffectiveParams",
     "EffectiveShare",
     "ExpertPower",
     "ExponentialError",
@@ -94,6 +97,7 @@ __all__ = [
     "Real",
     "Rectified",
     "Routed",
+    "SamplingShare",
     "SaturatedPower",
     "Share",
     "ShotsMixture",

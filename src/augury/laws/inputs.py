@@ -89,6 +89,19 @@ class Positive(Input):
 
 
 @dataclass(frozen=True)
+class Fraction(Input):
+    """A number above 0 and up to 1."""
+
+    example: tuple[float, float] = (0.05, 1.0)
+
+    def check(self, values: Floats) -> tuple[NDArray[np.bool_], str]:
+        return (values > 0) & (values <= 1), "a number above 0, up to 1"
+
+    def transform(self, values: Floats) -> Floats:
+        return np.log(values)
+
+
+@dataclass(frozen=True)
 class NonNegative(Input):
     """A number that may be 0, such as shots or repeated epochs beyond the first."""
 
@@ -238,6 +251,7 @@ KNOWN: dict[str, Input] = {
     "params_active": Positive("parameters that one token sees", example=(1e7, 1e10)),
     "experts": Positive("experts per routed layer; 1 for a dense model", example=(1.0, 512.0)),
     "streams": Positive("parallel streams P; 1 for a usual model", example=(1.0, 64.0)),
+    "sampling_share": Fraction("share of training on the task"),
     "chance": Real("score of a guesser", default=0.0, example=(0.0, 0.0)),
 }
 

@@ -1,6 +1,7 @@
 """Families of models: how large a model of a reference family would have to be, and density."""
 
 from augury.forecast.families.density import DensityTrend, density_trend
+from augury.forecast.families.effective_params import effective_fractions
 from augury.forecast.families.observational import (
     Components,
     ObservationalFit,
@@ -17,6 +18,7 @@ __all__ = [
     "ReferenceSize",
     "components",
     "density_trend",
+    "effective_fractions",
     "effective_size",
     "fit_observational",
 ]
