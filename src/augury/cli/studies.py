@@ -108,6 +108,9 @@ def scoreboard(
     from augury.study.results.recording import scoreboard as find_scores
     from augury.study.run.status import scoreboard_text
 
+    for folder in studies:
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder; expected one of a study")
     rows = find_scores(studies)
     if as_json:
         print_json([row.model_dump() for row in rows])

@@ -1,0 +1,124 @@
+"""A bad input for every registered law and every command: one line, and exit status 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import polars.selectors as cs
+import pytest
+import typer
+
+from augury.cli import app
+from augury.fitting.law_check import example_table
+from augury.laws import Grouped, Law
+from augury.laws.inputs import Curve, Group, Share
+from tests.cli.test_cli import augury as augury  # fixture
+from tests.laws.cases import LAWS
+
+ROWS = 8
+
+
+def rows_of(law: Law) -> pl.DataFrame:
+    """A table that the law can be fitted to; the values are no matter."""
+    return example_table(law, law.example(ROWS).inputs, np.full(ROWS, 0.5), 0.0)
+
+
+def complaint(said: Any) -> str:
+    lines = said.err.splitlines()
+    assert said.status == 2
+    assert said.out == ""
+    assert len(lines) == 1, said.err
+    assert lines[0].startswith("augury: ")
+    return str(lines[0])
+
+
+def named(law: Law) -> str:
+    return law.law.name if isinstance(law, Grouped) else law.name
+
+
+@pytest.mark.parametrize("law", LAWS, ids=named)
+def test_a_law_refuses_a_table_without_its_inputs(augury: Any, law: Law, tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pl.DataFrame({"colour": ["red"] * ROWS, law.output: np.linspace(0.4, 0.6, ROWS)}).write_parquet(
+        path
+    )
+    said = complaint(augury("fit", path, "--law", named(law), "--out", tmp_path / "fit"))
+    assert "column '" in said
+    assert not (tmp_path / "fit").exists()
+
+
+@pytest.mark.parametrize("law", LAWS, ids=named)
+def test_a_law_refuses_a_value_that_an_input_cannot_have(
+    augury: Any, law: Law, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.parquet"
+    name, kind = next((n, k) for n, k in law.inputs.items() if not isinstance(k, Group))
+    table = rows_of(law).with_columns(cs.by_name("shots", "finetune_examples", require_all=False)
+                                      .round())  # fmt: skip
+    third = pl.int_range(pl.len()) == 2
+    if isinstance(kind, Share):
+        column = kind.columns(name, [])[0]
+        bad = pl.when(third).then(-0.2).otherwise(pl.col(column)).alias(column)
+    elif isinstance(kind, Curve):
+        column, bad = name, pl.when(third).then(pl.lit([1.0])).otherwise(pl.col(name)).alias(name)
+    else:
+        column, bad = name, pl.when(third).then(None).otherwise(pl.col(name)).alias(name)
+    table.with_columns(bad).write_parquet(path)
+    said = complaint(augury("fit", path, "--law", named(law)))
+    assert f"row 3, column '{column}'" in said
+
+
+# What every command is asked that it cannot do. NONE is a file that is not there, TEXT a table of
+# words, BAD a folder that holds nothing.
+ASKED: dict[str, tuple[str, ...]] = {
+    "fit": ("NONE", "--law", "power"),
+    "backtest": ("TEXT", "--law", "power"),
+    "trends": ("TEXT",),
+    "laws": ("--frobnicate",),
+    "optimal": ("BAD", "--flops", "1e24"),
+    "ladder": ("TEXT", "--at", "params=7B,tokens=4T"),
+    "versus": ("TEXT", "--by", "colour"),
+    "mix": ("TEXT", "--minimise", "colour"),
+    "repeat": ("BAD", "--unique-tokens", "1B", "--params", "1B"),
+    "size": ("TEXT", "--reference", "a", "--model", "b"),
+    "curve": ("TEXT",),
+    "predict": ("BAD", "--at", "params=1B"),
+    "passrate": ("TEXT", "--at", "params=1B"),
+    "rare": ("TEXT", "--queries", "1e5"),
+    "emergence": ("TEXT",),
+    "read": ("lm-eval", "NONE", "--out", "OUT"),
+    "samples": ("NONE",),
+    "passuntil": ("--model", "lab:BAD", "--task", "NONE", "--out", "OUT"),
+    "doctor": ("--frobnicate",),
+    "init": ("TEXT",),
+    "run": ("BAD",),
+    "status": ("BAD",),
+    "scoreboard": ("NONE",),
+    "report": ("BAD",),
+    "serve": ("NONE",),
+    "demo": ("--frobnicate",),
+    "finetune": ("--model", "lab:BAD", "--task", "NONE", "--amounts", "10", "--out", "OUT"),
+}
+
+
+def test_every_command_is_asked_something_it_cannot_do() -> None:
+    group: Any = typer.main.get_command(app)
+    assert set(ASKED) == set(group.commands)
+
+
+@pytest.mark.parametrize("command", ASKED)
+def test_a_command_refuses_in_one_line(augury: Any, command: str, tmp_path: Path) -> None:
+    text, empty = tmp_path / "words.csv", tmp_path / "empty"
+    text.write_text("colour,shape\nred,round\nblue,square\n")
+    empty.mkdir()
+    places = {"NONE": tmp_path / "nowhere.csv", "TEXT": text, "BAD": empty,
+              "OUT": tmp_path / "out"}  # fmt: skip
+    words = []
+    for word in ASKED[command]:
+        key = word.removeprefix("lab:")
+        words.append(word if key not in places else word.replace(key, str(places[key])))
+    complaint(augury(command, *words))
+    assert not (tmp_path / "out").exists()
