@@ -86,6 +86,7 @@ ASKED: dict[str, tuple[str, ...]] = {
     "size": ("TEXT", "--reference", "a", "--model", "b"),
     "curve": ("TEXT",),
     "predict": ("BAD", "--at", "params=1B"),
+    "forecast": ("TEXT", "--at", "params=1B"),
     "passrate": ("TEXT", "--at", "params=1B"),
     "rare": ("TEXT", "--queries", "1e5"),
     "emergence": ("TEXT",),
