@@ -38,6 +38,18 @@ TASKS: dict[str, tuple[str, tuple[str, ...]]] = {
             "forecast_ladder",
         ),
     ),
+    "questions": (
+        "Answer questions",
+        (
+            "find_optimum",
+            "value_repeats",
+            "find_mixture",
+            "rank_mixtures",
+            "forecast_run",
+            "compare_series",
+            "measure_size",
+        ),
+    ),
     "abilities": (
         "Pass rates, emergence, trends",
         (

@@ -14,6 +14,7 @@ import pytest
 
 import augury
 from augury.forecast.emergence.simulate import Truth, simulate_study
+from augury.laws import DataConstrained
 from augury.study.plan.template import write_study
 
 pytestmark = pytest.mark.slow
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.slow
 # Public names beyond `augury.NAME`: what laws of one's own are made of, and what the docs name.
 MORE = ("augury.laws:check_law", "augury.laws:positive")
 NAMES = sorted({*(f"augury:{name}" for name in augury.__all__), *MORE})
+# Names whose example needs an extra.
+NEEDS = {"augury:rank_mixtures": "lightgbm"}
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
@@ -66,13 +69,50 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "versions": {"piqa": 1.0}, "n-shot": {"piqa": 0},
     }))  # fmt: skip
     write_study(folder)
+    write_question_tables(folder, rng)
     return folder
+
+
+def write_question_tables(folder: Path, rng: np.random.Generator) -> None:
+    """What the questions are asked of."""
+    example = DataConstrained().example(60, 0)
+    loss = DataConstrained()(example.parameters, **example.inputs)
+    noise = np.exp(0.002 * rng.standard_normal(60))
+    pl.DataFrame({**example.inputs, "loss": loss * noise}).write_csv(folder / "repeats.csv")
+    share = rng.dirichlet(np.ones(2), 100)
+    small = np.arange(100) < 60
+    columns = {"share_web": share[:, 0], "share_code": share[:, 1]}
+    web = (1.5 + np.exp(share @ np.log([0.5, 2.0])) * np.where(small, 1.0, 0.7)) * np.exp(
+        0.002 * rng.standard_normal(100)
+    )
+    sizes = np.where(small, 1e6, 1e8)
+    pl.DataFrame({**columns, "params": sizes, "web_loss": web}).write_csv(folder / "mixtures.csv")
+    flops = np.geomspace(1e18, 1e21, 12)
+    recipes = [
+        pl.DataFrame({"flops": flops, "recipe": name, "loss": (1.7 + 40 * (gain * flops) ** -0.08)
+                      * np.exp(0.001 * rng.standard_normal(12))})
+        for name, gain in (("a", 1.0), ("b", 0.5))
+    ]  # fmt: skip
+    pl.concat(recipes).write_csv(folder / "recipes.csv")
+    models = [("ref", f"r{n:g}", n, n) for n in (1e9, 3e9, 1e10, 3e10)] + [("own", "new", 2e9, 8e9)]
+    families = [
+        {"family": family, "model": model, "params": params, "task": task,
+         "value": float(np.exp(-level * (effective / 1e9) ** -0.4))}
+        for family, model, params, effective in models
+        for task, level in (("quiz", 1.0), ("sums", 2.0))
+    ]  # fmt: skip
+    pl.DataFrame(families).write_csv(folder / "families.csv")
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_example_of_a_public_name_runs(
     name: str, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if name in NEEDS:
+        try:
+            importlib.import_module(NEEDS[name])
+        except (ImportError, OSError):  # a wheel may need a library of the system
+            pytest.skip(f"needs {NEEDS[name]}")
     module, _, attribute = name.partition(":")
     found: Any = getattr(importlib.import_module(module), attribute)
     monkeypatch.chdir(files)

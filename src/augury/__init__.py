@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     from augury.forecast.curves import forecast_curve
     from augury.forecast.emergence import emergence_data, emergence_point, fit_emergence
     from augury.forecast.passrate import forecast_pass_rate
+    from augury.forecast.questions import best_mixture as find_mixture
+    from augury.forecast.questions import compare_series, find_optimum, rank_mixtures
+    from augury.forecast.questions import effective_size as measure_size
+    from augury.forecast.questions import run_outlook as forecast_run
+    from augury.forecast.questions import value_of_repeats as value_repeats
     from augury.forecast.trends import trends
     from augury.laws import Chain, Law, all_laws, law
     from augury.study import Study
@@ -62,13 +67,29 @@ _HOME = {
     "forecast.curves": ("forecast_curve",),
     "forecast.emergence": ("emergence_data", "emergence_point", "fit_emergence"),
     "forecast.passrate": ("forecast_pass_rate",),
+    "forecast.questions": (
+        "compare_series",
+        "find_mixture",
+        "find_optimum",
+        "forecast_run",
+        "measure_size",
+        "rank_mixtures",
+        "value_repeats",
+    ),
     "forecast.trends": ("trends",),
     "laws": ("Chain", "Law", "all_laws", "law"),
     "study": ("Study",),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
-# What is called otherwise there: `augury read` in Python.
-_THERE = {"read": "read_results"}
+# What is called otherwise there: `augury read` in Python, and what the commands that answer a
+# question do.
+_THERE = {
+    "read": "read_results",
+    "find_mixture": "best_mixture",
+    "forecast_run": "run_outlook",
+    "measure_size": "effective_size",
+    "value_repeats": "value_of_repeats",
+}
 
 __version__ = version("augury")
 __all__ = [
@@ -84,8 +105,11 @@ __all__ = [
     "choose",
     "combine",
     "compare",
+    "compare_series",
     "emergence_data",
     "emergence_point",
+    "find_mixture",
+    "find_optimum",
     "fit",
     "fit_chain",
     "fit_emergence",
@@ -94,16 +118,20 @@ __all__ = [
     "forecast_curve",
     "forecast_ladder",
     "forecast_pass_rate",
+    "forecast_run",
     "law",
     "load",
     "load_fit",
+    "measure_size",
     "pass_until",
     "predict",
+    "rank_mixtures",
     "read",
     "read_table",
     "save",
     "save_fit",
     "trends",
+    "value_repeats",
 ]
 
 

@@ -9,6 +9,7 @@ from augury.forecast.families.observational import (
     fit_observational,
 )
 from augury.forecast.families.size import EffectiveSize, ReferenceSize, effective_size
+from augury.forecast.families.skills import SkillsFit, fit_skills
 
 __all__ = [
     "Components",
@@ -16,9 +17,11 @@ __all__ = [
     "EffectiveSize",
     "ObservationalFit",
     "ReferenceSize",
+    "SkillsFit",
     "components",
     "density_trend",
     "effective_fractions",
     "effective_size",
     "fit_observational",
+    "fit_skills",
 ]

@@ -179,6 +179,12 @@ def best_mixture(
 
     Source: Ye et al. 2024 (arXiv 2403.16952) for the exponential law; effective share, the choice
     and the search are ours.
+
+    Examples:
+        >>> runs = augury.read_table("mixtures.csv")
+        >>> found = augury.find_mixture(runs, minimise=["web_loss"], caps={"web": 0.6})
+        >>> round(found.shares["web"].value, 2)
+        0.6
     """
     if bool(minimise) == bool(maximise):
         raise UsageError("say either what to minimise or what to maximise")

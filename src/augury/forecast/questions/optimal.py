@@ -236,6 +236,12 @@ def find_optimum(
 
     Source: Hoffmann et al. 2022 (arXiv 2203.15556), approach 3; with serving, Sardana et al. 2024
     (arXiv 2401.00448).
+
+    Examples:
+        >>> fitted = augury.fit("chinchilla", augury.read_table("runs.csv"))
+        >>> found = augury.find_optimum(fitted, flops=1e22)
+        >>> found.flat[0] < found.params.value < found.flat[1]
+        True
     """
     asked = {"flops": flops, "tokens": tokens, "params": params, "loss": loss}
     given = {name: float(x) for name, x in asked.items() if x is not None}

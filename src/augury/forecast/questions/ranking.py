@@ -133,6 +133,12 @@ def rank_mixtures(
             missing.
 
     Source: Liu et al. 2024 (arXiv 2407.01492) for the trees; the law and the blend are ours.
+
+    Examples:
+        >>> runs = augury.read_table("mixtures.csv")
+        >>> found = augury.rank_mixtures(runs, runs.head(5), minimise=["web_loss"])
+        >>> sorted(found.ranking["rank"].to_list())
+        [1, 2, 3, 4, 5]
     """
     if bool(minimise) == bool(maximise):
         raise UsageError("say either what to minimise or what to maximise")

@@ -139,6 +139,12 @@ def value_of_repeats(
 
     Source: Muennighoff et al. 2023 (arXiv 2305.16264); worth as equal loss is ours, and is theirs
     where the model is not too large for its tokens.
+
+    Examples:
+        >>> fitted = augury.fit("data-constrained", augury.read_table("repeats.csv"))
+        >>> found = augury.value_repeats(fitted, unique_tokens=1e10, params=1e9)
+        >>> found.epochs.value > 4
+        True
     """
     fitted = require_usable(fitted, ("params", "tokens", "unique_tokens"))
     for name, x in (("unique_tokens", unique_tokens), ("params", params)):

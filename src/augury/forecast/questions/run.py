@@ -145,9 +145,10 @@ def run_outlook(
     Source: `forecast_curve` and `forecast_run`, which name theirs.
 
     Examples:
+        >>> import polars as pl
         >>> step = [50 * (k + 10) for k in range(60)]
         >>> log = pl.DataFrame({"step": step, "loss": [2.5 + 12.7 / s**0.5 for s in step]})
-        >>> found = run_outlook(log, at=7000, target=2.8)
+        >>> found = augury.forecast_run(log, at=7000, target=2.8)
         >>> found.on_track
         True
     """

@@ -131,6 +131,12 @@ def effective_size(
 
     Source: Xiao et al. 2024 (arXiv 2412.04315); the curve of scores is the pass-rate law, whose
     ceiling is 1, and the spread over references is ours.
+
+    Examples:
+        >>> scores = augury.read_table("families.csv")
+        >>> found = augury.measure_size(scores, reference="ref", model="new")
+        >>> 2 < found.density < 8
+        True
     """
     if not 0.0 < level < 1.0:
         raise UsageError(f"level must lie between 0 and 1, not {level}")

@@ -211,6 +211,12 @@ def compare_series(
         UsageError: the column holds not exactly two series, or an option does not exist.
 
     Source: ours: two laws, and the inverse of one at the other's value.
+
+    Examples:
+        >>> both = augury.read_table("recipes.csv")
+        >>> found = augury.compare_series(both, "recipe", law="power:over=flops")
+        >>> found.ratio.interval[0] < 2.0 < found.ratio.interval[1]
+        True
     """
     if over not in SCALES:
         raise UsageError(f"--over '{over}': expected one of {', '.join(SCALES)}")
