@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import polars as pl
 import pytest
+from benchmarks.law_data import BASE, REPEATS, clark, gadre, muennighoff
 
 import augury
 from augury.errors import DataError, UsageError
@@ -17,15 +16,6 @@ from augury.laws import DataConstrained, OverTraining, Routed, mean_params, with
 from tests.shared import DATA
 
 needs_data = pytest.mark.skipif(not DATA.exists(), reason="the shared data are absent")
-# Muennighoff et al. 2023: the constants of the base, then of the repeats.
-BASE = (float(np.exp(0.6254804)), float(np.exp(6.255414)), float(np.exp(7.3049974)), 0.3526596)
-REPEATS = {"R_D": 15.387756, "R_N": 5.309743}
-
-
-def muennighoff() -> pl.DataFrame:
-    """The 182 runs that the published law was fitted to."""
-    table = pl.read_csv(DATA / "datablations" / "runs_outliers_removed_182.csv")
-    return table.rename({"val_loss": "loss"}).drop("name")
 
 
 def test_four_epochs_are_nearly_as_good_as_fresh_data() -> None:
@@ -60,31 +50,6 @@ def test_muennighoff_the_published_objective_is_beaten_and_its_valley_seen() -> 
     assert high > 10 * low
 
 
-def gadre(dataset: str = "rpj", *, more: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Their five small runs, and the two large ones that they forecast, with C4 loss and error.
-
-    `more`: the 1.4B run at 20 tokens per parameter as well, which their law of errors takes.
-    """
-    folder = DATA / "gadre"
-    tasks = json.loads((folder / "task_splits.json").read_text())
-    tasks = next(x for x in tasks.values() if isinstance(x, list) and len(x) == 17)
-    losses = pl.read_csv(folder / "losses.csv").filter(pl.col("val_set") == "c4_val")
-    runs = pl.read_csv(folder / "models_downstream.csv").filter(pl.col("dataset") == dataset)
-    table = runs.join(losses.select("name", "loss"), on="name").select(
-        "params",
-        pl.col("tokens").cast(pl.Float64),
-        "loss",
-        multiple="chinchilla_multiplier",
-        value=1 - pl.mean_horizontal(*(f"icl/{t.removeprefix('icl/')}" for t in tasks)),
-    )
-    multiple, params = pl.col("multiple"), pl.col("params")
-    small = ((multiple == 1) & (params < 5e8)) | ((multiple == 16) & (params < 2e7))
-    if more:
-        small = small | ((multiple == 1) & (params > 1e9) & (params < 5e9))
-    large = ((multiple == 32) & (params > 1e9)) | ((multiple == 1) & (params > 5e9))
-    return table.filter(small), table.filter(large).sort("params")
-
-
 @needs_data
 def test_gadre_published_constants_and_errors() -> None:
     small, large = gadre()
@@ -100,17 +65,6 @@ def test_gadre_published_constants_and_errors() -> None:
     value = fitted.law(p, params=large["params"], tokens=large["tokens"])
     off = 100 * np.abs(value / large["loss"].to_numpy() - 1)
     assert off == pytest.approx([0.7103, 0.7320], abs=1e-4)
-
-
-def clark(router: str) -> pl.DataFrame:
-    """Runs of one router at step 249,000, with the dense ones."""
-    table = pl.read_csv(DATA / "moe-routing" / "final_step_249000.csv")
-    kind = pl.col("router_type")
-    routed = (kind == router) & (pl.col("k") == 1) & (pl.col("routing_frequency") == 0.5)
-    dense = (kind == "Dense") & (pl.col("flop_increase").fill_null(1) == 1)
-    return table.filter(routed | dense).select(
-        params_active="dense_parameter_count", experts="num_experts", loss="loss_validation"
-    )
 
 
 @needs_data

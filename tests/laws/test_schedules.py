@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from benchmarks.law_data import MULTI_POWER, NAMES, curve_error, curves
 
 import augury
 from augury.errors import DataError
@@ -14,68 +15,13 @@ from tests.shared import DATA
 
 CURVES = DATA / "lr-schedules" / "curves.csv"
 needs_curves = pytest.mark.skipif(not CURVES.exists(), reason="the shared data are absent")
-PEAK, LAST, WARM_UP = 3e-4, 3e-5, 2160
-# Constants of Luo et al. 2025 (their config.py), and the mean relative error over six curves.
-NAMES = ("L_0", "A", "alpha", "B", "C", "beta", "gamma")
-PUBLISHED = {
-    25e6: ((3.04045406, 0.52468604, 0.50786857, 363.78751622, 2.06560812, 0.58279013, 0.64142257),
-           0.00110),
-    100e6: ((2.6514477, 0.60115152, 0.45295811, 437.9464276, 2.13245612, 0.59785199, 0.65523644),
-            0.00142),
-    400e6: ((2.37474466, 0.65421216, 0.42878731, 523.42464371, 2.02462735, 0.59350493, 0.63472457),
-            0.00168),
-}  # fmt: skip
-
-
-def schedule(curve: str, steps: int) -> np.ndarray:
-    """Learning rate of every step, as the data's source describes the schedules."""
-    kind, *numbers = curve.split("_")
-    t = np.arange(1, steps + 1)
-    rate = np.full(steps, PEAK)
-    if kind == "cosine":
-        angle = np.pi * (t - WARM_UP) / (int(numbers[0]) - WARM_UP)
-        rate = LAST + (PEAK - LAST) / 2 * (1 + np.cos(angle))
-    elif kind == "wsd":
-        rate = np.where(t < 20000, PEAK, PEAK * 0.1 ** ((t - 20000) / 4000))
-    elif kind == "wsdld":
-        rate = np.where(t < 20000, PEAK, PEAK - (PEAK - LAST) * (t - 20000) / 4000)
-    elif kind == "wsdcon":
-        rate = np.where(t < 8000, PEAK, float(numbers[0]) * 1e-5)
-    return np.where(t < WARM_UP, PEAK * t / WARM_UP, rate)
-
-
-def curves(params: float) -> pl.DataFrame:
-    """The nine curves of a size with the columns that laws take."""
-    parts = []
-    table = pl.read_csv(CURVES).filter(pl.col("params") == params)
-    for (curve,), own in table.group_by("curve", maintain_order=True):
-        columns = schedule_columns(schedule(str(curve), 73000), own["step"].to_numpy())
-        parts.append(
-            own.with_columns(
-                pl.Series(n, list(x) if x.ndim > 1 else x) for n, x in columns.items()
-            ).rename({"curve": "model"})
-        )
-    return pl.concat(parts)
-
-
-def inputs(law: augury.Law, rows: pl.DataFrame) -> dict[str, np.ndarray]:
-    return {name: np.array(rows[name].to_list()) for name in law.inputs}
-
-
-def error(law: augury.Law, parameters: dict[str, float], table: pl.DataFrame) -> float:
-    """Mean over the six test curves of the mean relative error."""
-    off = []
-    for _, own in table.filter(pl.col("split") == "test").group_by("model"):
-        loss = own["loss"].to_numpy()
-        off.append(np.mean(np.abs(law(parameters, **inputs(law, own)) / loss - 1)))
-    return float(np.mean(off))
 
 
 @needs_curves
-@pytest.mark.parametrize("params", list(PUBLISHED))
+@pytest.mark.parametrize("params", list(MULTI_POWER))
 def test_the_multi_power_law_has_its_published_errors(params: float) -> None:
-    constants, published = PUBLISHED[params]
-    found = error(MultiPower(), dict(zip(NAMES, constants, strict=True)), curves(params))
+    constants, published = MULTI_POWER[params]
+    found = curve_error(MultiPower(), dict(zip(NAMES, constants, strict=True)), curves(params))
     assert found == pytest.approx(published, abs=2.5e-5)
 
 
@@ -87,7 +33,7 @@ def test_the_momentum_law_of_three_curves_forecasts_six(params: float, published
     table = curves(params)
     own = table.filter(pl.col("split") == "fit")
     fitted = augury.fit("momentum", own, uncertainty="none", influence=False)
-    assert error(fitted.law, dict(fitted.parameters), table) <= published
+    assert curve_error(fitted.law, dict(fitted.parameters), table) <= published
 
 
 def test_segments_stand_for_every_step() -> None:

@@ -23,6 +23,7 @@ from augury.laws.exponential_mixing import ExponentialMixing
 from augury.laws.finetune_product import FinetuneProduct
 from augury.laws.grouped import Grouped
 from augury.laws.implicit import implicit_root
+from augury.laws.infinite_compute import InfiniteCompute
 from augury.laws.inputs import Curve, Group, Input, NonNegative, Positive, Real, Share
 from augury.laws.joint_chinchilla import JointChinchilla
 from augury.laws.joint_experts import JointExperts
@@ -74,6 +75,7 @@ __all__ = [
     "FinetuneProduct",
     "Group",
     "Grouped",
+    "InfiniteCompute",
     "Input",
     "JointChinchilla",
     "JointExperts",
