@@ -9,14 +9,16 @@ import typer
 
 from augury.cli import startup
 from augury.cli.application import FORECAST, app
-from augury.cli.arguments import parse_point, read_rows
-from augury.cli.options import AsJson, Level, Map, Where
-from augury.cli.questions import Out, parse_amount, show_answer
+from augury.cli.arguments import parse_point
+from augury.cli.asked import Asked, with_shared
+from augury.cli.questions import parse_amount
 from augury.errors import UsageError
 
 
 @app.command(rich_help_panel=FORECAST)
+@with_shared("map_", "where", "level", "out", "as_json")
 def curve(
+    asked: Asked,
     log: Annotated[
         Path, typer.Argument(help="The run so far: step or tokens, loss, and lr if logged.")
     ],
@@ -37,18 +39,13 @@ def curve(
         typer.Option(help='With --against: the run\'s end, "params=7B,tokens=4T".'),
     ] = None,
     target: Annotated[str | None, typer.Option(help="A loss to reach.")] = None,
-    map_: Map = None,
-    where: Where = None,
-    level: Level = 0.9,
-    out: Out = None,
-    as_json: AsJson = False,
 ) -> None:
     """Forecast the end of a run under way, and say if it is on track."""
     from augury.data import read_table
     from augury.fitting.store import load
     from augury.forecast.questions import run_outlook
 
-    rows = read_rows(log, map_, where, (), "loss")
+    rows = asked.rows(log, (), "loss")
     plan = None if schedule is None else read_table(schedule, require=["step", "lr"])
     places = _places(at, rows.columns)
     with startup.computing("forecasting the end of the run"):
@@ -59,9 +56,9 @@ def curve(
             against=None if against is None else load(against),
             planned=None if planned is None else parse_point(planned),
             target=parse_amount("target", target),
-            level=level,
+            level=asked.level,
         )
-    show_answer(answer, out, as_json=as_json)
+    asked.show(answer)
 
 
 def _places(texts: list[str] | None, columns: list[str]) -> list[float] | None:

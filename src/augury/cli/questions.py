@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from augury.cli import startup
 from augury.cli.application import FORECAST, app
-from augury.cli.arguments import needed_columns, parse_point, read_rows
-from augury.cli.options import AsJson, Level, Map, Scale, Seed, Table, Where
-from augury.cli.printing import detail, print_json
+from augury.cli.arguments import needed_columns, parse_point
+from augury.cli.asked import Asked, with_shared
+from augury.cli.options import Table
+from augury.cli.printing import detail
 from augury.errors import UsageError
 
 if TYPE_CHECKING:
     from augury.fitting import Fit
     from augury.forecast.questions import Answer
 
-Out = Annotated[Path | None, typer.Option(help="Folder for the answer and its pictures.")]
-AnyLevel = Annotated[float | None, typer.Option(help="Level of the intervals. Default: .9.")]
-
 
 @app.command(rich_help_panel=FORECAST)
+@with_shared("map_", "scale", "where", "any_level", "seed", "out", "as_json")
 def optimal(
+    asked: Asked,
     fitted: Annotated[
         Path,
         typer.Argument(
@@ -42,13 +42,6 @@ def optimal(
     law: Annotated[
         str | None, typer.Option(help="Fit this law to the table first: chinchilla.")
     ] = None,
-    map_: Map = None,
-    scale: Scale = None,
-    where: Where = None,
-    level: AnyLevel = None,
-    seed: Seed = 0,
-    out: Out = None,
-    as_json: AsJson = False,
 ) -> None:
     """Find the parameters and tokens on which a budget is best spent."""
     from augury.forecast.questions import find_optimum, isoflop_optimum
@@ -60,49 +53,46 @@ def optimal(
     asked_loss, serving = parse_amount("loss", loss), parse_amount("served", served)
     answer: Answer
     if fitted.is_dir() or law is not None:
-        source = law_fit(fitted, law, map_, scale, where, level=level, seed=seed)
+        source = law_fit(fitted, law, asked)
         with startup.computing("finding the optimum"):
             answer = find_optimum(
-                source, **given, loss=asked_loss, served=serving or 0.0, level=level
+                source, **given, loss=asked_loss, served=serving or 0.0, level=asked.level
             )
     else:
         if asked_loss is not None or serving is not None:
             raise UsageError("--loss and --served need a fit, or --law to fit the table with")
-        data = read_rows(fitted, map_, where, ("params", "flops", "loss"), "loss", scale)
+        data = asked.rows(fitted, ("params", "flops", "loss"), "loss")
         with startup.computing("fitting a parabola per budget"):
-            answer = isoflop_optimum(
-                data, **given, level=0.9 if level is None else level, seed=seed
-            )
-    show_answer(answer, out, as_json=as_json)
+            answer = isoflop_optimum(data, **given, level=asked.some_level, seed=asked.seed)
+    asked.show(answer)
 
 
 @app.command(rich_help_panel=FORECAST)
+@with_shared("map_", "scale", "where", "level", "seed", "out", "as_json")
 def ladder(
+    asked: Asked,
     table: Annotated[Path, typer.Argument(help="Runs, tasks and checkpoints: a table.")],
     at: Annotated[str, typer.Option(help='The target: "params=7B,tokens=4T".')],
     threshold: Annotated[
         float | None, typer.Option(help="A score; says how likely each task is to pass it.")
     ] = None,
-    map_: Map = None,
-    scale: Scale = None,
-    where: Where = None,
-    level: Level = 0.9,
-    seed: Seed = 0,
-    out: Out = None,
-    as_json: AsJson = False,
 ) -> None:
     """Forecast all tasks of a ladder: score, interval, probability of passing a threshold."""
     from augury.forecast.questions import ladder_outlook
 
-    data = read_rows(table, map_, where, ("task", "params", "tokens", "value"), "value", scale)
+    data = asked.rows(table, ("task", "params", "tokens", "value"), "value")
     point = parse_point(at)
     with startup.computing("forecasting the ladder's tasks"):
-        answer = ladder_outlook(data, point, threshold=threshold, level=level, seed=seed)
-    show_answer(answer, out, as_json=as_json and answer.to_list())
+        answer = ladder_outlook(
+            data, point, threshold=threshold, level=asked.level, seed=asked.seed
+        )
+    asked.show(answer, answer.to_list())
 
 
 @app.command(rich_help_panel=FORECAST)
+@with_shared("map_", "scale", "where", "level", "seed", "out", "as_json")
 def versus(
+    asked: Asked,
     table: Table,
     by: Annotated[str, typer.Option(help="Column that tells the series apart.")],
     between: Annotated[
@@ -117,13 +107,6 @@ def versus(
     law: Annotated[
         str | None, typer.Option(help="Law of each series. Default: as the table allows.")
     ] = None,
-    map_: Map = None,
-    scale: Scale = None,
-    where: Where = None,
-    level: Level = 0.9,
-    seed: Seed = 0,
-    out: Out = None,
-    as_json: AsJson = False,
 ) -> None:
     """Compare two series: the ratio of compute at equal loss or score, and where they cross."""
     from augury.forecast.questions import compare_series
@@ -131,16 +114,25 @@ def versus(
     pair = None if between is None else tuple(part.strip() for part in between.split(","))
     if pair is not None and len(pair) != 2:
         raise UsageError(f"--between '{between}': expected two names, A,B")
-    data = read_rows(table, map_, where, (over,), output or "loss", scale)
+    data = asked.rows(table, (over,), output or "loss")
     with startup.computing("comparing the series"):
         answer = compare_series(
-            data, by, between=pair, output=output, over=over, law=law, level=level, seed=seed
+            data,
+            by,
+            between=pair,
+            output=output,
+            over=over,
+            law=law,
+            level=asked.level,
+            seed=asked.seed,
         )
-    show_answer(answer, out, as_json=as_json)
+    asked.show(answer)
 
 
 @app.command(rich_help_panel=FORECAST)
+@with_shared("map_", "where", "level", "seed", "out", "as_json")
 def mix(
+    asked: Asked,
     table: Table,
     minimise: Annotated[
         list[str] | None, typer.Option(help="Column of a loss. Repeat for the mean of several.")
@@ -161,18 +153,12 @@ def mix(
         Path | None,
         typer.Option(help="A table of mixtures: rank these for a larger model instead."),
     ] = None,
-    map_: Map = None,
-    where: Where = None,
-    level: Level = 0.9,
-    seed: Seed = 0,
-    out: Out = None,
-    as_json: AsJson = False,
 ) -> None:
     """Find the best training mixture under limits, and which mixtures to train next."""
     from augury.data import read_table
     from augury.forecast.questions import best_mixture, rank_mixtures
 
-    data = read_rows(table, map_, where, [*(minimise or ()), *(maximise or ())], None)
+    data = asked.rows(table, [*(minimise or ()), *(maximise or ())], None)
     if rank is not None:
         if cap or floor or unique or tokens:
             raise UsageError("--rank takes mixtures as they are: no --cap, --floor or --unique")
@@ -183,10 +169,10 @@ def mix(
                 mixtures,
                 minimise=minimise or (),
                 maximise=maximise or (),
-                level=level,
-                seed=seed,
+                level=asked.level,
+                seed=asked.seed,
             )
-        show_answer(ranked, out, as_json=as_json)
+        asked.show(ranked)
         return
     with startup.computing("finding the best mixture"):
         answer = best_mixture(
@@ -198,10 +184,10 @@ def mix(
             unique_tokens=parse_pairs("unique", unique),
             tokens=parse_amount("tokens", tokens),
             epochs=epochs,
-            level=level,
-            seed=seed,
+            level=asked.level,
+            seed=asked.seed,
         )
-    show_answer(answer, out, as_json=as_json)
+    asked.show(answer)
 
 
 def parse_pairs(option: str, texts: list[str] | None) -> dict[str, float]:
@@ -225,7 +211,9 @@ def parse_pairs(option: str, texts: list[str] | None) -> dict[str, float]:
 
 
 @app.command(rich_help_panel=FORECAST)
+@with_shared("map_", "scale", "where", "any_level", "out", "as_json")
 def repeat(
+    asked: Asked,
     fitted: Annotated[
         Path,
         typer.Argument(
@@ -238,32 +226,28 @@ def repeat(
     least_worth: Annotated[
         float, typer.Option(help="Part of a fresh token that a repeated one has to be worth.")
     ] = 0.5,
-    map_: Map = None,
-    scale: Scale = None,
-    where: Where = None,
-    level: AnyLevel = None,
-    out: Out = None,
-    as_json: AsJson = False,
 ) -> None:
     """Say how many epochs are worth running over the tokens there are."""
     from augury.forecast.questions import value_of_repeats
 
     unique, size = parse_amount("unique-tokens", unique_tokens), parse_amount("params", params)
     law = None if fitted.is_dir() else "data-constrained"
-    source = law_fit(fitted, law, map_, scale, where, level=level)
+    source = law_fit(fitted, law, asked)
     with startup.computing("weighing repeated tokens"):
         answer = value_of_repeats(
             source,
             unique_tokens=unique or 0.0,
             params=size or 0.0,
             least_worth=least_worth,
-            level=level,
+            level=asked.level,
         )
-    show_answer(answer, out, as_json=as_json)
+    asked.show(answer)
 
 
 @app.command(rich_help_panel=FORECAST)
+@with_shared("map_", "scale", "where", "level", "out", "as_json")
 def size(
+    asked: Asked,
     table: Table,
     reference: Annotated[str, typer.Option(help="Family that is the yardstick.")],
     model: Annotated[str, typer.Option(help="Model whose size is asked for.")],
@@ -274,18 +258,12 @@ def size(
     chance: Annotated[
         list[str] | None, typer.Option(help='Score of a guesser: "MMLU=.25". Repeatable.')
     ] = None,
-    map_: Map = None,
-    scale: Scale = None,
-    where: Where = None,
-    level: Level = 0.9,
-    out: Out = None,
-    as_json: AsJson = False,
 ) -> None:
     """Find the effective size and the density of a model among a reference family."""
     from augury.forecast.questions import effective_size
 
     columns = [name.strip() for name in (scores or "").split(",") if name.strip()]
-    data = read_rows(table, map_, where, (), None, scale)
+    data = asked.rows(table, (), None)
     with startup.computing("comparing with the reference family"):
         answer = effective_size(
             data,
@@ -293,9 +271,9 @@ def size(
             model=model,
             scores=columns,
             chance=parse_pairs("chance", chance),
-            level=level,
+            level=asked.level,
         )
-    show_answer(answer, out, as_json=as_json)
+    asked.show(answer)
 
 
 def parse_amount(name: str, text: str | None) -> float | None:
@@ -316,22 +294,13 @@ def parse_amount(name: str, text: str | None) -> float | None:
     return number
 
 
-def law_fit(
-    source: Path,
-    law: str | None,
-    map_: list[str] | None,
-    scale: list[str] | None,
-    where: str | None,
-    *,
-    level: float | None,
-    seed: int = 0,
-) -> Fit:
+def law_fit(source: Path, law: str | None, asked: Asked) -> Fit:
     """The fit of a law: in a folder of `fit --out`, or made of a table.
 
     Args:
         source: the folder, or the table.
         law: what to fit to a table.
-        map_, scale, where, level, seed: as the options of these names.
+        asked: the shared options.
 
     Raises:
         UsageError: the folder holds another result, or options of the other source are given.
@@ -341,7 +310,7 @@ def law_fit(
     from augury.fitting.store import load
 
     if source.is_dir():
-        if map_ or where or scale or law:
+        if asked.map_ or asked.where or asked.scale or law:
             raise UsageError(
                 "--law, --map, --scale and --where are for a table; FIT is a saved fit"
             )
@@ -353,32 +322,8 @@ def law_fit(
     from augury.laws import parse_law
 
     parsed = parse_law(law or "chinchilla")
-    data = read_rows(source, map_, where, needed_columns(parsed), parsed.output, scale)
+    data = asked.rows(source, needed_columns(parsed), parsed.output)
     with startup.computing(f"fitting {parsed}"):
-        made = fit(parsed, data, level=0.9 if level is None else level, seed=seed)
+        made = fit(parsed, data, level=asked.some_level, seed=asked.seed)
     detail(str(made))
     return made
-
-
-def show_answer(answer: Answer, out: Path | None, *, as_json: Any) -> None:
-    """Write the answer and its pictures where asked, and print it.
-
-    Args:
-        answer: any.
-        out: of `--out`.
-        as_json: whether to print JSON; or what to print as JSON in place of the whole answer.
-    """
-    if out is not None:
-        from augury.fitting.store import save
-        from augury.report.page.result import save_figures
-
-        save(answer, out)
-        save_figures(answer, out / "figures")
-    if as_json:
-        print_json(answer.to_dict() if as_json is True else as_json)
-        return
-    print(answer)
-    if answer.remedy:
-        print(f"  {answer.remedy}")
-    if out is not None:
-        print(f"  Pictures: {out / 'figures'}")
