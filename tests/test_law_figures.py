@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
+import polars as pl
+from benchmarks import pruning
 from benchmarks.law_figures import FIGURES, PAGE, RECORD, page_of
 
 
@@ -14,3 +17,18 @@ def test_the_table_is_made_from_the_record() -> None:
     assert page_of(text, record) == text, "run `python -m benchmarks.law_figures`"
     for name, ours in record.items():
         assert f"| {ours} | `python -m benchmarks.law_figures --run {name}` |" in text
+
+
+def test_pruned_models_are_as_good_as_dense_ones_of_their_average_size() -> None:
+    """By interpolation between the dense runs of the record, which knows no law."""
+    runs = pl.DataFrame(json.loads(pruning.RECORD.read_text())["runs"])
+    dense = runs.filter(pl.col("density") == 1).sort("params")
+    cut = runs.filter(pl.col("density") < 1)
+
+    def off(column: str) -> float:
+        at = np.interp(np.log(cut[column]), np.log(dense["params"]), np.log(dense["loss"]))
+        return float(np.mean(np.log(cut["loss"].to_numpy()) - at))
+
+    assert abs(off("params_mean")) < 0.01
+    assert off("left") < -0.015
+    assert off("params") > 0.02
