@@ -21,7 +21,7 @@ from benchmarks.worlds import relu_elbow
 RECORDS = Path(__file__).parent / "records"
 MEASURED = RECORDS / "latent_worlds.parquet"
 FORECAST = RECORDS / "latent_forecasts.json"
-PAGE = Path(__file__).parents[1] / "docs" / "experiments" / "latent.md"
+DOCS = Path(__file__).parents[1] / "docs"
 BEGIN = "<!-- made by `python -m benchmarks.latent_report` -->"
 END = "<!-- end of what is made -->"
 # Nats between the lowest loss seen and the truth.
@@ -32,16 +32,18 @@ WORDS = {True: "holds", False: "refused", None: "cannot say"}
 
 
 def main() -> None:
-    """Write the tables into the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(BEGIN)
-    after = rest.split(END)[1]
-    PAGE.write_text(before + BEGIN + "\n\n" + tables() + "\n\n" + END + after, encoding="utf-8")
-
-
-def tables() -> str:
-    """All tables, in Markdown."""
+    """Write the tables into the page of the experiment, and its sums into the page of emergence."""
     rows = scored()
+    made = {"experiments/latent.md": tables(rows), "emergence.md": by_world(rows, sums=True)}
+    for name, text in made.items():
+        path = DOCS / name
+        before, rest = path.read_text(encoding="utf-8").split(BEGIN)
+        after = rest.split(END)[1]
+        path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+
+
+def tables(rows: list[dict[str, Any]]) -> str:
+    """All tables, in Markdown."""
     parts = [
         "**Attribute 3, every cut .1 to .4 nats before the truth.** " + _says(),
         by_world(rows),
@@ -176,13 +178,14 @@ def _groups(rows: list[dict[str, Any]]) -> Iterator[tuple[str, str, list[dict[st
             yield world, "all", own
 
 
-def by_world(rows: list[dict[str, Any]]) -> str:
-    """World x seed x method."""
+def by_world(rows: list[dict[str, Any]], *, sums: bool = False) -> str:
+    """World x seed x method; or all seeds of a world together."""
     cases = _cases(rows, "attribute-3")
     lines = [
         [world, seed, method, *summary([r for r in own if r["method"] == method])]
         for world, seed, own in _groups(cases)
         for method in METHODS
+        if any(r["method"] == method for r in own) and (not sums or seed == "all")
     ]
     head = (
         "world",
@@ -206,6 +209,7 @@ def together(rows: list[dict[str, Any]]) -> str:
         [world, seed, method, *summary([r for r in own if r["method"] == method])]
         for world, seed, own in _groups(cases)
         for method in TOGETHER
+        if any(r["method"] == method for r in own)
     ]
     head = (
         "world",
@@ -269,7 +273,7 @@ def every(rows: list[dict[str, Any]]) -> str:
             "" if r["held"] is None else "yes" if r["held"] else "no", r["status"],
         ])  # fmt: skip
     head = (
-        *("world", "seed", "cut", "checkpoints", "nats ahead", "method"),
+        *("world", "seed", "cut, above the floor", "checkpoints", "nats ahead", "method"),
         *("forecast", "90 %", "truth", "held", "status"),
     )
     return _table(head, lines)
