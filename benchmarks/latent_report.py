@@ -53,6 +53,10 @@ def tables(rows: list[dict[str, Any]]) -> str:
         "**The premise check**, by task and seed: whole ladders, and every cut at which some score "
         "has risen.",
         premises(),
+        "**Where each ability came**, range over sizes, by seed; seeds differ in text, tables and "
+        "weights. The last column is the standard deviation over seeds of the ranges' middles: what a "
+        "forecast from other seeds could not know.",
+        by_seed(),
         "**Every forecast of attribute 3.**",
         every(rows),
     ]
@@ -257,6 +261,20 @@ def premises() -> str:
         ]
         lines.append([world, *counted, "; ".join(shares)])
     return _table(("world", "whole ladders", "cuts", "loss / size, whole ladders"), lines)
+
+
+def by_seed() -> str:
+    """Truths of every task and seed."""
+    truth = truths(pl.read_parquet(MEASURED))
+    lines = []
+    for world, task in dict.fromkeys((w, t) for w, _, t in truth):
+        own = {seed: truth[world, seed, task] for w, seed, t in truth if (w, t) == (world, task)}
+        middles = [sum(at) / 2 for at in own.values()]
+        told = "; ".join(f"{seed}: {a:.3f} to {b:.3f}" for seed, (a, b) in sorted(own.items()))
+        lines.append(
+            [world, task, told, _number(np.std(middles, ddof=1)) if own.keys() - {0} else ""]
+        )
+    return _table(("world", "task", "truth by seed", "spread"), lines)
 
 
 def every(rows: list[dict[str, Any]]) -> str:
