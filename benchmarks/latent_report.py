@@ -54,8 +54,8 @@ def tables(rows: list[dict[str, Any]]) -> str:
         "has risen.",
         premises(),
         "**Where each ability came**, range over sizes, by seed; seeds differ in text, tables and "
-        "weights. The last column is the standard deviation over seeds of the ranges' middles: what a "
-        "forecast from other seeds could not know.",
+        "weights. The last column is the standard deviation over seeds of the ranges' middles: "
+        "what a forecast from other seeds could not know.",
         by_seed(),
         "**Every forecast of attribute 3.**",
         every(rows),
@@ -271,9 +271,8 @@ def by_seed() -> str:
         own = {seed: truth[world, seed, task] for w, seed, t in truth if (w, t) == (world, task)}
         middles = [sum(at) / 2 for at in own.values()]
         told = "; ".join(f"{seed}: {a:.3f} to {b:.3f}" for seed, (a, b) in sorted(own.items()))
-        lines.append(
-            [world, task, told, _number(np.std(middles, ddof=1)) if own.keys() - {0} else ""]
-        )
+        spread = _number(np.std(middles, ddof=1)) if len(middles) > 1 else ""
+        lines.append([world, task, told, spread])
     return _table(("world", "task", "truth by seed", "spread"), lines)
 
 
