@@ -137,10 +137,12 @@ def _scored(made: dict[str, Any], truth: tuple[float, float]) -> dict[str, Any]:
 
 
 def _cases(rows: list[dict[str, Any]], task: str) -> list[dict[str, Any]]:
-    return [
-        r for r in rows
-        if r["task"] == task and AHEAD[0] <= r["ahead"] <= AHEAD[1]
-    ]  # fmt: skip
+    cases = {}
+    for r in rows:
+        if r["task"] == task and AHEAD[0] <= r["ahead"] <= AHEAD[1]:
+            # Two cuts that see the same checkpoints are one case.
+            cases.setdefault((r["world"], r["seed"], r["method"], r["checkpoints"]), r)
+    return list(cases.values())
 
 
 def summary(rows: list[dict[str, Any]]) -> list[str]:

@@ -37,7 +37,7 @@ os.environ.setdefault(
 import polars as pl
 
 from augury.lab.latent import WORLDS, LatentText, LatentWorld, latent_run, latent_world
-from benchmarks.latent_forecasts import CUTS, OTHERS_AT, forecasts, leave_one_out, relu_forecasts
+from benchmarks.latent_forecasts import CUTS, forecasts, leave_one_out, relu_forecasts
 
 RECORDS = Path(__file__).parent / "records"
 OUT = Path("out/latent")
@@ -105,7 +105,7 @@ def forecast(world: LatentWorld, seed: int, only: float | None = None) -> None:
     file = forecast_file(world, seed)
     if file.exists():
         return
-    cuts = CUTS if world.name == "h2" else OTHERS_AT
+    cuts = CUTS
     parts = {cut: file.with_name(f"forecast-{cut:g}.json") for cut in cuts}
     sweep = pl.concat([pl.read_parquet(run_file(world, w, seed)) for w in world.widths])
     floor = LatentText(world, seed).floor()
