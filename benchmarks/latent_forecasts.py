@@ -99,7 +99,7 @@ def relu_forecasts(
     """
     cases = []
     for key, (sweep, floor) in sweeps.items():
-        for cut in CUTS if key[0] == "h2" else OTHERS_AT:
+        for cut in CUTS:
             seen = sweep.filter(pl.col("loss") >= (floor + cut if cut else 0.0), task=HEADLINE)
             if seen.select("run", "step").unique().height >= FEWEST:
                 about = _about(seen.filter(finetune_examples=0), cut, HEADLINE)

@@ -142,7 +142,8 @@ def _cases(rows: list[dict[str, Any]], task: str) -> list[dict[str, Any]]:
         if r["task"] == task and AHEAD[0] <= r["ahead"] <= AHEAD[1]:
             # Two cuts that see the same checkpoints are one case.
             cases.setdefault((r["world"], r["seed"], r["method"], r["checkpoints"]), r)
-    return list(cases.values())
+    worlds = {r["world"] for r in cases.values() if r["method"] == METHODS[0]}
+    return [r for r in cases.values() if r["world"] in worlds]
 
 
 def summary(rows: list[dict[str, Any]]) -> list[str]:
@@ -191,7 +192,8 @@ def by_world(rows: list[dict[str, Any]], *, sums: bool = False) -> str:
         [world, seed, method, *summary([r for r in own if r["method"] == method])]
         for world, seed, own in _groups(cases)
         for method in METHODS
-        if any(r["method"] == method for r in own) and (not sums or seed == "all")
+        if any(r["method"] == method for r in own)
+        and (not sums or len(own) == sum(r["world"] == world for r in cases))
     ]
     head = (
         "world",
