@@ -40,8 +40,11 @@ def coverage(shape: str, n: int, seed: int) -> float:
 
 
 @pytest.mark.claims
-@pytest.mark.parametrize("shape", [*SHAPES, "families"])
+@pytest.mark.parametrize("shape", SHAPES)
 def test_intervals_hold_in_simulation(shape: str) -> None:
-    """Within what 60 studies allow, once in 100, of 85 to 95 %."""
+    """Within what 60 studies allow, once in 100, of 85 to 95 %.
+
+    Not claimed of "families": 9 of the first 15 such studies hold.
+    """
     held = STUDIES * coverage(shape, STUDIES, 77)
     assert stats.binom.ppf(0.01, STUDIES, 0.85) <= held <= stats.binom.ppf(0.99, STUDIES, 0.95)
