@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -22,6 +23,7 @@ from augury.study import Study, make_plan, read_study, scoreboard
 from augury.study.results.ledger import Ledger
 from augury.study.tiny_world import tiny_world
 from tests.study.helpers import begin, results, small_world
+from tests.study.test_latent_emergence import WORLD, write_ladder, write_later
 
 
 class Finished(NamedTuple):
@@ -40,7 +42,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     began = time.perf_counter()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         small_world(patch)
-        result = run_demo(folder, steps=100, seed=3, quiet=False)
+        result = run_demo(folder, steps=100, seed=3, quiet=False, latent=None)
     return Finished(folder, result, printed.getvalue(), time.perf_counter() - began)
 
 
@@ -85,11 +87,40 @@ def test_a_finished_demo_is_not_done_again(
     before, lines = results(finished.folder), Ledger(finished.folder).lines
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        again = run_demo(finished.folder, steps=100, seed=3, quiet=True)
+        again = run_demo(finished.folder, steps=100, seed=3, quiet=True, latent=None)
     assert printed.getvalue() == ""
     assert results(finished.folder) == before
     assert Ledger(finished.folder).lines == lines
     assert again["answer"] == finished.result["answer"]
+
+
+@pytest.mark.slow
+def test_the_latent_world_comes_after_the_study(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its models are there already, the larger one too: then the forecast is not called blind."""
+    small_world(monkeypatch)
+    out, printed = tmp_path / "demo", io.StringIO()
+    shutil.copytree(finished.folder, out)
+    write_ladder(out / "latent")
+    write_later(out / "latent", [4.9, 4.69, 4.65, 4.5])
+    with contextlib.redirect_stdout(printed):
+        result = run_demo(out, steps=100, seed=3, quiet=False, latent=WORLD)
+    json.dumps(result)
+    told, text = result["latent"], printed.getvalue()
+    assert not told["blind"]
+    assert all(line in text for line in told["answer"])
+    assert "HELD" in told["answer"][1] if told["held"] else "FAILED" in told["answer"][1]
+    page = Path(result["page"]).read_text(encoding="utf-8")
+    assert "Where attribute-3 emerges" in page
+    assert "with the truth known" in page
+    assert "loss at which attribute-3 emerges" in page
+    measured = sum(row["truth"] is not None for row in result["forecasts"])
+    assert f"Of {measured + 1} that were measured afterwards" in page
+    # The study's own forecasts are as they were.
+    assert result["forecasts"] == [
+        row | {"folder": str(out)} for row in finished.result["forecasts"]
+    ]
 
 
 @pytest.mark.slow
@@ -142,7 +173,7 @@ def forecasts(folder: Path) -> list[str]:
 def test_the_demo_leaves_another_study_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text('name = "mine"\n')
     with pytest.raises(UsageError, match="runs it as it is; give the demo another"):
-        run_demo(tmp_path, steps=100, seed=0, quiet=True)
+        run_demo(tmp_path, steps=100, seed=0, quiet=True, latent=None)
     assert (tmp_path / "study.toml").read_text() == 'name = "mine"\n'
 
 

@@ -1,7 +1,8 @@
 """The tiny world in one study: what a larger model will pass, where an ability emerges, the truth.
 
-Forecasts are printed before the models they are about exist, and what came afterwards, held or not.
-The study does the work: killed at any moment, the demo goes on where it was.
+Then a world whose ability is latent, forecast while every model is at chance. Forecasts are printed
+before the models they are about exist, and what came afterwards, held or not. Killed at any moment,
+the demo goes on where it was.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ from typing import Any
 
 import polars as pl
 
+from augury.cli.waiting import show_wait
 from augury.errors import UsageError
+from augury.lab.latent import LatentWorld
 from augury.lab.model import ModelConfig
 from augury.runtime.atomic import atomic_file
 from augury.runtime.durations import duration
 from augury.study import RunOutcome, Study, run_study, scoreboard
 from augury.study import tiny_world as world
+from augury.study.latent_emergence import LATENT, forecast_latent, score_latent
 from augury.study.plan.study_file import STUDY_FILE, study_schema
 from augury.study.plan.template import SCHEMA
+from augury.study.results.ledger import RECORD
 from augury.study.results.store import Store
 from augury.study.run.status import scoreboard_text
 from augury.study.run.terminal import live_view
@@ -29,17 +34,21 @@ from augury.study.run.terminal import live_view
 SAMPLED, MOST = 32, 1_000_000
 
 
-def run_demo(out: Path, *, steps: int, seed: int, quiet: bool) -> dict[str, Any]:
-    """Run the demo's study in `out`, or go on with it.
+def run_demo(
+    out: Path, *, steps: int, seed: int, quiet: bool, latent: LatentWorld | None
+) -> dict[str, Any]:
+    """Run the demo's study in `out`, or go on with it; then a world of latent attributes.
 
     Args:
         out: folder of the study; the page is `page.html` in it.
         steps: training steps per model.
         seed: first of the two seeds.
         quiet: print nothing on standard output.
+        latent: the world of latent attributes; None leaves it out.
 
     Returns:
-        Every forecast on record with what came of it, how many held, and where the page is.
+        Every forecast on record with what came of it, how many held, and where the page is. Those
+        of the world of latent attributes are apart, in `latent`.
 
     Raises:
         UsageError: another study lies in `out`, or is being run there.
@@ -73,6 +82,10 @@ def run_demo(out: Path, *, steps: int, seed: int, quiet: bool) -> dict[str, Any]
         _picture(study)
     else:
         say(str(outcome) + "\n")
+    told = None
+    if latent is not None and outcome.complete:
+        _page(out, pictures=False)  # whoever stops here has the study's page
+        told = _latent(out / LATENT, latent, seed, say)
     page = _page(out)
     spent = time.perf_counter() - began
     say(f"{duration(spent)} in all. The page, with all of it and why:\n{page}")
@@ -84,8 +97,38 @@ def run_demo(out: Path, *, steps: int, seed: int, quiet: bool) -> dict[str, Any]
         "answer": _told(study),
         "failed": outcome.to_dict()["failed"],
         "head": outcome.head,
+        "latent": told,
         "page": str(page),
         "seconds": spent,
+    }
+
+
+def _latent(
+    folder: Path, latent: LatentWorld, seed: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Forecast where a latent ability emerges, then train the model that shows it."""
+    from augury.study.page.latent import latent_lines
+
+    say(
+        f"Another ability is latent: pretraining leaves it, and few examples bring it out. Widths "
+        f"{' and '.join(map(str, latent.widths))}\nare trained and finetuned; without finetuning "
+        f"they stay near chance.\n"
+    )
+    with show_wait("the latent world, forecast") as wait:
+        found = forecast_latent(folder, latent, seed, progress=wait.see)
+    say(f"  {latent_lines(found)[0]}\n  Record: {folder / RECORD}, SHA-256 {found.head}\n")
+    with show_wait("the latent world, truth") as wait:
+        found = score_latent(folder, latent, seed, progress=wait.see)
+    assert found.score is not None
+    lines = latent_lines(found)
+    say(f"Now width {' and '.join(map(str, latent.later))} is trained.\n  {lines[1]}\n")
+    return {
+        "answer": lines,
+        "time": found.line.time,
+        "blind": found.line.blind,
+        **found.score.scores[0].model_dump(),
+        "crossing": found.crossing,
+        "head": found.head,
     }
 
 
@@ -123,11 +166,11 @@ def _told(study: Study) -> list[str]:
     return answers_of(study.folder)
 
 
-def _page(out: Path) -> Path:
+def _page(out: Path, *, pictures: bool = True) -> Path:
     from augury.report.page import write_page
     from augury.study.page import story_of
 
-    return write_page(story_of(out), out / "page.html")
+    return write_page(story_of(out), out / "page.html", pictures=pictures)
 
 
 def _last(table: pl.DataFrame) -> pl.DataFrame:

@@ -196,9 +196,11 @@ def demo(
             print_json(record)
         return
     from augury.cli.demo import run_demo
+    from augury.lab.latent import latent_world
 
     startup.keep_compiled()
-    result = run_demo(out, steps=steps, seed=seed, quiet=as_json)
+    world = latent_world("demo")
+    result = run_demo(out, steps=steps, seed=seed, quiet=as_json, latent=world)
     if as_json:
         print_json(result)
     if not result["complete"]:

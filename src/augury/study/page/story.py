@@ -20,7 +20,9 @@ from augury.report.page.runs import versions
 from augury.report.page.stored import result_story
 from augury.report.page.story import Outlook, Section, Story, StoryVerdict
 from augury.report.page.words import INPUT_NAMES, place_text
+from augury.study.latent_emergence import LATENT
 from augury.study.page.answers import done_units, scores_by_forecast, task_verdicts
+from augury.study.page.latent import latent_parts
 from augury.study.page.sections import loss_sections, task_sections
 from augury.study.page.words import METHODS, ends_of, known
 from augury.study.page.written import written_sections
@@ -102,6 +104,9 @@ def study_story(folder: Path) -> Story:
         verdicts += task_verdicts(result, record, score, plan.target or {})
         notes += [n for n in own if n.severity != "info"]
         sections += task_sections(result, record, score, own, i)
+    more_verdicts, more_sections = latent_parts(folder)
+    verdicts += more_verdicts
+    sections += more_sections
     if not any(u.kind == "forecast" for u in units):
         missing.append("No forecast was made yet.")
     losses = loss_sections([store.result(u.key) for u in units if u.kind == "fit"])
@@ -113,6 +118,8 @@ def study_story(folder: Path) -> Story:
     sections += written_sections(folder)
     ledger = Ledger(folder)
     outlooks = _outlooks(scoreboard([folder]))
+    if more_sections:  # a record of its own, newer than the study's
+        outlooks = (*_outlooks(scoreboard([folder / LATENT])), *outlooks)
     if not outlooks:
         missing.append("No forecast is on record.")
     if missing:
