@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
+from benchmarks.law_data import curves, schedule
 
 import augury
 from augury.errors import DataError, UsageError
 from augury.forecast.curves import forecast_run
 from augury.forecast.curves.one_curve import LAST_VALUE, cut_places, weigh
-from tests.laws.test_schedules import curves, needs_curves, schedule
+from tests.laws.test_schedules import needs_curves
 
 
 def curve(points: int = 30, noise: float = 0.003, seed: int = 0) -> pl.DataFrame:
