@@ -94,7 +94,9 @@ def test_a_chain_recovers_both_laws(how: str) -> None:
 def test_a_chains_errors_are_those_of_one_resample() -> None:
     """Draws of both laws belong together: shuffling one widens nothing if they were independent,
     but a run drawn twice pulls both laws at once."""
-    fitted = fit_chain(Chain(Chinchilla(), LogisticTask()), scored_runs(40), resamples=300)
+    fitted = fit_chain("chinchilla+logistic-task", scored_runs(40), resamples=300)
+    with pytest.raises(UsageError, match="takes a chain of two laws, not 'chinchilla'"):
+        fit_chain("chinchilla", scored_runs(40))
     assert len(fitted.loss.draws) == len(fitted.task.draws)
     assert fitted.loss.uncertainty == fitted.task.uncertainty == "bootstrap"
     few = fit_chain(Chain(Chinchilla(), LogisticTask()), scored_runs(9), resamples=100)

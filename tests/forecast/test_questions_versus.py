@@ -8,6 +8,7 @@ import pytest
 
 from augury.errors import DataError, UsageError
 from augury.forecast.questions import SeriesComparison, compare_series
+from augury.forecast.questions.answers import Estimate
 from augury.laws import Chinchilla
 from augury.notes import Outcome
 from tests.forecast.test_questions_optimal import TRUTH
@@ -25,6 +26,11 @@ def power_runs(worse: float, noise: float, seed: int, n: int = 12) -> pl.DataFra
             "series": [name] * n,
         }))  # fmt: skip
     return pl.concat(parts)
+
+
+def test_an_upper_end_that_the_data_do_not_set_is_not_printed_as_a_number() -> None:
+    assert str(Estimate(3.8, (1.2, 5e298))) == "3.8 [1.2, no upper limit]"
+    assert str(Estimate(3.8, (1.2, 14.6))) == "3.8 [1.2, 14.6]"
 
 
 def test_the_ratio_of_a_series_that_wastes_compute() -> None:

@@ -32,7 +32,7 @@ from augury.forecast.prediction import (
     perturb_by_residual,
     predictive,
 )
-from augury.laws import Chain, Law, Parameter
+from augury.laws import Chain, Law, Parameter, parse_law
 from augury.laws.base import Array
 from augury.laws.inputs import Input, Real
 from augury.notes import Note
@@ -141,7 +141,7 @@ class ChainFit(Shown):
 
 
 def fit_chain(
-    chain: Chain,
+    chain: Chain | str,
     data: pl.DataFrame,
     *,
     scores: pl.DataFrame | None = None,
@@ -157,7 +157,7 @@ def fit_chain(
     """Fit both laws of a chain to the same runs.
 
     Args:
-        chain: the two laws.
+        chain: the two laws, or their names, "chinchilla+logistic-task".
         data: rows with the loss law's inputs and the link (loss or bpb); and, unless `scores` has
             them, the scores.
         scores: rows with the link and the score, where those are more (all checkpoints, say, where
@@ -188,6 +188,10 @@ def fit_chain(
         >>> print(f"{forecast.value:.1f}")
         0.9
     """
+    law = parse_law(chain) if isinstance(chain, str) else chain
+    if not isinstance(law, Chain):
+        raise UsageError(f"fit_chain takes a chain of two laws, not '{law}': use fit")
+    chain = law
     scored = data if scores is None else scores
     first = fit(
         chain.loss,

@@ -43,7 +43,9 @@ def ladder_figure(
     x = alt.X(
         "params:Q",
         scale=alt.Scale(type="log", nice=False, padding=18),
-        axis=alt.Axis(title="Parameters", format="~s", grid=False),
+        axis=alt.Axis(
+            title="Parameters", format="~s", labelExpr="replace(datum.label, 'G', 'B')", grid=False
+        ),
     )
     y_scale = alt.Scale(type="log", domain=[floor, 1.0], clamp=True)
     decades = [10.0**k for k in range(math.ceil(math.log10(floor)), 1)]

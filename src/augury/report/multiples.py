@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # More panels than this are a wall; the table has the rest.
 MOST_PANELS = 24
 TURN = "#D55E00"
+# The field writes 7B where SI has 7G.
+BILLIONS = "replace(datum.label, 'G', 'B')"
 
 
 def trend_figure(found: Trends, *, most: int = MOST_PANELS) -> Any:
@@ -64,7 +66,7 @@ def _panel(alt: Any, found: Trends, trend: Trend) -> Any:
         "at:Q",
         title=None,
         scale=alt.Scale(type="log" if log else "linear", nice=False, reverse=not log),
-        axis=alt.Axis(format="~s", grid=False, tickCount=4),
+        axis=alt.Axis(format="~s", labelExpr=BILLIONS, grid=False, tickCount=4),
     )
     y = alt.Y(
         "value:Q",
@@ -76,7 +78,13 @@ def _panel(alt: Any, found: Trends, trend: Trend) -> Any:
         "params:Q",
         title="parameters",
         scale=alt.Scale(type="log", scheme="blues", domain=_shades(found)),
-        legend=alt.Legend(format="~s", type="gradient", direction="horizontal"),
+        legend=alt.Legend(
+            format="~s",
+            labelExpr=BILLIONS,
+            values=_marks(found),
+            type="gradient",
+            direction="horizontal",
+        ),
     )
     lines = (
         alt.Chart(points)
@@ -137,6 +145,15 @@ def trend_points(found: Trends, trend: Trend) -> pl.DataFrame:
                 }
             ).with_columns(params=pl.when(pl.col("params") > 0).then("params"))
     raise UsageError(f"nothing is known about task '{trend.task}'")
+
+
+def _marks(found: Trends) -> list[float]:
+    """Sizes that the legend names: the smallest, the largest and some between."""
+    sizes = np.unique(np.concatenate([s.design.sizes for s in found.series]))
+    sizes = sizes[np.isfinite(sizes)]
+    if not len(sizes):
+        return []
+    return [float(sizes[j]) for j in np.unique(np.linspace(0, len(sizes) - 1, 4).astype(int))]
 
 
 def _shades(found: Trends) -> Sequence[float]:

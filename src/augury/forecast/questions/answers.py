@@ -41,6 +41,10 @@ _REMEDIES = {
 }
 
 
+# So many times the value, an upper end says that the data set none.
+UNBOUNDED = 1e6
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A number with its interval; NaN where the data give none."""
@@ -70,7 +74,8 @@ class Estimate:
         low, high = self.interval
         if np.isnan(low):
             return f"{self.value:.4g} (no interval)"
-        return f"{self.value:.4g} [{low:.4g}, {high:.4g}]"
+        upper = "no upper limit" if high > UNBOUNDED * abs(self.value) else f"{high:.4g}"
+        return f"{self.value:.4g} [{low:.4g}, {upper}]"
 
 
 @dataclass(frozen=True)
