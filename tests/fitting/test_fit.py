@@ -244,3 +244,14 @@ def test_identical_groups_are_pooled_into_one() -> None:
     apart = fit_many("chinchilla", groups(12, 16, 0.0, 0.01, 3), by="task")
     lonely = np.log(apart.parameters[:, apart.names.index("alpha")])
     assert alpha.std() < 0.35 * lonely.std()
+
+
+def test_runs_alike_in_the_window_do_not_leave_a_direction_unknown() -> None:
+    """Of twelve runs the six nearest the law lie in its upper half: the exponent is known yet."""
+    rng = np.random.default_rng(1042)
+    flops = np.geomspace(1e18, 1e21, 12)
+    loss = (1.5 + 300.0 * flops**-0.13) * np.exp(0.003 * rng.normal(size=12))
+    fitted = fit("power:over=flops", {"flops": flops, "loss": loss}, influence=False)
+    assert fitted.usable
+    low, high = fitted.intervals["alpha"]
+    assert low <= 0.13 <= high < 0.3

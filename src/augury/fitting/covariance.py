@@ -15,6 +15,9 @@ from augury.laws import Law
 from augury.laws.base import attributes
 from augury.runtime.compiling import jit
 
+# The least share of the average information that a direction may have from the points near a kink.
+WEAKEST = 0.05
+
 
 @lru_cache(maxsize=64)
 def _pieces(law: Law, likelihood: Likelihood) -> Any:
@@ -81,7 +84,7 @@ def covariance(problem: Problem, u: Floats, weights: Floats | None = None) -> Fl
     curvature = likelihood.information(observed, eta, problem.points.trials[0])
     share = likelihood.window_information(residuals(problem, u), live)
     if share is not None:
-        hessian = jacobian.T @ (jacobian * (w * share)[:, None])
+        hessian = window_curvature(jacobian, w, share, live)
         # The mean: inside or outside the window is chance, not information.
         curvature = np.full(problem.size, np.trace(hessian) / np.trace(jacobian.T @ jacobian))
         hessian = hessian + np.diag(problem.prior.precision[0])
@@ -108,6 +111,23 @@ def covariance(problem: Problem, u: Floats, weights: Floats | None = None) -> Fl
     if size > own:  # the likelihood's own parameter has no score of this kind
         sandwich[own:, own:] = inverse[own:, own:]
     return sandwich
+
+
+def window_curvature(jacobian: Floats, w: Floats, share: Floats, live: Any) -> Floats:
+    """Curvature (P, P) of the points near the kink; spread over all where those say too little.
+
+    Point by point it sees noise that differs between runs. Of few runs chance may leave in the
+    window only those that are alike: some direction then seems unknown which the others do fix.
+    """
+    own = jacobian.T @ (jacobian * (w * share)[:, None])
+    even = jacobian.T @ (jacobian * (w * share[live].mean())[:, None])
+    scale = np.sqrt(np.maximum(np.diag(even), 1e-300))
+    try:
+        root = np.linalg.inv(np.linalg.cholesky(even / np.outer(scale, scale)))
+    except np.linalg.LinAlgError:
+        return own
+    weakest = np.linalg.eigvalsh(root @ (own / np.outer(scale, scale)) @ root.T)[0]
+    return own if weakest >= WEAKEST else even
 
 
 def noise_factor(problem: Problem, u: Floats, weights: Floats) -> float | None:

@@ -79,7 +79,7 @@ def _panel(alt: Any, found: Trends, trend: Trend) -> Any:
         title="parameters",
         scale=alt.Scale(type="log", scheme="blues", domain=_shades(found)),
         legend=alt.Legend(
-            format="~s",
+            format=".3~s",
             labelExpr=BILLIONS,
             values=_marks(found),
             type="gradient",
