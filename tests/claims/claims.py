@@ -84,7 +84,7 @@ def _enrol_coverage() -> None:
         said = f"{runs} runs of {checkpoints}, noise {noise}, {likelihood}, {how}"
         claim(
             f"chinchilla-{how}-{likelihood}-{runs}-{checkpoints}",
-            f"Chinchilla, {said}: 90 % intervals of parameters, law and new run",
+            f"Chinchilla, {said}: 90 % intervals of parameters, law and new run, of usable fits",
             limits, n, f"{FITS} forecast.prediction",
         )(count)  # fmt: skip
 
