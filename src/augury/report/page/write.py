@@ -88,6 +88,6 @@ def standalone_spec(figure: Figure) -> dict[str, Any]:
     spec["config"]["legend"]["columns"] = max(1, int(WIDTH // spec["usermeta"]["key"]))
     spec["title"] = {
         "text": textwrap.wrap(figure.title, 80),
-        "subtitle": textwrap.wrap(figure.shows, 105),
+        "subtitle": textwrap.wrap(figure.shows, 86),
     }
     return dict(clean_spec(spec))
