@@ -78,6 +78,7 @@ def test_a_chain_is_fitted_saved_and_asked(augury: Any, scored: Path, tmp_path: 
 
     chain = fit_chain(Chain(Chinchilla(), LogisticTask()), read_table(scored))
     (same,) = predict(chain, {"params": [7e9], "tokens": [1e12]})
+    assert forecast.pop("status") == "converged"
     assert forecast == json.loads(json.dumps(same.to_dict()))
 
 

@@ -5,10 +5,12 @@ import secrets
 import socket
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from augury.evaluate.sandbox import Program, Sandbox
+from augury.evaluate.sandbox import Limits, Program, Sandbox
+from augury.evaluate.sandbox.worker import Worker
 from tests.evaluate.sandbox.conftest import Attacks
 
 TRIES = """
@@ -218,6 +220,14 @@ def test_killing_itself_is_a_crash(attack: Attacks) -> None:
     assert attack.function(kill.format(11)).detail == "SIGSEGV"
     assert attack.function(kill.format(9)).outcome == "crash"
     assert attack.script("import os\nos.abort()\n").outcome == "crash"
+
+
+def test_a_program_that_killed_itself_is_told_from_one_that_was_ended() -> None:
+    """It hangs up a moment before it counts as dead, so that the harness's kill may come between."""
+    worker = SimpleNamespace(limits=Limits())
+    report = {"code": -9, "cpu": 0.0, "ended": True}
+    assert Worker._end_of(worker, report) is None  # type: ignore[arg-type]
+    assert Worker._end_of(worker, report, gone=True) == ("crash", "SIGKILL")  # type: ignore[arg-type]
 
 
 SEARCH = """

@@ -19,7 +19,7 @@ from typing import Any
 from augury.evaluate.sandbox.enclosure import Enclosure, LostError
 from augury.evaluate.sandbox.inside import frames
 from augury.evaluate.sandbox.inside.candidate import LONGEST_DETAIL, OUT_OF_MEMORY
-from augury.evaluate.sandbox.inside.judge import LONGEST_JOB
+from augury.evaluate.sandbox.inside.judge import GONE, LONGEST_JOB
 from augury.evaluate.sandbox.program import Limits, Outcome, Program, Verdict
 
 ATTEMPTS = 2  # in a new enclosure where the first was lost; it may have been lost without fault
@@ -104,7 +104,7 @@ class Worker:
             judged = self._dismissed()
             end = end or (self._too_long(report) if late else self._of_tests(judged))
         if end[0] != "passed":
-            end = self._end_of(report) or end
+            end = self._end_of(report, gone=end[1] == GONE) or end
         outcome, detail = end
         lacks = None if answer is None else answer.get("lacks")
         return Verdict(program.id, outcome, detail, report["cpu"], lacks=lacks)
@@ -179,8 +179,12 @@ class Worker:
             self.leave(room)
         return report
 
-    def _end_of(self, report: dict[str, Any]) -> tuple[Outcome, str] | None:
-        """The outcome, where the way a process ended decides it."""
+    def _end_of(self, report: dict[str, Any], *, gone: bool = False) -> tuple[Outcome, str] | None:
+        """The outcome, where the way a process ended decides it.
+
+        `gone`: it had hung up. A process that is being killed hangs up a moment before it counts as
+        dead, so that a kill of ours may come between.
+        """
         code, limit = report["code"], self.limits.cpu_seconds
         if code == -signal.SIGXCPU or (code == -signal.SIGKILL and report["cpu"] >= limit):
             return "timeout", f"more than {limit} s of CPU time"
@@ -188,7 +192,7 @@ class Worker:
             return "memory", f"more than {self.limits.memory_bytes} bytes of memory"
         if code == -signal.SIGSYS:
             return "refused", "a system call that no program needs (network, other processes, ...)"
-        if code == -signal.SIGKILL and report["ended"]:
+        if code == -signal.SIGKILL and report["ended"] and not gone:
             return None  # that was us
         if code < 0:
             return "crash", signal.Signals(-code).name

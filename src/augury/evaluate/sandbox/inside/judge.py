@@ -27,6 +27,7 @@ from .remote import Remote
 
 LONGEST_NAME = 60  # of a package, as a program says it
 NO_SETUP = "the tests cannot be set up"
+GONE = "the program ended before its tests did"  # and hung up
 LONGEST_JOB = 1 << 26  # bytes of a program's tests: the harness is trusted
 
 
@@ -55,7 +56,7 @@ class Candidate:
         except (OSError, ValueError) as error:
             raise self.gone(f"the program's answer is unreadable: {error}") from None
         if data is None:
-            raise self.gone("the program ended before its tests did")
+            raise self.gone(GONE)
         lacks = message.get("lacks") if isinstance(message, dict) else None
         if isinstance(lacks, str) and lacks.isidentifier() and len(lacks) <= LONGEST_NAME:
             self.lacks = lacks
@@ -94,7 +95,7 @@ class Candidate:
         try:
             frames.send(self.channel, request)
         except OSError:
-            raise self.gone("the program ended before its tests did") from None
+            raise self.gone(GONE) from None
         return self.answer(self.heard(), arguments)
 
     def refused(self, why: str) -> GoneError:
