@@ -223,7 +223,7 @@ def test_killing_itself_is_a_crash(attack: Attacks) -> None:
 
 
 def test_a_program_that_killed_itself_is_told_from_one_that_was_ended() -> None:
-    """It hangs up a moment before it counts as dead, so that the harness's kill may come between."""
+    """It hangs up a moment before it counts as dead: the harness may kill it in between."""
     worker = SimpleNamespace(limits=Limits())
     report = {"code": -9, "cpu": 0.0, "ended": True}
     assert Worker._end_of(worker, report) is None  # type: ignore[arg-type]
