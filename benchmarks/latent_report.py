@@ -29,6 +29,8 @@ AHEAD = (0.1, 0.4)
 METHODS = ("moved curve", "few-shot alone", "ReLU law", "ReLU law, elbow", "plain ReLU, elbow")
 TOGETHER = ("others' shifts", "moved curve", "few-shot alone", "last model at chance")
 WORDS = {True: "holds", False: "refused", None: "cannot say"}
+# What `summary` says after the count.
+SUMMARY = ("error", "held", "width", "interval score", "answered")
 
 
 def main() -> None:
@@ -195,18 +197,7 @@ def by_world(rows: list[dict[str, Any]], *, sums: bool = False) -> str:
         if any(r["method"] == method for r in own)
         and (not sums or len(own) == sum(r["world"] == world for r in cases))
     ]
-    head = (
-        "world",
-        "seed",
-        "method",
-        "cuts",
-        "error",
-        "held",
-        "width",
-        "interval score",
-        "answered",
-    )
-    return _table(head, lines)
+    return _table(("world", "seed", "method", "cuts", *SUMMARY), lines)
 
 
 def together(rows: list[dict[str, Any]]) -> str:
@@ -219,18 +210,7 @@ def together(rows: list[dict[str, Any]]) -> str:
         for method in TOGETHER
         if any(r["method"] == method for r in own)
     ]
-    head = (
-        "world",
-        "seed",
-        "method",
-        "cases",
-        "error",
-        "held",
-        "width",
-        "interval score",
-        "answered",
-    )
-    return _table(head, lines)
+    return _table(("world", "seed", "method", "cases", *SUMMARY), lines)
 
 
 def _case(row: dict[str, Any]) -> tuple[str, int, str, float]:

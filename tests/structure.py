@@ -157,7 +157,7 @@ def classes() -> dict[str, list[str]]:
 def shadowed() -> list[str]:
     """Names that a package re-exports and that are files of it as well.
 
-    Which of the two `from augury.x import name` gives then hangs on what was imported before.
+    Which of the two `from augury.x import name` returns then depends on earlier imports.
     """
     found = []
     for module, path in modules().items():

@@ -37,11 +37,15 @@ if TYPE_CHECKING:
     from augury.forecast.curves import forecast_curve
     from augury.forecast.emergence import emergence_data, emergence_point, fit_emergence
     from augury.forecast.passrate import forecast_pass_rate
-    from augury.forecast.questions import best_mixture as find_mixture
-    from augury.forecast.questions import compare_series, find_optimum, rank_mixtures
-    from augury.forecast.questions import effective_size as measure_size
-    from augury.forecast.questions import run_outlook as forecast_run
-    from augury.forecast.questions import value_of_repeats as value_repeats
+    from augury.forecast.questions import (
+        compare_series,
+        find_mixture,
+        find_optimum,
+        forecast_run,
+        measure_size,
+        rank_mixtures,
+        value_repeats,
+    )
     from augury.forecast.trends import trends
     from augury.laws import Chain, Law, all_laws, law
     from augury.study import Study
@@ -81,15 +85,8 @@ _HOME = {
     "study": ("Study",),
 }
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
-# What is called otherwise there: `augury read` in Python, and what the commands that answer a
-# question do.
-_THERE = {
-    "read": "read_results",
-    "find_mixture": "best_mixture",
-    "forecast_run": "run_outlook",
-    "measure_size": "effective_size",
-    "value_repeats": "value_of_repeats",
-}
+# What is called otherwise there: `augury read` in Python.
+_THERE = {"read": "read_results"}
 
 __version__ = version("augury")
 __all__ = [

@@ -1,4 +1,4 @@
-"""Intervals hold as often as they say: simulated Chinchilla ladders, law and forecast.
+"""Coverage of 90 % intervals on simulated Chinchilla ladders: parameters, law and forecast.
 
 Runs vary in size and tokens; checkpoints of one run share its error. What is counted: the five
 parameters, the law at ten times the largest compute, and a new run there.

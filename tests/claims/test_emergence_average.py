@@ -9,9 +9,9 @@ from scipy import stats
 from augury.forecast.emergence import EmergenceStatus, emergence_point, fit_emergence
 from tests.emergence_studies import BENT, paper_like
 
-# At full size by `make claims`; `make test` repeats a tenth against the record. 20 studies each, as
-# each fits five laws and refits them without influential checkpoints: 4 s of a core. What 90 %
-# intervals that hold would fall below once in 100 such tests.
+# At full size by `make claims`; `make test` repeats a tenth of it on record. 20 studies each: one
+# fits five laws and refits them without influential checkpoints, 4 s of CPU time. Correct 90 %
+# intervals fall below FEWEST in one of 100 such tests.
 pytestmark = pytest.mark.claims
 STUDIES = 20
 FEWEST = int(stats.binom.ppf(0.01, STUDIES, 0.9))

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import augury
 from augury.cli import app
 from augury.errors import DataError, UsageError
-from augury.forecast.questions import run_outlook
+from augury.forecast.questions import forecast_run
 from augury.laws import with_schedule
 from augury.report.page.result import figures_of
 from tests.shared import DATA
@@ -62,11 +62,11 @@ def test_the_command_prints_what_scripts_read(
 def test_another_decay_ends_elsewhere(run: tuple[pl.DataFrame, pl.DataFrame]) -> None:
     whole, schedule = run
     log = whole.filter(pl.col("step") <= 5000)
-    decayed = run_outlook(log, schedule)
-    constant = run_outlook(log, schedule.with_columns(lr=pl.lit(PEAK)))
+    decayed = forecast_run(log, schedule)
+    constant = forecast_run(log, schedule.with_columns(lr=pl.lit(PEAK)))
     assert decayed.forecast.value < constant.forecast.value - 0.03
     assert decayed.on_track is None
-    assert run_outlook(log, at=9000.0, target=5.0).on_track is True
+    assert forecast_run(log, at=9000.0, target=5.0).on_track is True
     (figure,) = figures_of(decayed)
     assert figure.data["shown"].unique().sort().to_list() == ["forecast", "logged"]
 
@@ -77,7 +77,7 @@ def test_a_run_is_held_against_a_fit_to_others(run: tuple[pl.DataFrame, pl.DataF
     for level, good in ((2.0, False), (4.0, True)):
         loss = level + (params / 1e7) ** -0.5 + 0.002 * rng.standard_normal(20)
         others = augury.fit("power", pl.DataFrame({"params": params, "loss": loss}))
-        found = run_outlook(log, at=9000.0, against=others, planned={"params": 1e8})
+        found = forecast_run(log, at=9000.0, against=others, planned={"params": 1e8})
         assert found.on_track is good
         assert found.to_dict()["expected"]["value"] == pytest.approx(level + 10**-0.5, rel=0.01)
 
@@ -85,13 +85,13 @@ def test_a_run_is_held_against_a_fit_to_others(run: tuple[pl.DataFrame, pl.DataF
 def test_bad_input_is_named(run: tuple[pl.DataFrame, pl.DataFrame]) -> None:
     log, schedule = run
     with pytest.raises(UsageError, match="nothing says where the run ends"):
-        run_outlook(log)
+        forecast_run(log)
     with pytest.raises(UsageError, match="must lie beyond 9000, where the log ends"):
-        run_outlook(log, schedule)
+        forecast_run(log, schedule)
     with pytest.raises(DataError, match="none of tokens, step"):
-        run_outlook(log.rename({"step": "day"}), at=9.0)
+        forecast_run(log.rename({"step": "day"}), at=9.0)
     with pytest.raises(UsageError, match="needs the run's place"):
-        run_outlook(log, at=1e5, planned={"params": 1.0})
+        forecast_run(log, at=1e5, planned={"params": 1.0})
 
 
 @pytest.mark.slow
@@ -100,7 +100,7 @@ def test_half_a_public_run_forecasts_its_decay() -> None:
     """100M parameters, constant to step 12,000 of 24,000, then asked for its exponential decay."""
     curves = pl.read_csv(CURVES).filter(pl.col("params") == 1e8).sort("step")
     own = curves.filter(pl.col("curve") == "wsd_20000_24000")
-    found = run_outlook(own.filter(pl.col("step") <= 12_000), own.select("step", "lr"))
+    found = forecast_run(own.filter(pl.col("step") <= 12_000), own.select("step", "lr"))
     truth = float(own["loss"][-1])
     assert abs(found.forecast.value - truth) < 0.02
     assert found.forecast.interval[0] < truth < found.forecast.interval[1]

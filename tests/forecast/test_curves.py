@@ -9,7 +9,7 @@ from benchmarks.law_data import curves, schedule
 
 import augury
 from augury.errors import DataError, UsageError
-from augury.forecast.curves import forecast_run
+from augury.forecast.curves import forecast_scheduled
 from augury.forecast.curves.one_curve import LAST_VALUE, cut_places, weigh
 from tests.laws.test_schedules import needs_curves
 
@@ -75,7 +75,7 @@ def test_a_run_under_a_schedule_releases_loss_as_it_decays() -> None:
     plan = {"step": [0, 500, 3500, 4500], "lr": [0, 2e-4, 2e-4, 0]}
     total = 2e-4 * (step - 250)
     log = {"step": step, "loss": 2.5 + 0.6 * total**-0.5}
-    found = forecast_run(log, plan, [3500, 4000, 4500])
+    found = forecast_scheduled(log, plan, [3500, 4000, 4500])
     constant = 2.5 + 0.6 * (2e-4 * 3250) ** -0.5
     assert found.values[0] == pytest.approx(constant, rel=0.01)
     assert found.x == "step"
@@ -84,11 +84,11 @@ def test_a_run_under_a_schedule_releases_loss_as_it_decays() -> None:
     assert widths[2] > 3 * widths[0]  # what the decay releases is not known
     assert found.value < 2.5 + 0.6 * (2e-4 * 3750) ** -0.5 - 0.02
     with pytest.raises(UsageError, match="must lie beyond 3000"):
-        forecast_run(log, plan, 2000)
+        forecast_scheduled(log, plan, 2000)
     with pytest.raises(UsageError, match="not beyond 4500"):
-        forecast_run(log, plan, 9000)
+        forecast_scheduled(log, plan, 9000)
     with pytest.raises(DataError, match="'lr'"):
-        forecast_run(log, {"step": [1]})
+        forecast_scheduled(log, {"step": [1]})
 
 
 @needs_curves
@@ -98,7 +98,9 @@ def test_public_runs_are_forecast_from_their_first_half_under_their_schedule() -
     for (name,), run in curves(25e6).group_by("model", maintain_order=True):
         last = int(run["step"].max())  # type: ignore[arg-type]
         plan = pl.DataFrame({"step": np.arange(last) + 1, "lr": schedule(str(name), last)})
-        found = forecast_run(run.filter(pl.col("step") <= last / 2).select("step", "loss"), plan)
+        found = forecast_scheduled(
+            run.filter(pl.col("step") <= last / 2).select("step", "loss"), plan
+        )
         truth = float(run.filter(pl.col("step") > 0.98 * last)["loss"].mean())  # type: ignore[arg-type]
         errors.append(abs(np.log(found.value / truth)))
         held.append(found.interval[0] <= truth <= found.interval[1])

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize
 
 from augury.errors import DataError, UsageError
-from augury.forecast.questions import best_mixture
+from augury.forecast.questions import find_mixture
 from augury.forecast.questions.mixture import _corner
 from augury.notes import Outcome
 
@@ -36,7 +36,7 @@ def table() -> pl.DataFrame:
 
 @pytest.mark.slow
 def test_the_best_mixture_of_two_losses_is_scipys(table: pl.DataFrame) -> None:
-    found = best_mixture(table, minimise=list(ALONE))
+    found = find_mixture(table, minimise=list(ALONE))
 
     def mean(r: np.ndarray) -> float:
         return float(np.mean([loss_of(c, r) for c in ALONE]))
@@ -60,7 +60,7 @@ def test_the_best_mixture_of_two_losses_is_scipys(table: pl.DataFrame) -> None:
 
 
 def test_limits_hold(table: pl.DataFrame) -> None:
-    found = best_mixture(
+    found = find_mixture(
         table, minimise=["web_loss"], caps={"web": 0.6}, floors={"code": 0.1},
         unique_tokens={"books": 5e9}, tokens=1e11, epochs=4,
     )  # fmt: skip
@@ -71,7 +71,7 @@ def test_limits_hold(table: pl.DataFrame) -> None:
 
 def test_scores_are_made_greatest(table: pl.DataFrame) -> None:
     scored = table.with_columns(score=1.0 - pl.col("code_loss") / 10)
-    found = best_mixture(scored, maximise=["score"], caps={"code": 0.7})
+    found = find_mixture(scored, maximise=["score"], caps={"code": 0.7})
     assert found.shares["code"].value == pytest.approx(0.7)
     truth = 1 - loss_of("code_loss", np.array([0.0, 0.7, 0.3])) / 10
     assert found.predicted["score"].value == pytest.approx(float(truth), abs=0.01)
@@ -85,28 +85,28 @@ def test_the_steepest_are_filled_first() -> None:
 
 def test_what_is_asked_wrongly_is_said(table: pl.DataFrame) -> None:
     with pytest.raises(UsageError, match="either what to minimise"):
-        best_mixture(table)
+        find_mixture(table)
     with pytest.raises(DataError, match="column 'no_loss'"):
-        best_mixture(table, minimise=["no_loss"])
+        find_mixture(table, minimise=["no_loss"])
     with pytest.raises(UsageError, match="no domain 'sea'"):
-        best_mixture(table, minimise=["web_loss"], caps={"sea": 0.1})
+        find_mixture(table, minimise=["web_loss"], caps={"sea": 0.1})
     with pytest.raises(UsageError, match="no mixture fits the limits"):
-        best_mixture(table, minimise=["web_loss"], caps=dict.fromkeys(DOMAINS, 0.2))
+        find_mixture(table, minimise=["web_loss"], caps=dict.fromkeys(DOMAINS, 0.2))
     with pytest.raises(UsageError, match="only with the tokens"):
-        best_mixture(table, minimise=["web_loss"], unique_tokens={"web": 1e9})
+        find_mixture(table, minimise=["web_loss"], unique_tokens={"web": 1e9})
     with pytest.raises(DataError, match="4 runs are too few"):
-        best_mixture(table.head(4), minimise=["web_loss"])
+        find_mixture(table.head(4), minimise=["web_loss"])
     with pytest.raises(DataError, match="no shares of a mixture"):
-        best_mixture(table.select(list(ALONE)), minimise=["web_loss"])
+        find_mixture(table.select(list(ALONE)), minimise=["web_loss"])
     with pytest.raises(DataError, match="a score from 0"):
-        best_mixture(table, maximise=["web_loss"])
+        find_mixture(table, maximise=["web_loss"])
 
 
 def share_held(n: int, seed: int) -> float:
     """How often a 90 % interval holds what one new run with the best mixture of 40 runs reaches."""
     held = 0
     for k in range(seed, seed + n):
-        found = best_mixture(mixtures(40, 0.01, k), minimise=["web_loss"], caps={"web": 0.5})
+        found = find_mixture(mixtures(40, 0.01, k), minimise=["web_loss"], caps={"web": 0.5})
         share = np.array([e.value for e in found.shares.values()])
         new = loss_of("web_loss", share) * np.exp(0.01 * np.random.default_rng(k).normal())
         low, high = found.predicted["web_loss"].interval

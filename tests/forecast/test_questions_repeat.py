@@ -9,7 +9,7 @@ import pytest
 from augury.data import read_table
 from augury.errors import UsageError
 from augury.fitting import Fit, fit
-from augury.forecast.questions import RepeatAnswer, value_of_repeats
+from augury.forecast.questions import RepeatAnswer, value_repeats
 from augury.laws import DataConstrained
 from augury.notes import Outcome
 from tests.shared import DATA
@@ -37,7 +37,7 @@ def fitted() -> Fit:
 
 def test_worth_is_muennighoffs(fitted: Fit) -> None:
     """A model that is small for its tokens: the worth of data alone, R_D (1 - e^(-R / R_D)) + 1."""
-    found = value_of_repeats(fitted, unique_tokens=1e10, params=5e7)
+    found = value_repeats(fitted, unique_tokens=1e10, params=5e7)
     half_life = fitted.parameters["R_D"]
     for row in found.table.iter_rows(named=True):
         repeats = row["epochs"] - 1
@@ -49,7 +49,7 @@ def test_worth_is_muennighoffs(fitted: Fit) -> None:
     assert found.epochs.value == pytest.approx(1 + half_life * np.log(2), rel=0.02)
     assert isinstance(found, Outcome)
     assert found.epochs.interval[0] < found.epochs.value < found.epochs.interval[1]
-    less = value_of_repeats(fitted, unique_tokens=1e10, params=5e7, least_worth=0.8)
+    less = value_repeats(fitted, unique_tokens=1e10, params=5e7, least_worth=0.8)
     assert less.epochs.value < found.epochs.value
     assert "worth repeating" in " ".join(found.chart().to_dict()["title"]["text"])
 
@@ -60,7 +60,7 @@ def test_four_epochs_are_nearly_as_good_as_new() -> None:
     """Published constants make four epochs worth 3.73 times the tokens, 93 %."""
     table = read_table(RUNS, columns={"loss": "val_loss"})
     fitted = fit("data-constrained", table, resamples=300, influence=False)
-    found = value_of_repeats(fitted, unique_tokens=4e9, params=2.8e9)
+    found = value_repeats(fitted, unique_tokens=4e9, params=2.8e9)
     four = found.table.row(by_predicate=pl.col("epochs") == 4, named=True)
     assert four["share"] > 0.9
     assert four["worth_low"] < 3.73 < four["worth_high"]
@@ -69,13 +69,13 @@ def test_four_epochs_are_nearly_as_good_as_new() -> None:
 
 def test_what_is_asked_wrongly_is_said(fitted: Fit) -> None:
     with pytest.raises(UsageError, match="least_worth must lie"):
-        value_of_repeats(fitted, unique_tokens=1e10, params=1e9, least_worth=1.0)
+        value_repeats(fitted, unique_tokens=1e10, params=1e9, least_worth=1.0)
     with pytest.raises(UsageError, match="positive number"):
-        value_of_repeats(fitted, unique_tokens=-1.0, params=1e9)
+        value_repeats(fitted, unique_tokens=-1.0, params=1e9)
     size = np.geomspace(1e8, 1e10, 12)
     power = fit("power", {"params": size, "loss": 1.5 + 300 * size**-0.3})
     with pytest.raises(UsageError, match="needs a law of params and tokens and unique_tokens"):
-        value_of_repeats(power, unique_tokens=1e10, params=1e9)
+        value_repeats(power, unique_tokens=1e10, params=1e9)
 
 
 def share_held(n: int, seed: int) -> float:
@@ -84,7 +84,7 @@ def share_held(n: int, seed: int) -> float:
     for k in range(seed, seed + n):
         data, truth = repeated_runs(80, 0.005, k)
         fitted = fit("data-constrained", data, resamples=300, influence=False)
-        answer = value_of_repeats(fitted, unique_tokens=1e10, params=5e7)
+        answer = value_repeats(fitted, unique_tokens=1e10, params=5e7)
         assert isinstance(answer, RepeatAnswer)
         low, high = answer.epochs.interval
         held += bool(low <= 1 + truth["R_D"] * np.log(2) <= high)

@@ -9,7 +9,7 @@ from scipy.optimize import curve_fit
 
 from augury.data import read_table
 from augury.errors import DataError, UsageError
-from augury.forecast.questions import effective_size
+from augury.forecast.questions import measure_size
 from augury.notes import Outcome
 from tests.shared import DATA
 
@@ -40,7 +40,7 @@ def zoo(density: float, noise: float, seed: int) -> pl.DataFrame:
 
 
 def test_the_size_is_the_curves_own() -> None:
-    found = effective_size(zoo(4.0, 0.0, 0), reference="ref", model="new")
+    found = measure_size(zoo(4.0, 0.0, 0), reference="ref", model="new")
     assert found.effective_params.value == pytest.approx(1.2e10, rel=1e-3)
     assert found.density == pytest.approx(4.0, rel=1e-3)
     assert [r["family"] for r in found.references] == ["ref"]
@@ -51,9 +51,9 @@ def test_the_size_is_the_curves_own() -> None:
 def test_a_table_with_a_column_per_task_says_the_same() -> None:
     table = zoo(4.0, 0.0, 0)
     wide = table.drop("chance").pivot(on="task", index=["model", "family", "params"])
-    found = effective_size(wide, reference="ref", model="new", scores=list(TASKS),
+    found = measure_size(wide, reference="ref", model="new", scores=list(TASKS),
                            chance={"mmlu": 0.25, "arc": 0.25})  # fmt: skip
-    long = effective_size(table, reference="ref", model="new")
+    long = measure_size(table, reference="ref", model="new")
     assert found.effective_params.value == pytest.approx(long.effective_params.value)
 
 
@@ -62,7 +62,7 @@ def test_a_score_that_no_size_has_is_left_out() -> None:
         value=pl.when((pl.col("model") == "new") & (pl.col("task") == "gsm"))
         .then(1.0).otherwise("value")
     )  # fmt: skip
-    found = effective_size(table, reference="ref", model="new")
+    found = measure_size(table, reference="ref", model="new")
     assert found.effective_params.value == pytest.approx(1.2e10, rel=1e-3)
     assert "undefined-size" in [n.code for n in found.notes]
 
@@ -72,7 +72,7 @@ def test_mistral_by_llama_2_is_scipys() -> None:
     columns = {"model": "Model", "family": "Model Family", "params": "Model Size (B)"}
     table = read_table(BASES, columns=columns, scale={"params": 1e9})
     name = "mistralai/Mistral-7B-v0.1"
-    found = effective_size(table, reference="Llama-2", model=name, scores=["MMLU"],
+    found = measure_size(table, reference="Llama-2", model=name, scores=["MMLU"],
                            chance={"MMLU": 0.25})  # fmt: skip
     family = table.filter(pl.col("family") == "Llama-2")
     n, y = family["params"].to_numpy(), family["MMLU"].to_numpy()
@@ -90,7 +90,7 @@ def share_held(n: int, seed: int) -> float:
     """How often the 90 % interval over four tasks holds: scores that stray by half a point."""
     held = 0
     for k in range(seed, seed + n):
-        found = effective_size(zoo(4.0, 0.005, k), reference="ref", model="new")
+        found = measure_size(zoo(4.0, 0.005, k), reference="ref", model="new")
         low, high = found.effective_params.interval
         held += bool(low <= 1.2e10 <= high)
     return held / n
@@ -104,13 +104,13 @@ def test_the_interval_holds_as_often_as_it_says() -> None:
 def test_what_is_asked_wrongly_is_said() -> None:
     table = zoo(4.0, 0.0, 0)
     with pytest.raises(UsageError, match="no family 'x'"):
-        effective_size(table, reference="x", model="new")
+        measure_size(table, reference="x", model="new")
     with pytest.raises(UsageError, match="no model 'y'"):
-        effective_size(table, reference="ref", model="y")
+        measure_size(table, reference="ref", model="y")
     with pytest.raises(DataError, match="has 1 sizes"):
-        effective_size(table, reference="other", model="ref-1e+09")
+        measure_size(table, reference="other", model="ref-1e+09")
     with pytest.raises(DataError, match="column 'task'"):
-        effective_size(table.drop("task"), reference="ref", model="new")
+        measure_size(table.drop("task"), reference="ref", model="new")
     twice = pl.concat([table, table.filter(pl.col("model") == "new")])
     with pytest.raises(DataError, match="two scores of one task"):
-        effective_size(twice, reference="ref", model="new")
+        measure_size(twice, reference="ref", model="new")

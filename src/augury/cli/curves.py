@@ -43,13 +43,13 @@ def curve(
     """Forecast the end of a run under way, and say if it is on track."""
     from augury.data import read_table
     from augury.fitting.store import load
-    from augury.forecast.questions import run_outlook
+    from augury.forecast.questions import forecast_run
 
     rows = asked.rows(log, (), "loss")
     plan = None if schedule is None else read_table(schedule, require=["step", "lr"])
     places = _places(at, rows.columns)
     with startup.computing("forecasting the end of the run"):
-        answer = run_outlook(
+        answer = forecast_run(
             rows,
             plan,
             at=places,

@@ -156,7 +156,7 @@ def mix(
 ) -> None:
     """Find the best training mixture under limits, and which mixtures to train next."""
     from augury.data import read_table
-    from augury.forecast.questions import best_mixture, rank_mixtures
+    from augury.forecast.questions import find_mixture, rank_mixtures
 
     data = asked.rows(table, [*(minimise or ()), *(maximise or ())], None)
     if rank is not None:
@@ -175,7 +175,7 @@ def mix(
         asked.show(ranked)
         return
     with startup.computing("finding the best mixture"):
-        answer = best_mixture(
+        answer = find_mixture(
             data,
             minimise=minimise or (),
             maximise=maximise or (),
@@ -228,13 +228,13 @@ def repeat(
     ] = 0.5,
 ) -> None:
     """Say how many epochs are worth running over the tokens there are."""
-    from augury.forecast.questions import value_of_repeats
+    from augury.forecast.questions import value_repeats
 
     unique, size = parse_amount("unique-tokens", unique_tokens), parse_amount("params", params)
     law = None if fitted.is_dir() else "data-constrained"
     source = law_fit(fitted, law, asked)
     with startup.computing("weighing repeated tokens"):
-        answer = value_of_repeats(
+        answer = value_repeats(
             source,
             unique_tokens=unique or 0.0,
             params=size or 0.0,
@@ -260,12 +260,12 @@ def size(
     ] = None,
 ) -> None:
     """Find the effective size and the density of a model among a reference family."""
-    from augury.forecast.questions import effective_size
+    from augury.forecast.questions import measure_size
 
     columns = [name.strip() for name in (scores or "").split(",") if name.strip()]
     data = asked.rows(table, (), None)
     with startup.computing("comparing with the reference family"):
-        answer = effective_size(
+        answer = measure_size(
             data,
             reference=reference,
             model=model,

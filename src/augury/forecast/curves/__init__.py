@@ -2,6 +2,6 @@
 
 from augury.forecast.curves.one_curve import forecast_curve
 from augury.forecast.curves.result import CurveForecast, CurvePart
-from augury.forecast.curves.schedules import forecast_run
+from augury.forecast.curves.schedules import forecast_scheduled
 
-__all__ = ["CurveForecast", "CurvePart", "forecast_curve", "forecast_run"]
+__all__ = ["CurveForecast", "CurvePart", "forecast_curve", "forecast_scheduled"]

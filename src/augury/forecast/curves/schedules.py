@@ -29,7 +29,7 @@ from augury.notes import Note
 RELEASE, RELEASE_SPREAD = 0.135, 0.045
 
 
-def forecast_run(
+def forecast_scheduled(
     log: pl.DataFrame | Mapping[str, Any],
     schedule: pl.DataFrame | Mapping[str, Any],
     at: float | Sequence[float] | None = None,
@@ -64,7 +64,7 @@ def forecast_run(
         >>> log = {"step": step, "loss": [2.5 + 0.9 / (2e-4 * s) ** 0.5 for s in step]}
         >>> schedule = {"step": [0, 500, 20000, 24000], "lr": [0, 2e-4, 2e-4, 0]}
         >>> constant = schedule | {"lr": [0, 2e-4, 2e-4, 2e-4]}
-        >>> forecast_run(log, schedule).value < forecast_run(log, constant).value
+        >>> forecast_scheduled(log, schedule).value < forecast_scheduled(log, constant).value
         True
     """
     rows = log if isinstance(log, pl.DataFrame) else pl.DataFrame(dict(log), strict=False)

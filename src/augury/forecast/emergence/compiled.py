@@ -28,8 +28,8 @@ from augury.runtime.compiling import jit
 Floats = NDArray[np.float64]
 # Points per call of `values`: 11 us of CPU time each, 50 at a time 19.
 MANY = 250
-# Pairs of study and points per call of `slopes`: with 4 of 16 points 25 microseconds per point,
-# with 1 of 16 57, with 16 of 16 (larger than the cache of a core) 35.
+# Pairs of study and points per call of `slopes`: 25 us per point with 4
+# pairs of 16 points; 57 us with 1 pair, 35 us with 16 (more than the cache of one core holds).
 FEW = 4
 
 

@@ -2,12 +2,12 @@
 
 from augury.forecast.questions.answers import Answer, AnswerStatus, Estimate
 from augury.forecast.questions.isoflop import isoflop_optimum
-from augury.forecast.questions.mixture import MixtureAnswer, best_mixture
+from augury.forecast.questions.mixture import MixtureAnswer, find_mixture
 from augury.forecast.questions.optimal import ComputeOptimum, find_optimum
 from augury.forecast.questions.ranking import MixtureRanking, rank_mixtures
-from augury.forecast.questions.repeat import RepeatAnswer, value_of_repeats
-from augury.forecast.questions.run import RunOutlook, run_outlook
-from augury.forecast.questions.size import SizeAnswer, effective_size
+from augury.forecast.questions.repeat import RepeatAnswer, value_repeats
+from augury.forecast.questions.run import RunOutlook, forecast_run
+from augury.forecast.questions.size import SizeAnswer, measure_size
 from augury.forecast.questions.tasks import LadderOutlook, ladder_outlook
 from augury.forecast.questions.versus import SeriesComparison, compare_series
 
@@ -23,13 +23,13 @@ __all__ = [
     "RunOutlook",
     "SeriesComparison",
     "SizeAnswer",
-    "best_mixture",
     "compare_series",
-    "effective_size",
+    "find_mixture",
     "find_optimum",
+    "forecast_run",
     "isoflop_optimum",
     "ladder_outlook",
+    "measure_size",
     "rank_mixtures",
-    "run_outlook",
-    "value_of_repeats",
+    "value_repeats",
 ]

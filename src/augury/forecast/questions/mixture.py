@@ -142,7 +142,7 @@ class _Target:
         return self.law(columns, share=share[None])
 
 
-def best_mixture(
+def find_mixture(
     table: pl.DataFrame,
     *,
     minimise: Sequence[str] = (),
@@ -186,11 +186,7 @@ def best_mixture(
         >>> round(found.shares["web"].value, 2)
         0.6
     """
-    if bool(minimise) == bool(maximise):
-        raise UsageError("say either what to minimise or what to maximise")
-    if not 0.0 < level < 1.0:
-        raise UsageError(f"level must lie between 0 and 1, not {level}")
-    columns, falls = tuple(minimise or maximise), bool(minimise)
+    columns, falls = outcomes_of(minimise, maximise, level)
     domains = domains_of(table, columns)
     rows = table.drop_nulls([*(PREFIX + d for d in domains), *columns])
     if rows.height < len(domains) + 3:
@@ -274,6 +270,17 @@ def _limits(
             f"no mixture fits the limits: floors sum to {low.sum():.3g}, caps to {high.sum():.3g}"
         )
     return low, high
+
+
+def outcomes_of(
+    minimise: Sequence[str], maximise: Sequence[str], level: float
+) -> tuple[tuple[str, ...], bool]:
+    """The columns that a mixture is judged by, and whether less of them is better."""
+    if bool(minimise) == bool(maximise):
+        raise UsageError("say either what to minimise or what to maximise")
+    if not 0.0 < level < 1.0:
+        raise UsageError(f"level must lie between 0 and 1, not {level}")
+    return tuple(minimise or maximise), bool(minimise)
 
 
 def domains_of(table: pl.DataFrame, columns: Sequence[str]) -> list[str]:

@@ -18,14 +18,14 @@ import polars as pl
 from scipy.stats import rankdata, spearmanr
 
 from augury.display import Card
-from augury.errors import DataError, UsageError
+from augury.errors import DataError
 from augury.fitting import fit
 from augury.fitting.space import Floats
 from augury.forecast.boosted_trees import FEWEST_ROWS, forecast_by_trees
 from augury.forecast.combination import weights_of
 from augury.forecast.prediction import known, predictive
 from augury.forecast.questions.answers import Answer, AnswerStatus
-from augury.forecast.questions.mixture import FOLDS, PREFIX, as_loss, domains_of
+from augury.forecast.questions.mixture import FOLDS, PREFIX, as_loss, domains_of, outcomes_of
 from augury.notes import Note
 
 LAW, TREES = "effective-share", "boosted-trees"
@@ -140,11 +140,7 @@ def rank_mixtures(
         >>> sorted(found.ranking["rank"].to_list())
         [1, 2, 3, 4, 5]
     """
-    if bool(minimise) == bool(maximise):
-        raise UsageError("say either what to minimise or what to maximise")
-    if not 0.0 < level < 1.0:
-        raise UsageError(f"level must lie between 0 and 1, not {level}")
-    columns, falls = tuple(minimise or maximise), bool(minimise)
+    columns, falls = outcomes_of(minimise, maximise, level)
     domains = domains_of(table, columns)
     shares = [PREFIX + d for d in domains]
     for name in shares:

@@ -113,7 +113,7 @@ class RepeatAnswer(Answer):
         return "\n".join([*lines, *(f"  {n.severity}: {n.message}" for n in self.notes)])
 
 
-def value_of_repeats(
+def value_repeats(
     fitted: Fit,
     *,
     unique_tokens: float,

@@ -15,7 +15,7 @@ import polars as pl
 
 from augury.display import Card
 from augury.errors import DataError, UsageError
-from augury.forecast.curves import CurveForecast, forecast_curve, forecast_run
+from augury.forecast.curves import CurveForecast, forecast_curve, forecast_scheduled
 from augury.forecast.prediction import Forecast, known, predict
 from augury.forecast.questions.answers import Answer, AnswerStatus
 
@@ -109,7 +109,7 @@ class RunOutlook(Answer):
         }
 
 
-def run_outlook(
+def forecast_run(
     log: pl.DataFrame,
     schedule: pl.DataFrame | None = None,
     *,
@@ -142,7 +142,7 @@ def run_outlook(
         DataError: a column is missing or a value cannot be used; the log is too short.
         UsageError: nothing says where the run ends, or a place is not beyond the log.
 
-    Source: `forecast_curve` and `forecast_run`, which name theirs.
+    Source: `forecast_curve` and `forecast_scheduled`, which name theirs.
 
     Examples:
         >>> import polars as pl
@@ -158,7 +158,7 @@ def run_outlook(
         raise UsageError("a fit to hold the run against needs the run's place, and the other way")
     found: CurveForecast
     if schedule is not None:
-        found = forecast_run(log, _whole_schedule(log, schedule), at, y=y, level=level)
+        found = forecast_scheduled(log, _whole_schedule(log, schedule), at, y=y, level=level)
     else:
         x = next((name for name in ALONG if name in log.columns), None)
         if x is None:

@@ -102,7 +102,7 @@ class SizeAnswer(Answer):
         return "\n".join([*lines, *(f"  {n.severity}: {n.message}" for n in self.notes)])
 
 
-def effective_size(
+def measure_size(
     table: pl.DataFrame,
     *,
     reference: str,
