@@ -21,6 +21,7 @@ from augury.finetune import SweepError, finetune_sweep
 from augury.finetune import work as working
 from augury.finetune.examples import source
 from augury.finetune.models import find_models
+from augury.forecast.intrinsic import measure_intrinsic_dimension
 from augury.lab import LabBackend, LossCurve, ModelConfig, RunConfig, lab_instances, lab_task, train
 
 QUICK: dict[str, Any] = {
@@ -344,3 +345,34 @@ def test_processes_give_the_same_table_and_outlive_a_failure(run: Path, tmp_path
         finetune_sweep(*asked, out=tmp_path / "two", progress=breaks, **options)
     weights.write_bytes(good)
     assert finetune_sweep(*asked, out=tmp_path / "two", **options).equals(one)
+
+
+def test_subspaces_are_rows_beside_all_weights(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = (
+        f"--model lab:{run / 'step-100'} --task sort-digits --amounts 40 --subsets 1 --seeds 2 "
+        f"--subspace 8,300,99999 --out {tmp_path} --learning-rate .02 --steps 20 --instances 32 "
+        "--workers 0"
+    )
+    monkeypatch.setattr(sys, "argv", ["augury", "finetune", *words.split()])
+    main()
+    assert "d_90: dimensions for 90 % of the gain" in capsys.readouterr().out
+    table = read_table(tmp_path)
+    assert table.height == 1 + 2 * (1 + 2)  # 99,999 dimensions are more than there are weights
+    assert table["trained_params"].value_counts().sort("trained_params").rows() == [
+        (None, 3), (8.0, 2), (300.0, 2)
+    ]  # fmt: skip
+    found = measure_intrinsic_dimension(table)
+    assert found.table["seeds"].to_list() == [2]
+    assert found.curves["dimensions"].to_list() == [8, 300, 8, 300]
+
+
+@pytest.mark.parametrize("how", [{"method": "head"}, {"subspace": [0]}])
+def test_subspaces_it_cannot_train(run: Path, tmp_path: Path, how: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="subspace"):
+        finetune_sweep([f"lab:{run}"], "sort-digits", [20], out=tmp_path,
+                       **{"subspace": [8]} | QUICK | how)  # fmt: skip

@@ -44,6 +44,13 @@ def finetune(
         str | None,
         typer.Option(help="head: train the output embedding alone, as --method head does."),
     ] = None,
+    subspace: Annotated[
+        str | None,
+        typer.Option(
+            help='lab: models: also train in random subspaces of the weights, "16,64,256" '
+            "dimensions, and say how few have 90 % of the gain."
+        ),
+    ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help="At the middle width. Default: searched there.")
     ] = None,
@@ -88,13 +95,16 @@ def finetune(
     else:
         if not model or task is None or amounts is None:
             raise UsageError("--model, --task and --amounts are needed, or --collect DIR")
-        if not amounts.replace(",", "").replace(" ", "").isdigit():
-            raise UsageError(f"--amounts '{amounts}': expected numbers of examples, as in 250,1000")
-        numbers = [int(a) for a in amounts.split(",") if a.strip()]
+        numbers = _numbers("--amounts", amounts, "numbers of examples, as in 250,1000")
+        dimensions = []
+        if subspace is not None:
+            dimensions = _numbers("--subspace", subspace, "dimensions, as in 16,64,256")
         asked: Any = task
         if Path(task).suffix in (".jsonl", ".ndjson"):
             asked = read_task(task, checker=checker, length=tokens, stop=parse_stops(stop))
         if plan is not None:
+            if dimensions:
+                raise UsageError("--subspace is trained here: it takes no --plan")
             plan_outside(
                 model, asked, numbers, range(subsets), range(seeds), plan,
                 instances=instances, samples=samples, about=about,
@@ -119,6 +129,7 @@ def finetune(
                 seeds,
                 out=out,
                 method=method,  # type: ignore[arg-type] # checked there
+                subspace=dimensions,
                 learning_rate=learning_rate,
                 steps=steps,
                 batch=batch,
@@ -129,15 +140,56 @@ def finetune(
                 workers=workers,
                 progress=seen,
             )
+    few = _intrinsic(rows)
     if as_json:
-        print_json({"study": str(out), "rows": rows.to_dicts()})
+        known = {} if not few else {"intrinsic": [found.to_dict() for found in few]}
+        print_json({"study": str(out), "rows": rows.to_dicts(), **known})
         return
     print(f"{'checkpoint':28s} {'examples':>9s} {'score':>10s} {'lowest':>10s} {'highest':>10s}")
-    for (run, step, amount), own in rows.group_by(
-        "run", "step", "finetune_examples", maintain_order=True
-    ):
+    by = ["run", "step", "finetune_examples", *(["trained_params"] if few else [])]
+    for (run, step, amount, *trained), own in rows.group_by(by, maintain_order=True):
         name = str(run) if step is None else f"{run} step {step}"
+        if trained and trained[0] is not None:
+            name = f"{name}, {trained[0]:.0f} dim."
         score = own["value"].to_numpy()
         ends = f"{score.min():10.3g} {score.max():10.3g}"
         print(f"{name:28s} {amount:9d} {score.mean():10.3g} {ends}")
+    for found in few:
+        _print_intrinsic(found)
     print(f"{len(rows)} rows: {out} (a study's folder is a table)")
+
+
+def _numbers(option: str, text: str, expected: str) -> list[int]:
+    """Whole numbers between commas, at least one."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts or not all(part.isdecimal() for part in parts):
+        raise UsageError(f"{option} '{text}': expected {expected}")
+    return [int(part) for part in parts]
+
+
+def _intrinsic(rows: Any) -> list[Any]:
+    """The intrinsic dimension at each number of examples, where subspaces were trained."""
+    if "trained_params" not in rows.columns:
+        return []
+    from augury.forecast.intrinsic import measure_intrinsic_dimension
+
+    amounts = sorted(set(rows["finetune_examples"].to_list()) - {0})
+    return [
+        measure_intrinsic_dimension(rows.filter(rows["finetune_examples"].is_in([0, amount])))
+        for amount in amounts
+    ]
+
+
+def _print_intrinsic(found: Any) -> None:
+    share = f"{100 * found.share:g}"
+    print(f"d_{share}: dimensions for {share} % of the gain in log-probability of all weights")
+    for row in found.table.to_dicts():
+        if row["dimension"] is None:
+            said = f"not reached by {row['seeds'] - row['reached']} of {row['seeds']} seeds"
+        else:
+            said = f"{row['dimension']:.0f}"
+            if row["low"] is not None:
+                said += f" [{row['low']:.0f}, {row['high']:.0f}]"
+        print(f"  {row['run']:28s} {row['params']:9.0f} parameters: {said}")
+    if found.exponent is not None:
+        print(f"  {found}")

@@ -68,18 +68,22 @@ class Settings:
 class Unit:
     """One finetuning: a checkpoint, so many examples, which subset of them, which seed.
 
-    Amount 0 is the model as it is, few-shot; subset and seed are then 0.
+    Amount 0 is the model as it is, few-shot; subset and seed are then 0. `dimensions`: of the
+    random subspace of the weights that is trained, where not all are.
     """
 
     model: Model
     amount: int
     subset: int
     seed: int
+    dimensions: int | None = None
 
     def folder(self, study: Path, task: str) -> Path:
         """Where its record lies."""
         step = "" if self.model.step is None else f"-step-{self.model.step}"
         what = f"-d{self.amount}-s{self.subset}-r{self.seed}" if self.amount else "-as-it-is"
+        if self.dimensions is not None:
+            what += f"-p{self.dimensions}"
         name = f"finetune-{task}-{self.model.run}{step}"
         safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[-90:].lstrip(".-")
         return study / "measurements" / f"{safe}-{self.model.digest}{what}"

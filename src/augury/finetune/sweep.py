@@ -59,6 +59,7 @@ def finetune_sweep(
     *,
     out: str | Path,
     method: Method = "full",
+    subspace: Sequence[int] = (),
     learning_rate: float | None = None,
     batch: int = 16,
     steps: int | None = None,
@@ -97,6 +98,9 @@ def finetune_sweep(
         out: the study's folder; `read_table(out)` reads what lies there.
         method: "full"; "lora" (transformers only; rank 8 on every linear map); or "head", the
             output embedding alone, which cannot teach what pretraining has not left in the layers.
+        subspace: also train in random subspaces of the weights of so many dimensions (models of
+            the lab; `measure_intrinsic_dimension` reads what comes of it). One draw a seed. A
+            model that has no more parameters than that is left out.
         learning_rate: peak rate at that middle width, instead of the search.
         batch, steps, passes, every, patience: see `lab.Recipe`. By default steps follow the amount
             for checkpoints of transformers (three passes, at least 20 steps), and are 1,000 where
@@ -114,7 +118,8 @@ def finetune_sweep(
     Returns:
         Observation table, one row per unit: model, family, run, step, params, tokens, flops, loss,
         seed (of the finetuning), finetune_examples, finetune_task, subset, shots, task,
-        metric "pass", value, stderr, n, chance, and logprob (mean) or passes and samples.
+        metric "pass", value, stderr, n, chance, and logprob (mean) or passes and samples;
+        trained_params where a subspace was trained, else null.
 
     Raises:
         UsageError: no models, an unknown task, more examples asked for than there are, an option
@@ -130,6 +135,7 @@ def finetune_sweep(
         raise UsageError(f"no method is called '{method}'; there are: {known}")
     if method == "lora" and any(model.kind == "lab" for model in found):
         raise UsageError("LoRA is for checkpoints of transformers: the lab's are finetuned in full")
+    _check_subspace(subspace, method, found)
     if samples < 1:
         raise UsageError(f"samples must be at least 1, not {samples}")
     if workers is not None and workers < 0:
@@ -162,11 +168,13 @@ def finetune_sweep(
     study = Path(out)
     settings = _settled(settings, learning_rate, study, middle, which, examples, workers, progress)
     units = [
-        Unit(model, amount, subset, seed)
+        Unit(model, amount, subset, seed, dimensions)
         for model in found
         for amount in (0, *which)
         for subset in (of if amount else (0,))
         for seed in (runs if amount else (0,))
+        for dimensions in (None, *sorted(set(subspace)))
+        if dimensions is None or (amount and dimensions < model.params)
     ]
     done = {unit: load_unit(unit.folder(study, settings.task), settings) for unit in units}
     for unit, record in done.items():
@@ -237,6 +245,14 @@ def _middle(models: Sequence[Model]) -> Model:
     widths = sorted({model.width for model in models})
     width = widths[(len(widths) - 1) // 2]
     return max((m for m in models if m.width == width), key=lambda m: (m.step or 0, m.name))
+
+
+def _check_subspace(subspace: Sequence[int], method: str, models: Sequence[Model]) -> None:
+    """Refuse what a sweep in subspaces cannot do."""
+    if any(dimensions < 1 for dimensions in subspace):
+        raise UsageError(f"a subspace has at least 1 dimension, not {min(subspace)}")
+    if subspace and (method != "full" or any(model.kind != "lab" for model in models)):
+        raise UsageError("a subspace is of all weights of models of the lab: use method 'full'")
 
 
 def _amounts(amounts: Sequence[int]) -> list[int]:

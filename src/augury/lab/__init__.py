@@ -8,6 +8,7 @@ from augury.lab.finetuner import LossCurve, Pair, Recipe, Stopping, finetune
 from augury.lab.instances import lab_instances
 from augury.lab.ladder import TrainingError, train_ladder
 from augury.lab.model import ModelConfig, Weights, behind, empty_cache, extend, logits, prefill
+from augury.lab.subspace import Subspace, random_subspace
 from augury.lab.tasks import ALPHABET, BEGIN, TASKS, LabTask, decode, encode, lab_task
 from augury.lab.trainer import shifted, train
 
@@ -25,6 +26,7 @@ __all__ = [
     "Recipe",
     "RunConfig",
     "Stopping",
+    "Subspace",
     "TrainingError",
     "Weights",
     "behind",
@@ -38,6 +40,7 @@ __all__ = [
     "load_checkpoint",
     "logits",
     "prefill",
+    "random_subspace",
     "shifted",
     "train",
     "train_ladder",

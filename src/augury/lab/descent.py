@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from augury.runtime.compiling import jit
 
-# (weights, rows ...) -> summed loss in nats, and of how many tokens.
+# (weights, what is fixed ..., rows ...) -> summed loss in nats, and of how many tokens.
 Loss = Callable[..., Any]
 
 
@@ -16,7 +16,8 @@ Loss = Callable[..., Any]
 def descent_block(loss: Loss) -> Any:
     """Compiled: (weights, optimiser state) after as many steps as there are rates.
 
-    It takes the two, the rows of every step, and the rates.
+    It takes the two, the rows of every step, the rates, and what the loss takes that stays the same
+    (`fixed`), between weights and rows.
     """
     import jax
     import optax
@@ -27,15 +28,18 @@ def descent_block(loss: Loss) -> Any:
         total, count = loss(weights, *rows)
         return total / count
 
-    def one(carry: Any, step: Any) -> Any:
+    def one(fixed: Any, carry: Any, step: Any) -> Any:
         weights, state = carry
         *rows, rate = step
-        gradient = jax.grad(mean)(weights, *rows)
+        gradient = jax.grad(mean)(weights, *fixed, *rows)
         updates, state = optimiser.update(gradient, state, weights)
         updates = jax.tree.map(lambda u: -rate * u, updates)
         return (optax.apply_updates(weights, updates), state), None
 
-    return jit(lambda carry, *steps: jax.lax.scan(one, carry, steps)[0])
+    def block(carry: Any, *steps: Any, fixed: Any = ()) -> Any:
+        return jax.lax.scan(partial(one, fixed), carry, steps)[0]
+
+    return jit(block)
 
 
 def adamw(decay: float = 0.01) -> Any:

@@ -23,6 +23,7 @@ from augury.errors import UsageError
 from augury.lab.corpus import LENGTH
 from augury.lab.descent import Loss, adamw, descent_block
 from augury.lab.model import ModelConfig, Weights, hidden, logits
+from augury.lab.subspace import Subspace, flat_weights, shaped_weights
 from augury.lab.tasks import encode
 from augury.lab.trainer import shifted
 from augury.runtime.compiling import jit
@@ -180,6 +181,7 @@ def finetune(
     rng: np.random.Generator,
     *,
     only_head: bool = False,
+    subspace: Subspace | None = None,
 ) -> tuple[Weights, LossCurve]:
     """Finetune a model of the lab.
 
@@ -191,6 +193,8 @@ def finetune(
         rng: draws the order of the examples.
         only_head: leave the layers as they are, and train a head of its own on what they give
             (weight "head"): it cannot teach what the model does not know yet.
+        subspace: train its coordinates alone, from 0, and move all weights with them. The rate
+            is then that of the coordinates.
 
     Returns:
         The weights at the best look, and the curve.
@@ -207,6 +211,15 @@ def finetune(
         best, curve = _descend(start, rows, len(held_out), _head_loss, recipe, rng)
         return inner | best, curve
     whole = (known.text, known.answer)
+    if subspace is not None:
+        base = flat_weights(weights)
+        fixed = (base, subspace.group, subspace.entry)
+        # As long as all weights, whatever the dimensions: one program serves them all.
+        origin = {"coordinates": np.zeros_like(base)}
+        loss = _subspace_loss(config, _shapes(weights))
+        best, curve = _descend(origin, whole, len(held_out), loss, recipe, rng, fixed)
+        moved = base + subspace.lift(best["coordinates"])
+        return shaped_weights(moved, dict(_shapes(weights))), curve
     return _descend(weights, whole, len(held_out), _whole_loss(config), recipe, rng)
 
 
@@ -217,6 +230,7 @@ def _descend(
     loss: Loss,
     recipe: Recipe,
     rng: np.random.Generator,
+    fixed: tuple[Any, ...] = (),
 ) -> tuple[Weights, LossCurve]:
     """Weights at the best look of a descent from `start`.
 
@@ -224,14 +238,15 @@ def _descend(
         start: what is trained.
         parts: arrays (held_out + n, ...) of examples, those to stop by first.
         held_out: how many these are.
-        loss: (weights, *rows of the parts) -> summed loss and tokens.
+        loss: (weights, *fixed, *rows of the parts) -> summed loss and tokens.
         recipe: how.
         rng: draws the order of the examples.
+        fixed: what the loss takes beside, and is not trained.
     """
     import jax.numpy as jnp
 
     best: Weights = {n: jnp.asarray(x) for n, x in start.items()}
-    looked = _looks(loss, [x[:held_out] for x in parts])
+    looked = _looks(loss, [x[:held_out] for x in parts], fixed)
     own = [x[held_out:] for x in parts]
     carry: Any = (best, adamw().init(best))
     watch = Stopping(recipe.patience)
@@ -242,7 +257,7 @@ def _descend(
     block = descent_block(loss)
     for first in range(0, steps, recipe.every):
         span = slice(first, first + recipe.every)
-        carry = block(carry, *(x[order[span]] for x in own), rates[span])
+        carry = block(carry, *(x[order[span]] for x in own), rates[span], fixed=fixed)
         if watch.look(first + recipe.every, looked(carry[0])):
             best = carry[0]
         if watch.ended:
@@ -289,13 +304,28 @@ def _hidden(config: ModelConfig) -> Any:
     return jit(lambda weights, text: hidden(config, weights, shifted(text)))
 
 
-def _looks(loss: Loss, parts: Sequence[Any]) -> Any:
+def _shapes(weights: Weights) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple(sorted((name, x.shape) for name, x in weights.items()))
+
+
+@lru_cache(maxsize=16)
+def _subspace_loss(config: ModelConfig, shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> Loss:
+    """`answer_loss` at a base moved by a subspace's coordinates."""
+
+    def loss(weights: Weights, base: Any, group: Any, entry: Any, text: Any, answer: Any) -> Any:
+        moved = base + entry * weights["coordinates"][group]
+        return answer_loss(config, shaped_weights(moved, dict(shapes)), text, answer)
+
+    return loss
+
+
+def _looks(loss: Loss, parts: Sequence[Any], fixed: tuple[Any, ...] = ()) -> Any:
     """A function of weights: nats per answer token of held-out examples."""
     chunks = list(_filled_rows(parts))
     one = _compiled(loss)
 
     def look(weights: Weights) -> float:
-        sums = [one(weights, *rows) for rows in chunks]
+        sums = [one(weights, *fixed, *rows) for rows in chunks]
         return float(sum(float(a) for a, _ in sums) / sum(float(b) for _, b in sums))
 
     return look
