@@ -1,4 +1,4 @@
-"""Compiled fits are kept between tests; a skip is a failure where all is there; any order.
+"""A skip is a failure where all is there; any order.
 
 A rule of pytest's own would skip in silence what nobody runs any more: `.ci/run` sets
 AUGURY_NO_SKIPS where everything that the tests can need is there.
@@ -8,16 +8,10 @@ import os
 import random
 import sys
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
-
-CACHE = Path(__file__).parent.parent / ".pytest_cache" / "jax"
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 
 # Hypothesis's limits are of wall time: how fast a machine is, and how busy, is no test's business.
 settings.register_profile(

@@ -14,11 +14,9 @@ import numpy as np
 import polars as pl
 
 from augury.evaluate.draw_check import judge_places
-from augury.fitting import fit
 from augury.forecast.emergence import fit_emergence_many
 from augury.forecast.passrate import growth, growth_forms, series
 from augury.forecast.trends import trends
-from augury.laws import PassRate
 from tests.claims import (
     test_counts,
     test_coverage,
@@ -29,7 +27,8 @@ from tests.claims import (
     test_trends,
 )
 from tests.emergence_studies import BENT, Ablation, ablations, paper_like
-from tests.evaluate import test_draw_check
+from tests.evaluate import test_draw_check, test_importance
+from tests.forecast import test_curves
 
 CLAIMS: dict[str, Claim] = {}
 
@@ -110,14 +109,26 @@ def _run(seed: int, n: int) -> float:
 
 @claim("pass-rate-counts", "Pass rates from counts: 90 % intervals of alpha", HOLDS, 300, FITS)
 def _counts(seed: int, n: int) -> float:
-    rng, held = np.random.default_rng([seed, 11]), 0
-    for s in range(n):
-        table = test_counts.counts(rng, 300)
-        low, high = fit(PassRate(), table, resamples=400, influence=False, seed=s).intervals[
-            "alpha"
-        ]
-        held += low <= test_counts.TRUE["alpha"] <= high
-    return held / n
+    rng = np.random.default_rng([seed, 11])
+    return sum(test_counts.held(test_counts.counts(rng, 300), s) for s in range(n)) / n
+
+
+@claim(
+    "pass-rate-overdispersed", "Pass rates whose trials agree (.03): 90 % intervals of alpha",
+    (0.83, 0.96), 300, FITS,
+)  # fmt: skip
+def _overdispersed(seed: int, n: int) -> float:
+    rng = np.random.default_rng([seed, 16])
+    tables = (test_counts.overdispersed(rng, test_counts.counts(rng, 300)) for _ in range(n))
+    return sum(test_counts.held(table, s) for s, table in enumerate(tables)) / n
+
+
+@claim(
+    "one-curve", "One curve, straight or bent, noise .1 or 1 %: 90 % intervals at twice the tokens",
+    (0.8, 1.0), 60, f"{FITS} forecast.curves",
+)  # fmt: skip
+def _one_curve(seed: int, n: int) -> float:
+    return test_curves.held([[s, 5 + seed] for s in range(n)])
 
 
 @claim(
@@ -254,6 +265,23 @@ def _enrol_means() -> None:
 
 
 _enrol_means()
+
+
+def _enrol_importance() -> None:
+    """Draws from another model's proposals, weighed: the mean of eight instances."""
+    for r, n in ((3, 300), (20, 150)):
+
+        def count(seed: int, n: int, r: int = r) -> float:
+            return float(np.mean(test_importance.weighed(r, n, 10_000 * seed).mean_held))
+
+        claim(
+            f"importance-{r}",
+            f"Weighed draws of another model, r = {r}: 90 % intervals of the mean of eight rates",
+            (0.85, 0.98), n, "data.counts evaluate.importance evaluate.proposals evaluate.weights",
+        )(count)  # fmt: skip
+
+
+_enrol_importance()
 
 
 # How a server cuts the distribution, and the tokens after which that is found.

@@ -6,6 +6,8 @@ parameters, the law at ten times the largest compute, and a new run there.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import polars as pl
 import pytest
@@ -41,6 +43,7 @@ def ladder(rng: np.random.Generator, runs: int, checkpoints: int, noise: float) 
     return pl.DataFrame({"run": name, "params": n, "tokens": d, "loss": loss})
 
 
+@cache
 def coverage(
     runs: int,
     checkpoints: int,

@@ -1,91 +1,23 @@
-"""New laws against SciPy, against each other, and against what they were made of."""
+"""New laws against each other, and against what they were made of."""
 
 from __future__ import annotations
-
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from scipy import optimize
 
 from augury.fitting import Gaussian, fit
-from augury.fitting.problem import problem_of
-from augury.fitting.single import optimum
-from augury.laws import Parameter, Skaling, law
-from tests.shared import chinchilla, needs_chinchilla, needs_olmo, olmo_ladder
+from augury.laws import law
 
 pytestmark = pytest.mark.slow
 
 
-@needs_olmo
-def test_a_joint_fit_is_scipys() -> None:
-    """Eight tasks of the OLMo ladder, 26 parameters: exponents to 1e-5 of a joint least squares."""
-    finals, _ = olmo_ladder()
-    table = finals.select("run", "task", "params", "tokens", loss="bpb")
-    fitted = fit("joint-chinchilla", table, likelihood=Gaussian("log"), influence=False)
-    tasks = table["task"].unique(maintain_order=True).to_list()
-    at = np.array([tasks.index(t) for t in table["task"]])
-    n, d, y = (table[c].to_numpy() for c in ("params", "tokens", "loss"))
-    count = len(tasks)
-
-    def residuals(v: np.ndarray) -> np.ndarray:
-        e, a, b = v[:count], np.exp(v[count : 2 * count]), np.exp(v[2 * count : 3 * count])
-        alpha, beta = np.exp(v[-2:])
-        mu = e[at] + a[at] * n**-alpha + b[at] * d**-beta
-        return np.log(mu) - np.log(y)
-
-    own = fitted.parameters
-    start = np.array(
-        [own[f"E[{t}]"] for t in tasks]
-        + [np.log(own[f"A[{t}]"]) for t in tasks]
-        + [np.log(own[f"B[{t}]"]) for t in tasks]
-        + [np.log(own["alpha"]), np.log(own["beta"])]
-    )
-    low = np.concatenate([np.zeros(count), np.full(2 * count + 2, -60.0)])
-    moved = np.maximum(start + 0.02 * np.random.default_rng(0).standard_normal(len(start)), low)
-    exact = optimize.least_squares(
-        residuals, moved, bounds=(low, np.full(len(low), 200.0)), xtol=1e-15, ftol=1e-15,
-        gtol=1e-15, max_nfev=20_000, x_scale="jac",
-    )  # fmt: skip
-    assert fitted.objective <= exact.cost * (1 + 1e-9)
-    assert own["alpha"] == pytest.approx(np.exp(exact.x[-2]), rel=1e-5)
-    assert own["beta"] == pytest.approx(np.exp(exact.x[-1]), rel=1e-5)
-
-
-class _SkalingAt(Skaling):
-    """Skaling with k held: a point of its profile."""
-
-    k_held = 1.0
-
-    @property
-    def parameters(self) -> dict[str, Parameter]:
-        held = type(self).k_held
-        found = dict(super().parameters)
-        found["k"] = replace(found["k"], bounds=(held * (1 - 1e-9), held * (1 + 1e-9)),
-                             start=(held * (1 - 1e-9), held * (1 + 1e-9)))  # fmt: skip
-        return found
-
-
-def profile(table: pl.DataFrame, k: float, likelihood: Any) -> float:
-    """Objective of Skaling at k."""
-    kind = type(f"SkalingAt{k}", (_SkalingAt,), {"k_held": k, "name": f"skaling-{k}"})
-    problem, solution, best = optimum(problem_of(kind(), table, likelihood))
-    del problem
-    return float(solution.objective[best])
-
-
-@needs_chinchilla
-def test_skaling_nests_chinchilla_and_its_k_has_a_profile() -> None:
-    table = chinchilla()
-    free = fit("skaling", table, influence=False)
-    plain = fit("chinchilla", table, influence=False, uncertainty="none")
-    at_one = profile(table, 1.0, "huber")
-    assert at_one == pytest.approx(plain.objective, rel=1e-6)  # k = 1 is Chinchilla
-    assert free.objective <= at_one * (1 + 1e-9)
-    around = [profile(table, k, "huber") for k in (0.5, 0.7, 1.4)]
-    assert min(around) >= free.objective * (1 - 1e-9)
+def test_skaling_at_1_is_chinchilla() -> None:
+    """Its profile on Chinchilla's points is in tests/fitting/test_profile.py."""
+    plain = law("chinchilla")
+    own, x = plain.example(50, 1)
+    at_one = {**own, "k": 1.0, "R": own["B"] / own["A"]}
+    assert law("skaling")(at_one, **x) == pytest.approx(plain(own, **x), rel=1e-12)
 
 
 def test_the_batch_trajectory_is_recovered_and_drawn_by_nuts() -> None:

@@ -1,5 +1,7 @@
 """The published forecasts of OLMo 2 7B from a ladder of 190M-1.3B, and ours beside them."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -15,10 +17,11 @@ def test_the_papers_protocol_gives_the_papers_forecasts() -> None:
     finals, checkpoints = olmo_ladder()
     for task, (_, published, _) in OLMO_TASKS.items():
         own = pl.col("task") == task
-        loss = fit("chinchilla", finals.filter(own), output="bpb", uncertainty="none")
+        plain: dict[str, Any] = {"uncertainty": "none", "influence": False}
+        loss = fit("chinchilla", finals.filter(own), output="bpb", **plain)
         ideal = pl.DataFrame({"run": ["ideal"], "bpb": [1e-9], "value": [1.0]})
         points = pl.concat([checkpoints.filter(own).select("run", "bpb", "value"), ideal])
-        score = fit("logistic-task:over=bpb", points, uncertainty="none")
+        score = fit("logistic-task:over=bpb", points, **plain)
         bpb = loss.law(loss.parameters, **{n: np.array([x]) for n, x in OLMO_TARGET.items()})
         forecast = 100 * score.law(score.parameters, bpb=bpb).item()
         assert forecast == pytest.approx(published, abs=0.3), task

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 import pytest
@@ -126,12 +128,11 @@ def test_cuts_are_few_and_late_ones_count() -> None:
     assert cut_places(239)[-1] == 238
 
 
-@pytest.mark.slow
-def test_intervals_of_simulated_curves_hold() -> None:
-    """Power laws with noise and with a break: 90 % intervals of the next factor of two."""
-    held = []
-    for seed in range(24):
-        rng = np.random.default_rng([seed, 5])
+def held(seeds: Sequence[Sequence[int]]) -> float:
+    """Share of power laws, with noise and with a break, whose next factor of two is held."""
+    hits = []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
         x = np.geomspace(1e8, 2e10, 40)
         bend = (1 + (x / 1e9) ** 2) ** (-0.15 * rng.standard_normal() * 0.3)
         y = (rng.uniform(0, 2) + rng.uniform(1, 3) * (x / 1e8) ** -rng.uniform(0.1, 0.5)) * bend
@@ -139,8 +140,15 @@ def test_intervals_of_simulated_curves_hold() -> None:
         past = x <= 1e10
         found = augury.forecast_curve({"tokens": x[past], "loss": noisy[past]}, float(x[-1]))
         low, high = found.interval
-        held.append(low <= noisy[-1] <= high)
-    assert np.mean(held) >= 0.8  # 19 of 24: below it with probability .02 if 90 % hold
+        hits.append(low <= noisy[-1] <= high)
+    return float(np.mean(hits))
+
+
+@pytest.mark.claims
+def test_intervals_of_simulated_curves_hold() -> None:
+    """90 % intervals; `make test` repeats a tenth of 60 others against the record."""
+    # 19 of 24: below it with probability .02 if 90 % hold
+    assert held([[seed, 5] for seed in range(24)]) >= 0.8
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,6 +18,7 @@ from typer.testing import CliRunner
 
 from augury.errors import DataError, UsageError
 from augury.forecast.emergence import (
+    MovedFit,
     MovedStatus,
     check_premise,
     emergence_data,
@@ -22,7 +26,7 @@ from augury.forecast.emergence import (
     fit_moved_tasks,
     moved_study,
 )
-from augury.forecast.emergence.ensemble import run_ensemble
+from augury.forecast.emergence.ensemble import EnsembleDraws, run_ensemble
 from augury.forecast.emergence.moved_curve import NAMES, MovedCurve
 from augury.forecast.emergence.moved_tasks import pooled_shift
 from tests.moved_studies import SHAPES, moved_table
@@ -30,6 +34,29 @@ from tests.moved_studies import SHAPES, moved_table
 pytestmark = pytest.mark.slow
 
 WORLDS = Path(__file__).parent.parent.parent / "docs" / "experiments" / "worlds.parquet"
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Callable[[str], tuple[float, float, MovedFit]]:
+    """The point, the floor and the fit of one simulated study a shape, each fitted once."""
+
+    @cache
+    def one(shape: str) -> tuple[float, float, MovedFit]:
+        point, table, floor = moved_table(np.random.default_rng(4), shape)
+        return point, floor, fit_moved(moved_study(table, floor=floor))
+
+    return one
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A twentieth of the steps, where the question is not what the posterior is."""
+
+    def short(*args: Any, steps: int = 0) -> EnsembleDraws:
+        del steps
+        return run_ensemble(*args, steps=70)
+
+    monkeypatch.setattr("augury.forecast.emergence.moved_fit.run_ensemble", short)
 
 
 def test_the_likelihood_is_that_of_a_dense_normal() -> None:
@@ -70,9 +97,10 @@ def test_walkers_draw_from_a_bent_density() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_a_simulated_point_is_found_and_finetuning_narrows_it(shape: str) -> None:
-    point, table, floor = moved_table(np.random.default_rng(4), shape)
-    fitted = fit_moved(moved_study(table, floor=floor))
+def test_a_simulated_point_is_found_and_finetuning_narrows_it(
+    simulated: Callable[[str], tuple[float, float, MovedFit]], shape: str
+) -> None:
+    point, _, fitted = simulated(shape)
     value, low, high = fitted.point(0.1)
     assert low < point < high
     assert value == pytest.approx(point, abs=0.15)
@@ -82,9 +110,10 @@ def test_a_simulated_point_is_found_and_finetuning_narrows_it(shape: str) -> Non
     assert fitted.draws.rhat.max() < 1.1
 
 
-def test_one_run_is_less_sure_than_the_mean_over_runs() -> None:
-    _, table, floor = moved_table(np.random.default_rng(4))
-    fitted = fit_moved(moved_study(table, floor=floor), control=False)
+def test_one_run_is_less_sure_than_the_mean_over_runs(
+    simulated: Callable[[str], tuple[float, float, MovedFit]],
+) -> None:
+    _, floor, fitted = simulated("log")
     far, near = (fitted.probability_per_run(x) for x in (floor + 0.05, 5.0))
     assert near < 0.1 < 0.9 < far
     value = fitted.point(0.1)[0]
@@ -159,6 +188,7 @@ def test_a_task_at_chance_learns_its_shift_from_one_that_has_risen() -> None:
         fit_moved_tasks({})
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_bad_input_is_named() -> None:
     _, table, floor = moved_table(np.random.default_rng(0))
     with pytest.raises(DataError, match="there are no few-shot rows"):
@@ -184,10 +214,18 @@ def test_the_scale_of_flops_with_families() -> None:
     value, low, high = fitted.point(0.1)
     assert low < 1e22 < high
     assert 1e21 < value < 1e23
-    again = fit_moved(replace(study), control=False)
-    assert again.point(0.1) == (value, low, high)
 
 
+@pytest.mark.usefixtures("few_steps")
+def test_a_seed_gives_the_same_fit_again() -> None:
+    _, table, floor = moved_table(np.random.default_rng(4))
+    study = moved_study(table, floor=floor)
+    first, again = (fit_moved(s, control=False, seed=2) for s in (study, replace(study)))
+    assert np.array_equal(first.draws.z, again.draws.z)
+    assert first.point(0.1) == again.point(0.1)
+
+
+@pytest.mark.usefixtures("few_steps")
 def test_the_command_prints_what_scripts_read(tmp_path: Path) -> None:
     from augury.cli import app
 

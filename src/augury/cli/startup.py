@@ -8,9 +8,14 @@ from pathlib import Path
 
 
 def keep_compiled() -> None:
-    """Keep compiled fits on disk between calls: compiling is most of a cold fit's time."""
+    """Keep compiled fits on disk between calls: compiling is most of a cold fit's time.
+
+    Where JAX is told by its own variable to keep them, there they are kept.
+    """
     import os
 
+    if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        return
     import jax
 
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "augury"
