@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed
 EXTRAS ?= models,http
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-tests test-documents quick claims lint docs bench real clean
+.PHONY: demo test test-tests test-documents quick quick-tests claims lint docs bench real clean
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or later here (looked for $(PYTHONS))" >&2; exit 1; }
@@ -34,9 +34,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The documents run beside the tests: their blocks go on where the last one ended, in one process.
-test: lint
-	$(MAKE) --no-print-directory --output-sync=target -j2 test-tests test-documents
+# All at once: the documents are one process, as their blocks go on where the last one ended, and
+# mypy is another. Whichever fails, all of it has failed.
+test: $(STAMP)
+	$(MAKE) --no-print-directory --output-sync=target -j3 lint test-documents test-tests
 
 test-tests: $(STAMP)
 	$(BIN)/pytest -n 2 --dist worksteal -m "not claims" tests
@@ -44,7 +45,10 @@ test-tests: $(STAMP)
 test-documents: $(STAMP)
 	$(BIN)/pytest README.md docs
 
-quick: lint
+quick: $(STAMP)
+	$(MAKE) --no-print-directory --output-sync=target -j2 lint quick-tests
+
+quick-tests: $(STAMP)
 	$(BIN)/pytest -n 2 --dist worksteal -m "not slow and not claims" tests
 
 # The statistical claims at full size; those whose code has not changed stay on record.

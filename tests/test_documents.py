@@ -37,6 +37,7 @@ def test_every_question_has_its_pages_and_pictures() -> None:
             assert picture.read_text().startswith("<svg")
 
 
+@pytest.mark.slow
 @needs_chinchilla
 def test_the_record_is_what_the_command_says(
     augury: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

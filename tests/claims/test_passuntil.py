@@ -120,6 +120,7 @@ def test_an_instances_interval_covers_under_stopping_and_capping(
     assert 0.85 <= np.mean((low <= rates) & (rates <= high)) <= 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("r", [2, 5])
 @pytest.mark.parametrize("instances", [8, 64])
 @pytest.mark.parametrize(("shape", "scale"), [(0.3, 300.0), (1.0, 1000.0), (2.0, 4.0)])
@@ -176,6 +177,7 @@ def test_the_variance_of_the_unbiased_rate_is_its_closed_form() -> None:
         assert found.var() == pytest.approx(p**2 * (hyp2f1(1, 1, r, 1 - p) - 1), rel=0.02)
 
 
+@pytest.mark.slow
 def test_the_place_of_a_pass_is_negative_hypergeometric() -> None:
     rng = np.random.default_rng(0)
     places = [place_of(2, 5, 30, rng) for _ in range(10_000)]

@@ -156,6 +156,7 @@ def test_a_users_mistake_is_one_line_and_exit_status_2(
     assert not out.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "at", ["params", "params=big", "params=1e9", "params=-1,tokens=2e9", "params=nan,tokens=1e9"]
 )

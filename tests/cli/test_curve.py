@@ -59,6 +59,7 @@ def test_the_command_prints_what_scripts_read(
     assert again.probability_on_target < 0.05
 
 
+@pytest.mark.slow
 def test_another_decay_ends_elsewhere(run: tuple[pl.DataFrame, pl.DataFrame]) -> None:
     whole, schedule = run
     log = whole.filter(pl.col("step") <= 5000)
@@ -71,6 +72,7 @@ def test_another_decay_ends_elsewhere(run: tuple[pl.DataFrame, pl.DataFrame]) ->
     assert figure.data["shown"].unique().sort().to_list() == ["forecast", "logged"]
 
 
+@pytest.mark.slow
 def test_a_run_is_held_against_a_fit_to_others(run: tuple[pl.DataFrame, pl.DataFrame]) -> None:
     log, rng = run[0].filter(pl.col("step") <= 5000), np.random.default_rng(1)
     params = np.geomspace(1e7, 1e9, 20)

@@ -70,6 +70,7 @@ def test_a_task_of_the_lab_is_computed(augury: Any, run: Path, tmp_path: Path) -
     assert f"rows: {out}" in text.out
 
 
+@pytest.mark.slow
 def test_a_task_from_a_file_is_sampled_and_resumed(
     augury: Any, run: Path, task: Path, tmp_path: Path
 ) -> None:
@@ -247,6 +248,7 @@ def test_the_contract_holds_without_a_folder(
     assert set(tmp_path.iterdir()) == before, "nothing was written"
 
 
+@pytest.mark.slow
 def test_a_plan_says_what_a_run_takes_and_writes_nothing(
     augury: Any, run: Path, task: Path, tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ def fitted(augury: Any, table: Path, tmp_path: Path) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_optimal(augury: Any, fitted: Path, tmp_path: Path) -> None:
     said = augury("optimal", fitted, "--flops", "1e24", "--out", tmp_path / "o", "--json")
     assert (said.status, said.err) == (0, "")
@@ -63,6 +64,7 @@ def test_optimal_of_a_table_of_equal_budgets(augury: Any, tmp_path: Path) -> Non
     assert [n["code"] for n in answer["notes"]] == ["parabola-bias"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -162,6 +164,7 @@ def test_the_chance_of_passing_follows_the_interval() -> None:
     assert probability_above(0.5, 0.5, 0.5, 0.9, 0.4) == 1.0
 
 
+@pytest.mark.slow
 def test_versus(augury: Any, tmp_path: Path) -> None:
     path = tmp_path / "two.csv"
     power_runs(2.0, 0.002, 0).write_csv(path)
@@ -225,6 +228,7 @@ def test_mix_ranks_mixtures(augury: Any, tmp_path: Path, monkeypatch: pytest.Mon
     assert "column 'share_web'" in complaint(augury(*ask))
 
 
+@pytest.mark.slow
 def test_repeat(augury: Any, fitted: Path, tmp_path: Path) -> None:
     path, out = tmp_path / "runs.csv", tmp_path / "dc"
     pl.DataFrame(repeated_runs(60, 0.002, 0)[0]).write_csv(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+import pytest
 
 import augury
 from augury.data.cut_draws import cut_draws_notes
@@ -31,6 +32,7 @@ def test_cut_rows_are_counted_and_said() -> None:
     assert cut_draws_notes(rates([None] * 4)) == []
 
 
+@pytest.mark.slow
 def test_a_fit_and_a_forecast_of_such_rows_say_so() -> None:
     for cut in (False, True):
         table = rates([None, None, None, "cut" if cut else None])

@@ -226,6 +226,7 @@ def test_a_table_appended_to_itself_is_noticed() -> None:
     assert some == "1 of 4 rows repeat an earlier one, the first is row 4"
 
 
+@pytest.mark.slow
 def test_a_command_says_that_rows_repeat(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
     import sys
 

@@ -341,6 +341,7 @@ MEAN = {
 PLAIN_TEST = "def check(candidate):\n    assert candidate([1, 2]) == 1.5\n"
 
 
+@pytest.mark.slow
 def test_tests_that_need_a_package_say_so_before_a_token_is_drawn(tmp_path: Path) -> None:
     if (problem := missing()) is not None:
         pytest.skip(problem)

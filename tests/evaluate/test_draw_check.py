@@ -195,6 +195,7 @@ def test_a_server_that_takes_a_whole_configuration_is_given_one(tmp_path: Path) 
     assert (told["do_sample"], told["top_k"], told["top_p"]) == (True, 0, 1.0)
 
 
+@pytest.mark.slow
 def test_copies_are_drawn_again_one_at_a_time(tmp_path: Path) -> None:
     found, bodies = measured(Sampling(obeys=True, copies=True), tmp_path)
     assert found.distribution == "own"

@@ -49,6 +49,7 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> TransformersBackend:
     return TransformersBackend(bpe_model(tmp_path_factory.mktemp("bpe") / "tiny"))
 
 
+@pytest.mark.slow
 def test_an_exported_lab_model_is_the_same_function(
     lab: LabBackend, same: TransformersBackend
 ) -> None:

@@ -78,6 +78,7 @@ def test_prices_are_of_tokens_read_and_drawn() -> None:
         plan_run(CountingModel(), task, RunOptions(), price_in=-1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["tree", "independent"])
 @pytest.mark.parametrize("cap", [300, 3_000])
 def test_a_cap_of_tokens_ends_a_run_and_a_stopped_one_alike(

@@ -64,6 +64,7 @@ def model(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     return TransformersBackend(bpe_model(folder / "tiny"), batch_tokens=512)
 
 
+@pytest.mark.slow
 def test_samples_are_the_same_with_and_without(model: Any) -> None:
     """For every seed, whatever the stops: those that cut are parts of texts that it writes."""
     rng = np.random.default_rng(1)

@@ -44,6 +44,7 @@ def study(run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pl
     return out, finetune_sweep([f"lab:{run}"], "sort-digits", [20, 60], 2, 2, out=out, **QUICK)
 
 
+@pytest.mark.slow
 def test_every_unit_is_a_row(study: tuple[Path, pl.DataFrame]) -> None:
     out, table = study
     assert table.height == 2 * (1 + 2 * 2 * 2)
@@ -296,6 +297,7 @@ def test_other_settings_are_refused(run: Path, study: tuple[Path, pl.DataFrame])
     assert sorted(study[0].rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_from_the_shell(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,7 @@ def test_least_squares_names_the_five_points_that_move_it() -> None:
     assert abs(huber.parameters["beta"] - 0.3672) < 0.4 * abs(change["with"] - 0.3672)
 
 
+@pytest.mark.slow
 def test_rows_are_those_of_the_file_after_a_filter() -> None:
     table = chinchilla(where="params > 1e8")
     fitted = fit("chinchilla", table, likelihood="gaussian", uncertainty="none")

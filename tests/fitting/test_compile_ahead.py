@@ -24,6 +24,7 @@ def runs(n: int) -> dict[str, np.ndarray]:
     return {"params": params, "loss": (1.7 + 400 * params**-0.34) * rng.normal(1, 0.01, n)}
 
 
+@pytest.mark.slow
 def test_the_refits_without_single_points_find_their_solver_compiled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from augury.errors import DataError, FitError, UsageError
-from augury.fitting import Gaussian, Huber, fit, fit_many, load_fit, save_fit
+from augury.fitting import Fit, Gaussian, Huber, fit, fit_many, load_fit, save_fit
 from augury.laws import Chinchilla, law
 from tests.laws.cases import TRUTH
 
@@ -45,9 +45,11 @@ def test_scores_that_are_no_shares_are_named(
     table = pl.DataFrame({"loss": [3.4, 3.0, 2.6, 2.2], "value": value})
     with pytest.raises(DataError, match=f"row {row}, column 'value'.*{said}"):
         fit(name, table)
-    assert fit(name, table.with_columns(value=pl.Series([-0.01, 0.2, 0.9, 1.02]))).status
+    near = table.with_columns(value=pl.Series([-0.01, 0.2, 0.9, 1.02]))
+    assert fit(name, near, uncertainty="none", influence=False).status
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checkpoints", [1, 10])
 def test_three_runs_never_identify_five_parameters(checkpoints: int) -> None:
     for likelihood in ("huber", "gaussian"):
@@ -117,6 +119,7 @@ def test_without_influence_all_else_is_the_same() -> None:
     assert np.array_equal(quick.draws, told.draws)
 
 
+@pytest.mark.slow
 def test_checkpoints_of_a_run_are_not_counted_as_runs() -> None:
     """Ten checkpoints that repeat one run's error say hardly more than one."""
     table = runs(30, 10, seed=4)
@@ -150,6 +153,7 @@ def test_laplace_agrees_with_scipy_on_a_linear_problem() -> None:
     assert high - low == pytest.approx(2 * half, rel=0.03)
 
 
+@pytest.mark.slow
 def test_a_fit_that_is_damaged_on_disk_is_named(tmp_path) -> None:  # type: ignore[no-untyped-def]
     folder = save_fit(fit("chinchilla", runs(12), likelihood="gaussian"), tmp_path / "fit")
     assert load_fit(folder).n == 12
@@ -197,11 +201,17 @@ def groups(count: int, n: int, spread: float, noise: float, seed: int) -> pl.Dat
     return pl.concat(parts)
 
 
+def alone(table: pl.DataFrame) -> Fit:
+    """One group's optimum."""
+    return fit("chinchilla", table, likelihood="gaussian", uncertainty="none", influence=False)
+
+
+@pytest.mark.slow
 def test_many_groups_equal_one_by_one() -> None:
     table = groups(6, 30, 0.1, 0.004, 0)
     together = fit_many("chinchilla", table, by="task", likelihood="gaussian")
     for g, task in enumerate(together.groups["task"]):
-        one = fit("chinchilla", table.filter(pl.col("task") == task), likelihood="gaussian")
+        one = alone(table.filter(pl.col("task") == task))
         assert together.objective[g] == pytest.approx(one.objective, rel=1e-9)
         ours = dict(zip(together.names, together.parameters[g], strict=True))
         assert ours["alpha"] == pytest.approx(one.parameters["alpha"], rel=1e-4)
@@ -212,13 +222,14 @@ def test_many_groups_equal_one_by_one() -> None:
         fit_many("chinchilla", table, by="task", pool=["gamma"])
 
 
+@pytest.mark.slow
 def test_groups_of_unequal_size_are_fitted_apart() -> None:
     table = groups(3, 30, 0.1, 0.004, 1)
     short = pl.concat(
         [table.filter(pl.col("task") != "t1"), table.filter(pl.col("task") == "t1")[:9]]
     )
     fits = fit_many("chinchilla", short, by="task", likelihood="gaussian")
-    one = fit("chinchilla", short.filter(pl.col("task") == "t1"), likelihood="gaussian")
+    one = alone(short.filter(pl.col("task") == "t1"))
     g = fits.groups["task"].to_list().index("t1")
     assert fits.objective[g] == pytest.approx(one.objective, rel=1e-6)
 
@@ -238,6 +249,7 @@ def test_pooling_estimates_the_spread_and_helps_weak_groups() -> None:
     assert errors[True] < 0.75 * errors[False]
 
 
+@pytest.mark.slow
 def test_identical_groups_are_pooled_into_one() -> None:
     fits = fit_many("chinchilla", groups(12, 16, 0.0, 0.01, 3), by="task", pool=True)
     alpha = np.log(fits.parameters[:, fits.names.index("alpha")])

@@ -30,6 +30,7 @@ def random_jacobian(blocks: Blocks, size: int, n: int) -> tuple[np.ndarray, np.n
     return full, blocks.directions(size) @ full, group
 
 
+@pytest.mark.slow
 def test_sums_are_those_of_the_full_jacobian() -> None:
     blocks, size = blocks_of("joint-chinchilla")
     full, slim, group = random_jacobian(blocks, size, 60)
@@ -41,6 +42,7 @@ def test_sums_are_those_of_the_full_jacobian() -> None:
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [0, 1])
 def test_a_step_solves_the_whole_system(extra: int) -> None:
     """Also with a parameter of the likelihood's own, which counts as shared."""

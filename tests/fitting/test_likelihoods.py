@@ -72,6 +72,7 @@ def test_intervals_of_a_quantile_hold() -> None:
     assert 48 <= held <= 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_slopes_are_those_of_the_loss_and_bounds_bound_it(name: str) -> None:
     likelihood = LIKELIHOODS[name]()

@@ -11,6 +11,7 @@ from augury.laws import PowerLaw
 from tests.shared import chinchilla, needs_chinchilla
 
 
+@pytest.mark.slow
 def test_a_profile_is_that_of_refits_one_by_one() -> None:
     """Against SciPy at fixed exponents: the law is linear in the rest."""
     rng = np.random.default_rng(0)
@@ -36,6 +37,7 @@ def test_a_profile_is_that_of_refits_one_by_one() -> None:
         profile(fitted, "beta")
 
 
+@pytest.mark.slow
 @needs_chinchilla
 def test_the_profile_of_skalings_k_on_chinchilla_meets_chinchilla_at_1() -> None:
     """k = 1 is Chinchilla: the profile at 1 is Chinchilla's own fit."""

@@ -45,6 +45,7 @@ def test_crps_of_a_normal_is_that_of_its_draws() -> None:
     assert normal_crps(mean, spread, y) == pytest.approx(crps(draws, y), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_windows_say_what_least_squares_on_each_would() -> None:
     rng = np.random.default_rng(1)
     x = np.geomspace(1e7, 1e10, 24)

@@ -108,6 +108,7 @@ def test_scores_without_counts() -> None:
     assert emergence_data(shares).counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(LAWS))
 def test_more_finetuning_never_moves_the_elbow_back(name: str) -> None:
     """Monotone by construction: for any coordinates whatever."""

@@ -45,6 +45,7 @@ def test_few_shot_scores_in_time() -> None:
         assert "few-shot-late" not in noted(asked(np.inf, elbow=2.2, last=1.95, seed=seed))
 
 
+@pytest.mark.slow
 def test_two_tasks_that_jump_together() -> None:
     """Their own elbows lie .25 nats apart, and both wait for one format."""
     fits = {

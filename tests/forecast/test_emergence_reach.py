@@ -62,6 +62,7 @@ def test_parameters_tokens_and_flops() -> None:
     assert 0.3 < probability_emerged(found, emergence_point(found).value) < 0.7
 
 
+@pytest.mark.slow
 def test_out_of_reach_is_said() -> None:
     """A point below the loss law's floor is never reached."""
     low = Truth(elbow=1.5, shift=0.3, alpha=1.0, slope=0.9, run=3e-4)

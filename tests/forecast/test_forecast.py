@@ -29,6 +29,7 @@ def scored_runs(count: int, seed: int = 0) -> pl.DataFrame:
     return table.with_columns(value=pl.Series(noisy), flops=flops)
 
 
+@pytest.mark.slow
 def test_a_forecast_knows_how_far_out_it_is() -> None:
     table = runs(40)
     fitted = fit("chinchilla", table)

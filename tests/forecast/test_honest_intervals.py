@@ -21,12 +21,14 @@ def steepening() -> pl.DataFrame:
     return pl.DataFrame({"params": n, "loss": np.exp(1.05 - 0.08 * t - 0.012 * t**2 + noise)})
 
 
+@pytest.mark.slow
 def test_a_floor_at_its_bound_leaves_an_interval_around_the_estimate() -> None:
     table = steepening()
-    fitted = fit("power", table)
+    fitted = fit("power", table, influence=False)
     assert fitted.status == "parameter at its bound"
     far = predict(fitted, {"params": 6e4})[0]
-    by_refits = predict(fit("power", table, uncertainty="bootstrap"), {"params": 6e4})[0]
+    refitted = fit("power", table, uncertainty="bootstrap", influence=False)
+    by_refits = predict(refitted, {"params": 6e4})[0]
     # The bootstrap over runs is another way to the same interval: ends agree to a fifth of it.
     width = by_refits.mean_interval[1] - by_refits.mean_interval[0]
     assert far.mean_interval == pytest.approx(by_refits.mean_interval, abs=0.2 * width)
@@ -63,8 +65,9 @@ def ladder(seed: int, noise: float = 0.004) -> pl.DataFrame:
     return pl.DataFrame({"params": n, "tokens": d, "loss": loss})
 
 
+@pytest.mark.slow
 def test_one_name_for_an_architecture_is_not_one_run() -> None:
-    fitted = fit("chinchilla", ladder(0).with_columns(model=pl.lit("arch0")))
+    fitted = fit("chinchilla", ladder(0).with_columns(model=pl.lit("arch0")), influence=False)
     low, high = fitted.intervals["alpha"]
     assert fitted.run_count == 6  # a run has one size
     assert high - low > 0.02
@@ -160,6 +163,7 @@ def test_a_difference_within_noise_names_no_winner() -> None:
     assert apart.winner == "a"
 
 
+@pytest.mark.slow
 def test_the_tutorials_law_is_found() -> None:
     """Kaplan, off by .044 and holding half, was ranked above the law that made the data."""
     rng = np.random.default_rng(1)
@@ -178,7 +182,7 @@ def test_the_tutorials_law_is_found() -> None:
 
 
 def test_flops_that_contradict_the_rest_are_refused() -> None:
-    fitted = fit("chinchilla", ladder(0))
+    fitted = fit("chinchilla", ladder(0), influence=False)
     with pytest.raises(UsageError, match="contradicts"):
         predict(fitted, {"flops": 1e24, "params": 1e11, "tokens": 1e12})
     point = {"params": 1e10, "tokens": 2e11}
@@ -291,6 +295,7 @@ def test_random_tables_end_in_an_answer_or_one_line() -> None:
     assert outcomes.count("refused") < 30
 
 
+@pytest.mark.slow
 def test_a_fit_that_knows_less_than_the_data_has_no_interval() -> None:
     """The eleven smallest runs of Gadre et al. 2024 on C4, scored on PTB.
 

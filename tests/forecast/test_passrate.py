@@ -135,6 +135,7 @@ def test_the_likelihood_of_the_reference_speaks_for_those_that_never_pass() -> N
     assert off[1] < 0.6 * off[0], off
 
 
+@pytest.mark.slow
 def test_held_out_likelihood_prefers_the_form_that_made_the_data() -> None:
     rng = np.random.default_rng(5)
     z = np.linspace(-3, 3, 24)

@@ -59,6 +59,7 @@ def test_the_best_mixture_of_two_losses_is_scipys(table: pl.DataFrame) -> None:
     assert "mixture" in found.chart().to_dict()["title"]["text"][0]
 
 
+@pytest.mark.slow
 def test_limits_hold(table: pl.DataFrame) -> None:
     found = find_mixture(
         table, minimise=["web_loss"], caps={"web": 0.6}, floors={"code": 0.1},

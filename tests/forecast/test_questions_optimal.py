@@ -175,6 +175,7 @@ def test_what_is_asked_wrongly_is_said(fitted: Fit) -> None:
         isoflop_optimum(isoflops(0.0, 0).head(4), flops=1e22)
 
 
+@pytest.mark.slow
 def test_an_answer_is_saved_drawn_and_short(fitted: Fit, tmp_path: object) -> None:
     found = find_optimum(fitted, flops=1e22)
     back = load(save(found, f"{tmp_path}/answer"))

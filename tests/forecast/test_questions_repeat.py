@@ -35,6 +35,7 @@ def fitted() -> Fit:
     return fit("data-constrained", data, resamples=200, influence=False)
 
 
+@pytest.mark.slow
 def test_worth_is_muennighoffs(fitted: Fit) -> None:
     """A model that is small for its tokens: the worth of data alone, R_D (1 - e^(-R / R_D)) + 1."""
     found = value_repeats(fitted, unique_tokens=1e10, params=5e7)

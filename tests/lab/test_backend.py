@@ -35,6 +35,7 @@ def backend(folder: Path) -> LabBackend:
     return LabBackend(folder)
 
 
+@pytest.mark.slow
 def test_it_is_a_backend(backend: LabBackend) -> None:
     assert isinstance(backend, Backend)
     assert backend.about["params"] == 2408
@@ -101,6 +102,7 @@ def test_a_sample_depends_on_its_own_request_alone(backend: LabBackend) -> None:
     assert backend.sample([]) == []
 
 
+@pytest.mark.slow
 def test_greedy_marks_what_greedy_decoding_writes(backend: LabBackend) -> None:
     task = lab_instances("sort-digits", 200)
     scores = exact_scores(backend, task)

@@ -56,6 +56,7 @@ def held_out_loss(saved: Checkpoint) -> float:
     return float(-np.concatenate([s.tokens for s in scores]).mean())
 
 
+@pytest.mark.slow
 def test_the_best_weights_are_kept_and_the_curve_is_their_loss(saved: Checkpoint) -> None:
     after, curve = tuned(saved, 200, RECIPE)
     assert curve.losses[0] == pytest.approx(held_out_loss(saved), rel=1e-5)

@@ -34,6 +34,7 @@ def same(one: Path, other: Path) -> bool:
     return a.keys() == b.keys() and all((a[n] == b[n]).all() for n in a)
 
 
+@pytest.mark.slow
 def test_checkpoints_say_what_they_are(trained: list[Path]) -> None:
     assert [p.name for p in trained] == ["step-50", "step-100", "step-150"]
     saved = [load_checkpoint(p) for p in trained]

@@ -44,6 +44,7 @@ def test_shared_exponents_are_those_of_a_joint_scipy_fit() -> None:
     assert fitted.parameters["beta"] == pytest.approx(own.x[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_tasks_of_a_run_that_stray_together_widen_the_interval() -> None:
     """The same total noise, shared by the tasks of a run: the exponent is known less well."""
     size, tokens = np.repeat(np.geomspace(1e8, 3e9, 4), 4), np.tile(np.geomspace(5e9, 3e11, 4), 4)

@@ -129,6 +129,7 @@ class MyLaw(Law):
 """
 
 
+@pytest.mark.slow
 def test_a_law_from_the_python_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "outside_laws").mkdir()
     (tmp_path / "outside_laws" / "__init__.py").write_text("")

@@ -50,6 +50,7 @@ def test_muennighoff_the_published_objective_is_beaten_and_its_valley_seen() -> 
     assert high > 10 * low
 
 
+@pytest.mark.slow
 @needs_data
 def test_gadre_published_constants_and_errors() -> None:
     small, large = gadre()

@@ -24,6 +24,7 @@ def mixtures(n: int = 60, seed: int = 0) -> pl.DataFrame:
     return pl.DataFrame({f"share_{d}": share[:, j] for j, d in enumerate(DOMAINS)})
 
 
+@pytest.mark.slow
 def test_a_share_of_0_is_fitted_and_every_domain_comes_back() -> None:
     table = mixtures()
     assert (table.to_numpy() == 0).any(1).mean() > 0.5
@@ -54,6 +55,7 @@ def test_what_one_domain_alone_gives_is_the_parameter() -> None:
     assert effective == pytest.approx(1.2 + (share @ w) ** -0.3)
 
 
+@pytest.mark.slow
 def test_shares_are_checked_and_distance_is_not_in_logarithms() -> None:
     table = mixtures().with_columns(loss=pl.lit(2.0))
     with pytest.raises(DataError, match="no share of a mixture"):

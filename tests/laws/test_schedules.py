@@ -25,6 +25,7 @@ def test_the_multi_power_law_has_its_published_errors(params: float) -> None:
     assert found == pytest.approx(published, abs=2.5e-5)
 
 
+@pytest.mark.slow
 @needs_curves
 @pytest.mark.parametrize(
     ("params", "published"), [(25e6, 0.0015), (100e6, 0.0016), (400e6, 0.0024)]

@@ -52,6 +52,7 @@ def test_the_direct_law_without_tokens_is_the_pass_rate() -> None:
     assert direct == pytest.approx(alone, rel=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not RECTIFIED.exists(), reason="the shared data are absent")
 @pytest.mark.parametrize(
     ("task", "published"), [("wmt19", 0.01228), ("flan", 0.00648), ("gigaword", 0.00515)]

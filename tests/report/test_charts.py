@@ -37,6 +37,7 @@ def test_a_fit_draws_its_law_and_forecasts_their_intervals(fitted: Fit) -> None:
     assert "params" in rows[0]["what"]
 
 
+@pytest.mark.slow
 def test_a_backtest_and_a_combination_draw_what_they_rest_on() -> None:
     found = augury.backtest(["power", "chinchilla"], losses(), by="params")
     chart = found.chart().to_dict()

@@ -52,6 +52,7 @@ def test_it_is_saved_as_asked(chart: Any, tmp_path: Path, name: str, begins: byt
     assert path.read_bytes().startswith(begins)
 
 
+@pytest.mark.slow
 def test_the_page_needs_no_network(chart: Any, tmp_path: Path) -> None:
     page = save_figure(chart, tmp_path / "f.html").read_text()
     assert 'src="http' not in page

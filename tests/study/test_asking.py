@@ -58,6 +58,7 @@ def planned(folder: Path, asking: str = "", task: str = "", measure: str = "") -
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_keys_that_are_not_given_leave_a_measurement_where_it_was(folder: Path) -> None:
     plain = planned(folder).parameters
     assert "asking" not in plain["model"]
@@ -68,6 +69,7 @@ def test_keys_that_are_not_given_leave_a_measurement_where_it_was(folder: Path) 
     assert (given["task"]["extract"], given["measure"]["keep"]) == ("last-line", 1)
 
 
+@pytest.mark.slow
 def test_a_part_of_an_answer_is_judged_and_samples_are_kept(folder: Path, tmp_path: Path) -> None:
     values = []
     for task in ("", r"extract = '^.'"):  # of two letters, the first

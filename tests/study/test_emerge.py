@@ -257,6 +257,7 @@ def test_a_model_that_was_measured_and_finetuned_has_one_loss() -> None:
     assert found["seed"].to_list() == [3, 3]
 
 
+@pytest.mark.slow
 def test_a_loss_law_at_its_bound_still_leads_to_parameters() -> None:
     """Losses that fall as a pure power have no floor: bootstrap draws stay on its right side."""
     params = np.geomspace(1e3, 3e4, 6).repeat(2)

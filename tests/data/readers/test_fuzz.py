@@ -247,6 +247,7 @@ names = (
 )
 
 
+@pytest.mark.slow
 @RELAXED
 @given(
     results=st.dictionaries(
