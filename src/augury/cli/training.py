@@ -107,7 +107,9 @@ def finetune(
                 raise UsageError("--subspace is trained here: it takes no --plan")
             plan_outside(
                 model, asked, numbers, range(subsets), range(seeds), plan,
-                instances=instances, samples=samples, about=about,
+                method=method,  # type: ignore[arg-type] # checked there
+                learning_rate=learning_rate, batch=batch, steps=steps, instances=instances,
+                samples=samples, about=about,
             )  # fmt: skip
             if as_json:
                 print_json({"plan": str(plan), "manifest": str(plan / "manifest.json")})

