@@ -20,7 +20,7 @@ from augury.evaluate import SampleRequest, Task, exact_scores, pass_until
 from augury.evaluate.hf import TransformersBackend
 from augury.evaluate.tasks import Instance
 from augury.finetune import finetune_sweep
-from benchmarks.real import by_hand, humaneval
+from benchmarks.real import by_hand, humaneval, servers
 
 ROOT = Path(__file__).parent.parent.parent
 WEIGHTS = ROOT / "build" / "real"
@@ -66,8 +66,9 @@ def hand(model: TransformersBackend, record: dict[str, Any], weights: Path) -> N
     """The sums by hand, over the same weights."""
     task = capitals()
     questions = [(i.prompt, i.answers[0]) for i in task.instances]
-    found = by_hand.rates(model._model, model._text._tokenizer, questions)
-    record["by_hand"] = {i.id: p for i, p in zip(task.instances, found, strict=True)}
+    for name, cut in (("by_hand", False), ("by_hand_cut", True)):
+        found = by_hand.rates(model._model, model._text._tokenizer, questions, cut=cut)
+        record[name] = {i.id: p for i, p in zip(task.instances, found, strict=True)}
 
 
 def independent(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
@@ -131,6 +132,14 @@ def problems(model: TransformersBackend, record: dict[str, Any], weights: Path) 
     humaneval.measure(model, checkpoint(model), path, record, lambda: save_record(record, RECORD))
 
 
+def serving(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
+    """The servers that are installed, each a few minutes."""
+    servers.measure(
+        WEIGHTS / "servers", find_weights(weights), checkpoint(model), record,
+        lambda: save_record(record, RECORD),
+    )  # fmt: skip
+
+
 def parity(count: int = 600) -> Task:
     """Even or odd: a form that a model of this size learns from a few examples."""
     import numpy as np
@@ -168,6 +177,7 @@ SECTIONS = {
     "independent": independent,
     "exact": exact,
     "speed": speed,
+    "servers": serving,
     "humaneval": problems,
     "sweep": sweep,
 }
@@ -200,6 +210,8 @@ def told(record: dict[str, Any]) -> list[str]:
             f"## Speed\n\n{PROMPTS} prompts, {SAMPLES} samples each of {TOKENS} tokens: "
             f"{s['ours']} s of CPU, a loop over transformers' `generate` {s['generate']} s."
         )
+    if record.get("servers"):
+        found.append(servers.told(record))
     if record.get("humaneval", {}).get("problems"):
         found.append(humaneval.told(record))
     if "sweep" in record:

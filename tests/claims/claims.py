@@ -252,7 +252,7 @@ _enrol_pass_rates()
 def _enrol_means() -> None:
     """Every set of rates of test_passuntil whose mean an interval is given for."""
     for name, (_, cap) in test_passuntil.RATES.items():
-        for r in (2, 5):
+        for r in test_passuntil.STOPS[name]:
 
             def count(seed: int, n: int, name: str = name, r: int = r) -> float:
                 return test_passuntil.mean_held(name, r, n, seed)

@@ -172,7 +172,7 @@ class HTTPBackend:
         return False
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """RefusedError.
+        """Not to be had from a server.
 
         Raises:
             UsageError: always; a server does not show its tokens.
@@ -180,7 +180,7 @@ class HTTPBackend:
         raise UsageError(f"{self._model} at {self._shown} does not show its tokens")
 
     def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
-        """RefusedError.
+        """Not to be had from a server.
 
         Raises:
             UsageError: always; servers show a handful of likely tokens, not all.
