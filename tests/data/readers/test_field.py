@@ -106,6 +106,47 @@ def test_groups_nested_in_results(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_a_metric_that_is_several_numbers(tmp_path: Path) -> None:
+    """Its parts are metrics of the task, not a task of the metric's name."""
+    by_kind = {"by_kind,none": {"easy": 0.75, "hard": 0.25, "odd": [1]}, "acc,none": 0.5}
+    path = write(tmp_path / "results.json", lm_eval({"toy": by_kind}))
+    found = read_results("lm-eval", path)
+    assert found.table.select("task", "metric", "value").rows() == [
+        ("toy", "by_kind/easy", 0.75), ("toy", "by_kind/hard", 0.25), ("toy", "acc", 0.5)
+    ]  # fmt: skip
+    assert ["by_kind/odd" in x.key for x in found.left_out] == [True]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "bare"),
+    [
+        ("lm-eval", "results_2024-07-01T00-00-00.000000.json", {"results": {"a": {"alias": "a"}}}),
+        ("lm-eval", "samples_a_2024-07-01T00-00-00.000000.jsonl",
+         '{"doc_id": 0, "resps": [["x"]], "filter": "none", "metrics": []}\n'),
+        ("inspect", "failed.json", {"status": "error", "eval": {"task": "a", "model": "b/c"}}),
+        ("lighteval", "results_2024-07-01.json", {"config_general": {}, "results": {"a": {}}}),
+    ],
+)  # fmt: skip
+def test_a_file_without_scores_costs_no_folder(
+    tmp_path: Path, kind: str, name: str, bare: Any
+) -> None:
+    """Of a run with --predict_only, or that failed: passed over and listed."""
+    good = {
+        "lm-eval": lm_eval(ONE),
+        "inspect": {"eval": {"task": "toy", "model": "b/c"}, "status": "success", "results": {
+            "scores": [{"name": "match", "metrics": {"accuracy": {"value": 0.5}}}]}},
+        "lighteval": {"config_general": {"model_name": "b/c"}, "results": {"toy|0": {"em": 0.5}}},
+    }  # fmt: skip
+    write(tmp_path / "a" / name, bare)
+    write(tmp_path / "b" / "results_2024-07-02.json", good[kind])
+    found = read_results(kind, tmp_path)
+    assert found.table["value"].to_list() == [0.5]
+    assert not found.failures
+    assert ["no scores" in x.why for x in found.left_out] == [True]
+    with pytest.raises(DataError, match="no scores"):
+        read_results(kind, tmp_path / "a" / name)
+
+
 @pytest.mark.parametrize("results", [False, True])
 def test_samples_of_mid_2024_name_no_metrics(tmp_path: Path, results: bool) -> None:
     """0.4.3 to 0.4.5: a line holds the metrics and neither `metrics` nor `filter`."""

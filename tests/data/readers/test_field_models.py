@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,6 +30,18 @@ def test_an_adapter_is_not_its_base(tmp_path: Path) -> None:
         ("acme/mix-7b", None, None, 0.25),
         ("org/chat-lora", "acme/mix-7b", "org/chat-lora", 0.5),
     ]
+
+
+def test_a_group_has_the_shots_that_all_its_tasks_have(tmp_path: Path) -> None:
+    """Files name no shots of a group: two evaluations with different ones are not the same."""
+    scores = {name: {"acc,none": 0.5} for name in ("outer", "group", "a", "b")}
+    beside = {"group_subtasks": {"outer": ["group", "b"], "group": ["a"], "b": [], "a": []}}
+    for shots in (0, 3):
+        told = {"n-shot": {"a": shots, "b": shots}} | beside
+        write(tmp_path / str(shots) / "results.json", lm_eval(scores, **told))
+    table = read_results("lm-eval", tmp_path).table
+    shots = table.group_by("task").agg(pl.col("shots").sort())
+    assert dict(shots.iter_rows()) == {name: [0, 3] for name in scores}
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,10 @@ def _log(path: Path) -> Part:
     if not rows:
         if left_out:
             raise left_out[0].error()
-        raise DataError("there are no scores and no samples", source=source, value=notes[:1])
+        # Of an evaluation that failed, or was never scored.
+        raise ForeignFileError(
+            "there are no scores and no samples", source=source, value="; ".join(notes) or None
+        )
     columns: dict[str, list[Any]] = {"task": [task] * len(rows), "shots": [shots] * len(rows)}
     version = told.get("task_version")
     if isinstance(version, int | str) and not isinstance(version, bool) and version not in (0, "0"):

@@ -106,7 +106,7 @@ def _results(path: Path) -> Part:
     if not rows:
         if left_out:
             raise left_out[0].error()
-        raise DataError("there are no scores in 'results'", source=source)
+        raise ForeignFileError("there are no scores in 'results'", source=source)
     model = config.get("model_config")
     model = model if isinstance(model, dict) else {}
     info = ModelInfo(

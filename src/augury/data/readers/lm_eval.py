@@ -26,7 +26,6 @@ from augury.data.readers.lm_eval_pieces import SINGLE, pieces_of
 from augury.data.readers.lm_eval_samples import fits_old_samples, read_samples
 from augury.data.readers.part import ForeignFileError, OddField, Part, make_frame
 from augury.data.readers.reader import Reader
-from augury.errors import DataError
 
 # Beside the scores of a task; all else is a score.
 LABELS = {"alias", "name", "sample_len", "sample_count", "samples", " ", ""}
@@ -123,7 +122,8 @@ def _results(path: Path) -> Part:
     if not kept.any():
         if left_out:
             raise left_out[0].error()
-        raise DataError("there are no scores in 'results'", source=source)
+        # As --predict_only writes it.
+        raise ForeignFileError("there are no scores in 'results'", source=source)
     rows, tasks = layout.rows, layout.tasks
     if not kept.all():
         rows = rows.filter(pl.Series(kept))
@@ -209,6 +209,11 @@ def _flattened(results: dict[str, Any], odd: list[OddField]) -> tuple[dict[str, 
                 odd.append(
                     OddField(where, shorten(value), "an object without numbers is not a score")
                 )
+            elif "," in name:  # a metric, with its filter, that is several numbers
+                metric, _, passed = name.partition(",")
+                end = "_stderr" if _is_stderr(name) else ""
+                metric = metric.removesuffix(end)
+                own.update({f"{metric}/{part}{end},{passed}": v for part, v in value.items()})
             else:
                 groups.add(task)
                 scores = {k: v for k, v in value.items() if not isinstance(v, dict | list | bool)}
@@ -311,7 +316,17 @@ def _shots(
     shots = {}
     for task, value in told.items():
         shots[task] = _count(value, f"shots of '{task}'", odd)
+    # A group of which the file does not say it has those that all of its tasks have.
+    parts = _object(loaded, "group_subtasks", [])
+    for group in reversed(parts):  # a group comes before those in it
+        of_parts = {shots.get(x) if isinstance(x, str) else None for x in _listed(parts[group])}
+        if shots.get(group) is None and len(of_parts) == 1:
+            shots[group] = of_parts.pop()
     return shots
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _count(value: Any, where: str, odd: list[OddField]) -> int | None:

@@ -27,7 +27,7 @@ from augury.data.metrics import why_not_a_score
 from augury.data.readers.files import lines_of, parse_json, read_content, require_object, shorten
 from augury.data.readers.lm_eval_model import model_info
 from augury.data.readers.models import STAMP
-from augury.data.readers.part import LeftOut, ModelInfo, Part
+from augury.data.readers.part import ForeignFileError, LeftOut, ModelInfo, Part
 from augury.errors import DataError
 
 NAME = re.compile(rf"^samples_(?P<task>.+?)(_(?P<stamp>{STAMP.pattern}))?\.jsonl$")
@@ -73,7 +73,10 @@ def read_samples(path: Path) -> Part:
     if rows.is_empty() and not any(x.why in ODD_SCORES for x in left_out):
         if left_out:
             raise left_out[0].error()
-        raise DataError("there are no scores", source=source, expected="lines of --log_samples")
+        # Answers alone, as --predict_only writes them.
+        raise ForeignFileError(
+            "there are no scores", source=source, expected="lines of --log_samples"
+        )
     shot = shots.get(task)
     rows = rows.with_columns(task=pl.lit(task), shots=pl.lit(shot, pl.Int64))
     return Part(path, who, rows, (task,), left_out=tuple(left_out))
@@ -118,7 +121,7 @@ def _fast(data: bytes) -> pl.DataFrame | None:
         names = list(dict.fromkeys(first["metrics"]))
         wanted = [n for n in names if type(first[n]) in (float, int)]
         plain = wanted == names and all(len(r) == 1 for r in first["resps"])
-        plain = plain and type(first["doc_id"]) is int and not set(names) & KNOWN
+        plain = plain and type(first["doc_id"]) is int and not set(names) & KNOWN and bool(names)
         if not plain:
             return None
         schema: dict[str, Any] = {"doc_id": pl.Int64, "filter": pl.String}

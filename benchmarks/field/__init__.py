@@ -1,0 +1,1 @@
+"""Files written by the evaluation tools themselves."""
