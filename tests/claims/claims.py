@@ -91,6 +91,24 @@ def _enrol_coverage() -> None:
 _enrol_coverage()
 
 
+def _enrol_few_runs() -> None:
+    for runs in test_coverage.FEW_RUNS:
+        for likelihood in ("gaussian", "huber"):
+
+            def count(seed: int, n: int, own: tuple[int, str] = (runs, likelihood)) -> float:
+                return test_coverage.few_runs_held(*own, n, seed)
+
+            claim(
+                f"few-runs-{likelihood}-{runs}",
+                f"Power law, {runs} runs, noise .3 %, {likelihood}, Laplace: 90 % intervals of the "
+                "law at ten times the compute",
+                (0.84, 0.98), 200, f"{FITS} laws.power_law forecast.prediction",
+            )(count)  # fmt: skip
+
+
+_enrol_few_runs()
+
+
 @claim(
     "forecast-laplace", "Chinchilla, 20 runs: 90 % intervals of the law at ten times the compute",
     HOLDS, 300, f"{FITS} forecast.prediction",

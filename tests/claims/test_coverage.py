@@ -14,7 +14,7 @@ import pytest
 
 from augury.fitting import fit
 from augury.forecast import predict
-from augury.laws import Chinchilla
+from augury.laws import Chinchilla, PowerLaw
 from tests.laws.cases import TRUTH
 
 # At full size by `make claims`; `make test` repeats a tenth of each against the record.
@@ -114,3 +114,28 @@ def test_bootstrap_under_hubers_loss_is_conservative() -> None:
     rates = coverage(60, 1, 0.01, "huber", "bootstrap", 120)
     assert (rates > 0.9 - 2 * np.sqrt(0.09 / 120)).all(), rates
     assert 0.93 <= rates.mean() <= 0.99, rates
+
+
+FEW_RUNS = (6, 8, 12)  # of one size each, as many as a first ladder has
+
+
+def few_runs_held(runs: int, likelihood: str, simulations: int, seed: int = 0) -> float:
+    """Share of 90 % intervals that hold a power law at ten times the compute."""
+    rng = np.random.default_rng([runs, seed])
+    law, held = PowerLaw(over="flops"), 0
+    true = {"E": 1.8, "A": 1.2e3, "alpha": 0.155}
+    (mean,) = np.asarray(law(true, flops=np.array([1e22])))
+    for s in range(simulations):
+        flops = np.geomspace(1e18, 1e21, runs)
+        loss = np.asarray(law(true, flops=flops)) * np.exp(0.003 * rng.standard_normal(runs))
+        table = pl.DataFrame({"flops": flops, "loss": loss})
+        fitted = fit(law, table, likelihood=likelihood, resamples=400, influence=False, seed=s)
+        low, high = predict(fitted, [{"flops": 1e22}])[0].mean_interval
+        held += low <= mean <= high
+    return held / simulations
+
+
+@pytest.mark.parametrize("runs", FEW_RUNS)
+@pytest.mark.parametrize("likelihood", ["gaussian", "huber"])
+def test_intervals_of_few_runs_hold(runs: int, likelihood: str) -> None:
+    assert 0.84 <= few_runs_held(runs, likelihood, 200) <= 0.98

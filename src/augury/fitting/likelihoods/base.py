@@ -137,6 +137,22 @@ class Likelihood(ABC):
         del factor
         return None
 
+    def excess_variance(self, sigma: float) -> float | None:
+        """How much larger than least squares' its estimates' variance is under normal noise.
+
+        0.57 for absolute values; None where nobody has worked it out.
+
+        Args:
+            sigma: standard deviation of the noise.
+        """
+        del sigma
+        return None
+
+    def without_wild(self, residuals: Floats, spent: int) -> Floats:
+        """(n,) residuals as the noise's size is read off them: those of outliers cut, if it can."""
+        del spent
+        return residuals
+
     def run_spread(
         self, predictor: Floats, y: Floats, trials: Floats, runs: int, spare: int
     ) -> Floats:

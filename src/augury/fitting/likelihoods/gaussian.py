@@ -38,6 +38,11 @@ class Gaussian(Likelihood):
         """The residual variance."""
         return factor
 
+    def excess_variance(self, sigma: float) -> float:
+        """None: it is least squares."""
+        del sigma
+        return 0.0
+
     def terms(self, predictor: Array, nuisance: Any, points: Points) -> Terms:
         import jax.numpy as jnp
 

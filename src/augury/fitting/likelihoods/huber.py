@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,6 +10,9 @@ import numpy as np
 
 from augury.errors import UsageError
 from augury.fitting.likelihoods.base import Array, Floats, Likelihood, Points, Terms, kink_share
+
+# Residuals beyond so many standard deviations count as that many where the noise's size is asked.
+WILD = 3.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,19 @@ class Huber(Likelihood):
         if not share[live].any():
             share = np.full(len(residuals), 0.5)
         return share * (self.delta / window)
+
+    def excess_variance(self, sigma: float) -> float:
+        """E psi^2 / (E psi')^2 over the noise's variance, less 1 (Huber 1964, section 4)."""
+        k = self.delta / max(sigma, 1e-300)
+        if k > 10.0:  # no residual reaches the kink
+            return 0.0
+        inside, beyond = math.erf(k / math.sqrt(2)), math.erfc(k / math.sqrt(2))
+        density = math.exp(-0.5 * k * k) / math.sqrt(2 * math.pi)
+        return (inside - 2 * k * density + k * k * beyond) / inside**2 - 1.0
+
+    def without_wild(self, residuals: Floats, spent: int) -> Floats:
+        sigma = math.sqrt(math.pi / 2) * np.abs(residuals).sum() / max(len(residuals) - spent, 1)
+        return np.clip(residuals, -WILD * sigma, WILD * sigma)
 
     def noise_around(self, centre: Array, sigma: Array) -> Any:
         """Student's t with its degrees of freedom fitted: the robust density that Huber means."""
