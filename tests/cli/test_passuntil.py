@@ -135,7 +135,7 @@ def test_choices(augury: Any, run: Path, tmp_path: Path) -> None:
     [
         (
             ("--model", "gpt"),
-            "--model 'gpt': expected lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH or http:",
+            "--model 'gpt': expected lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH, http:",
         ),
         (("--model", "lab:"), "--model 'lab:': expected lab:DIR"),
         (("--model", "lab:EMPTY"), "holds no checkpoint"),

@@ -262,7 +262,7 @@ def test_a_checkpoint_in_one_file_is_told_by_its_content(tmp_path: Path) -> None
         (
             "vllm:Eleuther",
             "tgi:Eleuther",
-            "expected lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH or",
+            "expected lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH,",
         ),
         ('gsm8k"', 'gsm8k"\nchecker = "exact"', "tasks of lm-eval have their own checker"),
     ],

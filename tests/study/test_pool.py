@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,14 +18,16 @@ import pytest
 from augury.errors import UsageError
 from augury.study import make_plan, read_study, run_study
 from augury.study.run.local_pool import Event, LocalPool
+from augury.study.run.runner import EngineName
 from augury.study.run.slurm_engine import SlurmEngine
 from augury.study.units.work import perform
 from tests.study.helpers import results, table_study
 
+SLURM = ("slurmctld", "slurmd", "munged", "sbatch")
 NO_RAY = importlib.util.find_spec("ray") is None
 
 
-def _ended(pool: LocalPool) -> Event:
+def _ended(pool: LocalPool | SlurmEngine) -> Event:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for event in pool.wait(1.0):
@@ -136,15 +139,64 @@ def test_jobs_of_slurm_do_units_and_say_which_failed(tmp_path: Path) -> None:
     assert (other / "units" / first.key / "rows.parquet").read_bytes() == made
 
 
+ONE_NODE = Path(__file__).parent / "one_node_slurm"
+NO_SLURM = pytest.mark.skipif(
+    not all(shutil.which(p, path=f"{os.environ['PATH']}:/usr/sbin") for p in SLURM),
+    reason="slurm-wlm and munge are not installed",
+)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A SLURM of one node, started here."""
+    folder = tmp_path / "cluster"
+    made = subprocess.run(
+        [ONE_NODE, "start", folder], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    monkeypatch.setenv("SLURM_CONF", made.stdout.strip())
+    yield
+    subprocess.run([ONE_NODE, "stop", folder], check=True, timeout=60)
+
+
+@pytest.mark.slow
+@NO_SUBMITIT
+@NO_SLURM
+def test_a_cluster_does_a_unit_and_says_when_a_job_was_cancelled(
+    tmp_path: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # This cluster keeps no accounts, from which alone submitit learns that a job was killed.
+    monkeypatch.setattr("augury.study.run.slurm_engine.QUEUE", 0.2)
+    monkeypatch.setattr("augury.study.run.slurm_engine.GRACE", 0.2)
+    table_study(tmp_path)
+    units = [u.record() for u in make_plan(*read_study(tmp_path)).units.values()]
+    first, second = [unit for unit in units if unit.kind == "table"][:2]
+    engine = SlurmEngine(tmp_path, 1)
+    engine.start(second, 1, 0)
+    subprocess.run(["scancel", engine._busy[second.key].job_id], check=True)
+    event = _ended(engine)
+    assert (event.key, event.kind) == (second.key, "failed")
+    assert "ended without a result" in event.why
+    monkeypatch.setattr("augury.study.run.slurm_engine.GRACE", 60.0)
+    engine.start(first, 1, 0)
+    assert _ended(engine) == Event(first.key, "done")
+    engine.close()
+    assert (tmp_path / "units" / first.key / "rows.parquet").exists()
+
+
 @pytest.mark.claims
 @NO_SUBMITIT
-def test_slurm_gives_the_results_of_the_local_pool(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@NO_SLURM
+@pytest.mark.skipif(NO_RAY, reason="the extra ray is not installed")
+def test_a_cluster_of_slurm_and_ray_give_the_results_of_the_local_pool(
+    tmp_path: Path, cluster: None
 ) -> None:
-    for engine in ("local", "slurm"):
+    engines: tuple[EngineName, ...] = ("local", "ray", "slurm")
+    for engine in engines:
         (tmp_path / engine).mkdir()
         table_study(tmp_path / engine)
-    assert run_study(tmp_path / "local").complete
-    monkeypatch.setattr("augury.study.run.slurm_engine.SlurmEngine", _jobs)
-    assert run_study(tmp_path / "slurm", engine="slurm", workers=2).complete
-    assert results(tmp_path / "slurm") == results(tmp_path / "local")
+        assert run_study(tmp_path / engine, engine=engine, workers=2).complete
+    wanted = results(tmp_path / "local")
+    assert len(wanted) == 12
+    assert results(tmp_path / "slurm") == wanted
+    assert results(tmp_path / "ray") == wanted

@@ -84,7 +84,8 @@ def passuntil(
         typer.Option(help=r"End a sample before this text; \n is a newline. Repeatable."),
     ] = None,
     chat: Annotated[
-        bool, typer.Option("--chat", help="hf:, vllm:, http: models: ask in their chat template.")
+        bool,
+        typer.Option("--chat", help="hf:, vllm:, http:, inspect: models: ask for a chat's answer."),
     ] = False,
     system: Annotated[str | None, typer.Option(help="With --chat: the system prompt.")] = None,
     chat_prompt: Annotated[
@@ -100,7 +101,7 @@ def passuntil(
     ] = None,
     extra: Annotated[
         list[str] | None,
-        typer.Option(help='http: models: more fields of a request, KEY=VALUE: "top_k=-1".'),
+        typer.Option(help='http:, inspect: models: more fields of a request: "top_k=-1".'),
     ] = None,
     keep: Annotated[
         int, typer.Option(min=0, help="Passes and failures per instance kept for augury samples.")

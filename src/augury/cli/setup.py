@@ -16,6 +16,7 @@ EXTRAS = {
     "vllm": ("vllm",),
     "ray": ("ray",),
     "slurm": ("submitit",),
+    "inspect": ("inspect_ai",),
     "lm-eval": ("lm_eval",),
     "wandb": ("wandb",),
 }

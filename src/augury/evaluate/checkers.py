@@ -11,7 +11,8 @@ A checker is a function of (instance, text). What a built-in one needs to know, 
     last-number     the last number in the text is the reference's (GSM8K style, `#### 42` too)
     unit-tests      the text, put behind the prompt, passes the instance's `test` (HumanEval), in
                     the sandbox; `unit-tests:numpy,pandas` offers installed packages inside, and
-                    `unit-tests:no-walls` does without walls, on a machine that may be lost
+                    `unit-tests:no-walls` does without walls, on a machine that may be lost;
+                    `unit-tests:inspect-docker` takes a sandbox of Inspect's
     MODULE:NAME     your own function (instance, text) -> bool
 """
 
@@ -34,6 +35,7 @@ from augury.evaluate.tasks import Instance, Task
 from augury.evaluate.verdict_tally import VerdictTally
 
 if TYPE_CHECKING:
+    from augury.evaluate.inspect_sandbox import InspectSandbox
     from augury.evaluate.sandbox import Sandbox
 
 # Checks that compare a text with what its instance holds.
@@ -176,7 +178,7 @@ def checker(name: str) -> Checker:
     if name == "last-number":
         return Checker(name, _last_number)
     if kind == "unit-tests":
-        return _unit_tests(name, offered_packages(name), unsafe=rest == "no-walls")
+        return _unit_tests(name)
     if rest:
         return Checker(name, _own(kind, rest))
     known = (
@@ -198,7 +200,8 @@ def validate_task(task: Task, judge: Checker | None = None) -> None:
     if kind == "unit-tests":
         from augury.evaluate.sandbox.checking import validate_tests
 
-        validate_tests(task.instances, offered_packages(judge.name))
+        inside = _inspect_provider(judge.name) is not None
+        validate_tests(task.instances, None if inside else offered_packages(judge.name))
     elif kind in COMPARING:
         for instance in task.instances:
             judge(instance, "0")  # any number: what is wrong is wrong with the instance
@@ -301,24 +304,42 @@ def offered_packages(name: str) -> tuple[str, ...]:
     Raises:
         UsageError: one is not installed.
     """
-    rest = name.partition(EXTRACT)[0].partition(":")[2]
-    if rest in ("", "no-walls"):
+    rest = _told(name)
+    if rest in ("", "no-walls") or _inspect_provider(name) is not None:
         return ()
     from augury.evaluate.sandbox.packages import checked
 
     return checked(rest.split(","))
 
 
-def _unit_tests(name: str, packages: tuple[str, ...], *, unsafe: bool) -> Checker:
+def _told(name: str) -> str:
+    """What a check's name says behind its kind."""
+    return name.partition(EXTRACT)[0].partition(":")[2]
+
+
+def _inspect_provider(name: str) -> str | None:
+    """Which of Inspect's sandboxes a check by unit tests asks for, if any."""
+    from augury.evaluate.inspect_sandbox import PREFIX
+
+    rest = _told(name)
+    return rest.removeprefix(PREFIX) if rest.startswith(PREFIX) else None
+
+
+def _unit_tests(name: str) -> Checker:
     """One sandbox for as long as the process lives, started when the first text is judged."""
+    packages, provider = offered_packages(name), _inspect_provider(name)
     details: dict[tuple[str, str], str] = {}
     tally = VerdictTally()
 
     @cache
-    def sandbox() -> Sandbox:
+    def sandbox() -> Sandbox | InspectSandbox:
+        if provider is not None:
+            from augury.evaluate.inspect_sandbox import InspectSandbox
+
+            return InspectSandbox(provider)
         from augury.evaluate.sandbox import Sandbox
 
-        made = Sandbox(packages=packages, unsafe_no_walls=unsafe)
+        made = Sandbox(packages=packages, unsafe_no_walls=_told(name) == "no-walls")
         atexit.register(made.close)
         return made
 

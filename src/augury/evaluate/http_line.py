@@ -7,15 +7,13 @@ import json
 import math
 import random
 import re
-import threading
-import weakref
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from concurrent.futures import wait
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from time import time
-from typing import Any, TypeVar
+from typing import Any
 
 from augury.errors import DataError, UsageError
+from augury.evaluate.side_by_side import OwnLoop, ask_all
 
 # Said by servers that are busy, restarting or behind a gateway that is.
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -27,8 +25,6 @@ LONGEST_ASKED = 600.0
 LARGEST_ANSWER, LARGEST_REFUSAL = 64 << 20, 1 << 16
 # What a key looks like in headers that a server repeats.
 _BEARER = re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]{6,}")
-GLANCE = 0.2  # seconds until Ctrl-C is noticed, at most
-T = TypeVar("T")
 
 
 class RefusedError(UsageError):
@@ -42,7 +38,7 @@ class RefusedError(UsageError):
 
 
 class Line:
-    """A loop of its own in a thread, so that calls work inside a notebook's loop too.
+    """The connections to a server.
 
     Attributes:
         shown: the address, for messages.
@@ -76,35 +72,19 @@ class Line:
         self._answered = False
         self.successes = 0  # requests that were taken
         self._client: Any = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._finish: Any = None
+        self._loop = OwnLoop("augury-http")
 
     def ask(self, bodies: Sequence[Mapping[str, Any]], retries: int | None = None) -> list[Any]:
         """Answers in the order of the requests; tried again as often as the line does, or said."""
-        return self._run(self._all(bodies, self._retries if retries is None else retries))
+        tries = self._retries if retries is None else retries
+        return self._loop.run(self._all(bodies, tries))
 
     def close(self) -> None:
         """Close connections and loop."""
-        if self._loop is not None:
-            self._run(self._client.aclose())
-            self._finish()
-            self._loop = self._client = None
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop is None:
-            loop = self._loop = asyncio.new_event_loop()
-            thread = threading.Thread(target=loop.run_forever, name="augury-http", daemon=True)
-            thread.start()
-            self._finish = weakref.finalize(self, _stop, loop, thread)
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            # Ctrl-C may be noticed by another thread; this one looks up now and then.
-            while not wait([future], timeout=GLANCE).done:
-                pass
-            return future.result()
-        except BaseException:
-            future.cancel()  # Ctrl-C reaches this thread; the loop must stop asking
-            raise
+        if self._loop.running:
+            self._loop.run(self._client.aclose())
+            self._loop.close()
+            self._client = None
 
     async def _all(self, bodies: Sequence[Mapping[str, Any]], retries: int) -> list[Any]:
         if self._client is None:
@@ -114,27 +94,7 @@ class Line:
             self._client = self._http.AsyncClient(
                 headers=self._headers, timeout=self._timeout, limits=limits
             )
-        answers: list[Any] = [None] * len(bodies)
-        waiting = iter(enumerate(bodies))
-        first: BaseException | None = None
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(self._in_flight, len(bodies))):
-                    group.create_task(self._some(waiting, answers, retries))
-        except* (UsageError, DataError) as errors:
-            first = errors.exceptions[0]
-        if first is not None:
-            raise first
-        return answers
-
-    async def _some(
-        self,
-        waiting: Iterable[tuple[int, Mapping[str, Any]]],
-        answers: list[Any],
-        retries: int,
-    ) -> None:
-        for i, body in waiting:
-            answers[i] = await self._one(body, retries)
+        return await ask_all(lambda body: self._one(body, retries), bodies, self._in_flight)
 
     async def _one(self, body: Mapping[str, Any], retries: int) -> Any:
         problem = ""
@@ -255,13 +215,6 @@ def wait_asked(header: str | None) -> float | None:
         return max(parsedate_to_datetime(header).timestamp() - time(), 0.0)
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
-
-
-def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(timeout=5)
-    if not thread.is_alive():
-        loop.close()
 
 
 def garbage(url: str, problem: str, value: Any) -> DataError:

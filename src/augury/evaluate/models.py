@@ -1,4 +1,4 @@
-"""A model by the name a user gives it: `lab:DIR`, `hf:PATH`, `vllm:PATH` or `http:URL`.
+"""A model by the name a user gives it: `lab:DIR`, `hf:PATH`, `vllm:PATH`, `http:URL` ...
 
 A scheme is a row of `SCHEMES`; what opens it is imported when it is first asked for, so that
 evaluating needs neither the lab nor torch.
@@ -24,17 +24,20 @@ SCHEMES: Mapping[str, str] = {
     "http": "augury.evaluate.models:_open_http",
     "https": "augury.evaluate.models:_open_https",
     "vllm": "augury.evaluate.models:_open_vllm",
+    "inspect": "augury.evaluate.models:_open_inspect",
 }
+EXPECTED = "lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH, http:URL#MODEL or inspect:PROVIDER/MODEL"
 # Packages that bring backends name their scheme here: [project.entry-points."augury.backends"].
 ENTRY_POINTS = "augury.backends"
-# Schemes that name a server: what follows is no path.
-SERVERS = ("http", "https")
+# Schemes that name a server: what follows is not a path.
+SERVERS = ("http", "https", "inspect")
 # Options of `Loading` that the opener of a scheme takes; none where it is not named.
 TAKES: Mapping[str, tuple[str, ...]] = {
     "hf": ("device", "dtype", "batch_tokens", "chat"),
     "vllm": ("chat",),
     "http": ("extra", "chat"),
     "https": ("extra", "chat"),
+    "inspect": ("extra", "chat"),
 }
 
 
@@ -79,7 +82,8 @@ def open_model(spec: str, loading: Loading | None = None) -> Backend:
     Args:
         spec: "lab:DIR" (a checkpoint's folder, or a run's, of which the last one is taken),
             "hf:PATH_OR_ID", "hf:FILE.gguf" or "hf:ID@REVISION", the same with "vllm:" for vLLM's
-            engine, "http:URL#MODEL" (or https:URL#MODEL) as a server at that address calls it.
+            engine, "http:URL#MODEL" (or https:URL#MODEL) as a server at that address calls it,
+            "inspect:PROVIDER/MODEL" as Inspect calls it.
         loading: how, for checkpoints that are loaded in this process ("hf:").
 
     Raises:
@@ -88,10 +92,7 @@ def open_model(spec: str, loading: Loading | None = None) -> Backend:
     """
     scheme, _, rest = spec.partition(":")
     if scheme not in schemes() or not rest:
-        raise UsageError(
-            f"--model '{spec}': expected lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH or "
-            "http:URL#MODEL"
-        )
+        raise UsageError(f"--model '{spec}': expected {EXPECTED}")
     module, _, name = schemes()[scheme].partition(":")
     opener: Callable[..., Backend] = getattr(import_module(module), name)
     options = loading.given if loading else {}
@@ -126,6 +127,14 @@ def _open_http(rest: str, scheme: str = "http", **options: Any) -> Backend:
             f"--model {scheme}:{rest}: which model of the server? expected {scheme}:URL#MODEL"
         )
     return HTTPBackend(url if "://" in url else f"{scheme}:{url}", model, **options)
+
+
+def _open_inspect(rest: str, **options: Any) -> Backend:
+    from augury.evaluate.inspect_api import InspectBackend
+
+    if "chat" not in options:
+        raise UsageError("models named inspect: are asked as a chat: add --chat")
+    return InspectBackend(rest, **options)
 
 
 def _open_https(rest: str, **options: Any) -> Backend:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from augury.errors import DataError
 from augury.evaluate.sandbox.packages import lacking
@@ -13,7 +14,15 @@ from augury.evaluate.tasks import Instance
 Pair = tuple[Instance, str]
 
 
-def check_programs(sandbox: Sandbox, pairs: Sequence[Pair]) -> list[Verdict]:
+class Judge(Protocol):
+    """What runs programs and says what came of each: ours, or one of Inspect's."""
+
+    def run(self, programs: Iterable[Program]) -> list[Verdict]:
+        """One verdict per program, in the order given."""
+        ...
+
+
+def check_programs(sandbox: Judge, pairs: Sequence[Pair]) -> list[Verdict]:
     """One verdict per (instance, text), in order; the text goes on where the prompt ends.
 
     The instance is a HumanEval problem as `read_task` reads it: its prompt, and in its data
@@ -37,8 +46,13 @@ def instance_program(instance: Instance, text: str) -> Program:
     )
 
 
-def validate_tests(instances: Sequence[Instance], offered: Sequence[str] = ()) -> None:
+def validate_tests(instances: Sequence[Instance], offered: Sequence[str] | None = ()) -> None:
     """Find what would keep every program from being judged, before one is written.
+
+    Args:
+        instances: of the task.
+        offered: packages that the sandbox has besides the standard library; None if that is not
+            known here.
 
     Raises:
         DataError: an instance lacks a field of HumanEval's, its prompt is not Python, or its tests
@@ -46,6 +60,8 @@ def validate_tests(instances: Sequence[Instance], offered: Sequence[str] = ()) -
     """
     for instance in instances:
         program = instance_program(instance, "")
+        if offered is None:
+            continue
         missing = lacking(f"{program.setup}\n{program.tests}", offered)
         if missing:
             asked = ",".join(dict.fromkeys([*offered, *missing]))

@@ -16,8 +16,8 @@ from augury.evaluate.sandbox.program import Limits, Program, Verdict
 from augury.evaluate.sandbox.worker import Worker
 
 NO_WALLS = (
-    "augury: WARNING: model-written code runs WITHOUT WALLS (unsafe_no_walls=True). It can read,"
-    " change and send away whatever this user can.\n"
+    "augury: WARNING: model-written code runs WITHOUT WALLS ({by}). It can read, change and send "
+    "away whatever this user can.\n"
 )
 
 
@@ -61,7 +61,7 @@ class Sandbox:
             raise UsageError(f"a sandbox needs at least one worker, not {workers}")
         self.packages = offered.checked(packages)
         if unsafe_no_walls:
-            sys.stderr.write(NO_WALLS)
+            sys.stderr.write(NO_WALLS.format(by="unsafe_no_walls=True"))
         self.limits = limits or Limits()
         self.walls: dict[str, str] = {}
         self._walled = not unsafe_no_walls

@@ -89,7 +89,8 @@ class CheckpointEntry(StudySection):
     """A model that exists."""
 
     model: ModelName = Field(
-        description="lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH or http:URL#MODEL."
+        description="lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH, http:URL#MODEL or "
+        "inspect:PROVIDER/MODEL."
     )
     name: Name | None = Field(default=None, description="What to call it.")
     family: str | None = Field(default=None, description="Series of comparable models.")
@@ -118,6 +119,8 @@ class CheckpointEntry(StudySection):
         for key, asked in (("chat", self.chat), ("extra", bool(self.extra))):
             if asked and key not in options_of(scheme):
                 raise ValueError(f"{scheme}: models take no {key}")
+        if scheme == "inspect" and not self.chat:
+            raise ValueError("inspect: models are asked as a chat: chat = true")
         return self
 
     @property

@@ -56,15 +56,14 @@ def _file(text: str, info: ValidationInfo) -> str:
 
 
 def _model(text: str, info: ValidationInfo) -> str:
-    from augury.evaluate.models import SCHEMES, SERVERS
+    from augury.evaluate.models import EXPECTED, SCHEMES
 
     kind, _, rest = text.partition(":")
     if kind not in SCHEMES or not rest:
         raise ValueError(
-            "expected lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH or http:URL#MODEL"
-            + ("" if kind in SCHEMES else f"; schemes: {', '.join(SCHEMES)}")
+            f"expected {EXPECTED}" + ("" if kind in SCHEMES else f"; schemes: {', '.join(SCHEMES)}")
         )
-    if kind in SERVERS and "#" not in rest:
+    if kind in ("http", "https") and "#" not in rest:
         raise ValueError(f"which model of the server? expected {kind}:URL#MODEL")
     if kind == "lab":
         _file(rest, info)

@@ -8,8 +8,10 @@ SBATCH_TIMELIMIT ...), which go before what is asked here. submitit keeps script
 
 from __future__ import annotations
 
+import logging
 import math
 import os
+import subprocess
 import time
 import traceback
 from contextlib import suppress
@@ -25,8 +27,11 @@ INSTALL = "the engine 'slurm' needs the extra: pip install 'augury[slurm]'"
 SLOTS = 64
 # Minutes of a job, where SBATCH_TIMELIMIT does not say.
 MINUTES = 24 * 60
-# Seconds between two looks at the jobs.
-LOOK = 0.5
+# Seconds between two looks at the jobs' results, and between two at the queue.
+LOOK, QUEUE = 0.5, 20.0
+# Seconds from when a job has left the queue until its result must be here: disks that nodes share
+# show a file late.
+GRACE = 60.0
 
 
 class SlurmEngine:
@@ -54,8 +59,12 @@ class SlurmEngine:
             self._executor = submitit.AutoExecutor(folder=f"{self._folder}/slurm", cluster=cluster)
         except RuntimeError as error:
             raise UsageError(f"the engine 'slurm' finds no SLURM here: {error}") from error
+        # It asks sacct for every job, and complains each time where a cluster keeps no accounts.
+        logging.getLogger("submitit").setLevel(logging.ERROR)
         self.slots = workers or SLOTS
         self._busy: dict[str, Any] = {}
+        self._asked = 0.0
+        self._gone: dict[str, float] = {}  # since when a unit's job is not in the queue
 
     def start(self, unit: UnitRecord, cpus: float, gpus: float) -> None:
         """As `Engine`."""
@@ -73,6 +82,8 @@ class SlurmEngine:
         """As `Engine`; jobs tell no steps on the way."""
         end = time.monotonic() + seconds
         while not (over := [key for key, job in self._busy.items() if job.done()]):
+            if lost := self._lost():
+                return lost
             if time.monotonic() >= end:
                 return []
             time.sleep(min(LOOK, max(end - time.monotonic(), 0.01)))
@@ -86,12 +97,47 @@ class SlurmEngine:
             events.append(Event(key, "failed", why) if why else Event(key, "done"))
         return events
 
+    def _lost(self) -> list[Event]:
+        """Units whose jobs left the queue without a result: killed, cancelled, out of memory.
+
+        submitit learns that from sacct alone, and waits for ever where there is no accounting.
+        """
+        now = time.monotonic()
+        if not self._limited or now < self._asked + QUEUE:
+            return []
+        self._asked = now
+        queued = _queued()
+        if queued is None:
+            return []
+        for key, job in self._busy.items():
+            if job.job_id in queued:
+                self._gone.pop(key, None)
+            else:
+                self._gone.setdefault(key, now)
+        lost = [k for k, since in self._gone.items() if k in self._busy and now > since + GRACE]
+        events = []
+        for key in lost:
+            job = self._busy.pop(key)
+            why = f"SLURM's job {job.job_id} ended without a result; see {job.paths.stderr}"
+            events.append(Event(key, "failed", why))
+        return events
+
     def close(self) -> None:
         """As `Engine`: jobs that are under way or in the queue are cancelled."""
         for job in self._busy.values():
             with suppress(Exception):  # it may have ended by itself
                 job.cancel(check=False)
         self._busy = {}
+
+
+def _queued() -> set[str] | None:
+    """Jobs of this user that wait or run; None where the queue cannot be seen."""
+    asked = ["squeue", "--me", "--noheader", "--format=%A"]
+    try:
+        said = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return set(said.stdout.split())
 
 
 def _do(folder: str, unit: str) -> str:
