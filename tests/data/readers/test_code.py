@@ -56,6 +56,13 @@ def test_evalplus_now_and_before() -> None:
     assert set(table.select("model", "step").rows()) == {("org/tiny-3m", 20), ("tiny-3m", 10)}
 
 
+def test_a_configuration_is_not_a_result_of_bigcode(tmp_path: Path) -> None:
+    sizes = {"190M": {"paths": ["a.csv", "b.csv"], "mode": "train", "n": 190354176, "flops": 2e9}}
+    (tmp_path / "final_7b_only.json").write_text(json.dumps(sizes))
+    with pytest.raises(DataError, match="there are no results"):
+        read_results("bigcode", tmp_path)
+
+
 def test_bigcode(tmp_path: Path) -> None:
     table = read_results("bigcode", FIXTURES / "bigcode").table
     scores = table.filter(metric="pass@10")

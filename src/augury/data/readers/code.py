@@ -16,7 +16,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from augury.data.metrics import why_not_a_score
+from augury.data.metrics import find_metric, why_not_a_score
 from augury.data.readers.files import (
     first_text,
     lines_of,
@@ -199,7 +199,9 @@ def _bigcode(path: Path) -> Part:
                 where = f"problem '{problem}', sample {i + 1}"
                 left_out.append(LeftOut(path, where, shorten(item), "has no status"))
         return _part(path, counts, ModelInfo(), [], left_out)
-    if not any(isinstance(v, dict) or _is_details(v) for k, v in loaded.items() if k != "config"):
+    parts = {k: v for k, v in loaded.items() if k != "config"}
+    told = "config" in loaded and any(isinstance(v, dict) for v in parts.values())
+    if not told and not any(_is_details(v) or _has_scores(v) for v in parts.values()):
         raise ForeignFileError(
             "there are no results",
             source=source,
@@ -235,6 +237,14 @@ def _bigcode(path: Path) -> Part:
             if why is None or why == "is infinite":
                 scores.append({"task": name, "metric": key, "value": made})
     return _part(path, counts, info, scores, left_out)
+
+
+def _has_scores(value: Any) -> bool:
+    """{pass@1: value}, or samples by problem; an object of other numbers may be anything."""
+    return isinstance(value, dict) and any(
+        key.startswith("pass@") or find_metric(key) is not None or _is_details(inner)
+        for key, inner in value.items()
+    )
 
 
 def _is_details(value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import polars as pl
 
@@ -16,7 +17,10 @@ LOG_BELOW = 0.01
 # The axis ends here: an interval that begins at 0 is drawn from its edge.
 FLOOR = 1e-9
 # "rule at 16 million parameters and 320 million tokens" on three lines.
-LINES = "split(replace(replace(datum.label, ' at ', '|at '), ' and ', '|and '), '|')"
+LINES = (
+    "split(replace(replace(replace(datum.label, ' at ', '|at '), ' and ', '|and '), "
+    "'loss|at which', 'loss at which'), '|')"
+)
 
 
 def outlook_figure(outlooks: Sequence[Outlook], *, name: str = "targets") -> Figure | None:
@@ -26,23 +30,12 @@ def outlook_figure(outlooks: Sequence[Outlook], *, name: str = "targets") -> Fig
     rates = [o for o in outlooks if o.is_rate and o.value == o.value]
     if not rates:
         return None
-    data = pl.DataFrame(
-        [
-            {"target": o.what, "value": o.value, "low": o.interval[0], "high": o.interval[1],
-             "truth": truth}
-            for o in rates
-            for truth in (o.truth or (None,))
-        ],
-        schema={"target": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64,
-                "truth": pl.Float64},
-    ).with_columns(pl.col("low", "high").fill_nan(None))  # fmt: skip
+    data = _rows(rates)
     numbers = [x for c in ("value", "low", "high", "truth") for x in data[c].drop_nulls() if x == x]
     log = min(numbers) < LOG_BELOW
     clipped = data.with_columns(
         pl.col("value", "low", "high", "truth").clip(lower_bound=FLOOR if log else 0.0)
     )
-    kinds = {FORECAST: ORANGE} | ({TRUTH: GREEN} if data["truth"].is_not_null().any() else {})
-    colour = alt.Color(**shown(kinds))
     scale = (
         alt.Scale(type="log", domain=[max(min(numbers) / 2, FLOOR), 1.0], nice=False)
         if log
@@ -53,12 +46,66 @@ def outlook_figure(outlooks: Sequence[Outlook], *, name: str = "targets") -> Fig
         format=".6~%",
         **({"values": [10.0**k for k in range(-12, 1)]} if log else {"tickCount": 6}),
     )
+    return _bars(
+        name, "What is forecast", rates, clipped, data, scale, axis,
+        "Larger models among those measured, which shorten the bars.",
+    )  # fmt: skip
+
+
+def emergence_figure(outlooks: Sequence[Outlook], *, name: str = "emergences") -> Figure | None:
+    """Intervals of all losses at which an ability is forecast to emerge; None where there are none.
+
+    Progress goes to the right: the loss falls.
+    """
+    import altair as alt
+
+    found = [o for o in outlooks if o.is_loss and o.value == o.value]
+    if not found:
+        return None
+    data = _rows(found)
+    scale = alt.Scale(reverse=True, zero=False, nice=True, padding=12)
+    axis = alt.Axis(title="Pretraining loss, nats per token", format=".3~f", tickCount=6)
+    return _bars(
+        name, "Where abilities emerge", found, data, data, scale, axis,
+        "Smaller amounts of finetuning, and better checkpoints, which shorten the bars.",
+    )  # fmt: skip
+
+
+def _rows(outlooks: Sequence[Outlook]) -> pl.DataFrame:
+    """A row per truth, or one without."""
+    return pl.DataFrame(
+        [
+            {"target": o.what, "value": o.value, "low": o.interval[0], "high": o.interval[1],
+             "truth": truth}
+            for o in outlooks
+            for truth in (o.truth or (None,))
+        ],
+        schema={"target": pl.String, "value": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+                "truth": pl.Float64},
+    ).with_columns(pl.col("low", "high").fill_nan(None))  # fmt: skip
+
+
+def _bars(
+    name: str,
+    title: str,
+    outlooks: Sequence[Outlook],
+    drawn: pl.DataFrame,
+    data: pl.DataFrame,
+    scale: Any,
+    axis: Any,
+    would_change: str,
+) -> Figure:
+    """A bar per target, a line at its forecast, a diamond per truth."""
+    import altair as alt
+
+    kinds = {FORECAST: ORANGE} | ({TRUTH: GREEN} if data["truth"].is_not_null().any() else {})
+    colour = alt.Color(**shown(kinds))
     x = alt.X("value:Q", scale=scale, axis=axis)
     y = alt.Y("target:N", sort=None, axis=alt.Axis(title=None, labelLimit=320, labelExpr=LINES))
-    bars = alt.Chart(clipped.unique("target", maintain_order=True)).transform_calculate(
+    bars = alt.Chart(drawn.unique("target", maintain_order=True)).transform_calculate(
         shown=f"'{FORECAST}'"
     )
-    dots = alt.Chart(clipped.filter(pl.col("truth").is_not_null())).transform_calculate(
+    dots = alt.Chart(drawn.filter(pl.col("truth").is_not_null())).transform_calculate(
         shown=f"'{TRUTH}'"
     )
     tip = tips(target="", value=".3~g", low=".3~g", high=".3~g")
@@ -76,8 +123,7 @@ def outlook_figure(outlooks: Sequence[Outlook], *, name: str = "targets") -> Fig
             tooltip=tips(target="", truth=".3~g"),
         ),
     ]
-    count = data["target"].n_unique()
-    held = [(o.held, len(o.truth)) for o in rates if o.held is not None]
+    held = [(o.held, len(o.truth)) for o in outlooks if o.held is not None]
     fared = (
         f" Measured afterwards: {sum(h or 0 for h, _ in held)} of {sum(n for _, n in held)} runs "
         "inside their interval."
@@ -86,12 +132,12 @@ def outlook_figure(outlooks: Sequence[Outlook], *, name: str = "targets") -> Fig
     )
     return Figure(
         name,
-        "What is forecast" + (", and what came" if held else ""),
-        f"Each bar is the {rates[0].level:.0%} interval for one new run, its line the forecast"
+        title + (", and what came" if held else ""),
+        f"Each bar is the {outlooks[0].level:.0%} interval for one new run, its line the forecast"
         + (", diamonds are runs measured afterwards." if held else ".")
         + fared,
-        "Larger models among those measured, which shorten the bars.",
-        finished(alt.layer(*layers), height=44 + 56 * count),
+        would_change,
+        finished(alt.layer(*layers), height=44 + 56 * data["target"].n_unique()),
         data,
-        "; ".join(f"{o.what}: {o.said.value}, {o.said.interval}" for o in rates) + "." + fared,
+        "; ".join(f"{o.what}: {o.said.value}, {o.said.interval}" for o in outlooks) + "." + fared,
     )

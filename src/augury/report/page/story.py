@@ -90,6 +90,7 @@ class Outlook:
         truth: measured afterwards, by run; empty where nobody knows yet.
         made: when, or on what it rests ("from 6 smaller sizes").
         is_rate: a pass rate, to be said in per cent.
+        is_loss: a loss at which an ability emerges.
         others: the same by other methods, folded on the page.
     """
 
@@ -101,6 +102,7 @@ class Outlook:
     truth: tuple[float, ...] = ()
     made: str = ""
     is_rate: bool = False
+    is_loss: bool = False
     others: tuple[Outlook, ...] = ()
 
     @property
@@ -152,6 +154,7 @@ class Story:
         provenance: what is needed to get the same page again: versions, seeds, digests.
         hero: the figure of the first screen; by default the first that a section has, which is
             moved there.
+        beside: a second one, where forecasts are of two kinds.
     """
 
     title: str
@@ -161,6 +164,7 @@ class Story:
     notes: tuple[Note, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     hero: Figure | None = None
+    beside: Figure | None = None
 
     def __post_init__(self) -> None:
         given = self.verdicts
@@ -190,7 +194,7 @@ class Story:
     @property
     def figures(self) -> tuple[Figure, ...]:
         """All figures, in order."""
-        first = () if self.hero is None else (self.hero,)
+        first = tuple(f for f in (self.hero, self.beside) if f is not None)
         return (*first, *(f for s in self.sections for f in s.figures))
 
     @property

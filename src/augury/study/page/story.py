@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from augury.data.read import SUFFIXES
 from augury.data.readers import kinds, read_results
 from augury.errors import DataError, UsageError
 from augury.fitting import load
 from augury.notes import Note
 from augury.report.page.measurements import measurement_story, table_story, trends_of
-from augury.report.page.outlook import outlook_figure
+from augury.report.page.outlook import emergence_figure, outlook_figure
 from augury.report.page.runs import versions
 from augury.report.page.stored import result_story
 from augury.report.page.story import Outlook, Section, Story, StoryVerdict
@@ -64,11 +64,16 @@ def story_of(path: str | Path, *, at: Mapping[str, float] | None = None) -> Stor
 
 def _foreign_results(folder: Path) -> pl.DataFrame:
     """The table of a folder that another tool wrote, by the first reader that finds its files."""
+    as_tables = ""
     for kind in kinds():
-        with suppress(DataError):
+        try:
             return read_results(kind, folder, keep_going=True).table
+        except DataError as error:
+            if kind == "table" and any(p.suffix in SUFFIXES for p in folder.rglob("*")):
+                why = str(error).removeprefix(f"{folder}: nothing could be read: ")
+                as_tables = f"; as tables: {why.partition('; expected files of kind')[0]}"
     raise DataError(
-        "is a folder with nothing to report",
+        f"is a folder with nothing to report{as_tables}",
         source=str(folder),
         expected="a study, a saved result, measurements (measurements/*/rows.parquet), or results "
         f"of {', '.join(kinds())}",
@@ -124,6 +129,7 @@ def study_story(folder: Path) -> Story:
         missing.append("No forecast is on record.")
     if missing:
         sections.append(Section("What this page does not have", tuple(missing)))
+    rates, emergences = outlook_figure(outlooks), emergence_figure(outlooks)
     seeds = {f"{u.kind} {u.parameters['seed']}" for u in units if "seed" in u.parameters}
     head = {"record of forecasts, SHA-256 of its head": ledger.head} if ledger.lines else {}
     return Story(
@@ -140,7 +146,8 @@ def study_story(folder: Path) -> Story:
             **head,
             **versions(),
         },
-        hero=outlook_figure(outlooks),
+        hero=rates or emergences,
+        beside=emergences if rates else None,
     )
 
 
@@ -195,6 +202,7 @@ def _outlook(rows: list[ScoreboardRow], *, named: bool = False) -> Outlook:
         row.time.replace("T", " ").replace("Z", " UTC")
         + ("" if row.blind else ", when the truth was known"),
         is_rate=row.question == "pass-rate",
+        is_loss=row.question == "emergence" and row.method in ("emergence", "emergence-in-loss"),
     )
 
 
