@@ -48,6 +48,16 @@ SOURCES = {
     "track": "A 100M run of Luo et al. 2025, seen until its learning rate starts to decay.",
     "versus": "C4 and RedPajama runs of Gadre et al. 2024, loss on C4.",
 }
+# Cases that are executed notebooks as well (`benchmarks.notebooks`).
+NOTEBOOKS = {
+    "loss": "chinchilla",
+    "optimum": "chinchilla",
+    "epochs": "repeats",
+    "mixture": "mixtures",
+    "olmo": "olmo-ladder",
+    "trends": "pythia-trends",
+    "track": "running-curve",
+}
 
 
 def answered(record: Mapping[str, Any]) -> list[Question]:
@@ -89,7 +99,10 @@ def gallery_page(record: Mapping[str, Any]) -> str:
         "# Gallery: real cases",
         "",
         "Public data, one command each, what it printed and what it drew, unedited. This page is",
-        "made by `python -m benchmarks.questions` and `python -m benchmarks.gallery`.",
+        "made by `python -m benchmarks.questions` and `python -m benchmarks.gallery`. Six cases",
+        "are executed notebooks too, made by `python -m benchmarks.notebooks`: "
+        + ", ".join(f"[{n}](notebooks/{n}.ipynb)" for n in dict.fromkeys(NOTEBOOKS.values()))
+        + ".",
     ]
     for question in answered(record):
         made = record[question.key]
@@ -100,6 +113,8 @@ def gallery_page(record: Mapping[str, Any]) -> str:
             lines += ["", f"What is known of it: {question.truth}."]
         if question.picture is not None:
             lines += ["", f"![{question.ask}](images/gallery/{question.key}.svg)"]
+        if name := NOTEBOOKS.get(question.key):
+            lines += ["", f"In Python: [a notebook](notebooks/{name}.ipynb)."]
     return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()) + "\n"
 
 

@@ -97,7 +97,7 @@ def _tasks(said: Any) -> str:
     likely = [t["task"] for t in said if t["probability_above"] >= 0.9]
     open_ = [f"{t['task']} ({t['probability_above']:.0%})" for t in said
              if 0.1 < t["probability_above"] < 0.9]  # fmt: skip
-    return f"{', '.join(likely) or 'none'} surely" + (
+    return f"{', '.join(likely) or 'none'}: almost certain" + (
         f"; open: {', '.join(open_)}" if open_ else ""
     )
 
@@ -126,7 +126,7 @@ def _passes(said: Any) -> str:
 
 def _emergence(said: Any) -> str:
     if said["remedy"]:
-        return f"not to be told from these: {said['status']}"
+        return f"these data cannot say: {said['status']}"
     point = said["point"]
     return f"at a loss of {point['value']:.2f} {spread(point['interval'], lambda x: f'{x:.2f}')}"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks.gallery import GALLERY, HOME, PAGES, gallery_page, home_page
+from benchmarks.gallery import GALLERY, HOME, NOTEBOOKS, PAGES, gallery_page, home_page
+from benchmarks.notebooks import CASES, FOLDER, run_cell
 from benchmarks.questions import PICTURES, QUESTIONS, RECORD
 
 from tests.cli.test_cli import augury as augury  # the fixture
@@ -35,6 +36,49 @@ def test_every_question_has_its_pages_and_pictures() -> None:
         assert picture.exists() == (question.picture is not None), question.key
         if picture.exists():
             assert picture.read_text().startswith("<svg")
+
+
+@pytest.mark.parametrize("name", sorted(set(NOTEBOOKS.values())))
+def test_a_case_is_an_executed_notebook(name: str) -> None:
+    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
+    text = (FOLDER / f"{name}.ipynb").read_text(encoding="utf-8")
+    assert len(text) < 150_000
+    made = nbformat.reads(text, as_version=4)
+    nbformat.validate(made)
+    assert (made.nbformat, made.nbformat_minor) == (4, 5)
+    assert "Data: " in made.cells[0].source
+    code = [cell for cell in made.cells if cell.cell_type == "code"]
+    assert [cell.source for cell in code] == [code for _, code in CASES[name].cells]
+    assert [cell.execution_count for cell in code] == [i + 1 for i in range(len(code))]
+    assert any(o.output_type == "stream" for cell in code for o in cell.outputs)
+    kinds = {kind for cell in code for o in cell.outputs for kind in o.get("data", {})}
+    assert kinds & {"image/svg+xml", "image/png"}
+
+
+def test_notebooks_and_commands_say_the_same() -> None:
+    record = json.loads(RECORD.read_text())
+
+    def printed(name: str) -> str:
+        cells = json.loads((FOLDER / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+        return "".join(line for cell in cells for o in cell.get("outputs", ())
+                       for line in o.get("text", ()))  # fmt: skip
+
+    for key, name in (("optimum", "chinchilla"), ("epochs", "repeats"), ("mixture", "mixtures"),
+                      ("olmo", "olmo-ladder"), ("track", "running-curve")):  # fmt: skip
+        told = [line.rstrip() for line in record[key]["shown"].splitlines()[:6] if line.strip()]
+        assert told
+        missing = [line for line in told if line not in printed(name)]
+        assert not missing, (name, missing)
+
+
+def test_a_cell_is_run_as_jupyter_runs_it() -> None:
+    space: dict[str, Any] = {}
+    assert run_cell("a = 2\nprint(a)\na + 1", 1, space) == [
+        {"output_type": "stream", "name": "stdout", "text": ["2\n"]},
+        {"output_type": "execute_result", "execution_count": 1, "metadata": {},
+         "data": {"text/plain": ["3"]}},
+    ]  # fmt: skip
+    assert run_cell("b = a", 2, space) == []
 
 
 @pytest.mark.slow

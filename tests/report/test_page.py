@@ -35,7 +35,7 @@ from augury.report.page import (
     write_page,
 )
 from augury.report.page.html import html_of
-from augury.report.page.outlook import outlook_figure
+from augury.report.page.outlook import emergence_figures, outlook_figure
 from augury.report.page.palette import DARK
 from augury.report.page.server import PageServer
 from augury.report.page.thin import MOST_BYTES
@@ -111,6 +111,13 @@ def told() -> Story:
         notes=NOTED,
         provenance={"seed": "0"},
         hero=outlook_figure(outlooks),
+        beside=emergence_figures(
+            [
+                Outlook(
+                    "loss at which sums emerges", 2.0, (1.9, 2.1), 0.9, 0.2, (2.05,), is_loss=True
+                )
+            ]
+        ),
     )
 
 
@@ -156,7 +163,7 @@ def test_every_figure_has_words_and_data_that_parse_back(page: Path) -> None:
     story = told()
     offered = {a["download"]: a["href"] for a in found.of("a") if a.get("download")}
     charts = {d["id"]: d for d in found.of("div") if d.get("role") == "img"}
-    assert len(story.figures) == 7
+    assert len(story.figures) == 8
     for figure in story.figures:
         href = offered[f"{figure.id}.csv"] or ""
         data = pl.read_csv(io.BytesIO(base64.b64decode(href.split("base64,")[1])))
@@ -214,7 +221,7 @@ def test_a_page_that_would_be_too_large_is_thinned_and_says_so() -> None:
 
 def test_at_most_two_warnings_stand_in_the_answer_and_all_are_folded() -> None:
     text = html_of(told())
-    answer = text[text.index("</figure>") : text.index('id="forecasts"')]
+    answer = text[: text.index('id="forecasts"')].rpartition("</figure>")[2]
     shown, folded = answer.split("<details")
     assert shown.count('<li class="') == 2
     assert "The interval rests on few computed cases" in shown  # the serious one, in plain words

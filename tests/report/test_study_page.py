@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import polars as pl
 import pytest
 
 from augury.report.page.html import html_of
+from augury.report.page.outlook import emergence_figures
+from augury.report.page.story import Outlook, Story
 from augury.study import run_study
 from augury.study.page import story_of
 from tests.study.helpers import inside, table_study
@@ -157,3 +160,13 @@ def test_a_study_of_a_loss_forecasts_it_and_shows_what_came(
     assert story.hero is not None
     assert story.hero.title.startswith("Pretraining loss over parameters")
     assert not unknown(html_of(story))
+
+
+def test_where_an_ability_emerges_is_in_the_first_screen() -> None:
+    open_ = Outlook("loss at which sums emerges", float("nan"), (1.0, 2.0), 0.9, 0.1, is_loss=True)
+    known = replace(open_, value=1.9, interval=(1.86, 1.93), truth=(1.92,))
+    (figure,) = emergence_figures((replace(known, is_loss=False), open_, known))
+    assert figure.title == "Where sums emerges, and where it came"
+    assert figure.data.row(0) == ("loss at which sums emerges", 1.9, 1.86, 1.93, 1.92)
+    story = Story("Both", ("Here.",), (), (known,), beside=(figure,))
+    assert story.figures == (figure,)

@@ -68,11 +68,11 @@ def test_scores_are_counted_by_what_becomes_of_them(found: Trends) -> None:
     assert over == {
         "grows": "improve", "grows_too": "improve", "rots": "get worse", HOSTILE: "get worse",
         "turns": "turn", "still": "show no trend", "words": "improve",
-        "unknown": "change in no known direction",
+        "unknown": "change, better or worse unknown",
     }  # fmt: skip
     verdict = trends_verdict(found)
     assert verdict.lead == "Over training, 3 scores improve, 2 get worse, 1 turns."
-    assert any("nobody says which way is better of difference" in d for d in verdict.details)
+    assert any("it is not known which way is better for difference" in d for d in verdict.details)
     figure = outcome_figure(found)
     assert figure is not None
     assert figure.data["scores"].sum() == len(TASKS)
@@ -85,7 +85,7 @@ def test_every_score_is_listed_once_in_its_group(found: Trends) -> None:
     listing = trends_section(found, most=3).listing
     assert listing is not None
     assert [g.heading for g in listing.groups] == [
-        "2 get worse", "1 turns", "3 improve", "1 changes in no known direction",
+        "2 get worse", "1 turns", "3 improve", "1 changes, better or worse unknown",
         "1 shows no trend",
     ]  # fmt: skip
     assert listing.groups[-1].folded

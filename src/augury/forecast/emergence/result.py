@@ -45,7 +45,7 @@ _REMEDIES = {
     ),
     EmergenceStatus.VAGUE: (
         "The interval is wider than all checkpoints measured: add smaller finetuning amounts, "
-        "which say most of the way to none, or better checkpoints (`rank_units` says which)."
+        "which are closest to none, or better checkpoints (`rank_units` says which)."
     ),
     EmergenceStatus.FAR: (
         "The point lies too far beyond the best checkpoint to be trusted: use better checkpoints, "

@@ -140,7 +140,7 @@ def _curves(
         "Every dot is one model; the more examples it was finetuned on, the darker (on a dark "
         "page: the brighter). Orange dots were not finetuned; progress goes to the right. Lines "
         f"join {'fitted scores' if curves is not None else 'mean scores'} of one amount.{told}",
-        "Smaller amounts of finetuning, which say most of the way to none, and better checkpoints.",
+        "Smaller amounts of finetuning, which are closest to none, and better checkpoints.",
         finished(alt.layer(*layers)),
         data,
         f"Scores on {task} of {data.height} evaluations at {len(amounts)} finetuning amounts over "

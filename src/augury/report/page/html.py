@@ -118,7 +118,7 @@ def _render(story: Story, thinned: dict[str, Thinned], *, pictures: bool = True)
         verdicts=story.verdicts,
         warnings=headlines(notes),
         story_notes=notes,
-        heroes=[shown(figure) for figure in (story.hero, story.beside) if figure],
+        heroes=[shown(figure) for figure in (story.hero, *story.beside) if figure],
         links=_links(story),
         most_rows=MOST_SHOWN,
         box=(WIDE, HIGH),
@@ -295,7 +295,7 @@ def _templates() -> Environment:
     )
     environment.filters |= {
         "breakable": _breakable, "rows": _count_rows, "sentence": sentence,
-        "severity": SEVERITY.__getitem__,
+        "severity": SEVERITY.__getitem__, "tied": lambda text: text.replace(" %", "\u00a0%"),
     }  # fmt: skip
     return environment
 

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from augury.forecast.trends import Trend, Trends
 
 WORSE, TURNS, BETTER = "get worse", "turn", "improve"
-UNKNOWN, FLAT = "change in no known direction", "show no trend"
+UNKNOWN, FLAT = "change, better or worse unknown", "show no trend"
 # In the order in which a reader wants them, with their colours and what one of them does.
 GROUPS = {WORSE: ORANGE, TURNS: GOLD, BETTER: BLUE, UNKNOWN: PURPLE, FLAT: LINE}
 ONE = {WORSE: "gets worse", TURNS: "turns", BETTER: "improves",
-       UNKNOWN: "changes in no known direction", FLAT: "shows no trend"}  # fmt: skip
+       UNKNOWN: "changes, better or worse unknown", FLAT: "shows no trend"}  # fmt: skip
 # What a score does, whichever way is better.
 DOES = {"rising": "rises", "falling": "falls", "U": "falls, then rises",
         "inverted U": "rises, then falls", "threshold": "leaps", "flat": "no trend"}  # fmt: skip
@@ -82,8 +82,9 @@ def trends_verdict(found: Trends) -> StoryVerdict:
     if counts[UNKNOWN]:
         metrics = sorted({t.metric for t in own if group_of(t) == UNKNOWN})
         details.append(
-            f"{counts[UNKNOWN]} more change, but nobody says which way is better of "
-            f"{', '.join(metrics[:MOST_NAMED])}: a column higher_is_better would."
+            f"{counts[UNKNOWN]} more {'changes' if counts[UNKNOWN] == 1 else 'change'}, but it is "
+            f"not known which way is better for {', '.join(metrics[:MOST_NAMED])}: add a column "
+            "higher_is_better."
         )
     flat = f"{counts[FLAT]} {ONE[FLAT] if counts[FLAT] == 1 else FLAT}"
     details.append(f"{flat}, at a false-discovery rate of {found.rate:.0%}.")

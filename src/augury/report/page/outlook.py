@@ -17,10 +17,8 @@ LOG_BELOW = 0.01
 # The axis ends here: an interval that begins at 0 is drawn from its edge.
 FLOOR = 1e-9
 # "rule at 16 million parameters and 320 million tokens" on three lines.
-LINES = (
-    "split(replace(replace(replace(datum.label, ' at ', '|at '), ' and ', '|and '), "
-    "'loss|at which', 'loss at which'), '|')"
-)
+LINES = "split(replace(replace(datum.label, ' at ', '|at '), ' and ', '|and '), '|')"
+LOSS_AT_WHICH = "loss at which "
 
 
 def outlook_figure(outlooks: Sequence[Outlook], *, name: str = "targets") -> Figure | None:
@@ -46,29 +44,54 @@ def outlook_figure(outlooks: Sequence[Outlook], *, name: str = "targets") -> Fig
         format=".6~%",
         **({"values": [10.0**k for k in range(-12, 1)]} if log else {"tickCount": 6}),
     )
-    return _bars(
-        name, "What is forecast", rates, clipped, data, scale, axis,
+    held = [(o.held, len(o.truth)) for o in rates if o.held is not None]
+    fared = (
+        f" Measured afterwards: {sum(h or 0 for h, _ in held)} of {sum(n for _, n in held)} runs "
+        "inside their interval."
+        if held
+        else ""
+    )
+    height = 44 + 56 * data["target"].n_unique()
+    return Figure(
+        name,
+        "What is forecast" + (", and what came" if held else ""),
+        f"Each bar is the {rates[0].level:.0%} interval for one new run, its line the forecast"
+        + (", diamonds are runs measured afterwards." if held else ".")
+        + fared,
         "Larger models among those measured, which shorten the bars.",
-    )  # fmt: skip
+        finished(_bars(clipped, data, scale, axis), height=height),
+        data,
+        "; ".join(f"{o.what}: {o.said.value}, {o.said.interval}" for o in rates) + "." + fared,
+    )
 
 
-def emergence_figure(outlooks: Sequence[Outlook], *, name: str = "emergences") -> Figure | None:
-    """Intervals of all losses at which an ability is forecast to emerge; None where there are none.
+def emergence_figures(outlooks: Sequence[Outlook]) -> tuple[Figure, ...]:
+    """The interval of every loss at which an ability is forecast to emerge, each on its own axis.
 
     Progress goes to the right: the loss falls.
     """
     import altair as alt
 
-    found = [o for o in outlooks if o.is_loss and o.value == o.value]
-    if not found:
-        return None
-    data = _rows(found)
-    scale = alt.Scale(reverse=True, zero=False, nice=True, padding=12)
-    axis = alt.Axis(title="Pretraining loss, nats per token", format=".3~f", tickCount=6)
-    return _bars(
-        name, "Where abilities emerge", found, data, data, scale, axis,
-        "Smaller amounts of finetuning, and better checkpoints, which shorten the bars.",
-    )  # fmt: skip
+    made = []
+    for i, outlook in enumerate(o for o in outlooks if o.is_loss and o.value == o.value):
+        data = _rows([outlook])
+        scale = alt.Scale(reverse=True, zero=False, nice=True, padding=24)
+        axis = alt.Axis(title="Pretraining loss", format=".3~f", tickCount=5)
+        ability = outlook.what.removeprefix(LOSS_AT_WHICH)
+        came = "; the diamond lies half way between the two checkpoints in which it came."
+        made.append(
+            Figure(
+                f"emerges-{i}",
+                f"Where {ability}, and where it came" if outlook.truth else f"Where {ability}",
+                f"The bar is the {outlook.level:.0%} interval, its line the forecast"
+                + (came if outlook.truth else "."),
+                "Smaller amounts of finetuning, and better checkpoints, which shorten the bar.",
+                finished(_bars(data, data, scale, axis, labels=False), height=56),
+                data,
+                f"{outlook.what}: {outlook.said.value}, {outlook.said.interval}.",
+            )
+        )
+    return tuple(made)
 
 
 def _rows(outlooks: Sequence[Outlook]) -> pl.DataFrame:
@@ -86,22 +109,16 @@ def _rows(outlooks: Sequence[Outlook]) -> pl.DataFrame:
 
 
 def _bars(
-    name: str,
-    title: str,
-    outlooks: Sequence[Outlook],
-    drawn: pl.DataFrame,
-    data: pl.DataFrame,
-    scale: Any,
-    axis: Any,
-    would_change: str,
-) -> Figure:
+    drawn: pl.DataFrame, data: pl.DataFrame, scale: Any, axis: Any, *, labels: bool = True
+) -> Any:
     """A bar per target, a line at its forecast, a diamond per truth."""
     import altair as alt
 
     kinds = {FORECAST: ORANGE} | ({TRUTH: GREEN} if data["truth"].is_not_null().any() else {})
     colour = alt.Color(**shown(kinds))
+    names = alt.Axis(title=None, labelLimit=320, labelExpr=LINES) if labels else None
     x = alt.X("value:Q", scale=scale, axis=axis)
-    y = alt.Y("target:N", sort=None, axis=alt.Axis(title=None, labelLimit=320, labelExpr=LINES))
+    y = alt.Y("target:N", sort=None, axis=names)
     bars = alt.Chart(drawn.unique("target", maintain_order=True)).transform_calculate(
         shown=f"'{FORECAST}'"
     )
@@ -123,21 +140,4 @@ def _bars(
             tooltip=tips(target="", truth=".3~g"),
         ),
     ]
-    held = [(o.held, len(o.truth)) for o in outlooks if o.held is not None]
-    fared = (
-        f" Measured afterwards: {sum(h or 0 for h, _ in held)} of {sum(n for _, n in held)} runs "
-        "inside their interval."
-        if held
-        else ""
-    )
-    return Figure(
-        name,
-        title + (", and what came" if held else ""),
-        f"Each bar is the {outlooks[0].level:.0%} interval for one new run, its line the forecast"
-        + (", diamonds are runs measured afterwards." if held else ".")
-        + fared,
-        would_change,
-        finished(alt.layer(*layers), height=44 + 56 * data["target"].n_unique()),
-        data,
-        "; ".join(f"{o.what}: {o.said.value}, {o.said.interval}" for o in outlooks) + "." + fared,
-    )
+    return alt.layer(*layers)

@@ -154,7 +154,7 @@ class Story:
         provenance: what is needed to get the same page again: versions, seeds, digests.
         hero: the figure of the first screen; by default the first that a section has, which is
             moved there.
-        beside: a second one, where forecasts are of two kinds.
+        beside: more of them, where forecasts are of several kinds.
     """
 
     title: str
@@ -164,7 +164,7 @@ class Story:
     notes: tuple[Note, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
     hero: Figure | None = None
-    beside: Figure | None = None
+    beside: tuple[Figure, ...] = ()
 
     def __post_init__(self) -> None:
         given = self.verdicts
@@ -194,8 +194,8 @@ class Story:
     @property
     def figures(self) -> tuple[Figure, ...]:
         """All figures, in order."""
-        first = tuple(f for f in (self.hero, self.beside) if f is not None)
-        return (*first, *(f for s in self.sections for f in s.figures))
+        first = () if self.hero is None else (self.hero,)
+        return (*first, *self.beside, *(f for s in self.sections for f in s.figures))
 
     @property
     def answer(self) -> tuple[str, ...]:

@@ -109,9 +109,9 @@ def _section(found: LatentResult) -> Section:
     )
     text = [
         WHAT,
-        "As in every study, the forecast holds where its interval and the range between the two "
-        "checkpoints in which the ability came have a loss in common. A straight line between the "
-        "two says more exactly where.",
+        "As in every study, a forecast counts as held if its interval overlaps the range between "
+        "the two checkpoints where the ability appeared. A straight line between the two says more "
+        "exactly where.",
         f"Forecast by the moved curve; written down {found.line.time.replace('T', ' ')[:-1]} UTC, "
         + ("before the larger model was begun." if found.line.blind else "with the truth known.")
         + f" Record: {LATENT}/{RECORD}, SHA-256 of its head {found.head}.",
@@ -126,13 +126,13 @@ def _section(found: LatentResult) -> Section:
         notes=record.notes,
         name=LATENT,
     )
-    rows = [{"said by": "moved curve", "loss": ends[0], "low": ends[1], "high": ends[2]}]
+    rows = [{"method": "moved curve", "loss": ends[0], "low": ends[1], "high": ends[2]}]
     rows += [
-        {"said by": name, "loss": p.value, "low": p.interval[0], "high": p.interval[1]}
+        {"method": name, "loss": p.value, "low": p.interval[0], "high": p.interval[1]}
         for name, p in record.above.methods.items()
     ]
     if found.crossing is not None:
         came = "measured afterwards, on a straight line"
-        rows.append({"said by": came, "loss": found.crossing, "low": None, "high": None})
+        rows.append({"method": came, "loss": found.crossing, "low": None, "high": None})
     table = Table(f"Loss at which it is {record.distance:g} above chance", pl.DataFrame(rows))
     return replace(section, tables=(table,))

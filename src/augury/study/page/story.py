@@ -15,7 +15,7 @@ from augury.errors import DataError, UsageError
 from augury.fitting import load
 from augury.notes import Note
 from augury.report.page.measurements import measurement_story, table_story, trends_of
-from augury.report.page.outlook import emergence_figure, outlook_figure
+from augury.report.page.outlook import emergence_figures, outlook_figure
 from augury.report.page.runs import versions
 from augury.report.page.stored import result_story
 from augury.report.page.story import Outlook, Section, Story, StoryVerdict
@@ -123,13 +123,14 @@ def study_story(folder: Path) -> Story:
     sections += written_sections(folder)
     ledger = Ledger(folder)
     outlooks = _outlooks(scoreboard([folder]))
-    if more_sections:  # a record of its own, newer than the study's
-        outlooks = (*_outlooks(scoreboard([folder / LATENT])), *outlooks)
+    if more_sections:  # a record of its own
+        outlooks = (*outlooks, *_outlooks(scoreboard([folder / LATENT])))
     if not outlooks:
         missing.append("No forecast is on record.")
     if missing:
         sections.append(Section("What this page does not have", tuple(missing)))
-    rates, emergences = outlook_figure(outlooks), emergence_figure(outlooks)
+    rates = outlook_figure(outlooks)
+    first, *others = (*([rates] if rates else []), *emergence_figures(outlooks)) or (None,)
     seeds = {f"{u.kind} {u.parameters['seed']}" for u in units if "seed" in u.parameters}
     head = {"record of forecasts, SHA-256 of its head": ledger.head} if ledger.lines else {}
     return Story(
@@ -146,8 +147,8 @@ def study_story(folder: Path) -> Story:
             **head,
             **versions(),
         },
-        hero=rates or emergences,
-        beside=emergences if rates else None,
+        hero=first,
+        beside=tuple(others),
     )
 
 
