@@ -117,7 +117,9 @@ def first_half(corpus: str, name: str, half: str, own: pl.DataFrame) -> Case:
 
 def scores(case: Case) -> Iterator[dict[str, Any]]:
     """One row a forecaster: root mean square log error, interval score, how much was held."""
-    found = forecast_curve(case.seen, case.at, x="x", level=LEVEL)
+    x = "x" if case.corpus == "neural-scaling" else "tokens"  # examples, or a log of training
+    seen, at = (t.rename({"x": x}) for t in (case.seen, case.at))
+    found = forecast_curve(seen, at, x=x, level=LEVEL)
     yield scored(case, "default", np.array(found.values), np.array(found.intervals))
     last = np.full(len(case.truth), found.parts[LAST_VALUE].parameters["value"])
     yield scored(case, LAST_VALUE, last)

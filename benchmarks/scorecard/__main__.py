@@ -21,8 +21,9 @@ import polars as pl
 from augury.errors import AuguryError
 from augury.runtime.atomic import atomic_file
 from benchmarks.scorecard.baselines import baselines_of
-from benchmarks.scorecard.corpora import all_cases, half_of
+from benchmarks.scorecard.corpora import half_of
 from benchmarks.scorecard.forecasters import NoForecastError, forecasters_of
+from benchmarks.scorecard.more_corpora import all_cases
 from benchmarks.scorecard.record import record_of, scored
 
 RECORD = Path(__file__).parent / "record.json"

@@ -41,6 +41,16 @@ HALVES = {
     "worlds-letters": "scored",
     "obs-emergent": "scored",
     "pythia-training": "development",
+    "gpt3-curves": "development",
+    "nanogpt-widths": "development",
+    "finetuned-sizes": "development",
+    "pythia-wikitext": "development",
+    "gpt3-tasks": "development",
+    "opt-sizes": "development",
+    "inabilities": "development",
+    "arithmetic-flops": "development",
+    "worlds-finetuned": "development",
+    "pythia-even": "development",
     "gemstones-training": "scored",
     "olmo-training": "scored",
 }
@@ -59,12 +69,6 @@ OLMO_TASKS = ("hellaswag_val", "arc_challenge_test", "arc_easy_test", "piqa_val"
 def half_of(case: Case) -> str:
     """Which half a problem belongs to: its corpus', or of single curves every second one."""
     return HALVES.get(case.corpus) or case.group
-
-
-def all_cases() -> Iterator[Case]:
-    """The problems of every corpus that is there."""
-    for corpus in CORPORA:
-        yield from corpus()
 
 
 def with_flops(table: pl.DataFrame) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
+from augury.data import run_ids
 from augury.fitting import fit
 from augury.forecast import combine
 from augury.forecast.ahead.average import Kind
@@ -25,6 +26,8 @@ from benchmarks.scorecard.cases import Case, Floats
 
 Forecaster = Callable[[Case], Floats]
 LAWS = ("chinchilla", "kaplan", "power:over=flops")
+# Curves that are logs of training; others run over examples.
+TRAINING_RUNS = ("colpret", "lr-schedules", "routed-curves")
 SEEN_AT_ONCE = ("params", "tokens", "flops", "loss", "y")
 
 
@@ -105,9 +108,12 @@ def _pass_rates(case: Case) -> dict[str, Floats]:
     if case.key not in _LAST:
         _LAST.clear()
         counts = ["passes", "samples"] if "samples" in case.past.columns else ["logprob"]
-        table = case.past.with_columns(logprob=pl.col("y").log(), instance=pl.lit("all")).select(
-            "instance", case.axis, *counts, model=pl.int_range(pl.len()).cast(pl.String)
-        )
+        table = case.past.with_columns(
+            logprob=pl.col("y").log(),
+            instance=pl.lit("all"),
+            model=pl.int_range(pl.len()).cast(pl.String),
+            run=pl.Series(run_ids(case.past)).cast(pl.String),
+        ).select("instance", "model", "run", case.axis, *counts)
         places = [{case.axis: float(x)} for x in case.at]
         # The forms of growth take most of the time, and no forecast rests on them.
         with mock.patch.object(growth_forms, "_forms", return_value={}):
@@ -150,10 +156,12 @@ def _outlooks(case: Case) -> pl.DataFrame:
 
 
 def curve(case: Case) -> Floats:
-    found = forecast_curve(case.past.drop("y"), case.future.drop("y"), x="x")
-    middle, spread = np.log(found.values), np.array(found.spreads)
+    x = "tokens" if case.corpus in TRAINING_RUNS else "x"
+    past, future = (t.drop("y").rename({"x": x}) for t in (case.past, case.future))
+    found = forecast_curve(past, future, x=x)
     low, high = np.log(np.array(found.intervals)).T
-    assert np.all(spread > 0)
+    middle = np.log(found.values)
+    assert np.all((low < middle) & (middle < high))
     return np.exp(spread_out(middle, low, high))
 
 

@@ -13,6 +13,8 @@ from augury.errors import DataError, UsageError
 from augury.forecast.ahead import forecast_ahead
 from augury.forecast.ahead.line import Ladder, Walk, last_value, line_ahead
 from augury.forecast.ahead.links import LOG, LOGIT, POINTS, log_above
+from augury.forecast.ahead.powers import powers_ahead
+from augury.forecast.ahead.runs import points_per_run
 
 STILL = Walk(share=0.0, step=0.0, spread=1.0)
 LEVELS = np.array([0.05, 0.5, 0.95])
@@ -124,7 +126,10 @@ def test_a_law_of_two_scales_is_forecast() -> None:
     assert found.interval[0] < truth < found.interval[1]
     assert found.value == pytest.approx(truth, rel=0.05)
     assert found.interval[0] <= found.mean_interval[0] < found.mean_interval[1] <= found.interval[1]
-    assert 0 < found.noise < 0.5  # models lie on the law: most of the width is the trend's
+    rng = np.random.default_rng(1)
+    loose = runs.with_columns(loss=pl.col("loss") * np.exp(0.05 * rng.standard_normal(runs.height)))
+    (scattered,) = forecast_ahead(loose, {"params": n, "tokens": d})
+    assert 0 < found.noise < scattered.noise < 1  # of models on the law, more is the trend's
     assert "new model" in str(found)
     assert found.to_dict()["task"] is None
     narrow = forecast_ahead(runs, {"params": n, "tokens": d}, level=0.5)[0]
@@ -204,3 +209,54 @@ def test_any_ladder_has_an_interval_around_its_value(
         assert np.isfinite([found.value, *ends]).all()
         assert found.interval[0] <= found.value <= found.interval[1]
         assert 0 <= found.noise <= 1
+
+
+def test_a_walk_of_two_sides_is_wider_on_one() -> None:
+    walk = Walk(share=0.0, step=0.3, spread=0.5, up=3.0, down=0.0)
+    low, middle, high = line_ahead(straight(), POINTS, walk).quantiles(LEVELS)
+    still = line_ahead(straight(), POINTS, STILL).quantiles(LEVELS)
+    assert low == pytest.approx(still[0])
+    assert middle == pytest.approx(still[1])
+    assert (high - middle > 1.5 * (middle - low)).all()
+
+
+def test_checkpoints_count_as_their_correlation_says() -> None:
+    """Kish's design effect, against intervals of simulated ladders whose runs differ."""
+    assert points_per_run(np.ones(4), np.ones(4), np.arange(4)) == 1.0
+    run = np.repeat(np.arange(200), 4)
+    rng = np.random.default_rng(0)
+    alike = rng.standard_normal(200)[run]
+    mixed = alike + rng.standard_normal(800)
+    assert points_per_run(alike, np.ones(800), run) == pytest.approx(4.0, abs=0.1)
+    assert points_per_run(mixed, np.ones(800), run) == pytest.approx(2.5, abs=0.3)
+    held = {True: 0, False: 0}
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        run = np.repeat(np.arange(8), 4)
+        size = np.linspace(0.0, 5.0, 8)[run]
+        y = size + rng.standard_normal(8)[run] + 0.3 * rng.standard_normal(32)
+        far = np.array([7.0])
+        truth = 7.0 + rng.standard_normal() + 0.3 * rng.standard_normal()
+        for known in held:
+            ladder = Ladder(size[:, None], far[:, None], size, far, y, run if known else None)
+            low, _, high = line_ahead(ladder, POINTS, STILL).quantiles(LEVELS)
+            held[known] += int(low[0] <= truth <= high[0])
+    assert 170 <= held[True] <= 190
+    assert held[False] < 160
+
+
+def test_powers_find_a_law_and_say_what_few_runs_leave_open() -> None:
+    z = np.linspace(np.log(1e8), np.log(1e10), 16)
+    far = np.log([3e10])
+    y = 1.7 + 400 * np.exp(-0.34 * z)
+    truth = np.log(1.7 + 400 * np.exp(-0.34 * far[0]))
+    none = Walk(0.0, 0.0, 1.0, noise=0.002, worth=2.0)
+    many = Ladder(z[:, None], far[:, None], z, far, y, names=("params",))
+    found = powers_ahead(many, none)
+    assert found.middle[0] == pytest.approx(truth, abs=0.003)
+    few = powers_ahead(
+        Ladder(z[:5, None], far[:, None], z[:5], far, y[:5], names=("params",)), none
+    )
+    low, _, high = few.quantiles(LEVELS)
+    assert low[0] < truth < high[0]
+    assert few.trend[0] > 10 * found.trend[0]

@@ -15,6 +15,7 @@ from augury.forecast.trends.evidence import wilks
 from augury.forecast.trends.leaps import coincidences
 from augury.forecast.trends.noise import basis, roots
 from augury.forecast.trends.series import RATE, series_of
+from augury.forecast.trends.shrunk_lines import shrinkage, shrunk_line
 from tests.shared import INABILITIES_T, inabilities, needs_inabilities
 
 EFFECTS = ("params", "tokens", "interaction")
@@ -249,3 +250,33 @@ def test_few_checkpoints_and_few_runs_are_no_error() -> None:
             found = trends(pl.DataFrame(rows))
             if checkpoints == 1:
                 assert {t.axis for t in found.trends} <= {"params"}
+
+
+def test_slopes_of_many_tasks_are_drawn_together_and_intervals_hold() -> None:
+    """60 runs of 20 tasks whose slopes are drawn around a mean: against the line of each task."""
+    levels = np.array([0.05, 0.5, 0.95])
+    u, at = np.log(np.arange(1.0, 11.0)), np.log(np.array([15.0]))
+    held = []
+    errors: dict[str, list[float]] = {"drawn": [], "alone": []}
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        slope = 0.1 + 0.02 * rng.standard_normal((20, 1))
+        y = 1.0 + slope * u + 0.05 * rng.standard_normal((20, 10))
+        mean = 1.0 + slope * at
+        truth = mean + 0.05 * rng.standard_normal((20, 1))
+        low, middle, high = shrunk_line(u, y, at, None).quantiles(levels)
+        held.append((low <= truth) & (truth <= high))
+        alone = np.polynomial.polynomial.polyfit(u, y.T, 1)
+        errors["drawn"].append(((middle - mean) ** 2).mean())
+        errors["alone"].append(((alone[0] + alone[1] * at[0] - mean[:, 0]) ** 2).mean())
+    assert 0.87 <= np.mean(held) <= 0.93  # 1,200 forecasts
+    assert np.mean(errors["drawn"]) < 0.7 * np.mean(errors["alone"])
+
+
+def test_three_tasks_keep_their_slopes() -> None:
+    """James and Stein need four; their formula, by hand."""
+    assert (shrinkage(np.array([1.0, 2.0, 5.0]), np.ones(3))[0] == 1).all()
+    slope = np.array([0.0, 1.0, 3.0, 4.0, 7.0])
+    kept, mean = shrinkage(slope, np.full(5, 2.0))
+    assert mean == pytest.approx(3.0)
+    assert kept == pytest.approx(1 - (2 / 4) * 2.0 / slope.var(ddof=1))

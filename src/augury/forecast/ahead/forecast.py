@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from augury.data import observations
+from augury.data import observations, run_ids
 from augury.data.scores import add_value
 from augury.display import Card, Several, Shown
 from augury.errors import DataError, UsageError
@@ -225,7 +225,8 @@ def ladder_average(
     if len(y) < 2 + SPARE or rows[axis].n_unique() < FEWEST_SCALES:
         return None
     size, far = logs(rows, [axis]), logs(points, [axis])
-    single = Ladder(size, far, size[:, 0], far[:, 0], y)
+    run = run_ids(rows)
+    single = Ladder(size, far, size[:, 0], far[:, 0], y, run, (axis,))
     plane = None
     able = all(
         n in rows.columns
@@ -235,7 +236,7 @@ def ladder_average(
         for n in PLANE
     )
     if able and len(y) >= 3 + SPARE:
-        plane = Ladder(logs(rows, PLANE), logs(points, PLANE), size[:, 0], far[:, 0], y)
+        plane = Ladder(logs(rows, PLANE), logs(points, PLANE), size[:, 0], far[:, 0], y, run, PLANE)
     return average_ahead(kind, single, plane, levels)
 
 

@@ -56,6 +56,8 @@ class CurveForecast(Shown):
         at: (m,) where.
         values: (m,) the forecast, the weighed mean of the parts' logarithms.
         spreads: (m,) standard scale of the error of the logarithm, by which a Student t is spread.
+        spreads_below: (m,) the same below the forecast, where it is larger: of a run whose learning
+            rate may decay. Empty where it is not.
         level: of the intervals, which are for one value measured there, noise included.
         parts: the candidates by name, with their weights.
         cuts: one row a candidate, cut and point beyond it: law, cut (the last x fitted), x,
@@ -77,6 +79,7 @@ class CurveForecast(Shown):
     end: float
     notes: tuple[Note, ...]
     release: float = 0.0
+    spreads_below: tuple[float, ...] = ()
 
     @property
     def value(self) -> float:
@@ -103,13 +106,16 @@ class CurveForecast(Shown):
             raise UsageError(f"level must lie between 0 and 1, not {level}")
         reach = float(stats.t.ppf(0.5 + level / 2, FREEDOM))
         return tuple(
-            (v * float(np.exp(-reach * s)), v * float(np.exp(reach * s)))
-            for v, s in zip(self.values, self.spreads, strict=True)
+            (v * float(np.exp(-reach * below)), v * float(np.exp(reach * above)))
+            for v, below, above in zip(
+                self.values, self.spreads_below or self.spreads, self.spreads, strict=True
+            )
         )
 
     def probability_below(self, threshold: float) -> float:
         """Probability that the value at the last point lies below a threshold."""
-        off = np.log(threshold / self.value) / self.spreads[-1]
+        off = np.log(threshold / self.value)
+        off /= (self.spreads_below or self.spreads)[-1] if off < 0 else self.spreads[-1]
         return float(stats.t.cdf(off, FREEDOM))
 
     @property

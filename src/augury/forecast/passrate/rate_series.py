@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from augury.data.counts import mean_and_shape
 from augury.data.scores import stop_of
+from augury.data.table import run_ids
 from augury.errors import DataError, UsageError
 from augury.laws.pass_rate import FALLS_WITH
 
@@ -39,6 +40,7 @@ class RateSeries:
         chance: pass rate of a guesser.
         reference: (M, S) log-likelihood of the reference answer where known, else NaN.
         stopped: passes at which sampling stopped; infinite where samples were a fixed number.
+        run: (M,) which training run a model is of: checkpoints of one run share a label.
     """
 
     scales: tuple[str, ...]
@@ -50,6 +52,7 @@ class RateSeries:
     chance: float
     reference: Floats
     stopped: float
+    run: NDArray[np.int64]
 
     @property
     def z(self) -> Floats:
@@ -82,6 +85,7 @@ class RateSeries:
             self.chance,
             self.reference[rows],
             self.stopped,
+            self.run[rows],
         )
 
 
@@ -181,6 +185,7 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
         chance,
         reference,
         stopped,
+        run_ids(models),
     )
 
 

@@ -1,8 +1,9 @@
 """What a task does next: at the next size, or further in training.
 
 Two naive forecasts are hard to beat: the last value (nothing changes) and a line in logarithms
-(everything goes on). Which of them is nearer the truth differs between families, so this learns it
-from the family itself: forecasts are made inside the table from ever shorter histories, and how far
+(everything goes on). Over training, tasks of one run tell how far to follow a slope
+(`shrunk_lines`). Over sizes, which of the two is nearer the truth is learned from the family
+itself: forecasts are made inside the table from ever shorter histories, and how far
 to follow a task's own recent slope, its slope over all, and the mean slope of its other runs is
 fitted to what then came (a ridge regression over all tasks: stacking, Wolpert 1992). Intervals are
 quantiles of the same errors (split conformal prediction), in units of each task's own scatter.
@@ -19,6 +20,7 @@ import polars as pl
 
 from augury.errors import DataError, UsageError
 from augury.forecast.trends.series import Floats, TrendSeries, series_of
+from augury.forecast.trends.shrunk_lines import ahead_of_tasks
 
 Axis = Literal["training", "size"]
 # A line needs this many points before it is forecast from.
@@ -32,6 +34,8 @@ RECENT = 8
 BACK, AHEAD = 4.0, 1.5
 # Learned errors below this count say little of a 90 % quantile.
 ENOUGH = 30
+# Levels between which the probability of a fall is read off.
+FALLS = np.linspace(0.001, 0.999, 81)
 
 
 @dataclass(frozen=True)
@@ -118,11 +122,8 @@ def steps_from(lines: Sequence[TrendLine], cut: float, targets: Floats | None = 
         cut: last coordinate known.
         targets: coordinates to forecast; by default all that the lines have behind the cut.
     """
-    alike: dict[bytes, list[int]] = {}  # all tasks of a run share its coordinates
-    for i, line in enumerate(lines):
-        alike.setdefault(line.u.tobytes(), []).append(i)
     parts: list[Floats] = []
-    for members in alike.values():
+    for members in _alike(lines):
         u = lines[members[0]].u
         known = u <= cut + 1e-9
         later = u[~known] if targets is None else targets
@@ -164,6 +165,65 @@ def steps_from(lines: Sequence[TrendLine], cut: float, targets: Floats | None = 
     pooled = np.sqrt(mean_of_task(scatter**2))
     floor = 0.1 * float(np.median(pooled)) + 1e-6
     return Step(task, other, last, ahead, features, np.maximum(pooled, floor), truth)
+
+
+def _alike(lines: Sequence[TrendLine]) -> list[list[int]]:
+    """Indices of lines that share their coordinates, as all tasks of a run do."""
+    alike: dict[bytes, list[int]] = {}
+    for i, line in enumerate(lines):
+        alike.setdefault(line.u.tobytes(), []).append(i)
+    return list(alike.values())
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Forecasts of the problems of a `Step`, on the scale of the analysis.
+
+    Attributes:
+        value, low, high: (m,) middle and interval.
+        falls: (m,) probability that the score is below the last one.
+    """
+
+    value: Floats
+    low: Floats
+    high: Floats
+    falls: Floats
+
+
+def _over_training(
+    lines: Sequence[TrendLine], cut: float, targets: Floats | None, step: Step, level: float
+) -> Ahead:
+    """By `shrunk_lines`, in the order of `steps_from` of the same lines."""
+    tail = (1 - level) / 2
+    levels = np.concatenate([[tail, 0.5, 1 - tail], FALLS])
+    parts, which = [], []
+    for members in _alike(lines):
+        u = lines[members[0]].u
+        known = u <= cut + 1e-9
+        later = u[~known] if targets is None else targets
+        if known.sum() < FEWEST or not len(later):
+            continue
+        y = np.stack([lines[i].y for i in members])[:, known]
+        parts.append(ahead_of_tasks(u[known], y, later, levels).reshape(len(levels), -1))
+        which.append(np.repeat(members, len(later)))
+    order = np.argsort(np.concatenate(which), kind="stable")
+    found = np.concatenate(parts, axis=1)[:, order]
+    below = [np.interp(last, q, FALLS) for last, q in zip(step.last, found[3:].T, strict=True)]
+    return Ahead(found[1], found[0], found[2], np.array(below))
+
+
+def _over_sizes(
+    lines: Sequence[TrendLine], cut: float, ahead: float, step: Step, level: float
+) -> tuple[Ahead, int]:
+    """By what was learned inside the history, and from how many forecasts."""
+    learned = learn(lines, cut, ahead)
+    value, unit = learned.forecast(step), error_scale(step)
+    if not learned.count:
+        return Ahead(value, value - np.inf, value + np.inf, np.full(len(value), np.nan)), 0
+    low, high = quantiles(learned.errors, level)
+    errors = np.sort(learned.errors)
+    falls = np.searchsorted(errors, (step.last - value) / unit) / len(errors)
+    return Ahead(value, value + low * unit, value + high * unit, falls), learned.count
 
 
 @dataclass(frozen=True)
@@ -280,22 +340,20 @@ def outlook(
         if not lines:
             continue
         last = max(float(line.u[-1]) for line in lines)
-        learned = learn(lines, last, float(np.log(factor)))
-        step = steps_from(lines, last, np.array([last + np.log(factor)]))
-        if not len(step.last) or learned.count < ENOUGH:
+        targets = np.array([last + np.log(factor)])
+        step = steps_from(lines, last, targets)
+        if not len(step.last):
             continue
-        value = learned.forecast(step)
-        unit = error_scale(step)
-        errors = np.sort(learned.errors)
-        spread = quantiles(errors, level)
+        if axis == "training":
+            found = _over_training(lines, last, targets, step, level)
+        else:
+            found, count = _over_sizes(lines, last, float(np.log(factor)), step, level)
+            if count < ENOUGH:
+                continue
         for i in _furthest(step):  # a task's largest run, or its last checkpoint
             task = int(step.task[i])
             scale = series.scales[task]
-            low, high = spread * unit[i] + value[i]
-            ends = scale.back(np.array([step.last[i], value[i], low, high]))
-            falls = float(np.searchsorted(errors, (step.last[i] - value[i]) / unit[i])) / len(
-                errors
-            )
+            ends = scale.back(np.array([step.last[i], found.value[i], found.low[i], found.high[i]]))
             name, metric = series.keys[task]
             rows.append(
                 {
@@ -304,7 +362,7 @@ def outlook(
                     "metric": metric,
                     "axis": axis,
                     **dict(zip(("last", "value", "low", "high"), map(float, ends), strict=True)),
-                    "falls": falls,
+                    "falls": float(found.falls[i]),
                 }
             )
     if not rows:
@@ -384,10 +442,11 @@ def backtest_outlook(
         step = steps_from(lines, at)
         if not len(step.last):
             continue
-        learned = learn(lines, at, float(step.ahead.max()))
         straight = _straight(series, axis, at, step)
-        low, high = quantiles(learned.errors, level) if learned.count else (-np.inf, np.inf)
-        value, unit = learned.forecast(step), error_scale(step)
+        if axis == "training":
+            found = _over_training(lines, at, None, step, level)
+        else:
+            found, _ = _over_sizes(lines, at, float(step.ahead.max()), step, level)
         for task in range(len(series.y)):
             own = step.task == task
             back = series.scales[task].back
@@ -398,9 +457,9 @@ def backtest_outlook(
                         "task": name,
                         "metric": metric,
                         "truth": back(step.truth[own]),
-                        "forecast": back(value[own]),
-                        "low": back(value[own] + low * unit[own]),
-                        "high": back(value[own] + high * unit[own]),
+                        "forecast": back(found.value[own]),
+                        "low": back(found.low[own]),
+                        "high": back(found.high[own]),
                         "last_value": back(step.last[own]),
                         "line": back(straight[own]),
                     }

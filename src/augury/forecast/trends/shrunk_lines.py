@@ -1,0 +1,148 @@
+"""Where the tasks of one run go on: lines whose slopes and scatter learn from each other.
+
+A line through eight checkpoints of one task says little of its slope; a hundred tasks of the same
+run say how much slopes differ, and how far checkpoints scatter. So every slope is drawn towards the
+mean of the run's tasks, by as much as chance explains of their differences (Efron & Morris 1973),
+and scatter is pooled. Lines through all points, through the later and through the last ones are
+averaged with the last value: trends bend, and checkpoints early in a run say little of its end.
+Which of them to follow, the run's own past says, all tasks together: each is made from ever shorter
+histories and scored on what then came.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Floats = NDArray[np.float64]
+
+# Weights of a line fall by a factor e over these shares of the range in u, from the end; None
+# weighs all points alike.
+NEAR = (None, 0.3, 0.1)
+# What the last value, with a random walk from there, weighs before the past has spoken.
+LAST = 0.3
+# Weights go with the score in the past to this power; this share stays as it was before.
+POWER, KEPT = 4.0, 0.1
+# Histories tried, their fewest points, and how many horizons back and ahead they look.
+CUTS, FEWEST, BACK, AHEAD = 4, 5, 4.0, 1.5
+SCORED = np.round(np.arange(0.05, 0.96, 0.05), 2)
+# Points that the scatter of the other tasks is worth, to that of one.
+WORTH = 6.0
+# Degrees of freedom of a line's residuals, at least: local weights leave less than one.
+FEWEST_SPARE = 1.0
+
+
+@dataclass(frozen=True)
+class SharedLines:
+    """Lines of T tasks at m places: middles, variances for a new point, degrees of freedom."""
+
+    middle: Floats
+    variance: Floats
+    freedom: float
+
+    def quantiles(self, levels: Floats) -> Floats:
+        """(K, T, m)."""
+        t = stats.t.ppf(levels, self.freedom)[:, None, None]
+        return np.asarray(self.middle + t * np.sqrt(self.variance))
+
+
+def ahead_of_tasks(u: Floats, y: Floats, at: Floats, levels: Floats) -> Floats:
+    """(K, T, m) quantiles of one new point of each task.
+
+    Args:
+        u: (n,) coordinate of the points seen, ascending, three or more.
+        y: (T, n) scores, on the scale of the analysis.
+        at: (m,) coordinates beyond the end, ascending.
+        levels: (K,) of the quantiles.
+    """
+    return np.asarray(
+        np.tensordot(_weights(u, y, float(at[-1] - u[-1])), _parts(u, y, at, levels), 1)
+    )
+
+
+def _parts(u: Floats, y: Floats, at: Floats, levels: Floats) -> Floats:
+    """(P, K, T, m) quantiles of the lines and the last value."""
+    lines = [shrunk_line(u, y, at, near).quantiles(levels) for near in NEAR]
+    return np.array([*lines, _last_value(u, y, at).quantiles(levels)])
+
+
+def _weights(u: Floats, y: Floats, reach: float) -> Floats:
+    """(P,) weights of the parts, from the pinball losses of forecasts about as far as `reach`."""
+    before = np.array([(1 - LAST) / len(NEAR)] * len(NEAR) + [LAST])
+    able = list(range(FEWEST, len(u)))
+    able = [k for k in able if u[k - 1] >= u[-1] - BACK * reach] or able[-2:]
+    scores = []
+    some = np.linspace(0, len(able) - 1, CUTS).round().astype(int) if able else np.empty(0, int)
+    for k in sorted({able[i] for i in some}):
+        later = u[k:] <= u[k - 1] + AHEAD * reach
+        later[0] = True
+        off = y[:, k:][:, later] - _parts(u[:k], y[:, :k], u[k:][later], SCORED)
+        level = SCORED[:, None, None]
+        scores.append(np.maximum(level * off, (level - 1) * off).mean((1, 2, 3)))
+    if not scores:
+        return before
+    score = np.mean(scores, axis=0) + 1e-12
+    found = before * (score / score.min()) ** -POWER
+    return np.asarray((1 - KEPT) * found / found.sum() + KEPT * before)
+
+
+def shrunk_line(u: Floats, y: Floats, at: Floats, near: float | None) -> SharedLines:
+    """Least squares with local weights, slopes drawn towards their mean; arguments as above."""
+    x, ahead = u - u[-1], at - u[-1]
+    weights = np.ones(len(u)) if near is None else np.exp(x / (near * np.ptp(u)))
+    points = float(weights.sum() ** 2 / (weights**2).sum())
+    design = np.stack([np.ones(len(x)), x], 1)
+    inverse = np.linalg.inv((design * weights[:, None]).T @ design)
+    covariance = inverse @ ((design * weights[:, None] ** 2).T @ design) @ inverse
+    level, slope = inverse @ (design * weights[:, None]).T @ y.T
+    off = y - level[:, None] - slope[:, None] * x
+    spare = max(points - 2, FEWEST_SPARE)
+    noise = _pooled(off**2 @ weights / weights.sum() * points, spare)
+    kept, mean = shrinkage(slope, noise * covariance[1, 1])
+    # The level at the end goes with the slope, as least squares would have it.
+    along = covariance[0, 1] / covariance[1, 1]
+    moved = (1 - kept) * (mean - slope)
+    level, slope = level + along * moved, slope + moved
+    of_slope = (kept + (1 - kept) / len(y)) * covariance[1, 1]
+    own = covariance[0, 0] - along * covariance[0, 1]
+    reach = (ahead + along) ** 2
+    variance = noise[:, None] * (1 + own + of_slope[:, None] * reach)
+    return SharedLines(level[:, None] + slope[:, None] * ahead, variance, spare + WORTH)
+
+
+def shrinkage(slope: Floats, variance: Floats) -> tuple[Floats, float]:
+    """How much of its distance from the mean each of T slopes keeps, and that mean.
+
+    Positive-part James-Stein: with three tasks or fewer, all of it.
+
+    Args:
+        slope, variance: (T,) estimates and their variance by chance.
+    """
+    floor = max(float(variance.max()) * 1e-9, 1e-300)
+    mean = float(np.average(slope, weights=1 / (variance + floor)))
+    count = len(slope)
+    if count <= 3:
+        return np.ones(count), mean
+    spread = float(((slope - mean) ** 2).sum() / (count - 1))
+    by_chance = (count - 3) / (count - 1) * variance / max(spread, 1e-300)
+    return np.clip(1 - by_chance, 0.0, 1.0), mean
+
+
+def _last_value(u: Floats, y: Floats, at: Floats) -> SharedLines:
+    """The last value, and a random walk whose steps are as large as the task's were, less drift."""
+    gaps = np.diff(u)
+    drift = (y[:, -1:] - y[:, :1]) / (u[-1] - u[0])
+    squares = ((np.diff(y, axis=1) - drift * gaps) ** 2).sum(1)
+    step = _pooled(squares / gaps.sum() * len(gaps), float(len(gaps)))
+    return SharedLines(
+        np.repeat(y[:, -1:], len(at), 1), step[:, None] * (at - u[-1]), len(gaps) + WORTH
+    )
+
+
+def _pooled(squares: Floats, freedom: float) -> Floats:
+    """(T,) variances from sums of squares: the median task's counts as `WORTH` points more."""
+    usual = float(np.median(squares)) / freedom
+    return np.asarray((squares + WORTH * usual) / (freedom + WORTH))
