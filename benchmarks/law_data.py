@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ MULTI_POWER = {
     400e6: ((2.37474466, 0.65421216, 0.42878731, 523.42464371, 2.02462735, 0.59350493, 0.63472457),
             0.00168),
 }  # fmt: skip
+# Powers of the release (10 is near an exponential) and of the learning rate.
+SHAPES = tuple((beta, gamma) for beta in (0.5, 1.0, 2.0, 10.0) for gamma in (0.0, 0.5, 1.0))
 
 
 def muennighoff() -> pl.DataFrame:
@@ -109,8 +112,13 @@ def curve_inputs(law: Law, rows: pl.DataFrame) -> dict[str, np.ndarray]:
 
 def curve_error(law: Law, parameters: dict[str, float], table: pl.DataFrame) -> float:
     """Mean over the six test curves of the mean relative error."""
+    return mean_curve_error([(law, parameters)], table)
+
+
+def mean_curve_error(laws: Sequence[tuple[Law, dict[str, float]]], table: pl.DataFrame) -> float:
+    """Mean over the six test curves of the mean relative error of the laws' mean forecast."""
     off = []
     for _, own in table.filter(pl.col("split") == "test").group_by("model"):
-        loss = own["loss"].to_numpy()
-        off.append(np.mean(np.abs(law(parameters, **curve_inputs(law, own)) / loss - 1)))
+        value = np.mean([law(p, **curve_inputs(law, own)) for law, p in laws], 0)
+        off.append(np.mean(np.abs(value / own["loss"].to_numpy() - 1)))
     return float(np.mean(off))

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.law_data import MULTI_POWER, NAMES, curve_error, curves
 
 import augury
-from augury.errors import DataError
+from augury.errors import DataError, UsageError
 from augury.laws import Momentum, MultiPower, with_schedule
 from augury.laws.schedules import schedule_columns
 from tests.shared import DATA
@@ -72,6 +72,20 @@ def test_a_log_brings_its_own_learning_rates_or_takes_a_planned_schedule() -> No
     assert constant["lr_sum"].to_list() == pytest.approx([0.1, 0.2, 0.4])
     assert float(np.abs(constant["drop"].to_list()).max()) < 1e-12
     assert Momentum()({"L_0": 1, "A": 1, "alpha": 1, "C": 1}, lr_sum=2.0, lr_drop=0.1) == 1.4
+
+
+def test_a_shape_of_the_release_is_the_law_with_two_constants_held() -> None:
+    columns = schedule_columns(np.r_[np.ones(200), np.full(200, 0.2)], np.array([150, 260, 400]))
+    inputs = {n: columns[n] for n in MultiPower().inputs}
+    p = dict(zip(NAMES, (2.0, 5.0, 0.5, 0.3, 0.05, 0.6, 0.7), strict=True))
+    held = MultiPower(shape=(0.6, 0.7))
+    assert list(held.parameters) == ["L_0", "A", "alpha", "B", "C"]
+    own = {n: p[n] for n in held.parameters}
+    assert held(own, **inputs) == pytest.approx(MultiPower()(p, **inputs))
+    assert str(held) == "multi-power:shape=0.6;0.7"
+    for shape in ((0.5,), (0.0, 1.0)):
+        with pytest.raises(UsageError, match="takes shape=beta;gamma"):
+            MultiPower(shape=shape)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ class BatchTrajectory(Law):
     Su et al. 2024 (arXiv 2403.06563), after Kaplan et al. 2020: S steps of batches of B tokens are
     worth S / (1 + B_crit(L) / B) steps of large batches, and the critical batch grows as the loss
     falls. Constant learning rate after warm-up. The right side falls with L, so there is one root.
-    Without a floor: it falls too fast far out. Published constants could not be checked.
+    It has no floor, so it falls too fast far beyond the data. Published constants could not be
+    checked.
     """
 
     name: ClassVar[str] = "batch-trajectory"

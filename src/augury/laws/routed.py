@@ -28,9 +28,9 @@ class Routed(Law):
 
     Clark et al. 2022 (arXiv 2202.01169), eqs. 3 and 7. N parameters that one token sees, E experts
     (1 for a dense model); c > 0 says that routing helps large models less. For one routing method
-    at one number of tokens. No floor, so that it falls too fast far out: on Clark's own runs
-    `expert-power` extrapolates better. E_start and E_max are weakly identified: compare forecasts,
-    not these.
+    at one number of tokens. It has no floor, so it falls too fast far beyond the data: no choice
+    of its constants forecasts Clark's largest models as well as `expert-power` does. E_start and
+    E_max are weakly identified: compare forecasts, not these.
     """
 
     name: ClassVar[str] = "routed"

@@ -6,7 +6,7 @@ import polars as pl
 
 from augury.forecast.questions import RunOutlook
 from augury.report.page.draw import along, finished, shown, tips
-from augury.report.page.palette import BLUE, GREEN, ORANGE
+from augury.report.page.palette import BLUE, GREEN, INK, ORANGE
 from augury.report.page.story import Figure
 from augury.report.page.words import number
 
@@ -43,7 +43,8 @@ def run_figures(answer: RunOutlook) -> tuple[Figure, ...]:
         kinds[EXPECTED] = GREEN
     floats = [pl.col(f.x).cast(pl.Float64), pl.col("value").cast(pl.Float64)]
     data = pl.concat([part.with_columns(floats) for part in parts], how="diagonal_relaxed")
-    y = alt.Y("value:Q", title=f.y.capitalize(), scale=alt.Scale(zero=False, nice=True))
+    title = "Loss, nats per token" if f.y == "loss" else f.y.capitalize()
+    y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=False, nice=True))
     base = alt.Chart(data).encode(x=along(f.x), y=y, color=alt.Color(**shown(kinds)))
     tip = tips(shown="", **{f.x: ",.4~r", "value": ".4~g", "low": ".4~g", "high": ".4~g"})
     ahead = alt.datum.shown != LOGGED
@@ -52,11 +53,14 @@ def run_figures(answer: RunOutlook) -> tuple[Figure, ...]:
         base.transform_filter(ahead)
         .mark_rule(strokeWidth=3, opacity=0.5)
         .encode(y=y.copy(), y2="high:Q")
-        .encode(y=alt.Y("low:Q", title=f.y.capitalize(), scale=alt.Scale(zero=False, nice=True))),
+        .encode(y=alt.Y("low:Q", title=title, scale=alt.Scale(zero=False, nice=True))),
         base.transform_filter(ahead)
         .mark_point(filled=True, size=80, opacity=1)
         .encode(tooltip=tip),
     ]
+    if answer.target is not None:
+        mark = alt.Chart(pl.DataFrame({"value": [answer.target]}))
+        layers.append(mark.mark_rule(strokeDash=[4, 3], color=INK).encode(y=y))
     low, high = f.interval
     said = f"{number(f.value)} ({f.level:.0%} interval: {number(low)} to {number(high)})"
     return (
@@ -65,7 +69,8 @@ def run_figures(answer: RunOutlook) -> tuple[Figure, ...]:
             f"The run's {f.y} at {f.x} {number(f.at[-1])} will be {said}",
             "Line: the run so far, without its first part. Dots with intervals: the forecast from "
             "the run itself"
-            + ("." if answer.expected is None else ", and what other runs said of its end."),
+            + ("." if answer.expected is None else ", and what other runs said of its end.")
+            + ("" if answer.target is None else f" Dashed: the target, {number(answer.target)}."),
             "More of the run, which shortens the interval; another decay of the learning rate.",
             finished(alt.layer(*layers)),
             data,
