@@ -128,3 +128,17 @@ def test_sldbench_parallel_is_solved_by_the_law_chosen() -> None:
     found = run_task("parallel")
     assert found["law"] == "parallel-streams"
     assert found["r2"] >= 0.99
+
+
+def test_laws_of_shares_are_no_candidates_for_scores_that_go_negative() -> None:
+    """Negative Brier scores go to other laws; scores in percent are refused later, by row."""
+    flops = np.geomspace(1e18, 1e22, 12)
+
+    def of_shares(values: np.ndarray) -> list[bool]:
+        table = pl.DataFrame({"flops": flops, "value": values})
+        return [law.of_shares for law in suited_laws(table, "value")]
+
+    rising = np.linspace(0.0, 1.0, 12)
+    assert any(of_shares(rising))
+    assert any(of_shares(100 * rising))
+    assert not any(of_shares(rising - 0.8))

@@ -194,6 +194,11 @@ def _column(table: pl.DataFrame, name: str, *, positive: bool) -> Floats:
     return values
 
 
+def goes_negative(y: Floats) -> bool:
+    """Whether scores are of a kind that can be negative: no shares, and none in percent."""
+    return bool((y < -STRAY).any() and not (y > 1 + STRAY).any())
+
+
 def _check_shares(table: pl.DataFrame, name: str, y: Floats) -> None:
     """Scores that no share comes to, however noisy: in percent, or of another kind."""
     bad = (y < -STRAY) | (y > 1 + STRAY)

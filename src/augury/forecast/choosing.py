@@ -16,7 +16,7 @@ from augury.errors import DataError, UsageError
 from augury.fitting import Fit, Likelihood, fit
 from augury.fitting.likelihoods import Points
 from augury.fitting.many import grouped_rows
-from augury.fitting.problem import Problem, problem_of
+from augury.fitting.problem import Problem, goes_negative, problem_of
 from augury.fitting.windows import fit_windows
 from augury.forecast.backtesting import paired_difference
 from augury.forecast.combination import weights_of
@@ -193,13 +193,15 @@ def suited_laws(
     """Every registered law that forecasts `target` and whose inputs the table has.
 
     A law over one input is there once for each scale that the table is ordered by. An input that
-    takes fewer than three values does not count as there.
+    takes fewer than three values does not count as there. Where scores go far below 0, laws that
+    give shares are left out.
     """
     if target not in table.columns and not (target == "value" and has_scores(table.columns)):
         raise UsageError(f"there is no column '{target}' to forecast")
     varied = [n for n in table.columns if _varies(table, n)]
     named = [by] if isinstance(by, str) else list(by or ())
     overs = [n for n in named or KNOWN if n in varied and n != target]
+    no_shares = target in table.columns and goes_negative(table[target].to_numpy())
     found: list[Law] = []
     for cls in all_laws():
         settings = {f.name for f in fields(cls)}
@@ -207,6 +209,8 @@ def suited_laws(
         made = [cls(**x) for x in (choices if "over" in settings else [{}])]
         for law in made:
             if isinstance(law, Constant) or law.output != target or law.grouping is not None:
+                continue
+            if law.of_shares and no_shares:
                 continue
             needed = [n for n, kind in law.inputs.items() if kind.default is None]
             shares = [n for n in needed if isinstance(law.inputs[n], Share)]
