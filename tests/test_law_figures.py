@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import polars as pl
-from benchmarks import pruning
+from benchmarks import intrinsic, pruning
 from benchmarks.law_figures import FIGURES, PAGE, RECORD, page_of
 
 
@@ -32,3 +32,17 @@ def test_pruned_models_are_as_good_as_dense_ones_of_their_average_size() -> None
     assert abs(off("params_mean")) < 0.01
     assert off("left") < -0.015
     assert off("params") > 0.02
+
+
+def test_few_dimensions_do_for_every_size() -> None:
+    """The table of docs/laws.md is the record's: d_90 hardly moves over a sevenfold size."""
+    found = json.loads(intrinsic.RECORD.read_text())["found"]["sort-letters, logprob"]
+    text = PAGE.read_text(encoding="utf-8")
+    for row in found["models"]:
+        cells = [row["params"], row["dimension"]]
+        assert (
+            f"| {cells[0]:,.0f} | {cells[1]:,.0f} | {row['low']:,.0f} to {row['high']:,.0f} |"
+            in text
+        )
+    low, high = found["exponent"]["interval"]
+    assert low < 0 < high < 0.5
