@@ -1,5 +1,6 @@
 """The published forecasts of OLMo 2 7B from a ladder of 190M-1.3B, and ours beside them."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from augury.fitting import fit
 from augury.forecast import forecast_ladder
+from augury.forecast.ladder import RECIPES, TaskRecipe
 from tests.shared import OLMO_TARGET, OLMO_TASKS, needs_olmo, olmo_ladder
 
 pytestmark = [needs_olmo, pytest.mark.slow]
@@ -27,9 +29,21 @@ def test_the_papers_protocol_gives_the_papers_forecasts() -> None:
         assert forecast == pytest.approx(published, abs=0.3), task
 
 
-def test_our_forecaster_chooses_inside_the_ladder_and_does_better() -> None:
+CHOSEN = TaskRecipe("chinchilla", True, "huber", "final")
+
+
+@pytest.mark.parametrize(
+    "recipes",
+    [(replace(CHOSEN, pool=False), CHOSEN), pytest.param(RECIPES, marks=pytest.mark.claims)],
+    ids=["two", "all"],
+)
+def test_our_forecaster_chooses_inside_the_ladder_and_does_better(
+    recipes: tuple[TaskRecipe, ...],
+) -> None:
+    """The forecast is the same whatever else there was to choose from."""
     finals, checkpoints = olmo_ladder()
-    forecast = forecast_ladder(finals, checkpoints, OLMO_TARGET)
+    forecast = forecast_ladder(finals, checkpoints, OLMO_TARGET, recipes=recipes)
+    assert forecast.recipe == CHOSEN
     truth = np.array([OLMO_TASKS[t][2] for t in forecast.table["task"]])
     value, low, high = (100 * forecast.table[n].to_numpy() for n in ("value", "low", "high"))
     assert np.abs(value - truth).mean() <= 2.5

@@ -95,9 +95,12 @@ def test_a_run_under_a_schedule_releases_loss_as_it_decays() -> None:
 
 @needs_curves
 @pytest.mark.slow
-def test_public_runs_are_forecast_from_their_first_half_under_their_schedule() -> None:
+@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.claims)])
+def test_public_runs_are_forecast_from_their_first_half_under_their_schedule(every: int) -> None:
+    """Every third of the nine, and all of them."""
     errors, held = [], []
-    for (name,), run in curves(25e6).group_by("model", maintain_order=True):
+    runs = list(curves(25e6).group_by("model", maintain_order=True))
+    for (name,), run in runs[::every]:
         last = int(run["step"].max())  # type: ignore[arg-type]
         plan = pl.DataFrame({"step": np.arange(last) + 1, "lr": schedule(str(name), last)})
         found = forecast_scheduled(

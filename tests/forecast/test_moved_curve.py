@@ -50,11 +50,11 @@ def simulated() -> Callable[[str], tuple[float, float, MovedFit]]:
 
 @pytest.fixture
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A twentieth of the steps, where the question is not what the posterior is."""
+    """A quarter of the steps, where the question is not what the posterior is."""
 
     def short(*args: Any, steps: int = 0) -> EnsembleDraws:
         del steps
-        return run_ensemble(*args, steps=70)
+        return run_ensemble(*args, steps=350)
 
     monkeypatch.setattr("augury.forecast.emergence.moved_fit.run_ensemble", short)
 
@@ -175,6 +175,7 @@ def test_shifts_of_tasks_are_pooled() -> None:
     assert sure[0] < 0.3 < 0.7 < unsure[0]
 
 
+@pytest.mark.usefixtures("few_steps")
 def test_a_task_at_chance_learns_its_shift_from_one_that_has_risen() -> None:
     _, strong, floor = moved_table(np.random.default_rng(11), ahead=(-0.5, -0.4))
     _, weak, _ = moved_table(np.random.default_rng(12), ahead=(0.2, 0.3))

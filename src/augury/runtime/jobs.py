@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import traceback
-from collections.abc import Callable, Hashable, Iterator, Sequence, Set
+from collections.abc import Callable, Hashable, Iterator, MutableMapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -148,10 +148,20 @@ def interrupts_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def keep_to_one_thread(environment: MutableMapping[str, str]) -> None:
+    """Set up the environment of a process of many, before JAX is loaded in it.
+
+    What stands in it already is not added again: JAX keeps what it compiles by its flags.
+    """
+    environment.update(ONE_THREAD)
+    flags = environment.get("XLA_FLAGS", "")
+    if XLA_ONE_THREAD not in flags:
+        environment["XLA_FLAGS"] = f"{flags} {XLA_ONE_THREAD}".strip()
+
+
 def _work(line: Connection, work: Callable[[Any, Progress], None]) -> None:
     """Work off what comes down the line until it breaks, as it does when the parent is gone."""
-    os.environ.update(ONE_THREAD)
-    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {XLA_ONE_THREAD}".strip()
+    keep_to_one_thread(os.environ)
     try:
         while True:
             job = line.recv()

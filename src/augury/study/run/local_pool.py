@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from augury.runtime.jobs import ONE_THREAD, XLA_ONE_THREAD
+from augury.runtime.jobs import keep_to_one_thread
 from augury.study.results.plan_records import UnitRecord
 
 # How often a worker looks whether the run is still there. A killed run cannot tell its workers.
@@ -148,10 +148,7 @@ def prepare(environment: Any) -> None:
 
     Compiling takes most of a small unit's time; what one worker compiled, the next one loads.
     """
-    environment.update(ONE_THREAD)
-    flags = environment.get("XLA_FLAGS", "")
-    if XLA_ONE_THREAD not in flags:
-        environment["XLA_FLAGS"] = f"{flags} {XLA_ONE_THREAD}".strip()
+    keep_to_one_thread(environment)
     home = Path(environment.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "augury" / "jax"
     environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(home))
     environment.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
