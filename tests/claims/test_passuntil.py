@@ -205,16 +205,17 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> LabBackend:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("n", [3_000, pytest.param(10_000, marks=pytest.mark.claims)])
 @pytest.mark.parametrize(("method", "r"), [("tree", 3), ("independent", 1)])
 def test_tree_and_independent_have_the_law_of_the_exact_probability(
-    backend: LabBackend, method: Method, r: int
+    backend: LabBackend, method: Method, r: int, n: int
 ) -> None:
-    """10,000 repetitions: instances with one prompt, each with a stream of its own."""
+    """Repetitions: instances with one prompt, each with a stream of its own."""
     asked = lab_instances("sort-digits", 200)
     exact = exact_scores(backend, asked).passing
     which = int(np.argmin(abs(np.log(exact / 0.05))))
     one, p = asked.instances[which], float(exact[which])
-    task = Task("same", tuple(Instance(str(i), one.prompt, one.answers) for i in range(10_000)), 0)
+    task = Task("same", tuple(Instance(str(i), one.prompt, one.answers) for i in range(n)), 0)
     cap = 80
     found = pass_until(backend, task, r=r, max_samples=cap, method=method)
     assert found.method == method
@@ -222,7 +223,7 @@ def test_tree_and_independent_have_the_law_of_the_exact_probability(
     places = np.arange(r, cap + 1)
     ended = stats.nbinom.pmf(places - r, r, p)
     capped = stats.binom.pmf(np.arange(r), cap, p)
-    expected = 10_000 * np.concatenate([ended, capped])
+    expected = n * np.concatenate([ended, capped])
     done = found.passes == r
     observed = np.concatenate(
         [
@@ -238,4 +239,4 @@ def test_tree_and_independent_have_the_law_of_the_exact_probability(
         observed, expected = observed[:-1], expected[:-1]
     assert stats.chisquare(observed, expected * observed.sum() / expected.sum()).pvalue > 1e-3
     computed = pass_until(backend, task, method="exact")
-    assert computed.rates == pytest.approx(np.full(10_000, p))
+    assert computed.rates == pytest.approx(np.full(n, p))

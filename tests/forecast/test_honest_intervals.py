@@ -289,10 +289,12 @@ ONCE_BROKEN = (520, 905, 1797, 2786, 2839, 2946, 3672, 3885, 4102)
 
 
 @pytest.mark.slow
-def test_random_tables_end_in_an_answer_or_one_line() -> None:
-    outcomes = [check_random_table(seed) for seed in (*range(60), *ONCE_BROKEN)]
-    assert outcomes.count("held") >= 4
-    assert outcomes.count("refused") < 30
+@pytest.mark.parametrize("tables", [21, pytest.param(60, marks=pytest.mark.claims)])
+def test_random_tables_end_in_an_answer_or_one_line(tables: int) -> None:
+    """`python -m benchmarks.random_tables` tries as many as one has time for."""
+    outcomes = [check_random_table(seed) for seed in (*range(tables), *ONCE_BROKEN)]
+    assert outcomes.count("held") >= len(outcomes) / 17
+    assert outcomes.count("refused") < len(outcomes) / 2.3
 
 
 @pytest.mark.slow

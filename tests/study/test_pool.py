@@ -96,10 +96,11 @@ def test_ray_gives_the_results_of_the_local_pool(tmp_path: Path) -> None:
     for engine in ("local", "ray"):
         (tmp_path / engine).mkdir()
         table_study(tmp_path / engine)
-        subprocess.run(
-            [sys.executable, "-m", "augury", "run", str(tmp_path / engine), "--engine", engine],
-            check=True,
-        )
+    assert run_study(tmp_path / "local", workers=1).complete
+    subprocess.run(
+        [sys.executable, "-m", "augury", "run", str(tmp_path / "ray"), "--engine", "ray"],
+        check=True,
+    )
     assert results(tmp_path / "ray") == results(tmp_path / "local")
 
 
