@@ -8,6 +8,8 @@ import os
 import random
 import sys
 from collections.abc import Callable, Generator
+from functools import cache
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -32,11 +34,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# What makes models of transformers; who imports from it needs torch.
+EXPORTED = "tests.evaluate.exported"
+
+
+@cache
+def _needs_torch(module: ModuleType) -> bool:
+    """Whether a module of tests uses models of transformers."""
+    return any(
+        EXPORTED in (getattr(x, "__module__", None), getattr(x, "__name__", None))
+        for x in vars(module).values()
+    )
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shuffle, files as wholes: what a file's tests share is made once in any order."""
+    """Shuffle, files as wholes: what a file's tests share is made once in any order.
+
+    Unshuffled, tests that need torch are first: then one worker of several does them all, and the
+    others need not import it.
+    """
     seed = config.getoption("shuffle", None)
     if seed is None:
+        items.sort(key=lambda item: not _needs_torch(item.module))  # type: ignore[attr-defined]
         return
     rng = random.Random(seed)  # the same order in every worker
     order = {path: rng.random() for path in sorted({item.path for item in items})}

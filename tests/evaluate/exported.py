@@ -5,6 +5,8 @@ Also servers nobody here wrote, started on a free loopback port.
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,27 @@ import pytest
 from augury.lab import ModelConfig, RunConfig, train
 from augury.lab.export import export_checkpoint
 
-transformers: Any = pytest.importorskip("transformers", reason="needs the extra models")
-tokenizers: Any = pytest.importorskip("tokenizers")
-torch: Any = pytest.importorskip("torch")
+
+class Later:
+    """A package that is imported when a test uses it: torch takes seconds in every process.
+
+    Where it is not installed, the module that asks for it is skipped.
+    """
+
+    def __init__(self, package: str) -> None:
+        self._package = package
+        if find_spec(package) is None:
+            pytest.skip("needs the extra models", allow_module_level=True)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # pytest asks every object for marks of its own
+            raise AttributeError(name)
+        return getattr(import_module(self._package), name)
+
+
+transformers: Any = Later("transformers")
+tokenizers: Any = Later("tokenizers")
+torch: Any = Later("torch")
 
 TEXT = ["the cat sat on the mat", "the dog sat on the log", "a cat and a dog", "the end"]
 

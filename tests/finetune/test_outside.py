@@ -16,8 +16,8 @@ from augury.errors import DataError, UsageError
 from augury.finetune import collect_outside, finetune_sweep, plan_outside
 from augury.lab import Recipe
 
-pytest.importorskip("peft", reason="needs the extra models")
 exported_models: Any = pytest.importorskip("tests.evaluate.exported")
+exported_models.Later("peft")
 
 pytestmark = pytest.mark.slow
 

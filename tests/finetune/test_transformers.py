@@ -15,8 +15,8 @@ from augury.evaluate import Instance, Task
 from augury.finetune import finetune_sweep
 from augury.finetune.models import find_models
 
-pytest.importorskip("peft", reason="needs the extra models")
 exported_models: Any = pytest.importorskip("tests.evaluate.exported")
+exported_models.Later("peft")
 
 pytestmark = pytest.mark.slow  # importing torch alone takes longer than a fast test may
 QUICK: dict[str, Any] = {"batch": 16, "steps": 60, "every": 20, "instances": 64, "workers": 0}
