@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import time
+from pathlib import Path
 
+import jax
 import pytest
 
 from augury.cli import printing, waiting
+from augury.cli.startup import keep_compiled
 from augury.cli.waiting import Wait, show_wait
 from augury.runtime.steps import count_steps, watch_steps
 
@@ -90,3 +93,17 @@ def test_quiet_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     with show_wait("fitting", stream):
         time.sleep(0.05)
     assert stream.getvalue() == ""
+
+
+def test_what_is_compiled_is_kept_where_jax_is_told_to_or_in_the_users_cache(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: dict[str, object] = {}
+    monkeypatch.setattr(jax.config, "update", told.__setitem__)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "own"))
+    keep_compiled()
+    assert told == {}
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    keep_compiled()
+    assert told["jax_compilation_cache_dir"] == str(tmp_path / "augury" / "jax")
