@@ -132,16 +132,6 @@ def _counts(seed: int, n: int) -> float:
 
 
 @claim(
-    "pass-rate-overdispersed", "Pass rates whose trials agree (.03): 90 % intervals of alpha",
-    (0.83, 0.96), 300, FITS,
-)  # fmt: skip
-def _overdispersed(seed: int, n: int) -> float:
-    rng = np.random.default_rng([seed, 16])
-    tables = (test_counts.overdispersed(rng, test_counts.counts(rng, 300)) for _ in range(n))
-    return sum(test_counts.held(table, s) for s, table in enumerate(tables)) / n
-
-
-@claim(
     "one-curve", "One curve, straight or bent, noise .1 or 1 %: 90 % intervals at twice the tokens",
     (0.8, 1.0), 60, f"{FITS} forecast.curves",
 )  # fmt: skip
