@@ -12,6 +12,7 @@ from unittest import mock
 
 import numpy as np
 import polars as pl
+from benchmarks import importance
 
 from augury.evaluate.draw_check import judge_places
 from augury.forecast.emergence import fit_emergence_many
@@ -290,6 +291,43 @@ def _enrol_importance() -> None:
 
 
 _enrol_importance()
+
+
+def _enrol_weights() -> None:
+    """What the status of importance weights is worth, in a setting that it was not chosen with."""
+    setting = importance.SETTINGS[1]
+
+    def runs(seed: int, n: int, spread: float) -> list[tuple[bool, bool]]:
+        rng = np.random.default_rng([seed, 20, int(10 * spread)])
+        found = [importance.simulated(rng, spread, setting) for _ in range(n)]
+        return [(w.reliable, importance.held(w, setting.rate)[1]) for w in found]
+
+    def holds(seed: int, n: int) -> float:
+        every = [run for spread in importance.SPREADS for run in runs(seed, n // 6, spread)]
+        return float(np.mean([held for reliable, held in every if reliable]))
+
+    def called(seed: int, n: int, spread: float) -> float:
+        return sum(reliable for reliable, _ in runs(seed, n, spread)) / n
+
+    claim(
+        "weights-reliable",
+        "Mean of 8 instances from weighted draws that are called reliable, spreads .5 to 3: 90 % "
+        "intervals",
+        HOLDS, 1200, "evaluate.weights evaluate.pareto", 3,
+    )(holds)  # fmt: skip
+    for spread, limits in ((1.0, (0.95, 1.0)), (3.0, (0.0, 0.02))):
+
+        def share(seed: int, n: int, spread: float = spread) -> float:
+            return called(seed, n, spread)
+
+        claim(
+            f"weights-called-{spread:g}",
+            f"Weights of 8 instances, spread {spread:g} (of the logarithms): called reliable",
+            limits, 300, "evaluate.weights evaluate.pareto", 3,
+        )(share)  # fmt: skip
+
+
+_enrol_weights()
 
 
 # How a server cuts the distribution, and the tokens after which that is found.

@@ -17,6 +17,7 @@ from augury.evaluate.importance import Mixture, draw_mixture, log_weights
 from augury.evaluate.journal import Journal
 from augury.evaluate.pareto import pareto_k
 from augury.evaluate.proposals import Proposal, hinted
+from augury.evaluate.weights import PassWeights
 from tests.evaluate.table_model import LETTERS, TableModel
 from tests.evaluate.test_passuntil import words
 
@@ -263,8 +264,6 @@ def test_k_hat_is_the_shape_of_a_pareto_tail(k: float) -> None:
 
 
 def test_a_heavy_tail_is_not_reliable() -> None:
-    from augury.evaluate.weights import PassWeights
-
     w = stats.genpareto.rvs(1.5, size=300, random_state=0)
     counts = np.array([300]), np.array([1000])
     found = PassWeights(("x",), 1e-9, True, *counts, 1e9, (np.log(w),), np.zeros((1, 2), np.int64))
@@ -285,5 +284,26 @@ def test_weights_whose_largest_are_missing_are_not_reliable() -> None:
     blind = [found for found in far if found.effective >= 5 and not found.k_hat > 0.7]
     assert len(blind) > 5
     names = [str(i) for i in range(16)]
-    assert all("the largest may be missing" in " ".join(f.notes(names)) for f in blind)
-    assert far[0].to_dict()["effective_share"] == far[0].effective_share
+    assert all("weights larger than these draws show" in " ".join(f.notes(names)) for f in blind)
+    assert far[0].to_dict()["unseen_share"] == far[0].unseen_share
+
+
+def test_the_unseen_share_is_what_larger_weights_carry() -> None:
+    """Against the draws themselves: what lies above the largest of n, over many times n."""
+    rng, n, spread = np.random.default_rng(1), 400, 1.5
+    counts = np.array([n]), np.array([10 * n])
+    logs = -12 + spread * rng.standard_normal((200, n))
+    shares = [
+        PassWeights(
+            ("x",), 0.2, True, *counts, 1e9, (row,), np.zeros((1, 2), np.int64)
+        ).unseen_share
+        for row in logs
+    ]
+    many = np.exp(-12 + spread * rng.standard_normal(2_000_000))
+    beyond = [many[many > np.exp(row.max())].sum() / many.sum() for row in logs]
+    # The largest of n is a little above its quantile in the median.
+    assert np.median(beyond) < np.median(shares) < 2 * np.median(beyond)
+    same = PassWeights(
+        ("x",), 0.2, True, *counts, 1e9, (np.full(n, -3.0),), np.zeros((1, 2), np.int64)
+    )
+    assert same.unseen_share == 0
