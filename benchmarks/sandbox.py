@@ -4,13 +4,22 @@ Both judge the same completions behind the same mounts, with the same interprete
 The other side is the usual script: a start of bubblewrap, then limits, program and tests in one
 Python. It is cheaper than it should be, for the program is in reach of its tests. The two take
 turns, round by round, so that whatever else the machine does slows both.
+
+With files of problems, `--references HumanEval.jsonl.gz mbpp.jsonl`, their reference solutions are
+judged instead, and `return None` in their place: those that should pass and do not are listed.
 """
 
 from __future__ import annotations
 
+import argparse
+import ast
+import gzip
+import json
 import subprocess
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,5 +140,45 @@ def main() -> None:
         )
 
 
+def references(path: Path) -> None:
+    """Judge every problem's own solution, and one that returns nothing."""
+    data = path.read_bytes()
+    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    problems = [json.loads(line) for line in text.splitlines() if line.strip()]
+    solved, empty = [], []
+    for problem in problems:
+        if "entry_point" in problem:
+            solved.append(humaneval_program(problem, problem["canonical_solution"]))
+            empty.append(humaneval_program(problem, "    return None\n"))
+        else:
+            solved.append(mbpp_program(problem, problem["code"]))
+            names = solved[-1].entry_points
+            nothing = "".join(f"def {name}(*args, **kwargs): return None\n" for name in names)
+            empty.append(mbpp_program(problem, nothing))
+    with Sandbox(Limits()) as sandbox:
+        right, wrong = sandbox.run(solved), sandbox.run(empty)
+    outcomes = Counter(v.outcome for v in right)
+    print(f"{path.name}: {outcomes['passed']} of {len(right)} references pass; {dict(outcomes)}")
+    print(f"    {sum(v.passed for v in wrong)} programs pass that return nothing")
+    for verdict in right:
+        if not verdict.passed:
+            print(f"    {verdict.id}: {verdict.outcome}: {verdict.detail}")
+
+
+def mbpp_program(problem: dict[str, Any], code: str) -> Program:
+    """A problem of MBPP: assertions that call whatever the solution defines."""
+    # What is set up for the tests may use the solution's own classes.
+    tests = "\n".join([problem.get("test_setup_code", ""), *problem["test_list"]])
+    asked = {node.id for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)}
+    made = {n.name for n in ast.parse(problem["code"]).body if hasattr(n, "name")}
+    return Program(str(problem["task_id"]), code, tests, entry_points=tuple(sorted(asked & made)))
+
+
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description="The sandbox: speed, or reference solutions.")
+    parser.add_argument("--references", type=Path, nargs="+", default=[], metavar="FILE")
+    given = parser.parse_args().references
+    for file in given:
+        references(file)
+    if not given:
+        main()

@@ -5,7 +5,7 @@ with the options that people use (tasks and models are made here), counts every 
 compares: a score that differs, one that is invented, one that is missing and not listed. What is
 there already is not made again: a run that was stopped goes on.
 
-    python -m benchmarks.field [--runs 150] [--kind lm-eval]
+    python -m benchmarks.field [--runs 120] [--kind lm-eval]
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from augury.errors import AuguryError
 from benchmarks.field.count_plain import Counted, Key, count_files
 from benchmarks.field.environments import ROOT, TOOLS, Tool, prepare
 
-SHARE = {"lm-eval": 1.0, "inspect": 1.0, "lighteval": 0.4}  # of the runs asked for
+SHARE = {"lm-eval": 1.0, "inspect": 1.0, "lighteval": 0.5}  # of the runs asked for
 
 
 @dataclass
@@ -151,7 +151,7 @@ def _listed(metric: str, listed: list[str]) -> bool:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Files of the tools themselves.")
-    parser.add_argument("--runs", type=int, default=150)
+    parser.add_argument("--runs", type=int, default=120)
     parser.add_argument("--kind", choices=sorted(SHARE))
     asked = parser.parse_args()
     sys.exit(main(asked.runs, asked.kind))

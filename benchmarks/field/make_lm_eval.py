@@ -59,16 +59,18 @@ def write_tasks(folder: Path, version: tuple[int, ...]) -> None:
         )  # fmt: skip
     data = folder / "rows.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "toy_metrics.py").write_text(METRICS)
+    objects = version >= (0, 4, 4)  # a tag was a group before, and a score never an object
+    metrics = METRICS if objects else METRICS.replace('"by_kind": right, ', "")
+    (folder / "toy_metrics.py").write_text(metrics)
     parts = {f"toy_part_{name}": PART.format(name) for name in ("law", "art", "sums")}
     for name, body in {**TASKS, **parts}.items():
         text = HEAD.format(name=name, data=data) + body
-        if version < (0, 4, 4):  # a tag was a group then, and a score never an object
+        if not objects:
             text = text.replace("tag: toy_tag", "group: toy_tag")
             text = "\n".join(x for x in text.splitlines() if "metric: by_kind" not in x)
         (folder / f"{name}.yaml").write_text(text)
     for name, body in GROUPS.items():
-        if version < (0, 4, 4):  # groups were names and tasks alone, all their metrics averaged
+        if not objects:  # groups were names and tasks alone, all their metrics averaged
             body = "\n".join(x for x in body.splitlines() if x.startswith(("group:", "task:")))
         (folder / f"{name}.yaml").write_text(body)
 

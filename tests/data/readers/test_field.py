@@ -147,6 +147,19 @@ def test_a_file_without_scores_costs_no_folder(
         read_results(kind, tmp_path / "a" / name)
 
 
+def test_details_of_corpus_metrics_alone(tmp_path: Path) -> None:
+    """Their scores are of all instances together: files without rows, two of them of one task."""
+    for date in ("2026-01-01T00-00-00.000000", "2026-01-02T00-00-00.000000"):
+        path = tmp_path / "details" / "acme" / "mix-1b" / date / f"details_toy|0_{date}.parquet"
+        path.parent.mkdir(parents=True)
+        pl.DataFrame({"metric": [{"bleu": ["a", "b"]}]}).write_parquet(path)
+    results = {"config_general": {"model_name": "acme/mix-1b"}, "results": {"toy|0": {"bleu": 7.5}}}
+    write(tmp_path / "results_2026-01-01T00-00-00.000000.json", results)
+    found = read_results("lighteval", tmp_path)
+    assert found.table["value"].to_list() == [7.5]
+    assert ["'bleu'" in x.key for x in found.left_out] == [True, True]
+
+
 @pytest.mark.parametrize("results", [False, True])
 def test_samples_of_mid_2024_name_no_metrics(tmp_path: Path, results: bool) -> None:
     """0.4.3 to 0.4.5: a line holds the metrics and neither `metrics` nor `filter`."""

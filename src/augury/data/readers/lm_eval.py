@@ -9,6 +9,7 @@ metric's name. A standard error of "N/A" is missing.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
@@ -49,6 +50,8 @@ class Layout:
         stderr: places of their standard errors; -1, a missing entry put last, if there is none.
         bypassed: rows whose metric is a stand-in ("bypass").
         odd: what was left out.
+        pick: takes scores and standard errors from the entries.
+        sound: (n,) true, if every score has its standard error and none is a stand-in.
     """
 
     rows: pl.DataFrame
@@ -57,6 +60,8 @@ class Layout:
     stderr: list[int]
     bypassed: NDArray[np.bool_]
     odd: tuple[OddField, ...]
+    pick: Callable[[list[Any]], tuple[Any, ...]]
+    sound: NDArray[np.bool_] | None
 
 
 def fits(path: Path) -> bool:
@@ -101,12 +106,13 @@ def _results(path: Path) -> Part:
     config = _object(loaded, "config", odd)
     nested: set[str] = set()
     layout = layout_key = None
-    if _is_plain(results):
-        if quick is not None:
-            layout_key = _key_of(results, config, groups, parts)
-            layout = _layouts.get(layout_key)
-    else:
+    flat = _plain_entries(results)
+    if flat is None:
         results, nested = _flattened(results, odd)
+        flat = [*chain.from_iterable(map(dict.values, results.values())), None]
+    elif quick is not None:
+        layout_key = _key_of(results, config, groups, parts)
+        layout = _layouts.get(layout_key)
     if layout is None:
         everything = loaded if quick is None else parse_json(data, source)
         layout = _layout(results, everything, config, nested)
@@ -115,9 +121,7 @@ def _results(path: Path) -> Part:
                 _layouts.clear()
             _layouts[layout_key] = layout
     odd += layout.odd
-    flat = [*chain.from_iterable(map(dict.values, results.values())), None]
-    value, kept = _values(flat, layout, odd)
-    stderr = _errors(flat, layout, odd)
+    value, stderr, kept = _numbers(flat, layout, odd)
     left_out = tuple(o.of(path) for o in odd)
     if not kept.any():
         if left_out:
@@ -154,15 +158,21 @@ def _object(loaded: dict[str, Any], name: str, odd: list[OddField]) -> dict[str,
     return {}
 
 
-def _is_plain(results: dict[str, Any]) -> bool:
-    """Whether every task has numbers and texts, and no lists or objects that have to be sorted."""
+def _plain_entries(results: dict[str, Any]) -> list[Any] | None:
+    """What stands in all tasks, in order, and a missing entry behind it.
+
+    None unless it is numbers and texts alone: lists and objects have to be sorted first.
+    """
     if not set(map(type, results.values())) <= {dict}:
-        return False
-    kinds = set(map(type, chain.from_iterable(map(dict.values, results.values()))))
+        return None
+    flat = [*chain.from_iterable(map(dict.values, results.values())), None]
+    kinds = set(map(type, flat))
+    if list in kinds:
+        return None
     if dict in kinds:
         inside = [k for e in results.values() for k, v in e.items() if type(v) is dict]
-        return set(inside) == {"sample_count"} and list not in kinds
-    return list not in kinds and bool not in kinds
+        return flat if set(inside) == {"sample_count"} else None
+    return None if bool in kinds else flat
 
 
 def _key_of(
@@ -267,7 +277,11 @@ def _layout(
     bypassed = np.array([m.partition(",")[0] == "bypass" for m in columns["metric"]], bool)
     if not any(columns["is_group"]):
         del columns["is_group"]
-    return Layout(make_frame(columns), tasks, value, stderr, bypassed, tuple(dict.fromkeys(odd)))
+    whole = bool(value) and -1 not in stderr and not bypassed.any()
+    return Layout(
+        make_frame(columns), tasks, value, stderr, bypassed, tuple(dict.fromkeys(odd)),
+        itemgetter(*value, *stderr, -1), np.ones(len(value), bool) if whole else None,
+    )  # fmt: skip
 
 
 def _scores_among(entry: dict[str, Any], where: str, odd: list[OddField]) -> list[str]:
@@ -370,6 +384,22 @@ def _is_stderr(name: str) -> bool:
 def _stderr(name: str) -> str:
     metric, comma, passed = name.partition(",")
     return f"{metric}_stderr{comma}{passed}"
+
+
+def _numbers(
+    flat: list[Any], layout: Layout, odd: list[OddField]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Scores, their standard errors, and which rows are to be kept."""
+    if layout.sound is not None:
+        taken = layout.pick(flat)[:-1]
+        if set(map(type, taken)) == {float}:
+            made = np.array(taken)
+            # NaN, infinities, sentinels and negative errors are all without these bounds.
+            if made.min() >= 0 and made.max() < np.inf:
+                count = len(layout.value)
+                return made[:count], made[count:], layout.sound
+    value, kept = _values(flat, layout, odd)
+    return value, _errors(flat, layout, odd), kept
 
 
 def _values(

@@ -48,7 +48,7 @@ def find_overlaps(
     """
     same_model: dict[tuple[Any, ...], list[int]] = {}
     for i, (part, columns) in enumerate(zip(parts, known, strict=True)):
-        if "model" in columns or "model" in part.rows.columns:
+        if part.rows.height and ("model" in columns or "model" in part.rows.columns):
             single = "instance" in part.rows.columns
             same_model.setdefault((*map(columns.get, IDENTITY), single), []).append(i)
     holders: dict[tuple[Any, ...], list[int]] = {}
