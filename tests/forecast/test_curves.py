@@ -173,3 +173,16 @@ def test_what_cannot_be_forecast_is_said(
 def test_a_short_curve_and_a_far_point_are_noted() -> None:
     found = augury.forecast_curve(curve(7), 1e13)
     assert {note.code for note in found.notes} == {"short-curve", "far"}
+
+
+def test_a_log_of_training_has_room_for_a_decay_below() -> None:
+    x = np.geomspace(1e8, 1e9, 12)
+    loss = 2.0 + 300 * x**-0.3
+    along, over = (
+        augury.forecast_curve({name: x, "loss": loss}, at=2e9) for name in ("tokens", "examples")
+    )
+    assert along.value == pytest.approx(over.value)
+    assert along.interval[1] == pytest.approx(over.interval[1])
+    assert 0.015 < np.log(over.interval[0] / along.interval[0]) < 0.025
+    assert along.probability_below(along.interval[0]) == pytest.approx(0.05)
+    assert along.probability_below(along.interval[1]) == pytest.approx(0.95)
