@@ -88,6 +88,7 @@ def test_a_pass_rate_is_measured_through_inspect() -> None:
     [
         (RuntimeError("[bold]401[/bold] no such key"), UsageError, "refuses the request: .*401 no"),
         (TimeoutError("slow"), DataError, "no answer in time"),
+        (ConnectionError("no route"), DataError, "no connection .*no route"),
         (None, DataError, "an answer without a text"),
     ],
 )

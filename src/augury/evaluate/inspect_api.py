@@ -200,6 +200,8 @@ class InspectBackend:
         if type(error).__name__ == "RetryError":  # of tenacity, by which Inspect tries again
             last = error.__cause__ or error
             return self._garbled("gave up after its retries", last)
+        if isinstance(error, OSError) or "Connect" in type(error).__name__:
+            return self._garbled("no connection", error)
         return UsageError(f"{self._name} refuses the request: {_plain(error)}")
 
     def _garbled(self, problem: str, value: object) -> DataError:
