@@ -11,7 +11,8 @@ STAMP := $(VENV)/.installed
 EXTRAS ?= models,http
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-tests test-documents quick quick-tests claims lint docs bench real clean
+.PHONY: demo test test-tests test-documents quick quick-tests claims lint docs bench real \
+	real-humaneval real-servers clean
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or later here (looked for $(PYTHONS))" >&2; exit 1; }
