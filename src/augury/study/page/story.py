@@ -123,14 +123,16 @@ def study_story(folder: Path) -> Story:
     sections += written_sections(folder)
     ledger = Ledger(folder)
     outlooks = _outlooks(scoreboard([folder]))
-    if more_sections:  # a record of its own
-        outlooks = (*outlooks, *_outlooks(scoreboard([folder / LATENT])))
+    drawn = outlooks  # as the answers go: the study's, then the latent world's
+    if more_sections:  # a record of its own, newer than the study's
+        latent = _outlooks(scoreboard([folder / LATENT]))
+        outlooks, drawn = (*latent, *outlooks), (*outlooks, *latent)
     if not outlooks:
         missing.append("No forecast is on record.")
     if missing:
         sections.append(Section("What this page does not have", tuple(missing)))
-    rates = outlook_figure(outlooks)
-    first, *others = (*([rates] if rates else []), *emergence_figures(outlooks)) or (None,)
+    rates = outlook_figure(drawn)
+    first, *others = (*([rates] if rates else []), *emergence_figures(drawn)) or (None,)
     seeds = {f"{u.kind} {u.parameters['seed']}" for u in units if "seed" in u.parameters}
     head = {"record of forecasts, SHA-256 of its head": ledger.head} if ledger.lines else {}
     return Story(
