@@ -27,7 +27,8 @@ from augury.forecast.emergence import (
     moved_study,
 )
 from augury.forecast.emergence.ensemble import EnsembleDraws, run_ensemble
-from augury.forecast.emergence.moved_curve import NAMES, MovedCurve
+from augury.forecast.emergence.moved_curve import FAMILY_NAMES, Families, MovedCurve
+from augury.forecast.emergence.moved_families import find_families
 from augury.forecast.emergence.moved_tasks import pooled_shift
 from tests.moved_studies import SHAPES, moved_table
 
@@ -63,24 +64,40 @@ def test_the_likelihood_is_that_of_a_dense_normal() -> None:
     _, table, floor = moved_table(np.random.default_rng(0))
     table = table.with_columns(family=pl.col("model"))
     study = moved_study(table, floor=floor)
-    curve = MovedCurve(study)
+    centre = Families(np.array([0.1, -0.2, 0.0]), np.array([0.2, 0.0, -0.3]))
+    curve = MovedCurve(study, centre)
     data = study.data
     rng = np.random.default_rng(1)
-    z = 0.3 * rng.standard_normal((3, len(NAMES)))
+    z = 0.3 * rng.standard_normal((3, len(FAMILY_NAMES)))
     found = curve.log_density(z) + 0.5 * (z**2).sum(1)
     p = curve.natural(z)
-    mean, slope = curve.expected(p, data.place, data.amount)
+    # A family's curve, and how its place and its recipe move it: by differences, about the centre.
+    shift = p.e0[:, None] - curve.middle(p, data.amount)
+
+    def scores(ahead: np.ndarray, recipe: np.ndarray) -> np.ndarray:
+        moved = ahead[study.family] + shift * np.expm1(recipe[study.family])
+        return curve.expected(p, data.place, data.amount, moved)[0]
+
+    step = 1e-6
+    by_place = (scores(centre.ahead + step, centre.recipe)
+                - scores(centre.ahead - step, centre.recipe)) / (2 * step)  # fmt: skip
+    by_recipe = (scores(centre.ahead, centre.recipe + step)
+                 - scores(centre.ahead, centre.recipe - step)) / (2 * step)  # fmt: skip
+    mean = scores(*centre) - by_place * centre.ahead[study.family]
+    mean = mean - by_recipe * centre.recipe[study.family]
+    expected = scores(*centre)
     for k in range(3):
-        rate = np.clip(mean[k], 1e-6, 1 - 1e-6)
+        rate = np.clip(expected[k], 1e-6, 1 - 1e-6)
         cov = np.diag(rate * (1 - rate) / data.trials + p.run[k] ** 2)
         same = data.checkpoint[:, None] == data.checkpoint[None]
         cov = cov + p.luck[k] ** 2 * same
         kin = study.family[:, None] == study.family[None]
         alike = (data.subset[:, None] == data.subset[None]) & (data.subset[:, None] >= 0)
         moved = p.family[k] ** 2 * kin + p.subset[k] ** 2 * alike
-        cov = cov + moved * np.outer(slope[k], slope[k])
+        cov = cov + moved * np.outer(by_place[k], by_place[k])
+        cov = cov + p.recipe[k] ** 2 * kin * np.outer(by_recipe[k], by_recipe[k])
         exact = stats.multivariate_normal(mean[k], cov).logpdf(data.y)
-        assert found[k] == pytest.approx(exact + 0.5 * len(data.y) * np.log(2 * np.pi), rel=1e-9)
+        assert found[k] == pytest.approx(exact + 0.5 * len(data.y) * np.log(2 * np.pi), rel=1e-6)
 
 
 def test_walkers_draw_from_a_bent_density() -> None:
@@ -204,17 +221,38 @@ def test_bad_input_is_named() -> None:
     assert fit_moved(moved_study(two), control=False).status is MovedStatus.TOO_FEW_AMOUNTS
 
 
-def test_the_scale_of_flops_with_families() -> None:
+@pytest.mark.usefixtures("few_steps")
+def test_families_on_flops_say_the_same_from_the_command_line(tmp_path: Path) -> None:
+    from augury.cli import app
+
     _, table, _ = moved_table(np.random.default_rng(4))
-    flops = 10 ** (22 - 2.0 * (pl.col("loss") - 4.0))
-    table = table.with_columns(flops=flops, family=pl.col("model").str.slice(0, 2)).drop("loss")
+    # Progress is minus the loss: three sizes as families, two of which are early or late.
+    own = pl.col("model").replace_strict(
+        {"w0": -0.2, "w1": 0.0, "w2": 0.2}, return_dtype=pl.Float64
+    )
+    table = table.with_columns(
+        flops=10 ** (22 - 2.0 * (pl.col("loss") - 4.0) + own), family=pl.col("model")
+    ).drop("loss")
     study = moved_study(table, "flops")
     assert study.families == 3
     assert study.floor is None
+    centre = find_families(study, 0)
+    assert centre is not None
+    assert np.corrcoef(centre.ahead, [0.2, 0.0, -0.2])[0, 1] > 0.8
     fitted = fit_moved(study, control=False)
     value, low, high = fitted.point(0.1)
     assert low < 1e22 < high
     assert 1e21 < value < 1e23
+    path = tmp_path / "t.csv"
+    table.write_csv(path)
+    run = CliRunner().invoke(
+        app, ["emergence", str(path), "--scale", "flops", "--json"], catch_exceptions=False
+    )
+    told = json.loads(run.stdout)
+    assert told["point"]["value"] == pytest.approx(value)
+    assert told["point"]["interval"] == pytest.approx([low, high])
+    assert told["scale"] == "flops"
+    assert told["control"] is not None
 
 
 @pytest.mark.usefixtures("few_steps")

@@ -13,6 +13,7 @@ from scipy import stats
 from augury import cli
 from augury.errors import DataError, UsageError
 from augury.forecast.passrate import forecast_pass_rate, growth, series
+from tests.shared import DATA
 
 
 def straight(models: int = 6, samples: int = 4000, **columns: object) -> pl.DataFrame:
@@ -235,3 +236,17 @@ def test_one_exact_instance_is_forecast(seed: int) -> None:
     pooled = found.methods["pooled"]
     assert 0 < pooled.interval[0] <= pooled.value <= pooled.interval[1] < 1
     assert found.to_dict()["pooled"]["value"] == pooled.value
+
+
+CRASHED = DATA.parent / "reference" / "emergence"
+
+
+@pytest.mark.skipif(not CRASHED.exists(), reason="the shared references are absent")
+def test_exact_probabilities_of_one_instance_are_forecast() -> None:
+    """A table that once ended in "cannot convert float NaN to integer"."""
+    table = pl.read_csv(CRASHED / "crash_0_loss.csv")
+    least = float(table["loss"].min())  # type: ignore[arg-type]
+    (found,) = forecast_pass_rate(table, [{"loss": 0.95 * least}], scale=("loss",))
+    low, high = found.leading.interval
+    assert 0 <= low <= found.leading.value <= high <= 1
+    assert np.isfinite(found.noise)

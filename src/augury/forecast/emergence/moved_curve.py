@@ -32,6 +32,8 @@ NAMES = (
     "e0", "log_s", "log_dh", "log_cap", "log_turn", "log_w", "tilt", "height", "base",
     "log_luck", "log_run", "floor", "log_family", "log_subset",
 )  # fmt: skip
+# Where there are several families, their finetuning differs too.
+FAMILY_NAMES = (*NAMES, "log_recipe")
 # Least range of progress that the priors are scaled by: a study of a few late checkpoints knows no
 # less of how far finetuning may shift the curve than one of many. Log units, and decades.
 LEAST_SPAN = {"loss": 0.5, "flops": 1.0}
@@ -40,11 +42,13 @@ LEAST_SPAN = {"loss": 0.5, "flops": 1.0}
 PRIOR = {
     "e0": 1.0, "log_s": 1.0, "log_dh": 2.0, "log_cap": 1.0, "log_turn": 0.5, "log_w": 0.6,
     "tilt": 0.3, "height": 1.5, "base": 1.0, "log_luck": 0.6, "log_run": 0.6,
-    "floor": 1.0, "log_family": 0.7, "log_subset": 0.7,
+    "floor": 1.0, "log_family": 0.7, "log_subset": 0.7, "log_recipe": 0.7,
 }  # fmt: skip
-# Middle of the prior: the shift, the width, a family's own shift and a subset's, over the span of
+# Middle of the prior: the shift, the width, a family's own place and a subset's, over the span of
 # progress.
 SHIFT, WIDTH, FAMILY, SUBSET = 0.15, 0.15, 0.1, 0.03
+# Middle of the prior: how much the logarithm of the shift differs between families.
+RECIPE = 0.2
 # Middle of the prior of ln(D_c / largest amount): a little beyond the data.
 LEVELS_OFF = 1.0
 # Noise of a score: a checkpoint's luck and a run's own.
@@ -95,10 +99,21 @@ class MovedStudy:
         return MovedStudy(self.data.subset_rows(keep), self.floor, self.family[keep], self.shift)
 
 
+class Families(NamedTuple):
+    """Where families are found, (F,) each.
+
+    ahead: progress by which a family leads at equal loss or FLOPs. recipe: ln of how far
+    finetuning moves it, against the others.
+    """
+
+    ahead: Floats
+    recipe: Floats
+
+
 class MovedParameters(NamedTuple):
     """Natural parameters of (W,) draws, and the axis they live on.
 
-    e0, s, dh, cap, turn, w, tilt, height, base, luck, run, family, subset: (W,) each.
+    e0, s, dh, cap, turn, w, tilt, height, base, luck, run, family, subset, recipe: (W,) each.
     floor: (W,), NaN on the scale of FLOPs.
     best, span: (W,) progress of the best checkpoint, and the range of progress, on that axis.
     """
@@ -116,6 +131,7 @@ class MovedParameters(NamedTuple):
     run: Floats
     family: Floats
     subset: Floats
+    recipe: Floats
     floor: Floats
     best: Floats
     span: Floats
@@ -126,9 +142,11 @@ class MovedCurve:
 
     Args:
         study: what is fitted.
+        centre: where its families are found: their effects are integrated out to first order
+            about it. None is about none.
     """
 
-    def __init__(self, study: MovedStudy) -> None:
+    def __init__(self, study: MovedStudy, centre: Families | None = None) -> None:
         data = study.data
         self.study = study
         self.chance = data.base
@@ -139,13 +157,19 @@ class MovedCurve:
         shots = max(data.few_shot_examples, 1)
         self.log_shots = float(np.log(2.0 * shots))
         self.noise = ScoreNoise(data, study.family)
-        self.free = np.array([self._is_free(name) for name in NAMES])
+        self.names = FAMILY_NAMES if study.families > 1 else NAMES
+        self.free = np.array([self._is_free(name) for name in self.names])
+        self._levels, self._level = np.unique(data.amount, return_inverse=True)
+        none = np.zeros(study.families)
+        self._centre = Families(none, none) if centre is None else centre
 
     def _is_free(self, name: str) -> bool:
         if name == "floor":
             return self.study.floor is not None
         if name == "log_subset":
             return self.noise.subsets > 0
+        if name == "log_recipe":
+            return self.noise.recipes > 0
         return name != "log_family" or self.study.families > 1
 
     def place(self, place: Any, floor: Floats) -> Floats:
@@ -163,7 +187,7 @@ class MovedCurve:
     def natural(self, z: Floats) -> MovedParameters:
         """(W, P) coordinates to natural parameters."""
         z = z * self.free
-        at = {name: z[:, i] * PRIOR[name] for i, name in enumerate(NAMES)}
+        at = {name: z[:, i] * PRIOR[name] for i, name in enumerate(self.names)}
         data = self.study.data
         if self.study.floor is None:
             floor = np.full(len(z), np.nan)
@@ -197,6 +221,7 @@ class MovedCurve:
             run=RUN * np.exp(at["log_run"]),
             family=FAMILY * span * np.exp(at["log_family"]),
             subset=SUBSET * span * np.exp(at["log_subset"]),
+            recipe=RECIPE * np.exp(at.get("log_recipe", np.zeros(len(z)))),
             floor=floor,
             best=best,
             span=span,
@@ -212,33 +237,60 @@ class MovedCurve:
         way = np.log1p(amount[None] / p.dh[:, None]) / np.log1p(self.most / p.dh[:, None])
         return p.w[:, None] * np.exp(p.tilt[:, None] * way)
 
-    def expected(self, p: MovedParameters, place: Floats, amount: Floats) -> tuple[Floats, Floats]:
-        """(W, n) expected scores at losses or FLOPs, and their slope in progress."""
+    def expected(
+        self, p: MovedParameters, place: Floats, amount: Floats, ahead: Floats | float = 0.0
+    ) -> tuple[Floats, Floats]:
+        """(W, n) expected scores at losses or FLOPs, and their slope in progress.
+
+        Args:
+            p: (W,) parameters.
+            place, amount: (n,) losses or FLOPs, and finetuning amounts.
+            ahead: (W, n) progress that the models are ahead of others.
+        """
         levels, of = np.unique(amount, return_inverse=True)  # few, of many rows
         width, middle = self.width(p, levels)[:, of], self.middle(p, levels)[:, of]
-        share = expit((self.place(place, p.floor) - middle) / width)
+        share = expit((self.place(place, p.floor) + ahead - middle) / width)
         height = p.height[:, None]
         return p.base[:, None] + height * share, height * share * (1.0 - share) / width
 
     def log_density(self, z: Floats) -> Floats:
         """(W,) log posterior of (W, P) coordinates, up to a constant."""
-        data = self.study.data
         with np.errstate(all="ignore"):
-            p = self.natural(z)
-            mean, slope = self.expected(p, data.place, data.amount)
-            rate = np.clip(mean, 1e-6, 1.0 - 1e-6)
-            counting = rate * (1 - rate) / data.trials if data.counts else data.stderr**2
-            variance = counting + p.run[:, None] ** 2
-            shared = Spreads(p.luck, p.subset, p.family)
-            fit = self.noise.log_likelihood(data.y - mean, variance, slope, shared)
+            fit = self.noise.log_likelihood(*self._strayed(self.natural(z)))
             prior = -0.5 * ((z * self.free) ** 2).sum(1) - 0.5 * (z[:, ~self.free] ** 2).sum(1)
         return np.where(np.isfinite(fit), fit + prior, -np.inf)
 
+    def family_effects(self, z: Floats) -> Families:
+        """Where the families are, by (W, P) coordinates together."""
+        with np.errstate(all="ignore"):
+            ahead, recipe = self.noise.effects(*self._strayed(self.natural(z)))
+        return Families(np.nanmean(ahead, axis=0), np.nanmean(recipe, axis=0))
+
+    def _strayed(self, p: MovedParameters) -> tuple[Floats, Floats, Floats, Spreads, Floats | None]:
+        """Scores less what is expected, and all else that their likelihood needs."""
+        data = self.study.data
+        ahead: Floats | float = 0.0
+        pull, moved = None, None
+        if self.noise.families:
+            grown = _grown(self._levels[None], p.dh[:, None], p.cap[:, None], p.turn[:, None])
+            shift = (p.s[:, None] * grown)[:, self._level]
+            own = self._centre.ahead[self.study.family]
+            recipe = self._centre.recipe[self.study.family]
+            pull = shift * np.exp(recipe)
+            ahead = own + shift * np.expm1(recipe)
+            moved = own + pull * recipe
+        mean, slope = self.expected(p, data.place, data.amount, ahead)
+        off = data.y - mean if moved is None else data.y - mean + slope * moved
+        rate = np.clip(mean, 1e-6, 1.0 - 1e-6)
+        counting = rate * (1 - rate) / data.trials if data.counts else data.stderr**2
+        variance = counting + p.run[:, None] ** 2
+        return off, variance, slope, Spreads(p.luck, p.subset, p.family, p.recipe), pull
+
     def starts(self, rng: np.random.Generator) -> Floats:
         """(W, P) walkers: the best of many draws from the prior, spread a little."""
-        z = rng.standard_normal((PRIOR_STARTS, len(NAMES)))
+        z = rng.standard_normal((PRIOR_STARTS, len(self.names)))
         best = np.argsort(-self.log_density(z))[:WALKERS]
-        return z[best] + 0.05 * rng.standard_normal((WALKERS, len(NAMES)))
+        return z[best] + 0.05 * rng.standard_normal((WALKERS, len(self.names)))
 
 
 def _grown(amount: Any, dh: Any, cap: Any, turn: Any) -> Floats:

@@ -16,7 +16,8 @@ from scipy.special import expit
 from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.forecast.emergence.ensemble import EnsembleDraws, Floats, run_ensemble
-from augury.forecast.emergence.moved_curve import PRIOR, MovedCurve, MovedParameters, MovedStudy
+from augury.forecast.emergence.moved_curve import MovedCurve, MovedParameters, MovedStudy
+from augury.forecast.emergence.moved_families import find_families
 from augury.forecast.emergence.moved_status import MovedStatus
 from augury.forecast.emergence.observations import EmergenceData, Scale
 from augury.forecast.emergence.premise import Premise, check_premise
@@ -260,7 +261,7 @@ def few_shot_only(study: MovedStudy) -> MovedStudy:
 
 
 def _drawn(study: MovedStudy, seed: int) -> EnsembleDraws:
-    curve = MovedCurve(study)
+    curve = MovedCurve(study, find_families(study, seed))
     rng = np.random.default_rng(seed)
     start = curve.starts(rng)
     found = run_ensemble(curve.log_density, start, rng)
@@ -356,7 +357,7 @@ def _prior_spread(study: MovedStudy) -> float:
     if study.shift is not None:
         return study.shift[1]
     curve = MovedCurve(study)
-    z = np.random.default_rng(0).standard_normal((4000, len(PRIOR)))
+    z = np.random.default_rng(0).standard_normal((4000, len(curve.names)))
     return float(np.std(log_total_shift(curve, curve.natural(z))))
 
 

@@ -2,10 +2,11 @@
 
 A score strays by counting; by a run's own noise; by the luck of its checkpoint, shared by all of
 its finetunes; by its subset of examples, shared by all checkpoints that learn from it; and, where
-models of several families meet, by its family. Subset and family move the curve along the axis:
-they are integrated out to first order. Twenty-seven checkpoints finetuned on one subset are one
-draw of it: without that term they count as twenty-seven pieces of evidence of how far so many
-examples move the curve, and intervals are too narrow.
+models of several families meet, by its family, which is early or late and is moved by finetuning
+more or less than others. Subset and family move the curve along the axis: they are integrated out
+to first order, families about where they are found (`moved_families`). Twenty-seven checkpoints
+finetuned on one subset are one draw of it: without that term they count as twenty-seven pieces of
+evidence of how far so many examples move the curve, and intervals are too narrow.
 """
 
 from __future__ import annotations
@@ -21,11 +22,16 @@ from augury.forecast.emergence.observations import EmergenceData
 
 
 class Spreads(NamedTuple):
-    """(W,) standard deviations: of luck, in scores; of subsets and families, in progress."""
+    """(W,) standard deviations.
+
+    Of luck, in scores; of subsets and families, in progress; of what a family's recipe brings, in
+    the logarithm of the shift.
+    """
 
     luck: Floats
     subset: Floats
     family: Floats
+    recipe: Floats
 
 
 class ScoreNoise:
@@ -44,35 +50,50 @@ class ScoreNoise:
         kinds, group = np.unique(data.subset[tuned], return_inverse=True)
         self.subsets = len(kinds)
         self.families = int(family.max()) + 1 if family.max() > 0 else 0
-        self._groups = self.subsets + self.families
-        rows = [*tuned, *(range(n) if self.families else ())]
-        columns = [*group, *(self.subsets + family if self.families else ())]
-        member = sparse.csr_array((np.ones(len(rows)), (rows, columns)), (n, max(self._groups, 1)))
-        self._member = member.T.tocsr()
-        place = np.asarray(columns, int) * self._checkpoints + data.checkpoint[rows]
-        shape = (max(self._groups, 1) * self._checkpoints, n)
-        self._cell = sparse.csr_array((np.ones(len(rows)), (place, rows)), shape)
-        # Rows that two groups share: a subset with itself, a family with itself, and the two.
-        pairs = [
-            (i, a, b) for i in range(n) for a in member[[i]].indices for b in member[[i]].indices
-        ]
-        at = [a * max(self._groups, 1) + b for _, a, b in pairs]
-        shape = (max(self._groups, 1) ** 2, n)
-        self._pair = sparse.csr_array((np.ones(len(pairs)), (at, [p[0] for p in pairs])), shape)
+        self.recipes = self.families if len(tuned) else 0
+        self._groups = max(self.subsets + self.families + self.recipes, 1)
+        # Entries of B: row, group, and whether its column also carries `pull` (a recipe's does).
+        blocks = [(tuned, group, 0)]
+        if self.families:
+            blocks.append((np.arange(n), self.subsets + family, 0))
+        if self.recipes:
+            blocks.append((tuned, self.subsets + self.families + family[tuned], 1))
+        rows = np.concatenate([b[0] for b in blocks])
+        columns = np.concatenate([b[1] for b in blocks]).astype(int)
+        power = np.concatenate([np.full(len(b[0]), b[2]) for b in blocks])
+        self._member = _sums(columns, rows + n * power, (self._groups, n * (1 + power.max())))
+        place = columns * self._checkpoints + data.checkpoint[rows]
+        cells = (self._groups * self._checkpoints, n * (1 + power.max()))
+        self._cell = _sums(place, rows + n * power, cells)
+        # Rows that two columns share: each with itself, and with every other of its row.
+        own = [np.flatnonzero(rows == i) for i in range(n)]
+        pairs = np.array([(i, a, b) for i in range(n) for a in own[i] for b in own[i]], int)
+        pairs = pairs.reshape(-1, 3)
+        at = columns[pairs[:, 1]] * self._groups + columns[pairs[:, 2]]
+        both = power[pairs[:, 1]] + power[pairs[:, 2]]
+        shape = (self._groups**2, n * (1 + 2 * power.max()))
+        self._pair = _sums(at, pairs[:, 0] + n * both, shape)
 
     def log_likelihood(
-        self, off: Floats, variance: Floats, slope: Floats, spread: Spreads
+        self,
+        off: Floats,
+        variance: Floats,
+        slope: Floats,
+        spread: Spreads,
+        pull: Floats | None = None,
     ) -> Floats:
         """(W,) log density, up to a constant.
 
         Covariance: K = diag(v) + luck^2 of each checkpoint, and B B' with a column b per subset
-        and family, its spread times the slopes of its rows. By Woodbury's identity.
+        and family, its spread times the slopes of its rows, and per family another with its rows'
+        slopes times `pull`. By Woodbury's identity.
 
         Args:
             off: (W, n) scores minus what is expected.
             variance: (W, n) of counting and runs.
             slope: (W, n) of the expected scores in progress.
             spread: of what is shared.
+            pull: (W, n) progress per unit of a family's recipe; needed where there are families.
         """
         weight = 1.0 / variance
         luck2 = spread.luck[:, None] ** 2
@@ -81,26 +102,72 @@ class ScoreNoise:
         pulled = (off * weight) @ self._luck
         quadratic = (off * off * weight).sum(1) - (shrink * pulled**2).sum(1)
         log_det = np.log(variance).sum(1) + np.log1p(luck2 * total).sum(1)
-        if self._groups:
-            walkers, g = len(off), self._groups
-            steep = slope * weight
-            cell = (self._cell @ steep.T).T.reshape(walkers, g, self._checkpoints)
-            plain = (self._pair @ (slope * steep).T).T.reshape(walkers, g, g)
-            inner = plain - (cell * shrink[:, None]) @ cell.transpose(0, 2, 1)
-            cross = (self._member @ (off * steep).T).T
-            cross = cross - (cell @ (shrink * pulled)[:, :, None])[:, :, 0]
-            scale = np.concatenate(
-                [
-                    np.repeat(spread.subset[:, None], self.subsets, 1),
-                    np.repeat(spread.family[:, None], self.families, 1),
-                ],
-                axis=1,
-            )
-            inner = np.eye(g) + scale[:, :, None] * inner * scale[:, None, :]
-            sound = np.isfinite(inner).all((1, 2)) & np.isfinite(cross).all(1)
-            inner[~sound], cross[~sound] = np.eye(g), np.nan
-            factor = np.linalg.cholesky(inner)
-            solved = np.linalg.solve(factor, (scale * cross)[:, :, None])[:, :, 0]
+        if self.subsets + self.families:
+            factor, solved, _ = self._shared(off, weight, slope, shrink, pulled, spread, pull)
             quadratic = quadratic - (solved**2).sum(1)
             log_det = log_det + 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(1)
         return np.asarray(-0.5 * (quadratic + log_det))
+
+    def effects(
+        self,
+        off: Floats,
+        variance: Floats,
+        slope: Floats,
+        spread: Spreads,
+        pull: Floats | None = None,
+    ) -> tuple[Floats, Floats]:
+        """(W, families) how far each family is ahead, and the log of what its recipe brings.
+
+        Their means given the scores; arguments as for `log_likelihood`.
+        """
+        weight = 1.0 / variance
+        luck2 = spread.luck[:, None] ** 2
+        shrink = luck2 / (1.0 + luck2 * (weight @ self._luck))
+        pulled = (off * weight) @ self._luck
+        factor, solved, scale = self._shared(off, weight, slope, shrink, pulled, spread, pull)
+        found = scale * np.linalg.solve(factor.transpose(0, 2, 1), solved[:, :, None])[:, :, 0]
+        first, second = self.subsets, self.subsets + self.families
+        recipe = found[:, second:] if self.recipes else np.zeros((len(off), self.families))
+        return found[:, first:second], recipe
+
+    def _shared(
+        self,
+        off: Floats,
+        weight: Floats,
+        slope: Floats,
+        shrink: Floats,
+        pulled: Floats,
+        spread: Spreads,
+        pull: Floats | None,
+    ) -> tuple[Floats, Floats, Floats]:
+        """Cholesky factor of what columns share, the scores it explains, and the columns' scale."""
+        walkers, g = len(off), self._groups
+        steep = slope * weight
+        square, first = slope * steep, steep
+        across = off * steep
+        if self.recipes:
+            assert pull is not None
+            square = np.concatenate([square, square * pull, square * pull**2], axis=1)
+            first = np.concatenate([steep, steep * pull], axis=1)
+            across = np.concatenate([across, across * pull], axis=1)
+        cell = (self._cell @ first.T).T.reshape(walkers, g, self._checkpoints)
+        plain = (self._pair @ square.T).T.reshape(walkers, g, g)
+        inner = plain - (cell * shrink[:, None]) @ cell.transpose(0, 2, 1)
+        cross = (self._member @ across.T).T
+        cross = cross - (cell @ (shrink * pulled)[:, :, None])[:, :, 0]
+        parts = [(spread.subset, self.subsets), (spread.family, self.families)]
+        parts.append((spread.recipe, self.recipes))
+        scale = np.concatenate([np.repeat(s[:, None], k, 1) for s, k in parts], axis=1)
+        inner = np.eye(g) + scale[:, :, None] * inner * scale[:, None, :]
+        sound = np.isfinite(inner).all((1, 2)) & np.isfinite(cross).all(1)
+        inner[~sound], cross[~sound] = np.eye(g), np.nan
+        factor = np.linalg.cholesky(inner)
+        solved = np.linalg.solve(factor, (scale * cross)[:, :, None])[:, :, 0]
+        return factor, solved, scale
+
+
+def _sums(
+    to: NDArray[np.int64], source: NDArray[np.int64], shape: tuple[int, int]
+) -> sparse.csr_array:
+    """The matrix that adds what lies at `source` up at `to`."""
+    return sparse.csr_array((np.ones(len(to)), (to, source)), shape)

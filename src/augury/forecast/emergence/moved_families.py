@@ -1,0 +1,32 @@
+"""Where the families of a study are: the point about which their effects are integrated out.
+
+To first order about none, a family that is early by a width of the rise looks like noise, and the
+curve of the families' mean comes out too flat and too late. So effects are expanded about where
+they are found, in turns with the curve (first-order conditional estimation, Lindstrom & Bates 1990,
+Biometrics 46:673).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from augury.forecast.emergence.ensemble import run_ensemble
+from augury.forecast.emergence.moved_curve import Families, MovedCurve, MovedStudy
+
+# Turns, and steps of the walkers in each.
+TURNS, STEPS = 3, 240
+
+
+def find_families(study: MovedStudy, seed: int) -> Families | None:
+    """Where the families of a study are; None where there is one."""
+    if study.families < 2:
+        return None
+    rng = np.random.default_rng([seed, 1])
+    centre, z = None, None
+    for _ in range(TURNS):
+        curve = MovedCurve(study, centre)
+        start = curve.starts(rng) if z is None else z
+        drawn = run_ensemble(curve.log_density, start, rng, steps=STEPS)
+        z = drawn.z[rng.integers(len(drawn.z), size=len(start))]
+        centre = curve.family_effects(z)
+    return centre
