@@ -259,6 +259,11 @@ NOTES: Mapping[str, NoteKind] = {
         "The data leave the point almost unknown.",
         "Add checkpoints and amounts near the elbow.",
     ),
+    "straight-rise": NoteKind(
+        "forecast",
+        "A straight rise past the elbow cannot say where scores stand so far above chance.",
+        "Ask for the elbow, or fit the moved curve.",
+    ),
     "premise-unclear": NoteKind(
         "forecast",
         "The checkpoints cannot say whether scores depend on the loss or on the size.",

@@ -45,8 +45,12 @@ PRIOR = {
     "floor": 1.0, "log_family": 0.7, "log_subset": 0.7, "log_recipe": 0.7,
 }  # fmt: skip
 # Middle of the prior: the shift, the width, a family's own place and a subset's, over the span of
-# progress.
-SHIFT, WIDTH, FAMILY, SUBSET = 0.15, 0.15, 0.1, 0.03
+# progress. On FLOPs models span decades, of which shift and rise are a smaller part: with the
+# priors of the loss, the middle of a whole shift would be more than the span itself.
+SHIFT = {"loss": 0.15, "flops": 0.05}
+WIDTH = {"loss": 0.15, "flops": 0.1}
+FAMILY = {"loss": 0.1, "flops": 0.05}
+SUBSET = 0.03
 # Middle of the prior: how much the logarithm of the shift differs between families.
 RECIPE = 0.2
 # Middle of the prior of ln(D_c / largest amount): a little beyond the data.
@@ -201,7 +205,7 @@ class MovedCurve:
         turn = np.exp(at["log_turn"])
         cap = dh + self.most * np.exp(LEVELS_OFF + at["log_cap"])
         if self.study.shift is None:
-            s = SHIFT * span * np.exp(at["log_s"])
+            s = SHIFT[data.scale] * span * np.exp(at["log_s"])
         else:
             # The whole shift has a prior from other tasks; `log_s` is its coordinate.
             mean, spread = self.study.shift
@@ -213,13 +217,13 @@ class MovedCurve:
             dh=dh,
             cap=cap,
             turn=turn,
-            w=WIDTH * span * np.exp(at["log_w"]),
+            w=WIDTH[data.scale] * span * np.exp(at["log_w"]),
             tilt=at["tilt"],
             height=self.room * height,
             base=self.chance + (KNOWN if self.known else READ) * at["base"],
             luck=LUCK * np.exp(at["log_luck"]),
             run=RUN * np.exp(at["log_run"]),
-            family=FAMILY * span * np.exp(at["log_family"]),
+            family=FAMILY[data.scale] * span * np.exp(at["log_family"]),
             subset=SUBSET * span * np.exp(at["log_subset"]),
             recipe=RECIPE * np.exp(at.get("log_recipe", np.zeros(len(z)))),
             floor=floor,

@@ -14,7 +14,7 @@ from augury.forecast.emergence.ensemble import run_ensemble
 from augury.forecast.emergence.moved_curve import Families, MovedCurve, MovedStudy
 
 # Turns, and steps of the walkers in each.
-TURNS, STEPS = 3, 240
+TURNS, STEPS = 4, 160
 
 
 def find_families(study: MovedStudy, seed: int) -> Families | None:
@@ -28,5 +28,7 @@ def find_families(study: MovedStudy, seed: int) -> Families | None:
         start = curve.starts(rng) if z is None else z
         drawn = run_ensemble(curve.log_density, start, rng, steps=STEPS)
         z = drawn.z[rng.integers(len(drawn.z), size=len(start))]
-        centre = curve.family_effects(z)
+        found = curve.family_effects(z)
+        # Their mean is the curve's: left in, curve and families drift along together.
+        centre = Families(found.ahead - found.ahead.mean(), found.recipe - found.recipe.mean())
     return centre

@@ -12,13 +12,17 @@ import polars as pl
 from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.forecast.emergence.observations import Scale, progress_of
-from augury.forecast.emergence.result import EmergenceFit, EmergenceStatus, interval_of
+from augury.forecast.emergence.result import (
+    ABOVE_CHANCE,
+    EmergenceFit,
+    EmergenceStatus,
+    interval_of,
+)
 from augury.forecast.emergence.search import Floats
+from augury.forecast.emergence.straightness import check_straight
 from augury.notes import Note
 
 Definition = Literal["elbow", "above"]
-# What "above" means unless said otherwise: two standard errors of a benchmark of 1,000 questions.
-ABOVE_CHANCE = 0.03
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,9 @@ def emergence_point(
         level: of the interval; the fit's own by default.
 
     Returns:
-        An `EmergencePoint`, in nats per token or FLOPs, with what each law says alone.
+        An `EmergencePoint`, in nats per token or FLOPs, with what each law says alone. "above" is
+        not answered where scores bend upwards past their elbow, or where much of the way from
+        the elbow lies beyond the best checkpoint.
 
     Raises:
         UsageError: an option is unknown or out of range.
@@ -155,12 +161,15 @@ def emergence_point(
     if not 0 < level < 1:
         raise UsageError(f"level must lie between 0 and 1, not {level}")
     distance = distance_of(definition, distance)
-    scale = fit.data.scale
-    if fit.status is EmergenceStatus.AT_CHANCE:
+    scale, status, notes = fit.data.scale, fit.status, fit.notes
+    if status is EmergenceStatus.AT_CHANCE:
         best = float(fit.data.place[np.argmax(fit.data.progress)])
         value, low, high = np.nan, *((-np.inf, best) if scale == "loss" else (best, np.inf))
         methods = {}
     else:
+        if distance is not None and status is EmergenceStatus.ANSWERED:
+            status, why = check_straight(fit, distance)
+            notes = (*notes, *why)
         value, low, high = interval_of(fit.point_draws(distance=distance), level, scale)
         methods = {
             str(f.law): interval_of(fit.law_draws(k, distance=distance), level, scale)
@@ -174,8 +183,8 @@ def emergence_point(
         definition=definition,
         distance=distance,
         law=fit.law,
-        status=fit.status,
-        notes=fit.notes,
+        status=status,
+        notes=notes,
         methods=methods,
     )
 

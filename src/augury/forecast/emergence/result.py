@@ -17,6 +17,9 @@ from augury.forecast.emergence.observations import EmergenceData, place_of
 from augury.forecast.emergence.search import Floats
 from augury.notes import Note
 
+# What "above" means unless said otherwise: two standard errors of a benchmark of 1,000 questions.
+ABOVE_CHANCE = 0.03
+
 
 class EmergenceStatus(StrEnum):
     """How a study ended. Points of the others are missing, wrong, or lean on the priors."""
@@ -25,6 +28,7 @@ class EmergenceStatus(StrEnum):
     CONTRADICTED = "few-shot scores contradict the law"
     VAGUE = "the data cannot say"
     FAR = "the point lies farther off than the checkpoints span"
+    STRAIGHT = "a straight rise cannot say where scores stand that far above chance"
     TOO_FEW_AMOUNTS = "fewer than three finetuning amounts"
     NOT_EMERGED = "no finetuned model is past its elbow"
     NO_ELBOW = "no elbow lies among the checkpoints"
@@ -50,6 +54,10 @@ _REMEDIES = {
     EmergenceStatus.FAR: (
         "The point lies too far beyond the best checkpoint to be trusted: use better checkpoints, "
         "and look whether the laws agree."
+    ),
+    EmergenceStatus.STRAIGHT: (
+        "Past their elbow scores bend upwards, or may do so beyond the best checkpoint, where much "
+        "of the way to the point lies: ask for the elbow, or for the moved curve (`--law moved`)."
     ),
     EmergenceStatus.TOO_FEW_AMOUNTS: (
         "How the elbow moves with data was hardly seen, and the prior fills in: finetune on at "

@@ -23,7 +23,7 @@ from augury.forecast.emergence import (
     in_params,
     in_tokens,
 )
-from augury.forecast.emergence.point import ABOVE_CHANCE
+from augury.forecast.emergence.result import ABOVE_CHANCE
 from augury.laws import parse_law
 from augury.notes import Note
 from augury.study.results.forecast_records import (
