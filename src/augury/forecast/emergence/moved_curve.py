@@ -44,17 +44,24 @@ PRIOR = {
     "tilt": 0.3, "height": 1.5, "base": 1.0, "log_luck": 0.6, "log_run": 0.6,
     "floor": 1.0, "log_family": 0.7, "log_subset": 0.7, "log_recipe": 0.7,
 }  # fmt: skip
-# Middle of the prior: the shift, the width, a family's own place and a subset's, over the span of
-# progress. On FLOPs models span decades, of which shift and rise are a smaller part: with the
-# priors of the loss, the middle of a whole shift would be more than the span itself.
-SHIFT = {"loss": 0.15, "flops": 0.05}
+# On FLOPs public models of many families were seen to shift in an S over log D, early or late, and
+# to rise half as steeply with much data as with none: wider there.
+WIDER = {"log_dh": 2.5, "log_cap": 2.5, "tilt": 0.4}
+# Middle of the prior: the shift per e-fold of examples, the width, a family's own place and a
+# subset's, over the span of progress. On FLOPs models span decades, of which shift and rise are a
+# smaller part, and the prior is of the whole shift: an S of any length may make it.
+SHIFT = 0.15
+WHOLE = (-1.0, 0.7)
 WIDTH = {"loss": 0.15, "flops": 0.1}
 FAMILY = {"loss": 0.1, "flops": 0.05}
 SUBSET = 0.03
+TILT = {"loss": 0.0, "flops": 0.35}
+# Examples that a prompt and pretraining are worth, for each in the prompt: where the shift begins.
+WORTH = {"loss": 2.0, "flops": 20.0}
 # Middle of the prior: how much the logarithm of the shift differs between families.
 RECIPE = 0.2
 # Middle of the prior of ln(D_c / largest amount): a little beyond the data.
-LEVELS_OFF = 1.0
+LEVELS_OFF = {"loss": 1.0, "flops": -2.0}
 # Noise of a score: a checkpoint's luck and a run's own.
 LUCK, RUN = 0.015, 0.03
 # Standard deviation of the base where chance is known, and where it is read off the data.
@@ -159,7 +166,7 @@ class MovedCurve:
         self.log_most = float(np.log(max(data.amount.max(), 1.0)))
         self.most = float(max(data.amount.max(), 1.0))
         shots = max(data.few_shot_examples, 1)
-        self.log_shots = float(np.log(2.0 * shots))
+        self.log_worth = float(np.log(WORTH[data.scale] * shots))
         self.noise = ScoreNoise(data, study.family)
         self.names = FAMILY_NAMES if study.families > 1 else NAMES
         self.free = np.array([self._is_free(name) for name in self.names])
@@ -191,8 +198,9 @@ class MovedCurve:
     def natural(self, z: Floats) -> MovedParameters:
         """(W, P) coordinates to natural parameters."""
         z = z * self.free
-        at = {name: z[:, i] * PRIOR[name] for i, name in enumerate(self.names)}
         data = self.study.data
+        spread = PRIOR if data.scale == "loss" else PRIOR | WIDER
+        at = {name: z[:, i] * spread[name] for i, name in enumerate(self.names)}
         if self.study.floor is None:
             floor = np.full(len(z), np.nan)
         else:
@@ -201,15 +209,16 @@ class MovedCurve:
             floor = lowest - np.minimum(gap, lowest)
         x = self.place(data.place, floor)
         best, span = x.max(1), np.maximum(np.ptp(x, axis=1), LEAST_SPAN[data.scale])
-        dh = np.exp(self.log_shots + at["log_dh"])
+        dh = np.exp(self.log_worth + at["log_dh"])
         turn = np.exp(at["log_turn"])
-        cap = dh + self.most * np.exp(LEVELS_OFF + at["log_cap"])
-        if self.study.shift is None:
-            s = SHIFT[data.scale] * span * np.exp(at["log_s"])
+        cap = dh + self.most * np.exp(LEVELS_OFF[data.scale] + at["log_cap"])
+        whole = self.study.shift or (WHOLE if data.scale == "flops" else None)
+        if whole is None:
+            s = SHIFT * span * np.exp(at["log_s"])
         else:
-            # The whole shift has a prior from other tasks; `log_s` is its coordinate.
-            mean, spread = self.study.shift
-            s = span * np.exp(mean + spread * at["log_s"]) / _grown(self.most, dh, cap, turn)
+            # The whole shift has a prior, from other tasks too; `log_s` is its coordinate.
+            s = span * np.exp(whole[0] + whole[1] * at["log_s"])
+            s = s / _grown(self.most, dh, cap, turn)
         height = LEAST_HEIGHT + (1.0 - LEAST_HEIGHT) * expit(1.5 + at["height"])
         return MovedParameters(
             e0=best + span * at["e0"],
@@ -218,7 +227,7 @@ class MovedCurve:
             cap=cap,
             turn=turn,
             w=WIDTH[data.scale] * span * np.exp(at["log_w"]),
-            tilt=at["tilt"],
+            tilt=TILT[data.scale] + at["tilt"],
             height=self.room * height,
             base=self.chance + (KNOWN if self.known else READ) * at["base"],
             luck=LUCK * np.exp(at["log_luck"]),
