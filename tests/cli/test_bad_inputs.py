@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from augury.cli import app
+from augury.data.readers import ReadResults
 from augury.fitting.law_check import example_table
 from augury.laws import Grouped, Law
 from augury.laws.inputs import Curve, Group, Share
@@ -33,6 +34,37 @@ def complaint(said: Any) -> str:
     assert len(lines) == 1, said.err
     assert lines[0].startswith("augury: ")
     return str(lines[0])
+
+
+@pytest.mark.parametrize("out", ["folder.csv", "file/scores.csv", "folder.parquet"])
+def test_an_output_that_cannot_be_there_is_named(augury: Any, tmp_path: Path, out: str) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "folder.parquet").mkdir()
+    (tmp_path / "file").touch()
+    scores = tmp_path / "scores.csv"
+    scores.write_text("model,step,task,value\na,1,b,0.5\n")
+    line = complaint(augury("read", "table", scores, "--out", tmp_path / out))
+    assert str(tmp_path / out.partition("/")[0]) in line
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_one_line(
+    augury: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a write of Python and by one of Polars."""
+    scores = tmp_path / "scores.csv"
+    scores.write_text("model,step,task,value\na,1,b,0.5\n")
+
+    def write(found: ReadResults, path: Path) -> None:
+        with Path("/dev/full").open("wb") as full:
+            if path.suffix == ".parquet":
+                found.table.write_parquet(full)
+            full.write(b"text")
+
+    monkeypatch.setattr("augury.data.readers.write_results", write)
+    for name in ("out.parquet", "out.csv"):
+        line = complaint(augury("read", "table", scores, "--out", tmp_path / name))
+        assert line == "augury: cannot write: no space left on device"
 
 
 def named(law: Law) -> str:

@@ -24,6 +24,7 @@ from augury.cli import (  # noqa: F401 # registered
     training,
 )
 from augury.cli.application import app
+from augury.cli.disk_problems import disk_problem
 from augury.cli.printing import is_verbose
 from augury.errors import AuguryError
 
@@ -54,7 +55,10 @@ def main() -> None:
     except Exception as error:
         # Typer's own parsing errors know how to print themselves in one line.
         shown = getattr(error, "format_message", None)
-        if shown is None:
+        problem = disk_problem(error) if shown is None else shown()
+        if problem is None:
             raise
-        print(f"augury: {shown()}", file=sys.stderr)
+        if is_verbose():
+            traceback.print_exc()
+        print(f"augury: {problem}", file=sys.stderr)
         sys.exit(2)
