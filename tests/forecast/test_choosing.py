@@ -17,9 +17,9 @@ from augury.fitting import Gaussian
 from augury.fitting.likelihoods import Points
 from augury.fitting.problem import problem_of
 from augury.fitting.windows import fit_windows
-from augury.forecast.choosing import choose, normal_crps, suited_laws
+from augury.forecast.choosing import _explains_more, choose, normal_crps, suited_laws
 from augury.forecast.score import crps
-from augury.laws import PowerLaw
+from augury.laws import Constant, PowerLaw
 from tests.cli.test_cli import augury as augury_command  # fixtures
 from tests.shared import DATA
 
@@ -142,3 +142,18 @@ def test_laws_of_shares_are_no_candidates_for_scores_that_go_negative() -> None:
     assert any(of_shares(rising))
     assert any(of_shares(100 * rising))
     assert not any(of_shares(rising - 0.8))
+
+
+def test_all_runs_together_refute_the_constant_where_few_are_held_out() -> None:
+    sizes, rng = np.geomspace(1e7, 1e10, 12), np.random.default_rng(5)
+    noise = np.exp(0.01 * rng.standard_normal(12))
+
+    def refuted(loss: np.ndarray) -> bool:
+        fits = [
+            augury.fit(law, {"params": sizes, "loss": loss}, uncertainty="laplace", influence=False)
+            for law in (PowerLaw(), Constant())
+        ]
+        return _explains_more(*fits)
+
+    assert refuted((1.8 + 60 * sizes**-0.25) * noise)
+    assert not refuted(2.5 * noise)

@@ -31,6 +31,8 @@ from augury.runtime.steps import count_steps
 MOST_CUTS = 6
 # An input with fewer distinct values says nothing of how the loss falls with it.
 FEWEST_VALUES = 3
+# Far below .05, as the law was chosen among many.
+REFUTED = 1e-3
 # Laws fitted to the whole table: the chosen one and the next, which say how far they differ.
 MOST_FITTED = 3
 # Where runners-up are asked: so many times the largest run in every input.
@@ -117,7 +119,8 @@ def choose(
 
     Every law is fitted below up to six scales in the upper half of the data and scored above them
     by CRPS, a proper score, each cut weighing alike. The constant is always a candidate, and is
-    kept unless a law beats it by more than chance.
+    kept unless a law beats it by more than chance, on the rows held out or, where those are too
+    few to tell, on all runs together.
 
     Args:
         data: observation table, or columns by name.
@@ -170,21 +173,42 @@ def choose(
     rows, notes = _scored(table, parsed, cuts, groups, target, likelihood)
     scores = _summary(rows, parsed)
     best = law = str(scores["law"][0])
+    ranked = {str(x): x for x in parsed}
+
+    def whole(name: str) -> Fit:
+        return fit(ranked[name], table.drop("__at__"), likelihood=likelihood, output=target,
+                   level=level, seed=seed, influence=name == best)  # fmt: skip
+
+    fits: dict[str, Fit] = {}
     if law != str(null):
         gap, chance = paired_difference(rows, law, str(null))
         if not gap > chance:
-            law = str(null)
-            said = f"{best} scores best, but beats the constant by no more than chance."
-            notes.append(Note("not-better-than-constant", "warning", said, {"best": best}))
+            fits = {name: whole(name) for name in (best, str(null))} if groups is None else {}
+            if not (gap > 0 and fits and _explains_more(fits[best], fits[str(null)])):
+                law = str(null)
+                said = f"{best} scores best, but beats the constant by no more than chance."
+                notes.append(Note("not-better-than-constant", "warning", said, {"best": best}))
     weights = weights_of(dict(zip(scores["law"], scores["crps"], strict=True)), len(cuts))
-    ranked = {str(x): x for x in parsed}
+    weights.setdefault(law, 0.0)
     final = [law, *(n for n in weights if n != law)][:MOST_FITTED] if groups is None else []
-    fits = {
-        name: fit(ranked[name], table.drop("__at__"), likelihood=likelihood, output=target,
-                  level=level, seed=seed, influence=name == law)
-        for name in final
-    }  # fmt: skip
+    fits = {name: fits[name] if name in fits else whole(name) for name in final}
     return Choice(law, weights, scores, rows, fits, tuple(notes))
+
+
+def _explains_more(law: Fit, constant: Fit) -> bool:
+    """Whether the law explains all runs better than the constant by an F test at `REFUTED`.
+
+    Few held-out rows cannot tell a steep law from chance, though the whole table does.
+    """
+    more, left = (
+        len(law.parameters) - len(constant.parameters),
+        len(law.residuals) - len(law.parameters),
+    )
+    if not law.usable or left < 1 or more < 1:
+        return False
+    own, null = (float(np.sum(np.square(x.residuals))) for x in (law, constant))
+    ratio = (null - own) / more / (own / left) if own > 0 else np.inf
+    return bool(stats.f.sf(ratio, more, left) < REFUTED)
 
 
 def suited_laws(
