@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import polars as pl
-from benchmarks import intrinsic, pruning
+from benchmarks import choices, intrinsic, pruning
 from benchmarks.law_figures import FIGURES, PAGE, RECORD, page_of
 
 
@@ -46,3 +46,8 @@ def test_few_dimensions_do_for_every_size() -> None:
         )
     low, high = found["exponent"]["interval"]
     assert low < 0 < high < 0.5
+
+
+def test_the_table_of_choices_is_the_record() -> None:
+    record = json.loads(choices.RECORD.read_text(encoding="utf-8"))
+    assert choices.table_of(record) in PAGE.read_text(encoding="utf-8")
