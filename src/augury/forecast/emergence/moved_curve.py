@@ -45,8 +45,9 @@ PRIOR = {
     "floor": 1.0, "log_family": 0.7, "log_subset": 0.7, "log_recipe": 0.7,
 }  # fmt: skip
 # On FLOPs public models of many families were seen to shift in an S over log D, early or late, and
-# to rise half as steeply with much data as with none: wider there.
-WIDER = {"log_dh": 2.5, "log_cap": 2.5, "tilt": 0.4}
+# to rise half as steeply with much data as with none: wider there. Models span decades, and a point
+# is asked for that lies within some of them.
+ON_FLOPS = {"e0": 0.3, "log_dh": 2.5, "log_cap": 2.5, "tilt": 0.4}
 # Middle of the prior: the shift per e-fold of examples, the width, a family's own place and a
 # subset's, over the span of progress. On FLOPs models span decades, of which shift and rise are a
 # smaller part, and the prior is of the whole shift: an S of any length may make it.
@@ -199,7 +200,7 @@ class MovedCurve:
         """(W, P) coordinates to natural parameters."""
         z = z * self.free
         data = self.study.data
-        spread = PRIOR if data.scale == "loss" else PRIOR | WIDER
+        spread = PRIOR if data.scale == "loss" else PRIOR | ON_FLOPS
         at = {name: z[:, i] * spread[name] for i, name in enumerate(self.names)}
         if self.study.floor is None:
             floor = np.full(len(z), np.nan)
