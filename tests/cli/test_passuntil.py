@@ -109,6 +109,7 @@ def test_a_task_from_a_file_is_sampled_and_resumed(
     assert len(list(out.glob("measurements/*"))) == 2, "another measurement"
 
 
+@pytest.mark.slow
 def test_choices(augury: Any, run: Path, tmp_path: Path) -> None:
     path, out = tmp_path / "digits.jsonl", tmp_path / "study"
     rows = [

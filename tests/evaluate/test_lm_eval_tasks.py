@@ -191,6 +191,7 @@ def test_prompts_and_stops_are_the_harnesss(folder: Path) -> None:
     assert len(lm_eval_task("sums", include_path=folder, limit=2).instances) == 2
 
 
+@pytest.mark.slow
 @needs_harness
 def test_examples_are_those_that_the_harness_draws(folder: Path) -> None:
     """Against the harness's own evaluation of a model that does nothing."""

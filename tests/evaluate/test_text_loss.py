@@ -56,6 +56,7 @@ def by_hand(model: Path, document: str, window: int, stride: int) -> tuple[float
     return total, count
 
 
+@pytest.mark.slow
 def test_it_is_the_loss_that_transformers_gives(augury: Any, model: Path, tmp_path: Path) -> None:
     documents = [" ".join(TEXT), " ".join(TEXT[:2] * 9), TEXT[0]]
     text = tmp_path / "held-out.jsonl"

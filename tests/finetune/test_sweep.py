@@ -349,6 +349,7 @@ def test_processes_give_the_same_table_and_outlive_a_failure(run: Path, tmp_path
     assert finetune_sweep(*asked, out=tmp_path / "two", **options).equals(one)
 
 
+@pytest.mark.slow
 def test_subspaces_are_rows_beside_all_weights(
     run: Path,
     tmp_path: Path,

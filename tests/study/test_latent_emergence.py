@@ -127,6 +127,7 @@ def test_a_forecast_that_failed_is_told_as_failed(folder: Path, tmp_path: Path) 
     assert scoreboard([tmp_path / "latent"])[0].held is False
 
 
+@pytest.mark.slow
 def test_what_never_came_has_failed_where_it_should_have(folder: Path, tmp_path: Path) -> None:
     found = ended(folder, tmp_path, [4.5, 4.4], shift=-0.9)
     assert found.crossing is None

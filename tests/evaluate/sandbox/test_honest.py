@@ -193,6 +193,7 @@ def test_a_suite_inside_a_program_decides(attack: Attacks, main: str) -> None:
     assert (failed.outcome, failed.detail) == ("failed", "exit status 1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rights", ["0o555", "0o000", "0o777"])
 def test_rights_of_the_work_directory_harm_no_neighbour(attack: Attacks, rights: str) -> None:
     code = f"import os\nos.chmod('.', {rights})\n"
