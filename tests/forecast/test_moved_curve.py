@@ -29,6 +29,7 @@ from augury.forecast.emergence import (
 from augury.forecast.emergence.ensemble import EnsembleDraws, run_ensemble
 from augury.forecast.emergence.moved_curve import FAMILY_NAMES, Families, MovedCurve
 from augury.forecast.emergence.moved_families import find_families
+from augury.forecast.emergence.moved_noise import ScoreNoise, Spreads
 from augury.forecast.emergence.moved_tasks import pooled_shift
 from tests.moved_studies import SHAPES, moved_table
 
@@ -98,6 +99,17 @@ def test_the_likelihood_is_that_of_a_dense_normal() -> None:
         cov = cov + p.recipe[k] ** 2 * kin * np.outer(by_recipe[k], by_recipe[k])
         exact = stats.multivariate_normal(mean[k], cov).logpdf(data.y)
         assert found[k] == pytest.approx(exact + 0.5 * len(data.y) * np.log(2 * np.pi), rel=1e-6)
+
+
+def test_a_table_that_names_no_subsets_has_nothing_shared_but_checkpoints() -> None:
+    data = emergence_data(moved_table(np.random.default_rng(0))[1])
+    n = len(data.y)
+    noise = ScoreNoise(replace(data, subset=np.full(n, -1)), np.zeros(n, dtype=np.int64))
+    spread = Spreads(*np.zeros((4, 1)))
+    off = np.linspace(-0.1, 0.1, n)[None]
+    found = noise.log_likelihood(off, np.full((1, n), 0.01), np.ones((1, n)), spread)
+    wanted = -0.5 * ((off**2).sum() / 0.01 + n * np.log(0.01))
+    assert float(found[0]) == pytest.approx(wanted)
 
 
 def test_walkers_draw_from_a_bent_density() -> None:

@@ -61,9 +61,10 @@ class ScoreNoise:
         rows = np.concatenate([b[0] for b in blocks])
         columns = np.concatenate([b[1] for b in blocks]).astype(int)
         power = np.concatenate([np.full(len(b[0]), b[2]) for b in blocks])
-        self._member = _sums(columns, rows + n * power, (self._groups, n * (1 + power.max())))
+        powers = int(power.max(initial=0))  # no rows share anything where neither is said
+        self._member = _sums(columns, rows + n * power, (self._groups, n * (1 + powers)))
         place = columns * self._checkpoints + data.checkpoint[rows]
-        cells = (self._groups * self._checkpoints, n * (1 + power.max()))
+        cells = (self._groups * self._checkpoints, n * (1 + powers))
         self._cell = _sums(place, rows + n * power, cells)
         # Rows that two columns share: each with itself, and with every other of its row.
         own = [np.flatnonzero(rows == i) for i in range(n)]
@@ -71,7 +72,7 @@ class ScoreNoise:
         pairs = pairs.reshape(-1, 3)
         at = columns[pairs[:, 1]] * self._groups + columns[pairs[:, 2]]
         both = power[pairs[:, 1]] + power[pairs[:, 2]]
-        shape = (self._groups**2, n * (1 + 2 * power.max()))
+        shape = (self._groups**2, n * (1 + 2 * powers))
         self._pair = _sums(at, pairs[:, 0] + n * both, shape)
 
     def log_likelihood(
