@@ -15,11 +15,12 @@ FROM_POLARS = re.compile(r"\(os error (\d+)\)")
 
 def disk_problem(error: Exception) -> str | None:
     """What is wrong with a file or the disk, or None where the error is about something else."""
+    names: tuple[object, ...] = ()
     if isinstance(error, OSError):
         number, names = error.errno, (error.filename2, error.filename)
     else:
         found = FROM_POLARS.search(str(error)) if _is_of_polars(error) else None
-        number, names = int(found.group(1)) if found else None, ()
+        number = int(found.group(1)) if found else None
     if number not in TOLD:
         return None
     name = next((str(n) for n in names if n is not None), None)

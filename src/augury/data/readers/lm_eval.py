@@ -280,7 +280,7 @@ def _layout(
     whole = bool(value) and -1 not in stderr and not bypassed.any()
     return Layout(
         make_frame(columns), tasks, value, stderr, bypassed, tuple(dict.fromkeys(odd)),
-        itemgetter(*value, *stderr, -1), np.ones(len(value), bool) if whole else None,
+        itemgetter(*[*value, *stderr, -1]), np.ones(len(value), bool) if whole else None,
     )  # fmt: skip
 
 

@@ -44,7 +44,7 @@ BACKTEST_DRAWS = 400
 MOST_CUTS = 8
 # Beyond their data, lines stray by so much an e-fold of the scale (params, flops, tokens), on
 # log(-log p) and on the logit, and models scatter by so much around them: set on the development
-# half of benchmarks/scorecard. There, four of five misses lay above: abilities take off.
+# half of benchmarks/scorecard. There, nine misses in ten lay above: abilities take off.
 WALK = partial(Walk, share=0.0, step=0.05, spread=0.5, worth=4.0, up=4.0, down=0.5)
 # An e-fold of loss is as far as so many of compute: losses fall about as its twentieth root.
 PACE = {"loss": 20.0}
