@@ -59,7 +59,7 @@ def count_files(kind: str, folder: Path) -> dict[Path, Counted]:
 
 
 def missing(value: Any) -> bool:
-    """Whether the file says that there is no number."""
+    """Whether the file marks this score as missing."""
     return value is None or value == "N/A" or (isinstance(value, float) and math.isnan(value))
 
 

@@ -99,7 +99,7 @@ def spread_of_kinds() -> Any:
 
 @metric
 def unknown() -> Any:
-    """A metric that is no number."""
+    """A metric that is always NaN."""
     return lambda scores: math.nan
 
 

@@ -302,25 +302,32 @@ def observed() -> Iterator[Case]:
                 )
 
 
+def arithmetic_of_pythia() -> pl.DataFrame | None:
+    """Mean accuracy per size, operation, shots and checkpoint; None where the data are absent."""
+    path = DATA / "pythia-evals" / "pythia_v0_deduped_term_frequency_arithmetic.parquet"
+    if not path.exists():
+        return None
+    table = pl.read_parquet(path).with_columns(
+        what=pl.col("task").str.extract(r"arithmetic_([a-z]+)"),
+        size=pl.col("model").str.extract(r"pythia-([\d.]+[mb])"),
+    )
+    means = table.group_by("size", "what", "fewshot", "checkpoint", maintain_order=True).agg(
+        y=pl.col("acc").mean()
+    )
+    return with_flops(
+        means.with_columns(
+            params=pl.col("size").replace_strict(PYTHIA).cast(pl.Float64),
+            tokens=pl.col("checkpoint") * PYTHIA_STEP, model="size",
+            # 50 samples of each of 100 operands.
+            samples=pl.lit(5000.0), passes=(pl.col("y") * 5000).round(),
+        )
+    )  # fmt: skip
+
+
 def pass_rates() -> Iterator[Case]:
     """Arithmetic and LAMBADA over the sizes of Pythia; the lab's worlds, exact rates."""
-    path = DATA / "pythia-evals" / "pythia_v0_deduped_term_frequency_arithmetic.parquet"
-    if path.exists():
-        table = pl.read_parquet(path).with_columns(
-            what=pl.col("task").str.extract(r"arithmetic_([a-z]+)"),
-            size=pl.col("model").str.extract(r"pythia-([\d.]+[mb])"),
-        )
-        means = table.group_by("size", "what", "fewshot", "checkpoint", maintain_order=True).agg(
-            y=pl.col("acc").mean(), n=pl.len()
-        )
-        means = with_flops(
-            means.with_columns(
-                params=pl.col("size").replace_strict(PYTHIA).cast(pl.Float64),
-                tokens=pl.col("checkpoint") * PYTHIA_STEP, model="size",
-                # 50 samples of each of 100 operands.
-                samples=pl.lit(5000.0), passes=(pl.col("y") * 5000).round(),
-            )
-        )  # fmt: skip
+    means = arithmetic_of_pythia()
+    if means is not None:
         for (what, shots, step), own in means.group_by(
             "what", "fewshot", "checkpoint", maintain_order=True
         ):

@@ -18,6 +18,7 @@ from benchmarks.scorecard.corpora import (
     PYTHIA,
     PYTHIA_STEP,
     WORLDS,
+    arithmetic_of_pythia,
     trends_of,
     with_flops,
 )
@@ -177,24 +178,8 @@ def inabilities() -> Iterator[Case]:
 
 def more_pass_rates() -> Iterator[Case]:
     """Arithmetic over FLOPs, checkpoints of all lengths together; finetuned sorting models."""
-    path = DATA / "pythia-evals" / "pythia_v0_deduped_term_frequency_arithmetic.parquet"
-    if path.exists():
-        table = pl.read_parquet(path).with_columns(
-            what=pl.col("task").str.extract(r"arithmetic_([a-z]+)"),
-            size=pl.col("model").str.extract(r"pythia-([\d.]+[mb])"),
-        )
-        means = table.group_by("size", "what", "fewshot", "checkpoint", maintain_order=True).agg(
-            y=pl.col("acc").mean()
-        )
-        means = with_flops(
-            means.with_columns(
-                params=pl.col("size").replace_strict(PYTHIA).cast(pl.Float64),
-                tokens=pl.col("checkpoint") * PYTHIA_STEP,
-                model="size",
-                samples=pl.lit(5000.0),
-                passes=(pl.col("y") * 5000).round(),
-            )
-        )
+    means = arithmetic_of_pythia()
+    if means is not None:
         for (what, shots), own in means.group_by("what", "fewshot", maintain_order=True):
             yield from windows(
                 "pass rate", "arithmetic-flops", f"{what} {shots}", own, scale="log", targets=12

@@ -13,11 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from augury.data.model_names import family_of, step_of
 from augury.errors import DataError, UsageError
 from augury.evaluate.backend import (
-    Floats,
-    NextRequest,
     SampleRequest,
     Score,
     ScoreRequest,
@@ -27,6 +24,7 @@ from augury.evaluate.chat import Chat, without_reasoning
 from augury.evaluate.draw_check import DrawCheck
 from augury.evaluate.http_line import Line, RefusedError, garbage
 from augury.evaluate.stops import cut_text, sendable_stops
+from augury.evaluate.texts_only import TextsOnly, about_name
 
 KEY = "AUGURY_API_KEY"
 # vLLM's CPU build draws 1,200 samples/s of 8 tokens so, 240-440 one at a time.
@@ -69,7 +67,7 @@ OFF: dict[str, dict[str, Any]] = {
 EVERYTHING = ("configuration", "top-k", "minus one", "core", "all")
 
 
-class HTTPBackend:
+class HTTPBackend(TextsOnly):
     """A model behind a server, as a `Backend` that samples, and scores where the server can.
 
     Sample i of a request comes with chunk i // n_per_request, whose seed is made of the request's
@@ -101,6 +99,8 @@ class HTTPBackend:
     Raises:
         UsageError: an option is out of range, or the extra `http` is missing.
     """
+
+    instead = "sample from it, or load the checkpoint itself"
 
     def __init__(
         self,
@@ -136,6 +136,7 @@ class HTTPBackend:
         self._shows: int | None = None
         self._line = Line(self.url, in_flight, retries, timeout, key)
         self._shown = self._line.shown
+        self.known_as = f"{model} at {self._shown}"
 
     def __enter__(self) -> HTTPBackend:
         """The backend itself, to be closed at the end of the block."""
@@ -152,43 +153,8 @@ class HTTPBackend:
     @property
     def about(self) -> Mapping[str, Any]:
         """Model, family and step as far as its name tells them; what `extra` asks for."""
-        told = {
-            "model": self._model,
-            "family": family_of(self._model),
-            "step": step_of(self._model),
-            **(self._chat.about("server") if self._chat else {}),
-            "extra": json.dumps(self._extra, sort_keys=True) if self._extra else None,
-        }
-        return {column: value for column, value in told.items() if value is not None}
-
-    @property
-    def ends(self) -> frozenset[int]:
-        """None that are known: the server ends texts itself."""
-        return frozenset()
-
-    @property
-    def unique_tokens(self) -> bool:
-        """False: most texts can be written with several sequences of tokens."""
-        return False
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Not to be had from a server.
-
-        Raises:
-            UsageError: always; a server does not show its tokens.
-        """
-        raise UsageError(f"{self._model} at {self._shown} does not show its tokens")
-
-    def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
-        """Not to be had from a server.
-
-        Raises:
-            UsageError: always; servers show a handful of likely tokens, not all.
-        """
-        raise UsageError(
-            f"{self._model} at {self._shown} does not show the probabilities of all next tokens; "
-            "sample from it, or load the checkpoint itself"
-        )
+        chat = self._chat.about("server") if self._chat else {}
+        return about_name(self._model, self._model, chat, self._extra)
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[list[str]]:
         """Continuations; every chunk of a request is one call to the server.

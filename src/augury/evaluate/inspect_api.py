@@ -7,16 +7,12 @@ Written to the documented interface of `inspect_ai.model`: `get_model`, `Model.g
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from augury.data.model_names import family_of, step_of
 from augury.errors import DataError, UsageError
 from augury.evaluate.backend import (
-    Floats,
-    NextRequest,
     SampleRequest,
     Score,
     ScoreRequest,
@@ -26,13 +22,14 @@ from augury.evaluate.chat import Chat, without_reasoning
 from augury.evaluate.http import MOST_STOPS, chunk_seed
 from augury.evaluate.side_by_side import OwnLoop, ask_all
 from augury.evaluate.stops import cut_text, sendable_stops
+from augury.evaluate.texts_only import TextsOnly, about_name
 
 # Some providers take a seed of 32 bits with a sign.
 SEEDS = 1 << 31
 _STYLE = re.compile(r"\[/?[a-z ]+\]")  # Inspect's messages are marked up for its terminal
 
 
-class InspectBackend:
+class InspectBackend(TextsOnly):
     """A model of one of Inspect's providers, as a `Backend` that samples.
 
     Every sample is a request of its own, with a seed made of the request's and its number. Inspect
@@ -90,7 +87,7 @@ class InspectBackend:
             )
         except Exception as error:
             raise UsageError(f"Inspect cannot open {model}: {_plain(error)}") from error
-        self.usage = TokenUsage()
+        self.known_as, self.usage = model, TokenUsage()
         self._loop = OwnLoop("augury-inspect")
 
     def close(self) -> None:
@@ -101,42 +98,7 @@ class InspectBackend:
     def about(self) -> Mapping[str, Any]:
         """Model, family and step as far as its name tells them; what `extra` asks for."""
         name = self._name.rpartition("/")[2]
-        told = {
-            "model": self._name,
-            "family": family_of(name),
-            "step": step_of(name),
-            **self._chat.about("inspect"),
-            "extra": json.dumps(self._extra, sort_keys=True) if self._extra else None,
-        }
-        return {column: value for column, value in told.items() if value is not None}
-
-    @property
-    def ends(self) -> frozenset[int]:
-        """None that are known: the provider ends texts itself."""
-        return frozenset()
-
-    @property
-    def unique_tokens(self) -> bool:
-        """False: most texts can be written with several sequences of tokens."""
-        return False
-
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Refused.
-
-        Raises:
-            UsageError: always; Inspect's models do not show their tokens.
-        """
-        raise UsageError(f"{self._name} does not show its tokens")
-
-    def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
-        """Refused.
-
-        Raises:
-            UsageError: always; providers show a handful of likely tokens, not all.
-        """
-        raise UsageError(
-            f"{self._name} does not show the probabilities of all next tokens; sample from it"
-        )
+        return about_name(self._name, name, self._chat.about("inspect"), self._extra)
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
         """Refused.
