@@ -316,7 +316,12 @@ def test_a_fit_that_knows_less_than_the_data_has_no_interval() -> None:
     assert [n.code for n in fitted.notes] == ["not-identifiable"]
     (forecast,) = predict(fitted, {"params": 4e8, "tokens": 8e9})
     assert np.isnan(forecast.run_interval).all()
-    both = combine(["chinchilla", "power:over=tokens"], table)
+    # Nor do they identify a law of tokens alone, of whatever likelihood: then nothing is forecast.
+    neither = combine(["chinchilla", "power:over=tokens"], table)
+    (forecast,) = predict(neither, {"params": 4e8, "tokens": 8e9})
+    assert np.isnan(forecast.run_interval).all()
+    assert "not-identifiable" in [n.code for n in neither.notes]
+    both = combine(["chinchilla", "kaplan"], table)
     assert both.weights["chinchilla"] == 0
     low, high = predict(both, {"params": 4e8, "tokens": 8e9})[0].run_interval
     assert high / low < 10

@@ -137,7 +137,7 @@ def forecast_ahead(
         >>> runs = augury.read_table("runs.csv")
         >>> (found,) = augury.forecast_ahead(runs, {"params": 7e9, "tokens": 1.4e11})
         >>> print(f"{found.value:.1f} nats per token")
-        2.0 nats per token
+        2.1 nats per token
     """
     if not 0.0 < level < 1.0:
         raise UsageError(f"level must lie between 0 and 1, not {level}")
