@@ -222,11 +222,11 @@ def test_measured_here_and_read_from_files_agree() -> None:
     ):
         told = parse_model_name(name)
         assert (told.family, told.params, told.model) == (family, size, name)
-    from augury.evaluate import hf_load, http
+    from augury.evaluate import hf_load, texts_only
     from augury.finetune import models
 
-    assert hf_load.step_of is http.step_of is models.step_of is step_of
-    assert hf_load.family_of is http.family_of is family_of
+    assert hf_load.step_of is texts_only.step_of is models.step_of is step_of
+    assert hf_load.family_of is texts_only.family_of is family_of
 
 
 @given(
