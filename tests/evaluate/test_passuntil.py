@@ -153,17 +153,17 @@ def test_other_rules_of_stopping() -> None:
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flat table: hardly two samples are alike, and no wave is larger than its bound."""
-    monkeypatch.setitem(waves.WAVE_TOKENS, "tree", 2**17)
-    monkeypatch.setattr(wave_draws, "VERDICTS", 10_000)
+    monkeypatch.setitem(waves.WAVE_TOKENS, "tree", 2**15)
+    monkeypatch.setattr(wave_draws, "VERDICTS", 2500)
     task = Task("flat", (Instance("0", "a", ("zzzzzz",)),), 0.0, checker="exact", length=6)
     peaks = []
-    for samples in (200_000, 500_000):
+    for samples in (50_000, 125_000):
         tracemalloc.start()
         pass_until(TableModel(sharpness=0.1), task, max_samples=samples, check=NOTHING)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.2 * peaks[0]
-    assert peaks[1] < 2**17 * 100, "bytes a token of the bound"
+    assert peaks[1] < 2**15 * 100, "bytes a token of the bound"
 
 
 NOTHING = Checker("nothing", lambda i, t: False)

@@ -1,6 +1,7 @@
 """Intervals contain their estimate, most of the data, and exist only where the data give one."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -8,7 +9,7 @@ import pytest
 
 from augury.errors import AuguryError, UsageError
 from augury.fitting import Fit, fit
-from augury.forecast import backtest, combine, predict
+from augury.forecast import backtest, backtesting, combination, combine, predict
 from augury.forecast.backtesting import MOST_CUTS, Backtest, paired_difference, splits
 from augury.forecast.score import crps, interval_score, weighted_interval_score
 
@@ -288,7 +289,17 @@ def check_coverage_inside(
 ONCE_BROKEN = (520, 905, 1797, 2786, 2839, 2946, 3672, 3885, 4102)
 
 
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A quarter of the draws of a backtest, where the question is whether there is an interval."""
+    monkeypatch.setattr(combination, "FINAL_DRAWS", 1000)
+    monkeypatch.setattr(
+        backtesting, "fitter", partial(backtesting.fitter, draws=backtesting.DRAWS // 4)
+    )
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize("tables", [21, pytest.param(60, marks=pytest.mark.claims)])
 def test_random_tables_end_in_an_answer_or_one_line(tables: int) -> None:
     """`python -m benchmarks.random_tables` tries as many as one has time for."""
@@ -298,6 +309,7 @@ def test_random_tables_end_in_an_answer_or_one_line(tables: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_draws")
 def test_a_fit_that_knows_less_than_the_data_has_no_interval() -> None:
     """The eleven smallest runs of Gadre et al. 2024 on C4, scored on PTB.
 

@@ -33,12 +33,23 @@ def test_shared_exponents_are_those_of_a_joint_scipy_fit() -> None:
         falls = a[group] * (size / 1e9) ** -v[0] + b[group] * (tokens / 1e11) ** -v[1]
         return np.log(floor[group] + falls) - np.log(loss)
 
+    def slopes(v: Any) -> Any:
+        floor, a, b = v[2 : 2 + k], np.exp(v[2 + k : 2 + 2 * k]), np.exp(v[2 + 2 * k :])
+        by_size = a[group] * (size / 1e9) ** -v[0]
+        by_tokens = b[group] * (tokens / 1e11) ** -v[1]
+        own = np.eye(k)[group]
+        columns = [-(by_size * np.log(size / 1e9))[:, None],
+                   -(by_tokens * np.log(tokens / 1e11))[:, None],
+                   own, own * by_size[:, None], own * by_tokens[:, None]]  # fmt: skip
+        return np.hstack(columns) / (floor[group] + by_size + by_tokens)[:, None]
+
     start = np.r_[0.5, 0.3, np.full(k, 0.4), np.log(np.full(k, 0.3)), np.log(np.full(k, 0.2))]
     lower = np.r_[1e-3, 1e-3, np.zeros(k), np.full(2 * k, -40.0)]
     upper = np.r_[5.0, 5.0, np.full(k, 10.0), np.full(2 * k, 20.0)]
     own = least_squares(
-        residual, start, bounds=(lower, upper), xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=5000
-    )
+        residual, start, slopes, bounds=(lower, upper), xtol=1e-15, ftol=1e-15, gtol=1e-15,
+        max_nfev=5000,
+    )  # fmt: skip
     assert fitted.objective == pytest.approx(own.cost, rel=1e-9)
     assert fitted.parameters["alpha"] == pytest.approx(own.x[0], rel=1e-5)
     assert fitted.parameters["beta"] == pytest.approx(own.x[1], rel=1e-5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import polars as pl
 
 from augury.errors import AuguryError
@@ -19,10 +21,17 @@ def loss_law_of(table: pl.DataFrame) -> Fit | None:
     points = table.filter(pl.col("finetune_examples") == 0).select(needed).drop_nulls().unique()
     if points.height < FEWEST or min(points[n].n_unique() for n in needed[:2]) < 3:
         return None
+    return _fitted(tuple(points.sort(needed).rows()))
+
+
+@lru_cache(maxsize=16)
+def _fitted(points: tuple[tuple[float, float, float], ...]) -> Fit | None:
+    """Of sorted rows of params, tokens and loss. One command asks for it three times."""
+    table = pl.DataFrame(points, schema=["params", "tokens", "loss"], orient="row")
     try:
-        found = fit("chinchilla", points.sort(needed))
+        found = fit("chinchilla", table)
         if found.status is Status.AT_BOUND:  # a normal approximation knows no bound
-            found = fit("chinchilla", points.sort(needed), uncertainty="bootstrap")
+            found = fit("chinchilla", table, uncertainty="bootstrap")
     except AuguryError:
         return None
     return found if found.usable else None
