@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 from scipy.special import expit
 from typer.testing import CliRunner
 
@@ -27,7 +27,7 @@ from augury.forecast.emergence import (
     moved_study,
 )
 from augury.forecast.emergence.ensemble import EnsembleDraws, run_ensemble
-from augury.forecast.emergence.moved_curve import FAMILY_NAMES, Families, MovedCurve
+from augury.forecast.emergence.moved_curve import Families, MovedCurve
 from augury.forecast.emergence.moved_families import find_families
 from augury.forecast.emergence.moved_noise import ScoreNoise, Spreads
 from augury.forecast.emergence.moved_tasks import pooled_shift
@@ -66,10 +66,10 @@ def test_the_likelihood_is_that_of_a_dense_normal() -> None:
     table = table.with_columns(family=pl.col("model"))
     study = moved_study(table, floor=floor)
     centre = Families(np.array([0.1, -0.2, 0.0]), np.array([0.2, 0.0, -0.3]))
-    curve = MovedCurve(study, centre)
+    curve = MovedCurve(study, centre, turns=0)
     data = study.data
     rng = np.random.default_rng(1)
-    z = 0.3 * rng.standard_normal((3, len(FAMILY_NAMES)))
+    z = 0.3 * rng.standard_normal((3, len(curve.names)))
     found = curve.log_density(z) + 0.5 * (z**2).sum(1)
     p = curve.natural(z)
     # A family's curve, and how its place and its recipe move it: by differences, about the centre.
@@ -101,6 +101,55 @@ def test_the_likelihood_is_that_of_a_dense_normal() -> None:
         assert found[k] == pytest.approx(exact + 0.5 * len(data.y) * np.log(2 * np.pi), rel=1e-6)
 
 
+def test_families_are_integrated_out_about_where_each_draw_has_them() -> None:
+    """Against importance sampling of their six effects, for draws far from one another."""
+    _, table, _ = moved_table(np.random.default_rng(2))
+    some = table.filter(pl.col("finetune_examples").is_in([0, 32, 512]), pl.col("step") % 200 == 0)
+    some = some.filter(pl.col("subset").is_null() | (pl.col("subset") == "0"))
+    some = some.drop("subset").with_columns(flops=10 ** (22 - 2 * (pl.col("loss") - 4)))
+    study = moved_study(some.with_columns(family=pl.col("model")), "flops")
+    curve, data, rng = MovedCurve(study), study.data, np.random.default_rng(0)
+    z = np.zeros((3, len(curve.names)))
+    z[:, 0] = 1.2, 1.6, 2.0  # the point: the families lie elsewhere for each
+    p, exact = curve.natural(z), np.empty(len(z))
+    same = data.checkpoint[:, None] == data.checkpoint[None]
+
+    def log_joint(b: np.ndarray, k: int) -> np.ndarray:
+        """(m,) of (m, 6) effects in units of their spreads."""
+        own = type(p)(*(np.repeat(x[k], len(b)) for x in p))
+        shift = own.e0[:, None] - curve.middle(own, data.amount)
+        ahead, recipe = p.family[k] * b[:, study.family], p.recipe[k] * b[:, 3 + study.family]
+        moved = ahead + shift * np.expm1(recipe)
+        rate = curve.expected(own, data.place, data.amount, moved)[0]
+        v = rate * (1 - rate) / data.trials + p.run[k] ** 2
+        cov = v[:, :, None] * np.eye(len(data.y)) + p.luck[k] ** 2 * same
+        factor = np.linalg.cholesky(cov)
+        u = np.linalg.solve(factor, (data.y - rate)[:, :, None])[:, :, 0]
+        log_det = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(1)
+        return np.asarray(-0.5 * (u**2).sum(1) - log_det - 0.5 * (b**2).sum(1))
+
+    for k in range(len(z)):
+        near = curve.family_effects(z[k : k + 1])
+        start = np.concatenate([near.ahead / p.family[k], near.recipe / p.recipe[k]])
+        best = optimize.minimize(lambda b, k=k: -log_joint(b[None], k)[0], start)
+        about = stats.multivariate_t(best.x, 1.3 * best.hess_inv, df=5)
+        b = about.rvs(2000, random_state=rng)
+        log_weight = log_joint(b, k) - about.logpdf(b)
+        weight = np.exp(log_weight - log_weight.max())
+        assert weight.sum() ** 2 / (weight**2).sum() > 200
+        exact[k] = log_weight.max() + np.log(weight.mean()) - 3 * np.log(2 * np.pi)
+    centre = curve.family_effects(z[1:2])
+
+    def errors(turns: int) -> np.ndarray:
+        found = MovedCurve(study, centre, turns).log_density(z) + 0.5 * (z**2).sum(1)
+        return np.asarray(found - exact)
+
+    assert abs(errors(1)).max() < 0.5
+    assert np.ptp(errors(1)) < 0.3
+    # About one place for all draws, those whose families lie elsewhere are told wrong.
+    assert np.ptp(errors(0)) > 0.5
+
+
 def test_a_table_that_names_no_subsets_has_nothing_shared_but_checkpoints() -> None:
     data = emergence_data(moved_table(np.random.default_rng(0))[1])
     n = len(data.y)
@@ -123,6 +172,13 @@ def test_walkers_draw_from_a_bent_density() -> None:
     assert found.z.mean(0) == pytest.approx([0.0, 1.0, 0.0], abs=0.12)
     assert found.z.var(0) == pytest.approx([1.0, 2.25, 1.0], rel=0.15)
     assert found.rhat.max() < 1.05
+
+
+def test_walkers_that_have_not_arrived_are_draws_all_the_same() -> None:
+    rng = np.random.default_rng(0)
+    far = 50.0 + rng.standard_normal((20, 3))
+    found = run_ensemble(lambda z: -0.5 * (z**2).sum(1), far, rng, steps=40)
+    assert len(found.z)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -170,9 +226,19 @@ def test_the_premise_holds_where_scores_follow_the_loss_and_not_where_they_follo
     for k in range(20):
         table = taught_table(np.random.default_rng([k, 6]))
         assert check_premise(emergence_data(table)).holds is False
-    refused = fit_moved(moved_study(taught_table(np.random.default_rng(0))), control=False)
+    taught = taught_table(np.random.default_rng(0))
+    refused = fit_moved(moved_study(taught), control=False)
     assert refused.status is MovedStatus.PREMISE
     assert not refused.usable
+    # The rule, and the amounts that break it, wherever the status is shown.
+    ruled = "the size 100% (85% or more needed, and 30 points more than the size; refuted where"
+    for shown in (str(refused), refused.to_dict()["remedy"], refused._repr_html_()):
+        assert ruled in shown
+        assert "Short of it by amount: 32 (" in shown
+    # FLOPs follow the size where models see as many tokens: nothing is refuted by that.
+    flops = emergence_data(taught.with_columns(flops=10 ** (22 - pl.col("loss"))), "flops")
+    assert check_premise(flops).holds is None
+    assert str(check_premise(flops)).startswith("The premise is open: the compute explains")
     # One checkpoint per size: loss and size say the same, and nobody can tell them apart.
     last = tables[0].sort("loss").group_by("model", "finetune_examples", "subset").first()
     ladder = pl.concat([last.with_columns(params=pl.col("params") * 16**i, step=pl.lit(i),
@@ -249,9 +315,9 @@ def test_families_on_flops_say_the_same_from_the_command_line(tmp_path: Path) ->
     study = moved_study(table, "flops")
     assert study.families == 3
     assert study.floor is None
-    centre = find_families(study, 0)
-    assert centre is not None
-    assert np.corrcoef(centre.ahead, [0.2, 0.0, -0.2])[0, 1] > 0.8
+    found = find_families(study, 0)
+    assert found is not None
+    assert np.corrcoef(found.centre.ahead, [0.2, 0.0, -0.2])[0, 1] > 0.8
     fitted = fit_moved(study, control=False)
     value, low, high = fitted.point(0.1)
     assert low < 1e22 < high

@@ -77,6 +77,8 @@ def run_ensemble(
             at.append(density.copy())
     draws, logs = np.stack(kept), np.stack(at)  # (K, W, P), (K, W)
     found = logs.mean(0) > logs.max() - LOST
+    if not found.any():  # so few steps that none has arrived
+        found = logs.mean(0) > logs.mean(0).max() - LOST
     rhat = _rhat(draws[:, found])
     return EnsembleDraws(
         draws[:, found].reshape(-1, size), logs[:, found].ravel(), rhat, taken / (2 * steps)

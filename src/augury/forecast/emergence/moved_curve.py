@@ -32,8 +32,9 @@ NAMES = (
     "e0", "log_s", "log_dh", "log_cap", "log_turn", "log_w", "tilt", "height", "base",
     "log_luck", "log_run", "floor", "log_family", "log_subset",
 )  # fmt: skip
-# Where there are several families, their finetuning differs too.
-FAMILY_NAMES = (*NAMES, "log_recipe")
+# Where there are several families, their finetuning differs too; on FLOPs, where little is known
+# of how the shift begins, a prompt is worth examples beside those from which it does.
+FAMILY_NAMES, FLOPS_NAMES = ("log_recipe",), ("log_prompt",)
 # Least range of progress that the priors are scaled by: a study of a few late checkpoints knows no
 # less of how far finetuning may shift the curve than one of many. Log units, and decades.
 LEAST_SPAN = {"loss": 0.5, "flops": 1.0}
@@ -43,6 +44,7 @@ PRIOR = {
     "e0": 1.0, "log_s": 1.0, "log_dh": 2.0, "log_cap": 1.0, "log_turn": 0.5, "log_w": 0.6,
     "tilt": 0.3, "height": 1.5, "base": 1.0, "log_luck": 0.6, "log_run": 0.6,
     "floor": 1.0, "log_family": 0.7, "log_subset": 0.7, "log_recipe": 0.7,
+    "log_prompt": 1.5,
 }  # fmt: skip
 # On FLOPs public models of many families were seen to shift in an S over log D, early or late, and
 # to rise half as steeply with much data as with none: wider there. Models span decades, and a point
@@ -58,6 +60,7 @@ FAMILY = {"loss": 0.1, "flops": 0.05}
 SUBSET = 0.03
 TILT = {"loss": 0.0, "flops": 0.35}
 # Examples that a prompt and pretraining are worth, for each in the prompt: where the shift begins.
+# On FLOPs the prompt's own examples count as so many for finetuning, within a factor of 12 (90 %).
 WORTH = {"loss": 2.0, "flops": 20.0}
 # Middle of the prior: how much the logarithm of the shift differs between families.
 RECIPE = 0.2
@@ -73,6 +76,8 @@ LEAST_HEIGHT = 0.15
 # factor of 2.7 either way (90 %). Assumed, not measured: the scorecard has to set it.
 UNKNOWN_GAP, UNKNOWN_SPREAD = 0.1, 0.6
 PRIOR_STARTS = 6000
+# Turns in which a draw's own family effects are sought, from where all draws' are.
+REFINED = 1
 
 
 class FloorPrior(NamedTuple):
@@ -144,6 +149,7 @@ class MovedParameters(NamedTuple):
     family: Floats
     subset: Floats
     recipe: Floats
+    prompt: Floats
     floor: Floats
     best: Floats
     span: Floats
@@ -154,11 +160,14 @@ class MovedCurve:
 
     Args:
         study: what is fitted.
-        centre: where its families are found: their effects are integrated out to first order
-            about it. None is about none.
+        centre: where its families are found; None is none. Their effects are integrated out to
+            first order about where each draw has them, sought from there.
+        turns: of that search; 0 takes the centre for all draws.
     """
 
-    def __init__(self, study: MovedStudy, centre: Families | None = None) -> None:
+    def __init__(
+        self, study: MovedStudy, centre: Families | None = None, turns: int = REFINED
+    ) -> None:
         data = study.data
         self.study = study
         self.chance = data.base
@@ -169,9 +178,11 @@ class MovedCurve:
         shots = max(data.few_shot_examples, 1)
         self.log_worth = float(np.log(WORTH[data.scale] * shots))
         self.noise = ScoreNoise(data, study.family)
-        self.names = FAMILY_NAMES if study.families > 1 else NAMES
+        more = FAMILY_NAMES if study.families > 1 else ()
+        self.names = (*NAMES, *more, *(FLOPS_NAMES if data.scale == "flops" else ()))
         self.free = np.array([self._is_free(name) for name in self.names])
         self._levels, self._level = np.unique(data.amount, return_inverse=True)
+        self._turns = turns if study.families > 1 else 0
         none = np.zeros(study.families)
         self._centre = Families(none, none) if centre is None else centre
 
@@ -213,13 +224,16 @@ class MovedCurve:
         dh = np.exp(self.log_worth + at["log_dh"])
         turn = np.exp(at["log_turn"])
         cap = dh + self.most * np.exp(LEVELS_OFF[data.scale] + at["log_cap"])
+        prompt = np.zeros(len(z))
+        if data.scale == "flops":
+            prompt = max(data.few_shot_examples, 1) * np.exp(at.get("log_prompt", prompt))
         whole = self.study.shift or (WHOLE if data.scale == "flops" else None)
         if whole is None:
             s = SHIFT * span * np.exp(at["log_s"])
         else:
             # The whole shift has a prior, from other tasks too; `log_s` is its coordinate.
             s = span * np.exp(whole[0] + whole[1] * at["log_s"])
-            s = s / _grown(self.most, dh, cap, turn)
+            s = s / _grown(self.most, dh, cap, turn, prompt)
         height = LEAST_HEIGHT + (1.0 - LEAST_HEIGHT) * expit(1.5 + at["height"])
         return MovedParameters(
             e0=best + span * at["e0"],
@@ -236,6 +250,7 @@ class MovedCurve:
             family=FAMILY[data.scale] * span * np.exp(at["log_family"]),
             subset=SUBSET * span * np.exp(at["log_subset"]),
             recipe=RECIPE * np.exp(at.get("log_recipe", np.zeros(len(z)))),
+            prompt=prompt,
             floor=floor,
             best=best,
             span=span,
@@ -243,12 +258,20 @@ class MovedCurve:
 
     def middle(self, p: MovedParameters, amount: Floats) -> Floats:
         """(W, n) progress at half height, for (n,) finetuning amounts."""
-        grown = _grown(amount[None], p.dh[:, None], p.cap[:, None], p.turn[:, None])
+        grown = self._grown_by(p, amount)
         return p.e0[:, None] - p.s[:, None] * grown
+
+    def _grown_by(self, p: MovedParameters, amount: Floats) -> Floats:
+        """(W, n) how far finetuning on (n,) amounts has moved the curve, per `s`."""
+        dh, cap, turn, prompt = (x[:, None] for x in (p.dh, p.cap, p.turn, p.prompt))
+        return _grown(amount[None], dh, cap, turn, prompt)
 
     def width(self, p: MovedParameters, amount: Floats) -> Floats:
         """(W, n) width of the rise: w without finetuning, w e^tilt at the largest amount."""
-        way = np.log1p(amount[None] / p.dh[:, None]) / np.log1p(self.most / p.dh[:, None])
+        if self.study.data.scale == "flops":
+            way = self._grown_by(p, amount) / self._grown_by(p, np.array([self.most]))
+        else:
+            way = np.log1p(amount[None] / p.dh[:, None]) / np.log1p(self.most / p.dh[:, None])
         return p.w[:, None] * np.exp(p.tilt[:, None] * way)
 
     def expected(
@@ -270,26 +293,32 @@ class MovedCurve:
     def log_density(self, z: Floats) -> Floats:
         """(W,) log posterior of (W, P) coordinates, up to a constant."""
         with np.errstate(all="ignore"):
-            fit = self.noise.log_likelihood(*self._strayed(self.natural(z)))
+            p = self.natural(z)
+            centre = self._centre
+            for _ in range(self._turns):
+                centre = Families(*self.noise.effects(*self._strayed(p, centre)))
+            fit = self.noise.log_likelihood(*self._strayed(p, centre))
             prior = -0.5 * ((z * self.free) ** 2).sum(1) - 0.5 * (z[:, ~self.free] ** 2).sum(1)
         return np.where(np.isfinite(fit), fit + prior, -np.inf)
 
     def family_effects(self, z: Floats) -> Families:
         """Where the families are, by (W, P) coordinates together."""
         with np.errstate(all="ignore"):
-            ahead, recipe = self.noise.effects(*self._strayed(self.natural(z)))
+            ahead, recipe = self.noise.effects(*self._strayed(self.natural(z), self._centre))
         return Families(np.nanmean(ahead, axis=0), np.nanmean(recipe, axis=0))
 
-    def _strayed(self, p: MovedParameters) -> tuple[Floats, Floats, Floats, Spreads, Floats | None]:
+    def _strayed(
+        self, p: MovedParameters, centre: Families
+    ) -> tuple[Floats, Floats, Floats, Spreads, Floats | None]:
         """Scores less what is expected, and all else that their likelihood needs."""
         data = self.study.data
         ahead: Floats | float = 0.0
         pull, moved = None, None
         if self.noise.families:
-            grown = _grown(self._levels[None], p.dh[:, None], p.cap[:, None], p.turn[:, None])
+            grown = self._grown_by(p, self._levels)
             shift = (p.s[:, None] * grown)[:, self._level]
-            own = self._centre.ahead[self.study.family]
-            recipe = self._centre.recipe[self.study.family]
+            own = centre.ahead[..., self.study.family]
+            recipe = centre.recipe[..., self.study.family]
             pull = shift * np.exp(recipe)
             ahead = own + shift * np.expm1(recipe)
             moved = own + pull * recipe
@@ -307,8 +336,16 @@ class MovedCurve:
         return z[best] + 0.05 * rng.standard_normal((WALKERS, len(self.names)))
 
 
-def _grown(amount: Any, dh: Any, cap: Any, turn: Any) -> Floats:
-    """How far finetuning has moved the curve: 0 at D = 0, logarithmic from D_h on, level at cap."""
-    log = np.log(np.maximum(amount, 1e-9))
-    up = np.logaddexp(0.0, turn * (log - np.log(dh)))
-    return np.asarray((up - np.logaddexp(0.0, turn * (log - np.log(cap)))) / turn)
+def _grown(amount: Any, dh: Any, cap: Any, turn: Any, prompt: Any) -> Floats:
+    """How far finetuning has moved the curve: 0 at D = 0, logarithmic from D_h on, level at cap.
+
+    A prompt that is worth examples of its own has moved it already: what counts is beyond that.
+    """
+
+    def up(examples: Any) -> Any:
+        log = np.log(np.maximum(examples, 1e-9))
+        low = np.logaddexp(0.0, turn * (log - np.log(dh)))
+        return low - np.logaddexp(0.0, turn * (log - np.log(cap)))
+
+    before = up(prompt) if np.any(prompt) else 0.0
+    return np.asarray((up(amount + prompt) - before) / turn)

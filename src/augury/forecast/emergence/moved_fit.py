@@ -15,7 +15,7 @@ from scipy.special import expit
 
 from augury.display import Card, Shown
 from augury.errors import UsageError
-from augury.forecast.emergence.ensemble import EnsembleDraws, Floats, run_ensemble
+from augury.forecast.emergence.ensemble import STEPS, EnsembleDraws, Floats, run_ensemble
 from augury.forecast.emergence.moved_curve import MovedCurve, MovedParameters, MovedStudy
 from augury.forecast.emergence.moved_families import find_families
 from augury.forecast.emergence.moved_status import MovedStatus
@@ -29,6 +29,8 @@ from augury.notes import Note
 ABOVE = 0.1
 # The chains of walkers disagree beyond this R-hat, and are run again, longer.
 MIXED, LONGER = 1.05, 3
+# Steps of walkers that begin within the posterior's mass.
+FEWER = 1000
 # An interval wider than the range of the checkpoints, or than this, says little: nats, decades.
 LEAST_RANGE = {"loss": 0.4, "flops": 1.0}
 # Where finetuning leaves this share of the prior's spread of the shift, the shift rests on the
@@ -74,8 +76,9 @@ class MovedFit(Shown):
 
     @property
     def remedy(self) -> str:
-        """What to do about the status."""
-        return self.status.remedy
+        """Why the status is what it is, where a rule decides it, and what to do about it."""
+        ruled = self.status in (MovedStatus.PREMISE, MovedStatus.UNCLEAR)
+        return f"{self.premise}. {self.status.remedy}" if ruled else self.status.remedy
 
     @property
     def usable(self) -> bool:
@@ -159,7 +162,7 @@ class MovedFit(Shown):
             "distance": distance,
             "law": "moved",
             "status": str(self.status),
-            "remedy": self.status.remedy,
+            "remedy": self.remedy,
             "premise": self.premise.to_dict(),
             "control": None if control is None else _named(control, self.level),
             "narrowed": narrowed,
@@ -189,7 +192,7 @@ class MovedFit(Shown):
             pl.DataFrame(
                 [{"what": k, "value": v, "low": a, "high": b} for k, (v, a, b) in named.items()]
             ),
-            (*((self.status.remedy,) if self.status.remedy else ()), *self.notes),
+            (*((self.remedy,) if self.remedy else ()), *self.notes),
         )
 
     def __str__(self) -> str:
@@ -211,10 +214,7 @@ class MovedFit(Shown):
         control = self.control_point(distance)
         if control is not None:
             lines.append(f"  Few-shot rows alone say {told(control)}")
-        by = self.premise
-        if np.isfinite(by.on_loss):
-            size = f", size {by.on_size:.0%}" if np.isfinite(by.on_size) else ""
-            lines.append(f"  Share of the scores' variance explained: loss {by.on_loss:.0%}{size}")
+        lines.append(f"  {self.premise}")
         if self.status.remedy:
             lines.append(f"  {self.status.remedy}")
         lines += [f"  {n.severity}: {n.message}" for n in self.notes]
@@ -261,10 +261,15 @@ def few_shot_only(study: MovedStudy) -> MovedStudy:
 
 
 def _drawn(study: MovedStudy, seed: int) -> EnsembleDraws:
-    curve = MovedCurve(study, find_families(study, seed))
+    families = find_families(study, seed)
     rng = np.random.default_rng(seed)
-    start = curve.starts(rng)
-    found = run_ensemble(curve.log_density, start, rng)
+    if families is None:
+        curve = MovedCurve(study)
+        start, steps = curve.starts(rng), STEPS
+    else:
+        # Its walkers have found the posterior's mass already, and a step takes twice as long.
+        curve, (start, steps) = MovedCurve(study, families.centre), (families.walkers, FEWER)
+    found = run_ensemble(curve.log_density, start, rng, steps=steps)
     if found.rhat[curve.free].max() > MIXED:
         again = found.z[rng.integers(len(found.z), size=len(start))]
         found = run_ensemble(curve.log_density, again, rng, steps=LONGER * 1000)
@@ -296,7 +301,8 @@ def _status(
             Note(
                 "premise-unclear",
                 "warning",
-                "The checkpoints cannot say whether scores depend on the loss or on the size.",
+                f"The checkpoints cannot say whether scores depend on the {premise.axis} or on the "
+                "size.",
                 {k: list(v) for k, v in premise.shares.items()},  # type: ignore[misc]
             )
         )

@@ -31,6 +31,8 @@ RISEN, CLEAR = 0.05, 4.0
 # Where the size explains this share of the losses themselves (one checkpoint per size, say), the
 # two cannot be told apart.
 CONFOUNDED = 0.9
+# Amounts that fall short are named, up to so many.
+MOST_NAMED = 6
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,13 @@ class Premise:
 
     Attributes:
         holds: True where the loss explains at least .85 of the variance of scores that have risen,
-            and .3 more than the size does; False where the size explains about as much; None where
-            the checkpoints cannot say.
+            and .3 more than the size does; False where the size explains about as much (never on
+            FLOPs, which follow it); None where the checkpoints cannot say.
         on_loss: share explained by the loss (or FLOPs), over all amounts that count; NaN if none.
         on_size: share explained by the size, NaN if sizes are unknown.
         shares: amount -> (share by loss, share by size).
         confounded: whether the checkpoints' losses follow their sizes, so that nobody can tell.
+        axis: what progress is read from, "loss" or "compute".
     """
 
     holds: bool | None
@@ -52,6 +55,48 @@ class Premise:
     on_size: float
     shares: dict[float, tuple[float, float]]
     confounded: bool = False
+    axis: str = "loss"
+
+    def __str__(self) -> str:
+        """The shares, the rule they are judged by, and the amounts that fall short of it."""
+        if not self.shares:
+            return "The premise cannot be checked: no amount's scores have risen at six checkpoints"
+        told = f"the {self.axis} explains {_percent(self.on_loss)} of the variance of risen scores"
+        if not np.isfinite(self.on_size):
+            rule = f"{_percent(LEAST_SHARE)} or more needed; the sizes are unknown or all the same"
+            return f"{self._verdict()}: {told} ({rule}){self._short()}"
+        told += f", the size {_percent(self.on_size)}"
+        if self.confounded:
+            return f"{self._verdict()}: {told}, but {self.axis} follows the size"
+        rule = f"{_percent(LEAST_SHARE)} or more needed, and {_points(LEAD)} more than the size"
+        if self.holds is False:
+            rule += (
+                f"; refuted where the size explains {_percent(BY_SIZE)} or more and is less than "
+                f"{_points(CLOSE)} behind"
+            )
+        return f"{self._verdict()}: {told} ({rule}){self._short()}"
+
+    def _verdict(self) -> str:
+        if self.holds is None:
+            return "The premise is open"
+        return "The premise holds" if self.holds else "The premise is refuted"
+
+    def _short(self) -> str:
+        """The amounts that fall short by themselves, with their shares."""
+        if self.holds:
+            return ""
+        short = [a for a, (loss, size) in self.shares.items() if not _enough(loss, size)]
+        if not short:
+            return ""
+        parts = []
+        for amount in short[:MOST_NAMED]:
+            by_loss, by_size = self.shares[amount]
+            size = f" against {_percent(by_size)}" if np.isfinite(by_size) else ""
+            parts.append(f"{amount:.0f} ({_percent(by_loss)}{size})")
+        more = len(short) - MOST_NAMED
+        if more > 0:
+            parts.append(f"and {more} more")
+        return f". Short of it by amount: {', '.join(parts)}"
 
     def to_dict(self) -> dict[str, float | bool | None]:
         """Ready for JSON: {holds, on_loss, on_size}."""
@@ -74,6 +119,7 @@ def check_premise(data: EmergenceData) -> Premise:
     Source: ours; thresholds in the loss are Du et al. 2024 (arXiv 2403.15796).
     """
     noise = _noise(data)
+    axis = "loss" if data.scale == "loss" else "compute"
     shares: dict[float, tuple[float, float]] = {}
     totals = np.zeros(3)
     sizes_known = bool(np.isfinite(data.params).all() and len(np.unique(data.params)) > 1)
@@ -96,11 +142,11 @@ def check_premise(data: EmergenceData) -> Premise:
         totals += [*left, total]
         shares[float(amount)] = _shares(left, total, sizes_known)
     if not shares:
-        return Premise(None, np.nan, np.nan, {})
+        return Premise(None, np.nan, np.nan, {}, axis=axis)
     on_loss, on_size = _shares(totals[:2], totals[2], sizes_known)
     if sizes_known and _losses_follow_sizes(data):
-        return Premise(None, on_loss, on_size, shares, confounded=True)
-    return Premise(_verdict(on_loss, on_size), on_loss, on_size, shares)
+        return Premise(None, on_loss, on_size, shares, confounded=True, axis=axis)
+    return Premise(_verdict(on_loss, on_size, axis), on_loss, on_size, shares, axis=axis)
 
 
 def _losses_follow_sizes(data: EmergenceData) -> bool:
@@ -116,11 +162,27 @@ def _shares(left: Floats, total: float, sizes_known: bool) -> tuple[float, float
     return by_loss, by_size if sizes_known else np.nan
 
 
-def _verdict(on_loss: float, on_size: float) -> bool | None:
-    """Whether the premise holds, from the shares by loss and by size."""
-    if on_loss >= LEAST_SHARE and not on_loss - on_size < LEAD:
+def _verdict(on_loss: float, on_size: float, axis: str) -> bool | None:
+    """Whether the premise holds, from the shares by loss (or FLOPs) and by size."""
+    if _enough(on_loss, on_size):
         return True
-    return False if on_size >= BY_SIZE and on_loss - on_size < CLOSE else None
+    # Of models trained on about as many tokens, or unequally well, FLOPs say no more than the size
+    # does: that is no sign of finetuning that teaches.
+    refuted = axis == "loss" and on_size >= BY_SIZE and on_loss - on_size < CLOSE
+    return False if refuted else None
+
+
+def _enough(on_loss: float, on_size: float) -> bool:
+    """Whether the loss explains enough, and enough more than the size, if that is known."""
+    return on_loss >= LEAST_SHARE and not on_loss - on_size < LEAD
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.0f} points"
 
 
 def unexplained(x: Floats, y: Floats, noise: float = 0.0) -> float:
