@@ -9,7 +9,7 @@ class MovedStatus(StrEnum):
     """How a fit of the moved curve ended."""
 
     ANSWERED = "answered"
-    PREMISE = "scores depend on size or amount, not on loss alone"
+    PREMISE = "scores depend on size or amount, not on loss"
     UNCLEAR = "the checkpoints cannot say whether scores depend on the loss"
     UNTAUGHT = "the shift by finetuning rests on its prior"
     VAGUE = "the data cannot say"
