@@ -12,6 +12,8 @@ from typing import Any
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
+from augury.runtime.jobs import keep_to_one_thread
+
 BEFORE = "__before__"
 
 # What is compiled is kept, for other workers, other processes and the next time.
@@ -26,7 +28,11 @@ FLAGS = (
     "--xla_backend_optimization_level=1",
     "--xla_cpu_use_fusion_emitters=false",
 )
-os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), *FLAGS)).strip()
+# A thread each, as every core has a process; workers that a test starts have the same flags, and so
+# has this process: JAX finds what was compiled by its flags, and twice the same are others.
+keep_to_one_thread(os.environ)
+given = os.environ["XLA_FLAGS"].split()
+os.environ["XLA_FLAGS"] = " ".join([*given, *(flag for flag in FLAGS if flag not in given)])
 
 
 def enter(namespace: dict[str, Any]) -> None:

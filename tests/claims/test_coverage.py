@@ -7,12 +7,13 @@ parameters, the law at ten times the largest compute, and a new run there.
 from __future__ import annotations
 
 from functools import cache
+from unittest import mock
 
 import numpy as np
 import polars as pl
 import pytest
 
-from augury.fitting import fit
+from augury.fitting import fit, optimise
 from augury.forecast import predict
 from augury.laws import Chinchilla, PowerLaw
 from tests.laws.cases import TRUTH
@@ -57,6 +58,23 @@ def coverage(
 
     Of fits that are usable, which at least 95 % have to be.
     """
+    # So many fits are worth a solver that is optimised: seven times as fast with 60 runs.
+    with mock.patch.object(optimise, "BRIEF_SOLUTIONS", 0):
+        held = _held(runs, checkpoints, noise, likelihood, uncertainty, simulations, seed)
+    # Intervals that hold because the hard tables were refused are no result.
+    assert len(held) >= LEAST_FITTED * simulations, f"{simulations - len(held)} fits refused"
+    return np.mean(held, axis=0)
+
+
+def _held(
+    runs: int,
+    checkpoints: int,
+    noise: float,
+    likelihood: str,
+    uncertainty: str,
+    simulations: int,
+    seed: int,
+) -> list[list[bool]]:
     rng = np.random.default_rng(runs + checkpoints + seed)
     held = []
     for s in range(simulations):
@@ -84,9 +102,7 @@ def coverage(
         row.append(f.mean_interval[0] <= mean <= f.mean_interval[1])
         row.append(f.run_interval[0] <= new <= f.run_interval[1])
         held.append(row)
-    # Intervals that hold because the hard tables were refused are no result.
-    assert len(held) >= LEAST_FITTED * simulations, f"{simulations - len(held)} fits refused"
-    return np.mean(held, axis=0)
+    return held
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "huber"])

@@ -103,7 +103,7 @@ def test_power_and_shapes() -> None:
     assert false / sum(s != "flat" for s in named.values()) <= 0.12
 
 
-@pytest.mark.parametrize("points", [8, 24])
+@pytest.mark.parametrize("points", [8, pytest.param(24, marks=pytest.mark.claims)])
 def test_turning_points_hold(points: int) -> None:
     """90 % intervals of where an inverted U turns."""
     rng = np.random.default_rng(2)

@@ -36,8 +36,11 @@ NARROW = 8
 # within 50 searches on two cores, and never in 150 one at a time).
 LARGEST_THREADED = 8
 # Problems times points up to which a solver that XLA does not optimise is done sooner: it compiles
-# in half the time and runs several times slower. A solution takes some thirty evaluations.
-BRIEF_SOLUTIONS, BRIEF_EVALUATIONS = 2**15, 2**20
+# in half the time and runs several times slower. A solution takes some thirty evaluations, and 150
+# where the data say little: a thousand refits of Chinchilla to 9 to 27 runs, all that a first fit
+# does included, took 4.0 to 4.5 s of CPU time so and 3.1 to 3.6 s optimised, again 2.3 to 2.6 and
+# .4 to .6 s.
+BRIEF_SOLUTIONS, BRIEF_EVALUATIONS = 2**12, 2**20
 # Relative rounding of an objective: differences of log-gamma functions over counts of thousands
 # carry 1e-12, and any step at the optimum may seem to climb.
 ROUNDING = 1e-11

@@ -9,7 +9,7 @@ import polars as pl
 
 from augury.display import Card, Shown
 from augury.errors import UsageError
-from augury.fitting.optimise import Prior, objectives, solve
+from augury.fitting.optimise import Prior, brief_solutions, objectives, solve
 from augury.fitting.problem import problem_from
 from augury.fitting.result import Fit
 from augury.fitting.space import Floats
@@ -96,12 +96,14 @@ def profile(
     best, least = np.repeat(u[None], count, 0), np.full(count, np.inf)
     best[:, j] = tried
     # Again from each neighbour's end, until none helps: a valley is followed, not jumped across.
-    for shift in (0, 1, -1, 1, -1):
+    shifts = (0, 1, -1, 1, -1)
+    brief = brief_solutions(count * len(shifts), problem.points)
+    for shift in shifts:
         starts = np.roll(best, shift, 0)
         starts[:, j] = tried
         ends = solve(
             law, likelihood, starts, problem.points, problem.ones, Prior(mean, precision),
-            rows=np.arange(count),
+            rows=np.arange(count), brief=brief,
         ).u  # fmt: skip
         ends[:, j] = tried
         found = cost(ends)
