@@ -120,6 +120,10 @@ def test_a_fit_that_cannot_be_identified_says_so(augury: Any, tmp_path: Path) ->
     said = augury("fit", path, "--law", "chinchilla", "--json")
     assert json.loads(said.out)["status"] == "not identifiable"
     assert said.status == 0  # the fit ran; what it says is the result
+    told = augury("fit", path, "--law", "chinchilla").out
+    assert "nan" not in told
+    assert told.count("no interval") == 5
+    assert told.count("Many parameter values fit these runs equally well") == 1
 
 
 @pytest.mark.parametrize(

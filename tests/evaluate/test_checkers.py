@@ -370,7 +370,7 @@ def test_programs_that_could_not_be_judged_are_told_apart(tmp_path: Path) -> Non
     found = pass_until(Scripted(*texts), task, r=2, max_samples=32)
     assert found.passes.tolist() == [0]
     told = " ".join(found.notes)
-    assert "1 of 3 programs judged import numpy, which the sandbox lacks, and count as" in told
-    assert "1 of 3 programs judged were stopped or refused and count as failed: 1 crash" in told
+    assert "1 of 3 different programs import numpy, which the sandbox lacks, and count as" in told
+    assert "1 of 3 different programs were stopped or refused and count as failed: 1 crash" in told
     right = pass_until(Scripted("    return sum(xs) / 2\n"), task, r=2, max_samples=32)
     assert not [note for note in right.notes if "judged" in note]

@@ -11,7 +11,7 @@ from augury.cli import startup
 from augury.cli.application import ANALYSE, app
 from augury.cli.arguments import needed_columns, parse_point, read_rows
 from augury.cli.options import AsJson, Level, LikelihoodName, Map, Scale, Seed, Table, Where
-from augury.cli.printing import print_json
+from augury.cli.printing import print_answer, print_json
 from augury.errors import UsageError
 
 if TYPE_CHECKING:
@@ -130,9 +130,7 @@ def fit(
         ahead = {"forecasts": [f.to_dict() for f in forecasts]} if points else {}
         print_json(fitted.to_dict() | ahead)
         return
-    print(fitted)
-    if fitted.status.remedy:
-        print(f"  {fitted.status.remedy}")
+    print_answer(fitted, fitted.status.remedy)
     for forecast in forecasts:
         print(forecast)
 

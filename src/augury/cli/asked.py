@@ -12,7 +12,7 @@ import typer
 
 from augury.cli.arguments import read_rows
 from augury.cli.options import AsJson, Level, Map, Scale, Seed, Where
-from augury.cli.printing import print_json
+from augury.cli.printing import print_answer, print_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -71,9 +71,7 @@ class Asked:
         if self.as_json:
             print_json(answer.to_dict() if as_json is None else as_json)
             return
-        print(answer)
-        if answer.remedy:
-            print(f"  {answer.remedy}")
+        print_answer(answer, answer.remedy)
         if self.out is not None:
             print(f"  Pictures: {self.out / 'figures'}")
 

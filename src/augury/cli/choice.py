@@ -7,7 +7,7 @@ from pathlib import Path
 
 from augury.cli import startup
 from augury.cli.arguments import read_rows
-from augury.cli.printing import print_json
+from augury.cli.printing import print_answer, print_json
 
 
 def fit_chosen(
@@ -44,9 +44,7 @@ def fit_chosen(
         print_json(choice.to_dict() | ({"forecasts": told} if points else {}))
         return
     if choice.fits:
-        print(choice.fit)
-        if choice.fit.status.remedy:
-            print(f"  {choice.fit.status.remedy}")
+        print_answer(choice.fit, choice.fit.status.remedy)
     print(f"Chosen: {choice.law}, of {choice.scores.height} laws by their backtests")
     print(f"{'law':36s} {'weight':>6s} {'CRPS':>9s}  forecast at ten times the largest run")
     for row in choice.scores.to_dicts():

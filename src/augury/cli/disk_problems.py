@@ -24,7 +24,7 @@ def disk_problem(error: Exception) -> str | None:
     if number not in TOLD:
         return None
     name = next((str(n) for n in names if n is not None), None)
-    why = os.strerror(number)
+    why = "is a file, not a folder" if number == errno.EEXIST else os.strerror(number)
     why = why[0].lower() + why[1:]
     return f"cannot write: {why}" if name is None else f"{name}: {why}"
 

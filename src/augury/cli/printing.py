@@ -42,6 +42,14 @@ def detail(text: str) -> None:
         print(f"augury: {text}", file=sys.stderr)
 
 
+def print_answer(answer: Any, remedy: str) -> None:
+    """A result, and what to do about it where its own notes do not say that."""
+    text = str(answer)
+    print(text)
+    if remedy and remedy not in text:
+        print(f"  {remedy}")
+
+
 def print_json(value: Any) -> None:
     """One line of JSON on standard output."""
     print(json.dumps(_plain(value), allow_nan=False))

@@ -217,8 +217,9 @@ def _print_result(result: PassCounts, out: Path | None) -> None:
     for told in result.notes:
         print(f"  {told}")
     if not result.exact and not result.passes.any():
-        for sample in result.kept[:2]:
-            print(f"  {sample.instance}: {sample.text[:300]!r} failed {sample.reason}".rstrip())
+        shown = {(s.instance, s.text): s.reason or "failed" for s in result.kept}
+        for (instance, text), reason in [*shown.items()][:2]:
+            print(f"  {instance}: {text[:300]!r} {reason}")
     if out is None:
         print("  nothing was kept: --out FOLDER keeps rows and samples")
     else:

@@ -24,15 +24,15 @@ class VerdictTally:
         """What a reader of the pass rate has to know."""
         judged = self.outcomes.total()
         notes = [
-            f"{n:,} of {judged:,} programs judged import {name}, which the sandbox lacks, and count"
-            f" as failed; where it is installed, the checker unit-tests:{name} offers it"
+            f"{n:,} of {judged:,} different programs import {name}, which the sandbox lacks, and"
+            f" count as failed; where it is installed, the checker unit-tests:{name} offers it"
             for name, n in self.lacking.most_common()
         ]
         odd = {name: n for name, n in self.outcomes.most_common() if name not in PLAIN}
         if odd:
             told = ", ".join(f"{n:,} {name}" for name, n in odd.items())
             notes.append(
-                f"{sum(odd.values()):,} of {judged:,} programs judged were stopped or refused and"
-                f" count as failed: {told}"
+                f"{sum(odd.values()):,} of {judged:,} different programs were stopped or refused"
+                f" and count as failed: {told}"
             )
         return notes

@@ -191,6 +191,7 @@ class Fit(Shown):
         lines = [f"{self.law} on {self.n} points of {self.run_count} runs: {self.status}"]
         for name, value in self.parameters.items():
             low, high = self.intervals[name]
-            lines.append(f"  {name:8s} {value:12.6g}   {self.level:.0%} [{low:.5g}, {high:.5g}]")
+            told = f"{self.level:.0%} [{low:.5g}, {high:.5g}]" if low <= high else "no interval"
+            lines.append(f"  {name:8s} {value:12.6g}   {told}")
         lines += [f"  {note.severity}: {note.message}" for note in self.notes]
         return "\n".join(lines)

@@ -230,6 +230,11 @@ def test_tests_that_lack_a_package_judge_nothing(attack: Attacks) -> None:
         assert verdict.detail.startswith("the program imports numpy, which the sandbox lacks")
 
 
+def test_an_exception_of_the_program_is_named_once(attack: Attacks) -> None:
+    verdict = attack.function("def f():\n    raise ValueError('too small')\n")
+    assert verdict.detail == "ValueError: too small (line 2) (line 1 of the tests)"
+
+
 CHEATS = [
     "class A:\n    __eq__ = lambda s, o: True\n    __hash__ = lambda s: hash('right')\n",
     "class A:\n    __str__ = __repr__ = lambda s: 'wrong'\n    __contains__ = lambda s, x: True\n",

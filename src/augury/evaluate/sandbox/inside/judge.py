@@ -217,5 +217,8 @@ def told(error: BaseException) -> str:
         if trace.tb_frame.f_code.co_filename in ("<tests>", "<setup>"):
             line = trace.tb_lineno
         trace = trace.tb_next
-    text = f"{type(error).__name__}: {error}".removesuffix(": ")[:LONGEST_DETAIL]
+    kind, said = type(error).__name__, str(error)
+    # An exception of the program's comes with its kind in front.
+    text = said if said.startswith(f"{kind}: ") else f"{kind}: {said}".removesuffix(": ")
+    text = text[:LONGEST_DETAIL]
     return text if line is None else f"{text} (line {line} of the tests)"
