@@ -1,4 +1,8 @@
-"""Emergence laws: 200 studies in one call against one by one, and one posterior from cold."""
+"""Emergence laws: 200 studies in one call against one by one, and one posterior from cold.
+
+`python -m benchmarks.emergence` prints wall seconds, and processor seconds where cores are shared;
+`--cold` only what a fresh process takes.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from tests.moved_studies import families_table, moved_table
 
 from augury.forecast.emergence import (
     EmergenceData,
@@ -17,16 +22,37 @@ from augury.forecast.emergence import (
     emergence_data,
     fit_emergence,
     fit_emergence_many,
+    fit_moved,
+    moved_study,
     simulate_study,
 )
 
 STUDIES = 200
 ONE_BY_ONE = 20
 COLD = "import benchmarks.emergence as b; b.posterior({how!r}, {laws!r})"
+COLD_MOVED = "import benchmarks.emergence as b; b.moved({scale!r})"
 
 
-def main() -> None:
+def main(words: list[str]) -> None:
     """Print times and their ratio."""
+    if "--cold" not in words:
+        warm()
+    for how, laws in (("importance", "relu"), ("importance", "average"), ("nuts", "relu")):
+        told(f"{how}, {laws}", COLD.format(how=how, laws=laws))
+    for scale, what in (("loss", "moved curve and control, one ladder"),
+                        ("flops", "moved curve and control, eight families")):  # fmt: skip
+        told(what, COLD_MOVED.format(scale=scale))
+
+
+def told(what: str, code: str) -> None:
+    """Print what a fresh process takes."""
+    wall, cores = fresh(code)
+    what = f"from a fresh process: {what}; seconds, and of all cores"
+    print(f"{what:90s} {wall:8.3g}s {cores:9.4g}s", flush=True)
+
+
+def warm() -> None:
+    """What fits take once all is compiled."""
     studies = [study(seed) for seed in range(STUDIES)]
     fit_emergence_many(studies[:16], uncertainty="laplace")
     fit_emergence_many(studies[:1], uncertainty="laplace")
@@ -43,10 +69,23 @@ def main() -> None:
     warm = seconds(lambda: posterior("importance"))
     what = "posterior of one study, warm: importance sampling; NUTS"
     print(f"{what:66s} {warm:8.3g}s {warm_nuts:9.4g}s {warm_nuts / warm:7.1f}x", flush=True)
-    for how, laws in (("importance", "relu"), ("importance", "average"), ("nuts", "relu")):
-        wall, cores = fresh(how, laws)
-        what = f"from a fresh process, all compiled: {how}, {laws}; seconds, and of all cores"
-        print(f"{what:66s} {wall:8.3g}s {cores:9.4g}s", flush=True)
+    each_kind(studies)
+
+
+def each_kind(studies: list[EmergenceData]) -> None:
+    """Processor seconds per study: in one call, in a call each, and by `fit_emergence`."""
+    fit_emergence_many(studies[:1])
+    fit_emergence(studies[0], laws="relu")
+    one = {
+        "in one call": lambda: fit_emergence_many(studies),
+        "a call each": lambda: [fit_emergence_many([s]) for s in studies[:ONE_BY_ONE]],
+        "by fit_emergence": lambda: [fit_emergence(s, laws="relu") for s in studies[:ONE_BY_ONE]],
+    }
+    for what, call in one.items():
+        began = time.process_time()
+        count = len(call())
+        spent = (time.process_time() - began) / count
+        print(f"{f'draws of a study, {what}; processor seconds':66s} {spent:8.3g}s", flush=True)
 
 
 def study(seed: int) -> EmergenceData:
@@ -62,11 +101,18 @@ def posterior(how: str, laws: str = "relu") -> None:
     fit_emergence(study(0), laws=laws, uncertainty=how)  # type: ignore[arg-type]
 
 
-def fresh(how: str, laws: str) -> tuple[float, float]:
+def moved(scale: str) -> None:
+    """One simulated study by the moved curve: 27 checkpoints, or some 40 models of families."""
+    rng = np.random.default_rng(4)
+    table = moved_table(rng)[1] if scale == "loss" else families_table(rng)[1]
+    fit_moved(moved_study(table, scale))  # type: ignore[arg-type]
+
+
+def fresh(code: str) -> tuple[float, float]:
     """Wall seconds, and seconds of all cores, of a process that has compiled nothing before."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": folder}
-        command = [sys.executable, "-c", COLD.format(how=how, laws=laws)]
+        command = [sys.executable, "-c", code]
         before = os.times()
         wall = seconds(lambda: subprocess.run(command, check=True, env=environment))
         after = os.times()
@@ -82,4 +128,4 @@ def seconds(call: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -270,6 +270,12 @@ NOTES: Mapping[str, NoteKind] = {
         "Add checkpoints along training, so that sizes differ at equal loss.",
         "It is not shown that loss alone decides this ability; size may matter too.",
     ),
+    "families-late": NoteKind(
+        "forecast",
+        "Points from models of several families on FLOPs come out late more often than early.",
+        "Read the upper end with care, and compare models of one family.",
+        "Forecasts from models of several makers came out too late more often than too early.",
+    ),
     "shift-from-prior": NoteKind(
         "forecast",
         "How far finetuning moves the curve is mostly assumed, not seen.",

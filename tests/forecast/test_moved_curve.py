@@ -193,6 +193,12 @@ def test_a_simulated_point_is_found_and_finetuning_narrows_it(
     assert control is not None
     assert high - low < control[2] - control[1]
     assert fitted.draws.rhat.max() < 1.1
+    # The status of an answer is that of the distance asked for: so far up, nobody knows.
+    assert fitted.usable
+    assert fitted.judged_at(0.1) is fitted
+    far = fitted.to_dict(0.74)
+    assert far["point"]["value"] is None
+    assert far["status"] == MovedStatus.VAGUE
 
 
 def test_one_run_is_less_sure_than_the_mean_over_runs(
@@ -291,10 +297,18 @@ def test_bad_input_is_named() -> None:
         moved_study(table.filter(pl.col("finetune_examples") > 0))
     with pytest.raises(UsageError, match="the floor must lie between 0 and the lowest loss"):
         moved_study(table, floor=9.0)
+    odd = table.with_columns(value=pl.Series([0.2, 0.2, 1.7]).extend(table["value"][3:]))
+    with pytest.raises(DataError, match=r"row 3, column 'value': not a share \(got 1.7\)"):
+        moved_study(odd, floor=floor)
     with pytest.raises(UsageError, match="level must lie between 0 and 1"):
         fit_moved(moved_study(table, floor=floor), level=1.5)
     flat = table.with_columns(value=pl.lit(0.25))
-    assert fit_moved(moved_study(flat), control=False).status is MovedStatus.AT_CHANCE
+    fitted = fit_moved(moved_study(flat), control=False)
+    assert fitted.status is MovedStatus.AT_CHANCE
+    with pytest.raises(
+        UsageError, match=r"above chance must lie between 0 and 0\.75, since chance"
+    ):
+        fitted.point(0.8)
     two = table.filter(pl.col("finetune_examples").is_in([0, 8, 512]))
     assert fit_moved(moved_study(two), control=False).status is MovedStatus.TOO_FEW_AMOUNTS
 
@@ -319,6 +333,7 @@ def test_families_on_flops_say_the_same_from_the_command_line(tmp_path: Path) ->
     assert found is not None
     assert np.corrcoef(found.centre.ahead, [0.2, 0.0, -0.2])[0, 1] > 0.8
     fitted = fit_moved(study, control=False)
+    assert "families-late" in [n.code for n in fitted.notes]
     value, low, high = fitted.point(0.1)
     assert low < 1e22 < high
     assert 1e21 < value < 1e23

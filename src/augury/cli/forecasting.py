@@ -186,6 +186,8 @@ def emergence(
         reaches,
     )
 
+    if scale not in ("loss", "flops"):
+        raise UsageError(f"--scale takes loss or flops, not '{scale}'")
     data = read_rows(table, map_, where, (scale, "finetune_examples"), "value")
     if law is None:
         law = "moved" if (data["finetune_examples"] == 0).any() else "average"

@@ -52,6 +52,16 @@ def moved_study(
             column="finetune_examples",
             expected="rows with 0: the curve without finetuning is what is asked for",
         )
+    outside = (data.y < 0) | (data.y > 1)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise DataError(
+            "not a share",
+            row=row + 1,
+            column="value",
+            value=float(data.y[row]),
+            expected="a score between 0 and 1: the moved curve rises from chance to at most 1",
+        )
     family = np.zeros(len(data.y), np.int64)
     if "family" in table.columns and table["family"].null_count() == 0:
         family = np.unique(table["family"].cast(pl.String).to_numpy(), return_inverse=True)[1]

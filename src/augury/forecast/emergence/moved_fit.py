@@ -89,8 +89,16 @@ class MovedFit(Shown):
         """(S,) losses or FLOPs at which few-shot scores are `distance` above their base.
 
         Minus infinity (plus infinity for FLOPs) where a draw never gets there.
+
+        Raises:
+            UsageError: no score can be so far above chance.
         """
         curve, p = self._natural(control=control)
+        if not 0 < distance < curve.room:
+            raise UsageError(
+                f"the distance above chance must lie between 0 and {curve.room:g}, since chance "
+                f"is {curve.chance:g}, not {distance:g}"
+            )
         return _on_scale(curve, _progress_at(p, distance), p)
 
     def elbow_draws(self) -> Floats:
@@ -146,8 +154,16 @@ class MovedFit(Shown):
         curve = MovedCurve(few_shot_only(self.study) if control else self.study)
         return curve, curve.natural(drawn.z)
 
+    def judged_at(self, distance: float) -> MovedFit:
+        """The same with the status of an answer at this distance: `status` is of .1."""
+        curve, p = self._natural(control=False)
+        if self.usable and distance != ABOVE and _is_vague(curve, p, self.level, distance):
+            return replace(self, status=MovedStatus.VAGUE)
+        return self
+
     def to_dict(self, distance: float = ABOVE) -> dict[str, Any]:
         """Ready for JSON: point, elbow, status, premise, control and what finetuning narrowed."""
+        own = self.judged_at(distance)
         control = self.control_point(distance)
         point = self.point(distance)
         narrowed = None
@@ -161,8 +177,8 @@ class MovedFit(Shown):
             "definition": "above",
             "distance": distance,
             "law": "moved",
-            "status": str(self.status),
-            "remedy": self.remedy,
+            "status": str(own.status),
+            "remedy": own.remedy,
             "premise": self.premise.to_dict(),
             "control": None if control is None else _named(control, self.level),
             "narrowed": narrowed,
@@ -206,7 +222,8 @@ class MovedFit(Shown):
             value, low, high = (f"{x:.4g}" if np.isfinite(x) else "never" for x in three)
             return f"{value} {unit}, {self.level:.0%} [{low}, {high}]"
 
-        end = "" if self.usable else f" ({self.status})"
+        own = self.judged_at(distance)
+        end = "" if own.usable else f" ({own.status})"
         lines = [
             f"The few-shot score is {distance:g} above chance at {told(self.point(distance))}{end}",
             f"  It leaves chance (elbow) at {told(self.elbow())}",
@@ -215,8 +232,8 @@ class MovedFit(Shown):
         if control is not None:
             lines.append(f"  Few-shot rows alone say {told(control)}")
         lines.append(f"  {self.premise}")
-        if self.status.remedy:
-            lines.append(f"  {self.status.remedy}")
+        if own.status.remedy:
+            lines.append(f"  {own.status.remedy}")
         lines += [f"  {n.severity}: {n.message}" for n in self.notes]
         return "\n".join(lines)
 
@@ -306,6 +323,16 @@ def _status(
                 {k: list(v) for k, v in premise.shares.items()},  # type: ignore[misc]
             )
         )
+    if data.scale == "flops" and study.families > 1:
+        notes.append(
+            Note(
+                "families-late",
+                "warning",
+                "Of simulated tables of several families on FLOPs, 90% intervals held about eight "
+                "times in ten, and the others were late.",
+                {"families": study.families},
+            )
+        )
     if premise.holds is False:
         return MovedStatus.PREMISE, notes
     # On FLOPs, and between families, much else moves scores, and the fit allows for it.
@@ -332,10 +359,10 @@ def _status(
     return MovedStatus.ANSWERED, notes
 
 
-def _is_vague(curve: MovedCurve, p: MovedParameters, level: float) -> bool:
+def _is_vague(curve: MovedCurve, p: MovedParameters, level: float, distance: float = ABOVE) -> bool:
     """Whether the interval of the point is wider than the range of the checkpoints."""
     tail = (1 - level) / 2
-    draws = _on_scale(curve, _progress_at(p, ABOVE), p)
+    draws = _on_scale(curve, _progress_at(p, distance), p)
     low, high = np.quantile(draws, [tail, 1 - tail], method="nearest")
     if not np.isfinite([low, high]).all():
         return True

@@ -20,6 +20,10 @@ from scipy import sparse
 from augury.forecast.emergence.ensemble import Floats
 from augury.forecast.emergence.observations import EmergenceData
 
+# Multiplications of a product of matrices above which BLAS shares it between cores: on cores that
+# others use too, it then waits for them, 39 ms instead of 1 (612 scores of 51 models).
+ALONE = 1_000_000
+
 
 class Spreads(NamedTuple):
     """(W,) standard deviations.
@@ -32,6 +36,19 @@ class Spreads(NamedTuple):
     subset: Floats
     family: Floats
     recipe: Floats
+
+
+class _Luck(NamedTuple):
+    """What the scores say of each checkpoint's luck.
+
+    weight: (W, n) of the scores. (W, M) each: known, how well luck is known against its spread;
+    shrink, its variance given the scores; pulled, the weighted scores that speak of it.
+    """
+
+    weight: Floats
+    known: Floats
+    shrink: Floats
+    pulled: Floats
 
 
 class ScoreNoise:
@@ -96,15 +113,11 @@ class ScoreNoise:
             spread: of what is shared.
             pull: (W, n) progress per unit of a family's recipe; needed where there are families.
         """
-        weight = 1.0 / variance
-        luck2 = spread.luck[:, None] ** 2
-        total = weight @ self._luck
-        shrink = luck2 / (1.0 + luck2 * total)
-        pulled = (off * weight) @ self._luck
-        quadratic = (off * off * weight).sum(1) - (shrink * pulled**2).sum(1)
-        log_det = np.log(variance).sum(1) + np.log1p(luck2 * total).sum(1)
+        luck = self._luck_given(off, variance, spread)
+        quadratic = (off * off * luck.weight).sum(1) - (luck.shrink * luck.pulled**2).sum(1)
+        log_det = np.log(variance).sum(1) + np.log1p(luck.known).sum(1)
         if self.subsets + self.families:
-            factor, solved, _ = self._shared(off, weight, slope, shrink, pulled, spread, pull)
+            factor, solved, _ = self._shared(off, slope, luck, spread, pull)
             quadratic = quadratic - (solved**2).sum(1)
             log_det = log_det + 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(1)
         return np.asarray(-0.5 * (quadratic + log_det))
@@ -121,29 +134,30 @@ class ScoreNoise:
 
         Their means given the scores; arguments as for `log_likelihood`.
         """
-        weight = 1.0 / variance
-        luck2 = spread.luck[:, None] ** 2
-        shrink = luck2 / (1.0 + luck2 * (weight @ self._luck))
-        pulled = (off * weight) @ self._luck
-        factor, solved, scale = self._shared(off, weight, slope, shrink, pulled, spread, pull)
+        luck = self._luck_given(off, variance, spread)
+        factor, solved, scale = self._shared(off, slope, luck, spread, pull)
         found = scale * np.linalg.solve(factor.transpose(0, 2, 1), solved[:, :, None])[:, :, 0]
         first, second = self.subsets, self.subsets + self.families
         recipe = found[:, second:] if self.recipes else np.zeros((len(off), self.families))
         return found[:, first:second], recipe
 
+    def _luck_given(self, off: Floats, variance: Floats, spread: Spreads) -> _Luck:
+        weight = 1.0 / variance
+        luck2 = spread.luck[:, None] ** 2
+        known = luck2 * _product(weight, self._luck)
+        return _Luck(weight, known, luck2 / (1.0 + known), _product(off * weight, self._luck))
+
     def _shared(
         self,
         off: Floats,
-        weight: Floats,
         slope: Floats,
-        shrink: Floats,
-        pulled: Floats,
+        luck: _Luck,
         spread: Spreads,
         pull: Floats | None,
     ) -> tuple[Floats, Floats, Floats]:
         """Cholesky factor of what columns share, the scores it explains, and the columns' scale."""
         walkers, g = len(off), self._groups
-        steep = slope * weight
+        steep = slope * luck.weight
         square, first = slope * steep, steep
         across = off * steep
         if self.recipes:
@@ -153,9 +167,9 @@ class ScoreNoise:
             across = np.concatenate([across, across * pull], axis=1)
         cell = (self._cell @ first.T).T.reshape(walkers, g, self._checkpoints)
         plain = (self._pair @ square.T).T.reshape(walkers, g, g)
-        inner = plain - (cell * shrink[:, None]) @ cell.transpose(0, 2, 1)
+        inner = plain - (cell * luck.shrink[:, None]) @ cell.transpose(0, 2, 1)
         cross = (self._member @ across.T).T
-        cross = cross - (cell @ (shrink * pulled)[:, :, None])[:, :, 0]
+        cross = cross - (cell @ (luck.shrink * luck.pulled)[:, :, None])[:, :, 0]
         parts = [(spread.subset, self.subsets), (spread.family, self.families)]
         parts.append((spread.recipe, self.recipes))
         scale = np.concatenate([np.repeat(s[:, None], k, 1) for s, k in parts], axis=1)
@@ -165,6 +179,12 @@ class ScoreNoise:
         factor = np.linalg.cholesky(inner)
         solved = np.linalg.solve(factor, (scale * cross)[:, :, None])[:, :, 0]
         return factor, solved, scale
+
+
+def _product(many: Floats, few: Floats) -> Floats:
+    """`many @ few`, in parts that one core computes alone."""
+    room = max(ALONE // few.size, 1)
+    return np.concatenate([many[i : i + room] @ few for i in range(0, len(many), room)])
 
 
 def _sums(

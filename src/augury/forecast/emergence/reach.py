@@ -75,7 +75,11 @@ class Reach:
         low, high = self.interval
         at = "".join(f" at {v:.3g} {k}" for k, v in self.given.items())
         never = f"; out of reach with probability {self.never:.0%}" if self.never > 0.005 else ""
-        return f"{self.value:.3g} {self.of}{at}, {self.level:.0%} [{low:.3g}, {high:.3g}]{never}"
+        if not np.isfinite(low):
+            return f"No number of {self.of}{at} reaches it{never}"
+        value = f"{self.value:.3g} {self.of}" if np.isfinite(self.value) else f"No {self.of}"
+        ends = f"{low:.3g}, {high:.3g}" if np.isfinite(high) else f"{low:.3g}, no upper limit"
+        return f"{value}{at}, {self.level:.0%} [{ends}]{never}"
 
 
 def in_params(
