@@ -148,6 +148,7 @@ def test_a_fit_that_found_nothing_says_so_and_draws_nothing() -> None:
     assert Status.NO_START_CONVERGED.remedy in told.text
 
 
+@pytest.mark.slow
 def test_a_study_shows_what_is_on_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table_study(tmp_path)
     study = augury.Study(tmp_path)

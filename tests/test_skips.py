@@ -19,6 +19,7 @@ TESTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("strict", "failed"), [("1", 3), ("", 0)])
 def test_a_skip_is_a_failure_where_it_is_said(tmp_path: Path, strict: str, failed: int) -> None:
     for name, text in TESTS.items():

@@ -202,6 +202,7 @@ def test_a_task_of_lm_eval_without_the_extra(
     assert 'pip install "augury[lm-eval]"' in said.err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     find_spec("lm_eval") is None, reason='needs the extra: pip install "augury[lm-eval]"'
 )

@@ -201,6 +201,7 @@ rows = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(rows=rows, suffix=st.sampled_from([".csv", ".tsv", ".parquet", ".jsonl"]))
 def test_what_is_written_is_read_back(
     rows: list[dict[str, object]], suffix: str, tmp_path_factory: pytest.TempPathFactory

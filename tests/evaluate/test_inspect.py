@@ -49,6 +49,7 @@ def _coin(messages: Any, tools: Any, choice: Any, config: Any) -> Any:
     return _output("ab"[random.Random(config.seed).random() < 0.25])
 
 
+@pytest.mark.slow
 @needs_inspect
 def test_what_is_asked_reaches_the_provider_and_answers_come_in_order() -> None:
     seen: list[Any] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -312,9 +313,20 @@ def test_what_is_not_covered_is_refused(
 
 @needs_harness
 @pytest.mark.slow
-def test_a_name_is_looked_for_among_the_harnesss_own(folder: Path) -> None:
+@pytest.mark.parametrize("everything", [False, pytest.param(True, marks=pytest.mark.claims)])
+def test_a_name_is_looked_for_among_the_harnesss_own(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, everything: bool
+) -> None:
+    if not everything:  # reading all of its thousands takes seven seconds: here one of its folders
+        from lm_eval.tasks import manager
+
+        assert manager.__file__ is not None
+        shutil.copytree(Path(manager.__file__).parent / "sciq", tmp_path / "sciq")
+        monkeypatch.setattr(manager, "__file__", str(tmp_path / "manager.py"))
     with pytest.raises(UsageError, match=r"has no task 'summs'; near: .*sums"):
         lm_eval_task("summs", include_path=folder)
+    with pytest.raises(UsageError, match=r"has no task 'sciqq'; near: .*sciq"):
+        lm_eval_task("sciqq", include_path=folder)
 
 
 @needs_harness

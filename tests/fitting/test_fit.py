@@ -101,6 +101,7 @@ def test_what_cannot_be_fitted_is_named() -> None:
         Huber(0.0)
 
 
+@pytest.mark.slow
 def test_units_do_not_matter() -> None:
     table = runs(40)
     plain = fit("power", table, uncertainty="none", likelihood="gaussian")

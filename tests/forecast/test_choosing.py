@@ -144,6 +144,7 @@ def test_laws_of_shares_are_no_candidates_for_scores_that_go_negative() -> None:
     assert not any(of_shares(rising - 0.8))
 
 
+@pytest.mark.slow
 def test_all_runs_together_refute_the_constant_where_few_are_held_out() -> None:
     sizes, rng = np.geomspace(1e7, 1e10, 12), np.random.default_rng(5)
     noise = np.exp(0.01 * rng.standard_normal(12))

@@ -72,6 +72,7 @@ def test_the_momentum_law_takes_a_schedule() -> None:
     assert abs(np.log(found.value / float(ahead["loss"][0]))) < 0.01
 
 
+@pytest.mark.slow
 def test_a_run_under_a_schedule_releases_loss_as_it_decays() -> None:
     step = np.arange(500, 3001, 25)
     plan = {"step": [0, 500, 3500, 4500], "lr": [0, 2e-4, 2e-4, 0]}
@@ -175,6 +176,7 @@ def test_a_short_curve_and_a_far_point_are_noted() -> None:
     assert {note.code for note in found.notes} == {"short-curve", "far"}
 
 
+@pytest.mark.slow
 def test_a_log_of_training_has_room_for_a_decay_below() -> None:
     x = np.geomspace(1e8, 1e9, 12)
     loss = 2.0 + 300 * x**-0.3

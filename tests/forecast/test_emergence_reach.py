@@ -74,6 +74,7 @@ def test_out_of_reach_is_said() -> None:
     assert reach.to_dict()["value"] is None
 
 
+@pytest.mark.slow
 def test_loss_laws_that_do_not_fit_are_refused(fitted: EmergenceFit) -> None:
     n = np.geomspace(1e7, 1e9, 12)
     bare = fit(

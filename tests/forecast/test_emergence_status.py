@@ -107,6 +107,7 @@ def test_what_never_comes_is_told_so() -> None:
     assert point.to_dict()["point"]["value"] is None
 
 
+@pytest.mark.slow
 def test_a_point_farther_off_than_the_checkpoints_span_is_not_answered() -> None:
     """Elbows that move a nat for each amount, seen over half a nat."""
     truth = Truth(elbow=0.9, shift=1.4, slope=0.5, chance=0.0, subset=1e-3, checkpoint=1e-3)

@@ -61,6 +61,7 @@ def test_tokens_follow_from_flops() -> None:
         predict("fit", {"params": 1e9})
 
 
+@pytest.mark.slow
 def test_an_input_that_never_varied_is_infinitely_far() -> None:
     table = runs(20).with_columns(chance=pl.lit(0.1))
     rate = PassRate()(TRUTH["pass-rate"], params=table["params"].to_numpy(), chance=0.1)
@@ -206,6 +207,7 @@ def test_a_held_out_count_is_forecast_with_its_counting_noise() -> None:
     assert report.rows["observed"].to_numpy() == pytest.approx(passes[20:] / 40)
 
 
+@pytest.mark.slow
 def test_a_chain_whose_laws_have_different_numbers_of_draws_forecasts() -> None:
     """Refits at a bound leave one law with fewer draws than the other."""
     table = runs(30)

@@ -40,6 +40,7 @@ def test_known_dimensions_come_back() -> None:
     assert str(found) == "d_90 grows as params^0.5 [0.5, 0.5]"
 
 
+@pytest.mark.slow
 def test_the_intervals_hold_what_they_say() -> None:
     """Of 150 sweeps 90 % intervals hold the exponent, a model's dimension, and a new model's."""
     held = np.zeros(3)

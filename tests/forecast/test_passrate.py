@@ -241,6 +241,7 @@ def test_one_exact_instance_is_forecast(seed: int) -> None:
 CRASHED = DATA.parent / "reference" / "emergence"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CRASHED.exists(), reason="the shared references are absent")
 def test_exact_probabilities_of_one_instance_are_forecast() -> None:
     """A table that once ended in "cannot convert float NaN to integer"."""

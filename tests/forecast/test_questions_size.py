@@ -39,6 +39,7 @@ def zoo(density: float, noise: float, seed: int) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=names, orient="row")
 
 
+@pytest.mark.slow
 def test_the_size_is_the_curves_own() -> None:
     found = measure_size(zoo(4.0, 0.0, 0), reference="ref", model="new")
     assert found.effective_params.value == pytest.approx(1.2e10, rel=1e-3)

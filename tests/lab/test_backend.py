@@ -91,6 +91,7 @@ def test_samples_come_at_their_exact_rates(backend: LabBackend, temperature: flo
         assert abs(count - n * p) < 4 * np.sqrt(n * p * (1 - p)), text
 
 
+@pytest.mark.slow
 def test_a_sample_depends_on_its_own_request_alone(backend: LabBackend) -> None:
     wanted = SampleRequest("=987>", 5, 4, seed=7)
     (alone,) = backend.sample([wanted])

@@ -53,6 +53,7 @@ def test_a_subspace_has_at_most_the_space() -> None:
             random_subspace(10, dimensions, np.random.default_rng(0))
 
 
+@pytest.mark.slow
 def test_finetuning_stays_in_the_subspace() -> None:
     config = ModelConfig(4)
     start = init(config, 0)

@@ -81,6 +81,7 @@ class Mixed(Law):
         return p.c + x.share[:, :2] @ jnp.stack([p.t_a, p.t_b])
 
 
+@pytest.mark.slow
 def test_a_formula_never_sees_a_batch_and_a_share_may_be_zero() -> None:
     law_ = Mixed()
     p, x = law_.example(60, 3)

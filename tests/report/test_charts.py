@@ -54,6 +54,7 @@ def test_a_saved_fit_has_its_figures_beside_it(fitted: Fit, tmp_path: Path) -> N
     assert residuals.height == fitted.n
 
 
+@pytest.mark.slow
 def test_influence_is_what_a_fit_without_the_point_says(fitted: Fit) -> None:
     found = influence_of(fitted)
     assert found.height == fitted.n

@@ -107,8 +107,8 @@ def inside(
 
 def small_world(monkeypatch: pytest.MonkeyPatch, seeds: int = 1) -> None:
     """Make the demo's study a small one: both questions and all sections, seconds of training."""
-    monkeypatch.setattr(tiny_world, "FITTED", (4, 6, 8, 10))
-    monkeypatch.setattr(tiny_world, "HELD_OUT", (12,))
+    monkeypatch.setattr(tiny_world, "FITTED", (4, 6, 8))
+    monkeypatch.setattr(tiny_world, "HELD_OUT", (10,))
     monkeypatch.setattr(tiny_world, "SEEDS", seeds)
     text = tiny_world.TEXT
     for long, short in (

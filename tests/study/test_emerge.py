@@ -197,20 +197,22 @@ def test_checkpoints_to_finetune_are_chosen(tmp_path: Path) -> None:
     assert {u.parameters["model"]["step"] for u in plan.of("measure")} == {50, 100}
 
 
+# Widths, steps and task are those of the demo's test: what that compiled is found again.
 SWEEP = """
 name = "sweep"
 question = "emergence"
 [lab]
 widths = [4, 6, 8, 10]
-steps = 50
+steps = 100
 [[tasks]]
-name = "rule"
-instances = 16
+name = "sort-digits"
+instances = 32
 [finetune]
-amounts = [16, 32]
+amounts = [8, 16]
 subsets = 1
 steps = 25
-instances = 16
+every = 25
+instances = 32
 [held_out]
 widths = [10]
 """
@@ -227,7 +229,7 @@ def test_a_ladder_is_finetuned_and_its_table_reads(
     assert outcome.complete, outcome
     table = read_table(tmp_path / "table.parquet", where="instance IS NULL")
     tuned = table.filter(pl.col("finetune_examples").is_not_null())
-    assert sorted(tuned["finetune_examples"].to_list()) == [0, 0, 0, 16, 16, 16, 32, 32, 32]
+    assert sorted(tuned["finetune_examples"].to_list()) == [0, 0, 0, 8, 8, 8, 16, 16, 16]
     (forecast,) = Study(tmp_path).forecasts()
     assert forecast.record.status == "everything is at chance"
     (row,) = Study(tmp_path).scoreboard().to_dicts()

@@ -54,6 +54,7 @@ def test_a_worker_that_is_killed_fails_its_unit_and_the_next_one_does_it(tmp_pat
     assert not process.is_alive()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_run_and_its_workers_and_it_goes_on_later(tmp_path: Path) -> None:
     table_study(tmp_path)
     run = subprocess.Popen(

@@ -378,6 +378,7 @@ def test_symlinks_out_of_the_work_directory(attack: Attacks, tmp_path: Path) -> 
     assert [p.name for p in tmp_path.iterdir()] == ["secret"]
 
 
+@pytest.mark.slow
 def test_many_attackers_and_one_innocent(sandbox: Sandbox) -> None:
     """Callers in other threads get their own verdicts."""
     bad = [Program(str(i), "import os\nos.abort()\n") for i in range(20)]

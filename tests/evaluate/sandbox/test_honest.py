@@ -279,6 +279,7 @@ def test_an_object_of_the_programs_decides_nothing(sandbox: Sandbox) -> None:
     assert not [v for v in found if v.outcome not in ("failed", "refused")]
 
 
+@pytest.mark.slow
 def test_packages_are_offered_read_only() -> None:
     tests = (
         "import numpy as np\nassert np.allclose(f([1, 2]), [2, 4])\n"
@@ -305,6 +306,7 @@ def test_packages_are_offered_read_only() -> None:
     assert "Read-only" in found[1].detail or "Permission" in found[1].detail
 
 
+@pytest.mark.slow
 def test_a_package_that_is_not_there_is_named() -> None:
     for name, said in (("no_such_package", "is not installed"), ("os", "not a package that can")):
         with pytest.raises(UsageError, match=said):
