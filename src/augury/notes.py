@@ -272,9 +272,9 @@ NOTES: Mapping[str, NoteKind] = {
     ),
     "families-late": NoteKind(
         "forecast",
-        "Points from models of several families on FLOPs come out late more often than early.",
-        "Read the upper end with care, and compare models of one family.",
-        "Forecasts from models of several makers came out too late more often than too early.",
+        "Intervals from models of several families on FLOPs that do not hold are late.",
+        "Do not take the lower end for a bound; compare models of one family.",
+        "Where such forecasts from models of several makers failed, the ability came earlier.",
     ),
     "shift-from-prior": NoteKind(
         "forecast",

@@ -7,8 +7,9 @@ x is progress: -ln(loss - floor), or log10 FLOPs. Few-shot rows enter as D = 0, 
 amount that has to stand for none; D_h, the examples that pretraining and the prompt are already
 worth, is fitted, and so is D_c, from which on more data move the curve no further: the shift is
 S-shaped over log D, or the plain logarithm of 1 + D / D_h where t = 1 and D_c lies beyond the
-amounts; t is how sharply it sets in. w may differ between much data and none. The floor of the loss
-is not known: it is integrated over, with what a loss law says of it as its prior.
+amounts; t is how sharply it sets in. w may differ between much data and none. On FLOPs a prompt is
+worth examples of its own: D + h and h stand for D and none, and w follows the shift. The floor of
+the loss is not known: it is integrated over, with what a loss law says of it as its prior.
 
 Its noise is in `moved_noise`.
 
