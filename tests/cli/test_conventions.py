@@ -111,6 +111,10 @@ def test_a_contradiction_is_one_line_of_the_shell(augury: Any, table: Path, tmp_
         (("Model Size", "Training FLOP", "Loss"), ("params", "tokens", "loss"), {},
          {"params": "Model Size", "flops": "Training FLOP", "loss": "Loss"}),
         (("n", "d", "loss"), ("params", "loss"), {}, {}),
+        # Two common names in one; a unit in brackets is not guessed.
+        (("N (params)", "# Tokens", "loss"), ("params", "tokens", "loss"), {},
+         {"params": "N (params)", "tokens": "# Tokens"}),
+        (("Params (M)", "loss"), ("params", "loss"), {}, {}),
         # One stays missing: the complaint names the columns of the file.
         (("size", "D", "loss"), ("params", "tokens", "loss"), {}, {}),
     ],

@@ -38,6 +38,12 @@ BAD_CELLS = {
         "t.csv, column 'loss': the column is missing; "
         "expected it, or a mapping onto it from one of: params, tokens, flops",
     ),
+    "a column under another name": (
+        "Params (M),Tokens (B),Time\n70,1.4,3\n",
+        "t.csv, column 'params': the column is missing; expected it, or a mapping onto it "
+        '(--map "params=Params (M)" --scale params=1e6) from one of: '
+        "Params (M), Tokens (B), Time",
+    ),
     "negative params": (
         GOOD + "-5,2e7,3\n",
         "t.csv, row 3, column 'params': the value is not a positive finite number (got -5.0); "
@@ -105,6 +111,7 @@ def test_bad_csv_is_named(tmp_path: Path, case: str) -> None:
 
 def test_other_bad_files(tmp_path: Path) -> None:
     assert complaint(tmp_path / "no.csv") == "no.csv: there is no such file; expected a table"
+    assert complaint(tmp_path / "no") == "no: there is no such file; expected a table"
     (tmp_path / "folder.csv").mkdir()
     assert complaint(tmp_path / "folder.csv") == (
         "folder.csv: is a folder without measurements; "

@@ -22,6 +22,12 @@ COMMON_NAMES: Mapping[str, tuple[str, ...]] = {
     "value": ("value", "score", "accuracy", "acc"),
     "loss": ("loss", "val_loss", "final_loss", "eval_loss", "validation_loss", "final_val_loss"),
 }
+SYMBOLS = ("N", "D", "C")
+# Words of these names that say nothing alone.
+GENERAL_WORDS = frozenset(("n", "num", "final", "val", "eval", "validation", "train"))
+GENERAL_WORDS |= {"training", "model", "non", "embedding"}
+UNITS = {"m": "1e6", "million": "1e6", "millions": "1e6", "b": "1e9", "billion": "1e9"}
+UNITS |= {"billions": "1e9", "t": "1e12", "trillion": "1e12", "trillions": "1e12"}
 # Each follows from the two others: C = 6 N D.
 DERIVED = frozenset({"params", "tokens", "flops"})
 
@@ -44,8 +50,7 @@ def guess_columns(
     known = set(there) | set(mapped)
 
     def common(ours: str) -> list[str]:
-        names = COMMON_NAMES.get(ours, ())
-        return [n for n in there if plain_name(n) in names and n not in mapped.values()]
+        return [n for n in there if n not in mapped.values() and _means(n, ours)]
 
     def guess(wanted: Iterable[str]) -> dict[str, str]:
         return {
@@ -68,9 +73,34 @@ def guess_columns(
     return {} if missing(found) else found
 
 
+def mapping_like(there: Iterable[str], ours: str) -> str | None:
+    """Options that may name a missing column: --map "params=Params (M)" --scale params=1e6."""
+    words = {w for name in COMMON_NAMES.get(ours, (ours,)) for w in plain_name(name).split("_")}
+    words -= GENERAL_WORDS
+    alike = {name: words.intersection(_words_of(name)) for name in there}
+    best = max(alike, key=lambda name: len(alike[name]), default=None)
+    if best is None or not alike[best]:
+        return None
+    units = {UNITS[w] for w in _words_of(best) if w in UNITS}
+    scale = f" --scale {ours}={units.pop()}" if len(units) == 1 else ""
+    return f'--map "{ours}={best}"{scale}'
+
+
+def _words_of(name: str) -> set[str]:
+    return {w if w in SYMBOLS else w.lower() for w in re.split(r"[\W_]+", name)}
+
+
+def _means(name: str, ours: str) -> bool:
+    """Whether a column goes by a common name of ours, or by two: "N", "N (params)"."""
+    names = COMMON_NAMES.get(ours, ())
+    both = re.fullmatch(r"(.+?)\s*[(\[](.+)[)\]]", name.strip())
+    # What else stands in brackets is a unit, which is not guessed.
+    return all(plain_name(x) in names for x in (both.groups() if both else (name,)))
+
+
 def plain_name(name: str) -> str:
-    """A name in small letters with underscores, "Model Size" as "model_size"; N stays N."""
-    name = name.strip()
+    """A name in small letters with underscores, "# Model Size" as "model_size"; N stays N."""
+    name = name.strip().removeprefix("#").strip()
     return name if len(name) == 1 else re.sub(r"[\s_-]+", "_", name).lower()
 
 

@@ -229,6 +229,8 @@ def _raw(path: Path, source: str) -> pl.DataFrame:
             )
         return pl.concat([_raw(part, str(part)) for part in parts], how="diagonal_relaxed")
     if path.suffix.lower() not in SUFFIXES:
+        if not path.exists():
+            raise DataError("there is no such file", source=source, expected="a table")
         raise UsageError(
             f"{source}: cannot tell the format from '{path.suffix}'; expected {', '.join(SUFFIXES)}"
         )

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from augury.data.common_names import mapping_like
 from augury.data.compute import params_for_flops, tokens_for_flops, training_flops
 from augury.data.numbers import MISSING, read_cell
 from augury.data.schema import BY_NAME, KEY, Column, column_of
@@ -171,12 +172,14 @@ def check_table(
     """
     for name in require:
         if name not in table.columns:
-            there = ", ".join(c for c in table.columns if c != ROW)
+            there = [c for c in table.columns if c != ROW]
+            options = mapping_like(there, name)
+            example = "" if options is None else f" ({options})"
             raise DataError(
                 "the column is missing",
                 source=source,
                 column=name,
-                expected=f"it, or a mapping onto it from one of: {there}",
+                expected=f"it, or a mapping onto it{example} from one of: {', '.join(there)}",
             )
     for series in table.iter_columns():
         column = column_of(series.name)
