@@ -73,6 +73,7 @@ def test_scores_are_counted_by_what_becomes_of_them(found: Trends) -> None:
     verdict = trends_verdict(found)
     assert verdict.lead == "Over training, 3 scores improve, 2 get worse, 1 turns."
     assert any("it is not known which way is better for difference" in d for d in verdict.details)
+    assert not any(" 0 " in f" {d}" or "All are" in d for d in verdict.details)
     figure = outcome_figure(found)
     assert figure is not None
     assert figure.data["scores"].sum() == len(TASKS)

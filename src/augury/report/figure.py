@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,23 @@ def save_figure(chart: Any, path: str | Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn: Any = alt.Chart.from_dict(clean_spec(chart.to_dict()))
     if path.suffix == ".html":
-        drawn.save(str(path), inline=True)
+        _save_page(drawn, path)
     else:
         drawn.save(str(path), **({"ppi": 200} if path.suffix == ".png" else {}))
     return path
+
+
+def _save_page(drawn: Any, path: Path) -> None:
+    """One file that loads nothing, with what screen readers and phones need."""
+    page = drawn.to_html(inline=True, embed_options={"actions": False})
+    name = escape(path.stem)
+    head = (
+        f'<html lang="en"><head><title>{name}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        "<style>main{overflow-x:auto}h1{position:absolute;left:-99em}</style>"
+    )
+    page = page.replace("<html>", "", 1).replace("<head>", head, 1)
+    before, _, after = page.rpartition("<body>")  # scripts may hold such words as well
+    inside, _, end = after.rpartition("</body>")
+    main = f'<body><main tabindex="0"><h1>{name}</h1>{inside}</main></body>'
+    path.write_text(f"{before}{main}{end}", encoding="utf-8")

@@ -94,7 +94,7 @@ def fit_verdict(fitted: Fit, at: Mapping[str, float] | None = None) -> StoryVerd
 
 
 def residuals_of(fitted: Fit) -> pl.DataFrame:
-    """Every point beside the law: run, inputs, observed, fitted, residual.
+    """Every point beside the law: row of the table, inputs, observed, fitted, residual.
 
     Residuals are logarithms of observed over fitted where both are positive, else differences.
     """
@@ -106,7 +106,7 @@ def residuals_of(fitted: Fit) -> pl.DataFrame:
     observed = seen["y"].to_numpy().astype(float)
     relative = fitted.law.output == "loss" and bool((observed > 0).all() and (value > 0).all())
     residual = np.log(observed / value) if relative else observed - value
-    return seen.select(pl.col("run").cast(pl.String), *inputs).with_columns(
+    return seen.select("row", *inputs).with_columns(
         observed=pl.Series(observed), fitted=pl.Series(value), residual=pl.Series(residual)
     )
 
@@ -127,7 +127,7 @@ def residual_figure(fitted: Fit, *, name: str = "residuals") -> Figure:
         base.mark_point(color=BLUE, filled=True, size=45, opacity=0.75).encode(
             x=along(x),
             y=y,
-            tooltip=tips(run="", **{x: ",.4~r", "observed": ".4~g", "fitted": ".4~g",
+            tooltip=tips(row="", **{x: ",.4~r", "observed": ".4~g", "fitted": ".4~g",
                                     "residual": ".2~g"}),
         ),
     ]  # fmt: skip
@@ -140,8 +140,8 @@ def residual_figure(fitted: Fit, *, name: str = "residuals") -> Figure:
         "Another law, or leaving out points that are far from all others.",
         finished(alt.layer(*layers), height=200),
         data,
-        f"Residuals of {data.height} points; the largest is {worst['residual']:.2g}, of run "
-        f"{worst['run']}.",
+        f"Residuals of {data.height} points; the largest is {worst['residual']:.2g}, of row "
+        f"{worst['row']}.",
     )
 
 
@@ -159,15 +159,15 @@ def influence_figure(fitted: Fit, *, name: str = "influence") -> Figure | None:
     if found.is_empty():
         return None
     x = inputs_of(fitted)[0]
-    data = found.select("run", *inputs_of(fitted), "y", "parameter", "moves")
+    data = found.select("row", *inputs_of(fitted), "y", "parameter", "moves")
     y = alt.Y("moves:Q", title="Moves by, standard errors")
     ends = pl.DataFrame({"moves": [-MOVES, MOVES]})
-    tip = tips(run="", **{x: ",.4~r"}, parameter="", moves="+.2f")
+    tip = tips(row="", **{x: ",.4~r"}, parameter="", moves="+.2f")
     names = data["parameter"].unique().sort().to_list()
     colours = dict(zip(names, KINDS, strict=False))
     most = data.sort(pl.col("moves").abs(), descending=True).row(0, named=True)
     told = (
-        f"The point that moves it most is run {most['run']}: without it {most['parameter']} "
+        f"The point that moves it most is row {most['row']}: without it {most['parameter']} "
         f"changes by {abs(most['moves']):.2g} standard errors."
     )
     colour: Any = alt.Color(**shown(colours, field="parameter"))
@@ -198,10 +198,10 @@ def _spread_text(fitted: Fit) -> str:
     worst = data.sort(pl.col("residual").abs(), descending=True).row(0, named=True)
     if fitted.law.output == "loss":
         return (
-            f"Half of the points lie within {typical:.2%} of the law; the farthest, run "
-            f"{worst['run']}, is {np.expm1(worst['residual']):+.2%} off."
+            f"Half of the points lie within {typical:.2%} of the law; the farthest, row "
+            f"{worst['row']}, is {np.expm1(worst['residual']):+.2%} off."
         )
     return (
-        f"Half of the points lie within {typical:.2g} of the law; the farthest, run "
-        f"{worst['run']}, is {worst['residual']:+.2g} off."
+        f"Half of the points lie within {typical:.2g} of the law; the farthest, row "
+        f"{worst['row']}, is {worst['residual']:+.2g} off."
     )

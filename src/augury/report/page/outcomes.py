@@ -86,7 +86,13 @@ def trends_verdict(found: Trends) -> StoryVerdict:
             f"not known which way is better for {', '.join(metrics[:MOST_NAMED])}: add a column "
             "higher_is_better."
         )
-    flat = f"{counts[FLAT]} {ONE[FLAT] if counts[FLAT] == 1 else FLAT}"
+    kinds = {t.metric for t in own}
+    if len(kinds) == 1 and kinds != {"score"}:
+        details.append(f"All are {own[0].metric}: {direction(own[0].higher_is_better)}.")
+    if counts[FLAT]:
+        flat = f"{counts[FLAT]} {ONE[FLAT] if counts[FLAT] == 1 else FLAT}"
+    else:
+        flat = "Each changes more than chance explains"
     details.append(f"{flat}, at a false-discovery rate of {found.rate:.0%}.")
     if over_size(found):
         sized = Counter(map(group_of, over_size(found)))
@@ -153,11 +159,16 @@ _LINES = "split(replace(datum.label, ': ', '|'), '|')"
 
 
 def _said(counts: Counter[str], groups: tuple[str, ...], *, first: str = "") -> str:
-    """41 scores improve, 3 get worse, 22 turn."""
+    """41 scores improve, 3 get worse, 22 turn; "no score improves, gets worse or turns"."""
     parts: list[str] = []
     for g in groups:
+        if not counts[g]:
+            continue
         of = "" if parts or not first else f" {first}{'' if counts[g] == 1 else 's'}"
         parts.append(f"{counts[g]}{of} {ONE[g] if counts[g] == 1 else g}")
+    if not parts:
+        *most, last = (ONE[g] for g in groups)
+        return f"no {first or 'score'} {', '.join(most)} or {last}"
     return ", ".join(parts)
 
 
