@@ -119,6 +119,21 @@ def test_a_law_that_no_cut_can_score_has_no_weight() -> None:
     assert np.isfinite(predict(found, {"params": 3e10, "tokens": 6e11})[0].run_interval).all()
 
 
+def test_as_many_parameters_as_runs_is_said_by_the_status() -> None:
+    """A floor and a power through three sizes: it converged, with no interval and no word of it."""
+    size = np.array([1e6, 4e6, 1.6e7])
+    table = pl.DataFrame({"params": size, "loss": [3.9, 3.2, 2.7]})
+    fitted = fit("power:over=params", table, influence=False)
+    assert (fitted.status, fitted.usable) == ("converged, no intervals", True)
+    assert "add runs at other scales" in fitted.status.remedy
+    assert np.isnan(fitted.intervals["alpha"]).all()
+    (forecast,) = predict(fitted, {"params": 6.4e7})
+    assert 1.45 < forecast.value < 2.7
+    assert np.isnan(forecast.run_interval).all()
+    # Asked for none, none is missing.
+    assert fit("power:over=params", table, uncertainty="none").status == "converged"
+
+
 def rows(law: str, scores: list[float], cut: str = "a", first: int = 0) -> pl.DataFrame:
     count = len(scores)
     return pl.DataFrame(
@@ -328,10 +343,13 @@ def test_a_fit_that_knows_less_than_the_data_has_no_interval() -> None:
     assert [n.code for n in fitted.notes] == ["not-identifiable"]
     (forecast,) = predict(fitted, {"params": 4e8, "tokens": 8e9})
     assert np.isnan(forecast.run_interval).all()
-    # Nor do they identify a law of tokens alone, of whatever likelihood: then nothing is forecast.
+    # Nor do they identify a law of tokens alone, of whatever likelihood: then nothing is forecast,
+    # though one of the two has a score (it had all the weight).
     neither = combine(["chinchilla", "power:over=tokens"], table)
     (forecast,) = predict(neither, {"params": 4e8, "tokens": 8e9})
-    assert np.isnan(forecast.run_interval).all()
+    assert np.isnan([forecast.value, *forecast.run_interval]).all()
+    assert neither.weights == {"chinchilla": 0.0, "power:over=tokens": 0.0}
+    assert neither.status == "not identifiable"
     assert "not-identifiable" in [n.code for n in neither.notes]
     both = combine(["chinchilla", "kaplan"], table)
     assert both.weights["chinchilla"] == 0

@@ -18,9 +18,10 @@ from augury.notes import Note
 
 
 class Status(StrEnum):
-    """How a fit ended. Only `CONVERGED` and `AT_BOUND` leave parameters worth reading."""
+    """How a fit ended. The first three leave parameters worth reading."""
 
     CONVERGED = "converged"
+    NO_INTERVALS = "converged, no intervals"
     AT_BOUND = "parameter at its bound"
     NOT_IDENTIFIABLE = "not identifiable"
     NO_START_CONVERGED = "no start converged"
@@ -33,6 +34,10 @@ class Status(StrEnum):
 
 _REMEDIES = {
     Status.CONVERGED: "",
+    Status.NO_INTERVALS: (
+        "The law passes through these runs, and nothing is left over to judge the noise by: add "
+        "runs at other scales, or use a law with fewer parameters."
+    ),
     Status.AT_BOUND: (
         "The data want a parameter outside its bounds, often a floor below 0: use a law without "
         "that parameter, or more scales; its interval is one-sided."
@@ -108,7 +113,7 @@ class Fit(Shown):
     @property
     def usable(self) -> bool:
         """Whether the parameters mean something."""
-        return self.status in (Status.CONVERGED, Status.AT_BOUND)
+        return self.status in (Status.CONVERGED, Status.NO_INTERVALS, Status.AT_BOUND)
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:

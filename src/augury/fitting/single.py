@@ -153,6 +153,8 @@ def fit(
         status, uncertainty, draws = Status.NOT_IDENTIFIABLE, "none", draws[:0]
         diagnostics["band_to_range"] = width
         notes.append(says_nothing_note(problem, width))
+    if uncertainty in ("bootstrap", "laplace") and status is Status.CONVERGED and not len(draws):
+        status = Status.NO_INTERVALS
     natural = problem.space.natural(u)
     result = Fit(
         law=problem.law,

@@ -253,8 +253,12 @@ def fitter(
 
 def usable(fitted: Fitted) -> bool:
     """Whether a fit carries a forecast with an interval."""
-    fits = (fitted.loss, fitted.task) if isinstance(fitted, ChainFit) else (fitted,)
-    return all(one.usable and len(one.draws) > 0 for one in fits)
+    return all(one.usable and len(one.draws) > 0 for one in steps(fitted))
+
+
+def steps(fitted: Fitted) -> tuple[Fit, ...]:
+    """The fits that a fitted law consists of, two for a chain."""
+    return (fitted.loss, fitted.task) if isinstance(fitted, ChainFit) else (fitted,)
 
 
 def _least_runs(law: Law) -> int:

@@ -8,7 +8,7 @@ evidence; what the backtest's errors have beyond the laws' own variance grows wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +18,7 @@ import polars as pl
 from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.fitting import Likelihood, Status
-from augury.forecast.backtesting import Backtest, Fitted, backtest, last_step, usable
+from augury.forecast.backtesting import Backtest, Fitted, backtest, last_step, steps, usable
 from augury.forecast.backtesting import fitter as fitter_of
 from augury.forecast.drift import Drift, Scale, learn_drift, off_scale, on_scale
 from augury.forecast.prediction import Predictive, distance_beyond, observed, predictive
@@ -39,7 +39,8 @@ class Combination(Shown):
 
     Attributes:
         fits: by law.
-        weights: by law, summing to 1; with "choose" the best has it all.
+        weights: by law, summing to 1; with "choose" the best has it all. All 0 where the data
+            identify no law: then nothing is forecast.
         backtest: what the weights rest on.
         drift: error beyond the laws' own, which grows with the distance.
         level: of intervals.
@@ -94,7 +95,8 @@ def combine(
     Weights are as 1 / CRPS^2 of the later half of the backtest's cuts (Bates & Granger 1969, with a
     proper score in place of the squared error), drawn towards equal where cuts are few. Laws that
     could not be backtested (too many parameters for the runs below any cut) get none, nor do laws
-    that the data do not identify. Forecasts are mixtures of the laws' draws.
+    that the data do not identify. Forecasts are mixtures of the laws' draws; where no law is
+    identified, all weights are 0, `status` says so, and the forecast has no value and no interval.
 
     Args:
         laws: candidates, laws or chains, or their names.
@@ -126,12 +128,14 @@ def combine(
     parsed = [parse_law(x) if isinstance(x, str) else x for x in laws]
     tested = backtest(parsed, data, by=by, likelihood=likelihood, level=level, seed=seed)
     fits = {str(law): fitter_of(law, likelihood, level, seed, FINAL_DRAWS)(data) for law in parsed}
-    good = [n for n, f in fits.items() if usable(f)] or list(fits)
+    good = able(fits)
     recent = later_half(tested)
     score = common_scores(recent)
     # A law that no cut could score has no weight; where none could be, all weigh alike.
     known = {n: score[n] for n in good if n in score} or dict.fromkeys(good, 1.0)
-    if how == "choose":
+    if not known:
+        weights = dict.fromkeys(fits, 0.0)
+    elif how == "choose":
         best = min(known, key=lambda name: known[name])
         weights = {n: float(n == best) for n in fits}
     else:
@@ -139,6 +143,12 @@ def combine(
     scale = scale_of(fits[max(weights, key=lambda name: weights[name])])
     drift = learn_drift(tested.rows, weights, level, scale)
     return Combination(fits, weights, tested, drift, level)
+
+
+def able(fits: Mapping[str, Fitted]) -> list[str]:
+    """Laws that may enter: those with intervals; if none has any, those that are identified."""
+    with_interval = [n for n, f in fits.items() if usable(f)]
+    return with_interval or [n for n, f in fits.items() if all(step.usable for step in steps(f))]
 
 
 def weights_of(scores: dict[str, float], cuts: int) -> dict[str, float]:
@@ -171,6 +181,9 @@ def scale_of(fitted: Fitted) -> Scale:
 @predictive.register
 def _(fitted: Combination, at: pl.DataFrame) -> Predictive:
     parts = {n: predictive(fitted.fits[n], at) for n, w in fitted.weights.items() if w > 0}
+    if not parts:
+        nothing = np.empty((0, at.height))
+        return Predictive(np.full(at.height, np.nan), nothing, nothing)
     weights = np.array([fitted.weights[n] for n in parts])
     scale = fitted.drift.scale
     middle = np.stack([on_scale(p.value, scale) for p in parts.values()])
