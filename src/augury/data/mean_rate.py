@@ -27,10 +27,14 @@ def mean_rate_interval(passes: Any, samples: Any, r: Any, level: float) -> tuple
     of .99 with r = 20, some three failures in all, would hold 80 % of the time). Where every sample
     passed, the exact bound says what is left open. Their distance and that of the rest are added in
     squares (Zou & Donner 2008).
+
+    Where the cap ended every instance, samples are fixed numbers, and the interval is `_fixed`.
     """
     low, high = counts.mean_interval(passes, samples, r, level)
     c, k = (np.atleast_1d(np.asarray(x, float)) for x in (passes, samples))
     stop = np.broadcast_to(np.asarray(r, float), c.shape)
+    if (c < stop).all() and (k > 0).all() and c.any():
+        return _fixed(c, k, level)
     often = (c >= stop) & (k <= OFTEN * c) & (k > 0)
     if len(c) == 1 or not often.any() or not np.isfinite(low):
         return low, high
@@ -42,6 +46,34 @@ def mean_rate_interval(passes: Any, samples: Any, r: Any, level: float) -> tuple
         distance = float(np.hypot(distance, max(own - below, 0.0) * int(rest.sum())))
     mean = float(counts.rate(c, k, stop).mean())
     return min(low, max(mean - distance / len(c), 0.0)), high
+
+
+def _fixed(c: Floats, k: Floats, level: float) -> tuple[float, float]:
+    """Interval of the mean rate where each instance had a fixed number of samples.
+
+    Jeffreys' beta distribution at so many samples in all as have the variance of the mean, which is
+    below a binomial's where rates differ between instances. The variance of a count of rare passes
+    would be 1/(1-p) times too large: the interval of many rates of .9 three times too wide. Half a
+    pass counts besides, as in `counts.mean_and_shape`: the variance of instances that never or
+    always passed is not zero. Where every sample passed, the exact bound says what is left open:
+    rates of mean m pass so many times each with probability m^n at most.
+    """
+    if (c == k).all():
+        return float((1 - level) ** (1 / (len(c) * k.min()))), 1.0
+    from scipy import stats  # .6 s to import, which most commands need not pay
+
+    rates = c / k
+    mean = float(rates.mean())
+    if len(c) == 1:
+        worth = float(k[0])
+    else:
+        # One sample says nothing of its instance's spread: the pooled rate does.
+        each = np.where(k > 1, rates * (1 - rates) / np.maximum(k - 1, 1), mean * (1 - mean))
+        variance = float(each.sum() + 0.5 / k.min() ** 2) / len(c) ** 2
+        worth = mean * (1 - mean) / variance
+    tail = (1 - level) / 2
+    ends = stats.beta.ppf([tail, 1 - tail], worth * mean + 0.5, worth * (1 - mean) + 0.5)
+    return float(ends[0]), float(ends[1])
 
 
 def _distance(c: Floats, k: Floats, r: Floats, tail: float) -> float:
