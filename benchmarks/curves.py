@@ -1,6 +1,6 @@
 """One curve from its beginning: `forecast_curve` on public curves, beside single laws.
 
-    python -m benchmarks.curves [--json] [--data FOLDER]
+    python -m benchmarks.curves [--json] [--each] [--data FOLDER]
 
 neural-scaling: the 20 language curves of Alabdulmohsin et al. 2022; score: root mean square error
 of the log loss on the part held out, mean over curves. colpret: every fourth training curve of
@@ -55,14 +55,17 @@ def main(arguments: list[str] | None = None) -> None:
     """Score every corpus that is there; print a table, or JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--each", action="store_true", help="every curve, not their means")
     parser.add_argument("--data", type=Path, default=SHARED)
     given = parser.parse_args(arguments)
     rows = [row for case in cases(given.data) for row in scores(case)]
-    record = summary(pl.DataFrame(rows)) if rows else pl.DataFrame()
+    record = pl.DataFrame(rows)
+    if rows and not given.each:
+        record = summary(record)
     if given.json:
         print(json.dumps(record.to_dicts()))
     else:
-        with pl.Config(tbl_rows=100, tbl_cols=20, tbl_hide_dataframe_shape=True):
+        with pl.Config(tbl_rows=1000, tbl_cols=20, tbl_hide_dataframe_shape=True):
             print(record)
 
 
