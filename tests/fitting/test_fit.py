@@ -86,6 +86,8 @@ def test_what_cannot_be_fitted_is_named() -> None:
         fit("chinchilla", null)
     with pytest.raises(UsageError, match="needs counts"):
         fit("chinchilla", good, likelihood="binomial")
+    with pytest.raises(UsageError, match="'chinchilla' stands where the table belongs"):
+        fit(runs(6), "chinchilla")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="no likelihood is called 'student'"):
         fit("chinchilla", good, likelihood="student")
     with pytest.raises(UsageError, match="level must lie between 0 and 1"):

@@ -53,10 +53,13 @@ def test_it_is_saved_as_asked(chart: Any, tmp_path: Path, name: str, begins: byt
 
 
 @pytest.mark.slow
-def test_the_page_needs_no_network(chart: Any, tmp_path: Path) -> None:
-    page = save_figure(chart, tmp_path / "f.html").read_text()
+def test_the_page_needs_no_network_and_no_name_ends_its_script(chart: Any, tmp_path: Path) -> None:
+    chart = chart.properties(title="A title</script><b>")
+    page = save_figure(chart, tmp_path / "f & g.html").read_text()
     assert 'src="http' not in page
+    assert "<title>f &amp; g</title>" in page
     assert "A title" in page
+    assert "A title</script>" not in page
 
 
 def test_other_suffixes_are_refused(chart: Any, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def measure_ways(
     task = capitals()
     ways: dict[str, Any] = {}
     asked: dict[str, dict[str, Any]] = {
-        "ordinary": {"method": "independent", "r": ORDINARY, "max_samples": ORDINARY},
+        "ordinary": {"method": "independent", "r": ORDINARY + 1, "max_samples": ORDINARY},
         "tree": {"method": "tree", "r": TREE_PASSES, "max_samples": PLAIN},
         "hint": {"proposal": ["hint"], "r": HINT_PASSES, "max_samples": HINTED},
     }

@@ -80,7 +80,7 @@ class InspectSandbox:
         limits = self.limits
         command = COMMAND.format(cpu=limits.cpu_seconds, memory=limits.memory_bytes >> 10)
 
-        @solver
+        @solver  # type: ignore[untyped-decorator]  # the package is not read
         def run_tests() -> Any:
             async def solve(state: TaskState, generate: Generate) -> TaskState:
                 box = sandbox()

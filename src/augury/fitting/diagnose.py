@@ -180,7 +180,7 @@ def notes_on(
                 {"starts": len(objective), "agree": 1},
             )
         )
-    if influence and status in (Status.CONVERGED, Status.AT_BOUND):
+    if influence and status.usable:
         notes += influence_notes(problem, u)
     return notes, diagnostics
 

@@ -96,8 +96,12 @@ def problem_of(
 
     Raises:
         DataError: a column is missing, or a value is null, not finite or out of range.
-        UsageError: the table holds several tasks or metrics, or no counts where they are needed.
+        UsageError: the table holds several tasks or metrics, or no counts where they are needed, or
+            a name stands where the table belongs.
     """
+    given: object = data
+    if isinstance(given, str):
+        raise UsageError(f"'{given}' stands where the table belongs: the law comes first, then it")
     table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(dict(data))
     if table.is_empty():
         raise DataError("there are no rows to fit", expected="at least one row")

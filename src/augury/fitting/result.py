@@ -18,13 +18,18 @@ from augury.notes import Note
 
 
 class Status(StrEnum):
-    """How a fit ended. The first three leave parameters worth reading."""
+    """How a fit ended."""
 
     CONVERGED = "converged"
     NO_INTERVALS = "converged, no intervals"
     AT_BOUND = "parameter at its bound"
     NOT_IDENTIFIABLE = "not identifiable"
     NO_START_CONVERGED = "no start converged"
+
+    @property
+    def usable(self) -> bool:
+        """Whether the parameters are worth reading."""
+        return self in (Status.CONVERGED, Status.NO_INTERVALS, Status.AT_BOUND)
 
     @property
     def remedy(self) -> str:
@@ -113,7 +118,7 @@ class Fit(Shown):
     @property
     def usable(self) -> bool:
         """Whether the parameters mean something."""
-        return self.status in (Status.CONVERGED, Status.NO_INTERVALS, Status.AT_BOUND)
+        return self.status.usable
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:

@@ -113,7 +113,7 @@ def fit(
     problem, solution, best = optimum(problem)
     status = status_of(problem, best, solution)
     u, objective = solution.u[best], float(solution.objective[best])
-    identified = status in (Status.CONVERGED, Status.AT_BOUND)
+    identified = status.usable
     units = by_unit(problem) if identified else problem
     if refits is not None:
         refits.join()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -143,15 +142,14 @@ def save_figure(chart: Any, path: str | Path) -> Path:
 
 def _save_page(drawn: Any, path: Path) -> None:
     """One file that loads nothing, with what screen readers and phones need."""
-    page = drawn.to_html(inline=True, embed_options={"actions": False})
-    name = escape(path.stem)
-    head = (
-        f'<html lang="en"><head><title>{name}</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<style>main{overflow-x:auto}h1{position:absolute;left:-99em}</style>"
+    import vl_convert
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    templates = Environment(
+        loader=PackageLoader("augury.report"), autoescape=True, undefined=StrictUndefined
     )
-    page = page.replace("<html>", "", 1).replace("<head>", head, 1)
-    before, _, after = page.rpartition("<body>")  # scripts may hold such words as well
-    inside, _, end = after.rpartition("</body>")
-    main = f'<body><main tabindex="0"><h1>{name}</h1>{inside}</main></body>'
-    path.write_text(f"{before}{main}{end}", encoding="utf-8")
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    page = templates.get_template("chart.html").render(
+        name=path.stem, spec=drawn.to_dict(), bundle=bundle
+    )
+    path.write_text(page, encoding="utf-8")

@@ -328,8 +328,7 @@ def _status(
             Note(
                 "families-late",
                 "info",
-                "Of 46 simulated tables of several families on FLOPs, 90% intervals held 40 times; "
-                "in the others the point came out late.",
+                "In simulation, points of several families on FLOPs that missed came out late.",
                 {"families": study.families},
             )
         )

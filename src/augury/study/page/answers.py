@@ -35,7 +35,7 @@ from augury.study.results.forecast_records import (
 from augury.study.results.plan_records import UnitRecord
 from augury.study.results.store import Store
 
-USABLE = (Status.CONVERGED, Status.NO_INTERVALS, Status.AT_BOUND)
+USABLE = frozenset(status for status in Status if status.usable)
 
 
 def answers_of(folder: str | Path) -> list[str]:
