@@ -68,6 +68,18 @@ def imports(module: str) -> dict[str, int]:
     return found
 
 
+def outside() -> set[str]:
+    """The packages that modules import from elsewhere, for types as well."""
+    found = set()
+    for module in modules():
+        for node, _ in _statements(tree(module), False):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif not node.level:
+                found.add((node.module or "").split(".")[0])
+    return found
+
+
 def _statements(
     node: ast.AST, typing_only: bool
 ) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:

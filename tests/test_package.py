@@ -4,12 +4,15 @@ import inspect
 import re
 import subprocess
 import sys
+import tomllib
 import typing
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 import augury
+from tests.structure import outside
 
 
 def test_import_stays_light() -> None:
@@ -17,6 +20,23 @@ def test_import_stays_light() -> None:
     code = f"import sys, augury; print([m for m in '{heavy}'.split(',') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_mypy_reads_no_package_that_only_an_extra_brings() -> None:
+    """So that `make lint` says the same with the extras and without."""
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    required = project["project"]["dependencies"] + project["dependency-groups"]["test"]
+    names = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in required}
+    names |= {"markupsafe", "pydantic-core", "pydantic_core"}  # brought by jinja2 and pydantic
+    there = {n for n, of in packages_distributions().items() if names & {x.lower() for x in of}}
+    skipped = {
+        pattern.removesuffix(".*")
+        for override in project["tool"]["mypy"]["overrides"]
+        if override.get("follow_imports") == "skip"
+        for pattern in override["module"]
+    }
+    assert outside() - sys.stdlib_module_names - there - skipped == {"augury"}
 
 
 # What a user needs first, of those that fit, forecast or measure: where the method comes from.
