@@ -87,6 +87,14 @@ BAD_CELLS = {
         GOOD + "1e6,2e7,3,4\n",
         "t.csv, row 3: has 4 cells; expected 3, as the header has",
     ),
+    "short row": (
+        GOOD + "1e6,2\n1e6,3e7,3\n",
+        "t.csv, row 3: has 2 cells; expected 3, as the header has",
+    ),
+    "short last row without its end": (
+        GOOD + "1e6,2e7,3\n1e",
+        "t.csv, row 4: has 1 cell; expected 3, as the header has",
+    ),
     "column twice": (
         "params,loss,loss\n1,2,3\n",
         "t.csv, column 'loss': the header names this column twice; expected unique names",

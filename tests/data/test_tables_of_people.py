@@ -100,6 +100,47 @@ def test_a_point_that_can_be_either_is_an_error(tmp_path: Path) -> None:
         read_table(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "losses"),
+    [
+        (HEAD.replace("\n", ",\n") + ROWS, [3.7706, 3.5105, 3.0854]),  # a comma behind the names
+        (HEAD + ROWS.replace("3.5105", ""), [3.7706, None, 3.0854]),
+        ('params,tokens,note,loss\n1,2,"a\nb",3\n1,3,\u2028,\n', [3.0, None]),
+    ],
+)
+def test_an_empty_last_cell_is_no_row_that_ends_too_soon(
+    tmp_path: Path, text: str, losses: list[float | None]
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    assert read_table(path)["loss"].to_list() == losses
+
+
+def test_a_line_separator_inside_a_text_ends_no_line_of_json(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"model": "a\u2028b", "loss": 3.0}\n{"model": "c"}\n')
+    assert read_table(path)["loss"].to_list() == [3.0, None]
+
+
+@given(cut=st.integers(len(HEAD), len(HEAD + ROWS) - 2), middle=st.booleans())
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_row_that_ends_too_soon_is_named(tmp_path: Path, cut: int, middle: bool) -> None:
+    """Wherever a table ends, or a line of it: no cell is missing without a word."""
+    whole = HEAD + ROWS
+    line = whole[:cut].count("\n")
+    kept = whole[:cut] + ("\n" + ROWS if middle else "")
+    cells = kept.split("\n")[line].count(",") + 1
+    path = tmp_path / "t.csv"
+    path.write_text(kept)
+    table, said = attempt(read_table, path)
+    if cells < 3 and kept.split("\n")[line]:
+        assert f"row {line}: has {cells} cell" in said
+    elif table is not None:
+        assert (
+            not any(table.select(NEEDED).null_count().row(0)) or kept.split("\n")[line][-1] == ","
+        )
+
+
 WHOLE = ("2.0", "1E5", "3", " 7 ", "1e3")
 UNREADABLE = (
     "inf",

@@ -259,9 +259,11 @@ def trends(
     ]
     if out is not None:
         from augury.report import save_figure, trend_figure
+        from augury.runtime.atomic import atomic_file
 
         out.mkdir(parents=True, exist_ok=True)
-        found.table.write_parquet(out / "trends.parquet")
+        with atomic_file(out / "trends.parquet") as fresh:
+            found.table.write_parquet(fresh)
         if any(t.axis != "params" and t.shape != "flat" for t in found.trends):
             chart = trend_figure(found)
             for kind in ("html", "svg", "png"):

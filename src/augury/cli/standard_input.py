@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from augury.errors import DataError
+from augury.runtime.disk import naming_path
 
 STANDARD_INPUT = Path("-")
 
@@ -27,7 +28,8 @@ def table_file(path: Path) -> Iterator[Path]:
         suffix = ".jsonl"
     with TemporaryDirectory(prefix="augury-") as folder:
         file = Path(folder) / f"stdin{suffix}"
-        file.write_bytes(data)
+        with naming_path(file):
+            file.write_bytes(data)
         try:
             yield file
         except DataError as error:

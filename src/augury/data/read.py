@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from augury.data.compute import training_flops
-from augury.data.numbers import MISSING, with_decimal_points
-from augury.data.schema import column_of
 from augury.data.table import ROW, cast_columns, check_table, fill_compute
+from augury.data.table_text import decode_table, first_line, read_delimited, read_json_lines
 from augury.errors import DataError, UsageError
 
 # How far, in decades, compute may be from a power of a thousand times 6 N D: attention and other
@@ -209,7 +205,7 @@ def _filtered(table: pl.DataFrame, where: str, source: str) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, TypeError) as error:
         there = ", ".join(c for c in table.columns if c != ROW)
         raise UsageError(
-            f"cannot filter by '{where}': {_one_line(error)}; the columns are: {there}"
+            f"cannot filter by '{where}': {first_line(error)}; the columns are: {there}"
         ) from error
     if kept.is_empty():
         raise DataError(
@@ -250,165 +246,11 @@ def _raw(path: Path, source: str) -> pl.DataFrame:
             return pl.read_parquet(data)
         except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
             raise DataError(
-                f"not a whole Parquet file: {_one_line(error)}",
+                f"not a whole Parquet file: {first_line(error)}",
                 source=source,
                 expected="a Parquet file that was written to its end",
             ) from error
-    text = _decoded(data, source)
+    text = decode_table(data, source)
     if suffix in (".jsonl", ".ndjson"):
-        return _json_lines(text, source)
+        return read_json_lines(text, source)
     return read_delimited(text, "\t" if suffix == ".tsv" else ",", source)
-
-
-def _decoded(data: bytes, source: str) -> str:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # as spreadsheets save "Unicode text"
-        try:
-            return data.decode("utf-16")
-        except UnicodeDecodeError:
-            pass
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise DataError(
-            f"line {line} is not UTF-8",
-            source=source,
-            value=data[error.start : error.start + 1],
-            expected="UTF-8 text",
-        ) from error
-
-
-def read_delimited(text: str, separator: str, source: str) -> pl.DataFrame:
-    """A table of text, every cell as it is but for numbers in columns that are not the schema's.
-
-    Raises:
-        DataError: a name is twice in the header, or a row has more cells than it.
-    """
-    text = _without_preamble(text)
-    first = text.splitlines()[:1]
-    header = next(csv.reader(first, delimiter=separator), [])
-    decimal_comma = False
-    if len(header) == 1 and separator == ",":
-        for other in (";", "\t"):
-            columns = next(csv.reader(first, delimiter=other), [])
-            if len(columns) > 1:
-                header, separator, decimal_comma = columns, other, other == ";"
-                break
-    header = [name.strip() for name in header]
-    for name in header:
-        if header.count(name) > 1:
-            raise DataError(
-                "the header names this column twice",
-                source=source,
-                column=name,
-                expected="unique names",
-            )
-    try:
-        # Every cell as text, so that a wrong one can be named; `cast_columns` makes the numbers.
-        table = pl.read_csv(
-            text.encode(),
-            separator=separator,
-            infer_schema=False,
-        )
-    except (
-        pl.exceptions.PolarsError,
-        pl.exceptions.PanicException,
-        UnicodeEncodeError,
-    ) as error:
-        for number, row in enumerate(_csv_rows(text, separator)):
-            if row and len(row) != len(header):
-                raise DataError(
-                    f"has {len(row)} cells",
-                    source=source,
-                    row=number,
-                    expected=f"{len(header)}, as the header has",
-                ) from error
-        raise DataError(_one_line(error), source=source, expected="a table") from error
-    if len(header) == table.width:
-        table.columns = header
-    if decimal_comma:
-        table = pl.DataFrame([with_decimal_points(s, source) for s in table.iter_columns()])
-    strangers = [s.name for s in table.iter_columns() if column_of(s.name) is None]
-    return table.with_columns(_guessed(table[name]) for name in strangers)
-
-
-def _without_preamble(text: str) -> str:
-    """Without blank lines and comments before the header."""
-    while text and (text[0] == "#" or not text.partition("\n")[0].strip()):
-        _, newline, rest = text.partition("\n")
-        if not newline:
-            return text
-        text = rest
-    return text
-
-
-def _csv_rows(text: str, separator: str) -> Iterator[list[str]]:
-    """Rows up to the first that no CSV can have."""
-    try:
-        yield from csv.reader(text.splitlines(), delimiter=separator)
-    except csv.Error:
-        return
-
-
-def _guessed(series: pl.Series) -> pl.Series:
-    """An unknown text column as numbers, if every filled cell is one."""
-    values = series.str.strip_chars()
-    values = values.set(values.is_in(MISSING), None)
-    numbers = values.cast(pl.Float64, strict=False)
-    if numbers.null_count() == values.null_count() and numbers.null_count() < len(numbers):
-        return numbers
-    return series
-
-
-def _json_lines(text: str, source: str) -> pl.DataFrame:
-    rows: list[dict[str, Any]] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:  # integers of more than 4,300 digits too
-            raise DataError(
-                f"line {number} is not JSON: {_one_line(error)}",
-                source=source,
-                expected="one JSON object per line",
-            ) from error
-        if not isinstance(row, dict):
-            raise DataError(
-                f"line {number} is not an object",
-                source=source,
-                value=line[:40],
-                expected="one JSON object per line",
-            )
-        rows.append(row)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    try:
-        return pl.DataFrame([_json_column(name, [row.get(name) for row in rows]) for name in names])
-    except UnicodeEncodeError as error:  # JSON can say "\\ud800", which no text can hold
-        raise DataError(
-            "text contains an unpaired surrogate",
-            source=source,
-            value=ascii(error.object)[:60],
-            expected="whole characters",
-        ) from error
-
-
-def _json_column(name: str, cells: list[Any]) -> pl.Series:
-    kinds = {type(c) for c in cells if c is not None}
-    if kinds and kinds <= {int, float}:
-        return pl.Series(name, [None if c is None else _float(c) for c in cells], pl.Float64)
-    if kinds == {bool}:
-        return pl.Series(name, cells, pl.Boolean)
-    texts = [c if c is None or isinstance(c, str) else json.dumps(c) for c in cells]
-    return pl.Series(name, texts, pl.String)
-
-
-def _float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split("\n")[0].split())[:200]

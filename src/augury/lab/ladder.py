@@ -14,6 +14,7 @@ from augury.errors import AuguryError, UsageError
 from augury.lab.checkpoint import checkpoint_folder
 from augury.lab.config import RunConfig
 from augury.lab.trainer import is_complete, train
+from augury.runtime.disk import naming_path
 from augury.runtime.jobs import Progress, run_jobs
 
 FAILURE = "failure.txt"
@@ -84,7 +85,8 @@ def train_ladder(
     failures |= run_jobs(jobs, _train, workers=workers, progress=progress)
     for name, text in failures.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
-        (folder / name / FAILURE).write_text(text.rstrip() + "\n")
+        with naming_path(folder / name / FAILURE):
+            (folder / name / FAILURE).write_text(text.rstrip() + "\n")
     for name in named.keys() - failures.keys():
         (folder / name / FAILURE).unlink(missing_ok=True)
     done = {

@@ -10,6 +10,7 @@ import polars as pl
 
 from augury.errors import UsageError
 from augury.report.clean import clean_spec
+from augury.runtime.atomic import atomic_file
 
 # Okabe & Ito's colours: told apart by every kind of colour vision, and in grey.
 OBSERVED, FORECAST, GREEDY = "#0072B2", "#D55E00", "#767676"
@@ -133,14 +134,16 @@ def save_figure(chart: Any, path: str | Path) -> Path:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn: Any = alt.Chart.from_dict(clean_spec(chart.to_dict()))
-    if path.suffix == ".html":
-        _save_page(drawn, path)
-    else:
-        drawn.save(str(path), **({"ppi": 200} if path.suffix == ".png" else {}))
+    with atomic_file(path) as fresh:
+        if path.suffix == ".html":
+            fresh.write_text(_page_of(drawn, path.stem), encoding="utf-8")
+        else:
+            sharp = {"ppi": 200} if path.suffix == ".png" else {}
+            drawn.save(str(fresh), format=path.suffix[1:], **sharp)
     return path
 
 
-def _save_page(drawn: Any, path: Path) -> None:
+def _page_of(drawn: Any, name: str) -> str:
     """One file that loads nothing, with what screen readers and phones need."""
     import vl_convert
     from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -149,7 +152,6 @@ def _save_page(drawn: Any, path: Path) -> None:
         loader=PackageLoader("augury.report"), autoescape=True, undefined=StrictUndefined
     )
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    page = templates.get_template("chart.html").render(
-        name=path.stem, spec=drawn.to_dict(), bundle=bundle
+    return templates.get_template("chart.html").render(
+        name=name, spec=drawn.to_dict(), bundle=bundle
     )
-    path.write_text(page, encoding="utf-8")

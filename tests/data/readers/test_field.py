@@ -260,6 +260,17 @@ def test_a_torn_last_line_of_results(tmp_path: Path) -> None:
     assert found.left_out[0].key == "line 51"
 
 
+def test_a_chart_whose_last_line_is_torn(tmp_path: Path) -> None:
+    """As a run under way writes it; in the middle such a line costs the file."""
+    path = write(tmp_path / "log.csv", "step,lr,loss\n1,.1,3.5\n2,.1,3.4\n3,.")
+    found = read_results("loss", path)
+    assert found.table["loss"].to_list() == [3.5, 3.4]
+    assert str(found.left_out[0]) == f"{path}: line 4: the last line is cut off (got 3,.)"
+    write(path, "step,lr,loss\n1,.1,3.5\n2,.\n3,.1,3.3\n")
+    with pytest.raises(DataError, match="row 2: has 2 cells; expected 3, as the header has"):
+        read_results("loss", path)
+
+
 def record(data: bytes) -> bytes:
     def check(of: bytes) -> bytes:
         return struct.pack("<I", int(crc(np.frombuffer(of, np.uint8)[None])[0]))

@@ -25,11 +25,11 @@ import polars as pl
 
 from augury.data.metrics import why_not_a_score
 from augury.data.numbers import MISSING
-from augury.data.read import read_delimited
 from augury.data.readers.files import decode_utf8, lines_of, read_content, shorten
 from augury.data.readers.part import ForeignFileError, LeftOut, ModelInfo, Part
 from augury.data.readers.reader import Reader
 from augury.data.readers.tensorboard import Scalar, read_scalars
+from augury.data.table_text import read_delimited
 from augury.errors import DataError
 
 STEPS = ("_step", "step", "global_step", "trainer/global_step", "train/global_step", "iteration")
@@ -79,7 +79,7 @@ def read(path: Path) -> Sequence[Part]:
     if "tfevents" in path.name:
         logged = _events(path, source, odd, torn)
     elif path.suffix in (".csv", ".tsv"):
-        logged = _table(path, source, odd, notes)
+        logged = _table(path, source, odd, notes, torn)
     else:
         logged = _lines(path, odd, torn)
     runs: dict[str | None, dict[tuple[str, int], tuple[float | None, float | None]]] = {}
@@ -176,8 +176,11 @@ def _tokens_beside(tag: str, tags: dict[str, list[Scalar]]) -> dict[int, float]:
     return {}
 
 
-def _table(path: Path, source: str, odd: OddFields, notes: list[str]) -> list[Logged]:
-    text, again = _named_apart(decode_utf8(read_content(path), source), path.suffix == ".tsv")
+def _table(
+    path: Path, source: str, odd: OddFields, notes: list[str], torn: list[LeftOut]
+) -> list[Logged]:
+    whole = _without_torn_end(decode_utf8(read_content(path), source), path, torn)
+    text, again = _named_apart(whole, path.suffix == ".tsv")
     notes += [
         f"{path.name}: several runs are called '{name}': told apart by place" for name in again
     ]
@@ -202,6 +205,21 @@ def _table(path: Path, source: str, odd: OddFields, notes: list[str]) -> list[Lo
             if loss is not None or not dash:  # in a chart, a run has no value at another's steps
                 logged.append((run if dash else None, key, step, loss, tokens))
     return logged
+
+
+def _without_torn_end(text: str, path: Path, torn: list[LeftOut]) -> str:
+    """Without a last line that has fewer cells than the header and no end, as of a killed run."""
+    kept, newline, last = text.rpartition("\n")
+    separator = "\t" if path.suffix == ".tsv" else ","
+    names, cells = (
+        next(csv.reader([line], delimiter=separator), [])
+        for line in (text.partition("\n")[0], last)
+    )
+    if not newline or not last.strip() or len(cells) >= len(names):
+        return text
+    where = f"line {kept.count(newline) + 2}"
+    torn.append(LeftOut(path, where, last[:40], "the last line is cut off"))
+    return kept + newline
 
 
 def _named_apart(text: str, tabs: bool) -> tuple[str, list[str]]:

@@ -16,6 +16,7 @@ from augury.report.page.draw import finished, tips
 from augury.report.page.palette import BLUE
 from augury.report.page.story import Figure, Section
 from augury.report.page.write import standalone_spec, svg_of
+from augury.runtime.atomic import atomic_file
 
 if TYPE_CHECKING:
     from augury.fitting import Fit
@@ -133,9 +134,11 @@ def save_figures(result: Any, folder: str | Path) -> list[Path]:
     written = []
     for figure in figures_of(result):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{figure.id}.csv").write_text(figure.data.write_csv())
         path = folder / f"{figure.id}.svg"
-        path.write_text(svg_of(figure), encoding="utf-8")
+        texts = {path.with_suffix(".csv"): figure.data.write_csv(), path: svg_of(figure)}
+        for file, text in texts.items():
+            with atomic_file(file) as fresh:
+                fresh.write_text(text, encoding="utf-8")
         written.append(path)
     return written
 
