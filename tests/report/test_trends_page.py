@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+import augury
 from augury.forecast.trends import Trends, trends
 from augury.report.page import Story, trends_section
 from augury.report.page.html import html_of
@@ -23,6 +25,7 @@ from augury.report.page.listing import (
 )
 from augury.report.page.measurements import table_story
 from augury.report.page.outcomes import group_of, outcome_figure, trends_verdict
+from augury.study.page import story_of
 
 HOSTILE = "<script>alert('no')</script>\" onload=\"x"
 # Slope before and after the middle of training, and the metric: what becomes of it.
@@ -112,6 +115,23 @@ def test_the_page_leads_with_the_counts_and_escapes_every_name(story: Story) -> 
     assert text.count('class="spark"><svg') == len(TASKS)
     assert "grows_<wbr>too" in text
     assert 'type="search"' in text
+
+
+def test_saved_trends_are_told_as_they_are_told_of_their_table(
+    tmp_path: Path, found: Trends, story: Story
+) -> None:
+    told = story_of(augury.save(found, tmp_path / "trends"))
+    assert story.verdicts[0].lead == told.verdicts[0].lead
+    assert [f.id for f in told.figures] == [f.id for f in story.figures]
+    shown = {s.heading: s for s in story.sections}
+    assert told.sections[0].listing == shown[told.sections[0].heading].listing
+
+
+def test_saved_trends_that_are_all_flat_are_a_table(tmp_path: Path) -> None:
+    flat = trends(table().filter(pl.col("task") == "still"))
+    told = story_of(augury.save(flat, tmp_path / "trends"))
+    assert "no score improves, gets worse or turns" in told.verdicts[0].lead
+    assert told.sections[0].tables[0].data["task"].to_list() == ["still"]
 
 
 def test_a_row_is_drawn_inside_its_box() -> None:

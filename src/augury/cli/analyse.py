@@ -12,6 +12,7 @@ from augury.cli.application import ANALYSE, app
 from augury.cli.arguments import needed_columns, parse_point, read_rows
 from augury.cli.options import AsJson, Level, LikelihoodName, Map, Scale, Seed, Table, Where
 from augury.cli.printing import print_answer, print_json
+from augury.cli.saving import check_out, save_with_figures
 from augury.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def fit(
     points = [parse_point(text) for text in at or ()]
     if bootstrap is not None and nuts:
         raise UsageError("choose one of --bootstrap and --nuts")
+    check_out(out)
     uncertainty: Any = "nuts" if nuts else "laplace" if bootstrap is None else "bootstrap"
     if law is None:
         from augury.cli.choice import fit_chosen
@@ -121,11 +123,7 @@ def fit(
             )
     forecasts = _predicted(fitted, points)
     if out is not None:
-        from augury.fitting.store import save
-        from augury.report.page.result import save_figures
-
-        save(fitted, out)
-        save_figures(fitted, out / "figures")
+        save_with_figures(fitted, out)
     if as_json:
         ahead = {"forecasts": [f.to_dict() for f in forecasts]} if points else {}
         print_json(fitted.to_dict() | ahead)
@@ -248,6 +246,7 @@ def trends(
     from augury.forecast.trends import ahead_of
     from augury.forecast.trends import trends as find_trends
 
+    check_out(out)
     data = read_rows(table, map_, where, ("task",), "value", scale)
     families = [b.strip() for b in by.split(",")]
     with startup.computing("testing the trends"):
@@ -261,7 +260,7 @@ def trends(
         from augury.report import save_figure, trend_figure
         from augury.runtime.atomic import atomic_file
 
-        out.mkdir(parents=True, exist_ok=True)
+        save_with_figures(found, out)
         with atomic_file(out / "trends.parquet") as fresh:
             found.table.write_parquet(fresh)
         if any(t.axis != "params" and t.shape != "flat" for t in found.trends):
@@ -290,7 +289,7 @@ def trends(
                 )
             print(" ".join([*parts, *(n.message for n in t.notes if n.severity != "info")]))
     if out is not None:
-        print(f"\nTable and figures: {out}")
+        print(f"\nTable and figures: {out}   (a page of them: augury report {out})")
 
 
 @app.command(rich_help_panel=ANALYSE)

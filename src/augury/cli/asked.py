@@ -13,6 +13,7 @@ import typer
 from augury.cli.arguments import read_rows
 from augury.cli.options import AsJson, Level, Map, Scale, Seed, Where
 from augury.cli.printing import print_answer, print_json
+from augury.cli.saving import check_out, save_with_figures
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,7 +53,8 @@ class Asked:
         return 0.9 if self.level is None else float(self.level)
 
     def rows(self, table: Path, needed: Sequence[str], output: str | None) -> pl.DataFrame:
-        """The rows of a table, as `read_rows` takes them."""
+        """The rows of a table, as `read_rows` takes them; `--out` is looked at first."""
+        check_out(self.out)
         return read_rows(table, self.map_, self.where, needed, output, self.scale)
 
     def show(self, answer: Answer, as_json: Any = None) -> None:
@@ -63,11 +65,7 @@ class Asked:
             as_json: what to print as JSON in place of the whole answer.
         """
         if self.out is not None:
-            from augury.fitting.store import save
-            from augury.report.page.result import save_figures
-
-            save(answer, self.out)
-            save_figures(answer, self.out / "figures")
+            save_with_figures(answer, self.out)
         if self.as_json:
             print_json(answer.to_dict() if as_json is None else as_json)
             return

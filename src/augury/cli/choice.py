@@ -8,6 +8,7 @@ from pathlib import Path
 from augury.cli import startup
 from augury.cli.arguments import read_rows
 from augury.cli.printing import print_answer, print_json
+from augury.cli.saving import save_with_figures
 
 
 def fit_chosen(
@@ -34,11 +35,7 @@ def fit_chosen(
         asked = [choice.forecasts(point) for point in points]
         ahead = choice.forecasts()
     if out is not None:
-        from augury.fitting.store import save
-        from augury.report.page.result import save_figures
-
-        save(choice.fit, out)
-        save_figures(choice.fit, out / "figures")
+        save_with_figures(choice.fit, out)
     if as_json:
         told = [{name: f.to_dict() for name, f in found.items()} for found in asked]
         print_json(choice.to_dict() | ({"forecasts": told} if points else {}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -127,7 +128,8 @@ def report(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="The page, .html. Default: page.html in the folder.")
+        Path | None,
+        typer.Option(help="The .html file, or a folder for it. Default: page.html in the folder."),
     ] = None,
     at: Annotated[
         str | None,
@@ -137,20 +139,31 @@ def report(
 ) -> None:
     """Write the page: the answer first, figures with their data, in one file."""
     from augury.report.page import write_page
-    from augury.report.page.write import figures_folder
+    from augury.report.page.write import PAGES, figures_folder
     from augury.study.page import story_of
 
     point = None if at is None else parse_point(at)
+    page = _page_path(study, out, PAGES)
     with startup.computing("writing the page"):
         story = story_of(study, at=point)
-    default = study / "page.html" if study.is_dir() else study.with_suffix(".html")
-    page = write_page(story, out or default)
+    write_page(story, page)
     if as_json:
         figures = [figure.id for figure in story.figures]
         print_json({"page": str(page), "answer": list(story.answer), "figures": figures})
         return
     print("\n".join(story.answer))
     print(f"\nPage: {page}   (figures: {figures_folder(page)})")
+
+
+def _page_path(study: Path, out: Path | None, suffixes: Sequence[str]) -> Path:
+    """Where the page is to be; in a folder it is called page.html."""
+    if out is None:
+        return study / "page.html" if study.is_dir() else study.with_suffix(".html")
+    if out.is_dir() or not out.suffix:
+        return out / "page.html"
+    if out.suffix not in suffixes:
+        raise UsageError(f"--out {out}: a page is an .html file; expected one, or a folder")
+    return out
 
 
 @app.command(rich_help_panel=STUDY)

@@ -54,7 +54,7 @@ def save(result: Any, folder: str | Path) -> Path:
     if isinstance(result, Fit):
         return save_fit(result, folder)
     folder = Path(folder)
-    _check_folder(folder)
+    check_folder(folder)
     bulk = Bulk()
     record = {"format": FORMAT, "version": version("augury"), "result": to_record(result, bulk)}
     with atomic_folder(folder) as fresh:
@@ -125,7 +125,12 @@ class _Tables(list[pl.DataFrame]):
         return pl.read_parquet(self.folder / f"table-{int(at)}.parquet")
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
+    """Whether a result can be written there.
+
+    Raises:
+        UsageError: it is a file, or a folder that holds something else.
+    """
     if folder.is_dir() and any(folder.iterdir()):
         if not any((folder / name).exists() for name in (FIT_FILE, RESULT_FILE)):
             raise UsageError(f"{folder} is not empty and holds no saved result: nothing is written")
@@ -182,7 +187,7 @@ def save_fit(fit: Fit, folder: str | Path) -> Path:
         fits/mine
     """
     folder = Path(folder)
-    _check_folder(folder)
+    check_folder(folder)
     with atomic_folder(folder) as fresh:
         (fresh / "fit.json").write_text(json.dumps(_plain(_record(fit)), indent=2) + "\n")
         names = list(fit.parameters)

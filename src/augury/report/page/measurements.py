@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +20,13 @@ from augury.errors import AuguryError, DataError
 from augury.notes import Note
 from augury.report.page.curves import loss_section
 from augury.report.page.emergence import emergence_section
-from augury.report.page.outcomes import outcome_figure, over_training, trends_verdict
+from augury.report.page.outcomes import trends_verdict
 from augury.report.page.outlook import outlook_figure
 from augury.report.page.passrate import pass_rate_outlook, pass_rate_section, pass_rate_verdict
 from augury.report.page.runs import name_models, versions
 from augury.report.page.scores import scores_section
 from augury.report.page.story import Outlook, Section, Story, StoryVerdict
-from augury.report.page.trends import trends_section
+from augury.report.page.trends import counted_section
 from augury.report.page.words import interval_text, place_text
 
 # Places at which a band is drawn: its edges are draws, and more places show their noise.
@@ -36,8 +36,6 @@ GRID = 24
 FEWEST = 5
 # Tasks that are forecast on one page: each takes seconds, and more are a wall.
 MOST_TASKS = 8
-# From so many scores on, how many do what is a picture of its own.
-COUNTED = 6
 # Fewer sizes than this carry no law.
 FEWEST_SIZES = 4
 
@@ -314,10 +312,7 @@ def trends_of(
         return []
     try:
         found = trends(rows)
-        section = trends_section(found)
-        counted = outcome_figure(found) if len(over_training(found)) >= COUNTED else None
-        if counted is not None:
-            section = replace(section, figures=(counted, *section.figures))
+        section = counted_section(found)
     except AuguryError as error:
         missing.append(f"No trends over training: {error}.")
         return []

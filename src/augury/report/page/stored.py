@@ -11,14 +11,17 @@ from augury.errors import DataError, UsageError
 from augury.notes import Note
 from augury.report.page.curves import loss_section
 from augury.report.page.fit import fit_story
+from augury.report.page.outcomes import trends_verdict
 from augury.report.page.result import figures_of
 from augury.report.page.runs import versions
 from augury.report.page.story import Figure, Section, Story, StoryVerdict, Table
+from augury.report.page.trends import counted_section
 from augury.report.page.words import interval_text, place_text
 
 if TYPE_CHECKING:
     from augury.forecast.chain_fit import ChainFit
     from augury.forecast.prediction import Forecast
+    from augury.forecast.trends import Trends
 
 # Of several forecasts, those that the answer says; the table has all.
 MOST_SAID = 3
@@ -38,6 +41,7 @@ def result_story(result: Any, name: str, *, at: Mapping[str, float] | None = Non
     """
     from augury.fitting import Fit
     from augury.forecast.chain_fit import ChainFit
+    from augury.forecast.trends import Trends
 
     if isinstance(result, Fit):
         return fit_story(result, name, at=at)
@@ -51,6 +55,8 @@ def result_story(result: Any, name: str, *, at: Mapping[str, float] | None = Non
         raise DataError(
             f"holds a {type(result).__name__}, of which there is nothing to show", source=name
         )
+    if isinstance(result, Trends):
+        return _trends_story(result, name)
     card = result._card()
     notes = tuple(note for note in card.notes if isinstance(note, Note))
     said = tuple(note for note in card.notes if not isinstance(note, Note))
@@ -70,6 +76,21 @@ def result_story(result: Any, name: str, *, at: Mapping[str, float] | None = Non
         sections,
         notes=tuple(n for n in notes if n.severity != "info"),
         provenance={"result": name, **versions()},
+    )
+
+
+def _trends_story(found: Trends, name: str) -> Story:
+    """What improves, gets worse or turns; where nothing does so over training, the table alone."""
+    try:
+        section = counted_section(found)
+    except UsageError:
+        card = found._card()
+        section = Section("Trends", (), tables=(Table(card.heading, card.table),))
+    return Story(
+        f"{name}: which scores improve, and which get worse?",
+        (trends_verdict(found),),
+        (section,),
+        provenance={"result": name, "level": f"{found.level:.0%}", **versions()},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from augury.report.page.outcomes import (
     WORSE,
     does,
     group_of,
+    outcome_figure,
     over_size,
     over_training,
 )
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 # More panels are a wall; the list has every score.
 MOST_PANELS = 12
+# From so many scores on, how many do what is a picture of its own.
+COUNTED = 6
 # Groups in the order in which the large panels show them.
 DRAWN = (WORSE, TURNS, UNKNOWN, BETTER)
 
@@ -70,6 +74,17 @@ def trends_section(found: Trends, *, most: int = MOST_PANELS, name: str = "trend
         notes=notes,
         listing=_listing(found, own) if len(own) > len(drawn) or len(own) > 1 else None,
     )
+
+
+def counted_section(found: Trends) -> Section:
+    """The same, with the picture of what scores come to where there are many.
+
+    Raises:
+        UsageError: as `trends_section`.
+    """
+    section = trends_section(found)
+    counted = outcome_figure(found) if len(over_training(found)) >= COUNTED else None
+    return section if counted is None else replace(section, figures=(counted, *section.figures))
 
 
 def _chosen(own: list[Trend], most: int) -> list[Trend]:

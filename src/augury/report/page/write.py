@@ -20,6 +20,7 @@ WIDTH = 640
 # Pixels of the PNG per point.
 SCALE = 2.0
 KINDS = ("svg", "png", "pdf")
+PAGES = (".html", ".htm")  # suffixes of a page
 
 
 def write_page(story: Story, path: str | Path, *, pictures: bool = True) -> Path:
@@ -37,7 +38,7 @@ def write_page(story: Story, path: str | Path, *, pictures: bool = True) -> Path
         UsageError: the suffix is not .html.
     """
     path = Path(path)
-    if path.suffix not in (".html", ".htm"):
+    if path.suffix not in PAGES:
         raise UsageError(f"{path}: a page is an .html file")
     text = html_of(story)
     path.parent.mkdir(parents=True, exist_ok=True)
