@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from augury.fitting.problem import Problem, problem_of
 from augury.fitting.result import Status
 from augury.fitting.space import Floats, Space
 from augury.fitting.starts import find_starts
+from augury.fitting.uncertainty import spare_units
 from augury.laws import Law, parse_law
 
 # Starts polished per group; with 2,000 groups of 50 points the best two of the grid already end in
@@ -57,7 +58,8 @@ class ManyFits(Shown):
         parameters: (G, P) best values, in the order of `names`.
         objective: (G,).
         status: (G,) as in a single fit.
-        covariance: (G, P, P) Laplace covariance in internal coordinates, prior included.
+        covariance: (G, P, P) Laplace covariance in internal coordinates, prior included; NaN where
+            a group leaves nothing over to judge its noise by.
         noise: (G,) residual scale squared, in the likelihood's predictor.
         pooling: what was shared, or None.
     """
@@ -161,16 +163,18 @@ def fit_many(
         pooling, prior, solution = _pooled(problem, names, solution, points, weights, noise)
     space = problem.space
     covariance = _covariances(solution, noise, prior)
+    status = tuple(
+        _status(problem, points, index, weights, solution, g, pooled=pooling is not None)
+        for g in range(len(groups))
+    )
+    covariance[[s is Status.NO_INTERVALS for s in status]] = np.nan
     return ManyFits(
         law=law,
         likelihood=likelihood,
         groups=groups,
         parameters=space.natural(solution.u),
         objective=solution.objective,
-        status=tuple(
-            _status(problem, points, index, weights, solution, g, pooled=pooling is not None)
-            for g in range(len(groups))
-        ),
+        status=status,
         covariance=covariance,
         noise=noise,
         pooling=pooling,
@@ -306,8 +310,12 @@ def _status(
         return Status.NO_START_CONVERGED
     live = weights[g] > 0
     own = Points(tuple(x[g : g + 1, live] for x in points.inputs), points.y, points.trials)
-    if not pooled and not enough_runs(problem.law, own, problem.runs[index[g]][live]):
+    runs = problem.runs[index[g]][live]
+    if not pooled and not enough_runs(problem.law, own, runs):
         return Status.NOT_IDENTIFIABLE
     space, u = problem.space, solution.u[g]
     at = (u - space.lower < ON_BOUND) | (np.asarray(space.upper) - u < ON_BOUND)
-    return Status.AT_BOUND if at[: len(problem.law.parameters)].any() else Status.CONVERGED
+    if at[: len(problem.law.parameters)].any():
+        return Status.AT_BOUND
+    alone = replace(problem, runs=np.unique(runs, return_inverse=True)[1])
+    return Status.NO_INTERVALS if not pooled and spare_units(alone, u) < 1 else Status.CONVERGED

@@ -14,6 +14,7 @@ import numpy as np
 
 from augury.fitting.covariance import covariance, pieces_at, residuals
 from augury.fitting.diagnose import parameters_at_bounds
+from augury.fitting.likelihoods.counts import RATE_EDGE
 from augury.fitting.optimise import Prior, solve
 from augury.fitting.problem import Problem
 from augury.fitting.space import Floats
@@ -152,19 +153,29 @@ def curves_at_data(problem: Problem, draws: Floats) -> tuple[Floats, Any]:
 def band_to_range(problem: Problem, u: Floats, draws: Floats) -> float:
     """Width of the law's 90 % band at its own points, in units of the range of their outcomes.
 
-    The median over points. Above 1 the fit knows less of a run it has seen than the list of all
-    outcomes does: Chinchilla on eleven runs of one over-trained series gave 64 to 186, with
-    exponents from bound to bound; on three times as many runs .2.
+    The median over points, on the scale on which runs stray: logarithms of losses, logits of rates,
+    which are far apart where one model of a ladder passes often and all others rarely. Above 1 the
+    fit knows less of a run it has seen than the list of all outcomes does: Chinchilla on eleven
+    runs of one over-trained series gave 64 to 186, with exponents from bound to bound; on three
+    times as many runs .2.
     """
     if not len(draws):
         return 0.0
     curves, _ = curves_at_data(problem, np.vstack([u[None], draws[:CHECKED_DRAWS]]))
-    seen = problem.points.y[0]
-    if problem.likelihood.on_log:
+    seen, trials = problem.points.y[0], problem.points.trials[0]
+    if problem.likelihood.counts:
+        # No pass in n is half a pass in n + 1: it has a logit.
+        seen = _logit((seen * trials + 0.5) / (trials + 1.0))
+        curves = _logit(np.clip(curves, RATE_EDGE, 1 - RATE_EDGE))
+    elif problem.likelihood.on_log:
         curves, seen = np.log(np.maximum(curves, 1e-300)), np.log(np.maximum(seen, 1e-300))
     low, high = np.quantile(np.clip(curves[1:], -HUGE, HUGE), [0.05, 0.95], axis=0)
     spread = float(np.ptp(seen))
     return float(np.median(high - low)) / spread if spread > 0 else 0.0
+
+
+def _logit(rate: Floats) -> Floats:
+    return np.asarray(np.log(rate) - np.log1p(-rate))
 
 
 def reweighted(
