@@ -26,6 +26,7 @@ from augury.forecast.emergence import (
     simulate_study,
 )
 from augury.forecast.emergence.averaging import pseudo_weights
+from augury.forecast.emergence.compiled import FEW, slopes, subset_rows, values
 from augury.forecast.emergence.density import log_posterior, row_terms
 from augury.forecast.emergence.laws import (
     Member,
@@ -36,7 +37,7 @@ from augury.forecast.emergence.laws import (
     score_above_base,
     shift_fraction,
 )
-from augury.forecast.emergence.observations import stacked
+from augury.forecast.emergence.observations import LEAST_SUBSETS, join, stacked
 from tests.emergence_studies import TRUTH, study
 
 
@@ -164,6 +165,24 @@ def test_counts_are_binomial_when_runs_do_not_differ() -> None:
     assert np.allclose(np.asarray(terms)[live], expected[live], atol=1e-8)
     assert np.allclose(score, (rows.y - rate) * n / (rate * (1 - rate)))
     assert np.allclose(information, n / (rate * (1 - rate)))
+
+
+def test_padding_is_no_evidence_and_sizes_are_few() -> None:
+    """Density and gradient of a study do not depend on the size that it is padded to."""
+    data = emergence_data(study())
+    law = LAWS["full"]
+    small, large = (join([data.rows(law, room, LEAST_SUBSETS)]) for room in (128, 384))
+    size = len(law.member.mean)
+    z = np.random.default_rng(3).standard_normal((FEW, size + 1, size))  # as searches ask
+    at = np.zeros(FEW, int)
+    found, again = (
+        (values(z[0], subset_rows(rows, 0), counts=True), *slopes(z, rows, at, counts=True))
+        for rows in (small, large)
+    )
+    for one, other in zip(found, again, strict=True):
+        assert np.allclose(one, other, rtol=1e-12, atol=1e-9)
+    parts = [data.subset_rows(np.arange(len(data.y)) < n) for n in range(10, 101, 10)]
+    assert {stacked([part], [law]).groups.shape for part in parts} == {(1, 128, LEAST_SUBSETS)}
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ from augury.forecast.emergence import (
     moved_study,
 )
 from augury.forecast.emergence.ensemble import EnsembleDraws, run_ensemble
+from augury.forecast.emergence.moved_answer import answer_moved
 from augury.forecast.emergence.moved_curve import Families, MovedCurve
 from augury.forecast.emergence.moved_families import find_families
 from augury.forecast.emergence.moved_noise import ScoreNoise, Spreads
@@ -309,8 +310,33 @@ def test_bad_input_is_named() -> None:
         UsageError, match=r"above chance must lie between 0 and 0\.75, since chance"
     ):
         fitted.point(0.8)
+    named = table.with_columns(family=pl.Series(["a"] * (table.height - 1) + [None]))
+    with pytest.raises(DataError, match=rf"row {table.height}, column 'family': no family"):
+        moved_study(named)
+    assert moved_study(named.with_columns(family=pl.lit(None, pl.String))).families == 1
     two = table.filter(pl.col("finetune_examples").is_in([0, 8, 512]))
     assert fit_moved(moved_study(two), control=False).status is MovedStatus.TOO_FEW_AMOUNTS
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_where_everything_is_at_chance_no_number_is_told() -> None:
+    _, table, _ = moved_table(np.random.default_rng(0))
+    flat = table.with_columns(value=pl.lit(0.25))
+    best = float(table["loss"].min())  # type: ignore[arg-type]
+    (answer,) = answer_moved(flat, params=1e9, tokens=1e12)
+    told = answer.to_dict()
+    for name in ("point", "elbow", "control"):
+        assert told[name] == {"value": None, "interval": [None, best], "level": 0.9}
+    assert told["narrowed"] is None
+    assert told["probability_per_run"] is None
+    assert told["status"] == "everything is at chance"
+    assert "is not known, but beyond the best checkpoint" in str(answer)
+    with pytest.raises(UsageError, match="nothing is known about the point"):
+        answer.fitted.probability_per_run(1.0)
+    flops = flat.with_columns(flops=10 ** (22 - pl.col("loss"))).drop("loss")
+    point = fit_moved(moved_study(flops, "flops"), control=False).to_dict()["point"]
+    assert point["value"] is None
+    assert point["interval"] == [pytest.approx(10 ** (22 - best)), None]
 
 
 @pytest.mark.usefixtures("few_steps")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from augury.fitting.optimise import round_up
 from augury.forecast.emergence.density import Rows, log_posterior
 from augury.forecast.emergence.laws import (
     Member,
@@ -137,5 +138,7 @@ def curves(
 
     with jax.enable_x64(True):
         own = Scales(*(np.float64(x) for x in scales))
-        up, slope = _curves()(z, Member(*member), own, progress, log_amount)
-        return np.asarray(up), np.asarray(slope)
+        count = len(progress)
+        at = np.minimum(np.arange(round_up(count)), count - 1)  # few sizes are compiled
+        up, slope = _curves()(z, Member(*member), own, progress[at], log_amount[at])
+        return np.asarray(up)[:count], np.asarray(slope)[:count]

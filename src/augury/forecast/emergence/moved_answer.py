@@ -16,6 +16,7 @@ from augury.forecast.emergence.follow import reaches
 from augury.forecast.emergence.loss_ladder import loss_law_of
 from augury.forecast.emergence.moved_data import moved_study
 from augury.forecast.emergence.moved_fit import ABOVE, MovedFit, fit_moved
+from augury.forecast.emergence.moved_status import MovedStatus
 from augury.forecast.emergence.moved_tasks import fit_moved_tasks
 from augury.forecast.emergence.reach import Reach, planned_losses
 
@@ -29,7 +30,8 @@ class MovedAnswer:
         fitted: the moved curve.
         distance: above the base that counts as emerged.
         reach: what has to be trained, "in_params" and "in_flops"; None where no loss law is known.
-        probability_per_run: that one run of the planned model has the ability; None without one.
+        probability_per_run: that one run of the planned model has the ability; None without a
+            planned model, and where everything is at chance.
     """
 
     task: str | None
@@ -121,9 +123,11 @@ def answer_moved(
 
 def _per_run(
     fitted: MovedFit, loss_law: Fit | None, distance: float, params: float, tokens: float | None
-) -> float:
+) -> float | None:
     if tokens is None:
         raise UsageError("a planned model needs --params and --tokens")
+    if fitted.status is MovedStatus.AT_CHANCE:
+        return None
     if fitted.scale == "flops":
         return fitted.probability_per_run(float(training_flops(params, tokens)), distance)
     if loss_law is None:

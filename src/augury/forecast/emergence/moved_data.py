@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from augury.errors import DataError, UsageError
 from augury.fitting import Fit, Status
@@ -35,7 +36,8 @@ def moved_study(
     """Read a study of one task for the moved curve.
 
     Args:
-        table: as for `emergence_data`; a column `family` tells series of models apart.
+        table: as for `emergence_data`; a column `family` tells series of models apart, and names
+            one in every row or in none.
         scale: "loss" or "flops".
         loss_law: a fit whose floor E, with its draws, says how low the loss can go; by default
             Chinchilla's on the few-shot rows, where the table carries params and tokens.
@@ -62,9 +64,6 @@ def moved_study(
             value=float(data.y[row]),
             expected="a score between 0 and 1: the moved curve rises from chance to at most 1",
         )
-    family = np.zeros(len(data.y), np.int64)
-    if "family" in table.columns and table["family"].null_count() == 0:
-        family = np.unique(table["family"].cast(pl.String).to_numpy(), return_inverse=True)[1]
     known = None
     if scale == "loss":
         lowest = float(data.place.min())
@@ -73,7 +72,23 @@ def moved_study(
                 f"the floor must lie between 0 and the lowest loss, {lowest:.4g}, not {floor}"
             )
         known = floor_prior(loss_law or loss_law_of(table), lowest, floor)
-    return MovedStudy(data, known, family.astype(np.int64))
+    return MovedStudy(data, known, _families(table))
+
+
+def _families(table: pl.DataFrame) -> NDArray[np.int64]:
+    """(n,) index of each row's family; all 0 where no row names one."""
+    if "family" not in table.columns or table["family"].null_count() == table.height:
+        return np.zeros(table.height, np.int64)
+    names = table["family"]
+    if names.null_count():
+        raise DataError(
+            "no family",
+            row=int(names.is_null().arg_max() or 0) + 1,
+            column="family",
+            expected="a name in every row, or in none: rows without one would count as one family",
+        )
+    index = np.unique(names.cast(pl.String).to_numpy(), return_inverse=True)[1]
+    return index.astype(np.int64)
 
 
 def floor_prior(loss_law: Fit | None, lowest: float, floor: float | None = None) -> FloorPrior:

@@ -19,7 +19,7 @@ from augury.forecast.emergence.ensemble import STEPS, EnsembleDraws, Floats, run
 from augury.forecast.emergence.moved_curve import MovedCurve, MovedParameters, MovedStudy
 from augury.forecast.emergence.moved_families import find_families
 from augury.forecast.emergence.moved_status import MovedStatus
-from augury.forecast.emergence.observations import EmergenceData, Scale
+from augury.forecast.emergence.observations import EmergenceData, Scale, place_of
 from augury.forecast.emergence.premise import Premise, check_premise
 from augury.forecast.emergence.result import EmergenceStatus
 from augury.forecast.emergence.thin import risen, too_thin
@@ -93,13 +93,9 @@ class MovedFit(Shown):
         Raises:
             UsageError: no score can be so far above chance.
         """
+        self._check_distance(distance)
         curve, p = self._natural(control=control)
-        if not 0 < distance < curve.room:
-            raise UsageError(
-                f"the distance above chance must lie between 0 and {curve.room:g}, since chance "
-                f"is {curve.chance:g}, not {distance:g}"
-            )
-        return _on_scale(curve, _progress_at(p, distance), p)
+        return _on_scale(curve, progress_at(p, distance), p)
 
     def elbow_draws(self) -> Floats:
         """(S,) losses or FLOPs of the elbow: where the steepest tangent meets the base."""
@@ -109,19 +105,29 @@ class MovedFit(Shown):
     def point(
         self, distance: float = ABOVE, *, level: float | None = None
     ) -> tuple[float, float, float]:
-        """Median and equal-tailed interval of `point_draws`."""
+        """Median and equal-tailed interval of `point_draws`.
+
+        Where everything is at chance, all that is known: NaN, and beyond the best checkpoint.
+        """
+        if self._at_chance:
+            self._check_distance(distance)
+            return self._beyond()
         return _summary(self.point_draws(distance), level or self.level)
 
     def elbow(self, *, level: float | None = None) -> tuple[float, float, float]:
-        """Median and equal-tailed interval of `elbow_draws`."""
+        """Median and equal-tailed interval of `elbow_draws`; at chance as for `point`."""
+        if self._at_chance:
+            return self._beyond()
         return _summary(self.elbow_draws(), level or self.level)
 
     def control_point(
         self, distance: float = ABOVE, *, level: float | None = None
     ) -> tuple[float, float, float] | None:
-        """The same from few-shot rows alone."""
+        """The same from few-shot rows alone; None where they are too few."""
         if self.control is None:
             return None
+        if self._at_chance:
+            return self.point(distance)
         return _summary(self.point_draws(distance, control=True), level or self.level)
 
     def probability_per_run(self, place: Floats | float, distance: float = ABOVE) -> float:
@@ -132,7 +138,12 @@ class MovedFit(Shown):
             distance: above the base that counts as having it.
 
         The luck of a single run is part of it; near the threshold runs differ.
+
+        Raises:
+            UsageError: everything is at chance, so that nothing is known beyond the checkpoints.
         """
+        if self._at_chance:
+            raise UsageError(f"{self.status}: nothing is known about the point. {self.remedy}")
         _, p = self._natural(control=False)
         rng = np.random.default_rng(self.seed)
         count = len(p.e0)
@@ -146,6 +157,24 @@ class MovedFit(Shown):
             above = p.height * expit((x - p.e0 - family) / p.w)
         luck = np.hypot(p.luck, p.run) * rng.standard_normal(count)
         return float(np.mean(above + luck > distance))
+
+    @property
+    def _at_chance(self) -> bool:
+        """Whether no score is above chance, so that draws of the point are the prior's."""
+        return self.status is MovedStatus.AT_CHANCE
+
+    def _beyond(self) -> tuple[float, float, float]:
+        """No value, and beyond the best checkpoint."""
+        best = float(place_of(self.data.progress.max(), self.scale))
+        return (np.nan, -np.inf, best) if self.scale == "loss" else (np.nan, best, np.inf)
+
+    def _check_distance(self, distance: float) -> None:
+        chance = self.data.base
+        if not 0 < distance < 1.0 - chance:
+            raise UsageError(
+                f"the distance above chance must lie between 0 and {1.0 - chance:g}, since chance "
+                f"is {chance:g}, not {distance:g}"
+            )
 
     def _natural(self, *, control: bool) -> tuple[MovedCurve, MovedParameters]:
         drawn = self.control if control else self.draws
@@ -222,6 +251,13 @@ class MovedFit(Shown):
             value, low, high = (f"{x:.4g}" if np.isfinite(x) else "never" for x in three)
             return f"{value} {unit}, {self.level:.0%} [{low}, {high}]"
 
+        if self._at_chance:
+            best = next(x for x in self.point(distance)[1:] if np.isfinite(x))
+            return (
+                f"No score is clearly above chance: where the few-shot score is {distance:g} above "
+                f"it is not known, but beyond the best checkpoint, {best:.4g} {unit} "
+                f"({self.status})\n  {self.remedy}"
+            )
         own = self.judged_at(distance)
         end = "" if own.usable else f" ({own.status})"
         lines = [
@@ -361,7 +397,7 @@ def _status(
 def _is_vague(curve: MovedCurve, p: MovedParameters, level: float, distance: float = ABOVE) -> bool:
     """Whether the interval of the point is wider than the range of the checkpoints."""
     tail = (1 - level) / 2
-    draws = _on_scale(curve, _progress_at(p, distance), p)
+    draws = _on_scale(curve, progress_at(p, distance), p)
     low, high = np.quantile(draws, [tail, 1 - tail], method="nearest")
     if not np.isfinite([low, high]).all():
         return True
@@ -371,7 +407,7 @@ def _is_vague(curve: MovedCurve, p: MovedParameters, level: float, distance: flo
     return bool(high - low > max(float(np.ptp(data.progress)), LEAST_RANGE[data.scale]))
 
 
-def _progress_at(p: MovedParameters, distance: float) -> Floats:
+def progress_at(p: MovedParameters, distance: float) -> Floats:
     """(S,) progress at which few-shot scores are `distance` above their base."""
     with np.errstate(all="ignore"):
         share = distance / p.height

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from augury.data.scores import scores_of
 from augury.data.table import cast_columns, fill_compute
 from augury.errors import DataError, UsageError
+from augury.fitting.optimise import round_up
 from augury.forecast.emergence.density import Rows
 from augury.forecast.emergence.laws import EmergenceLaw, Member, Scales
 from augury.forecast.emergence.search import Floats
@@ -29,8 +30,9 @@ RARE, LEAST_BASE = 0.02, 1e-3
 LEAST_AMOUNT = 2.0
 # No run has 1e99 FLOPs.
 NO_LIMIT = 99.0
-# Rows, checkpoints and subsets are padded to multiples of this: few sizes are compiled.
-ROOM = 16
+# Each size of a study is compiled anew, 3 CPU-seconds; a row, padding or not, costs a fit half a
+# millisecond. So sizes are few: rows and subsets are padded to at least these.
+LEAST_ROWS, LEAST_SUBSETS = 128, 16
 
 
 @dataclass(frozen=True)
@@ -169,10 +171,10 @@ class EmergenceData:
 
 
 def stacked(studies: Sequence[EmergenceData], laws: Sequence[EmergenceLaw]) -> Rows:
-    """(S, n) arrays of many studies, each with its law, padded to the largest."""
-    room = ROOM * -(-max(len(s.y) for s in studies) // ROOM)
-    groups = max(len(np.unique(s.subset[s.subset >= 0])) for s in studies)
-    groups = ROOM * max(-(-groups // ROOM), 1)
+    """(S, n) arrays of many studies, each with its law, padded to one of few sizes."""
+    room = max(LEAST_ROWS, round_up(max(len(s.y) for s in studies)))
+    subsets = max(len(np.unique(s.subset[s.subset >= 0])) for s in studies)
+    groups = LEAST_SUBSETS if subsets <= LEAST_SUBSETS else round_up(subsets)
     parts = [s.rows(law, room, groups) for s, law in zip(studies, laws, strict=True)]
     return join(parts)
 
