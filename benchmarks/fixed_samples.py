@@ -1,6 +1,6 @@
 """`python -m benchmarks.fixed_samples`: intervals of the mean at fixed numbers of samples.
 
-Beside them those of a count of rare passes, which they replaced, by simulation. Prints the table of
+Compares them by simulation with intervals that treat passes as rare events. Prints the table of
 docs/passuntil.md.
 """
 
@@ -17,8 +17,10 @@ INSTANCES, SAMPLES = (1, 4, 40), (5, 20, 50)
 
 
 def main() -> None:
-    """Width and share held, as they were and as they are."""
-    print("| instances | samples each | rate | as rare passes: width | held | now: width | held |")
+    """Width and coverage of both kinds of interval."""
+    print(
+        "| instances | samples each | rate | rare events: width | held | binomial: width | held |"
+    )
     print("|---|---|---|---|---|---|---|")
     for instances in INSTANCES:
         for samples in SAMPLES:

@@ -324,10 +324,11 @@ def document(record: dict[str, Any]) -> str:
 def tables(record: dict[str, Any]) -> str:
     """For the documentation: samples over the ladder, and what k-hat says."""
     lines = [
-        f"Draws for a relative error of {record['relative_error']:g}, median over instances of a "
-        f"ladder of the lab (widths {min(record['widths'])} to {max(record['widths'])}, "
-        f"{record['steps']} steps);\nin brackets the share of instances that it helps at least "
-        "tenfold. *held*: runs with the sibling whose\n90 % interval held the exact rate.",
+        f"Draws needed for a relative error of {record['relative_error']:g}: median over the "
+        f"instances of a lab ladder (widths {min(record['widths'])} to {max(record['widths'])}, "
+        f"{record['steps']} steps).\nIn brackets: share of instances for which the proposal saves "
+        "a factor of ten or more. *held*: runs with the\nfinetuned sibling whose 90 % interval "
+        "contains the exact rate.",
         "",
         "| task, rate | plain | tree: prefixes read | finetuned sibling | next larger | hint "
         "| held |",
@@ -346,15 +347,14 @@ def tables(record: dict[str, Any]) -> str:
     held = sum(n * share for n, share in every) / runs
     lines += [
         "",
-        f"Of all {runs} runs {held:.0%} held. A hint does not fit the lab's 32 characters (-), or "
-        "is not taken up.",
+        f'Overall, {held:.0%} of {runs} intervals held. "-": the hint does not fit into the lab\'s '
+        "32 characters, or the model does not\nmake use of it.",
         "",
-        f"Whether a run that is called reliable is (k-hat at most {UNRELIABLE:g}, "
-        f"{FEWEST_EFFECTIVE:g} effective passes or more, at most {MOST_UNSEEN:.0%} unseen):\n"
-        f"{RUNS} simulations each, by the spread of the logarithms of weights. The limit was "
-        "chosen with the first setting;\n*held*: 90 % intervals of the mean, *ratio*: median of "
-        "the estimate "
-        "over the truth. Skewed logarithms are heavier\nthan what the status assumes.",
+        f"Is a run that is called reliable (k-hat at most {UNRELIABLE:g}, at least "
+        f"{FEWEST_EFFECTIVE:g} effective passes, at most {MOST_UNSEEN:.0%} unseen)\nreally "
+        f"reliable? {RUNS} simulations each, by the spread of the log weights. The limit was "
+        "chosen with the first setting.\n*held*: coverage of 90 % intervals of the mean; *ratio*: median "
+        "of estimate over truth. Skewed log weights have heavier\ntails than the status assumes.",
         "",
         "| setting | spread | reliable: runs | held | ratio | not reliable: runs | held | ratio |",
         "|---|---|---|---|---|---|---|---|",
