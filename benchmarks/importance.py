@@ -353,8 +353,9 @@ def tables(record: dict[str, Any]) -> str:
         f"Is a run that is called reliable (k-hat at most {UNRELIABLE:g}, at least "
         f"{FEWEST_EFFECTIVE:g} effective passes, at most {MOST_UNSEEN:.0%} unseen)\nreally "
         f"reliable? {RUNS} simulations each, by the spread of the log weights. The limit was "
-        "chosen with the first setting.\n*held*: coverage of 90 % intervals of the mean; *ratio*: median "
-        "of estimate over truth. Skewed log weights have heavier\ntails than the status assumes.",
+        "chosen with the first setting.\n*held*: coverage of 90 % intervals of the mean; *ratio*: "
+        "median of estimate over truth. Skewed log weights have "
+        "heavier\ntails than the status assumes.",
         "",
         "| setting | spread | reliable: runs | held | ratio | not reliable: runs | held | ratio |",
         "|---|---|---|---|---|---|---|---|",
