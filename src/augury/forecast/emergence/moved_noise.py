@@ -89,8 +89,8 @@ class ScoreNoise:
         pairs = pairs.reshape(-1, 3)
         at = columns[pairs[:, 1]] * self._groups + columns[pairs[:, 2]]
         both = power[pairs[:, 1]] + power[pairs[:, 2]]
-        shape = (self._groups**2, n * (1 + 2 * powers))
-        self._pair = _sums(at, pairs[:, 0] + n * both, shape)
+        self.width = n * (1 + 2 * powers)  # of the widest array, per draw
+        self._pair = _sums(at, pairs[:, 0] + n * both, (self._groups**2, self.width))
 
     def log_likelihood(
         self,
@@ -117,9 +117,20 @@ class ScoreNoise:
         quadratic = (off * off * luck.weight).sum(1) - (luck.shrink * luck.pulled**2).sum(1)
         log_det = np.log(variance).sum(1) + np.log1p(luck.known).sum(1)
         if self.subsets + self.families:
-            factor, solved, _ = self._shared(off, slope, luck, spread, pull)
-            quadratic = quadratic - (solved**2).sum(1)
-            log_det = log_det + 2.0 * np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(1)
+            inner, cross, _ = self._shared(off, slope, luck, spread, pull)
+            # One factor gives both: the last row of that of [[inner, cross], [cross', c]] solves
+            # for the scores explained, and c, which has to be as large as they are, drops out.
+            whole = np.empty((len(off), self._groups + 1, self._groups + 1))
+            whole[:, :-1, :-1] = inner
+            whole[:, -1, :-1] = whole[:, :-1, -1] = cross
+            whole[:, -1, -1] = 1.0 + (cross**2).sum(1)
+            sound = np.isfinite(whole).all((1, 2))
+            whole[~sound] = np.eye(self._groups + 1)
+            factor = np.linalg.cholesky(whole)
+            explained = np.where(sound, (factor[:, -1, :-1] ** 2).sum(1), np.nan)
+            quadratic = quadratic - explained
+            diagonal = np.diagonal(factor, axis1=1, axis2=2)[:, :-1]
+            log_det = log_det + 2.0 * np.log(diagonal).sum(1)
         return np.asarray(-0.5 * (quadratic + log_det))
 
     def effects(
@@ -135,8 +146,10 @@ class ScoreNoise:
         Their means given the scores; arguments as for `log_likelihood`.
         """
         luck = self._luck_given(off, variance, spread)
-        factor, solved, scale = self._shared(off, slope, luck, spread, pull)
-        found = scale * np.linalg.solve(factor.transpose(0, 2, 1), solved[:, :, None])[:, :, 0]
+        inner, cross, scale = self._shared(off, slope, luck, spread, pull)
+        sound = np.isfinite(inner).all((1, 2))
+        inner[~sound], cross[~sound] = np.eye(self._groups), np.nan
+        found = scale * np.linalg.solve(inner, cross[:, :, None])[:, :, 0]
         first, second = self.subsets, self.subsets + self.families
         recipe = found[:, second:] if self.recipes else np.zeros((len(off), self.families))
         return found[:, first:second], recipe
@@ -155,7 +168,11 @@ class ScoreNoise:
         spread: Spreads,
         pull: Floats | None,
     ) -> tuple[Floats, Floats, Floats]:
-        """Cholesky factor of what columns share, the scores it explains, and the columns' scale."""
+        """What columns share in units of their spreads, the scores that speak of it, and the
+        spreads.
+
+        (W, G, G), (W, G) and (W, G); not finite where the draw is not.
+        """
         walkers, g = len(off), self._groups
         steep = slope * luck.weight
         square, first = slope * steep, steep
@@ -174,11 +191,7 @@ class ScoreNoise:
         parts.append((spread.recipe, self.recipes))
         scale = np.concatenate([np.repeat(s[:, None], k, 1) for s, k in parts], axis=1)
         inner = np.eye(g) + scale[:, :, None] * inner * scale[:, None, :]
-        sound = np.isfinite(inner).all((1, 2)) & np.isfinite(cross).all(1)
-        inner[~sound], cross[~sound] = np.eye(g), np.nan
-        factor = np.linalg.cholesky(inner)
-        solved = np.linalg.solve(factor, (scale * cross)[:, :, None])[:, :, 0]
-        return factor, solved, scale
+        return inner, scale * cross, scale
 
 
 def _product(many: Floats, few: Floats) -> Floats:
