@@ -26,6 +26,7 @@ from augury.lab import (
 from augury.lab.finetuner import as_examples
 from augury.lab.model import hidden
 from augury.lab.trainer import shifted
+from augury.runtime.compiling import jit
 
 TASK = lab_task("sort-digits")
 RECIPE = Recipe(0.02, batch=16, steps=60, every=10, patience=2)
@@ -161,7 +162,11 @@ def test_the_head_alone_is_trained_and_nothing_else(saved: Checkpoint) -> None:
     assert loss == pytest.approx(min(curve.losses), rel=1e-4)
 
     known = as_examples(pairs)
-    read = np.asarray(hidden(saved.config.model, saved.weights, shifted(known.text)))
+    read = np.asarray(
+        jit(lambda weights, text: hidden(saved.config.model, weights, shifted(text)))(
+            saved.weights, known.text
+        )
+    )
     x, y = read[known.answer > 0], known.text[known.answer > 0]
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:

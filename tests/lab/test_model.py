@@ -1,11 +1,14 @@
 """The tiny GPT: its size, its causality, and the cached path against the whole one."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from augury.errors import UsageError
 from augury.lab import LENGTH, ModelConfig, empty_cache, extend, logits, prefill
 from augury.lab.model import init
+from augury.runtime.compiling import jit
 
 CONFIG = ModelConfig(8)
 
@@ -29,7 +32,8 @@ def test_logits_do_not_look_ahead() -> None:
     one = texts(4)
     other = one.copy()
     other[:, 20:] = texts(4, seed=1)[:, 20:]
-    before, after = (np.asarray(logits(CONFIG, weights, t)) for t in (one, other))
+    read = jit(partial(logits, CONFIG))
+    before, after = (np.asarray(read(weights, t)) for t in (one, other))
     np.testing.assert_array_equal(before[:, :20], after[:, :20])
     assert np.abs(before[:, 20:] - after[:, 20:]).max() > 1e-3
 
@@ -39,12 +43,14 @@ def test_cached_logits_are_the_logits_of_the_whole_text() -> None:
     weights = init(CONFIG, 2)
     lengths = np.array([3, 7, 12], dtype="int32")
     whole = texts(3)
-    expected = np.asarray(logits(CONFIG, weights, whole))
-    _, cache = prefill(CONFIG, weights, whole[:, :16])  # behind each prompt: noise, to be unseen
+    expected = np.asarray(jit(partial(logits, CONFIG))(weights, whole))
+    # Behind each prompt: noise, to be unseen.
+    _, cache = jit(partial(prefill, CONFIG))(weights, whole[:, :16])
+    step = jit(partial(extend, CONFIG))  # one program, where single operations would be hundreds
     own = empty_cache(CONFIG, 3, 16)
     for k in range(16):
         token = whole[np.arange(3), lengths + k]
-        found, own = extend(CONFIG, weights, token, (cache, lengths), own, k)
+        found, own = step(weights, token, (cache, lengths), own, k)
         np.testing.assert_allclose(found, expected[np.arange(3), lengths + k], atol=1e-5)
 
 

@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
+from functools import partial
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
 import pytest
 
 from augury.errors import DataError, UsageError
@@ -20,6 +25,8 @@ from augury.lab import (
     trainer,
 )
 from augury.lab.checkpoint import RESTART
+from augury.lab.trainer import course_of, learning_rate
+from augury.runtime.compiling import jit
 
 RUN = RunConfig(ModelConfig(4), steps=150, checkpoints=(50, 100))
 
@@ -74,6 +81,16 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights(
     assert seen == [150]  # nothing is trained twice
     assert [same(a, b) for a, b in zip(resumed, trained, strict=True)] == [True] * 3
     assert not (tmp_path / RESTART).exists()
+
+
+@pytest.mark.parametrize("steps", [50, 1000])
+def test_the_learning_rate_is_that_of_optax_bit_for_bit(steps: int) -> None:
+    """There the steps are constants of the program, here what it is given: one serves them all."""
+    published = optax.warmup_cosine_decay_schedule(0.0, 0.02, steps // 20, steps, 0.002)
+    at = jnp.arange(steps)
+    expected = jit(lambda at: jax.lax.map(published, at))(at)
+    found = jit(lambda course, at: jax.lax.map(partial(learning_rate, course, 0.02), at))
+    np.testing.assert_array_equal(found(course_of(steps), at), expected)
 
 
 def test_a_complete_run_is_not_trained_again(trained: list[Path]) -> None:

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from augury.lab.checkpoint import (
     RESTART,
@@ -60,7 +62,8 @@ def train(config: RunConfig, folder: str | Path, progress: Progress | None = Non
     import jax.numpy as jnp
 
     folder.mkdir(parents=True, exist_ok=True)
-    optimiser = _optimiser(config.model, config.steps)
+    course = course_of(config.steps)
+    optimiser = _optimiser(config.model, course)
     weights: Weights = {n: jnp.asarray(x) for n, x in init(config.model, config.seed).items()}
     carry: Any = (weights, optimiser.init(weights))
     leaves, shape = jax.tree.flatten(carry)
@@ -73,11 +76,11 @@ def train(config: RunConfig, folder: str | Path, progress: Progress | None = Non
     if missing and missing[0] < first:  # a checkpoint was asked for, or deleted, after the fact
         carry, first = (weights, optimiser.init(weights)), 0
 
-    block = _block(config.model, config.steps)
+    block = _block(config.model)
     written = time.monotonic()
     for start in range(first, config.steps, BLOCK):
         text = training_text(config.seed, start, BLOCK * BATCH, config.shares)
-        carry = block(carry, text.reshape(BLOCK, BATCH, LENGTH).astype("int32"))
+        carry = block(carry, text.reshape(BLOCK, BATCH, LENGTH).astype("int32"), course)
         jax.tree.leaves(carry)[0].block_until_ready()
         step = start + BLOCK
         if step in missing:
@@ -134,41 +137,75 @@ def _loss(model: ModelConfig) -> Any:
 
 
 @lru_cache(maxsize=16)
-def _block(model: ModelConfig, steps: int) -> Any:
+def _block(model: ModelConfig) -> Any:
     """Compiled: (weights, optimiser state) after the steps of a block, on (BLOCK, b, 32) text.
 
-    Kept, since compiling takes as long as training a width of 6 for 500 steps: other seeds and
-    mixtures of the same model use it again.
+    Kept, since compiling takes as long as training a width of 6 for 500 steps: other seeds, other
+    mixtures and other lengths of training of the same model use it again.
     """
     import jax
     import optax
 
-    optimiser = _optimiser(model, steps)
+    def block(carry: Any, batches: Any, course: Course) -> Any:
+        optimiser = _optimiser(model, course)
 
-    def one(carry: Any, batch: Any) -> Any:
-        weights, state = carry
-        gradient = jax.grad(partial(mean_loss, model))(weights, batch)
-        updates, state = optimiser.update(gradient, state, weights)
-        return (optax.apply_updates(weights, updates), state), None
+        def one(carry: Any, batch: Any) -> Any:
+            weights, state = carry
+            gradient = jax.grad(partial(mean_loss, model))(weights, batch)
+            updates, state = optimiser.update(gradient, state, weights)
+            return (optax.apply_updates(weights, updates), state), None
 
-    return jit(lambda carry, batches: jax.lax.scan(one, carry, batches)[0])
+        return jax.lax.scan(one, carry, batches)[0]
+
+    return jit(block)
 
 
-def _optimiser(model: ModelConfig, steps: int) -> Any:
+class Course(NamedTuple):
+    """What the learning rate takes of the number of steps; it is given to the compiled program.
+
+    Attributes:
+        warm: steps of warm-up.
+        rise: 1 over them.
+        falling: steps of the decay.
+        turn: pi over these.
+    """
+
+    warm: Any
+    rise: Any
+    falling: Any
+    turn: Any
+
+
+def course_of(steps: int) -> Course:
+    """That of so many steps: 5 % warm-up, and the rest.
+
+    Factors and not divisors, in single precision: so XLA has it where the steps are constants, and
+    the weights are the same bit for bit.
+    """
+    warm = max(steps // 20, 1)
+    one, falling = np.float32(1), np.float32(steps - warm)
+    turn = np.float32(np.pi) * (one / falling)
+    return Course(np.int32(warm), one / np.float32(warm), falling, turn)
+
+
+def learning_rate(course: Course, peak: float, step: Any) -> Any:
+    """Up to the peak in a line, then down to a tenth of it by a cosine."""
+    import jax.numpy as jnp
+
+    rising = peak - peak * (1 - jnp.clip(step, 0, course.warm) * course.rise)
+    turned = jnp.minimum(step - course.warm, course.falling) * course.turn
+    falling = peak * (0.9 * (0.5 * (1 + jnp.cos(turned))) + 0.1)
+    return jnp.where(step < course.warm, rising, falling)
+
+
+def _optimiser(model: ModelConfig, course: Course) -> Any:
     import optax
 
-    peak = 0.01 * (16 / model.width) ** 0.5
-    schedule = optax.warmup_cosine_decay_schedule(
-        init_value=0.0,
-        peak_value=peak,
-        warmup_steps=max(steps // 20, 1),
-        decay_steps=steps,
-        end_value=0.1 * peak,
-    )
+    rate = partial(learning_rate, course, 0.01 * (16 / model.width) ** 0.5)
     # Flattened: one update of one long vector compiles a second faster than forty small ones.
     return optax.flatten(
         optax.chain(
             optax.clip_by_global_norm(1.0),
-            optax.adamw(schedule, b1=0.9, b2=0.98, weight_decay=0.01),
+            optax.adamw(rate, b1=0.9, b2=0.98, weight_decay=0.01),
         )
     )
