@@ -86,7 +86,7 @@ def test_what_cannot_be_fitted_is_named() -> None:
         fit("chinchilla", null)
     with pytest.raises(UsageError, match="needs counts"):
         fit("chinchilla", good, likelihood="binomial")
-    with pytest.raises(UsageError, match="'chinchilla' stands where the table belongs"):
+    with pytest.raises(UsageError, match="'chinchilla' was given where the table belongs"):
         fit(runs(6), "chinchilla")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="no likelihood is called 'student'"):
         fit("chinchilla", good, likelihood="student")

@@ -58,7 +58,7 @@ def test_what_one_domain_alone_gives_is_the_parameter() -> None:
 @pytest.mark.slow
 def test_shares_are_checked_and_distance_is_not_in_logarithms() -> None:
     table = mixtures().with_columns(loss=pl.lit(2.0))
-    with pytest.raises(DataError, match="no share of a mixture"):
+    with pytest.raises(DataError, match="no mixture shares"):
         fit("effective-share", table.select("loss"))
     signed = table.with_columns(share_web=pl.when(pl.int_range(60) == 3).then(-0.1).otherwise(1.0))
     with pytest.raises(DataError) as caught:

@@ -1,4 +1,4 @@
-"""Fitting: likelihoods, one batched engine, uncertainty, and what a reader of a fit has to know."""
+"""Fitting: likelihoods, one batched engine, uncertainty, and diagnostics."""
 
 from augury.fitting.likelihoods import (
     LIKELIHOODS,

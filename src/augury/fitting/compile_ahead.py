@@ -1,7 +1,7 @@
-"""Compile the refits without single points while the optimum is searched: the first fit waits less.
+"""Compile the leave-one-out solver while the optimum is searched, so that the first fit waits less.
 
-A fit compiles one solver for its few starts and one, twenty times as wide, for leave-one-out. The
-second needs nothing of the first.
+A fit compiles one solver for its few starts and another, twenty times as wide, for leave-one-out.
+The second does not depend on the first.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _BEGUN: set[tuple[Law, Likelihood, int]] = set()
 
 
 def compile_ahead(problem: Problem) -> Thread | None:
-    """Begin to compile the solver of leave-one-out; None where it is there, or not needed.
+    """Start compiling the leave-one-out solver; return None if it exists already or is not needed.
 
-    Join what is returned before that solver is called, or it is compiled twice.
+    Join the returned thread before calling that solver, or it is compiled twice.
     """
     key = (problem.law, problem.likelihood, round_up(problem.size))
     size = len(problem.space.names)
@@ -46,7 +46,7 @@ def compile_ahead(problem: Problem) -> Thread | None:
     brief = brief_solutions(problem.size, points)
 
     def compile_solver() -> None:
-        with contextlib.suppress(Exception):  # the fit's own call raises it
+        with contextlib.suppress(Exception):  # the fit's own call will raise it
             solve(law, likelihood, starts, points, weights, problem.prior, max_steps=0, brief=brief)
 
     thread = Thread(target=compile_solver, name="augury-compile-ahead")

@@ -1,4 +1,4 @@
-"""The Laplace covariance of a fit: curvature at the optimum, robust where the model is not."""
+"""The Laplace covariance of a fit: curvature at the optimum, robust to a misspecified model."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from augury.laws import Law
 from augury.laws.base import attributes
 from augury.runtime.compiling import jit
 
-# With fewer runs left over than this, neither a window around a kink nor the sum over runs of a
-# sandwich says enough: noise is taken to be alike in all runs.
+# With fewer spare runs than this, neither a window around a kink nor the sandwich's sum over runs
+# is reliable: the noise is assumed to be the same in all runs.
 FEW_RUNS = 20
-# The least share of the average information that a direction may have from the points near a kink.
+# The smallest share of the average information that a direction may get from the points near a
+# kink.
 WEAKEST = 0.05
 
 
 @lru_cache(maxsize=64)
 def _pieces(law: Law, likelihood: Likelihood) -> Any:
-    """Compiled, at (1, P) coordinates: what `pieces_at` returns."""
+    """Compile a function of (1, P) coordinates that returns what `pieces_at` does."""
     import jax
     import jax.numpy as jnp
 
@@ -48,7 +49,7 @@ def _pieces(law: Law, likelihood: Likelihood) -> Any:
 
 
 def pieces_at(problem: Problem, u: Floats, weights: Floats) -> tuple[Floats, ...]:
-    """Predictor, Jacobian, slope, Gauss-Newton curvature and each point's curvature, at `u` (P,).
+    """Return predictor, Jacobian, slope, Gauss-Newton and per-point curvatures at `u` (P,).
 
     Returns:
         (n,), (n, P), (n,), (P, P) and (n,).
@@ -65,17 +66,16 @@ def pieces_at(problem: Problem, u: Floats, weights: Floats) -> tuple[Floats, ...
 
 
 def covariance(problem: Problem, u: Floats, weights: Floats | None = None) -> Floats:
-    """Covariance (P, P) of the fitted coordinates.
+    """Return the covariance (P, P) of the fitted coordinates.
 
-    One row per run: the model's own, times what the residuals say of its noise (residual variance
-    for Gaussian, over-dispersion where it exceeds 1 for counts). Few runs: see
-    `few_runs_covariance`. Several rows per run, or Huber:
-    the sandwich, with each run's scores summed first, so that checkpoints of one run count as the
-    one draw they are, and residuals restored to the size they had before the fit pulled the law
-    towards them (Bell & McCaffrey 2002, CR2). Without that step, 90 % intervals from 20 runs with
-    Huber hold 82 % of the time, with it 87 %.
+    One row per run: the model's own covariance, scaled by the noise estimated from the residuals
+    (residual variance for Gaussian; for counts, over-dispersion where it exceeds 1). Few runs: see
+    `few_runs_covariance`. Several rows per run, or Huber: the sandwich. Each run's scores are
+    summed first, so that checkpoints of one run count as one draw, and residuals are restored to
+    the size they had before the fit pulled the law towards them (Bell & McCaffrey 2002, CR2).
+    Without that step, 90 % intervals from 20 runs with Huber cover 82 % of the time, with it 87 %.
 
-    Returns NaN where the curvature is singular.
+    Return NaN where the curvature is singular.
     """
     weights = problem.ones if weights is None else weights
     w = weights[0]
@@ -95,7 +95,7 @@ def covariance(problem: Problem, u: Floats, weights: Floats | None = None) -> Fl
     share = likelihood.window_information(seen, live)
     if share is not None:
         hessian = window_curvature(jacobian, w, share, live)
-        # The mean: inside or outside the window is chance, not information.
+        # The mean: whether a point falls inside the window is chance, not information.
         curvature = np.full(problem.size, np.trace(hessian) / np.trace(jacobian.T @ jacobian))
         hessian = hessian + np.diag(problem.prior.precision[0])
     inverse = _inverse(hessian)
@@ -118,7 +118,7 @@ def covariance(problem: Problem, u: Floats, weights: Floats | None = None) -> Fl
         score = scaled.T @ restored
         meat += np.outer(score, score)
     sandwich = inverse @ meat @ inverse
-    if size > own:  # the likelihood's own parameter has no score of this kind
+    if size > own:  # the likelihood's own parameter has no such score
         sandwich[own:, own:] = inverse[own:, own:]
     return sandwich
 
@@ -126,12 +126,13 @@ def covariance(problem: Problem, u: Floats, weights: Floats | None = None) -> Fl
 def few_runs_covariance(
     problem: Problem, jacobian: Floats, w: Floats, seen: Floats
 ) -> Floats | None:
-    """(P, P) covariance where noise is alike in all runs; None where its excess is not known.
+    """Return the (P, P) covariance if noise is the same in all runs; None if its excess is unknown.
 
-    Noise has a part that a run's rows share and one of each row's own, estimated by analysis of
-    variance, the first with what the parameters spend of the runs counted in. A robust loss strays
-    more than least squares by its excess variance, of few points by less: an absolute-value fit
-    passes through as many of them as it has parameters, and only the others make the difference.
+    Noise has a part shared by the rows of a run and a part of each row alone. Both are estimated by
+    analysis of variance, the first corrected for the parameters fitted to the runs. A robust loss
+    has a larger variance than least squares, by its excess variance, but by less when points are
+    few: an absolute-value fit passes through as many points as it has parameters, and only the
+    others contribute to the difference.
     """
     live = np.flatnonzero(w > 0)
     spent = len(problem.law.parameters)
@@ -157,10 +158,11 @@ def few_runs_covariance(
 
 
 def window_curvature(jacobian: Floats, w: Floats, share: Floats, live: Any) -> Floats:
-    """Curvature (P, P) of the points near the kink; spread over all where those say too little.
+    """Return the curvature (P, P) of the points near the kink; of all points if too few.
 
-    Point by point it sees noise that differs between runs. Of few runs chance may leave in the
-    window only those that are alike: some direction then seems unknown which the others do fix.
+    Using single points accounts for noise that differs between runs. With few runs, the window may
+    happen to contain only similar ones; a direction then seems unknown although the others
+    determine it.
     """
     own = jacobian.T @ (jacobian * (w * share)[:, None])
     even = jacobian.T @ (jacobian * (w * share[live].mean())[:, None])
@@ -174,7 +176,7 @@ def window_curvature(jacobian: Floats, w: Floats, share: Floats, live: Any) -> F
 
 
 def noise_factor(problem: Problem, u: Floats, weights: Floats) -> float | None:
-    """What multiplies the inverse curvature, if one number does: see `Likelihood.dispersion`."""
+    """Return the one factor that multiplies the inverse curvature, or None."""
     w = weights[0]
     spare = max(int((w > 0).sum()) - len(problem.law.parameters), 1)
     factor = float((w * residuals(problem, u) ** 2).sum()) / spare
@@ -182,13 +184,13 @@ def noise_factor(problem: Problem, u: Floats, weights: Floats) -> float | None:
 
 
 def residuals(problem: Problem, u: Floats) -> Floats:
-    """(n,) residuals: of logarithms or values; for counts Pearson's, in standard deviations."""
+    """Return (n,) residuals: of logarithms or values; for counts Pearson's, in standard errors."""
     eta = pieces_at(problem, u, problem.ones)[0]
     return problem.likelihood.residuals(eta, problem.points.y[0], problem.points.trials[0])
 
 
 def _inverse(hessian: Floats) -> Floats:
-    """Inverse of a curvature, NaN where it is singular, infinite where it is flat."""
+    """Invert a curvature: NaN where it is singular, infinite where it is flat."""
     scale = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
     try:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -198,7 +200,7 @@ def _inverse(hessian: Floats) -> Floats:
 
 
 def condition_number(hessian: Floats) -> float:
-    """Of a curvature scaled to a unit diagonal: 1 is perfect, above 1e10 nothing is identified."""
+    """Condition number of a curvature with unit diagonal: 1 is perfect, 1e10 unidentified."""
     scale = np.sqrt(np.maximum(np.diag(hessian), 1e-300))
     values = np.linalg.eigvalsh(hessian / np.outer(scale, scale))
     return float(values[-1] / max(values[0], 1e-300))

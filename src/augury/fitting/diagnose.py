@@ -1,4 +1,4 @@
-"""What a reader of a fit has to know: which points move it, what is not identified, what agrees."""
+"""Diagnostics of a fit: which points move it, what is not identified, whether starts agree."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ from augury.fitting.space import Floats
 from augury.laws import Grouped, Law
 from augury.notes import Note
 
-# A single point that moves a parameter by more than one standard error matters; one that besides
-# lies more than six robust standard deviations off the law is not noise (one normal residual in
-# 5e8). On Chinchilla's 245 points the pair picks the five that Besiroglu et al. (arXiv 2404.10102)
-# dropped: the fifth lies at 6.1, the sixth at 5.8.
+# A single point that moves a parameter by more than one standard error matters; if it also lies
+# more than six robust standard deviations off the law, it is not noise (one normal residual in
+# 5e8). On Chinchilla's 245 points the two conditions pick the five that Besiroglu et al. (arXiv
+# 2404.10102) dropped: the fifth lies at 6.1, the sixth at 5.8.
 MOVES, STRAYS = 1.0, 6.0
-# No more than this share of the points is ever called influential: beyond, the law is wrong.
+# At most this share of the points is called influential: beyond it, the law is wrong.
 MOST_INFLUENTIAL = 0.05
-# Leave-one-out refits every point up to this many, else those with the largest residuals.
+# Leave-one-out refits every point up to this many, otherwise those with the largest residuals.
 MOST_REFITS = 512
-# Curvature scaled to a unit diagonal: Chinchilla's 240 points have 2e4. Above 1e10 double
-# precision and the data's noise no longer tell directions apart.
+# Curvature scaled to a unit diagonal: Chinchilla's 240 points have 2e4. Above 1e10, double
+# precision and the data's noise cannot tell directions apart.
 WORST_CONDITION = 1e10
 # Starts that end within this of the best objective found the same optimum.
 SAME_OBJECTIVE = 1e-6
 # Two inputs move together if their ratio varies by less than this share of their own range (logs).
 SAME_RATIO = 0.01
-# Distance from a bound, in internal coordinates, at which a parameter sits on it.
+# A parameter closer to a bound than this, in internal coordinates, is at the bound.
 ON_BOUND = 1e-6
 
 
 def parameters_at_bounds(problem: Problem, u: Floats) -> list[str]:
-    """Names of the law's parameters that lie on a bound."""
+    """Return the names of the law's parameters that are at a bound."""
     space = problem.space
     return [
         name
@@ -52,11 +52,11 @@ def parameters_at_bounds(problem: Problem, u: Floats) -> list[str]:
 
 
 def enough_runs(law: Law, points: Points, runs: NDArray[np.int64]) -> bool:
-    """Whether there are as many runs as parameters, counting as runs what varies inside them.
+    """Check that there are as many runs as parameters, counting what varies within a run as runs.
 
-    A run whose checkpoints vary every input of the law brings as many scales as checkpoints. If
-    one input (params, mostly) is constant in every run, only the number of runs counts. In a joint
-    fit every group of a run brings a scale of its own.
+    A run whose checkpoints vary every input of the law counts as many scales as it has checkpoints.
+    If one input (usually params) is constant in every run, only the number of runs counts. In a
+    joint fit, every group of a run counts as a scale.
     """
     size = len(law.parameters)
     if isinstance(law, Grouped):
@@ -73,7 +73,7 @@ def enough_runs(law: Law, points: Points, runs: NDArray[np.int64]) -> bool:
 
 
 def moving_together(problem: Problem) -> tuple[str, str] | None:
-    """Two of params, tokens and flops, if the law takes both and their ratio never changes."""
+    """Return two of params, tokens and flops if the law takes both at one fixed ratio."""
     shown = [
         (name, np.log(x[0]))
         for name, x in zip(problem.law.inputs, problem.points.inputs, strict=True)
@@ -88,7 +88,7 @@ def moving_together(problem: Problem) -> tuple[str, str] | None:
 
 
 def status_of(problem: Problem, best: int, solution: Solution) -> Status:
-    """The named state of a fit, from what the optimiser left."""
+    """Return the status of a fit from the optimiser's solution."""
     if moving_together(problem):
         return Status.NOT_IDENTIFIABLE
     if not solution.converged.any():
@@ -97,7 +97,7 @@ def status_of(problem: Problem, best: int, solution: Solution) -> Status:
     at_bounds = parameters_at_bounds(problem, u)
     inside = [i for i, name in enumerate(problem.law.parameters) if name not in at_bounds]
     _, jacobian, _, hessian, _ = pieces_at(problem, u, problem.ones)
-    if problem.has_priors:  # directions that only the law's own priors hold are held
+    if problem.has_priors:  # directions fixed only by the law's own priors count as fixed
         identified = condition_number(hessian[np.ix_(inside, inside)]) < WORST_CONDITION
     else:
         identified = rank_of(jacobian[:, inside]) == len(inside)
@@ -107,10 +107,10 @@ def status_of(problem: Problem, best: int, solution: Solution) -> Status:
 
 
 def rank_of(jacobian: Floats) -> int:
-    """Rank of the Jacobian with columns scaled to length 1, to the worst condition allowed."""
+    """Return the rank of the Jacobian with scaled columns, at the worst condition allowed."""
     norms = np.sqrt((jacobian**2).sum(0))
     if not np.isfinite(norms).all() or not jacobian.size:
-        return 0  # without a column too: every parameter is at a bound
+        return 0  # also without columns: every parameter is at a bound
     scaled = jacobian / np.maximum(norms, 1e-300)
     values = np.linalg.svd(scaled, compute_uv=False)
     return int((values > values[0] / np.sqrt(WORST_CONDITION)).sum())
@@ -119,7 +119,7 @@ def rank_of(jacobian: Floats) -> int:
 def notes_on(
     problem: Problem, best: int, solution: Solution, status: Status, *, influence: bool
 ) -> tuple[list[Note], dict[str, Any]]:
-    """Notes and diagnostics that need no draws; with `influence`, those that need refits."""
+    """Return notes and diagnostics that need no draws; with `influence`, also the refits'."""
     u = solution.u[best]
     diagnostics: dict[str, Any] = {}
     notes: list[Note] = []
@@ -137,8 +137,8 @@ def notes_on(
             Note(
                 "inputs-move-together",
                 "serious",
-                f"{pair[0]} and {pair[1]} keep one ratio in all runs: their terms cannot be told "
-                f"apart. Fit a law of {pair[0]} alone, or add runs at another ratio.",
+                f"{pair[0]} and {pair[1]} have a fixed ratio in all runs: their terms cannot be "
+                f"told apart. Fit a law of {pair[0]} alone, or add runs at another ratio.",
                 {"inputs": list(pair)},
             )
         )
@@ -160,8 +160,8 @@ def notes_on(
             Note(
                 "condition",
                 "warning",
-                f"The parameters are hardly told apart (condition number {condition:.1e}): trust "
-                "the curve within the data, not single parameters.",
+                f"The parameters can hardly be told apart (condition number {condition:.1e}): "
+                "trust the curve within the data, not single parameters.",
                 {"condition": condition},
             )
         )
@@ -175,8 +175,8 @@ def notes_on(
             Note(
                 "starts-disagree",
                 "warning",
-                f"Only one of {len(objective)} starts reached the best objective: it may not be "
-                "the best there is.",
+                f"Only one of {len(objective)} starts reached the best objective: there may be a "
+                "better one.",
                 {"starts": len(objective), "agree": 1},
             )
         )
@@ -186,11 +186,11 @@ def notes_on(
 
 
 def influence_notes(problem: Problem, u: Floats) -> list[Note]:
-    """The points that move the answer, and what it is without them.
+    """Report the points that move the answer, and the answer without them.
 
-    Points are taken out one at a time, each time the one that moves a parameter most (refitted, in
-    standard errors), as long as it moves one by more than `MOVES` and lies off by more than
-    `STRAYS`: a second wild point often hides behind the first.
+    Points are removed one at a time, each time the one that moves a parameter most (refitted, in
+    standard errors), as long as it moves one by more than `MOVES` and lies more than `STRAYS` off:
+    a second outlier often hides behind the first.
     """
     names = list(problem.law.parameters)
     weights = problem.ones
@@ -242,7 +242,7 @@ def influence_notes(problem: Problem, u: Floats) -> list[Note]:
             Note(
                 "leave-one-out",
                 "info",
-                f"Of single points, row {rows[point]} moves the answer most: {names[j]} by "
+                f"Row {rows[point]} moves the answer most of all single points: {names[j]} by "
                 f"{abs(shift[j]):.2f} standard errors.",
                 {
                     "row": int(rows[point]),
@@ -256,15 +256,15 @@ def influence_notes(problem: Problem, u: Floats) -> list[Note]:
 def leave_one_out(
     problem: Problem, u: Floats, weights: Floats
 ) -> tuple[NDArray[np.int64], Floats, Floats, Floats]:
-    """Refit without each point in turn, those with the largest residuals if there are too many.
+    """Refit without each point in turn, or without those with the largest residuals.
 
     Args:
         problem: the law, its likelihood and the points.
         u: the optimum, in internal coordinates.
-        weights: (1, n), 0 for points that are left out already.
+        weights: (1, n), 0 for points that are already left out.
 
     Returns:
-        (m,) the points, (m, n) weights without each, (m, P) optima without each, and (m, p) how far
+        (m,) the points; (m, n) weights without each; (m, P) optima without each; and (m, p) how far
         each moves the law's parameters, in standard errors.
     """
     live = np.flatnonzero(weights[0] > 0)
@@ -281,6 +281,6 @@ def leave_one_out(
 
 
 def robust_spread(sizes: Floats) -> float:
-    """Standard deviation from the median of absolute residuals: wild points do not inflate it."""
-    # 1e-9: residuals of noise-free data are rounding, and none of them is wild.
+    """Estimate the standard deviation from the median of absolute residuals, despite outliers."""
+    # 1e-9: residuals of noise-free data are rounding errors, and none of them is an outlier.
     return max(1.4826 * float(np.median(sizes)), 1e-9)

@@ -1,4 +1,4 @@
-"""A fit's draws as ArviZ takes them."""
+"""Conversion of a fit's draws to ArviZ."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def inference_data(fitted: Fit) -> Any:
-    """See `Fit.to_inference_data`."""
+    """Convert a fit's draws: see `Fit.to_inference_data`."""
     try:
         import arviz
     except ImportError as error:
         raise UsageError('to_inference_data() needs ArviZ: pip install "augury[arviz]"') from error
     if len(fitted.draws) == 0:
         raise UsageError("the fit has no draws: fit with uncertainty 'laplace' or 'nuts'")
-    # NUTS leaves its chains one behind the other.
+    # NUTS stores its chains one after the other.
     chains = CHAINS if fitted.uncertainty == "nuts" and len(fitted.draws) % CHAINS == 0 else 1
     by_chain = fitted.draws.reshape(chains, -1, len(fitted.parameters))
     inputs = [n for n in fitted.law.inputs if n in fitted.data.columns]

@@ -12,14 +12,15 @@ from augury.fitting.result import Fit
 
 
 def influence_of(fitted: Fit) -> pl.DataFrame:
-    """Refit without each point: which parameter it moves most, and by how much.
+    """Refit without each point, and report which parameter it moves most and by how much.
 
     Args:
-        fitted: a fit that converged. Of more than 512 points, those farthest off the law.
+        fitted: a fit that converged. Of more than 512 points, only those farthest off the law are
+        refitted.
 
     Returns:
-        run, the law's inputs, y, `parameter` (moved most) and `moves` (in standard errors, with
-        the sign of the change that leaving the point out makes), in the order of `fitted.data`.
+        run, the law's inputs, y, `parameter` (the one moved most) and `moves` (its change when the
+        point is left out, in standard errors), in the order of `fitted.data`.
 
     Raises:
         UsageError: the fit is not usable, or has hardly more points than parameters.
@@ -29,7 +30,7 @@ def influence_of(fitted: Fit) -> pl.DataFrame:
         raise UsageError(f"the fit is {fitted.status}: no point can be left out")
     if fitted.n <= len(names) + 1:
         raise UsageError(
-            f"{fitted.n} points are too few to leave one out of {len(names)} parameters"
+            f"{fitted.n} points are too few to leave one out: the law has {len(names)} parameters"
         )
     problem = problem_from(fitted.law, fitted.likelihood, fitted.data)
     u = problem.space.internal(np.array(list(fitted.parameters.values())))

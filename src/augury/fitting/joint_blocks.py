@@ -1,7 +1,7 @@
-"""The arrow shape of a joint fit: parameters shared by all groups, and a small block of each group.
+"""The arrow structure of a joint fit: parameters shared by all groups, and a small block per group.
 
-A row of data depends on the shared parameters and on those of its own group. So the Jacobian needs
-one column per shared parameter and one per *kind* of own parameter, whatever the number of groups,
+A row of data depends on the shared parameters and on those of its group. So the Jacobian needs one
+column per shared parameter and one per *kind* of group parameter, whatever the number of groups,
 and a step is solved group by group (the Schur complement of the shared block) instead of as one
 system of all parameters.
 """
@@ -21,7 +21,8 @@ Indices = NDArray[np.int64]
 class Blocks(NamedTuple):
     """Which coordinates are shared and which belong to which group.
 
-    shared: (S,) positions of the law's shared parameters; own: (G, K) positions of each group's;
+    shared: (S,) positions of the law's shared parameters; own: (G, K) positions of each group's
+    parameters; per: index of a row's group among the law's inputs.
     per: where the group of a row stands among the law's inputs.
     """
 
@@ -31,7 +32,7 @@ class Blocks(NamedTuple):
 
     @classmethod
     def of(cls, law: Law) -> Blocks | None:
-        """The blocks of a joint law with more than one group; None for any other law."""
+        """Return the blocks of a joint law with more than one group; None for any other law."""
         if not isinstance(law, Grouped) or len(law.groups) < 2:
             return None
         at = {name: j for j, name in enumerate(law.parameters)}
@@ -41,7 +42,7 @@ class Blocks(NamedTuple):
         return cls(np.array(shared, np.int64), np.array(own), list(law.inputs).index(law.per))
 
     def directions(self, size: int) -> NDArray[np.float64]:
-        """(S + K, size) what to push through the formula: a row sees only its own group's part."""
+        """Return the (S + K, size) directions to push through: a row sees only its own group."""
         out = np.zeros((len(self.shared) + self.own.shape[1], size))
         out[np.arange(len(self.shared)), self.shared] = 1.0
         for k, positions in enumerate(self.own.T):
@@ -49,7 +50,7 @@ class Blocks(NamedTuple):
         return out
 
     def sums(self, slim: Any, group: Any, slope: Any, curvature: Any, bound: Any) -> Any:
-        """Gradient (P,), curvature (P, P) and its bound's diagonal (P,), from the slim Jacobian.
+        """Return gradient (P,), curvature (P, P) and its bound's diagonal (P,).
 
         Args:
             slim: (S + K, n) Jacobian along `directions`.
@@ -64,10 +65,10 @@ class Blocks(NamedTuple):
         top, low = slim[:s], slim[s:]
 
         def by_group(x: Any) -> Any:
-            """(..., n) to its sums over each group's rows: (G, ...)."""
+            """Sum (..., n) over each group's rows: (G, ...)."""
             return (member @ x.reshape(-1, n).T).reshape(groups, *x.shape[:-1])
 
-        # In the order shared, first group, second group ..., then put where the law has them.
+        # Ordered as shared, first group, second group ..., then moved to the law's positions.
         border = by_group(low[:, None] * (top * curvature)).reshape(groups * k, s)
         inner = by_group(low[:, None] * (low * curvature)[None])
         blocks = jax.scipy.linalg.block_diag(*inner)
@@ -79,7 +80,7 @@ class Blocks(NamedTuple):
         return gradient[place], hessian[place][:, place], steepest[place]
 
     def solve(self, h: Any, g: Any) -> Any:
-        """Solve h x = g for (B, P, P) of this shape: (B, P). What no group has is shared."""
+        """Solve h x = g for (B, P, P) of this structure: (B, P). The rest counts as shared."""
         import jax.numpy as jnp
 
         size = g.shape[1]
@@ -101,9 +102,9 @@ class Blocks(NamedTuple):
 
 
 class GroupAmplitudes(NamedTuple):
-    """The amplitudes of a joint law all of which are of groups: each group's are a problem apart.
+    """The amplitudes of a joint law that shares none: one separate problem per group.
 
-    own: (G, K) which of the law's amplitudes are each group's; per: where the group of a row stands
+    own: (G, K) which of the law's amplitudes belong to each group; per: index of a row's group
     among the law's inputs.
     """
 
@@ -112,7 +113,7 @@ class GroupAmplitudes(NamedTuple):
 
     @classmethod
     def of(cls, law: Law) -> GroupAmplitudes | None:
-        """None where any amplitude is shared, and for any law that is not joint."""
+        """Return None if any amplitude is shared, and for any law that is not joint."""
         blocks = Blocks.of(law)
         found = [j for j, p in enumerate(law.parameters.values()) if p.amplitude]
         if blocks is None or not found or not np.isin(found, blocks.own).all():
@@ -121,18 +122,18 @@ class GroupAmplitudes(NamedTuple):
         return cls(np.searchsorted(found, blocks.own[:, kinds]), blocks.per)
 
     def directions(self) -> NDArray[np.float64]:
-        """(K, G K) each kind of amplitude, 1 in all groups."""
+        """Return (K, G K): each kind of amplitude set to 1 in all groups."""
         out = np.zeros((self.own.shape[1], self.own.size))
         for k, positions in enumerate(self.own.T):
             out[k, positions] = 1.0
         return out
 
     def members(self, inputs: Any) -> Any:
-        """(1 or B, G, n) 1 where a row is of a group."""
+        """Return (1 or B, G, n): 1 where a row belongs to a group."""
         import jax.numpy as jnp
 
         return (inputs[self.per][:, None] == jnp.arange(len(self.own))[:, None]) * 1.0
 
     def flat(self, each: Any) -> Any:
-        """(B, G, K) amplitudes of each group as (B, G K), in the law's order."""
+        """Flatten the (B, G, K) amplitudes of each group to (B, G K), in the law's order."""
         return each.reshape(len(each), -1)[:, np.argsort(self.own.ravel())]

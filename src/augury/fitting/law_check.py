@@ -1,4 +1,4 @@
-"""Check a law from anywhere against the whole contract."""
+"""Check a law from any package against the whole contract."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from augury.laws.base import attributes
 from augury.laws.inputs import Curve, Share
 from augury.runtime.compiling import jit
 
-# Noise of the simulated points, and how near the fitted curve has to come, in units of it.
+# Noise of the simulated points, and how close the fitted curve has to come, in units of it.
 NOISE, NEAR = 0.004, 0.6
 
 
 def check_law(law: Law, *, points: int = 120, seed: int = 1) -> list[str]:
-    """Run a law through what Augury expects of every law, on its own example.
+    """Check that a law does everything Augury expects of one, on its own example.
 
     Args:
-        law: of any package.
-        points: simulated.
+        law: from any package.
+        points: number of simulated points.
         seed: of the simulation.
 
     Returns:
-        What was checked, a line each.
+        What was checked, one line per check.
 
     Raises:
         UsageError: a check failed; the message says which, and by how much.
@@ -82,7 +82,7 @@ def check_law(law: Law, *, points: int = 120, seed: int = 1) -> list[str]:
 def example_table(
     law: Law, inputs: dict[str, np.ndarray], values: np.ndarray, noise: float, seed: int = 0
 ) -> pl.DataFrame:
-    """A table of a law's inputs and its noisy predictions, as `fit` takes it."""
+    """Build a table of a law's inputs and its noisy predictions, as `fit` takes it."""
     columns: dict[str, object] = {}
     for name, kind in law.inputs.items():
         if isinstance(kind, Share):
@@ -129,7 +129,7 @@ def _check_gradients(law: Law, parameters: Any, inputs: Any, check: Any) -> None
         return jax.jacfwd(predict)(u), jax.jacrev(predict)(u), each(up), each(down)
 
     with jax.enable_x64(True):
-        # One function, as each operation apart would be compiled apart: 60 of them, 2 s.
+        # One function, since each operation alone would be compiled separately: 60 of them, 2 s.
         found = jit(derivatives, brief=True)(u, u + np.diag(h), u - np.diag(h))
         forward, backward, above, below = map(np.asarray, found)
     numeric = ((above - below) / (2 * h[:, None])).T

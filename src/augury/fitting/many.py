@@ -1,4 +1,4 @@
-"""One law fitted to thousands of groups in one call: apart, or pooling their exponents."""
+"""One law fitted to thousands of groups in one call: separately, or with pooled exponents."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from augury.fitting.starts import find_starts
 from augury.fitting.uncertainty import spare_units
 from augury.laws import Law, parse_law
 
-# Starts polished per group; with 2,000 groups of 50 points the best two of the grid already end in
-# the same optimum as the best eight in all but 0.1 % of the groups.
+# Starts polished per group. With 2,000 groups of 50 points, the best two of the grid end in the
+# same optimum as the best eight in all but 0.1 % of the groups.
 POLISHED = 3
-# Steps of those that need more than the usual two hundred.
+# Maximum steps for problems that need more than the usual two hundred.
 PATIENT = 2000
 # EM steps of the pooling: the spread between groups settles to 1 % within 30 on eight tasks.
 EM_STEPS = 60
-# A spread between groups smaller than this, in internal (log) units, is none.
+# A spread between groups smaller than this, in internal (log) units, counts as none.
 LEAST_SPREAD = 1e-3
 
 
@@ -37,10 +37,10 @@ class Pooling:
     """What the groups have in common, in internal coordinates (logarithms of exponents).
 
     Attributes:
-        names: parameters pooled.
+        names: the pooled parameters.
         mean: (Q,) their mean over groups.
-        spread: (Q,) their standard deviation between groups, estimated from the data: 0 is one
-            value for all, infinity is every group for itself.
+        spread: (Q,) their standard deviation between groups, estimated from the data: 0 means one
+            value for all groups, infinity means no pooling.
     """
 
     names: tuple[str, ...]
@@ -50,17 +50,17 @@ class Pooling:
 
 @dataclass(frozen=True)
 class ManyFits(Shown):
-    """One law on G groups.
+    """One law fitted to G groups.
 
     Attributes:
         law, likelihood: what was fitted.
-        groups: (G, ...) the values that tell groups apart.
+        groups: (G, ...) the values that distinguish the groups.
         parameters: (G, P) best values, in the order of `names`.
-        objective: (G,).
+        objective: (G,) value minimised.
         status: (G,) as in a single fit.
         covariance: (G, P, P) Laplace covariance in internal coordinates, prior included; NaN where
-            a group leaves nothing over to judge its noise by.
-        noise: (G,) residual scale squared, in the likelihood's predictor.
+            a group has no spare points to estimate its noise.
+        noise: (G,) squared residual scale, in the likelihood's predictor.
         pooling: what was shared, or None.
     """
 
@@ -80,10 +80,10 @@ class ManyFits(Shown):
 
     @property
     def table(self) -> pl.DataFrame:
-        """One row a group: its key, every parameter and its standard error, objective, status."""
+        """Return one row per group: key, parameters, standard errors, objective, status."""
         errors = np.sqrt(np.maximum(np.diagonal(self.covariance, axis1=1, axis2=2), 0.0))
         space = Space.of(self.law, self.likelihood.nuisance)
-        # Standard errors of logarithms, turned into those of the parameters.
+        # Standard errors of logarithms, converted to those of the parameters.
         errors = np.where(space.log, errors * self.parameters, errors)
         columns: dict[str, Any] = {}
         for j, name in enumerate(self.names):
@@ -109,23 +109,23 @@ def fit_many(
     pool: bool | Sequence[str] = False,
     output: str | None = None,
 ) -> ManyFits:
-    """Fit one law to every group of a table, all in one batch.
+    """Fit one law to every group of a table in one batch.
 
     Args:
         law: a law or its name.
         data: observation table.
-        by: column or columns that tell groups apart (`"task"`).
+        by: column or columns that distinguish the groups (`"task"`).
         likelihood: as in `fit`.
-        pool: share parameters partially between groups. True: all that are not amplitudes (the
-            exponents); or their names. Each group's value is drawn from a normal distribution in
-            internal coordinates whose mean and spread are estimated from all groups (empirical
-            Bayes by EM with Laplace approximations), so that weak groups lean on strong ones and
-            groups that truly differ stay apart.
-        output: column predicted, if not the law's own.
+        pool: share parameters partially between groups. True pools all that are not amplitudes (the
+            exponents); or give their names. Each group's value is drawn from a normal distribution
+            in internal coordinates whose mean and spread are estimated from all groups (empirical
+            Bayes by EM with Laplace approximations), so that weak groups borrow from strong ones
+            and groups that truly differ stay apart.
+        output: column predicted, if it is not the law's own.
 
     Returns:
-        `ManyFits`: (G, P) parameters and their (G, P, P) covariance for G groups; `table` has a row
-        a group.
+        `ManyFits`: (G, P) parameters and their (G, P, P) covariance for G groups; `table` has one
+        row per group.
 
     Raises:
         DataError: as `fit`.
@@ -154,13 +154,13 @@ def fit_many(
         problem.points.trials[0][index],
     )
     starts = find_starts(law, likelihood, points, weights, keep=POLISHED)
-    solution = _best(law, likelihood, starts, points, weights)
+    solution = _polish_and_keep_best(law, likelihood, starts, points, weights)
     own = len(law.parameters)
-    noise = _noise(likelihood, solution, weights.sum(1), own)
+    noise = _noise_per_group(likelihood, solution, weights.sum(1), own)
     pooling, prior = None, no_prior(solution.u.shape[1])
     if pool and len(groups) > 1:
         names = _pooled_names(law, pool)
-        pooling, prior, solution = _pooled(problem, names, solution, points, weights, noise)
+        pooling, prior, solution = _fit_pooled(problem, names, solution, points, weights, noise)
     space = problem.space
     covariance = _covariances(solution, noise, prior)
     status = tuple(
@@ -182,7 +182,7 @@ def fit_many(
 
 
 def grouped_rows(keys: pl.DataFrame) -> tuple[pl.DataFrame, Any, Floats]:
-    """Distinct keys (G, ...), (G, n) row numbers, and weights: 0 where a short group is filled."""
+    """Return distinct keys (G, ...), (G, n) row numbers, and weights: 0 where padded."""
     parts = (
         keys.with_row_index("at")
         .group_by(keys.columns, maintain_order=True)
@@ -194,15 +194,15 @@ def grouped_rows(keys: pl.DataFrame) -> tuple[pl.DataFrame, Any, Floats]:
     return parts.select(keys.columns), np.array(filled), weights
 
 
-def _best(
+def _polish_and_keep_best(
     law: Law, likelihood: Likelihood, starts: Floats, points: Points, weights: Floats
 ) -> Solution:
-    """Polish every group's starts and keep each group's best."""
+    """Polish every group's starts and keep the best of each group."""
     groups, keep, size = starts.shape
     rows = np.repeat(np.arange(groups), keep)
     all_ends = solve(law, likelihood, starts.reshape(-1, size), points, weights, rows=rows)
-    # Where the lowest end of a group has not converged, its starts go on: laws with a weight per
-    # domain need some 500 steps, all others far fewer.
+    # Where the best end point of a group has not converged, its starts continue: laws with one
+    # weight per domain need about 500 steps, all others far fewer.
     lowest = np.arange(groups) * keep + all_ends.objective.reshape(groups, keep).argmin(axis=1)
     slow = np.repeat(~all_ends.converged[lowest], keep) & ~np.asarray(all_ends.converged)
     if slow.any():
@@ -218,17 +218,17 @@ def _best(
 
 
 def _replaced(old: Any, at: Any, new: Any) -> Any:
-    """A copy of an array with some of its rows replaced."""
+    """Copy an array with some of its rows replaced."""
     copy = np.array(old)
     copy[at] = new
     return copy
 
 
-def _noise(likelihood: Likelihood, solution: Solution, size: Any, own: int) -> Floats:
-    """(G,) what a group's objective has to be divided by to be a log-likelihood.
+def _noise_per_group(likelihood: Likelihood, solution: Solution, size: Any, own: int) -> Floats:
+    """Return (G,) the divisor that turns each objective into minus a log-likelihood.
 
-    Least squares: the residual variance. Huber: the ratio of the score's variance to its slope,
-    E psi^2 / E psi', by which the objective is too small in the same way. Counts: 1.
+    Least squares: the residual variance. Huber: the ratio of the score's variance to its slope, E
+    psi^2 / E psi', the corresponding factor. Counts: 1.
     """
     return np.array(
         [likelihood.noise(float(f), n, own) for f, n in zip(solution.objective, size, strict=True)]
@@ -245,7 +245,7 @@ def _pooled_names(law: Law, pool: bool | Sequence[str]) -> list[str]:
     return names
 
 
-def _pooled(
+def _fit_pooled(
     problem: Problem,
     names: Sequence[str],
     apart: Solution,
@@ -253,7 +253,7 @@ def _pooled(
     weights: Floats,
     noise: Floats,
 ) -> tuple[Pooling, Prior, Solution]:
-    """Mean and spread of the pooled parameters by EM, and every group's fit under them."""
+    """Estimate mean and spread of the pooled parameters by EM, and refit every group under them."""
     space = problem.space
     index = [space.names.index(name) for name in names]
     groups, size = apart.u.shape
@@ -264,7 +264,7 @@ def _pooled(
     for _ in range(EM_STEPS):
         full_mean, precision = np.zeros((groups, size)), np.zeros((groups, size))
         full_mean[:, index] = mean
-        # The objective is noise times minus the log-likelihood, and so must be the prior's part.
+        # The objective is noise times minus the log-likelihood, so the prior's part must be too.
         precision[:, index] = noise[:, None] / spread**2
         prior = Prior(full_mean, precision)
         solution = solve(problem.law, problem.likelihood, solution.u, points, weights, prior)
@@ -283,16 +283,16 @@ def _pooled(
 
 
 def _covariances(solution: Solution, noise: Floats, prior: Prior) -> Floats:
-    """(G, P, P) noise times the inverse curvature, the prior's included.
+    """Return (G, P, P) noise times the inverse curvature, with the prior's curvature included.
 
-    Curvature is the optimiser's, which for Huber counts the points inside delta only; groups where
-    that leaves a singular matrix get NaN.
+    The curvature is the optimiser's, which for Huber counts only the points inside delta; groups
+    where that leaves a singular matrix get NaN.
     """
-    del prior  # its precision stands on the diagonal of the curvature already
+    del prior  # its precision is already on the diagonal of the curvature
     scale = np.sqrt(np.maximum(np.diagonal(solution.hessian, axis1=1, axis2=2), 1e-300))
     unit = solution.hessian / (scale[:, :, None] * scale[:, None, :])
     unit = unit + 1e-13 * np.eye(unit.shape[1])
-    with np.errstate(over="ignore"):  # where nothing is known of a parameter: infinity
+    with np.errstate(over="ignore"):  # infinite where nothing is known about a parameter
         return np.linalg.inv(unit) / (scale[:, :, None] * scale[:, None, :]) * noise[:, None, None]
 
 

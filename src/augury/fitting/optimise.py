@@ -1,13 +1,13 @@
 """Levenberg-Marquardt for a batch of problems at once: starts x resamples x groups, float64 JAX.
 
-Every problem is one row: its own coordinates (P,), its own weights of the points, its own points or
-shared ones. Problems go through in blocks of one size, so that one compiled function serves any
-number of them and a slow one holds up only its block; blocks run in threads, one per core.
+Every problem is one row: its own coordinates (P,), its own weights of the points, and its own or
+shared points. Problems are solved in blocks of one size, so that one compiled function serves any
+number of them and a slow problem delays only its block; blocks run in threads, one per core.
 
 The step solves (H + lambda diag(K)) s = -g with H = J^T C J, where C is the likelihood's curvature
 and K is built from its upper bound. For Huber, H counts only the points inside delta: near the
-optimum the step is Newton's, where reweighted least squares would crawl, since most residuals of a
-Chinchilla fit lie outside. Coordinates at a bound that the gradient pushes against are held.
+optimum the step is Newton's. Reweighted least squares would crawl there, since most residuals of a
+Chinchilla fit lie outside. Coordinates at a bound that the gradient pushes against are held fixed.
 """
 
 from __future__ import annotations
@@ -26,42 +26,43 @@ from augury.laws import Law
 from augury.laws.base import attributes
 from augury.runtime.compiling import jit
 
-# Problems a block. 128 x 256 points x 8 bytes = 256 KB an array: near the second-level cache,
-# and wide enough that dispatch (60 us a call) is lost in the work.
+# Problems per block. 128 x 256 points x 8 bytes = 256 KB per array: near the size of the
+# second-level cache, and wide enough that dispatch (60 us per call) is negligible.
 BLOCK = 128
-# One fit's polished starts. Only these two widths are compiled, at a second each.
+# The number of polished starts of one fit. Only these two widths are compiled, at about a second
+# each.
 NARROW = 8
-# Systems of more unknowns are solved by one block at a time: XLA hands such to its own pool of
-# threads, and two blocks that wait for it at once wait for ever (jaxlib 0.10.2; 24 unknowns hung
-# within 50 searches on two cores, and never in 150 one at a time).
+# Systems with more unknowns are solved by one block at a time: XLA hands them to its own thread
+# pool, and two blocks that wait for it at once deadlock (jaxlib 0.10.2; 24 unknowns hung within 50
+# searches on two cores, and never in 150 when run one at a time).
 LARGEST_THREADED = 8
-# Problems times points up to which a solver that XLA does not optimise is done sooner: it compiles
-# in half the time and runs several times slower. A solution takes some thirty evaluations, and 150
-# where the data say little: a thousand refits of Chinchilla to 9 to 27 runs, all that a first fit
-# does included, took 4.0 to 4.5 s of CPU time so and 3.1 to 3.6 s optimised, again 2.3 to 2.6 and
-# .4 to .6 s.
+# Up to this many problems times points, an unoptimised XLA solver finishes sooner: it compiles in
+# half the time and runs several times slower. A solution takes about thirty evaluations, or 150
+# where the data are weak. A thousand refits of Chinchilla to 9 to 27 runs, with everything that a
+# first fit includes, took 4.0 to 4.5 s of CPU time unoptimised and 3.1 to 3.6 s optimised;
+# repeated, 2.3 to 2.6 and .4 to .6 s.
 BRIEF_SOLUTIONS, BRIEF_EVALUATIONS = 2**12, 2**20
-# Relative rounding of an objective: differences of log-gamma functions over counts of thousands
-# carry 1e-12, and any step at the optimum may seem to climb.
+# Relative rounding error of an objective: differences of log-gamma functions over counts of
+# thousands carry 1e-12, so any step at the optimum may seem to climb.
 ROUNDING = 1e-11
-# A problem whose damping has grown this far makes no step that floating point can see.
+# A problem whose damping has grown this far makes no step that floating point can resolve.
 MAX_DAMPING = 1e12
 
 
-# A logarithm on which the points depend this little, as a share of the strongest curvature, moves
-# by at most 1 a step: the model of a worth that has underflowed promises to move it by 1e20, which
-# is rejected at any damping while all other coordinates wait. (Effective shares of 17 domains on 50
-# of RegMix's mixtures: without it no start of three converged in 4 of 13 sets or more, and most
-# starts ended within 16 steps where the gradient was not 0.)
+# A logarithmic coordinate on which the points depend this little, as a share of the strongest
+# curvature, moves by at most 1 per step. Where a weight has underflowed, the model proposes to move
+# it by 1e20, which is rejected at any damping while all other coordinates wait. (Effective shares
+# of 17 domains on 50 of RegMix's mixtures: without this, none of three starts converged in at least
+# 4 of 13 sets, and most starts ended within 16 steps where the gradient was not 0.)
 FLAT = 1e-8
 
 
 class Solution(NamedTuple):
-    """What the optimiser leaves, one row per problem.
+    """The optimiser's result, one row per problem.
 
     u: (B, P) coordinates; objective: (B,); converged: (B,) whether the predicted gain of another
-    step is below tolerance; steps: (B,) evaluations; hessian: (B, P, P) of the Gauss-Newton kind,
-    with the bounding curvature; gradient: (B, P).
+    step is below tolerance; steps: (B,) evaluations; hessian: (B, P, P) Gauss-Newton, with the
+    bounding curvature; gradient: (B, P).
     """
 
     u: Floats
@@ -73,21 +74,21 @@ class Solution(NamedTuple):
 
 
 class Prior(NamedTuple):
-    """Independent normal priors in the coordinates: (1 or B, P) mean and precision."""
+    """Independent normal priors on the coordinates: (1 or B, P) mean and precision."""
 
     mean: Any
     precision: Any
 
 
 def no_prior(size: int) -> Prior:
-    """A prior that says nothing."""
+    """Return a flat prior."""
     return Prior(np.zeros((1, size)), np.zeros((1, size)))
 
 
 def objective_terms(
     law: Law, likelihood: Likelihood, u: Any, points: Points, weights: Any, prior: Prior
 ) -> tuple[Any, Any, Any, Any]:
-    """Objective (B,), gradient (B, P), curvature (B, P, P) and its bound's diagonal (B, P)."""
+    """Return objective (B,), gradient (B, P), curvature (B, P, P), its bound's diagonal (B, P)."""
     import jax
     import jax.numpy as jnp
 
@@ -100,7 +101,7 @@ def objective_terms(
     def one(
         u: Any, inputs: Any, y: Any, trials: Any, weights: Any, mean: Any, precision: Any
     ) -> Any:
-        """One problem: objective, gradient (P,), curvature (P, P) and its bound's diagonal (P,)."""
+        """Evaluate one problem: objective, gradient (P,), curvature (P, P), bound (P,)."""
         points = Points(inputs, y, trials)
 
         def predictor(v: Any) -> Any:
@@ -109,9 +110,11 @@ def objective_terms(
 
         # One mapped jvp: the formula is traced once, whatever the number of parameters.
         eta, push = jax.linearize(predictor, u[:own])
-        jacobian = jax.vmap(push)(jnp.asarray(directions))  # (own, n), or fewer of a joint law
+        jacobian = jax.vmap(push)(
+            jnp.asarray(directions)
+        )  # (own, n), or fewer rows for a joint law
         terms = likelihood.terms(eta, space.unpack(u), points)
-        # Points with weight 0 (padding, left out, not drawn) must not spread a NaN of theirs.
+        # A NaN at a point with weight 0 (padding, left out, not drawn) must not spread.
         used = weights > 0
         jacobian = jnp.where(used, jacobian, 0.0)
 
@@ -156,7 +159,7 @@ def objective_terms(
 
 @lru_cache(maxsize=64)
 def block_solver(law: Law, likelihood: Likelihood, brief: bool) -> Any:
-    """The compiled solver of one block: (u, points, weights, prior, limits) -> Solution."""
+    """Compile the solver of one block: (u, points, weights, prior, limits) -> Solution."""
     import jax
     import jax.numpy as jnp
 
@@ -181,7 +184,7 @@ def block_solver(law: Law, likelihood: Likelihood, brief: bool) -> Any:
             g_s = jnp.where(free, g / scale, 0.0)
             h_s = h / (scale[:, :, None] * scale[:, None, :])
             h_s = jnp.where(free[:, :, None] & free[:, None, :], h_s, 0.0)
-            # 1e-14: a flat direction stays solvable, far below any curvature that matters.
+            # 1e-14: keeps a flat direction solvable, far below any curvature that matters.
             ridge = jnp.where(free, damping[:, None] + 1e-14, 1.0)
             h_s = h_s + ridge[:, :, None] * jnp.eye(u.shape[1])
             step = -solve_linear(h_s, g_s) / scale
@@ -204,8 +207,8 @@ def block_solver(law: Law, likelihood: Likelihood, brief: bool) -> Any:
             ratio = drop / jnp.maximum(gain, 1e-300)
             better = (drop > 0) & ~state["done"]
             pick = better[:, None]
-            # Where the undamped model promises nothing more, that is the optimum; a step that
-            # damping has made short promises nothing either, and does not count.
+            # Where the undamped model promises no further gain, that is the optimum. A step that
+            # damping has shortened promises none either, and does not count.
             small = gain <= tolerance * (jnp.abs(f) + 1e-300)
             converged = small & (damping <= 1e-2) & (drop >= -tolerance * jnp.abs(f))
             factor = jnp.where(ratio > 0.75, 0.2, jnp.where(ratio < 0.25, 4.0, 1.0))
@@ -242,7 +245,7 @@ def block_solver(law: Law, likelihood: Likelihood, brief: bool) -> Any:
             "count": 0,
         }
         end = jax.lax.while_loop(cond, body, start)
-        # Where rounding rejects every step, a free step that promises no more is the optimum.
+        # Where rounding rejects every step, a free step that promises no gain is the optimum.
         _, left = propose(end["u"], end["g"], end["h"], end["k"], jnp.zeros(batch))
         resting = (left >= 0) & (left <= ROUNDING * jnp.abs(end["f"])) & jnp.isfinite(end["f"])
         converged = end["converged"] | (end["done"] & resting)
@@ -253,7 +256,7 @@ def block_solver(law: Law, likelihood: Likelihood, brief: bool) -> Any:
 
 @lru_cache(maxsize=64)
 def block_objective(law: Law, likelihood: Likelihood, brief: bool) -> Any:
-    """The compiled objective of one block: (u, points, weights, prior) -> (B,)."""
+    """Compile the objective of one block: (u, points, weights, prior) -> (B,)."""
 
     def objective(u: Any, points: Points, weights: Any, prior: Prior) -> Any:
         return objective_terms(law, likelihood, u, points, weights, prior)[0]
@@ -262,12 +265,12 @@ def block_objective(law: Law, likelihood: Likelihood, brief: bool) -> Any:
 
 
 def brief_solutions(problems: int, points: Points) -> bool:
-    """Whether so many problems are solved in less time than an optimised solver compiles."""
+    """Tell whether solving this many problems is faster than compiling an optimised solver."""
     return problems * points.y.shape[1] <= BRIEF_SOLUTIONS
 
 
 def brief_evaluations(problems: int, points: Points) -> bool:
-    """Whether so many problems are evaluated once in less time than optimised code compiles."""
+    """Tell whether evaluating this many problems once is faster than compiling for it."""
     return problems * points.y.shape[1] <= BRIEF_EVALUATIONS
 
 
@@ -290,12 +293,12 @@ def solve(
         law, likelihood: what is fitted.
         starts: (B, P) coordinates.
         points: arrays (1, n) shared by all problems, or (B, n).
-        weights: (1, n) or (B, n) weight of each point, 0 leaves it out.
+        weights: (1, n) or (B, n) weight of each point; 0 leaves it out.
         prior: independent normal priors, (1, P) or (B, P).
-        rows: (B,) which row of points, weights and prior each problem takes; by default its own.
-        max_steps: evaluations before a problem is given up as not converged.
+        rows: (B,) which row of points, weights and prior each problem takes; its own by default.
+        max_steps: evaluations after which a problem is given up as not converged.
         tolerance: relative gain below which a problem counts as converged.
-        brief: whether to compile without optimising; by default, where it pays.
+        brief: whether to compile without optimising; by default, where that is faster.
     """
     brief = brief_solutions(len(starts), points) if brief is None else brief
     solver = block_solver(law, likelihood, brief)
@@ -311,7 +314,7 @@ def solve(
 def objectives(
     law: Law, likelihood: Likelihood, u: Floats, points: Points, weights: Floats, rows: Any = None
 ) -> Floats:
-    """The objective at (B, P) coordinates: (B,), infinite where it is not a number."""
+    """Return the objective at (B, P) coordinates: (B,), infinite where it is not a number."""
     compiled = block_objective(law, likelihood, brief_evaluations(len(u), points))
     blocks = run_blocks(compiled, u, points, weights, no_prior(u.shape[1]), rows)
     values = np.concatenate([part for (part,) in blocks])
@@ -328,13 +331,13 @@ def run_blocks(
     *,
     system: int | None = None,
 ) -> list[tuple[Floats, ...]]:
-    """Put B problems through a compiled function, block by block, on every core.
+    """Run B problems through a compiled function, block by block, on every core.
 
     Args:
         compiled: the function.
         u: (B, P) coordinates.
         points, weights, prior, rows: as in `solve`.
-        system: unknowns of the linear systems in it, if not P.
+        system: number of unknowns of the linear systems in it, if not P.
     """
     import jax
 
@@ -368,7 +371,7 @@ def run_blocks(
 
 
 def padded(points: Points, weights: Floats) -> tuple[Points, Floats]:
-    """Points repeated with weight 0 up to a round number, so that few sizes are ever compiled."""
+    """Pad points with weight 0 up to a round number, so that few sizes are ever compiled."""
     n = points.y.shape[1]
     room = round_up(n)
     index = np.concatenate([np.arange(n), np.zeros(room - n, int)])
@@ -380,7 +383,7 @@ def padded(points: Points, weights: Floats) -> tuple[Points, Floats]:
 
 
 def round_up(n: int) -> int:
-    """The next of 32, 48, 64, 96, 128 ...: at most half as much again, from 32 on.
+    """Round up to one of 32, 48, 64, 96, 128 ...: from 32 on, at most half as much again.
 
     Below 32, compiling another size (1 s) costs more than any number of fits saves.
     """

@@ -1,4 +1,4 @@
-"""The posterior by NUTS (NumPyro), with the figures that say whether its chains can be believed."""
+"""The posterior by NUTS (NumPyro), with diagnostics that say whether its chains can be trusted."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from augury.notes import Note
 
 CHAINS = 2
 WARM_UP = 1000
-# Gelman et al. (arXiv 1903.08008): chains above 1.01 have not mixed; 100 effective draws a chain
-# is what quantiles at 5 and 95 % need.
+# Gelman et al. (arXiv 1903.08008): chains with R-hat above 1.01 have not mixed; quantiles at 5 and
+# 95 % need 100 effective draws per chain.
 WORST_RHAT = 1.01
 LEAST_ESS = 100 * CHAINS
 
@@ -23,11 +23,11 @@ LEAST_ESS = 100 * CHAINS
 def posterior(
     problem: Problem, u: Floats, count: int, seed: int
 ) -> tuple[Floats, dict[str, Any], list[Note]]:
-    """Draw `count` times from the posterior around the optimum `u`.
+    """Draw `count` samples from the posterior around the optimum `u`.
 
-    Priors are normal in internal coordinates: each parameter's start range read as mean +- one
-    standard deviation, cut at its bounds. The noise level of Gaussian fits is a parameter; Huber
-    stands for Student's t with its degrees of freedom fitted. Runs with several rows share a random
+    Priors are normal in internal coordinates: each parameter's start range is read as mean +- one
+    standard deviation, truncated at its bounds. The noise level of Gaussian fits is a parameter;
+    Huber becomes Student's t with fitted degrees of freedom. Runs with several rows share a random
     effect.
 
     Returns:
@@ -106,10 +106,10 @@ def posterior(
 
 
 def _check_reverse(problem: Problem, u: Floats) -> None:
-    """NUTS differentiates backwards, which not every formula that can be fitted allows.
+    """Check that the formula can be differentiated backwards, as NUTS needs.
 
     Raises:
-        UsageError: this one does not.
+        UsageError: it cannot.
     """
     import jax
 
@@ -131,10 +131,10 @@ def _check_reverse(problem: Problem, u: Floats) -> None:
 
 
 def _weak_prior(problem: Problem, u: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of each coordinate's prior, from its start range.
+    """Return mean and standard deviation of each coordinate's prior, from its start range.
 
-    An amplitude's start range is a convention of units, so that it is centred on the fit instead,
-    three e-folds wide: what it should say is only that it is finite.
+    An amplitude's start range depends on units, so its prior is centred on the fit instead, three
+    e-folds wide: it should only say that the amplitude is finite.
     """
     space = problem.space
     middle, width = np.empty(len(u)), np.empty(len(u))
@@ -152,7 +152,7 @@ def _weak_prior(problem: Problem, u: Floats) -> tuple[Floats, Floats]:
 
 
 def _preconditioner(problem: Problem, u: Floats) -> Floats:
-    """(P, P) root of the Laplace covariance, no direction wider than 3 in internal units."""
+    """Return a (P, P) root of the Laplace covariance, no direction wider than 3 internal units."""
     from augury.fitting.covariance import covariance
 
     cov = covariance(problem, u)

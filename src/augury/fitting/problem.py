@@ -1,4 +1,4 @@
-"""From a table to what the optimiser takes: points, weights, and which rows are one run."""
+"""From a table to the optimiser's input: points, weights, and which rows are one run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from augury.fitting.space import Floats, Space
 from augury.laws import Grouped, Law
 from augury.laws.inputs import Curve, Group, numbers_of
 
-# How far outside of 0 to 1 noise may carry a share: assumed; percent scores look nothing like it.
+# How far outside 0 to 1 noise may push a share: assumed; percent scores are far outside.
 STRAY = 0.5
 
 
@@ -28,12 +28,12 @@ class Problem:
     """One law, one likelihood, one set of points.
 
     Attributes:
-        table: one row a point: `row` in the user's table (from 1), `run`, the law's inputs, `y`
-            (what is predicted) and `trials` (1 where there are no counts).
+        table: one row per point: `row` in the user's table (from 1), `run`, the law's inputs, `y`
+            (the value predicted) and `trials` (1 where there are no counts).
         points: the same as arrays, (1, n).
         runs: (n,) int, from 0: rows of one training run share a number.
-        noise: what the objective is over minus the log-likelihood, by which the law's own weak
-            priors count; 0 leaves them out.
+        noise: the objective divided by minus the log-likelihood, which weighs the law's own weak
+            priors; 0 leaves them out.
     """
 
     law: Law
@@ -49,7 +49,7 @@ class Problem:
 
     @property
     def prior(self) -> Prior:
-        """The law's weak priors in the coordinates of the fit, on the scale of the objective."""
+        """Return the law's weak priors in the fit's coordinates, on the objective's scale."""
         parameters = [*self.law.parameters.values(), *self.likelihood.nuisance.values()]
         mean, precision = np.zeros((1, len(parameters))), np.zeros((1, len(parameters)))
         for j, p in enumerate(parameters):
@@ -85,42 +85,44 @@ def problem_of(
     output: str | None = None,
     by: Sequence[str] = (),
 ) -> Problem:
-    """Check a table against what a law and a likelihood need, and take it from there.
+    """Check a table against what a law and a likelihood need, and build the problem from it.
 
     Args:
         law: the law to be fitted.
         data: observation table, or columns by name.
         likelihood: see `likelihood_for`.
         output: column predicted, if it is not the law's own.
-        by: columns that tell groups apart, if there are several; they are kept.
+        by: columns that distinguish groups, if there are several; they are kept.
 
     Raises:
         DataError: a column is missing, or a value is null, not finite or out of range.
         UsageError: the table holds several tasks or metrics, or no counts where they are needed, or
-            a name stands where the table belongs.
+            a name was given in place of the table.
     """
     given: object = data
     if isinstance(given, str):
-        raise UsageError(f"'{given}' stands where the table belongs: the law comes first, then it")
+        raise UsageError(
+            f"'{given}' was given where the table belongs: the law comes first, then the table"
+        )
     table = data if isinstance(data, pl.DataFrame) else pl.DataFrame(dict(data))
     if table.is_empty():
         raise DataError("there are no rows to fit", expected="at least one row")
-    law = _bound(law, table)
+    law = _bind_law(law, table)
     by = (*by, law.per) if isinstance(law, Grouped) else by
     likelihood = likelihood_for(law, likelihood, suited=suited_likelihood(table))
     target = output or (law.output if law.output in table.columns else "value")
     if target == "value":
-        _one_thing_only(table, by)
+        _check_single_kind(table, by)
     row = table["row"] if "row" in table.columns else np.arange(1, table.height + 1)
     numbered = table.with_columns(pl.Series("row", row), pl.Series("run", run_ids(table)))
     trials = np.ones(table.height)
     if likelihood.counts:
-        y, trials = _counts(numbered, likelihood)
+        y, trials = _read_counts(numbered, likelihood)
     elif target not in table.columns and has_counts(table):
-        y, trials = _counts(numbered, likelihood)
+        y, trials = _read_counts(numbered, likelihood)
         trials = np.ones(table.height)
     else:
-        y = _column(numbered, target, positive=likelihood.on_log)
+        y = _read_column(numbered, target, positive=likelihood.on_log)
     if law.of_shares:
         _check_shares(numbered, target, y)
     inputs: dict[str, Any] = {}
@@ -146,14 +148,14 @@ def problem_of(
     return problem_from(law, likelihood, used)
 
 
-def _bound(law: Law, table: pl.DataFrame) -> Law:
-    """The law for this table: its domains, and its groups where it has parameters of groups."""
+def _bind_law(law: Law, table: pl.DataFrame) -> Law:
+    """Bind the law to this table: its domains, and its groups if it has parameters per group."""
     law = law.bind(table)
     if law.grouping is None or isinstance(law, Grouped):
         return law
     if law.grouping not in table.columns:
         raise DataError(
-            f"law '{law}' has parameters of each {law.grouping}",
+            f"law '{law}' has parameters per {law.grouping}",
             column=law.grouping,
             expected=f"a column {law.grouping}",
         )
@@ -162,7 +164,7 @@ def _bound(law: Law, table: pl.DataFrame) -> Law:
 
 
 def problem_from(law: Law, likelihood: Likelihood, used: pl.DataFrame) -> Problem:
-    """The problem behind a table as `Problem.table` holds it."""
+    """Build the problem from a table in the format of `Problem.table`."""
     _, runs = np.unique(used["run"].to_numpy(), return_inverse=True)
     points = Points(
         tuple(kind.read(used, name)[None] for name, kind in law.inputs.items()),
@@ -172,7 +174,7 @@ def problem_from(law: Law, likelihood: Likelihood, used: pl.DataFrame) -> Proble
     return Problem(law, likelihood, used, points, runs.astype(np.int64))
 
 
-def _one_thing_only(table: pl.DataFrame, by: Sequence[str]) -> None:
+def _check_single_kind(table: pl.DataFrame, by: Sequence[str]) -> None:
     for column in ("task", "metric"):
         if column not in by and column in table.columns and (kinds := table[column].n_unique()) > 1:
             some = ", ".join(map(str, table[column].unique().sort().to_list()[:4]))
@@ -182,7 +184,7 @@ def _one_thing_only(table: pl.DataFrame, by: Sequence[str]) -> None:
             )
 
 
-def _column(table: pl.DataFrame, name: str, *, positive: bool) -> Floats:
+def _read_column(table: pl.DataFrame, name: str, *, positive: bool) -> Floats:
     values = numbers_of(table, name)
     column = table[name]
     bad = ~np.isfinite(values) | ((values <= 0) if positive else np.zeros(len(values), bool))
@@ -199,12 +201,12 @@ def _column(table: pl.DataFrame, name: str, *, positive: bool) -> Floats:
 
 
 def goes_negative(y: Floats) -> bool:
-    """Whether scores are of a kind that can be negative: no shares, and none in percent."""
+    """Tell whether the scores can be negative: not shares, and not shares in percent."""
     return bool((y < -STRAY).any() and not (y > 1 + STRAY).any())
 
 
 def _check_shares(table: pl.DataFrame, name: str, y: Floats) -> None:
-    """Scores that no share comes to, however noisy: in percent, or of another kind."""
+    """Refuse scores that cannot be noisy shares: in percent, or of another kind."""
     bad = (y < -STRAY) | (y > 1 + STRAY)
     if not bad.any():
         return
@@ -221,13 +223,16 @@ def _check_shares(table: pl.DataFrame, name: str, y: Floats) -> None:
     )
 
 
-def _counts(table: pl.DataFrame, likelihood: Likelihood) -> tuple[Floats, Floats]:
-    """Rates and trials from `passes` and `samples`, or from `value` and `n`."""
+def _read_counts(table: pl.DataFrame, likelihood: Likelihood) -> tuple[Floats, Floats]:
+    """Return rates and trials from `passes` and `samples`, or from `value` and `n`."""
     if has_counts(table):
-        trials = _column(table, "samples", positive=True)
-        return _column(table, "passes", positive=False) / trials, trials
+        trials = _read_column(table, "samples", positive=True)
+        return _read_column(table, "passes", positive=False) / trials, trials
     if {"value", "n"} <= set(table.columns):
-        y, trials = _column(table, "value", positive=False), _column(table, "n", positive=True)
+        y, trials = (
+            _read_column(table, "value", positive=False),
+            _read_column(table, "n", positive=True),
+        )
         bad = (y < 0) | (y > 1)
         if bad.any():
             i = int(np.argmax(bad))

@@ -1,4 +1,4 @@
-"""The profile of one parameter: how well the others can make up for it, value by value."""
+"""The profile of one parameter: how well the others can make up for it at each value."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from augury.fitting.problem import problem_from
 from augury.fitting.result import Fit
 from augury.fitting.space import Floats
 
-# Values tried over the range.
+# Number of values tried over the range.
 VALUES = 61
-# The range tried where none is given, in internal units: a factor of twenty either way.
+# The default range tried, in internal units: a factor of twenty either way.
 REACH = 3.0
-# A parameter is held by a prior this many times as steep as the objective is high.
+# The prior that holds the parameter is this many times as steep as the objective is high.
 GRIP = 1e12
 
 
 @dataclass(frozen=True)
 class Profile(Shown):
-    """A profile, from `profile`.
+    """A profile, as `profile` returns it.
 
     Attributes:
         name: of the parameter.
-        values: (K,) tried, rising.
-        rise: (K,) of minus the log-likelihood over its least, the other parameters refitted.
-        interval: where the rise is below what `level` allows; NaN at an end that lies beyond the
-            values tried: from there the data do not say.
+        values: (K,) values tried, increasing.
+        rise: (K,) of minus the log-likelihood above its minimum, the other parameters refitted.
+        interval: where the rise is below what `level` allows; NaN at an end beyond the values
+            tried, where the data set no limit.
         level: of the interval.
     """
 
@@ -50,16 +50,16 @@ class Profile(Shown):
 def profile(
     fitted: Fit, name: str, *, between: tuple[float, float] | None = None, level: float = 0.9
 ) -> Profile:
-    """Hold one parameter at many values and refit the others: what the data say of it.
+    """Hold one parameter at many values and refit the others, to see what the data say about it.
 
-    For parameters that are hardly identified, such as k of `skaling`: where a Laplace interval is a
-    parabola at the optimum, a profile follows the valley. Every row counts as one draw: where runs
-    have several rows, read it as a picture and take the interval from the fit.
+    For parameters that are hardly identified, such as k of `skaling`: a Laplace interval assumes a
+    parabola at the optimum, a profile follows the valley. Every row counts as one draw: if runs
+    have several rows, use it as a picture and take the interval from the fit.
 
     Args:
         fitted: a fit.
         name: of one of its law's parameters.
-        between: range tried; by default about the estimate, a factor of twenty either way for
+        between: range tried; by default around the estimate, a factor of twenty either way for
             parameters on the log scale.
         level: of the interval.
 
@@ -69,7 +69,7 @@ def profile(
     Raises:
         UsageError: the law has no such parameter, or the fit is not usable.
 
-    Source: profile likelihood (Venzon & Moolgavkar 1988), the noise that of the fit.
+    Source: profile likelihood (Venzon & Moolgavkar 1988), with the noise of the fit.
     """
     if name not in fitted.law.parameters:
         known = ", ".join(fitted.law.parameters)
@@ -95,7 +95,8 @@ def profile(
 
     best, least = np.repeat(u[None], count, 0), np.full(count, np.inf)
     best[:, j] = tried
-    # Again from each neighbour's end, until none helps: a valley is followed, not jumped across.
+    # Restart from each neighbour's end point until none helps: a valley is followed, not jumped
+    # across.
     shifts = (0, 1, -1, 1, -1)
     brief = brief_solutions(count * len(shifts), problem.points)
     for shift in shifts:
@@ -127,10 +128,10 @@ def profile(
 
 
 def _crossing(tried: Floats, rise: Floats, outside: int, inside: int, allowed: float) -> float:
-    """Where the rise crosses what is allowed, between two neighbours; NaN beyond the last."""
+    """Find where the rise crosses what is allowed, between two neighbours; NaN beyond the last."""
     if not 0 <= outside < len(tried):
         return float("nan")
-    # The root of a rise is nearly a straight line.
+    # The square root of a rise is nearly a straight line.
     near, far, goal = np.sqrt(np.maximum([rise[inside], rise[outside], allowed], 0.0))
     part = (goal - near) / (far - near)
     return float(tried[inside] + part * (tried[outside] - tried[inside]))

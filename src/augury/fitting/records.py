@@ -1,8 +1,8 @@
-"""Any result as plain JSON and its bulk as arrays and tables, and back, running no code.
+"""Any result as plain JSON with its bulk as arrays and tables, and back, without running code.
 
-Problem: two dozen kinds of result hold each other (a combination holds chains, those hold fits).
-Decision: one walk over frozen dataclasses that names each class by its path inside Augury. Reading
-imports Augury's own modules alone, and builds nothing but dataclasses, tuples and enums of these.
+Problem: two dozen kinds of result contain each other (a combination holds chains, and those hold
+fits). Decision: one walk over frozen dataclasses that names each class by its path inside Augury.
+Reading imports only Augury's own modules, and builds only their dataclasses, tuples and enums.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from augury.display import Several
 from augury.errors import UsageError
 from augury.laws import Law, law_from, law_record
 
-# Classes that were moved or renamed since a record was written: old path -> new path.
+# Classes that were moved or renamed after a record was written: old path -> new path.
 MOVED: dict[str, str] = {
     "augury.forecast.backtest:Backtest": "augury.forecast.backtesting:Backtest",
     "augury.forecast.combine:Combination": "augury.forecast.combination:Combination",
@@ -34,20 +34,20 @@ _PATH = re.compile(r"augury\.(fitting|forecast|notes|evaluate)(\.\w+)*:[A-Za-z_]
 
 @dataclass
 class Bulk:
-    """What does not belong in JSON: arrays, flat, and tables."""
+    """What does not belong in JSON: arrays (flattened) and tables."""
 
     arrays: list[Any] = field(default_factory=list)
     tables: list[pl.DataFrame] = field(default_factory=list)
 
 
 def to_record(value: Any, bulk: Bulk) -> Any:
-    """A value as plain JSON; arrays and tables go to `bulk`.
+    """Convert a value to plain JSON; arrays and tables go to `bulk`.
 
     Raises:
-        UsageError: it holds something that cannot be saved.
+        UsageError: it contains something that cannot be saved.
     """
     if isinstance(value, Enum):
-        return {"enum": _path(type(value)), "value": value.value}
+        return {"enum": _class_path(type(value)), "value": value.value}
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -65,7 +65,7 @@ def to_record(value: Any, bulk: Bulk) -> Any:
         return {"several": [to_record(x, bulk) for x in value]}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         values = {name: to_record(getattr(value, name), bulk) for name in value._fields}
-        return {"class": _path(type(value)), "fields": values}
+        return {"class": _class_path(type(value)), "fields": values}
     if is_dataclass(value) and not isinstance(value, type):
         return _dataclass_record(value, bulk)
     if isinstance(value, Mapping):
@@ -78,18 +78,18 @@ def to_record(value: Any, bulk: Bulk) -> Any:
 
 
 def from_record(record: Any, bulk: Bulk) -> Any:
-    """The value of a record.
+    """Rebuild the value of a record.
 
     Raises:
-        UsageError: a law from outside has to be imported first.
-        ValueError, KeyError, TypeError: the record is damaged.
+        UsageError: a law from another package has to be imported first. ValueError, KeyError,
+        TypeError: the record is damaged.
     """
     if isinstance(record, list):
         return [from_record(x, bulk) for x in record]
     if not isinstance(record, dict):
         return record
     if "enum" in record:
-        return _class(record["enum"], Enum)(record["value"])
+        return _class_at(record["enum"], Enum)(record["value"])
     if "float" in record:
         return float(record["float"])
     if "array" in record:
@@ -105,7 +105,7 @@ def from_record(record: Any, bulk: Bulk) -> Any:
         return _constant(record)
     if "class" in record:
         values = {name: from_record(x, bulk) for name, x in record["fields"].items()}
-        return _class(record["class"], object)(**values)
+        return _class_at(record["class"], object)(**values)
     if "map" in record:
         return {from_record(k, bulk): from_record(x, bulk) for k, x in record["map"]}
     return tuple(from_record(x, bulk) for x in record["tuple"])
@@ -122,31 +122,31 @@ def _dataclass_record(value: Any, bulk: Bulk) -> dict[str, Any]:
     cls = type(value)
     values = {f.name: getattr(value, f.name) for f in fields(value) if f.init}
     if any(isinstance(x, FunctionType | np.ufunc) for x in values.values()):
-        # Functions are not saved: a constant of its module is, by its name.
+        # Functions are not saved, but a module constant that holds them is, by its name.
         for name, constant in vars(import_module(cls.__module__)).items():
             if constant is value:
-                return {"constant": name, "class": _path(cls)}
+                return {"constant": name, "class": _class_path(cls)}
         raise UsageError(f"cannot save {cls.__name__}: it holds a function")
-    return {"class": _path(cls), "fields": {n: to_record(x, bulk) for n, x in values.items()}}
+    return {"class": _class_path(cls), "fields": {n: to_record(x, bulk) for n, x in values.items()}}
 
 
 def _constant(record: Mapping[str, Any]) -> Any:
-    cls = _class(record["class"], object)
+    cls = _class_at(record["class"], object)
     found = getattr(import_module(cls.__module__), record["constant"], None)
     if not isinstance(found, cls):
-        raise ValueError(f"there is no {record['constant']} in {cls.__module__}")
+        raise ValueError(f"{record['constant']} does not exist in {cls.__module__}")
     return found
 
 
-def _path(cls: type) -> str:
+def _class_path(cls: type) -> str:
     path = f"{cls.__module__}:{cls.__qualname__}"
     if not _PATH.fullmatch(path):
         raise UsageError(f"cannot save a value of type {path}")
     return path
 
 
-def _class(path: str, kind: type) -> Any:
-    """A class of Augury that holds data, by its path.
+def _class_at(path: str, kind: type) -> Any:
+    """Return a data class of Augury by its path.
 
     Raises:
         ValueError: the path names anything else.
@@ -158,7 +158,7 @@ def _class(path: str, kind: type) -> Any:
     try:
         found = getattr(import_module(module), name, None)
     except ImportError as error:
-        raise ValueError(f"there is no {path} in this version of Augury") from error
+        raise ValueError(f"this version of Augury has no {path}") from error
     if not (isinstance(found, type) and issubclass(found, kind)) or not (
         is_dataclass(found) or issubclass(found, Enum) or hasattr(found, "_fields")
     ):

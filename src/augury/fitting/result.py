@@ -1,4 +1,4 @@
-"""What a fit leaves: frozen data that says how far to trust it."""
+"""The result of a fit: frozen data that says how far to trust it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Status(StrEnum):
 
     @property
     def usable(self) -> bool:
-        """Whether the parameters are worth reading."""
+        """Whether the parameters are meaningful."""
         return self in (Status.CONVERGED, Status.NO_INTERVALS, Status.AT_BOUND)
 
     @property
@@ -40,12 +40,12 @@ class Status(StrEnum):
 _REMEDIES = {
     Status.CONVERGED: "",
     Status.NO_INTERVALS: (
-        "The law passes through these runs, and nothing is left over to judge the noise by: add "
+        "The law passes through these runs, which leaves nothing to estimate the noise from: add "
         "runs at other scales, or use a law with fewer parameters."
     ),
     Status.AT_BOUND: (
-        "The data want a parameter outside its bounds, often a floor below 0: use a law without "
-        "that parameter, or more scales; its interval is one-sided."
+        "The best value of a parameter lies outside its bounds, often a floor below 0: use a law "
+        "without that parameter, or more scales; its interval is one-sided."
     ),
     Status.NOT_IDENTIFIABLE: (
         "Many parameter values fit these runs equally well. Add runs at other scales, or use a "
@@ -65,17 +65,17 @@ class Fit(Shown):
     Attributes:
         law, likelihood: what was fitted, and how residuals were weighed.
         parameters: best value of every parameter, the likelihood's own included.
-        objective: what was minimised, at the best value (`likelihood.objective` says what it is).
+        objective: what was minimised, at the best value (`likelihood.objective` names it).
         status: how it ended; `status.remedy` says what to do.
-        notes: what a reader has to know.
+        notes: warnings and remarks for the reader.
         draws: (S, P) joint draws of the parameters, in the order of `parameters`.
         uncertainty: how the draws were made: "bootstrap", "laplace", "nuts" or "none".
         level: of the intervals reported, such as 0.9.
-        residuals: (R,) how far single runs stray from the law, in the likelihood's predictor
-            (log units for losses), each run's mean, corrected for the parameters spent on it.
+        residuals: (R,) how far single runs lie from the law, in the likelihood's predictor (log
+            units for losses): each run's mean, corrected for the parameters fitted to it.
         data: the points fitted: row, run, the law's inputs, y, trials.
         diagnostics: condition, starts_agree, converged_draws, and with NUTS rhat and ess by name.
-        seed: of everything random in it.
+        seed: of all randomness in it.
 
     Examples:
         >>> runs = augury.read_table("runs.csv")
@@ -117,16 +117,16 @@ class Fit(Shown):
 
     @property
     def usable(self) -> bool:
-        """Whether the parameters mean something."""
+        """Whether the parameters are meaningful."""
         return self.status.usable
 
     @property
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """Equal-tailed interval of every parameter at `level`; NaN without draws."""
+        """Return the equal-tailed interval of every parameter at `level`; NaN without draws."""
         return self.intervals_at(self.level)
 
     def intervals_at(self, level: float) -> dict[str, tuple[float, float]]:
-        """Equal-tailed intervals of the parameters at another level, such as 0.95."""
+        """Return equal-tailed intervals of the parameters at another level, such as 0.95."""
         if len(self.draws) == 0:
             return dict.fromkeys(self.parameters, (np.nan, np.nan))
         tail = (1.0 - level) / 2.0
@@ -156,12 +156,12 @@ class Fit(Shown):
         return Card(heading, pl.DataFrame(rows), (*remedy, *self.notes))
 
     def to_inference_data(self) -> Any:
-        """The draws as ArviZ takes them, for its plots and diagnostics.
+        """Convert the draws to ArviZ, for its plots and diagnostics.
 
         Returns:
             An `arviz.InferenceData` (a `DataTree` from ArviZ 1.0 on): `posterior` with every
             parameter by (chain, draw), `observed_data` with y, `constant_data` with the inputs.
-            Draws of Laplace and bootstrap are one chain.
+            Laplace and bootstrap draws form one chain.
 
         Raises:
             UsageError: ArviZ is not installed, or the fit has no draws.
@@ -171,7 +171,7 @@ class Fit(Shown):
         return inference_data(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but draws and data, ready for JSON."""
+        """Return everything but draws and data, ready for JSON."""
         return {
             "law": str(self.law),
             "likelihood": self.likelihood.name,

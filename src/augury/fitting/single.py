@@ -32,10 +32,10 @@ from augury.notes import Note
 
 Uncertainty = Literal["bootstrap", "laplace", "nuts", "none"]
 
-# Starts polished: on Chinchilla's 240 points every one of the grid's best eight ends in the same
+# Starts polished: on Chinchilla's 240 points each of the grid's best eight ends in the same
 # optimum; laws with several minima (broken power laws) need the spare ones.
 POLISHED = 8
-# Fewer converged resamples than this, and the law is near losing its identification.
+# With fewer converged resamples than this, the law is close to not being identified.
 ENOUGH_RESAMPLES = 0.9
 
 
@@ -60,24 +60,24 @@ def fit(
     Args:
         law: a law, or its name as `augury laws` lists it (`"broken-power:breaks=2"`).
         data: the observation table, or a mapping of columns: the law's inputs (params, tokens and
-            flops as plain numbers, losses in nats per token), what it predicts, and, where there
-            are any, `model`, `seed` or `run`, which say which rows are one training run.
+            flops as plain numbers, losses in nats per token), what it predicts, and, if present,
+            `model`, `seed` or `run`, which say which rows are one training run.
         likelihood: "huber" (log residuals, delta 1e-3, summed), "gaussian", "binomial",
             "beta-binomial", "pinball", or an instance such as `Pinball(tau=0.98)`. By default Huber
             for losses, binomial for scores with counts, Gaussian for scores without.
-        uncertainty: "laplace", instant, right where runs are few (refits with random weights where
-            a parameter is at its bound or the law bends); "bootstrap" over runs, the published
-            way, somewhat wide with Huber; "nuts", a posterior with R-hat and effective sample size
-            in `diagnostics`, whose central draw is the value reported; "none".
+        uncertainty: "laplace", instant, accurate where runs are few (it refits with random weights
+            where a parameter is at its bound or the law bends); "bootstrap" over runs, the
+            published method, somewhat wide with Huber; "nuts", a posterior with R-hat and effective
+            sample size in `diagnostics`, whose central draw is the value reported; "none".
             docs/intervals.md has the measured coverage.
         resamples: number of draws S.
         level: of the intervals.
         output: column predicted, if it is not the law's own (a task's bits per byte, say).
-        influence: leave out every point in turn, for the notes on rows that move the answer; False
+        influence: leave out every point in turn, for the notes on rows that move the answer. False
             saves about half of a fit's time, where thousands are fitted and nobody reads notes.
-        seed: of everything random.
-        throw: raise `FitError` where the status is "not identifiable" or "no start converged",
-            instead of returning it.
+        seed: of all randomness.
+        throw: raise `FitError` if the status is "not identifiable" or "no start converged", instead
+            of returning it.
 
     Returns:
         A `Fit`: parameters, objective, status with its remedy, notes, (S, P) draws.
@@ -121,7 +121,7 @@ def fit(
     notes += few_runs_note(problem, units, u) if identified else []
     notes += cut_draws_notes(data) if isinstance(data, pl.DataFrame) else []
     draws = np.empty((0, len(u)))
-    # What the data do not determine has no interval, at whatever width (a prior may supply one).
+    # What the data do not determine has no interval of any width (unless a prior supplies one).
     if status is Status.NO_START_CONVERGED or (not identified and uncertainty != "nuts"):
         uncertainty = "none"
     elif uncertainty == "bootstrap":
@@ -133,7 +133,7 @@ def fit(
                     "resamples",
                     "warning",
                     f"Only {converged:.0%} of the resamples could be fitted: with some runs left "
-                    "out the law is no longer identified, and the intervals are too narrow.",
+                    "out, the law is no longer identified, and the intervals are too narrow.",
                     {"converged": converged},
                 )
             )
@@ -177,14 +177,14 @@ def fit(
 
 
 def few_runs_note(problem: Problem, units: Problem, u: Floats) -> list[Note]:
-    """What to say where runs are too few to tell how far they stray from each other."""
+    """Return a note if runs are too few to tell how far they differ from each other."""
     runs, size = problem.run_count, problem.size
     parameters = len(problem.law.parameters)
     details = {"runs": runs, "points": size, "parameters": parameters}
     if spare_units(problem, u) < 1:
         said = (
-            f"{size} points of {runs} runs leave nothing over for the noise once {parameters} "
-            "parameters are fitted: there are no intervals."
+            f"{size} points of {runs} runs leave nothing to estimate the noise from once "
+            f"{parameters} parameters are fitted: there are no intervals."
         )
         return [Note("few-training-runs", "serious", said, details)]
     if units is not problem:
@@ -197,7 +197,7 @@ def few_runs_note(problem: Problem, units: Problem, u: Floats) -> list[Note]:
 
 
 def says_nothing_note(problem: Problem, width: float) -> Note:
-    """What to say where the fit knows less of its own runs than their outcomes' range does."""
+    """Return a note if the fit knows less about its own runs than their outcomes' range."""
     said = (
         f"{problem.run_count} runs ({problem.size} points) do not identify "
         f"{len(problem.law.parameters)} parameters: at these very points the law's 90 % interval "
@@ -209,7 +209,7 @@ def says_nothing_note(problem: Problem, width: float) -> Note:
 
 
 def central_draw(draws: Floats) -> Floats:
-    """(P,) the draw nearest the middle of (S, P) draws, in units of their covariance.
+    """Return (P,) the draw nearest the middle of (S, P) draws, in units of their covariance.
 
     A posterior's medians, taken one by one, may lie off its ridge; a draw does not.
     """
@@ -220,10 +220,10 @@ def central_draw(draws: Floats) -> Floats:
 
 
 def optimum(problem: Problem) -> tuple[Problem, Solution, int]:
-    """The problem with its noise, all polished starts, and the index of the best that converged.
+    """Return the problem with its noise, all polished starts, and the best converged one.
 
-    Where the law holds parameters by weak priors, the noise that these are weighed by is read off a
-    first fit under priors of a thousandth of the weight.
+    If the law holds parameters by weak priors, the noise that weighs them is estimated by a first
+    fit under priors of a thousandth of the weight.
     """
     ones = problem.ones
     starts = find_starts(problem.law, problem.likelihood, problem.points, ones, keep=POLISHED)[0]
@@ -246,7 +246,7 @@ def _best(solution: Solution) -> int:
 
 
 def run_residuals(problem: Problem, u: Floats) -> Floats:
-    """(R,) how far a new run may stray from the law, on the scale of the likelihood.
+    """Return (R,) how far a new run may lie from the law, on the scale of the likelihood.
 
     Widened by sqrt(G / (G - P)) for the parameters that were fitted to the runs.
     """

@@ -1,7 +1,7 @@
-"""The coordinates in which fits are made: logarithms where a parameter says so, a box around all.
+"""The coordinates of a fit: logarithms where a parameter says so, and bounds around all.
 
 Positive parameters that range over orders of magnitude are fitted as logarithms, so that steps,
-covariances and intervals are in natural proportions, and no fit leaves its bounds.
+covariances and intervals are well scaled, and no fit leaves its bounds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Space:
-    """Parameters of a law, then those of its likelihood, and the map to the coordinates of a fit.
+    """The parameters of a law, then of its likelihood, and the map to the fit's coordinates.
 
     Attributes:
         names: (P,) names.
@@ -50,24 +50,24 @@ class Space:
         )
 
     def internal(self, values: Floats) -> Floats:
-        """(..., P) parameters to (..., P) coordinates, pulled into the box."""
+        """Map (..., P) parameters to (..., P) coordinates, clipped to the bounds."""
         values = np.asarray(values, float)
         safe = np.where(self.log, np.maximum(values, 1e-300), 1.0)
         return self.clip(np.where(self.log, np.log(safe), values))
 
     def natural(self, u: Floats) -> Floats:
-        """(..., P) coordinates to (..., P) parameters."""
+        """Map (..., P) coordinates to (..., P) parameters."""
         u = np.asarray(u, float)
         return np.where(self.log, np.exp(np.where(self.log, u, 0.0)), u)
 
     def clip(self, u: Floats) -> Floats:
-        """(..., P) coordinates pulled into the box."""
+        """Clip (..., P) coordinates to the bounds."""
         return np.clip(u, self.lower, self.upper)
 
     def unpack(self, u: Any) -> Named:
-        """Traced (P,) coordinates to the parameters as a formula takes them."""
+        """Map traced (P,) coordinates to the parameters as a formula takes them."""
         import jax.numpy as jnp
 
         log = np.array(self.log)
-        # Not `where(log, exp(u), u)`: its derivative is not a number where exp(u) overflows.
+        # Not `where(log, exp(u), u)`: its derivative is NaN where exp(u) overflows.
         return Named(self.names, jnp.where(log, jnp.exp(jnp.where(log, u, 0.0)), u))

@@ -1,9 +1,9 @@
-"""Where to start: a search over the parameters that are not linear, the linear ones solved for.
+"""Where to start: a search over the nonlinear parameters, with the linear ones solved for.
 
 Laws are mostly linear in their amplitudes. Given the exponents, the best amplitudes are a small
-least-squares problem, so that only the exponents need searching (variable projection: Golub &
-Pereyra 1973): two dimensions instead of five for Chinchilla, and the condition number falls from
-3e11 to 11. Laws without amplitudes are searched over all of their parameters.
+least-squares problem, so only the exponents need searching (variable projection: Golub & Pereyra
+1973): two dimensions instead of five for Chinchilla, and the condition number falls from 3e11 to
+11. Laws without amplitudes are searched over all of their parameters.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from augury.laws import Law, Parameter
 from augury.laws.base import Named, attributes
 from augury.runtime.compiling import jit
 
-# Values tried: one nonlinear parameter on a line, two on a square grid, more by a Sobol sequence.
-# On Chinchilla's 240 points an 8 x 8 grid finds the optimum from each of its best four: the fine
-# numbers have margin for odd data. Coarse ones serve many groups at once, where 6 x 6 ended in
-# another optimum than 12 x 12 for none of 2,000 groups of 50 points.
+# Number of values tried: one nonlinear parameter on a line, two on a square grid, more by a Sobol
+# sequence. On Chinchilla's 240 points an 8 x 8 grid finds the optimum from each of its best four:
+# the fine numbers leave a margin for odd data. The coarse ones serve many groups at once: of 2,000
+# groups of 50 points, none ended in a different optimum with 6 x 6 than with 12 x 12.
 FINE, COARSE = (32, 12, 512), (16, 6, 128)
 # Reweighted linear solves per grid point, for likelihoods that are not least squares.
 REWEIGHTINGS = 3
 # An amplitude that must be positive but came out as zero starts at this share of the mean of y.
 SMALL_SHARE = 1e-3
-# Where a law has start points of its own, a grid over more parameters than this is not tried.
+# If a law has start points of its own, no grid over more parameters than this is tried.
 MOST_SEARCHED = 6
-# Active sets tried for the amplitudes of one start.
+# Maximum number of active sets tried for the amplitudes of one start.
 MOST_ACTIVE_SETS = 24
 
 
 def start_grid(ranges: dict[str, Parameter], *, coarse: bool) -> tuple[list[str], Floats]:
-    """Names of the parameters searched over, and the (M, Q) values tried, in natural units."""
+    """Return the names of the parameters searched, and the (M, Q) values tried, natural units."""
     line_size, square_size, sobol_size = COARSE if coarse else FINE
     names = [name for name, p in ranges.items() if not p.amplitude]
     count = len(names)
@@ -63,7 +63,7 @@ def start_grid(ranges: dict[str, Parameter], *, coarse: bool) -> tuple[list[str]
 
 
 def start_ranges(law: Law, likelihood: Likelihood, points: Points) -> dict[str, Parameter]:
-    """The parameters, with start ranges that the law reads off the data where it can."""
+    """Return the parameters, with start ranges that the law derives from the data where it can."""
     inputs = {n: x[0] for n, x in zip(law.inputs, points.inputs, strict=True)}
     guessed = law.guess(inputs, np.ravel(points.y))
     ranges = {}
@@ -74,10 +74,10 @@ def start_ranges(law: Law, likelihood: Likelihood, points: Points) -> dict[str, 
     return ranges
 
 
-def _whole_points(
+def _start_points(
     law: Law, points: Points, names: list[str], ranges: dict[str, Parameter]
 ) -> Floats:
-    """(M, Q) points that the law reads off the data; what they leave out, at its middle."""
+    """Return (M, Q) start points from the data; the law may leave some parameters out."""
     inputs = {n: x[0] for n, x in zip(law.inputs, points.inputs, strict=True)}
     middle = {
         n: float(np.sqrt(np.prod(ranges[n].start)) if ranges[n].scale == "log"
@@ -97,7 +97,7 @@ def _with_start(p: Parameter, start: tuple[float, float]) -> Parameter:
 def amplitude_solver(
     law: Law, likelihood: Likelihood, searched: tuple[str, ...], brief: bool
 ) -> Any:
-    """Compiled: (B, Q) values of the searched parameters -> (B, K) amplitudes that fit best."""
+    """Compile (B, Q) values of the searched parameters -> (B, K) amplitudes that fit best."""
     import jax
     import jax.numpy as jnp
 
@@ -124,27 +124,27 @@ def amplitude_solver(
             out = law.formula(p, attributes(law.inputs, inputs))
             return jnp.broadcast_to(out, points.y.shape[-1:])
 
-        def laid(values: Any, inputs: Any) -> Any:
-            """(1 + K, n): the law without amplitudes, and with each of them (or each kind) 1."""
+        def law_per_amplitude(values: Any, inputs: Any) -> Any:
+            """Return (1 + K, n): the law without amplitudes, and with each (or each kind) at 1."""
             amps = jnp.concatenate([jnp.zeros((1, count)), jnp.asarray(directions)])
             return jax.vmap(law_at, (None, None, 0))(values, inputs, amps)
 
         inputs = tuple(x[0] for x in points.inputs) if shared else points.inputs
-        at = jax.vmap(laid, (0, None if shared else 0))(values, inputs)
+        at = jax.vmap(law_per_amplitude, (0, None if shared else 0))(values, inputs)
         base, basis = at[:, 0], at[:, 1:] - at[:, :1]
         target = points.y - base
         w = weights * likelihood.start_weight(points)
         w = jnp.where(weights > 0, w, 0.0) * jnp.ones_like(target)
 
-        def together(w: Any) -> tuple[Any, Any]:
-            """All amplitudes at once: (B, K), and what they add to the law, (B, n)."""
+        def solve_together(w: Any) -> tuple[Any, Any]:
+            """Solve for all amplitudes at once: (B, K), and what they add to the law, (B, n)."""
             gram = jnp.einsum("bkn,bn,bln->bkl", basis, w, basis)
             right = jnp.einsum("bkn,bn->bk", basis, w * target)
             best = jax.vmap(bounded_least_squares, (0, 0, None, None))(gram, right, lower, upper)
             return best, jnp.einsum("bk,bkn->bn", best, basis)
 
-        def by_group(grouped: GroupAmplitudes, w: Any) -> tuple[Any, Any]:
-            """The same where each group has its own: groups are problems of their own."""
+        def solve_by_group(grouped: GroupAmplitudes, w: Any) -> tuple[Any, Any]:
+            """Do the same where each group has its own amplitudes, as separate problems."""
             member = grouped.members(points.inputs) * jnp.ones_like(w)[:, None]
             pairs = basis[:, :, None] * (basis * w[:, None])[:, None]
             gram = jnp.einsum("bgn,bkln->bgkl", member, pairs)
@@ -156,7 +156,7 @@ def amplitude_solver(
 
         def reweighted(_: int, state: Any) -> Any:
             _, w = state
-            best, added = together(w) if grouped is None else by_group(grouped, w)
+            best, added = solve_together(w) if grouped is None else solve_by_group(grouped, w)
             mu = base + added
             w = jnp.where(weights > 0, weights * likelihood.reweight(mu, points), 0.0)
             return best, w * jnp.ones_like(target)
@@ -169,11 +169,11 @@ def amplitude_solver(
 
 
 def bounded_least_squares(gram: Any, right: Any, lower: Any, upper: Any) -> Any:
-    """(K,) minimum of x'Gx/2 - r'x within bounds, for any number of amplitudes.
+    """Minimise x'Gx/2 - r'x within bounds, for any number K of amplitudes.
 
     Active sets: amplitudes that would leave their bounds are pinned to them, pinned ones whose
     gradient points inwards are freed, until nothing changes (Portugal, Judice & Vicente 1994, Math.
-    Comp. 63:625). A set that cycles is cut off; the best point met is kept.
+    Comp. 63:625). A set that cycles is cut off; the best point found is kept.
     """
     import jax
     import jax.numpy as jnp
@@ -212,7 +212,7 @@ def bounded_least_squares(gram: Any, right: Any, lower: Any, upper: Any) -> Any:
 def find_starts(
     law: Law, likelihood: Likelihood, points: Points, weights: Floats, *, keep: int
 ) -> Floats:
-    """The best `keep` starts of the search for every group.
+    """Find the best `keep` starts of the search for every group.
 
     Args:
         points: (1, n) arrays, one group, or (G, n).
@@ -234,7 +234,7 @@ def find_starts(
         )
         ranges = start_ranges(law, likelihood, own)
         names, grid = start_grid(ranges, coarse=groups > 1)
-        whole = _whole_points(law, own, names, ranges)
+        whole = _start_points(law, own, names, ranges)
         hopeless = len(whole) > 0 and len(names) > MOST_SEARCHED
         grids.append(whole if hopeless else np.concatenate([grid, whole]))
     tried = len(grids[0])

@@ -1,8 +1,8 @@
 """Results on disk: a folder of JSON and Parquet, read without running code.
 
 Problem: a result outlives the session and the version that made it. Decision: plain JSON for what a
-person reads, Parquet for numbers in bulk, a format number, and nothing that needs unpickling.
-Pinned by tests/fitting/test_matrix.py: what is loaded equals what was saved, field by field.
+person reads, Parquet for bulk numbers, a format number, and nothing that needs unpickling. Pinned
+by tests/fitting/test_matrix.py: what is loaded equals what was saved, field by field.
 """
 
 from __future__ import annotations
@@ -32,19 +32,20 @@ FIT_FILE, RESULT_FILE = "fit.json", "result.json"
 
 
 def save(result: Any, folder: str | Path) -> Path:
-    """Write a result into `folder`, whole or not at all; one that is there is replaced.
+    """Write a result into `folder`, whole or not at all; an existing result is replaced.
 
     Args:
         result: a fit, a chain's fit, many fits, a forecast or a list of them, a backtest, a
             combination, a ladder's forecast, trends, an emergence fit ...: any result of
             `augury.fitting` and `augury.forecast`.
-        folder: made if it is not there.
+        folder: created if it does not exist.
 
     Returns:
         The folder.
 
     Raises:
-        UsageError: the folder holds something else, or the result holds what cannot be saved.
+        UsageError: the folder contains something else, or the result contains something that cannot
+        be saved.
 
     Examples:
         >>> runs = augury.read_table("runs.csv")
@@ -75,7 +76,7 @@ def load(folder: str | Path) -> Any:
     """Read a result that `save` wrote; no code in it is run.
 
     Args:
-        folder: that was given to `save`.
+        folder: the one given to `save`.
 
     Returns:
         The same result, of the same class.
@@ -126,10 +127,10 @@ class _Tables(list[pl.DataFrame]):
 
 
 def check_folder(folder: Path) -> None:
-    """Whether a result can be written there.
+    """Check that a result can be written to a folder.
 
     Raises:
-        UsageError: it is a file, or a folder that holds something else.
+        UsageError: it is a file, or a folder that contains something else.
     """
     if folder.is_dir() and any(folder.iterdir()):
         if not any((folder / name).exists() for name in (FIT_FILE, RESULT_FILE)):
@@ -150,7 +151,7 @@ def _check_format(record: Any, path: Path) -> None:
 
 @contextmanager
 def _damage(folder: Path) -> Iterator[None]:
-    """Whatever goes wrong in reading is said in one line."""
+    """Turn any error in reading a saved result into one line."""
     try:
         yield
     except FileNotFoundError as error:
@@ -172,14 +173,14 @@ def save_fit(fit: Fit, folder: str | Path) -> Path:
     """Write a fit into `folder`, whole or not at all; an existing fit is replaced.
 
     Args:
-        fit: any.
-        folder: to hold `fit.json` and Parquet files; made if it is not there.
+        fit: any fit.
+        folder: to hold `fit.json` and Parquet files; created if it does not exist.
 
     Returns:
         The folder.
 
     Raises:
-        UsageError: the folder holds something that is not a fit.
+        UsageError: the folder contains something that is not a fit.
 
     Examples:
         >>> runs = augury.read_table("runs.csv")
@@ -201,7 +202,7 @@ def load_fit(folder: str | Path) -> Fit:
     """Read a fit that `save_fit` wrote; no code in it is run.
 
     Args:
-        folder: that was given to `save_fit`.
+        folder: the one given to `save_fit`.
 
     Returns:
         The same `Fit`, draws and data included.
@@ -269,7 +270,7 @@ def _record(fit: Fit) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers that JSON has no word for as text, NumPy's as Python's."""
+    """Write numbers that JSON cannot express as text, and NumPy's as Python's."""
     if isinstance(value, dict):
         return {str(key): _plain(x) for key, x in value.items()}
     if isinstance(value, list | tuple):

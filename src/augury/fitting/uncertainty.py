@@ -1,8 +1,9 @@
 """Joint draws of a fit's parameters: bootstrap over runs, or Laplace.
 
-Checkpoints of one run share its seed, data order and schedule. They are resampled together, or the
-intervals come out too narrow by the square root of how many there are. With no more runs than
-parameters, runs say nothing of their spread: then checkpoints are the unit, and a note says so.
+Checkpoints of one run share its seed, data order and schedule. They are resampled together;
+otherwise the intervals come out too narrow by the square root of their number. With no more runs
+than parameters, runs say nothing about their spread: then checkpoints are the unit, and a note says
+so.
 """
 
 from __future__ import annotations
@@ -20,25 +21,25 @@ from augury.fitting.problem import Problem
 from augury.fitting.space import Floats
 from augury.laws import Grouped
 
-# Relative gain at which a resample counts as fitted: against 1e-13 it moves Chinchilla's exponents
-# by 1e-5, a thousandth of their standard error, and saves a tenth of the time.
+# Relative gain at which a resample counts as fitted: compared with 1e-13 it moves Chinchilla's
+# exponents by 1e-5, a thousandth of their standard error, and saves a tenth of the time.
 RESAMPLE_TOLERANCE = 1e-10
-# A normal approximation is checked at so many draws and points (one small compiled size) before
-# use: at each point this share of the draws' curves has to lie on each side of the estimate's.
+# A normal approximation is checked before use at this many draws and points (one small compiled
+# size): at each point, this share of the draws' curves has to lie on each side of the estimate's.
 CHECKED_DRAWS, CHECKED_POINTS, CHECKED_TAIL = 40, 25, 0.02
-# ... and they stray from it at most this many times as far as the law's tangent says.
+# ... and they deviate from it at most this many times as far as the law's tangent predicts.
 MOST_BENT = 12.0
-HUGE = 1e300  # stands for infinity where a quantile is taken
-# Variance of a run's weight in a refit, at most: beyond, a draw rests on one or two runs.
+HUGE = 1e300  # replaces infinity where a quantile is taken
+# Maximum variance of a run's weight in a refit: beyond it, a draw rests on one or two runs.
 MOST_WEIGHT_VARIANCE = 4.0
-# Autocorrelation of residuals along a run, at most: ten checkpoints then count as one.
+# Maximum autocorrelation of residuals along a run: ten checkpoints then count as one.
 MOST_DEPENDENCE = 0.82
 
 
 def by_unit(problem: Problem) -> Problem:
-    """The same problem with what is resampled as its runs: runs, or points where runs are few.
+    """Return the problem with what is resampled as its runs: runs, or points if runs are few.
 
-    With no more runs than parameters the scores of the runs add up to nothing at the optimum, and
+    With no more runs than parameters, the scores of the runs add up to nothing at the optimum, and
     a spread over runs would be zero whatever the data.
     """
     if problem.run_count > len(problem.law.parameters) or problem.run_count == problem.size:
@@ -47,13 +48,13 @@ def by_unit(problem: Problem) -> Problem:
 
 
 def spare_units(problem: Problem, u: Floats) -> int:
-    """Units of resampling beyond the parameters that are free: the degrees of freedom of noise."""
+    """Count the units of resampling beyond the free parameters: the noise's freedom."""
     free = len(problem.law.parameters) - len(parameters_at_bounds(problem, u))
     return by_unit(problem).run_count - free
 
 
 def run_weights(problem: Problem, count: int, rng: np.random.Generator) -> Floats:
-    """(count, n) weights: how often each row's run is drawn among as many runs as there are."""
+    """Return (count, n) weights: how often each row's run is drawn with replacement."""
     runs = problem.run_count
     drawn = rng.multinomial(runs, np.full(runs, 1.0 / runs), size=count).astype(float)
     return drawn[:, problem.runs]
@@ -62,14 +63,14 @@ def run_weights(problem: Problem, count: int, rng: np.random.Generator) -> Float
 def bootstrap(
     problem: Problem, u: Floats, count: int, rng: np.random.Generator, prior: Prior | None = None
 ) -> tuple[Floats, float]:
-    """Draws by refitting resampled runs, each from the optimum.
+    """Draw by refitting resampled runs, each from the optimum.
 
-    The published way (Besiroglu et al. 2024), and as such left alone: on 20 to 60 runs its 90 %
-    intervals hold 87-95 % of the time with Gaussian noise, 92-97 % with Huber (tests/claims).
+    The published method (Besiroglu et al. 2024), left unchanged: on 20 to 60 runs its 90 %
+    intervals cover 87-95 % of the time with Gaussian noise, 92-97 % with Huber (tests/claims).
 
     Returns:
-        (S, P) draws in internal coordinates, and the share of resamples that converged; those that
-        did not are left out.
+        (S, P) draws in internal coordinates, and the share of resamples that converged; the others
+        are left out.
     """
     problem = by_unit(problem)
     weights = run_weights(problem, count, rng)
@@ -93,11 +94,11 @@ def laplace(
     rng: np.random.Generator,
     weights: Floats | None = None,
 ) -> Floats:
-    """(S, P) draws from Student's t with the Laplace covariance, pulled into the bounds.
+    """Return (S, P) draws from Student's t with the Laplace covariance, clipped to the bounds.
 
-    Its degrees of freedom are the units (runs, mostly) that the parameters leave over; none left,
-    no draws. A parameter at its bound, or one so uncertain that the law bends within its spread,
-    is beyond a normal approximation: there, draws are refits with random weights.
+    Its degrees of freedom are the units (usually runs) left after the parameters; with none left,
+    there are no draws. A normal approximation fails for a parameter at its bound, or one so
+    uncertain that the law bends within its spread: there, draws are refits with random weights.
     """
     problem = by_unit(problem)
     spare = spare_units(problem, u)
@@ -117,10 +118,10 @@ def laplace(
 
 
 def agrees(problem: Problem, u: Floats, draws: Floats) -> bool:
-    """Whether draws give curves as a normal approximation promises, at the points fitted.
+    """Tell whether draws give curves as a normal approximation promises, at the points fitted.
 
-    They lie on both sides of the estimate's curve, and stray from it about as far as the tangent
-    says: where the law bends within the spread, they miss all data by decades.
+    They must lie on both sides of the estimate's curve and deviate from it about as far as the
+    tangent says: where the law bends within the spread, they miss all data by decades.
     """
     draws = draws[:CHECKED_DRAWS]
     curves, some = curves_at_data(problem, np.vstack([u[None], draws]))
@@ -131,7 +132,7 @@ def agrees(problem: Problem, u: Floats, draws: Floats) -> bool:
         curves = np.log(np.maximum(curves, 1e-300))
     own = len(problem.law.parameters)
     tangent = (draws - u)[:, :own] @ pieces_at(problem, u, problem.ones)[1][some, :own].T
-    # Curves of some draws are infinite: between them there is no quantile.
+    # Curves of some draws are infinite, and no quantile lies between them.
     far, promised = (
         np.quantile(np.minimum(np.abs(x), HUGE), 0.8, axis=0)
         for x in (curves[1:] - curves[0], tangent)
@@ -140,7 +141,7 @@ def agrees(problem: Problem, u: Floats, draws: Floats) -> bool:
 
 
 def curves_at_data(problem: Problem, draws: Floats) -> tuple[Floats, Any]:
-    """(S, m) the law of (S, P) draws at some of the points fitted, and which points these are."""
+    """Return (S, m) the law of (S, P) draws at some of the fitted points, and which ones."""
     some = np.linspace(0, problem.size - 1, min(problem.size, CHECKED_POINTS)).astype(int)
     inputs = {
         n: x[0][some][None] for n, x in zip(problem.law.inputs, problem.points.inputs, strict=True)
@@ -151,20 +152,20 @@ def curves_at_data(problem: Problem, draws: Floats) -> tuple[Floats, Any]:
 
 
 def band_to_range(problem: Problem, u: Floats, draws: Floats) -> float:
-    """Width of the law's 90 % band at its own points, in units of the range of their outcomes.
+    """Return the width of the law's 90 % band at its points, over the range of outcomes.
 
-    The median over points, on the scale on which runs stray: logarithms of losses, logits of rates,
-    which are far apart where one model of a ladder passes often and all others rarely. Above 1 the
-    fit knows less of a run it has seen than the list of all outcomes does: Chinchilla on eleven
-    runs of one over-trained series gave 64 to 186, with exponents from bound to bound; on three
-    times as many runs .2.
+    It is the median over points, on the scale on which runs vary: logarithms of losses; logits of
+    rates, which differ widely where one model of a ladder passes often and all others rarely. Above
+    1, the fit knows less about a run it has seen than the list of all outcomes does: Chinchilla on
+    eleven runs of one over-trained series gave 64 to 186, with exponents from bound to bound; on
+    three times as many runs .2.
     """
     if not len(draws):
         return 0.0
     curves, _ = curves_at_data(problem, np.vstack([u[None], draws[:CHECKED_DRAWS]]))
     seen, trials = problem.points.y[0], problem.points.trials[0]
     if problem.likelihood.counts:
-        # No pass in n is half a pass in n + 1: it has a logit.
+        # No pass in n counts as half a pass in n + 1, so that it has a logit.
         seen = _logit((seen * trials + 0.5) / (trials + 1.0))
         curves = _logit(np.clip(curves, RATE_EDGE, 1 - RATE_EDGE))
     elif problem.likelihood.on_log:
@@ -187,10 +188,10 @@ def reweighted(
     inflation: float = 1.0,
     weights: Floats | None = None,
 ) -> Floats:
-    """(S, P) draws by refitting with random weights of the runs, which no bound and no bend spoils.
+    """Draw (S, P) by refitting with random weights of the runs; valid at bounds and bends.
 
-    The Bayesian bootstrap (Rubin 1981) with gamma weights, whose variance is widened for the
-    parameters spent (G / (G - P)) and, draw by draw, for the noise that few runs leave unknown.
+    The Bayesian bootstrap (Rubin 1981) with gamma weights, whose variance is widened for the fitted
+    parameters (G / (G - P)) and, draw by draw, for the noise that few runs leave unknown.
     """
     units = problem.run_count
     variance = inflation * units / rng.chisquare(spare, size=(count, 1))
@@ -209,9 +210,10 @@ def reweighted(
 
 
 def dependence(problem: Problem, u: Floats) -> float:
-    """What neighbours along a run cost where points are the unit: (1 + r) / (1 - r), at least 1.
+    """Return the variance inflation of correlated neighbours: (1 + r) / (1 - r), at least 1.
 
-    r is the correlation of a residual with the one before it in the same run.
+    r is the correlation of a residual with the one before it in the same run; points are the unit
+    here.
     """
     runs = problem.table["run"].to_numpy()
     if problem.run_count < problem.size or len(np.unique(runs)) == problem.size:
@@ -231,10 +233,10 @@ def dependence(problem: Problem, u: Floats) -> float:
 
 
 def dependence_of_groups(problem: Problem, law: Grouped, u: Floats, runs: Any) -> float:
-    """What it costs that the groups of a run (the tasks of a checkpoint) stray together.
+    """Return the variance inflation of groups of a run that deviate together.
 
-    The variance of the sums of runs over what it would be if points were independent (Kish's design
-    effect), widened for the parameters that a group has spent on it; at least 1.
+    The variance of the sums of runs divided by what it would be if points were independent (Kish's
+    design effect), widened for the parameters fitted to each group; at least 1.
     """
     r = residuals(problem, u)
     _, which = np.unique(runs, return_inverse=True)

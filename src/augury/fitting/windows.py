@@ -1,6 +1,6 @@
-"""One law fitted to many windows of a table in one batch, and what each says of all rows.
+"""One law fitted to many windows of a table in one batch, and each window's forecast of all rows.
 
-For backtests that need a score and not a `Fit`: windows differ in the weights of the points alone,
+For backtests that need a score and not a `Fit`: windows differ only in the weights of the points,
 so that a law is compiled once, however many cuts and groups there are.
 """
 
@@ -21,12 +21,12 @@ from augury.runtime.compiling import jit
 
 # Starts polished per window: one more than `fit_many` takes, since windows are few and short.
 POLISHED = 4
-# Singular values below this share of the largest are directions that the points do not determine.
+# Singular values below this share of the largest mark directions that the points do not determine.
 RANK = 1e-7
 
 
 class Windows(NamedTuple):
-    """What each of W windows says of its m rows, on the likelihood's scale (logarithms of losses).
+    """The forecasts of W windows for their m rows, on the likelihood's scale (log losses).
 
     mean, spread: (W, m) forecast of a new run, and its standard deviation; NaN where a window could
     not be fitted.
@@ -42,10 +42,10 @@ def fit_windows(law: Law, likelihood: Likelihood, points: Points, weights: Float
     Args:
         law, likelihood: what is fitted; a law with weak priors is fitted without them.
         points: (W, m) arrays.
-        weights: (W, m), 0 for rows that are to be forecast.
+        weights: (W, m), 0 for rows to be forecast.
 
-    The spread is that of least squares: residual variance with the degrees of freedom that are
-    left, and the delta method along what the points determine.
+    The spread is that of least squares: residual variance with the remaining degrees of freedom,
+    and the delta method along what the points determine.
     """
     starts = find_starts(law, likelihood, points, weights, keep=POLISHED)
     count, keep, size = starts.shape
@@ -56,7 +56,7 @@ def fit_windows(law: Law, likelihood: Likelihood, points: Points, weights: Float
     late = np.where(np.isfinite(ends.objective), ends.objective, np.inf).reshape(count, keep)
     best = np.where(np.isfinite(found).any(1), found.argmin(1), late.argmin(1))
     u = ends.u.reshape(count, keep, size)[np.arange(count), best]
-    blocks = run_blocks(_forecaster(law, likelihood), u, points, weights, no_prior(size))
+    blocks = run_blocks(_compile_forecaster(law, likelihood), u, points, weights, no_prior(size))
     m = points.y.shape[1]
     mean = np.concatenate([eta for eta, _ in blocks])[:, :m]
     jacobian = np.concatenate([j for _, j in blocks])[:, :m]
@@ -69,7 +69,7 @@ def fit_windows(law: Law, likelihood: Likelihood, points: Points, weights: Float
 
 
 def _spread(residual: Floats, jacobian: Floats, weights: Floats) -> Floats:
-    """(m,) standard deviation of a new run at every row of a window."""
+    """Return (m,) the standard deviation of a new run at every row of a window."""
     live = weights > 0
     if not np.isfinite(residual[live]).all() or not np.isfinite(jacobian[live]).all():
         return np.full(len(residual), np.nan)
@@ -87,8 +87,8 @@ def _spread(residual: Floats, jacobian: Floats, weights: Floats) -> Floats:
 
 
 @lru_cache(maxsize=64)
-def _forecaster(law: Law, likelihood: Likelihood) -> Any:
-    """Compiled: (B, P) coordinates -> the predictor (B, m) and its Jacobian (B, m, P)."""
+def _compile_forecaster(law: Law, likelihood: Likelihood) -> Any:
+    """Compile (B, P) coordinates -> the predictor (B, m) and its Jacobian (B, m, P)."""
     import jax
     import jax.numpy as jnp
 

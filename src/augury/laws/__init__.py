@@ -1,4 +1,4 @@
-"""Laws: one a file, each a pure function with named, bounded parameters."""
+"""Laws: one per file, each a pure function with named, bounded parameters."""
 
 from importlib import import_module
 from typing import Any
@@ -127,7 +127,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Checking a law fits it, and fitting stands on laws: found by name, when first asked for.
+    # Checking a law fits it, and fitting imports laws: looked up by name on first use.
     if name == "check_law":
         return import_module("augury.fitting.law_check").check_law
     raise AttributeError(f"module 'augury.laws' has no attribute '{name}'")

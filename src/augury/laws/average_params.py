@@ -1,4 +1,4 @@
-"""Average parameters: loss of models that are pruned while they are trained."""
+"""Average parameters: loss of models that are pruned during training."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from augury.laws.base import Array, Law, positive, power, real
 from augury.laws.inputs import KNOWN, Input
 from augury.laws.registry import register
 
-# Mean sparsity over the ramp, as a share of the last: of 1 - (1 - u)^p over u in [0, 1].
+# Mean sparsity over the ramp as a share of the final one: the mean of 1 - (1 - u)^p over u in [0,
+# 1].
 RAMPS = {"linear": 1 / 2, "cubic": 3 / 4}
 
 
 @register
 @dataclass(frozen=True)
 class AverageParams(Law):
-    """L = E + A / N_mean^alpha + B / D^beta, N_mean the parameters in use, averaged over tokens.
+    """L = E + A / N_mean^alpha + B / D^beta, N_mean the parameters in use averaged over tokens.
 
-    Jin et al. 2025 (arXiv 2501.12486): a model that is pruned in training is as good as a dense one
-    with its average number of parameters; as compute is 6 N_mean D, sparse equals dense at equal
-    compute, and the model that is left is smaller. `with_params_mean` makes the column. Where no
-    run is pruned it is `chinchilla`. The form is from a secondary source; no constants were found.
+    Jin et al. 2025 (arXiv 2501.12486): a model pruned during training is as good as a dense one
+    with its average number of parameters. Since compute is 6 N_mean D, sparse equals dense at equal
+    compute, and the final model is smaller. `with_params_mean` computes the column. Where no run is
+    pruned it is `chinchilla`. The form is from a secondary source; no constants were found.
     """
 
     name: ClassVar[str] = "average-params"
@@ -32,9 +33,9 @@ class AverageParams(Law):
     equation: ClassVar[str] = r"L = E + A\, \bar N^{-\alpha} + B\, D^{-\beta}"
     source: ClassVar[str] = "Jin et al. 2025 (arXiv 2501.12486); the form from a secondary source"
     inputs: ClassVar[dict[str, Input]] = {n: KNOWN[n] for n in ("params_mean", "tokens")}
-    E = real((0.5, 3.0), "loss that stays, nats", bounds=(0.0, 1e6), amplitude=True)
-    A = positive((1.0, 1e6), "size of the parameters' term", amplitude=True)
-    B = positive((1.0, 1e6), "size of the tokens' term", amplitude=True)
+    E = real((0.5, 3.0), "irreducible loss, nats", bounds=(0.0, 1e6), amplitude=True)
+    A = positive((1.0, 1e6), "amplitude of the parameter term", amplitude=True)
+    B = positive((1.0, 1e6), "amplitude of the token term", amplitude=True)
     alpha = positive((0.1, 1.0), "exponent of average parameters", bounds=(1e-3, 5.0))
     beta = positive((0.1, 1.0), "exponent of tokens", bounds=(1e-3, 5.0))
 
@@ -45,13 +46,13 @@ class AverageParams(Law):
 def mean_params(
     params: Any, density: Any, start: Any, end: Any, ramp: Literal["linear", "cubic"] = "linear"
 ) -> Any:
-    """Parameters in use, averaged over the tokens of a run that is pruned on the way.
+    """Return the parameters in use, averaged over the tokens of a run that is pruned on the way.
 
     Args:
         params: before pruning.
         density: share of the parameters left at the end.
         start, end: shares of the run's tokens between which it is pruned. Papers often quote shares
-            of compute, which are others.
+            of compute, which differ.
         ramp: "linear", or "cubic": sparsity as 1 - (1 - u)^3, gradual magnitude pruning.
     """
     if ramp not in RAMPS:
@@ -63,12 +64,12 @@ def mean_params(
 def with_params_mean(
     table: pl.DataFrame, ramp: Literal["linear", "cubic"] = "linear"
 ) -> pl.DataFrame:
-    """A table with `params_mean`, from `params`, `density`, `prune_start` and `prune_end`.
+    """Return a table with `params_mean`, from `params`, `density`, `prune_start` and `prune_end`.
 
     Rows without a density are dense: their mean is their `params`.
 
     Raises:
-        DataError: a column is missing, or a value is no share, or pruning ends before it starts.
+        DataError: a column is missing, or a value is not a share, or pruning ends before it starts.
     """
     columns = ("params", "density", "prune_start", "prune_end")
     for name in columns:

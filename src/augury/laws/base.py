@@ -1,8 +1,8 @@
-"""What a law is: a pure function of named, bounded parameters that knows nothing of fitting.
+"""What a law is: a pure function of named, bounded parameters that does not depend on fitting.
 
-A law says what it takes (`inputs`, typed), what it gives (`output`), which parameters it has, which
-of them enter linearly, where its formula comes from, and the formula itself in `jax.numpy`.
-Everything else (Jacobians, fits, intervals, storage, documentation, tests) is derived from that.
+A law declares what it takes (`inputs`, typed), what it returns (`output`), its parameters, which of
+them enter linearly, the source of its formula, and the formula itself in `jax.numpy`. Everything
+else (Jacobians, fits, intervals, storage, documentation, tests) is derived from that.
 
 A formula sees one problem: scalars as parameters, arrays over the n rows as inputs. The engine maps
 it over starts, resamples and groups; a law never sees a batch.
@@ -34,17 +34,17 @@ class Parameter:
     """One parameter of a law.
 
     Attributes:
-        start: (low, high), where starts are drawn; its middle and half-width on `scale` are also
-            the mean and the standard deviation of the weak prior that a posterior uses.
+        start: (low, high), where starts are drawn. Its middle and half-width on `scale` are also
+            the mean and standard deviation of the weak prior that a posterior uses.
         bounds: (low, high), which a fit never leaves.
         scale: "log" for positive parameters that range over orders of magnitude: they are fitted,
-            and their intervals formed, as logarithms. "linear" for the rest.
-        amplitude: the law is linear in this parameter, so that it need not be searched for.
+            and their intervals computed, as logarithms. "linear" for the rest.
+        amplitude: whether the law is linear in this parameter, so that it need not be searched for.
         meaning: what it is, with its unit.
-        per: a column such as "task": one value for each of its values, instead of one for all
+        per: a column such as "task": one value per value of that column, instead of one for all
             rows. The formula does not change.
         prior: (mean, standard deviation) of a weak normal prior in the fit itself, on `scale`
-            (logarithms for "log"); None for none. For laws whose optimum is a valley.
+            (logarithms for "log"); None for no prior. For laws whose optimum is a valley.
     """
 
     start: tuple[float, float]
@@ -74,7 +74,7 @@ def positive(
     per: str | None = None,
     prior: tuple[float, float] | None = None,
 ) -> Parameter:
-    """A positive parameter on the log scale.
+    """Declare a positive parameter on the log scale.
 
     Examples:
         >>> from augury.laws import positive
@@ -93,37 +93,37 @@ def real(
     per: str | None = None,
     prior: tuple[float, float] | None = None,
 ) -> Parameter:
-    """A parameter on the linear scale; `bounds=(0, ...)` lets it vanish."""
+    """Declare a parameter on the linear scale; `bounds=(0, ...)` lets it vanish."""
     return Parameter(start, bounds, "linear", amplitude, meaning, per, prior)
 
 
 def power(x: Array, exponent: Array) -> Array:
     """Raise positive x to an exponent, through logarithms.
 
-    In a batched fit x is shared by thousands of problems and its logarithm is taken once; `exp`
-    then costs 7 ms where `pow` costs 18 ms for 4,000 x 240 values on two cores.
+    In a batched fit, thousands of problems share x and its logarithm is taken once; `exp` then
+    costs 7 ms where `pow` costs 18 ms for 4,000 x 240 values on two cores.
     """
     import jax.numpy as jnp
 
     return jnp.exp(exponent * jnp.log(x))
 
 
-# Points a compiled formula takes, or four, sixteen ... times as many: few sizes are ever compiled,
-# which takes .1 s, where evaluating 1,000 points takes microseconds.
+# Number of points a compiled formula takes, or four, sixteen ... times as many. Few sizes are ever
+# compiled: compiling takes .1 s, evaluating 1,000 points takes microseconds.
 FEWEST = 1024
 
 
 @dataclass(frozen=True)
 class Law(ABC):
-    """Base of every law. A subclass is a frozen dataclass whose fields are its settings.
+    """Base class of every law. A subclass is a frozen dataclass whose fields are its settings.
 
     Parameters are class attributes (`E = real(...)`), or the property `parameters` where they
-    depend on settings; so are inputs.
+    depend on settings; the same holds for inputs.
 
     Class attributes:
-        name: how a user asks for it (`augury fit --law NAME`).
+        name: how a user selects it (`augury fit --law NAME`).
         output: column of the observation table that it predicts.
-        of_shares: whether it gives shares between 0 and 1, so that percent scores are an error.
+        of_shares: whether it predicts shares between 0 and 1, so that percent scores are an error.
         equation: LaTeX.
         source: paper and equation, or "ours".
 
@@ -149,16 +149,16 @@ class Law(ABC):
     @property
     @abstractmethod
     def inputs(self) -> Mapping[str, Input]:
-        """What it takes, by name, in the order of the table's columns."""
+        """Inputs by name, in the order of the table's columns."""
 
     @property
     def parameters(self) -> Mapping[str, Parameter]:
-        """Its parameters by name, in a fixed order."""
+        """Parameters by name, in a fixed order."""
         return self._declared
 
     @abstractmethod
     def formula(self, p: Any, x: Any) -> Array:
-        """The law.
+        """Compute the law's predictions.
 
         Args:
             p: the parameters as attributes, scalars.
@@ -170,20 +170,20 @@ class Law(ABC):
 
     @property
     def defaults(self) -> Mapping[str, float]:
-        """Inputs that may be missing from a table, with the value they then have."""
+        """Return the inputs that may be missing from a table, with their default values."""
         return {n: i.default for n, i in self.inputs.items() if i.default is not None}
 
     def bind(self, table: pl.DataFrame) -> Law:
-        """The law for a table, where it has settings that a table decides."""
+        """Return the law for a table, where some of its settings depend on the table."""
         del table
         return self
 
     def guess(self, inputs: Mapping[str, Array], y: Array) -> Mapping[str, tuple[float, float]]:
-        """Start ranges that the data suggest, by parameter, in place of the general ones."""
+        """Return start ranges that the data suggest, by parameter, in place of the general ones."""
         return {}
 
     def start_points(self, inputs: Mapping[str, Array], y: Array) -> Sequence[Mapping[str, float]]:
-        """Whole points to start from besides the search: values of all that are not amplitudes."""
+        """Return complete points to start from besides the search: values of all non-amplitudes."""
         return ()
 
     def __call__(self, parameters: Mapping[str, Array], **inputs: Array) -> Array:
@@ -243,7 +243,7 @@ class Law(ABC):
 
     @property
     def grouping(self) -> str | None:
-        """The column that its per-group parameters are of; None where it has none."""
+        """The column its per-group parameters refer to; None if it has none."""
         found = {p.per for p in self.parameters.values() if p.per is not None}
         if len(found) > 1:
             raise UsageError(f"law '{self.name}' has parameters per {' and '.join(sorted(found))}")
@@ -251,14 +251,14 @@ class Law(ABC):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The fields that make this law what it is; `law(name, **settings)` builds it again."""
+        """The fields that define this law; `law(name, **settings)` rebuilds it."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def example(self, n: int = 120, seed: int = 0) -> Example:
-        """Inputs over some decades, and parameters that make sense: what tests and docs use.
+        """Return inputs over some decades and sensible parameters, for tests and docs.
 
         Args:
-            n: rows.
+            n: number of rows.
             seed: of the inputs.
         """
         rng = np.random.default_rng(seed)
@@ -274,7 +274,7 @@ class Law(ABC):
 
     def __str__(self) -> str:
         changed = [
-            f"{f.name}={_told(getattr(self, f.name))}"
+            f"{f.name}={_setting_text(getattr(self, f.name))}"
             for f in fields(self)
             if getattr(self, f.name) != f.default
         ]
@@ -282,7 +282,7 @@ class Law(ABC):
 
 
 class Example(NamedTuple):
-    """Parameters and inputs of a law that make sense."""
+    """Sensible parameters and inputs of a law."""
 
     parameters: dict[str, float]
     inputs: dict[str, Array]
@@ -291,7 +291,8 @@ class Example(NamedTuple):
 class Named:
     """Parameters as a formula takes them, in one vector: `p.alpha`, or several at once, `p[names]`.
 
-    A joint law has hundreds of parameters; an operation for each would take XLA seconds to compile.
+    A joint law has hundreds of parameters; with one operation for each, XLA would take seconds to
+    compile.
     """
 
     def __init__(self, names: Iterable[str], values: Array) -> None:
@@ -302,27 +303,28 @@ class Named:
         try:
             return self._values[self._at[name]]
         except KeyError:
-            raise AttributeError(f"there is no parameter {name!r}") from None
+            raise AttributeError(f"no parameter {name!r}") from None
 
     def __getitem__(self, names: Sequence[str]) -> Array:
         return self._values[np.array([self._at[name] for name in names])]
 
 
 def attributes(names: Iterable[str], values: Iterable[Any]) -> SimpleNamespace:
-    """Parameters or inputs as a formula takes them."""
+    """Bundle parameters or inputs as a formula takes them."""
     return SimpleNamespace(**dict(zip(names, values, strict=True)))
 
 
-def _told(value: Any) -> str:
-    """A setting as the command line writes it."""
+def _setting_text(value: Any) -> str:
+    """Write a setting as the command line takes it."""
     return ";".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 @lru_cache(maxsize=64)
 def _compiled(law: Law, mapped: tuple[int | None, ...]) -> Any:
-    """The formula, compiled, over flat points: parameters, then inputs.
+    """Compile the formula over flat points: parameters, then inputs.
 
-    Without arrays among the parameters, one problem of many rows; else one problem per point.
+    If no parameter is an array, the points are rows of one problem; otherwise each point is a
+    problem.
     """
     import jax
 

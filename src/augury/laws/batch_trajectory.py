@@ -10,7 +10,7 @@ from augury.laws.implicit import implicit_root
 from augury.laws.inputs import KNOWN, Input
 from augury.laws.registry import register
 
-# No loss lies outside of these, in nats: the bracket of the root.
+# Bracket of the root, in nats: no loss lies outside it.
 LOWEST, HIGHEST = 1e-3, 1e4
 
 
@@ -21,9 +21,9 @@ class BatchTrajectory(Law):
 
     Su et al. 2024 (arXiv 2403.06563), after Kaplan et al. 2020: S steps of batches of B tokens are
     worth S / (1 + B_crit(L) / B) steps of large batches, and the critical batch grows as the loss
-    falls. Constant learning rate after warm-up. The right side falls with L, so there is one root.
-    It has no floor, so it falls too fast far beyond the data. Published constants could not be
-    checked.
+    falls. Assumes a constant learning rate after warm-up. The right side falls with L, so there is
+    one root. It has no floor, so it falls too fast far beyond the data. The published constants
+    could not be checked.
     """
 
     name: ClassVar[str] = "batch-trajectory"
@@ -39,7 +39,7 @@ class BatchTrajectory(Law):
     }
     N_c = positive((1e10, 1e15), "parameters at which the loss is 1")
     a_N = positive((0.04, 0.2), "exponent of parameters", bounds=(1e-3, 2.0))
-    S_c = positive((1e2, 1e4), "steps at which the steps' term is 1")
+    S_c = positive((1e2, 1e4), "steps at which the step term is 1")
     a_S = positive((0.4, 1.2), "exponent of steps", bounds=(1e-2, 5.0))
     B_c = positive((1e7, 1e11), "critical batch at a loss of 1, tokens", bounds=(1.0, 1e20))
     a_B = positive((0.08, 0.4), "exponent of the critical batch", bounds=(1e-2, 5.0))
@@ -52,7 +52,7 @@ class BatchTrajectory(Law):
 
         def residual(loss: Array) -> Array:
             wasted = p.B_c / (x.batch_size * power(loss, 1.0 / p.a_B))
-            # In logarithms, so that an absurd start overflows nothing.
+            # In logarithms, so that an extreme start does not overflow.
             right = jnp.logaddexp(jnp.log(size), jnp.log(steps) + p.a_S * jnp.log1p(wasted))
             return jnp.log(loss) - right
 

@@ -19,9 +19,9 @@ from augury.laws.registry import register
 class BrokenPowerLaw(OneInputLaw):
     """y = a + b x^-c0 prod_i (1 + (x / d_i)^(1 / f_i))^(-c_i f_i), with `breaks` factors.
 
-    Caballero et al. 2022 (arXiv 2210.14891), eq. 1. Each break i bends the slope by c_i around
-    x = d_i, the more sharply the smaller f_i. Very flexible: it follows non-monotone curves, and
-    an unseen break cannot be predicted. Needs some ten points beyond its number of parameters.
+    Caballero et al. 2022 (arXiv 2210.14891), eq. 1. Each break i bends the slope by c_i around x =
+    d_i, more sharply for smaller f_i. Very flexible: it follows non-monotone curves, but it cannot
+    predict an unseen break. Needs about ten more points than it has parameters.
     """
 
     breaks: int = 1
@@ -46,7 +46,7 @@ class BrokenPowerLaw(OneInputLaw):
         }
         for i in range(1, self.breaks + 1):
             named[f"c{i}"] = real((-1.0, 2.0), f"change of slope at break {i}", bounds=(-20, 20))
-            named[f"d{i}"] = positive((1e6, 1e11), f"place of break {i}")
+            named[f"d{i}"] = positive((1e6, 1e11), f"position of break {i}")
             named[f"f{i}"] = positive((0.05, 1.0), f"width of break {i}", bounds=(1e-2, 10.0))
         return named
 

@@ -1,4 +1,4 @@
-"""Two laws, one after the other: a loss, then a score in that loss."""
+"""Two laws in sequence: a loss, then a score as a function of that loss."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Chain(Law):
     """score = task(loss(inputs)): a law from (params, tokens) to a score.
 
     Bhagia et al. 2024 (arXiv 2412.04403); Chen et al. 2024 (arXiv 2410.08527). Parameters keep
-    their names, those of the task law with "task_" before them. `fit_chain` fits it to losses and
+    their names, those of the task law with the prefix "task_". `fit_chain` fits it to losses and
     scores; `fit` on scores alone treats it as one law with many parameters. On the command line:
     `chinchilla+logistic-task`.
 
@@ -41,7 +41,7 @@ class Chain(Law):
 
     @property
     def link(self) -> str:
-        """What the first law predicts and the second takes: "loss", "bpb"."""
+        """The column that the first law predicts and the second takes: "loss", "bpb"."""
         return next(iter(self.task.inputs))
 
     @property

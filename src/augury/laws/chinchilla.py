@@ -16,7 +16,7 @@ class Chinchilla(Law):
     """L(N, D) = E + A / N^alpha + B / D^beta.
 
     Hoffmann et al. 2022 (arXiv 2203.15556), approach 3. The first law to try where parameters and
-    tokens both vary. It assumes the two shortfalls add up and that no token is seen twice.
+    tokens both vary. It assumes that the two terms add up and that no token is seen twice.
     """
 
     name: ClassVar[str] = "chinchilla"
@@ -31,9 +31,9 @@ class Chinchilla(Law):
     @property
     def parameters(self) -> dict[str, Parameter]:
         return {
-            "E": real((0.5, 3.0), "loss that stays, nats", bounds=(0.0, 1e6), amplitude=True),
-            "A": positive((1.0, 1e6), "size of the parameters' term", amplitude=True),
-            "B": positive((1.0, 1e6), "size of the tokens' term", amplitude=True),
+            "E": real((0.5, 3.0), "irreducible loss, nats", bounds=(0.0, 1e6), amplitude=True),
+            "A": positive((1.0, 1e6), "amplitude of the parameter term", amplitude=True),
+            "B": positive((1.0, 1e6), "amplitude of the token term", amplitude=True),
             "alpha": positive((0.1, 1.0), "exponent of parameters", bounds=(1e-3, 5.0)),
             "beta": positive((0.1, 1.0), "exponent of tokens", bounds=(1e-3, 5.0)),
         }

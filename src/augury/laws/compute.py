@@ -15,9 +15,9 @@ from augury.laws.registry import register
 class ComputeLaw(Law):
     """L(C) = (C_c / C)^alpha: loss along a compute-optimal path.
 
-    Kaplan et al. 2020 (arXiv 2001.08361), eq. 1.3; stage 1 of FLP (Chen et al. 2024,
-    arXiv 2410.08527). No floor, and blind to how compute is split between parameters and tokens:
-    heavily over-trained targets come out too low. `power:over=flops` has the floor.
+    Kaplan et al. 2020 (arXiv 2001.08361), eq. 1.3; stage 1 of FLP (Chen et al. 2024, arXiv
+    2410.08527). No floor, and independent of how compute is split between parameters and tokens:
+    predictions for heavily over-trained targets are too low. `power:over=flops` has a floor.
     """
 
     name: ClassVar[str] = "compute"

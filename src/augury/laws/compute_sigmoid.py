@@ -1,4 +1,4 @@
-"""A score that saturates in compute: reinforcement learning, and the like."""
+"""A score that saturates in compute, as in reinforcement learning."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class ComputeSigmoid(OneInputLaw):
     """R(C) = R_0 + (R_max - R_0) / (1 + (C_mid / C)^b): a sigmoid in log compute.
 
     Khatri et al. 2025 (ScaleRL, arXiv 2510.13786; form from a secondary source): expected reward
-    over the compute of reinforcement learning, its first part left out. Good for one run or recipe
-    whose score bends; before C_mid its ceiling is not identified and every forecast of it is a
+    over the compute of reinforcement learning, without its first part. Good for one run or recipe
+    whose score bends. Before C_mid its ceiling is not identified and every forecast of it is a
     guess: see `profile(fit, "R_max")`. `over` may be steps or any other amount.
     """
 
@@ -37,9 +37,9 @@ class ComputeSigmoid(OneInputLaw):
     @property
     def parameters(self) -> dict[str, Parameter]:
         return {
-            "R_0": real((0.0, 0.4), "score far below", bounds=(0.0, 1.0), amplitude=True),
-            "R_max": real((0.5, 1.0), "score far above", bounds=(0.0, 1.0), amplitude=True),
-            "C_mid": positive((1e19, 1e22), "compute half way"),
+            "R_0": real((0.0, 0.4), "score far below C_mid", bounds=(0.0, 1.0), amplitude=True),
+            "R_max": real((0.5, 1.0), "score far above C_mid", bounds=(0.0, 1.0), amplitude=True),
+            "C_mid": positive((1e19, 1e22), "compute at half height"),
             "b": positive((0.3, 3.0), "steepness", bounds=(0.05, 20.0)),
         }
 

@@ -1,4 +1,4 @@
-"""The null law: nothing depends on anything."""
+"""The null law: nothing depends on scale."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from augury.laws.registry import register
 @register
 @dataclass(frozen=True)
 class Constant(OneInputLaw):
-    """y = c: the mean of what was seen, whatever the scale.
+    """y = c: the mean of the observations, whatever the scale.
 
     A candidate in every comparison: a law that does not beat it on held-out runs has learned
-    nothing. `over` says along which input a backtest cuts, `predicts` which column it is of.
+    nothing. `over` names the input along which a backtest cuts, `predicts` the column it predicts.
     """
 
     predicts: str = "loss"

@@ -1,4 +1,4 @@
-"""Parameters and tokens where data are repeated: what an epoch more is worth."""
+"""Parameters and tokens where data are repeated: the value of further epochs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ REPEATS = (5.0, 15.0, 45.0)
 
 
 def worth(amount: Array, repeats: Array, half_life: Array) -> Array:
-    """U (1 + R* (1 - exp(-R / R*))): what `amount` used 1 + R times is worth in fresh units.
+    """U (1 + R* (1 - exp(-R / R*))): the value of `amount` used 1 + R times, in fresh units.
 
     Args:
-        amount: what is not repeated, U.
-        repeats: R, times beyond the first.
+        amount: unique amount U, each counted once.
+        repeats: R, number of repeats after the first pass.
         half_life: R*, the repeats after which a further one is worth 1/e of a fresh one.
     """
     import jax.numpy as jnp
@@ -38,13 +38,13 @@ class DataConstrained(Law):
 
     Muennighoff et al. 2023 (arXiv 2305.16264). D tokens of which U are distinct are U seen 1 + R
     times, and worth D' = U (1 + R_D (1 - exp(-R / R_D))) fresh ones: four epochs are nearly as good
-    as fresh data, none is worth more than 1 + R_D epochs together. Parameters beyond what U tokens
-    would be compute-optimal for fade likewise, with R_N. Take it where tokens are seen more than
-    once; where no run repeats its data R_D is not identified, and where all do R_D lies in a flat
+    as fresh data, and any number of epochs is worth at most 1 + R_D. Parameters beyond the
+    compute-optimal size for U tokens lose value likewise, with R_N. Use it where tokens are seen
+    more than once. If no run repeats its data, R_D is not identified; if all do, R_D lies in a flat
     valley (`profile(fit, "R_D")`).
 
     Attributes:
-        exponents: 1, the published form, for one exponent alpha of both terms; 2 for one each.
+        exponents: 1, the published form, for one exponent alpha in both terms; 2 for one per term.
         base: (E, A, B, alpha, beta) held fixed, as published; then only R_D and R_N are fitted.
     """
 
@@ -71,22 +71,23 @@ class DataConstrained(Law):
     @property
     def parameters(self) -> dict[str, Parameter]:
         found = {
-            "E": real((0.5, 3.0), "loss that stays, nats", bounds=(0.0, 1e6), amplitude=True),
-            "A": positive((1.0, 1e6), "size of the parameters' term"),
-            "B": positive((1.0, 1e6), "size of the tokens' term"),
-            "alpha": positive((0.1, 1.0), "exponent of parameters (and tokens, where there is "
-                              "one exponent)", bounds=(1e-2, 5.0)),
+            "E": real((0.5, 3.0), "irreducible loss, nats", bounds=(0.0, 1e6), amplitude=True),
+            "A": positive((1.0, 1e6), "amplitude of the parameter term"),
+            "B": positive((1.0, 1e6), "amplitude of the token term"),
+            "alpha": positive((0.1, 1.0), (
+                "exponent of parameters (and tokens, if there is one exponent)"
+            ), bounds=(1e-2, 5.0)),
             "beta": positive((0.1, 1.0), "exponent of tokens", bounds=(1e-2, 5.0)),
             "R_D": positive((2.0, 60.0), "repeats of data after which one more is worth 1/e",
                             bounds=(1e-2, 1e5)),
-            "R_N": positive((1.0, 30.0), "the same of parameters beyond the optimal",
+            "R_N": positive((1.0, 30.0), "the same for parameters beyond the optimal number",
                             bounds=(1e-2, 1e5)),
         }  # fmt: skip
         left = ("E", "A", "B", "alpha", "beta") if self.base else ("beta",)[self.exponents - 1 :]
         return {n: p for n, p in found.items() if n not in left}
 
     def constants(self, p: Any) -> tuple[Any, Any, Any, Any, Any]:
-        """E, A, B, alpha, beta, whether fitted or fixed."""
+        """Return E, A, B, alpha, beta, fitted or fixed."""
         if self.base:
             return self.base  # type: ignore[return-value]
         return p.E, p.A, p.B, p.alpha, p.alpha if self.exponents == 1 else p.beta
@@ -95,7 +96,7 @@ class DataConstrained(Law):
         import jax.numpy as jnp
 
         E, A, B, alpha, beta = self.constants(p)
-        # The size for which U tokens are compute-optimal, by this law: A a N^-a = B b U^-b.
+        # The size for which U tokens are compute-optimal under this law: A a N^-a = B b U^-b.
         ratio = jnp.log(A) + jnp.log(alpha) - jnp.log(B) - jnp.log(beta)
         optimal = jnp.exp((ratio + beta * jnp.log(x.unique_tokens)) / alpha)
         # A table may list more distinct tokens than a run saw: then none is repeated.

@@ -1,4 +1,4 @@
-"""A task's score in parameters and tokens, without a loss in between."""
+"""A task's score as a function of parameters and tokens, without a loss in between."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from augury.laws.base import Array, Law, positive, power
 from augury.laws.inputs import KNOWN, Input
 from augury.laws.registry import register
 
-# Exponents tried as starts, of parameters and of tokens.
+# Exponents of parameters and of tokens tried as starts.
 EXPONENTS = (0.1, 0.25, 0.5)
 
 
@@ -22,11 +22,11 @@ class DirectTask(Law):
     """score(N, D) = chance + (1 - chance) exp(-(A / N^alpha + B / D^beta)).
 
     Krajewski et al. 2025 (arXiv 2512.08894), eq. 4; -log of the score above chance is Chinchilla's
-    form without a floor. Fitted to counts (value and n, or passes and samples) scores at chance
-    count as well. Take it where no loss was measured, or beside a chain: alone it misses the 7B
-    target of the public OLMo ladder by 2.9 points on average, and its intervals hold half of the
-    eight tasks. Needs runs that differ in tokens per parameter; with one ratio take `pass-rate`. It
-    rises to 1: a task with wrong answers in its key does not.
+    form without a floor. Fitted to counts (value and n, or passes and samples), it also uses scores
+    at chance. Use it where no loss was measured, or beside a chain: alone it misses the 7B target
+    of the public OLMo ladder by 2.9 points on average, and its intervals cover half of the eight
+    tasks. Needs runs that differ in tokens per parameter; with a single ratio use `pass-rate`. It
+    rises to 1, which a task with wrong answers in its key does not.
     """
 
     name: ClassVar[str] = "direct-task"
@@ -58,7 +58,7 @@ class DirectTask(Law):
         points = []
         for alpha in EXPONENTS:
             for beta in EXPONENTS:
-                # Residuals relative, so that scores near 1 are not lost beside those at chance.
+                # Relative residuals, so that scores near 1 are not lost beside those at chance.
                 terms = np.stack([size**-alpha, data**-beta], 1) / missing[:, None]
                 (a, b), _ = nnls(terms, np.ones(len(missing)))
                 least_a, least_b = 1e-2 / terms.max(0)

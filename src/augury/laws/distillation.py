@@ -1,4 +1,4 @@
-"""Distillation: the loss of a student, from its teacher's and its own without a teacher."""
+"""Distillation: the loss of a student, from its teacher's loss and its own without a teacher."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Distillation(Law):
     """L = L_T + (A N^-alpha + B D^-beta)^g L_T^-c0 (1 + (L_T / (d L_alone))^(1/f))^(-c1 f).
 
     Busbridge et al. 2025 (arXiv 2502.08606), recalled and not checked against the paper. A student
-    of N parameters and D distilled tokens comes near its teacher's loss L_T, up to a point: beyond
+    of N parameters and D distilled tokens approaches its teacher's loss L_T, up to a point: beyond
     a ratio d of L_T to the loss L_alone that it would have without a teacher (from `chinchilla`), a
-    better teacher no longer helps (its capacity gap). Nine constants in a valley, five of them held
-    by weak priors: take it for forecasts between what was tried, and do not read the constants.
-    Needs columns loss_teacher and loss_alone.
+    better teacher no longer helps (the capacity gap). Nine constants in a valley, five of them held
+    by weak priors: use it to forecast between the settings that were tried, and do not interpret
+    the constants. Needs the columns loss_teacher and loss_alone.
     """
 
     name: ClassVar[str] = "distillation"
@@ -39,12 +39,12 @@ class Distillation(Law):
         "loss_teacher": Positive("the teacher's loss, nats per token", example=(1.9, 2.8)),
         "loss_alone": Positive("the student's loss without a teacher", example=(2.1, 3.6)),
     }
-    A = positive((1.0, 1e5), "size of the parameters' term")
-    B = positive((1.0, 1e5), "size of the tokens' term")
+    A = positive((1.0, 1e5), "amplitude of the parameter term")
+    B = positive((1.0, 1e5), "amplitude of the token term")
     alpha = positive((0.1, 0.8), "exponent of parameters", bounds=(1e-2, 5.0))
     beta = positive((0.1, 0.8), "exponent of tokens", bounds=(1e-2, 5.0))
     g = positive((0.5, 1.5), "power of both terms", bounds=(0.05, 5.0), prior=(0.0, 0.5))
-    c0 = positive((0.5, 3.0), "how far a poor teacher hides the student's shortfall",
+    c0 = positive((0.5, 3.0), "how much a poor teacher masks the student's own error",
                   bounds=(1e-3, 20.0), prior=(0.5, 1.0))  # fmt: skip
     c1 = positive((0.3, 3.0), "steepness beyond the gap", bounds=(1e-3, 50.0), prior=(0.0, 1.0))
     d = positive((0.5, 2.0), "ratio of losses at the capacity gap", bounds=(0.05, 20.0),

@@ -1,4 +1,4 @@
-"""Mixtures by effective share: each domain counts for a target by the worth of its data."""
+"""Mixtures by effective share: each domain counts for a target by the value of its data."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from augury.laws.registry import register
 
 # Exponents tried as starts.
 EXPONENTS = (0.1, 0.4, 1.5)
-# A domain that a start would make worthless is still worth this share of the best.
+# A domain that a start would make worthless still gets this share of the best one's value.
 LEAST_WORTH = 1e-6
 
 
 @register
 @dataclass(frozen=True)
 class EffectiveShare(MixingLaw):
-    """L(r) = c + (sum_j r_j a_j^(-1/g))^-g: data of every domain count for their worth.
+    """L(r) = c + (sum_j r_j a_j^(-1/g))^-g: each domain's data count by their value.
 
-    The effective share sum_j w_j r_j, each domain weighed by the worth w_j of its data for this
-    loss, in a power law: c + k (sum_j w_j r_j)^-g with k w_j^-g = a_j. As shares sum to 1, only
-    these products are identified, so they are the parameters: a_j is the excess loss of a model
-    trained on domain j alone. `worth` gives w_j. A share of 0 is no special case.
+    The effective share is sum_j w_j r_j, where w_j is the value of domain j's data for this loss.
+    In a power law, c + k (sum_j w_j r_j)^-g with k w_j^-g = a_j. As shares sum to 1, only these
+    products are identified, so they are the parameters: a_j is the excess loss of a model trained
+    on domain j alone. `worth` returns w_j. A share of 0 is not a special case.
     """
 
     name: ClassVar[str] = "effective-share"
@@ -36,7 +36,7 @@ class EffectiveShare(MixingLaw):
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        alone = positive((0.1, 10.0), "excess loss after training on nothing but")
+        alone = positive((0.1, 10.0), "excess loss after training only on")
         return {
             "c": real((0.0, 3.0), "loss that no mixture removes", bounds=(0.0, 1e6),
                       amplitude=True),
@@ -47,7 +47,7 @@ class EffectiveShare(MixingLaw):
     def formula(self, p: Any, x: Any) -> Array:
         import jax.numpy as jnp
 
-        # Worth relative to the best domain's: nothing overflows where g is small.
+        # Value relative to the best domain's, so that nothing overflows where g is small.
         logs = -jnp.log(self.gathered(p, "a")) / p.g
         top = jnp.max(logs)
         return p.c + jnp.exp(-p.g * (top + jnp.log(x.share @ jnp.exp(logs - top))))
@@ -59,14 +59,14 @@ class EffectiveShare(MixingLaw):
         for part in FLOORS:
             excess = np.asarray(y) - part * np.min(y)
             for g in EXPONENTS:
-                # In the power -1/g the law is linear in the worths; residuals relative.
+                # Raised to the power -1/g, the law is linear in the values; residuals are relative.
                 worth, _ = nnls(share * (excess ** (1.0 / g))[:, None], np.ones(len(excess)))
                 least = LEAST_WORTH * max(float(worth.max()), 1e-300)
                 points.append({"g": g, **self.named("a", np.maximum(worth, least) ** -g)})
         return points
 
     def worth(self, parameters: Mapping[str, float]) -> dict[str, float]:
-        """Worth w_j of each domain's data for this loss, that of the most useful being 1.
+        """Return the value w_j of each domain's data for this loss; the most useful has 1.
 
         Args:
             parameters: of a fit of this law.

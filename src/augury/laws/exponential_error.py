@@ -1,4 +1,4 @@
-"""A task's error as an exponential of loss."""
+"""A task's error as an exponential in the loss."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ExponentialError(OneInputLaw):
     """error(L) = eps - k exp(-gamma L).
 
     Gadre et al. 2024 (arXiv 2403.08540), eq. 5, for the error averaged over many tasks; single
-    tasks follow it less well. eps is the error of a model that knows nothing.
+    tasks follow it less closely. eps is the error of a model that knows nothing.
     """
 
     over: str = "loss"
@@ -30,7 +30,9 @@ class ExponentialError(OneInputLaw):
     def parameters(self) -> dict[str, Parameter]:
         return {
             "eps": real((0.3, 1.0), "error at high loss", bounds=(0.0, 2.0), amplitude=True),
-            "k": positive((0.1, 10.0), "size of the part that loss removes", amplitude=True),
+            "k": positive(
+                (0.1, 10.0), ("size of the part that a lower loss removes"), amplitude=True
+            ),
             "gamma": positive((0.2, 3.0), "rate, per unit of loss", bounds=(1e-3, 50.0)),
         }
 

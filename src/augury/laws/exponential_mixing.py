@@ -1,4 +1,4 @@
-"""The exponential law of mixtures."""
+"""The exponential law of data mixtures."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class ExponentialMixing(MixingLaw):
 
     Ye et al. 2024 (arXiv 2403.16952) write c + k exp(sum_j t_j r_j). As shares sum to 1, only the
     products k exp(t_j) = a_j are identified, so they are the parameters: a_j is the excess loss of
-    a model trained on domain j alone. The limit of `effective-share` for a large exponent.
-    Extrapolates across model sizes better than boosted trees, and is beaten by them within one
-    size. A share of 0 is fine.
+    a model trained on domain j alone. The limit of `effective-share` for a large exponent. It
+    extrapolates across model sizes better than boosted trees, which beat it within one size. A
+    share of 0 is fine.
     """
 
     name: ClassVar[str] = "exponential-mixing"
@@ -32,7 +32,7 @@ class ExponentialMixing(MixingLaw):
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        alone = positive((0.1, 10.0), "excess loss after training on nothing but")
+        alone = positive((0.1, 10.0), "excess loss after training only on")
         return {
             "c": real((0.0, 3.0), "loss that no mixture removes", bounds=(0.0, 1e6),
                       amplitude=True),

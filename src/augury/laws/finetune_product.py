@@ -1,4 +1,4 @@
-"""Loss after finetuning in model size and examples together."""
+"""Loss after finetuning as a function of model size and examples together."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from augury.laws.registry import register
 @register
 @dataclass(frozen=True)
 class FinetuneProduct(Law):
-    """L(X, D_f) = A / (X^alpha D_f^beta) + E: examples are worth more to a better model.
+    """L(X, D_f) = A / (X^alpha D_f^beta) + E: a better model gains more from examples.
 
     Zhang et al. 2024 (arXiv 2402.17193), recalled, not checked: X is model size, pretraining tokens
     (`over=tokens`) or tuned parameters. Needs models of several X, each finetuned on several
-    amounts. One model, or amounts before its loss falls: take `rectified`.
+    amounts. For one model, or amounts before its loss starts to fall, use `rectified`.
     """
 
     over: str = "params"
@@ -37,8 +37,8 @@ class FinetuneProduct(Law):
     @property
     def parameters(self) -> dict[str, Parameter]:
         return {
-            "E": real((0.0, 2.0), "loss that stays", bounds=(0.0, 1e6), amplitude=True),
-            "A": positive((1.0, 1e4), "size of the part that falls", amplitude=True),
+            "E": real((0.0, 2.0), "irreducible loss", bounds=(0.0, 1e6), amplitude=True),
+            "A": positive((1.0, 1e4), "amplitude of the reducible part", amplitude=True),
             "alpha": positive((0.02, 0.5), "exponent of the model", bounds=(1e-3, 5.0)),
             "beta": positive((0.02, 0.5), "exponent of examples", bounds=(1e-3, 5.0)),
         }

@@ -1,4 +1,4 @@
-"""One law on several groups at once: shared parameters are shared, the others have one a group."""
+"""One law on several groups: some parameters are shared, the others have one value per group."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from augury.laws.inputs import Group, Input
 
 @dataclass(frozen=True)
 class Grouped(Law):
-    """A law with parameters `per` a column, bound to the groups of a table.
+    """A law with `per`-column parameters, bound to the groups of a table.
 
-    `fit` makes it of any law that has such parameters: a formula does not change. Parameters of
-    groups are called `A[GROUP]`.
+    `fit` builds it from any law that has such parameters; the formula does not change. Group
+    parameters are called `A[GROUP]`.
     """
 
     law: Law

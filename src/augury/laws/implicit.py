@@ -1,4 +1,4 @@
-"""Laws whose prediction stands on both sides of an equation.
+"""Laws whose prediction appears on both sides of an equation.
 
 The root is found by bisection, which needs no start, and differentiated at the solution (implicit
 function theorem), not through the iterations: forward for fits, backward for posteriors.
@@ -10,16 +10,16 @@ from collections.abc import Callable
 from typing import Any
 
 Array = Any
-# Halvings of a bracket in logarithms: 60 of a width of 30 leave 3e-17.
+# Number of halvings of a bracket in logarithms: 60 on a width of 30 leave 3e-17.
 HALVINGS = 60
 
 
 def implicit_root(residual: Callable[[Array], Array], low: Array, high: Array) -> Array:
-    """(n,) roots of an elementwise residual that changes sign once between two positive ends.
+    """Find (n,) roots of an elementwise residual that changes sign once between two positive ends.
 
     Args:
-        residual: (n,) positive values to (n,) residuals, each of its own value alone; may close
-            over parameters, in which the root is differentiable both ways.
+        residual: (n,) positive values to (n,) residuals, each depending on its own value alone. It
+            may close over parameters, in which the root is differentiable in both modes.
         low, high: (n,) positive ends of the bracket.
 
     Source: bisection; `jax.lax.custom_root` for the derivative.
@@ -42,7 +42,7 @@ def implicit_root(residual: Callable[[Array], Array], low: Array, high: Array) -
         return jnp.exp(0.5 * (a + b))
 
     def tangent(g: Any, y: Any) -> Any:
-        # Elementwise: the linear map is a diagonal, read off at ones.
+        # Elementwise: the linear map is diagonal, and is read off at ones.
         return y / g(jnp.ones_like(y))
 
     return jax.lax.custom_root(residual, low, solve, tangent)

@@ -1,4 +1,4 @@
-"""Loss where compute is endless and data are not: sizes and distinct tokens, coupled."""
+"""Loss where compute is unlimited and data are not: sizes and distinct tokens, coupled."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class InfiniteCompute(Skaling):
     """L(N, U) = E + A (N^-alpha + R U^-beta)^k: the best recipe on U distinct tokens.
 
     For losses that more compute no longer lowers: runs regularised and repeated until nothing
-    helps, or ensembles extrapolated to endlessly many members (`power:over=members` gives each
+    helps, or ensembles extrapolated to infinitely many members (`power:over=members` gives each
     asymptote). Kim et al. 2025 (arXiv 2509.14786) fit a power law over sizes at every U and another
-    over U through its floors; this joins the sixteen numbers in one law. How many times the data a
-    recipe is worth is `augury.compare_series(..., over="tokens")`. Six constants: ask no more than
-    the losses between, and near beyond, what was measured.
+    over U through its floors; this law fits the sixteen numbers jointly.
+    `augury.compare_series(..., over="tokens")` tells how many times the data a recipe is worth.
+    With six constants, use it only for losses within what was measured, or slightly beyond.
     """
 
     name: ClassVar[str] = "infinite-compute"

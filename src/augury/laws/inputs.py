@@ -1,6 +1,7 @@
-"""What a law takes: typed inputs, each with its unit, what it may be, and how far is far.
+"""What a law takes: typed inputs, each with its unit, allowed values, and distance scale.
 
-One place drives the checks of a table, the distance beyond the data, `augury laws`, and the tests.
+This one place drives the checks of a table, the distance beyond the data, `augury laws`, and the
+tests.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from numpy.typing import NDArray
 from augury.errors import DataError
 
 Floats = NDArray[np.float64]
-# Shares of one row may miss a sum of 1 by this: tables round to three digits.
+# Shares of one row may miss a sum of 1 by this much: tables round to three digits.
 SHARE_TOLERANCE = 0.02
 
 
 @dataclass(frozen=True)
 class Input(ABC):
-    """Base of every input.
+    """Base class of every input.
 
     Attributes:
         unit: what it is, with its unit.
-        default: value where a table has none; None where it must be there.
-        example: (low, high) range that makes sense, for examples and tests.
+        default: value if a table has none; None if it is required.
+        example: (low, high) sensible range, for examples and tests.
     """
 
     unit: str = ""
@@ -36,28 +37,28 @@ class Input(ABC):
     example: tuple[float, float] = (1.0, 10.0)
 
     def columns(self, name: str, available: Sequence[str]) -> list[str]:
-        """The columns of a table that hold it."""
+        """Return the columns of a table that hold it."""
         del available
         return [name]
 
     @abstractmethod
     def check(self, values: Floats) -> tuple[NDArray[np.bool_], str]:
-        """(n,) whether each value is allowed, and what is expected in words."""
+        """Return (n,) whether each value is allowed, and a description of what is expected."""
 
     def transform(self, values: Floats) -> Floats:
-        """The scale on which distances beyond the data are measured."""
+        """Map values to the scale on which distances beyond the data are measured."""
         return values
 
     def draw(self, rng: np.random.Generator, n: int) -> Floats:
-        """(n,) values over the example's range."""
+        """Draw (n,) values over the example's range."""
         low, high = self.example
         return rng.uniform(low, high, n)
 
     def read(self, table: pl.DataFrame, name: str) -> Floats:
-        """(n,) values of a table, or (n, k).
+        """Read (n,) values from a table, or (n, k).
 
         Args:
-            table: with a column `row`, which errors name.
+            table: with a column `row`, which errors refer to.
             name: of the input.
 
         Raises:
@@ -67,7 +68,7 @@ class Input(ABC):
             return np.full(table.height, self.default)
         values = numbers_of(table, name, fill=self.default)
         good, expected = self.check(values)
-        _refuse(table, name, np.isfinite(values) & good, expected)
+        _refuse_rows(table, name, np.isfinite(values) & good, expected)
         return values
 
 
@@ -127,9 +128,9 @@ class Share(Input):
     """Shares of a mixture: the columns `NAME_*`, as one (n, k) array; a share of 0 is fine.
 
     Attributes:
-        per: what the shares are of, such as "domain".
-        labels: names of the k shares, without the prefix, in order; empty before a law is bound to
-            a table.
+        per: what the shares refer to, such as "domain".
+        labels: names of the k shares, without the prefix, in order; empty until a law is bound to a
+            table.
     """
 
     per: str = "domain"
@@ -152,14 +153,14 @@ class Share(Input):
         columns = self.columns(name, table.columns)
         if not columns:
             raise DataError(
-                "there is no share of a mixture",
+                "the table has no mixture shares",
                 column=f"{name}_*",
                 expected=f"one column per {self.per}, such as {name}_web",
             )
         values = np.stack([numbers_of(table, column) for column in columns], 1)
         for j, column in enumerate(columns):
             one = values[:, j]
-            _refuse(table, column, np.isfinite(one) & (one >= 0), "a share between 0 and 1")
+            _refuse_rows(table, column, np.isfinite(one) & (one >= 0), "a share between 0 and 1")
         good, expected = self.check(values)
         if not good.all():
             i = int(np.argmin(good))
@@ -178,8 +179,8 @@ class Curve(Input):
     """An array per row, such as a learning-rate schedule: a list column of equal lengths.
 
     Attributes:
-        axis: what runs along it, such as "step".
-        points: T, for examples.
+        axis: the axis of the array, such as "step".
+        points: length T, for examples.
     """
 
     axis: str = "step"
@@ -197,20 +198,20 @@ class Curve(Input):
             raise DataError(
                 "is not a column of lists",
                 column=name,
-                expected=f"one list per row, a value per {self.axis}",
+                expected=f"one list per row, one value per {self.axis}",
             )
         lists = table[name].cast(pl.List(pl.Float64))
         lengths = lists.list.len().fill_null(0).to_numpy()
-        _refuse(table, name, lengths == lengths[0], f"lists of one length, {lengths[0]}")
+        _refuse_rows(table, name, lengths == lengths[0], f"lists of the same length, {lengths[0]}")
         values = np.array(lists.to_list(), float)
         good, expected = self.check(values)
-        _refuse(table, name, good, expected)
+        _refuse_rows(table, name, good, expected)
         return values
 
 
 @dataclass(frozen=True)
 class Group(Input):
-    """Which group a row is of, as an index into `labels`.
+    """The group of a row, as an index into `labels`.
 
     Attributes:
         labels: values of the column, in order.
@@ -230,42 +231,42 @@ class Group(Input):
         place = {label: float(i) for i, label in enumerate(self.labels)}
         values = np.array([place.get(str(v), -1.0) for v in table[name].to_list()])
         good, expected = self.check(values)
-        _refuse(table, name, good, expected)
+        _refuse_rows(table, name, good, expected)
         return values
 
 
-# The columns that laws take, with their units and a range that makes sense.
+# The columns that laws take, with their units and a sensible range.
 KNOWN: dict[str, Input] = {
     "params": Positive("non-embedding parameters N", example=(1e7, 1e10)),
     "tokens": Positive("pretraining tokens seen D", example=(1e9, 1e12)),
-    "unique_tokens": Positive("tokens that are not repeated U", example=(1e9, 1e11)),
+    "unique_tokens": Positive("distinct tokens U, not counting repeats", example=(1e9, 1e11)),
     "flops": Positive("training compute C, floating-point operations", example=(1e18, 1e23)),
     "loss": Positive("pretraining validation loss, nats per token", example=(1.6, 3.6)),
-    "bpb": Positive("bits per byte of the right answer", example=(0.5, 2.0)),
+    "bpb": Positive("bits per byte of the correct answer", example=(0.5, 2.0)),
     "finetune_examples": Positive("finetuning examples", example=(1e2, 1e6)),
     "batch_size": Positive("tokens per optimiser step", example=(1e5, 4e6)),
     "steps": Positive("optimiser steps", example=(1e3, 1e5)),
     "params_mean": Positive("parameters in use, averaged over tokens", example=(1e7, 1e10)),
     "vocabulary_params": Positive("parameters of the embedding", example=(1e6, 1e9)),
     "learning_rate": Positive("peak learning rate", example=(1e-4, 1e-2)),
-    "params_active": Positive("parameters that one token sees", example=(1e7, 1e10)),
+    "params_active": Positive("active parameters per token", example=(1e7, 1e10)),
     "experts": Positive("experts per routed layer; 1 for a dense model", example=(1.0, 512.0)),
-    "streams": Positive("parallel streams P; 1 for a usual model", example=(1.0, 64.0)),
+    "streams": Positive("parallel streams P; 1 for an ordinary model", example=(1.0, 64.0)),
     "sampling_share": Fraction("share of training on the task"),
-    "chance": Real("score of a guesser", default=0.0, example=(0.0, 0.0)),
+    "chance": Real("score of random guessing", default=0.0, example=(0.0, 0.0)),
 }
 
 
 def input_named(name: str) -> Input:
-    """The input of a column that a setting such as `over` names: a known one, or any positive."""
+    """Return the input of a column named by a setting such as `over`: known, or any positive."""
     return KNOWN.get(name, Positive())
 
 
 def numbers_of(table: pl.DataFrame, name: str, *, fill: float | None = None) -> Floats:
-    """(n,) numbers of a column, NaN where null.
+    """Read (n,) numbers from a column, NaN where null.
 
     Raises:
-        DataError: there is no such column, or it does not hold numbers.
+        DataError: the column does not exist, or does not hold numbers.
     """
     if name not in table.columns:
         raise DataError(
@@ -280,11 +281,11 @@ def numbers_of(table: pl.DataFrame, name: str, *, fill: float | None = None) -> 
     return values.fill_null(np.nan if fill is None else fill).to_numpy()
 
 
-def _refuse(table: pl.DataFrame, name: str, good: Any, expected: str) -> None:
-    """Name the first row whose value is not allowed.
+def _refuse_rows(table: pl.DataFrame, name: str, good: Any, expected: str) -> None:
+    """Raise an error that names the first row whose value is not allowed.
 
     Raises:
-        DataError: there is one.
+        DataError: there is such a row.
     """
     if not np.all(good):
         i = int(np.argmin(good))

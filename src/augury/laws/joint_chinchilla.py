@@ -1,4 +1,4 @@
-"""Chinchilla's law of several tasks at once, with common exponents."""
+"""Chinchilla's law for several tasks at once, with common exponents."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from augury.laws.registry import register
 @register
 @dataclass(frozen=True)
 class JointChinchilla(Law):
-    """L_t(N, D) = E_t + A_t N^-alpha + B_t D^-beta: one exponent for all tasks, amplitudes of each.
+    """L_t(N, D) = E_t + A_t N^-alpha + B_t D^-beta: exponents shared by tasks, amplitudes not.
 
-    For a ladder whose tasks (or languages, or validation sets) are too short to give each its own
-    exponents. The table needs a column `task`. Where exponents truly differ it is biased: compare
+    For a ladder whose tasks (or languages, or validation sets) have too few points for their own
+    exponents. The table needs a column `task`. It is biased where exponents truly differ: compare
     with `fit_many(..., pool=True)`, which lets them differ a little.
     """
 
@@ -28,9 +28,9 @@ class JointChinchilla(Law):
         "params": KNOWN["params"],
         "tokens": KNOWN["tokens"],
     }
-    E = real((0.0, 3.0), "loss that stays", bounds=(0.0, 1e6), amplitude=True, per="task")
-    A = positive((1.0, 1e6), "size of the parameters' term", amplitude=True, per="task")
-    B = positive((1.0, 1e6), "size of the tokens' term", amplitude=True, per="task")
+    E = real((0.0, 3.0), "irreducible loss", bounds=(0.0, 1e6), amplitude=True, per="task")
+    A = positive((1.0, 1e6), "amplitude of the parameter term", amplitude=True, per="task")
+    B = positive((1.0, 1e6), "amplitude of the token term", amplitude=True, per="task")
     alpha = positive((0.1, 1.0), "exponent of parameters", bounds=(1e-3, 5.0))
     beta = positive((0.1, 1.0), "exponent of tokens", bounds=(1e-3, 5.0))
 

@@ -19,9 +19,9 @@ class JointExperts(Law):
     """L = E + A X^delta N^(-alpha + gamma ln X) + B X^omega D^(-beta + zeta ln X), X experts.
 
     The form of Ludziejewski et al. 2025 (arXiv 2502.05172), recalled from memory and not checked
-    against the paper, with the plain count of experts X in place of a saturated one. N are
-    parameters that one token sees, D tokens. Nine constants: take it where N, D and the experts all
-    vary, over several values each; else `expert-power`.
+    against the paper, with the plain count of experts X in place of a saturated one. N is active
+    parameters per token, D tokens. Nine constants: use it where N, D and the experts all vary over
+    several values each; otherwise `expert-power`.
     """
 
     name: ClassVar[str] = "joint-experts"
@@ -33,9 +33,9 @@ class JointExperts(Law):
     inputs: ClassVar[dict[str, Input]] = {
         n: KNOWN[n] for n in ("params_active", "tokens", "experts")
     }
-    E = real((0.5, 3.0), "loss that stays, nats", bounds=(0.0, 1e6), amplitude=True)
-    A = positive((1.0, 1e6), "size of the parameters' term", amplitude=True)
-    B = positive((1.0, 1e6), "size of the tokens' term", amplitude=True)
+    E = real((0.5, 3.0), "irreducible loss, nats", bounds=(0.0, 1e6), amplitude=True)
+    A = positive((1.0, 1e6), "amplitude of the parameter term", amplitude=True)
+    B = positive((1.0, 1e6), "amplitude of the token term", amplitude=True)
     alpha = positive((0.1, 1.0), "exponent of active parameters", bounds=(1e-2, 5.0))
     beta = positive((0.1, 1.0), "exponent of tokens", bounds=(1e-2, 5.0))
     delta = real((-0.5, 0.1), "exponent of experts at one parameter", bounds=(-5.0, 5.0))
@@ -52,7 +52,7 @@ class JointExperts(Law):
         return p.E + p.A * size + p.B * data
 
     def start_points(self, inputs: Mapping[str, Array], y: Array) -> list[dict[str, float]]:
-        # Chinchilla's exponents, experts without effect or as parameters.
+        # Chinchilla's exponents; experts with no effect, or acting like parameters.
         plain = {"gamma": 0.0, "omega": 0.0, "zeta": 0.0}
         return [
             {"alpha": a, "beta": b, "delta": d, **plain}

@@ -16,8 +16,8 @@ class Kaplan(Law):
     """L(N, D) = [(N_c / N)^(alpha_N / alpha_D) + D_c / D]^alpha_D.
 
     Kaplan et al. 2020 (arXiv 2001.08361), eq. 1.5. Four constants, one fewer than `chinchilla`: for
-    few runs, and forecasts near them. It has no irreducible loss, so it falls too fast far beyond
-    the data.
+    few runs, and forecasts close to them. It has no irreducible loss, so it falls too fast far
+    beyond the data.
     """
 
     name: ClassVar[str] = "kaplan"

@@ -12,7 +12,7 @@ from augury.laws.base import Array, Example, Law, positive, power, real
 from augury.laws.inputs import KNOWN, Input
 from augury.laws.registry import register
 
-# Where the bowl's bottom is named: a billion parameters and a hundred billion tokens.
+# Reference point of the bowl's minimum: a billion parameters and a hundred billion tokens.
 PARAMS, TOKENS = 1e9, 1e11
 EXPONENTS = (0.2, 0.4)
 LEAST_CURVATURE = 1e-4
@@ -21,13 +21,13 @@ LEAST_CURVATURE = 1e-4
 @register
 @dataclass(frozen=True)
 class LearningRateBowl(Law):
-    """L = L_0(N, D) exp(c_l l^2 + c_b b^2 + c_lb l b), l and b log distances from the best.
+    """L = L_0(N, D) exp(c_l l^2 + c_b b^2 + c_lb l b), l and b log distances from the optimum.
 
-    Ours: Chinchilla for the bottom, quadratic in the logarithms of learning rate and batch size
+    Ours: Chinchilla for the minimum, quadratic in the logarithms of learning rate and batch size
     around lr* = lr_best (N / 1e9)^lr_N (D / 1e11)^lr_D and B* = batch_best (D / 1e11)^batch_D, the
-    power laws of Li et al. 2025 (arXiv 2503.04715, Step law). For grids of runs over learning
-    rates and batch sizes; thirteen constants, so a grid at three sizes or more. Far from the bottom
-    training diverges, and no quadratic says when: leave such runs out.
+    power laws of Li et al. 2025 (arXiv 2503.04715, Step law). For grids of runs over learning rates
+    and batch sizes. Its thirteen constants need a grid at three or more sizes. Far from the minimum
+    training diverges, which no quadratic predicts: leave such runs out.
     """
 
     name: ClassVar[str] = "learning-rate-bowl"
@@ -40,19 +40,21 @@ class LearningRateBowl(Law):
     inputs: ClassVar[dict[str, Input]] = {
         n: KNOWN[n] for n in ("params", "tokens", "learning_rate", "batch_size")
     }
-    E = real((0.5, 3.0), "loss that stays, nats", bounds=(0.0, 1e6), amplitude=True)
-    A = positive((1.0, 1e6), "size of the parameters' term", amplitude=True)
-    B = positive((1.0, 1e6), "size of the tokens' term", amplitude=True)
+    E = real((0.5, 3.0), "irreducible loss, nats", bounds=(0.0, 1e6), amplitude=True)
+    A = positive((1.0, 1e6), "amplitude of the parameter term", amplitude=True)
+    B = positive((1.0, 1e6), "amplitude of the token term", amplitude=True)
     alpha = positive((0.1, 1.0), "exponent of parameters", bounds=(1e-2, 5.0))
     beta = positive((0.1, 1.0), "exponent of tokens", bounds=(1e-2, 5.0))
     lr_best = positive((1e-4, 1e-2), "best learning rate at 1e9 parameters and 1e11 tokens")
-    lr_N = real((-1.0, 0.0), "its exponent of parameters", bounds=(-5.0, 5.0))
-    lr_D = real((-0.2, 0.6), "its exponent of tokens", bounds=(-5.0, 5.0))
+    lr_N = real(
+        (-1.0, 0.0), ("exponent of parameters for the best learning rate"), bounds=(-5.0, 5.0)
+    )
+    lr_D = real((-0.2, 0.6), "exponent of tokens for the best learning rate", bounds=(-5.0, 5.0))
     batch_best = positive((1e5, 5e6), "best batch at 1e11 tokens, tokens")
-    batch_D = real((0.0, 1.0), "its exponent of tokens", bounds=(-5.0, 5.0))
+    batch_D = real((0.0, 1.0), "exponent of tokens for the best batch", bounds=(-5.0, 5.0))
     c_l = real((0.005, 0.1), "curvature in log learning rate", bounds=(0.0, 10.0))
     c_b = real((0.002, 0.1), "curvature in log batch", bounds=(0.0, 10.0))
-    c_lb = real((-0.05, 0.01), "how the two go together", bounds=(-10.0, 10.0))
+    c_lb = real((-0.05, 0.01), "interaction of the two", bounds=(-10.0, 10.0))
 
     def formula(self, p: Any, x: Any) -> Array:
         import jax.numpy as jnp
@@ -92,7 +94,7 @@ class LearningRateBowl(Law):
     def example(self, n: int = 120, seed: int = 0) -> Example:
         rng = np.random.default_rng(seed)
         params, tokens = (self.inputs[k].draw(rng, n) for k in ("params", "tokens"))
-        # Step law's optima; rates and batches within a factor of five of them.
+        # Step law's optima, with rates and batches within a factor of five of them.
         best = {"lr_best": 1.6e-3, "lr_N": -0.713, "lr_D": 0.307, "batch_best": 1.1e6}
         own = {"batch_D": 0.571, "c_l": 0.03, "c_b": 0.015, "c_lb": -0.01}
         rate = best["lr_best"] * (params / PARAMS) ** -0.713 * (tokens / TOKENS) ** 0.307

@@ -1,4 +1,4 @@
-"""A task's score as a logistic curve of loss."""
+"""A task's score as a logistic curve in the loss."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from augury.laws.registry import register
 class LogisticTask(OneInputLaw):
     """score(L) = low + (high - low) / (1 + exp(k (L - L0))): falls from `high` to `low` as L rises.
 
-    Bhagia et al. 2024 (arXiv 2412.04403), step 2, where `over` is the task's bits per byte. There
-    it is written a / (1 + exp(-k (L - L0))) + b: high = b, low = a + b. The upper end is
-    rarely observed: an ideal point (loss 0, score 1) or a bound has to stand in for it.
+    Bhagia et al. 2024 (arXiv 2412.04403), step 2, where `over` is the task's bits per byte. They
+    write it as a / (1 + exp(-k (L - L0))) + b: high = b, low = a + b. The upper end is rarely
+    observed: an ideal point (loss 0, score 1) or a bound has to replace it.
     """
 
     over: str = "loss"

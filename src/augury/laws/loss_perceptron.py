@@ -17,12 +17,12 @@ from augury.laws.registry import register
 PREFIX = "loss_"
 MOST_HIDDEN, MOST_LOSSES = 6, 16
 CENTRE, SCALE = float(np.log(3.0)), 0.25
-# Starts drawn from the priors.
+# Number of starts drawn from the priors.
 STARTS = 128
 
 
 def standard(log_loss: Array) -> Array:
-    """Logarithms of losses to numbers of order 1: losses of a ladder differ by a factor of two."""
+    """Scale logarithms of losses to order 1: losses of a ladder differ by a factor of two."""
     return (log_loss - CENTRE) / SCALE
 
 
@@ -32,12 +32,12 @@ class LossPerceptron(Law):
     """score = b + sum_h v_h tanh(sum_d w_hd z_d + c_h), z_d = 4 log(L_d / 3) of domain d.
 
     Second step of FLP-M (Chen et al. 2024, arXiv 2410.08527; hidden width and priors ours): reads
-    the columns `loss_DOMAIN` of a table. Take it where one loss does not tell models of different
-    corpora apart, with some hundred checkpoints that score above chance. Weak priors hold the
-    weights, which are not identified one by one: read forecasts, not weights; far beyond the losses
-    that were seen it levels off, wherever that is. One hidden unit forecast gadre's tasks better
-    than the paper's three (4.1 and 5.0 points, the truth in view). One series of one corpus needs
-    one loss: `logistic-task`.
+    the columns `loss_DOMAIN` of a table. Use it where one loss cannot distinguish models of
+    different corpora, with about a hundred checkpoints that score above chance. Weak priors hold
+    the weights, which are not identified individually: use forecasts, not weights. Far beyond the
+    observed losses it levels off, at whatever value. One hidden unit forecast gadre's tasks better
+    than the paper's three (4.1 and 5.0 points, chosen with the truth in view). One series of one
+    corpus needs one loss: `logistic-task`.
     """
 
     losses: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class LossPerceptron(Law):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The domains; made-up ones before a table names them."""
+        """The domains; placeholder names until a table names them."""
         return self.losses or ("a", "b")
 
     @property
@@ -71,7 +71,7 @@ class LossPerceptron(Law):
         for h in range(1, self.hidden + 1):
             named[f"v{h}"] = real((-0.5, 0.5), f"height of unit {h}", bounds=(-5.0, 5.0),
                                   amplitude=True, prior=(0.0, 0.5))  # fmt: skip
-            named[f"c{h}"] = real((-1.0, 1.0), f"place of unit {h}", bounds=(-50.0, 50.0),
+            named[f"c{h}"] = real((-1.0, 1.0), f"position of unit {h}", bounds=(-50.0, 50.0),
                                   prior=(0.0, 3.0))  # fmt: skip
             for domain in self.labels:
                 named[f"w{h}_{domain}"] = replace(weight, meaning=f"of {domain} in unit {h}")
@@ -82,7 +82,7 @@ class LossPerceptron(Law):
             return self
         found = [c for c in table.columns if c.startswith(PREFIX) and table[c].dtype.is_numeric()]
         if not found:
-            raise DataError("there is no loss of a domain", column=f"{PREFIX}*",
+            raise DataError("the table has no domain losses", column=f"{PREFIX}*",
                             expected="one column per domain, such as loss_web")  # fmt: skip
         return replace(self, losses=tuple(c.removeprefix(PREFIX) for c in found))
 
@@ -104,7 +104,7 @@ class LossPerceptron(Law):
             point = {}
             for h in range(1, self.hidden + 1):
                 w = rng.standard_normal(len(self.labels)) / np.sqrt(len(self.labels))
-                # Every unit turns within the data.
+                # Every unit bends within the data.
                 point[f"c{h}"] = float(0.7 * rng.standard_normal() - w @ middle)
                 point |= {f"w{h}_{d}": float(x) for d, x in zip(self.labels, w, strict=True)}
             points.append(point)

@@ -13,7 +13,8 @@ from augury.laws.base import Array, Law, positive, power, real
 from augury.laws.inputs import Input, Positive
 from augury.laws.registry import register
 
-# Excess below this share of the other loss counts as this share: a floor above a loss has no power.
+# An excess below this share of the other loss counts as this share: a floor above a loss has no
+# power.
 LEAST_EXCESS = 1e-6
 
 
@@ -23,11 +24,11 @@ class LossToLoss(Law):
     """L = E + K (L_other - E_other)^kappa: a shifted power law from one loss to another.
 
     Brandfonbrener et al. 2024 (arXiv 2411.12925). Train to train: losses of models of equal (N, D)
-    on two corpora; train to test and test to test: two losses of one model. `pair_losses` makes the
-    table. What a ladder on one corpus would be on another, from a few runs there. `floor` is the
-    part of the other loss that stays (E_other), from a law of that corpus (`chinchilla`'s E):
-    fitted here it would slide along with E, and above losses yet to come. A weak prior holds kappa
-    near 1, a line. Two losses without a common cause give no such curve.
+    on two corpora; train to test and test to test: two losses of one model. `pair_losses` builds
+    the table. It predicts a ladder's losses on another corpus from a few runs there. `floor` is the
+    irreducible part of the other loss (E_other), from a law for that corpus (`chinchilla`'s E):
+    fitted here, it would slide along with E, and above losses still to come. A weak prior holds
+    kappa near 1, a line. Two losses without a common cause do not give such a curve.
     """
 
     floor: float = 0.0
@@ -39,7 +40,7 @@ class LossToLoss(Law):
     inputs: ClassVar[dict[str, Input]] = {
         "loss_other": Positive("the other loss, nats per token", example=(2.2, 4.5)),
     }
-    E = real((0.5, 2.5), "loss that stays", bounds=(-1e6, 1e6), amplitude=True)
+    E = real((0.5, 2.5), "irreducible loss", bounds=(-1e6, 1e6), amplitude=True)
     K = positive((0.3, 3.0), "size", amplitude=True)
     kappa = positive((0.5, 1.5), "exponent; 1 is a line", bounds=(0.05, 10.0), prior=(0.0, 0.3))
 
@@ -58,14 +59,14 @@ def pair_losses(
     *,
     by: Sequence[str] = ("params", "tokens"),
 ) -> pl.DataFrame:
-    """Losses of two corpora or test sets side by side, as `loss-to-loss` takes them.
+    """Put losses of two corpora or test sets side by side, as `loss-to-loss` takes them.
 
     Args:
-        table: `loss`, `of`, and the columns of `by`, one row a loss.
-        of: the column that tells the two apart, such as "corpus" or "loss_set".
+        table: `loss`, `of`, and the columns of `by`, one row per loss.
+        of: the column that distinguishes the two, such as "corpus" or "loss_set".
         first, second: its values; the first becomes `loss_other`, the second `loss`.
-        by: columns in which a pair agrees, such as params and tokens, or model. Several losses that
-            agree are averaged.
+        by: columns in which a pair must agree, such as params and tokens, or model. Several losses
+            that agree are averaged.
 
     Raises:
         DataError: a column is missing, or no pair agrees.
@@ -79,8 +80,8 @@ def pair_losses(
     paired = sides[0].join(sides[1].rename({"loss": "loss_other"}), on=list(by), how="inner")
     if paired.is_empty():
         raise DataError(
-            f"no loss of '{first}' has one of '{second}' beside it",
+            f"no loss of '{first}' has a matching loss of '{second}'",
             column=of,
-            expected=f"runs of both with equal {', '.join(by)}",
+            expected=f"runs of both with the same {', '.join(by)}",
         )
     return paired

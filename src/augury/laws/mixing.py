@@ -1,4 +1,4 @@
-"""What the mixing laws share: parameters of each domain, named, and gathered for the formula."""
+"""What the mixing laws share: named parameters per domain, gathered for the formula."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from augury.errors import DataError, UsageError
 from augury.laws.base import Array, Example, Law, Parameter
 from augury.laws.inputs import Input, Share
 
-# More domains than this have more weights than any published set of mixtures could tell apart.
+# More domains than this have more weights than any published set of mixtures could distinguish.
 MOST_DOMAINS = 64
 # Floors tried as starts, as shares of the lowest loss.
 FLOORS = (0.5, 0.8, 0.95)
@@ -20,7 +20,7 @@ FLOORS = (0.5, 0.8, 0.95)
 
 @dataclass(frozen=True)
 class MixingLaw(Law):
-    """Base of laws over the shares of a mixture; `domains` are read off a table's `share_*`."""
+    """Base class of laws over the shares of a mixture; `domains` come from a table's `share_*`."""
 
     domains: tuple[str, ...] = ()
 
@@ -35,7 +35,7 @@ class MixingLaw(Law):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The domains; made-up ones before a table names them."""
+        """The domains; placeholder names until a table names them."""
         return self.domains or ("a", "b", "c")
 
     def bind(self, table: pl.DataFrame) -> Self:
@@ -44,30 +44,30 @@ class MixingLaw(Law):
         found = [c.removeprefix("share_") for c in table.columns if c.startswith("share_")]
         if not found:
             raise DataError(
-                "there is no share of a mixture",
+                "the table has no mixture shares",
                 column="share_*",
                 expected="one column per domain, such as share_web",
             )
         return replace(self, domains=tuple(found))
 
     def per_domain(self, name: str, parameter: Parameter) -> dict[str, Parameter]:
-        """One parameter for each domain, called `name_DOMAIN`."""
+        """Return one parameter per domain, called `name_DOMAIN`."""
         return {
             f"{name}_{d}": replace(parameter, meaning=f"{parameter.meaning} {d}")
             for d in self.labels
         }
 
     def gathered(self, p: Any, name: str) -> Array:
-        """(k,) values of a parameter of each domain."""
+        """Gather the (k,) values of a per-domain parameter."""
         import jax.numpy as jnp
 
         return jnp.stack([getattr(p, f"{name}_{d}") for d in self.labels])
 
     def named(self, name: str, values: Any) -> dict[str, float]:
-        """Values of each domain, by parameter name."""
+        """Return the values of each domain, by parameter name."""
         return dict(zip((f"{name}_{d}" for d in self.labels), map(float, values), strict=True))
 
     def distinct(self, example: Example) -> Example:
-        """An example whose domains differ: of equal ones nothing could be identified."""
+        """Return an example whose domains differ: nothing could be identified from equal ones."""
         alone = np.geomspace(0.5, 4.0, len(self.labels))
         return Example({**example.parameters, **self.named("a", alone)}, example.inputs)

@@ -1,4 +1,4 @@
-"""Loss over a run, every decrease of the learning rate on its own: the multi-power law."""
+"""Loss over a run, with a separate term per decrease of the learning rate: the multi-power law."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from augury.laws.schedules import schedule_columns
 
 # Peak and final learning rate, steps and warm-up of the example's schedules.
 PEAK, LAST, STEPS, WARM_UP = 3e-4, 3e-5, 8000, 500
-# A decrease that was just made has released nothing yet; its power must have a derivative.
+# A decrease that was just made has released nothing yet; its power still needs a derivative.
 LEAST_SINCE = 1e-12
 
 
@@ -27,15 +27,16 @@ class MultiPower(Law):
 
     Luo et al. 2025 (arXiv 2503.12811). S is the sum of the learning rates so far; decrease k of the
     learning rate, by d_k to eta_k, has released a part of the loss that grows with the learning
-    done since, S - S_k. `with_schedule` makes the columns of a log with steps and learning rates.
+    done since, S - S_k. `with_schedule` computes the columns from a log with steps and learning
+    rates.
     Seven constants: fit it to two or more schedules of one model (a constant or slow one, and one
-    with a sharp drop); then it forecasts the loss under another schedule. From a single curve
-    beta, gamma and C are not identified: `momentum` has fewer. Rows of the warm-up do not belong in
-    it, nor do runs of other sizes.
+    with a sharp drop); then it forecasts the loss under another schedule. A single curve does not
+    identify beta, gamma and C: `momentum` has fewer constants. Leave out the rows of the warm-up,
+    and runs of other sizes.
 
     Attributes:
-        shape: (beta, gamma) held fixed, so that five constants are left. From three schedules the
-            seven lie in a valley: the mean forecast of several shapes is nearer than the best fit.
+        shape: (beta, gamma) held fixed, which leaves five constants. With three schedules the seven
+            lie in a valley: the mean forecast of several shapes is more accurate than the best fit.
     """
 
     shape: tuple[float, ...] = ()
@@ -53,13 +54,17 @@ class MultiPower(Law):
         "drop_lr": Curve("learning rate after the decrease", axis="segment"),
         "drop_since": Curve("learning rates summed since the decrease", axis="segment"),
     }
-    L_0 = real((0.5, 3.0), "loss that stays", bounds=(0.0, 1e6), amplitude=True)
-    A = positive((0.3, 1.0), "size of the part that falls", amplitude=True)
-    alpha = positive((0.3, 0.7), "exponent of the learning done", bounds=(1e-3, 5.0))
-    B = positive((100.0, 1000.0), "loss released per decrease, in the end", amplitude=True)
+    L_0 = real((0.5, 3.0), "irreducible loss", bounds=(0.0, 1e6), amplitude=True)
+    A = positive((0.3, 1.0), "amplitude of the reducible part", amplitude=True)
+    alpha = positive((0.3, 0.7), "exponent of the learning so far", bounds=(1e-3, 5.0))
+    B = positive((100.0, 1000.0), "loss finally released per decrease", amplitude=True)
     C = positive((0.5, 5.0), "how fast it is released", bounds=(1e-9, 1e9))
     beta = positive((0.3, 0.8), "exponent of the release", bounds=(1e-2, 10.0))
-    gamma = positive((0.3, 0.8), "how much faster at low learning rates", bounds=(1e-3, 5.0))
+    gamma = positive(
+        (0.3, 0.8),
+        ("exponent by which low learning rates speed up the release"),
+        bounds=(1e-3, 5.0),
+    )
 
     def __post_init__(self) -> None:
         if self.shape and (len(self.shape) != 2 or self.shape[0] <= 0):
@@ -80,7 +85,7 @@ class MultiPower(Law):
         return p.L_0 + p.A * power(x.lr_sum, -p.alpha) - p.B * (x.drop * released).sum(-1)
 
     def guess(self, inputs: Mapping[str, Array], y: Array) -> dict[str, tuple[float, float]]:
-        # C eta^-gamma S is of order 1 to 100 at the data's own learning rates, for gamma about .6.
+        # C eta^-gamma S is of order 1 to 100 at the data's own learning rates, for gamma around .6.
         drop, rate = np.asarray(inputs["drop"]), np.asarray(inputs["drop_lr"])
         live = drop != 0
         if not live.any():

@@ -10,7 +10,7 @@ from augury.laws.inputs import Input, input_named
 
 @dataclass(frozen=True)
 class OneInputLaw(Law):
-    """Base of laws over one input: `over` names it."""
+    """Base class of laws over one input, which `over` names."""
 
     over: str = "params"
 

@@ -1,4 +1,4 @@
-"""Parallel streams: one model that reads its input several ways at once."""
+"""Parallel streams: one model that reads several transformed copies of its input at once."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from augury.laws.registry import register
 class ParallelStreams(Law):
     """L(N, P) = E + A (N (1 + k ln P))^-alpha: P parallel streams count as more parameters.
 
-    Chen et al. 2025 (arXiv 2505.10475): a model run on P transformed copies of its input, outputs
-    combined, is as good as one with 1 + k ln P times the parameters. At one number of tokens. Their
-    A is ours to the power 1 / alpha.
+    Chen et al. 2025 (arXiv 2505.10475): a model run on P transformed copies of its input, with its
+    outputs combined, is as good as one with 1 + k ln P times the parameters. Holds at one number of
+    tokens. Their A is the A here to the power 1 / alpha.
     """
 
     name: ClassVar[str] = "parallel-streams"
@@ -27,8 +27,8 @@ class ParallelStreams(Law):
     equation: ClassVar[str] = r"L = E + A \left(N (1 + k \ln P)\right)^{-\alpha}"
     source: ClassVar[str] = "Chen et al. 2025 (arXiv 2505.10475), ParScale"
     inputs: ClassVar[dict[str, Input]] = {n: KNOWN[n] for n in ("params", "streams")}
-    E = real((0.3, 3.0), "loss that stays, nats", bounds=(0.0, 1e6), amplitude=True)
-    A = positive((1.0, 1e6), "size of the part that falls", amplitude=True)
+    E = real((0.3, 3.0), "irreducible loss, nats", bounds=(0.0, 1e6), amplitude=True)
+    A = positive((1.0, 1e6), "amplitude of the reducible part", amplitude=True)
     alpha = positive((0.05, 1.0), "exponent of parameters", bounds=(1e-3, 5.0))
     k = positive((0.05, 2.0), "parameters gained per e-fold of streams", bounds=(1e-4, 1e3))
 

@@ -16,10 +16,10 @@ class PassAtK(Law):
     """E[pass@k] = exp(-a k^-b): the mean pass@k of a benchmark over the samples per problem.
 
     Schaeffer et al. 2025 (arXiv 2502.17578). Single problems fail exponentially in k; the power law
-    comes from the problems of small pass rate, whose density near 0 goes as p^(b-1). Good beyond
-    k = 10 or so. Points of one table of counts are not independent: intervals are then too narrow.
-    Where counts per problem are at hand, `augury.data.counts.pass_at_k_fitted` (a beta
-    distribution over problems) uses them whole, and needs no law.
+    comes from problems with a small pass rate, whose density near 0 goes as p^(b-1). Good beyond
+    about k = 10. Points from one table of counts are not independent, so intervals are too narrow.
+    If counts per problem are available, `augury.data.counts.pass_at_k_fitted` (a beta distribution
+    over problems) uses all of them, and needs no law.
     """
 
     name: ClassVar[str] = "pass-at-k"

@@ -12,7 +12,7 @@ from augury.laws.base import Array, Law, Parameter, positive, power, real
 from augury.laws.inputs import KNOWN, Input, input_named
 from augury.laws.registry import register
 
-# Inputs of which less is better: a pass rate falls as they grow.
+# Inputs of which less is better: the pass rate falls as they grow.
 FALLS_WITH = ("loss", "bpb")
 
 
@@ -23,9 +23,9 @@ class PassRate(Law):
 
     Over a loss, where more is worse, the exponent is +alpha.
 
-    Hu et al. 2023 (arXiv 2310.03262), task scaling law, with a floor for what a guesser passes
-    (ours: without it the small end of a series bends the line). `chance` is a column of the table,
-    0 where it is missing.
+    Hu et al. 2023 (arXiv 2310.03262), task scaling law, with a floor for what random guessing
+    passes (ours: without it the small end of a series bends the line). `chance` is a column of the
+    table, 0 if missing.
     """
 
     over: str = "params"
@@ -71,9 +71,9 @@ class CurvedPassRate(Law):
     """The pass-rate law with a curvature: log(-log pass) = a - alpha z + q z^2, z = log(x / x0).
 
     q > 0 is sub-scaling growth (several steps, all needed), q < 0 accelerated emergence (several
-    circuits, the best one answers); q = 0 is the straight law of Hu et al. 2023
-    (arXiv 2310.03262). `x0` only centres the curve. Far outside the data the parabola turns back:
-    believe its sign, not its far end.
+    circuits, the best one answers); q = 0 is the straight law of Hu et al. 2023 (arXiv 2310.03262).
+    `x0` only centres the curve. Far outside the data the parabola turns back: trust its sign, not
+    its far end.
     """
 
     over: str = "params"
@@ -118,9 +118,9 @@ class CurvedPassRate(Law):
 
 
 def line_through_log_log(x: Array, y: Array, chance: Array) -> tuple[float, float]:
-    """Slope and middle height of a line through log(-log pass) over x, chance removed.
+    """Return slope and middle height of a line through log(-log pass) over x, chance removed.
 
-    Points at or below chance, or at 1, are pulled just inside: this only serves to start a fit.
+    Points at or below chance, or at 1, are moved just inside: this only serves to start a fit.
     """
     rate = np.clip((y - chance) / (1.0 - chance), 1e-9, 1.0 - 1e-6)
     f = np.log(-np.log(rate))

@@ -13,7 +13,7 @@ from augury.laws.registry import register
 @register
 @dataclass(frozen=True)
 class PowerLaw(OneInputLaw):
-    """L(x) = E + A / x^alpha: one resource, with a loss that no amount of it removes.
+    """L(x) = E + A / x^alpha: one resource, and a loss that no amount of it removes.
 
     Kaplan et al. 2020 (arXiv 2001.08361) without the floor; Henighan et al. 2020 (arXiv 2010.14701)
     with it. Good for one series where only `over` varies; three or four sizes do not identify E.
@@ -27,8 +27,8 @@ class PowerLaw(OneInputLaw):
     @property
     def parameters(self) -> dict[str, Parameter]:
         return {
-            "E": real((0.0, 3.0), "loss that stays", bounds=(0.0, 1e6), amplitude=True),
-            "A": positive((1.0, 1e5), "size of the part that falls", amplitude=True),
+            "E": real((0.0, 3.0), "irreducible loss", bounds=(0.0, 1e6), amplitude=True),
+            "A": positive((1.0, 1e5), "amplitude of the reducible part", amplitude=True),
             "alpha": positive((0.05, 1.0), "exponent", bounds=(1e-3, 5.0)),
         }
 

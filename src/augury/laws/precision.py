@@ -1,4 +1,4 @@
-"""Precision: what a parameter of few bits is worth in training."""
+"""Precision: the value of a low-precision parameter in training."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Precision(Law):
     """L = E + A N_eff^-alpha + B D^-beta, N_eff = N (1 - e^(-P / g)) for each part of P bits.
 
     Kumar et al. 2024 (arXiv 2411.04330), recalled and not checked against the paper: training in
-    few bits works as having fewer parameters. For models trained in low precision from the start;
-    what quantising a finished model costs is another law, and grows with tokens.
+    few bits acts like having fewer parameters. For models trained in low precision from the start;
+    the cost of quantising a finished model follows another law, and grows with tokens.
 
     Attributes:
         parts: which parts have their bits in a column: "weights" (column bits_weights),
-            "activations", "cache". Leave out what was the same in all runs.
+            "activations", "cache". Leave out parts that were the same in all runs.
     """
 
     parts: tuple[str, ...] = ("weights",)
@@ -57,14 +57,14 @@ class Precision(Law):
     @property
     def parameters(self) -> dict[str, Parameter]:
         found = {
-            "E": real((0.5, 3.0), "loss that stays, nats", bounds=(0.0, 1e6), amplitude=True),
-            "A": positive((1.0, 1e6), "size of the parameters' term", amplitude=True),
-            "B": positive((1.0, 1e6), "size of the tokens' term", amplitude=True),
+            "E": real((0.5, 3.0), "irreducible loss, nats", bounds=(0.0, 1e6), amplitude=True),
+            "A": positive((1.0, 1e6), "amplitude of the parameter term", amplitude=True),
+            "B": positive((1.0, 1e6), "amplitude of the token term", amplitude=True),
             "alpha": positive((0.1, 1.0), "exponent of parameters", bounds=(1e-2, 5.0)),
             "beta": positive((0.1, 1.0), "exponent of tokens", bounds=(1e-2, 5.0)),
         }
         return found | {
-            f"g_{x}": positive((0.5, 6.0), f"bits of the {x} that keep 63 % of a parameter",
+            f"g_{x}": positive((0.5, 6.0), f"bits of the {x} that retain 63 % of a parameter",
                                bounds=(1e-2, 100.0))
             for x in self.parts
         }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Loss after finetuning on so many examples: flat first, then a power law."""
+"""Loss after finetuning as a function of the number of examples: flat first, then a power law."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ LEAST = 1e-300
 @register
 @dataclass(frozen=True)
 class Rectified(Law):
-    """L(D) = B / (D_l + D^beta) + E: what pretraining knew already is worth D_l.
+    """L(D) = B / (D_l + D^beta) + E: D_l is the value of what pretraining already taught.
 
     Lin et al. 2024 (arXiv 2402.02314). Below D^beta = D_l the loss hardly moves (their pre-power
-    phase), beyond it falls as a power law. D = 0 is the model before finetuning, though a jump from
-    0 to the first examples (format, not task) may not fit. Take it per model and task, with seven
-    amounts or more; with amounts in the power phase only, D_l is not identified: take `power`.
+    phase); beyond it, it falls as a power law. D = 0 is the model before finetuning, though a jump
+    from 0 to the first examples (format, not task) may not fit. Use it per model and task, with at
+    least seven amounts; with amounts in the power phase only, D_l is not identified: use `power`.
     """
 
     name: ClassVar[str] = "rectified"
@@ -34,9 +34,9 @@ class Rectified(Law):
     inputs: ClassVar[dict[str, Input]] = {
         "finetune_examples": NonNegative("finetuning examples", example=(0.0, 1e6)),
     }
-    E = real((0.0, 2.0), "loss that stays", bounds=(0.0, 1e6), amplitude=True)
-    B = positive((1.0, 1e4), "size of the part that falls", amplitude=True)
-    D_l = positive((1.0, 1e4), "what was learnt before, as examples^beta", bounds=(1e-9, 1e15))
+    E = real((0.0, 2.0), "irreducible loss", bounds=(0.0, 1e6), amplitude=True)
+    B = positive((1.0, 1e4), "amplitude of the reducible part", amplitude=True)
+    D_l = positive((1.0, 1e4), "prior learning, as examples^beta", bounds=(1e-9, 1e15))
     beta = positive((0.2, 1.2), "exponent of examples", bounds=(1e-2, 5.0))
 
     def formula(self, p: Any, x: Any) -> Array:

@@ -1,4 +1,4 @@
-"""The one list of laws: what a name means, here, in other packages, and on the command line."""
+"""The one registry of laws: what a name means here, in other packages, and on the command line."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from augury.laws.base import Law
 from augury.laws.chain import Chain
 from augury.laws.grouped import Grouped
 
-# Packages that bring laws name them here: [project.entry-points."augury.laws"].
+# Packages that provide laws name them here: [project.entry-points."augury.laws"].
 ENTRY_POINTS = "augury.laws"
-# Laws made of others, which no name on the command line stands for.
+# Laws made of others, which have no name on the command line.
 _COMPOSED: dict[str, type[Law]] = {"chain": Chain, "grouped": Grouped}
 _OUTSIDE = re.compile(r"(?P<module>[A-Za-z_]\w*(\.\w+)*):(?P<name>[A-Za-z_]\w*)(:(?P<tail>.*))?")
 _REGISTRY: dict[str, type[Law]] = {}
@@ -28,7 +28,7 @@ _L = TypeVar("_L", bound=type[Law])
 
 
 def register(cls: _L) -> _L:
-    """Enrol a law under its name.
+    """Register a law under its name.
 
     Raises:
         UsageError: another law has that name.
@@ -41,7 +41,7 @@ def register(cls: _L) -> _L:
 
 
 def all_laws() -> Iterator[type[Law]]:
-    """Every registered law.
+    """Iterate over every registered law.
 
     Returns:
         Their classes, in the order of registration; `augury laws` prints them with their formulas.
@@ -56,7 +56,7 @@ def all_laws() -> Iterator[type[Law]]:
 
 @lru_cache(maxsize=1)
 def _load_outside() -> None:
-    """Import the laws of other packages that announce them."""
+    """Import the laws of other packages that register them."""
     for point in entry_points(group=ENTRY_POINTS):
         found = point.load()
         if isinstance(found, type) and issubclass(found, Law):
@@ -64,14 +64,14 @@ def _load_outside() -> None:
 
 
 def law(name: str, **settings: Any) -> Law:
-    """The law called `name`, with its settings.
+    """Return the law called `name`, with its settings.
 
     Args:
         name: as `augury laws` lists it, such as "broken-power".
         settings: its fields, such as breaks=2.
 
     Returns:
-        The law, for `fit`; its `inputs`, `parameters` and `source` say what it is.
+        The law, for `fit`; its `inputs`, `parameters` and `source` describe it.
 
     Raises:
         UsageError: no law has that name, or it has no such setting.
@@ -112,16 +112,16 @@ def parse_law(text: str) -> Law:
     outside = _OUTSIDE.fullmatch(text.strip())
     if outside and outside["module"] not in _REGISTRY:
         cls = law_class(outside["module"], outside["name"])
-        return cls(**_settings(text, outside["tail"] or ""))
+        return cls(**_parse_settings(text, outside["tail"] or ""))
     name, _, tail = text.partition(":")
-    return law(name.strip(), **_settings(text, tail))
+    return law(name.strip(), **_parse_settings(text, tail))
 
 
 def law_class(module: str, name: str) -> type[Law]:
-    """A law's class from the Python path, the current folder included.
+    """Import a law's class from the Python path, including the current folder.
 
     Raises:
-        UsageError: there is no such module or class, or it is not a law.
+        UsageError: the module or class does not exist, or is not a law.
     """
     here = str(Path.cwd())
     added = here not in sys.path
@@ -140,7 +140,7 @@ def law_class(module: str, name: str) -> type[Law]:
 
 
 def law_record(law_: Law) -> dict[str, Any]:
-    """A law as plain JSON: name, settings (nested laws too), and the class of one from outside."""
+    """Write a law as plain JSON: name, settings (nested laws too), and an outside class."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Law):
@@ -158,11 +158,11 @@ def law_record(law_: Law) -> dict[str, Any]:
 
 
 def law_from(record: Mapping[str, Any]) -> Law:
-    """The law of a record that `law_record` made.
+    """Rebuild the law of a record that `law_record` wrote.
 
     Raises:
-        UsageError: there is no such law; one from outside has to be imported first, since reading a
-            file runs no code.
+        UsageError: the law does not exist; one from another package has to be imported first, since
+            reading a file runs no code.
     """
 
     def back(value: Any) -> Any:
@@ -185,20 +185,20 @@ def law_from(record: Mapping[str, Any]) -> Law:
     return law(name, **settings)
 
 
-def _settings(text: str, tail: str) -> dict[str, Any]:
+def _parse_settings(text: str, tail: str) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for part in filter(None, tail.split(",")):
         key, equals, value = part.partition("=")
         if not equals:
             raise UsageError(f"law '{text}': expected setting=value after the colon, not '{part}'")
-        settings[key.strip()] = _value(value.strip())
+        settings[key.strip()] = _parse_value(value.strip())
     return settings
 
 
-def _value(text: str) -> Any:
-    """A setting as written: a number, a text, or several separated by semicolons."""
+def _parse_value(text: str) -> Any:
+    """Parse a setting: a number, a text, or several separated by semicolons."""
     if ";" in text:
-        return tuple(_value(part) for part in text.split(";") if part)
+        return tuple(_parse_value(part) for part in text.split(";") if part)
     for kind in (int, float):
         try:
             return kind(text)

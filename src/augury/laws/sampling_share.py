@@ -1,4 +1,4 @@
-"""A task's loss over parameters and the share of training that is on the task."""
+"""A task's loss over parameters and the task's share of training."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class SamplingShare(Law):
     """L(N, p) = E + A (f(p) N)^-alpha, f(p) = p + c_1 p^c_2 (1 - p)^c_3.
 
     Fernandes et al. 2023 (arXiv 2302.09650): a multilingual model that sees a language pair with
-    weight p is as good at it as a model of f(p) N parameters that sees nothing else. f(1) = 1;
-    f(p) > p says that the other languages help (found into English), f(p) = p that they do not
-    (from English). For p above 0. c_2 and c_3 are identified only by shares on both sides of the
-    bend: compare f(p), not these.
+    weight p is as good at it as a model of f(p) N parameters that sees nothing else. f(1) = 1; f(p)
+    > p means that the other languages help (found into English), f(p) = p that they do not (from
+    English). For p above 0. Only shares on both sides of the bend identify c_2 and c_3: compare
+    f(p), not these.
     """
 
     name: ClassVar[str] = "sampling-share"
@@ -29,12 +29,12 @@ class SamplingShare(Law):
     )
     source: ClassVar[str] = "Fernandes et al. 2023 (arXiv 2302.09650)"
     inputs: ClassVar[dict[str, Input]] = {n: KNOWN[n] for n in ("params", "sampling_share")}
-    E = real((0.0, 3.0), "loss that stays", bounds=(0.0, 1e6), amplitude=True)
-    A = positive((1.0, 1e5), "size of the part that falls", amplitude=True)
+    E = real((0.0, 3.0), "irreducible loss", bounds=(0.0, 1e6), amplitude=True)
+    A = positive((1.0, 1e5), "amplitude of the reducible part", amplitude=True)
     alpha = positive((0.05, 1.0), "exponent of parameters", bounds=(1e-3, 5.0))
     c_1 = real((0.0, 1.0), "help from the other data", bounds=(0.0, 20.0))
-    c_2 = positive((0.2, 1.5), "how it rises from no data", bounds=(1e-2, 10.0))
-    c_3 = positive((0.2, 1.5), "how it falls to all data", bounds=(1e-2, 10.0))
+    c_2 = positive((0.2, 1.5), "shape of the rise from p = 0", bounds=(1e-2, 10.0))
+    c_3 = positive((0.2, 1.5), "shape of the fall towards p = 1", bounds=(1e-2, 10.0))
 
     def formula(self, p: Any, x: Any) -> Array:
         share = self.fraction(p, x.sampling_share)
@@ -42,7 +42,7 @@ class SamplingShare(Law):
 
     @staticmethod
     def fraction(p: Any, share: Array) -> Array:
-        """f(p): effective parameters over parameters."""
+        """Compute f(p): effective parameters over parameters."""
         import jax.numpy as jnp
 
         rest = jnp.maximum(1.0 - share, 1e-12)  # at p = 1 its power is 0, and so is its slope

@@ -1,9 +1,9 @@
 """What a learning-rate schedule did up to each step of a run: the columns that its laws take.
 
-A step is worth its learning rate, so that progress is the sum of learning rates; and each decrease
-lowers the loss further, the more learning has been done since. A schedule of 100,000 steps is too
-long to be carried in every row of a log: its decreases are gathered into a few dozen segments, with
-the mean place of each, so that a sudden drop stays exactly where it was.
+A step counts by its learning rate, so that progress is the sum of learning rates; each decrease
+lowers the loss further, the more learning follows it. A schedule of 100,000 steps is too long to
+repeat in every row of a log: its decreases are gathered into a few dozen segments, each with its
+mean position, so that a sudden drop stays exactly where it was.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from augury.errors import DataError
 
 Floats = NDArray[np.float64]
 
-# Segments of a schedule. With 128, predictions of the multi-power law at its published constants
-# differ by at most 2e-4 nats from the sum over every step, on all 27 curves it was published with.
+# Number of segments of a schedule. With 128, predictions of the multi-power law at its published
+# constants differ by at most 2e-4 nats from the sum over every step, on all 27 curves it was
+# published with.
 SEGMENTS = 128
-# Increases count for this much of a decrease where segments are laid: a warm-up is long past.
+# An increase counts as this fraction of a decrease where segments are placed: a warm-up is long
+# past.
 WARM_UP_SHARE = 0.1
 # Decay of the momentum law's memory of past decreases, per step (Tissue et al. 2024).
 MEMORY = 0.999
@@ -33,24 +35,24 @@ def with_schedule(
     segments: int = SEGMENTS,
     memory: float = MEMORY,
 ) -> pl.DataFrame:
-    """The log of a run with the columns that laws over a whole run take.
+    """Add the columns that laws over a whole run take to the log of a run.
 
     Args:
-        log: of one run: `step` and, without `schedule`, `lr`, the learning rate of that step.
-        schedule: `step` and `lr` where the learning rate was not logged, or where it will be
-            another from now on. Between its steps it is interpolated; before the first, it rises
-            from 0 (a linear warm-up).
-        segments: into how many the decreases are gathered.
+        log: one run's log: `step` and, without `schedule`, `lr`, the learning rate of that step.
+        schedule: `step` and `lr`, if the learning rate was not logged or will change from now on.
+            It is interpolated between its steps; before the first, it rises from 0 (a linear
+            warm-up).
+        segments: number of segments into which the decreases are gathered.
         memory: decay per step in `lr_drop`.
 
     Returns:
         The log with `lr_sum` (sum of the learning rates so far), `lr_drop` (sum of the decreases,
-        each fading into memory: m_t = memory m_(t-1) + decrease, summed), and three lists: `drop`
+        each fading from memory: m_t = memory m_(t-1) + decrease, summed), and three lists: `drop`
         (decrease of the learning rate in each segment), `drop_lr` (learning rate after it), and
         `drop_since` (learning rates summed since).
 
     Raises:
-        DataError: a column is missing, steps or rates are not positive numbers.
+        DataError: a column is missing, or steps or rates are not positive numbers.
     """
     given = log if schedule is None else schedule
     for name, table in (("step", log), ("step", given), ("lr", given)):
@@ -68,7 +70,7 @@ def with_schedule(
     order = np.argsort(steps, kind="stable")
     every = np.arange(1, max(int(at.max()), 1) + 1)
     rate = np.interp(every, np.r_[0.0, steps[order]], np.r_[0.0, rates[order]])
-    if steps[order][0] <= 1:  # a schedule that starts at its first step has no warm-up to guess
+    if steps[order][0] <= 1:  # a schedule that starts at its first step has no warm-up to infer
         rate = np.interp(every, steps[order], rates[order])
     columns = schedule_columns(rate, at, segments=segments, memory=memory)
     return log.with_columns(pl.Series(name, list(values) if values.ndim > 1 else values)
@@ -78,12 +80,12 @@ def with_schedule(
 def schedule_columns(
     rate: Floats, at: NDArray[np.int64], *, segments: int = SEGMENTS, memory: float = MEMORY
 ) -> dict[str, Floats]:
-    """The columns of `with_schedule` from the learning rate of every step.
+    """Compute the columns of `with_schedule` from the learning rate of every step.
 
     Args:
         rate: (T,) learning rates of steps 1 to T.
         at: (n,) steps, 1 to T.
-        segments: into how many decreases are gathered.
+        segments: number of segments into which decreases are gathered.
         memory: decay per step in `lr_drop`.
 
     Returns:
@@ -92,9 +94,9 @@ def schedule_columns(
     total = np.cumsum(rate)
     fall = np.r_[0.0, rate[:-1] - rate[1:]]
     before = total - rate
-    every, peak = np.arange(len(rate)), int(np.argmax(rate))  # up to its peak a schedule warms up
-    # Sums over steps, from which those of any segment are differences: of decreases, and of where
-    # they lie, weighed by their size.
+    every, peak = np.arange(len(rate)), int(np.argmax(rate))  # a schedule warms up until its peak
+    # Cumulative sums over steps, whose differences give those of any segment: of decreases, and of
+    # their positions weighted by size.
     size = np.abs(fall)
     sums = [np.r_[0.0, np.cumsum(x)] for x in
             (fall, size, size * np.log(np.maximum(rate, 1e-300)), size * before)]  # fmt: skip
@@ -113,7 +115,7 @@ def schedule_columns(
 
 
 def _segment_ends(fall: Floats, segments: int) -> NDArray[np.int64]:
-    """(segments + 1,) steps at which segments end: half of them by steps, half by decrease."""
+    """Return the (segments + 1,) steps at which segments end, half by steps, half by decrease."""
     change = np.cumsum(np.where(fall > 0, fall, -WARM_UP_SHARE * fall))
     steps = np.arange(1, len(fall) + 1)
     share = steps / len(fall) + (change / change[-1] if change[-1] > 0 else 0.0)
@@ -122,7 +124,7 @@ def _segment_ends(fall: Floats, segments: int) -> NDArray[np.int64]:
 
 
 def _faded(fall: Floats, memory: float) -> Floats:
-    """(T,) m_t = memory m_(t-1) + fall_t."""
+    """Compute (T,) m_t = memory m_(t-1) + fall_t."""
     from scipy.signal import lfilter
 
     return np.asarray(lfilter([1.0], [1.0, -memory], fall))

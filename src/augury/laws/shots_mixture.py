@@ -1,4 +1,4 @@
-"""The probability of the right answer over the examples in the prompt: a Bayesian law."""
+"""The probability of the correct answer over the examples in the prompt: a Bayesian law."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class ShotsMixture(Law):
 
     Arora et al. 2024 (arXiv 2410.16531), for one task: hypothesis m, of prior weight rho_m, gives
     the shown answers probability P_m; each shot multiplies its odds. Rises to the largest P_m, at a
-    rate set by K. For mean probabilities of the right answer at 0, 1, 2, 4 ... shots; it cannot
-    fall, so scores that drop with a format or a full context do not fit. With fewer than six
+    rate set by K. For mean probabilities of the correct answer at 0, 1, 2, 4 ... shots; it cannot
+    fall, so it does not fit scores that drop with a format or a full context. With fewer than six
     numbers of shots keep `hypotheses` at 2.
     """
 
@@ -39,14 +39,14 @@ class ShotsMixture(Law):
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        # Probabilities as steps down from the best hypothesis, so that their order is fixed: minus
-        # logarithms, the best's first.
+        # Probabilities are steps down from the best hypothesis, which fixes their order: minus
+        # logarithms, starting with the best's.
         named = {"d1": positive((0.02, 1.0), "minus log of the best hypothesis's probability",
                                 bounds=(1e-6, 50.0))}  # fmt: skip
         for m in range(2, self.hypotheses + 1):
-            named[f"d{m}"] = positive((0.5, 3.0), f"what hypothesis {m} lacks to the one before",
+            named[f"d{m}"] = positive((0.5, 3.0), f"gap of hypothesis {m} to the previous one",
                                       bounds=(1e-3, 50.0))  # fmt: skip
-            named[f"r{m}"] = real((-2.0, 4.0), f"log prior odds of hypothesis {m} to the best",
+            named[f"r{m}"] = real((-2.0, 4.0), f"log prior odds of hypothesis {m} against the best",
                                   bounds=(-30.0, 30.0))  # fmt: skip
         named["K"] = positive((0.1, 2.0), "weight of a shot", bounds=(1e-4, 100.0))
         return named

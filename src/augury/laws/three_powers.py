@@ -1,4 +1,4 @@
-"""Three powers: parameters, tokens, and tokens that are not repeated."""
+"""Three powers: parameters, tokens, and unique tokens."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from augury.laws.registry import register
 class ThreePowers(Law):
     """L(N, D, U) = E + A / N^alpha + B / D^beta + C / U^gamma.
 
-    Chinchilla with a third term for unique tokens U: the rival of `data-constrained`. It forecasts
-    larger data sets better than that law on Muennighoff's own runs (benchmarks/sldbench), and says
-    nothing of epochs: the third term is a proxy, and U may exceed D, where it should not matter. Do
-    not ask it what an epoch is worth.
+    Chinchilla with a third term for unique tokens U: the rival of `data-constrained`. On
+    Muennighoff's own runs it forecasts larger data sets better than that law (benchmarks/sldbench),
+    but it does not model epochs: the third term is a proxy, and U may exceed D, where it should not
+    matter. Do not use it to value an epoch.
     """
 
     name: ClassVar[str] = "three-powers"
@@ -30,10 +30,10 @@ class ThreePowers(Law):
     inputs: ClassVar[dict[str, Input]] = {
         n: KNOWN[n] for n in ("params", "tokens", "unique_tokens")
     }
-    E = real((0.5, 3.0), "loss that stays, nats", bounds=(0.0, 1e6), amplitude=True)
-    A = positive((1.0, 1e6), "size of the parameters' term", amplitude=True)
-    B = positive((1.0, 1e6), "size of the tokens' term", amplitude=True)
-    C = positive((1.0, 1e6), "size of the unique tokens' term", amplitude=True)
+    E = real((0.5, 3.0), "irreducible loss, nats", bounds=(0.0, 1e6), amplitude=True)
+    A = positive((1.0, 1e6), "amplitude of the parameter term", amplitude=True)
+    B = positive((1.0, 1e6), "amplitude of the token term", amplitude=True)
+    C = positive((1.0, 1e6), "amplitude of the unique-token term", amplitude=True)
     alpha = positive((0.1, 1.0), "exponent of parameters", bounds=(1e-2, 5.0))
     beta = positive((0.1, 1.0), "exponent of tokens", bounds=(1e-2, 5.0))
     gamma = positive((0.1, 1.0), "exponent of unique tokens", bounds=(1e-2, 5.0))

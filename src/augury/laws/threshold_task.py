@@ -1,4 +1,4 @@
-"""A task's score as a line below a threshold of loss."""
+"""A task's score as a line below a loss threshold."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from augury.laws.registry import register
 class ThresholdTask(OneInputLaw):
     """score(L) = base + slope * max(threshold - L, 0).
 
-    Stage 2 of FLP (Chen et al. 2024, arXiv 2410.08527) with the threshold fitted in place of the
-    rule "chance + 5 points"; the hinge of Du et al. 2024 (arXiv 2403.15796). It has no ceiling,
-    and real scores bend: trust it near the data only.
+    Stage 2 of FLP (Chen et al. 2024, arXiv 2410.08527) with a fitted threshold in place of the rule
+    "chance + 5 points"; the hinge of Du et al. 2024 (arXiv 2403.15796). It has no ceiling, and real
+    scores bend: trust it only near the data.
     """
 
     over: str = "loss"
@@ -34,9 +34,13 @@ class ThresholdTask(OneInputLaw):
     @property
     def parameters(self) -> dict[str, Parameter]:
         return {
-            "base": real((0.0, 0.5), "score above it", bounds=(0.0, 1.0), amplitude=True),
+            "base": real(
+                (0.0, 0.5), ("score above the threshold"), bounds=(0.0, 1.0), amplitude=True
+            ),
             "slope": positive((0.01, 10.0), "rise per unit of loss", amplitude=True),
-            "threshold": real((0.5, 4.0), "loss where it leaves base", bounds=(-10.0, 20.0)),
+            "threshold": real(
+                (0.5, 4.0), ("loss at which the score leaves base"), bounds=(-10.0, 20.0)
+            ),
         }
 
     def formula(self, p: Any, x: Any) -> Array:

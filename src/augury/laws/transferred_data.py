@@ -1,4 +1,4 @@
-"""What pretraining is worth, in examples."""
+"""The value of pretraining, in examples."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class TransferredData(Law):
     """D_T = k D_F^alpha N^beta: the examples that pretraining saved, over size and finetuning data.
 
     Hernandez et al. 2021 (arXiv 2102.01293), recalled, not checked. D_T (column
-    `transferred_examples`) is how many more examples a model from scratch needs for the loss that
-    the finetuned one has; measure it on both learning curves. A line in logarithms: take it where
-    D_T is well above the error with which it was measured; with much finetuning data it falls
-    to 0, which this law does not know.
+    `transferred_examples`) is how many more examples a model from scratch needs to reach the
+    finetuned one's loss; measure it on both learning curves. A line in logarithms: use it where D_T
+    is well above its measurement error. With much finetuning data D_T falls to 0, which this law
+    does not model.
     """
 
     name: ClassVar[str] = "transferred-data"

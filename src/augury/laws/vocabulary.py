@@ -1,4 +1,4 @@
-"""Vocabulary: what parameters of the embedding are worth."""
+"""Vocabulary: the value of embedding parameters."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Vocabulary(Law):
     """G = E - A N^-alpha - C V^-gamma - B D^-beta: nats gained over a unigram model.
 
     Tao et al. 2024 (arXiv 2407.13623), whose unigram-normalised loss is -G: losses of different
-    vocabularies cannot be compared otherwise. N are parameters without the vocabulary's, V those of
-    the embedding (size of the vocabulary times width), D tokens (in characters or tokens of one
-    fixed tokenizer). V's best share of the parameters follows. The two terms of size are hard to
+    vocabularies cannot be compared otherwise. N is the parameters without the vocabulary's, V the
+    embedding parameters (size of the vocabulary times width), D tokens (in characters, or tokens of
+    one fixed tokenizer). V's best share of the parameters follows. The two size terms are hard to
     tell apart: look at forecasts, and at the intervals of C and gamma, before the constants.
     """
 
@@ -31,10 +31,10 @@ class Vocabulary(Law):
     inputs: ClassVar[dict[str, Input]] = {
         n: KNOWN[n] for n in ("params", "vocabulary_params", "tokens")
     }
-    E = real((3.0, 8.0), "gain that nothing exceeds, nats", bounds=(0.0, 1e6), amplitude=True)
-    A = positive((1.0, 1e6), "size of the parameters' term", amplitude=True)
-    C = positive((1.0, 1e6), "size of the vocabulary's term", amplitude=True)
-    B = positive((1.0, 1e6), "size of the tokens' term", amplitude=True)
+    E = real((3.0, 8.0), "upper limit of the gain, nats", bounds=(0.0, 1e6), amplitude=True)
+    A = positive((1.0, 1e6), "amplitude of the parameter term", amplitude=True)
+    C = positive((1.0, 1e6), "amplitude of the vocabulary term", amplitude=True)
+    B = positive((1.0, 1e6), "amplitude of the token term", amplitude=True)
     alpha = positive((0.1, 1.0), "exponent of parameters", bounds=(1e-2, 5.0))
     gamma = positive((0.1, 1.2), "exponent of the vocabulary's parameters", bounds=(1e-2, 5.0))
     beta = positive((0.1, 1.0), "exponent of tokens", bounds=(1e-2, 5.0))

@@ -1,4 +1,4 @@
-"""Likelihoods: one a file, each owning everything that is special about it."""
+"""Likelihoods: one per file, each owning everything specific to it."""
 
 from __future__ import annotations
 
@@ -32,9 +32,10 @@ LIKELIHOODS: Mapping[str, type[Likelihood]] = {
 
 
 def likelihood_for(law: Law, wanted: Likelihood | str | None, *, suited: str) -> Likelihood:
-    """The likelihood a user named, or the customary one for what the law predicts.
+    """Return the likelihood a user named, or the default for what the law predicts.
 
-    Losses: Huber on logarithms. Scores: what `augury.data.scores.suited_likelihood` says of them.
+    Losses: Huber on logarithms. Scores: what `augury.data.scores.suited_likelihood` returns for
+    them.
 
     Raises:
         UsageError: no likelihood has that name.

@@ -1,10 +1,10 @@
-"""What a likelihood is: how far a point may stray from a law, and what that costs.
+"""What a likelihood is: how far a point may lie from a law, and what that costs.
 
-It sees a law through its prediction mu and gives, point by point, a loss and what a
-Levenberg-Marquardt step needs of it: the slope in the predictor, a curvature, and a curvature that
-bounds it from above. All else that depends on the kind of noise is a method too, so that the engine
-asks and never looks at a name: weights for a start, residuals, dispersion, what a new run adds, and
-what NumPyro samples.
+It sees a law through its prediction mu and returns, for each point, a loss and what a
+Levenberg-Marquardt step needs: the slope in the predictor, a curvature, and an upper bound of the
+curvature. Everything else that depends on the kind of noise is a method too, so that the engine
+never checks a name: weights for a start, residuals, dispersion, the noise of a new run, and what
+NumPyro samples.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Points(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """Point by point, (B, n): loss, slope and curvature in the predictor, an upper curvature."""
+    """Per point, (B, n): loss, slope and curvature in the predictor, an upper curvature."""
 
     loss: Array
     slope: Array
@@ -42,12 +42,12 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True)
 class Likelihood(ABC):
-    """Base of every likelihood; a subclass is a frozen dataclass of its settings, in its own file.
+    """Base class of every likelihood; a subclass is a frozen dataclass in its own file.
 
-    What is not overridden is that of least squares.
+    Methods that are not overridden are those of least squares.
 
     Class attributes:
-        name: how a user asks for it.
+        name: how a user selects it.
         counts: whether it needs the columns `passes` and `samples` (or `value` and `n`).
         nuisance: parameters of its own, fitted with those of the law.
         objective: what a fit reports as its objective.
@@ -60,7 +60,7 @@ class Likelihood(ABC):
 
     @classmethod
     def suited_to(cls, output: str) -> Likelihood:
-        """The likelihood that this name stands for where `output` ("value", a loss) is fitted."""
+        """Return the likelihood that this name means when `output` ("value", a loss) is fitted."""
         del output
         return cls()
 
@@ -70,21 +70,21 @@ class Likelihood(ABC):
         return False
 
     def predictor(self, mu: Array) -> Array:
-        """What residuals are measured in: mu, or its logarithm."""
+        """Return what residuals are measured in: mu, or its logarithm."""
         import jax.numpy as jnp
 
         return jnp.log(mu) if self.on_log else mu
 
     @abstractmethod
     def terms(self, predictor: Array, nuisance: Any, points: Points) -> Terms:
-        """Loss, slope and curvatures, each (B, n)."""
+        """Return loss, slope and curvatures, each (B, n)."""
 
     def start_weight(self, points: Points) -> Array:
-        """Weights of the first least squares in mu, before anything is known of mu."""
+        """Return weights for the first least squares in mu, before anything is known about mu."""
         return 1.0 / points.y**2 if self.on_log else points.trials
 
     def reweight(self, mu: Array, points: Points) -> Array:
-        """Weights that make least squares in mu act like the likelihood around mu."""
+        """Return weights that make least squares in mu act like the likelihood around mu."""
         import jax.numpy as jnp
 
         if not self.on_log:
@@ -94,29 +94,29 @@ class Likelihood(ABC):
         return bound / points.y**2
 
     def noise(self, objective: float, size: float, spent: int) -> float:
-        """What an objective has to be divided by to be minus a log-likelihood.
+        """Return the divisor that turns an objective into minus a log-likelihood.
 
         Args:
             objective: at the optimum.
-            size: points.
-            spent: parameters fitted to them.
+            size: number of points.
+            spent: number of parameters fitted to them.
         """
         return max(2.0 * objective / max(size - spent, 1), 1e-300)
 
     def residuals(self, predictor: Floats, y: Floats, trials: Floats) -> Floats:
-        """(n,) residuals: of logarithms or values; for counts Pearson's, in standard deviations."""
+        """Return (n,) residuals of logarithms or values; for counts, Pearson's (in sd)."""
         del trials
         return (np.log(y) if self.on_log else y) - predictor
 
     def information(self, observed: Floats, predictor: Floats, trials: Floats) -> Floats:
-        """(n,) expected curvature of each point's loss in the predictor; here, the one observed."""
+        """Return (n,) the expected curvature of each point's loss; here, the observed one."""
         del predictor, trials
         return observed
 
     def window_information(self, residuals: Floats, live: Any) -> Floats | None:
-        """(n,) the same, estimated from the density of residuals at the kink of a loss.
+        """Return (n,) the same, estimated from the density of residuals at the kink of a loss.
 
-        None where the optimiser's own curvature says it.
+        None if the optimiser's own curvature is enough.
 
         Args:
             residuals: (n,).
@@ -126,21 +126,21 @@ class Likelihood(ABC):
         return None
 
     def dispersion(self, factor: float) -> float | None:
-        """What the inverse curvature has to be multiplied by to be a covariance.
+        """Return the factor that turns the inverse curvature into a covariance.
 
-        None where no number does it, since the loss is not a log-likelihood up to a factor: then
-        covariances are sandwiches, right for any loss.
+        None if no factor does, since the loss is not a log-likelihood up to a factor: then
+        covariances are sandwiches, valid for any loss.
 
         Args:
-            factor: sum of squared residuals per point that the parameters leave over.
+            factor: sum of squared residuals per point left over by the parameters.
         """
         del factor
         return None
 
     def excess_variance(self, sigma: float) -> float | None:
-        """How much larger than least squares' its estimates' variance is under normal noise.
+        """Return how much its estimates' variance exceeds that of least squares under normal noise.
 
-        0.57 for absolute values; None where nobody has worked it out.
+        0.57 for absolute values; None if unknown.
 
         Args:
             sigma: standard deviation of the noise.
@@ -149,35 +149,36 @@ class Likelihood(ABC):
         return None
 
     def without_wild(self, residuals: Floats, spent: int) -> Floats:
-        """(n,) residuals as the noise's size is read off them: those of outliers cut, if it can."""
+        """Return (n,) residuals that measure the noise's size: outliers clipped, if possible."""
         del spent
         return residuals
 
     def run_spread(
         self, predictor: Floats, y: Floats, trials: Floats, runs: int, spare: int
     ) -> Floats:
-        """(R,) how far single runs stray from the law, on the scale that `strayed` takes.
+        """Return (R,) how far single runs lie from the law, on the scale that `strayed` takes.
 
         Args:
             predictor: (n,) of the law.
             y, trials: (n,) what was seen.
             runs: number of runs.
-            spare: runs that the parameters leave over.
+            spare: number of runs left over by the parameters.
         """
         return self.residuals(predictor, y, trials) * np.sqrt(runs / spare)
 
     def strayed(self, mean: Floats, residual: Floats) -> Floats:
-        """The law's mean moved by a run's residual."""
+        """Move the law's mean by a run's residual."""
         return mean * np.exp(residual) if self.on_log else mean + residual
 
     def observe(
         self, predictor: Array, effect: Array, nuisance: Any, y: Floats, trials: Floats
     ) -> None:
-        """Tell NumPyro what was seen, inside a model.
+        """Tell NumPyro, inside a model, what was observed.
 
         Args:
             predictor: (n,) of the law.
-            effect: (n,) what a run strays by, in units of the noise; 0 where runs have one row.
+            effect: (n,) how far a run lies from the law, in units of the noise; 0 if runs have one
+            row.
             nuisance: parameters, the likelihood's own among them.
             y, trials: (n,) what was seen.
         """
@@ -189,18 +190,18 @@ class Likelihood(ABC):
         numpyro.sample("y", self.noise_around(predictor + sigma * effect, sigma), obs=at)
 
     def noise_around(self, centre: Array, sigma: Array) -> Any:
-        """The NumPyro distribution of a residual scale `sigma` around the predictor."""
+        """Return the NumPyro distribution of a residual with scale `sigma` around the predictor."""
         import numpyro.distributions as dist
 
         return dist.Normal(centre, sigma)
 
 
 def kink_share(residuals: Floats, live: Any, least: float) -> tuple[Floats, float]:
-    """(n,) 1 where a residual lies within a window around 0, and the window's half-width.
+    """Return (n,) 1 where a residual lies within a window around 0, and the window's half-width.
 
-    Counting only the residuals at a kink would rest on a handful of points; the share inside a
+    Counting only the residuals at a kink would rest on a handful of points. The share inside a
     wider window estimates the same density, point by point, so that noise that differs between
-    small and large runs is seen (Powell 1984, for quantile regression).
+    small and large runs is taken into account (Powell 1984, for quantile regression).
     """
     some = residuals[live]
     spread = 1.4826 * np.median(np.abs(some - np.median(some)))

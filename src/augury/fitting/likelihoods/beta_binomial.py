@@ -15,14 +15,14 @@ from augury.laws import Parameter, positive
 class BetaBinomial(CountLikelihood):
     """Minus the log-likelihood of counts whose rate itself varies around the law.
 
-    `rho` in (0, 1) is the correlation of two trials of one row; 0 is the binomial. It is what
-    instances, seeds and prompts add to the noise of counting.
+    `rho` in (0, 1) is the correlation of two trials in one row; 0 is the binomial. Instances, seeds
+    and prompts add this to the noise of counting.
     """
 
     name: ClassVar[str] = "beta-binomial"
     objective: ClassVar[str] = "minus the beta-binomial log-likelihood, without its constant"
     nuisance: ClassVar[Mapping[str, Parameter]] = {
-        "rho": positive((1e-3, 0.1), "correlation of two trials of one row", bounds=(1e-7, 0.99))
+        "rho": positive((1e-3, 0.1), "correlation of two trials in one row", bounds=(1e-7, 0.99))
     }
 
     def terms(self, predictor: Array, nuisance: Any, points: Points) -> Terms:
@@ -44,6 +44,6 @@ class BetaBinomial(CountLikelihood):
         return Terms(loss, slope, information, information)
 
     def dispersion(self, factor: float) -> float:
-        """Its own parameter says how far counts stray."""
+        """Return 1: its own parameter measures how far counts vary."""
         del factor
         return 1.0

@@ -11,10 +11,10 @@ from augury.fitting.likelihoods.counts import RATE_EDGE, CountLikelihood
 
 @dataclass(frozen=True)
 class Binomial(CountLikelihood):
-    """Half the deviance of counts, passes out of samples: minus the log-likelihood but a constant.
+    """Half the deviance of counts (passes out of samples): -log-likelihood up to a constant.
 
-    The one to take for scores with counts: it knows that 3 of 1,000 is not 0.3 % exactly. It takes
-    the trials as independent with one rate; where they are not, beta-binomial.
+    Use it for scores with counts: it knows that 3 of 1,000 is not 0.3 % exactly. It assumes
+    independent trials with one rate; where they are not, use beta-binomial.
     """
 
     name: ClassVar[str] = "binomial"

@@ -1,4 +1,4 @@
-"""What all likelihoods of counts share: rates, Pearson's residuals, runs that stray in logits."""
+"""What all likelihoods of counts share: rates, Pearson's residuals, runs that vary in logits."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 from augury.fitting.likelihoods.base import Array, Floats, Likelihood, Points
 
-# A pass rate this close to 0 or 1 is taken to be that far from it: below it, 1e12 samples could
-# not tell the difference, and log(0) ends a fit.
+# A pass rate this close to 0 or 1 is assumed to be this far from it: below it, 1e12 samples could
+# not tell the difference, and log(0) breaks a fit.
 RATE_EDGE = 1e-12
 
 
 @dataclass(frozen=True)
 class CountLikelihood(Likelihood):
-    """Base of likelihoods of passes out of samples."""
+    """Base class of likelihoods of passes out of samples."""
 
     counts: ClassVar[bool] = True
 
@@ -43,16 +43,15 @@ class CountLikelihood(Likelihood):
         return np.asarray(trials / (rate * (1 - rate)))
 
     def dispersion(self, factor: float) -> float:
-        """Over-dispersion, where there is any."""
+        """Return the over-dispersion, if there is any."""
         return max(1.0, factor)
 
     def run_spread(
         self, predictor: Floats, y: Floats, trials: Floats, runs: int, spare: int
     ) -> Floats:
-        """The noise of counting taken out: what is left is a normal spread of logits.
+        """Remove the noise of counting: what is left is a normal spread of logits.
 
-        Its variance is what makes Pearson's chi-square its degrees of freedom (Paule & Mandel
-        1982).
+        Its variance makes Pearson's chi-square equal its degrees of freedom (Paule & Mandel 1982).
         """
         from scipy.optimize import brentq
 

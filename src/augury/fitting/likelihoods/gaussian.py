@@ -13,7 +13,7 @@ class Gaussian(Likelihood):
     """Half the sum of squared residuals; the noise level is estimated with the fit.
 
     Residuals are those of logarithms for losses (`scale="log"`), of the values themselves for
-    scores. One wild point moves it as far as it likes: read the notes on influence.
+    scores. A single outlier can move it without limit: read the notes on influence.
 
     Examples:
         >>> runs = augury.read_table("runs.csv")
@@ -35,11 +35,11 @@ class Gaussian(Likelihood):
         return self.scale == "log"
 
     def dispersion(self, factor: float) -> float:
-        """The residual variance."""
+        """Return the residual variance."""
         return factor
 
     def excess_variance(self, sigma: float) -> float:
-        """None: it is least squares."""
+        """Return 0: it is least squares."""
         del sigma
         return 0.0
 

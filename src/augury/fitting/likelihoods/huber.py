@@ -1,4 +1,4 @@
-"""Huber's loss on logarithms: the customary one for losses."""
+"""Huber's loss on logarithms: the usual one for losses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from augury.errors import UsageError
 from augury.fitting.likelihoods.base import Array, Floats, Likelihood, Points, Terms, kink_share
 
-# Residuals beyond so many standard deviations count as that many where the noise's size is asked.
+# When the size of the noise is estimated, residuals are clipped at this many standard deviations.
 WILD = 3.0
 
 
@@ -20,8 +20,8 @@ class Huber(Likelihood):
     """Sum of Huber losses on log residuals: squares within `delta`, straight lines beyond.
 
     Hoffmann et al. 2022 (arXiv 2203.15556), approach 3: delta 1e-3, *summed* (averaged, optimisers
-    with default tolerances stop early: Besiroglu et al. 2024, arXiv 2404.10102). With so small a
-    delta it is close to a fit by absolute values: single bad points hardly move it.
+    with default tolerances stop early: Besiroglu et al. 2024, arXiv 2404.10102). With such a small
+    delta it is close to a fit of absolute values: single bad points hardly move it.
     """
 
     delta: float = 1e-3
@@ -59,7 +59,7 @@ class Huber(Likelihood):
         return share * (self.delta / window)
 
     def excess_variance(self, sigma: float) -> float:
-        """E psi^2 / (E psi')^2 over the noise's variance, less 1 (Huber 1964, section 4)."""
+        """Return E psi^2 / (E psi')^2 over the noise's variance, minus 1 (Huber 1964, sec. 4)."""
         k = self.delta / max(sigma, 1e-300)
         if k > 10.0:  # no residual reaches the kink
             return 0.0
@@ -72,7 +72,7 @@ class Huber(Likelihood):
         return np.clip(residuals, -WILD * sigma, WILD * sigma)
 
     def noise_around(self, centre: Array, sigma: Array) -> Any:
-        """Student's t with its degrees of freedom fitted: the robust density that Huber means."""
+        """Return Student's t with fitted degrees of freedom, the closest robust density."""
         import numpyro
         import numpyro.distributions as dist
 

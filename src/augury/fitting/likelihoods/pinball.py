@@ -13,11 +13,11 @@ from augury.fitting.likelihoods.base import Array, Floats, Likelihood, Points, T
 
 @dataclass(frozen=True)
 class Pinball(Likelihood):
-    """Sum of pinball losses: the law runs where a share `tau` of the points lies below it.
+    """Sum of pinball losses: a share `tau` of the points lies below the law.
 
-    With tau = .98 and a logistic in compute, what can be had for this compute by good
-    post-training (Prescriptive scaling, arXiv 2602.15327). The kink of Koenker & Bassett 1978 is
-    rounded within `smoothing` (Zheng 2011): far below the noise of single points, it moves nothing.
+    With tau = .98 and a logistic in compute, it estimates what good post-training can reach at this
+    compute (Prescriptive scaling, arXiv 2602.15327). The kink of Koenker & Bassett 1978 is rounded
+    within `smoothing` (Zheng 2011): far below the noise of single points, it changes nothing.
     """
 
     tau: float = 0.5
@@ -66,7 +66,7 @@ class Pinball(Likelihood):
         return share / (2.0 * window)
 
     def noise_around(self, centre: Array, sigma: Array) -> Any:
-        """The asymmetric Laplace density, whose mode is the quantile (Yu & Moyeed 2001)."""
+        """Return the asymmetric Laplace density, whose mode is the quantile (Yu & Moyeed 2001)."""
         import numpyro.distributions as dist
 
         tau = self.tau
