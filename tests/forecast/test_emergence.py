@@ -26,8 +26,9 @@ from augury.forecast.emergence import (
     simulate_study,
 )
 from augury.forecast.emergence.averaging import pseudo_weights
-from augury.forecast.emergence.compiled import FEW, slopes, subset_rows, values
+from augury.forecast.emergence.compiled import FEW, placed, slopes, subset_rows, values
 from augury.forecast.emergence.density import log_posterior, row_terms
+from augury.forecast.emergence.importance import KEPT
 from augury.forecast.emergence.laws import (
     Member,
     Scales,
@@ -38,6 +39,7 @@ from augury.forecast.emergence.laws import (
     shift_fraction,
 )
 from augury.forecast.emergence.observations import LEAST_SUBSETS, join, stacked
+from augury.runtime.compiling import jit
 from tests.emergence_studies import TRUTH, study
 
 
@@ -140,12 +142,13 @@ def test_the_paper_s_form() -> None:
     law = EmergenceLaw()
     z = np.random.default_rng(2).standard_normal(len(law.member.mean))
     logs = np.log([5.0, 40.0, 300.0, 7500.0])
-    with jax.enable_x64(True):
-        p = natural(z, Member(*law.member), scales)
-        ours = -np.asarray(elbow(p, logs, law.member.kind, scales))
-        k = p.shift / (scales.log_high**p.alpha - scales.log_low**p.alpha)
-        c = -(p.end + p.shift) - k * scales.log_low**p.alpha
-        assert np.allclose(ours, k * logs**p.alpha + c)
+    many = np.broadcast_to(z, (KEPT, len(z)))  # what fits compile too
+    found = [placed(many, law.member, scales, log) for log in logs]
+    ours = -np.array([where[0] for where, _, _ in found])
+    p = found[0][2]
+    k = (p.shift / (scales.log_high**p.alpha - scales.log_low**p.alpha))[0]
+    c = -(p.end + p.shift)[0] - k * scales.log_low ** p.alpha[0]
+    assert np.allclose(ours, k * logs ** p.alpha[0] + c)
 
 
 def test_counts_are_binomial_when_runs_do_not_differ() -> None:
@@ -157,8 +160,9 @@ def test_counts_are_binomial_when_runs_do_not_differ() -> None:
     class P:
         run, luck = 0.0, 0.0
 
+    terms_of = jit(lambda *at: row_terms(P, *at, counts=True), brief=True)
     with jax.enable_x64(True):
-        terms, score, information = row_terms(P, rate, 0.0 * rate, rows, counts=True)
+        terms, score, information = terms_of(rate, 0.0 * rate, rows)
     passes = np.round(rows.y * n)
     expected = stats.binom.logpmf(passes, n, rate) - stats.binom.logpmf(passes, n, rows.y)
     live = rows.weight > 0
@@ -167,6 +171,7 @@ def test_counts_are_binomial_when_runs_do_not_differ() -> None:
     assert np.allclose(information, n / (rate * (1 - rate)))
 
 
+@pytest.mark.slow
 def test_padding_is_no_evidence_and_sizes_are_few() -> None:
     """Density and gradient of a study do not depend on the size that it is padded to."""
     data = emergence_data(study())
