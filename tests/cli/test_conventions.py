@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
+import tomllib
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,8 +16,9 @@ import polars as pl
 import pytest
 
 from augury.cli import app
-from augury.cli.arguments import parse_point
-from augury.data.common_names import column_names, guess_columns
+from augury.cli.arguments import parse_point, read_rows
+from augury.cli.setup import EXTRAS
+from augury.data.common_names import SCALES, column_names, guess_columns
 from augury.errors import UsageError
 from tests.cli.test_cli import MAP
 from tests.cli.test_cli import augury as augury  # fixtures
@@ -38,6 +41,47 @@ def test_doctor(augury: Any) -> None:
     assert found["devices"][0].startswith(("cpu", "gpu", "cuda"))
     assert found["sandbox"]
     assert "sandbox" in augury("doctor").out
+
+
+def test_doctor_knows_every_extra() -> None:
+    """All but those that only bundle others."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert set(EXTRAS) == set(project["optional-dependencies"]) - {"real"}
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("augury tr", "trends"),
+        ("augury fit --like", "--likelihood"),
+        ("augury fit runs.csv --law chinc", "chinchilla"),
+        ("augury fit runs.csv --law chinchilla+logis", "chinchilla+logistic-task"),
+        ("augury read lm-", "lm-eval"),
+        ("augury read wan", "wandb"),
+    ],
+)
+def test_tab_completes_commands_options_kinds_and_laws(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, answer: str
+) -> None:
+    """As each shell asks for it."""
+    said = {
+        "bash": {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)},
+        "zsh": {"_TYPER_COMPLETE_ARGS": words},
+        "fish": {"_TYPER_COMPLETE_ARGS": words, "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+    }
+    for shell, variables in said.items():
+        for name, value in {**variables, "_AUGURY_COMPLETE": f"complete_{shell}"}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            app(prog_name="augury")
+        assert ended.value.code == 0
+        assert answer in re.split(r"[\s\"]+", capsys.readouterr().out), shell
+
+
+def test_no_sentence_of_the_list_of_commands_is_cut_off(augury: Any) -> None:
+    rows = augury("--help").out.partition("Measure:")[2]
+    assert rows
+    assert "..." not in rows
 
 
 @pytest.mark.parametrize(
@@ -137,6 +181,14 @@ def test_common_names_are_read_and_said(augury: Any, table: Path, tmp_path: Path
         f"augury: note: {path}: reading 'N' as params, 'D' as tokens, 'val_loss' as loss; "
         "--map says otherwise\n"
     )
+
+
+def test_common_names_are_read_where_a_command_can_do_without(tmp_path: Path) -> None:
+    """As `forecast` and `trends` read a table; a cell that is empty there is no complaint."""
+    path = tmp_path / "common.csv"
+    path.write_text("N,D,val_loss\n1e6,2e7,3.5\n2e6,,3.3\n")
+    data = read_rows(path, None, None, (), "loss", wished=SCALES)
+    assert data.select("params", "tokens", "loss").rows() == [(1e6, 2e7, 3.5), (2e6, None, 3.3)]
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])

@@ -90,10 +90,30 @@ def test_results_of_another_tool(tmp_path: Path) -> None:
     assert (tmp_path / "results.parquet").exists()
 
 
+def test_losses_alone_ask_for_the_loss(tmp_path: Path) -> None:
+    scores(("sums",)).drop("accuracy", "task").write_csv(tmp_path / "runs.csv")
+    text, notes = study_from(tmp_path / "runs.csv", tmp_path, "x")
+    assert notes[-1] == "5 sizes, and their losses"
+    (tmp_path / "study.toml").write_text(text)
+    study, _ = read_study(tmp_path)
+    assert (study.question, study.forecast.laws) == ("loss", ["chinchilla", "power"])
+    assert study.target is not None
+    assert (study.target.params, study.target.tokens) == (6.4e9, 1.28e11)
+    plan = make_plan(study, tmp_path)
+    assert "forecast the loss" in [unit.label for unit in plan.units.values()]
+    assert len(plan.truth) == 1  # the largest size
+
+
+def test_a_study_that_cannot_be_made_leaves_no_folder(augury: Any, tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text("n,colour\n1,red\n")
+    assert augury("init", tmp_path / "mine", "--from", tmp_path / "runs.csv").status == 2
+    assert not (tmp_path / "mine").exists()
+
+
 def test_what_no_study_can_be_made_of(tmp_path: Path) -> None:
-    scores().drop("accuracy").write_csv(tmp_path / "losses.csv")
-    with pytest.raises(UsageError, match="augury fit"):
-        study_from(tmp_path / "losses.csv", tmp_path, "x")
+    scores().drop("accuracy", "val_loss").write_csv(tmp_path / "sizes.csv")
+    with pytest.raises(DataError, match="there are neither scores nor losses"):
+        study_from(tmp_path / "sizes.csv", tmp_path, "x")
     scores().drop("N").write_csv(tmp_path / "small.csv")
     with pytest.raises(DataError, match="no model has a size"):
         study_from(tmp_path / "small.csv", tmp_path, "x")

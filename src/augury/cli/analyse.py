@@ -10,6 +10,7 @@ import typer
 from augury.cli import startup
 from augury.cli.application import ANALYSE, app
 from augury.cli.arguments import needed_columns, parse_point, read_rows
+from augury.cli.completing import complete_law
 from augury.cli.options import AsJson, Level, LikelihoodName, Map, Scale, Seed, Table, Where
 from augury.cli.printing import print_answer, print_json
 from augury.cli.saving import check_out, save_with_figures
@@ -28,7 +29,8 @@ def fit(
         str | None,
         typer.Option(
             help='A law of `augury laws`, a chain "chinchilla+logistic-task", or your own '
-            "MODULE:CLASS. Default: chosen by backtest from all that suit the table."
+            "MODULE:CLASS. Default: chosen by backtest from all that suit the table.",
+            autocompletion=complete_law,
         ),
     ] = None,
     by: Annotated[
@@ -177,7 +179,11 @@ def _fit_groups(
 def backtest(
     table: Table,
     law: Annotated[
-        list[str], typer.Option(help='A law, or a chain "chinchilla+logistic-task". Repeatable.')
+        list[str],
+        typer.Option(
+            help='A law, or a chain "chinchilla+logistic-task". Repeatable.',
+            autocompletion=complete_law,
+        ),
     ],
     holdout: Annotated[
         str | None,
@@ -243,11 +249,12 @@ def trends(
     as_json: AsJson = False,
 ) -> None:
     """Find which abilities rise, fall, turn or leap over training and over size."""
+    from augury.data.common_names import SCALES
     from augury.forecast.trends import ahead_of
     from augury.forecast.trends import trends as find_trends
 
     check_out(out)
-    data = read_rows(table, map_, where, ("task",), "value", scale)
+    data = read_rows(table, map_, where, ("task",), "value", scale, wished=SCALES)
     families = [b.strip() for b in by.split(",")]
     with startup.computing("testing the trends"):
         found = find_trends(data, by=families, rate=rate, level=level)

@@ -11,6 +11,7 @@ from augury.cli.printing import NORMAL, QUIET, VERBOSE, set_talk
 
 # Groups of `augury --help`, in this order.
 GROUPS = ("Measure", "Analyse", "Forecast", "Study", "Setup")
+WHOLE = 200  # characters of a command's first sentence in the list: none is cut off
 MEASURE, ANALYSE, FORECAST, STUDY, SETUP = GROUPS
 
 
@@ -65,7 +66,7 @@ class GroupedCommands(TyperGroup):
         width = max(len(name) for name in self.commands) + 2
         for group in GROUPS:
             rows = [
-                (f"{name:{width}s}", command.get_short_help_str(limit=formatter.width))
+                (f"{name:{width}s}", command.get_short_help_str(limit=WHOLE))
                 for name, command in self.commands.items()
                 if getattr(command, "rich_help_panel", None) == group
             ]

@@ -38,7 +38,8 @@ def read_rows(
         map_, where, scale: as the options of these names.
         needed: columns that have to be there.
         output: the column to predict; scores and counts stand in for it. None: not needed.
-        wished: columns that are looked for under common names, and may be missing.
+        wished: columns that are looked for under common names, and may be missing; by default
+            none.
     """
     from augury.data import parse_map, read_table
     from augury.data.common_names import column_names, guess_columns
@@ -49,8 +50,8 @@ def read_rows(
     with table_file(table) as path:
         shown = "standard input" if path != table else str(table)
         there = column_names(path)
-        needed = [*needed, *(n for n in wished if guess_columns(there, [n], columns))]
-        guessed = guess_columns(there, needed, columns, output)
+        found = [n for n in wished if guess_columns(there, [n], columns)]
+        guessed = guess_columns(there, [*needed, *found], columns, output)
         if guessed:
             said = ", ".join(f"'{theirs}' as {ours}" for ours, theirs in guessed.items())
             note(f"{shown}: reading {said}; --map says otherwise")

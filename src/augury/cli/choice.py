@@ -26,10 +26,10 @@ def fit_chosen(
     as_json: bool,
 ) -> None:
     """Choose a law, fit it, and show both; options as those of `fit`."""
-    from augury.data.common_names import DERIVED
+    from augury.data.common_names import SCALES
     from augury.forecast.choosing import choose
 
-    data = read_rows(table, map_, where, (), "loss", scale, wished=sorted(DERIVED))
+    data = read_rows(table, map_, where, (), "loss", scale, wished=SCALES)
     with startup.computing("choosing a law"):
         choice = choose(data, groups=groups, likelihood=likelihood, level=level, seed=seed)
         asked = [choice.forecasts(point) for point in points]

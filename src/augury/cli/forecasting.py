@@ -35,9 +35,10 @@ def forecast(
     as_json: AsJson = False,
 ) -> None:
     """Forecast losses or scores of larger models without choosing a law."""
+    from augury.data.common_names import SCALES
     from augury.forecast.ahead import forecast_ahead
 
-    data = read_rows(table, map_, where, (), output, scale)
+    data = read_rows(table, map_, where, (), output, scale, wished=SCALES)
     found = forecast_ahead(
         data, [parse_point(text) for text in at], output=output, over=over, level=level
     )
@@ -179,6 +180,7 @@ def emergence(
     as_json: AsJson = False,
 ) -> None:
     """Say where a few-shot ability will appear, from finetuned small models."""
+    from augury.data.common_names import SCALES
     from augury.forecast.emergence import (
         emergence_data,
         emergence_point,
@@ -188,7 +190,7 @@ def emergence(
 
     if scale not in ("loss", "flops"):
         raise UsageError(f"--scale takes loss or flops, not '{scale}'")
-    data = read_rows(table, map_, where, (scale, "finetune_examples"), "value")
+    data = read_rows(table, map_, where, (scale, "finetune_examples"), "value", wished=SCALES)
     if law is None:
         law = "moved" if (data["finetune_examples"] == 0).any() else "average"
     if law == "moved":

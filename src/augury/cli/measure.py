@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from augury.cli.application import MEASURE, app
+from augury.cli.completing import complete_kind
 from augury.cli.options import AsJson
 from augury.cli.printing import print_json
 from augury.errors import UsageError
@@ -16,7 +17,11 @@ from augury.errors import UsageError
 @app.command(rich_help_panel=MEASURE)
 def read(
     kind: Annotated[
-        str, typer.Argument(help="lm-eval, inspect, lighteval, loss, wandb ...: see the docs.")
+        str,
+        typer.Argument(
+            help="lm-eval, inspect, lighteval, loss, wandb ...: see the docs.",
+            autocompletion=complete_kind,
+        ),
     ],
     paths: Annotated[
         list[Path],
@@ -45,7 +50,9 @@ def read(
     from augury.cli.waiting import show_wait
     from augury.data.readers import read_results, write_results
     from augury.data.readers.wandb_runs import KIND, fetch_runs
+    from augury.data.table import check_table_path
 
+    check_table_path(out)
     if kind == KIND:
         if len(paths) != 1:
             raise UsageError("wandb: give one ENTITY/PROJECT")

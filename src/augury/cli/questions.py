@@ -11,6 +11,7 @@ from augury.cli import startup
 from augury.cli.application import FORECAST, app
 from augury.cli.arguments import needed_columns, parse_point
 from augury.cli.asked import Asked, with_shared
+from augury.cli.completing import complete_law
 from augury.cli.options import Table
 from augury.cli.printing import detail
 from augury.errors import UsageError
@@ -40,7 +41,10 @@ def optimal(
         typer.Option(help="Tokens to be served, which the budget pays for as well: 10T."),
     ] = None,
     law: Annotated[
-        str | None, typer.Option(help="Fit this law to the table first: chinchilla.")
+        str | None,
+        typer.Option(
+            help="Fit this law to the table first: chinchilla.", autocompletion=complete_law
+        ),
     ] = None,
 ) -> None:
     """Find the parameters and tokens on which a budget is best spent."""
@@ -105,7 +109,10 @@ def versus(
         str | None, typer.Option(help="Column compared. Default: loss, else value.")
     ] = None,
     law: Annotated[
-        str | None, typer.Option(help="Law of each series. Default: as the table allows.")
+        str | None,
+        typer.Option(
+            help="Law of each series. Default: as the table allows.", autocompletion=complete_law
+        ),
     ] = None,
 ) -> None:
     """Compare two series: the ratio of compute at equal loss or score, and where they cross."""

@@ -19,6 +19,8 @@ EXTRAS = {
     "inspect": ("inspect_ai",),
     "lm-eval": ("lm_eval",),
     "wandb": ("wandb",),
+    "mixtures": ("lightgbm",),
+    "arviz": ("arviz",),
 }
 CORE = ("jax", "numpyro", "numpy", "scipy", "polars", "altair")
 
@@ -62,7 +64,10 @@ def examine() -> dict[str, Any]:
             for extra, names in EXTRAS.items()
         },
         "sandbox": _sandbox(),
-        "devices": [f"{d.platform} ({d.device_kind})" for d in jax.devices()],
+        "devices": [
+            d.platform if d.platform == d.device_kind else f"{d.platform} ({d.device_kind})"
+            for d in jax.devices()
+        ],
     }
 
 

@@ -43,6 +43,10 @@ def loss(
     from augury.evaluate.models import Loading, open_model
     from augury.evaluate.text_loss import read_documents, text_loss
 
+    if out is not None:
+        from augury.data.table import check_table_path
+
+        check_table_path(out)
     documents = read_documents(text)
     rows: list[dict[str, Any]] = []
     for name in model:

@@ -29,7 +29,16 @@ GENERAL_WORDS |= {"training", "model", "non", "embedding"}
 UNITS = {"m": "1e6", "million": "1e6", "millions": "1e6", "b": "1e9", "billion": "1e9"}
 UNITS |= {"billions": "1e9", "t": "1e12", "trillion": "1e12", "trillions": "1e12"}
 # Each follows from the two others: C = 6 N D.
-DERIVED = frozenset({"params", "tokens", "flops"})
+SCALES = ("params", "tokens", "flops")
+DERIVED = frozenset(SCALES)
+
+
+def guess_all(there: Collection[str]) -> dict[str, str]:
+    """Our column <- theirs, for all of ours that go by exactly one common name in the file."""
+    found: dict[str, str] = {}
+    for ours in COMMON_NAMES:
+        found |= guess_columns(there, [ours], found)
+    return found
 
 
 def guess_columns(
@@ -112,7 +121,7 @@ def column_names(path: Path) -> tuple[str, ...]:
         if path.suffix.lower() == ".parquet":
             return tuple(pl.read_parquet_schema(path))
         with path.open(encoding="utf-8-sig") as lines:
-            first = next((line for line in lines if line.strip()), "")
+            first = next((x for x in lines if x.strip() and x[0] != "#"), "")
     except (OSError, ValueError, pl.exceptions.PolarsError):
         return ()  # reading it will say what is wrong
     if path.suffix.lower() in (".jsonl", ".ndjson"):

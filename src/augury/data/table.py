@@ -24,6 +24,7 @@ ROW = "__row__"
 # None of these for an untrained model; a law that takes one takes its logarithm.
 FROM_NOTHING = ("tokens", "flops")
 EXACT = 2**53  # beyond, a float no longer says which whole number it is
+WRITTEN = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 CELLS = (".csv", ".tsv")  # formats of which a cell holds one value
 TRUE, FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
@@ -298,14 +299,27 @@ def run_ids(table: pl.DataFrame) -> NDArray[np.int64]:
     return ids["i"].to_numpy().astype(np.int64)
 
 
+def check_table_path(path: Path) -> None:
+    """Whether a table can be written there.
+
+    Raises:
+        UsageError: the suffix is not a table's, or the folder does not exist.
+    """
+    if path.suffix not in WRITTEN:
+        raise UsageError(f"cannot write {path.name}: expected one of {', '.join(WRITTEN)}")
+    if not path.parent.is_dir():
+        raise UsageError(f"cannot write {path}: the folder {path.parent} does not exist")
+
+
 def write_table(table: pl.DataFrame, path: str | Path) -> Path:
     """Check a table and write it, whole or not at all: .parquet, .csv, .tsv or .jsonl.
 
     Raises:
         DataError: the table breaks a rule; nothing is written.
-        UsageError: the suffix is none of these.
+        UsageError: the suffix is none of these, or the folder does not exist.
     """
     path = Path(path)
+    check_table_path(path)
     table = check_table(cast_columns(table, None))
     writers: dict[str, Callable[[IO[bytes]], Any]] = {
         ".parquet": table.write_parquet,
@@ -314,8 +328,6 @@ def write_table(table: pl.DataFrame, path: str | Path) -> Path:
         ".jsonl": table.write_ndjson,
         ".ndjson": table.write_ndjson,
     }
-    if path.suffix not in writers:
-        raise UsageError(f"cannot write {path.name}: expected one of {', '.join(writers)}")
     for series in table.iter_columns():
         refused = {pl.Object} if path.suffix == ".parquet" else {pl.Object, pl.Binary}
         nested = series.dtype.is_nested() and path.suffix in CELLS

@@ -19,7 +19,13 @@ from augury.data.readers.part import ForeignFileError, LeftOut, Part
 from augury.data.readers.reader import Reader, find_reader
 from augury.data.readers.workers import read_files
 from augury.data.schema import COLUMNS
-from augury.data.table import cast_columns, check_table, fill_compute, write_table
+from augury.data.table import (
+    cast_columns,
+    check_table,
+    check_table_path,
+    fill_compute,
+    write_table,
+)
 from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
 from augury.runtime.atomic import atomic_file
@@ -117,8 +123,7 @@ def write_results(found: ReadResults, path: str | Path) -> Path:
         UsageError: the suffix is none of these, or the folder does not exist.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise UsageError(f"cannot write {path}: the folder {path.parent} does not exist")
+    check_table_path(path)
     if path.suffix != ".parquet":
         return write_table(found.table, path)
     # As `write_table`, without looking again at what was checked while it was read.

@@ -9,7 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from augury.data.read import SUFFIXES
+from augury.data.common_names import column_names, guess_all
+from augury.data.read import SUFFIXES, read_table
 from augury.data.readers import kinds, read_results
 from augury.errors import DataError, UsageError
 from augury.fitting import load
@@ -26,6 +27,7 @@ from augury.study.page.latent import latent_parts
 from augury.study.page.sections import loss_sections, task_sections
 from augury.study.page.words import METHODS, ends_of, known
 from augury.study.page.written import written_sections
+from augury.study.plan.study_file import STUDY_FILE
 from augury.study.results.forecast_records import LEADING, PassRateRecord, read_forecast
 from augury.study.results.ledger import Ledger
 from augury.study.results.plan_records import PlanRecord
@@ -54,12 +56,24 @@ def story_of(path: str | Path, *, at: Mapping[str, float] | None = None) -> Stor
         return study_story(path)
     if (path / "fit.json").exists() or (path / "result.json").exists():
         return result_story(load(path), path.name, at=at)
+    if (path / STUDY_FILE).exists():
+        raise UsageError(f"{path}: no study was run here; `augury run {path}` does")
     if path.is_dir() and not any(path.glob("measurements/*/rows.parquet")):
         return table_story(_foreign_results(path), path.name, at=at)
-    story = measurement_story(path, at=at)
     if not path.is_dir():
-        return story
+        return _table_story(path, at)
+    story = measurement_story(path, at=at)
     return replace(story, sections=(*story.sections, *written_sections(path)))
+
+
+def _table_story(path: Path, at: Mapping[str, float] | None) -> Story:
+    """A table's, whose columns may go by common names; the page says which were taken for ours."""
+    guessed = guess_all(column_names(path))
+    story = table_story(read_table(path, columns=guessed), path.name, at=at)
+    if not guessed:
+        return story
+    read = ", ".join(f"'{theirs}' as {ours}" for ours, theirs in guessed.items())
+    return replace(story, provenance={**story.provenance, "columns": f"{read}, by their names"})
 
 
 def _foreign_results(folder: Path) -> pl.DataFrame:

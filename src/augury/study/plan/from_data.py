@@ -11,11 +11,12 @@ from pathlib import Path
 import polars as pl
 
 from augury.data import read_table
-from augury.data.common_names import COMMON_NAMES, column_names, guess_columns
+from augury.data.common_names import column_names, guess_all
 from augury.data.read import SUFFIXES
 from augury.data.readers import READERS, read_results, write_results
+from augury.data.readers.files import shorten
 from augury.data.scores import add_value, has_scores, whole_tasks
-from augury.errors import DataError, UsageError
+from augury.errors import DataError
 
 RESULTS = "results.parquet"
 # Kinds whose files are scores; a folder of tables is listed table by table.
@@ -58,23 +59,30 @@ def study_from(source: Path, folder: Path, name: str) -> tuple[str, list[str]]:
         The text, and what was found, in sentences.
 
     Raises:
-        DataError: nothing there can be read, sizes are missing, or there are too few of them.
-        UsageError: there are losses and no scores.
+        DataError: nothing there can be read, it holds neither scores nor losses, sizes are
+            missing, or there are too few of them.
     """
     draft = _read(source, folder)
-    rows = draft.rows
-    if not has_scores(rows.columns):
-        raise UsageError(
-            f"{source} holds no scores (a column value, or passes and samples): a study forecasts "
-            f"scores; `augury fit {source} --at params=7B,tokens=4T` forecasts a loss"
-        )
-    rows = whole_tasks(add_value(rows)).filter(pl.col("value").is_not_null())
+    rows, of_scores = draft.rows, has_scores(draft.rows.columns)
+    if of_scores:
+        rows = whole_tasks(add_value(rows)).filter(pl.col("value").is_not_null())
+    elif "loss" in rows.columns:
+        rows = rows.filter(pl.col("loss").is_not_null())
+    else:
+        raise DataError(
+            "there are neither scores nor losses", source=str(source),
+            value=shorten(", ".join(rows.columns)),
+            expected="a column loss, value, or passes and samples; for other names write the study "
+            "with `augury init`, and map them in [[tables]]",
+        )  # fmt: skip
     if "params" not in rows.columns or rows["params"].null_count() == rows.height:
         raise DataError(
             "no model has a size", source=str(source), column="params",
             expected="a column of parameters, or models.csv (model, params, tokens) in a folder "
             "of results",
         )  # fmt: skip
+    if not of_scores:
+        return _losses(draft, rows.filter(pl.col("params").is_not_null()), name), draft.notes
     if "finetune_examples" in rows.columns and rows["finetune_examples"].max():
         return _emergence(draft, name), draft.notes
     return _rates(draft, rows.filter(pl.col("params").is_not_null()), name), draft.notes
@@ -108,7 +116,7 @@ def _read(source: Path, folder: Path) -> Draft:
         tables = [source]
     parts = []
     for path in tables:
-        columns = _guess(path)
+        columns = guess_all(column_names(path))
         parts.append(read_table(path, columns=columns))
         draft.tables.append((Path(os.path.relpath(path, folder)).as_posix(), columns))
         read = ", ".join(f"'{theirs}' as {ours}" for ours, theirs in columns.items())
@@ -119,28 +127,48 @@ def _read(source: Path, folder: Path) -> Draft:
     return draft
 
 
-def _guess(path: Path) -> dict[str, str]:
-    there = column_names(path)
-    found: dict[str, str] = {}
-    for ours in COMMON_NAMES:
-        found |= guess_columns(there, [ours], found)
-    return found
-
-
 def _rates(draft: Draft, rows: pl.DataFrame, name: str) -> str:
     """A study of pass rates: the largest size held out, the next one the target."""
     where, tasks, left = _chosen(rows)
-    sizes = rows["params"].unique().sort().to_list()
-    with_tokens = "tokens" in rows.columns and not rows["tokens"].null_count()
     with_loss = "loss" in rows.columns and not rows["loss"].null_count()
+    laws = ["pass-rate", *(["power+pass-rate:over=loss"] if with_loss else [])]
+    lines = [*_head(name, "pass-rate"), *_tables(draft, where, left)]
+    lines += _forecast(laws, rows)
+    sizes = rows["params"].n_unique()
+    draft.notes.append(
+        f"{sizes} sizes, {len(tasks) or 1} task{'s' if len(tasks) > 1 else ''}"
+        + (f": {', '.join(tasks)}" if tasks else "")
+        + (f"; left out: {len(left)} more, named in the file" if left else "")
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _losses(draft: Draft, rows: pl.DataFrame, name: str) -> str:
+    """A study of the loss, with the same target and the same models held out."""
+    laws = ["chinchilla", "power"] if _has_tokens(rows) else ["power"]
+    lines = [*_head(name, "loss"), *_tables(draft, None, ()), *_forecast(laws, rows)]
+    draft.notes.append(f"{rows['params'].n_unique()} sizes, and their losses")
+    return "\n".join(lines) + "\n"
+
+
+def _has_tokens(rows: pl.DataFrame) -> bool:
+    return "tokens" in rows.columns and not rows["tokens"].null_count()
+
+
+def _forecast(laws: list[str], rows: pl.DataFrame) -> list[str]:
+    """Laws, target and what is held out.
+
+    Raises:
+        DataError: there are too few sizes, and no tokens.
+    """
+    sizes = rows["params"].unique().sort().to_list()
+    with_tokens = _has_tokens(rows)
     if len(sizes) < FEWEST_SIZES and not with_tokens:
         raise DataError(
             f"{len(sizes)} sizes and no tokens: no model can be held out, and no target named",
             column="tokens", expected=f"tokens of each model, or {FEWEST_SIZES} sizes",
         )  # fmt: skip
-    laws = ["pass-rate", *(["power+pass-rate:over=loss"] if with_loss else [])]
-    lines = [*_head(name, "pass-rate"), *_tables(draft, where, left)]
-    lines += [
+    lines = [
         "[forecast]",
         f"laws = {json.dumps(laws)}",
         "level = 0.9             # of the intervals",
@@ -160,12 +188,7 @@ def _rates(draft: Draft, rows: pl.DataFrame, name: str) -> str:
             "[held_out]              # the largest size: forecast first, then compared",
             f'where = "params > {edge:.3g}"',
         ]
-    draft.notes.append(
-        f"{len(sizes)} sizes, {len(tasks) or 1} task{'s' if len(tasks) > 1 else ''}"
-        + (f": {', '.join(tasks)}" if tasks else "")
-        + (f"; left out: {len(left)} more, named in the file" if left else "")
-    )
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _chosen(rows: pl.DataFrame) -> tuple[str | None, list[str], list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from augury.errors import UsageError
+from augury.errors import AuguryError, UsageError
 from augury.runtime.atomic import atomic_file
 
 SCHEMA = "study.schema.json"
@@ -122,16 +122,21 @@ def write_study(
     path = folder / STUDY_FILE
     if path.exists() and not schema_only:
         raise UsageError(f"{path} already exists and is left unchanged")
+    made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
-    written = []
     content = {folder / SCHEMA: study_schema()}
     if not schema_only:
-        content = {path: template(study_name(folder)) if text is None else text(), **content}
+        try:
+            said = template(study_name(folder)) if text is None else text()
+        except AuguryError:
+            if made:
+                folder.rmdir()
+            raise
+        content = {path: said, **content}
     for file, written_text in content.items():
         with atomic_file(file) as fresh:
             fresh.write_text(written_text)
-        written.append(file)
-    return written
+    return [*content]
