@@ -35,7 +35,7 @@ PAGES = {
 }
 # Whose data, in a sentence.
 SOURCES = {
-    "loss": "245 runs read off the figures of Hoffmann et al. 2022 by Besiroglu et al. 2024.",
+    "loss": "245 runs that Besiroglu et al. 2024 read off the figures of Hoffmann et al. 2022.",
     "optimum": "The same runs.",
     "epochs": "182 runs of Muennighoff et al. 2023, many of which repeat their tokens.",
     "mixture": "RegMix, Liu et al. 2024: 512 models of 1M parameters, each on its own mixture.",
@@ -45,7 +45,7 @@ SOURCES = {
     "trends": "Twelve tasks, eight sizes of Pythia, eight checkpoints: Michaelov & Bergen 2023.",
     "pass-rate": "A tiny model of the lab, trained in seconds.",
     "emergence": "Tiny models of the lab, finetuned on growing amounts (docs/experiments).",
-    "track": "A 100M run of Luo et al. 2025, seen until its learning rate starts to decay.",
+    "track": "A 100M run of Luo et al. 2025, up to the start of its learning-rate decay.",
     "versus": "C4 and RedPajama runs of Gadre et al. 2024, loss on C4.",
 }
 # Cases that are executed notebooks as well (`benchmarks.notebooks`).
@@ -98,9 +98,9 @@ def gallery_page(record: Mapping[str, Any]) -> str:
     lines = [
         "# Gallery: real cases",
         "",
-        "Public data, one command each, what it printed and what it drew, unedited. This page is",
-        "made by `python -m benchmarks.questions` and `python -m benchmarks.gallery`. Six cases",
-        "are executed notebooks too, made by `python -m benchmarks.notebooks`: "
+        "Each case uses public data and one command, and shows its unedited output and figure.",
+        "`python -m benchmarks.questions` and `python -m benchmarks.gallery` make this page. Six",
+        "cases are also executed notebooks, made by `python -m benchmarks.notebooks`: "
         + ", ".join(f"[{n}](notebooks/{n}.ipynb)" for n in dict.fromkeys(NOTEBOOKS.values()))
         + ".",
     ]
@@ -110,7 +110,7 @@ def gallery_page(record: Mapping[str, Any]) -> str:
         lines += [SOURCES[question.key], "", "```sh", question.command, "```", ""]
         lines += ["```text", made["shown"].rstrip().replace("  \n", "\n"), "```"]
         if question.truth:
-            lines += ["", f"What is known of it: {question.truth}."]
+            lines += ["", f"**Check.** {question.truth[0].upper()}{question.truth[1:]}."]
         if question.picture is not None:
             lines += ["", f"![{question.ask}](images/gallery/{question.key}.svg)"]
         if name := NOTEBOOKS.get(question.key):
