@@ -40,7 +40,7 @@ def main() -> None:
     for name, text in made.items():
         path = DOCS / name
         before, rest = path.read_text(encoding="utf-8").split(BEGIN)
-        after = rest.split(END)[1]
+        after = rest.partition(END)[2]
         path.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
@@ -49,15 +49,15 @@ def tables(rows: list[dict[str, Any]]) -> str:
     parts = [
         "**Attribute 3, every cut .1 to .4 nats before the truth.** " + _says(),
         by_world(rows),
-        "**Others' shifts**: every task, seed and cut at which no few-shot score of the task stood "
-        ".1 above chance. The shifts of the other tasks are known from the whole ladder.",
+        "**Shifts of other tasks**: every task, seed and cut at which no few-shot score of the "
+        "task is .1 above chance. The shifts of the other tasks are known from the whole ladder.",
         together(rows),
         "**The premise check**, by task and seed: whole ladders, and every cut at which some score "
         "has risen.",
         premises(),
-        "**Where each ability came**, range over sizes, by seed; seeds differ in text, tables and "
-        "weights. The last column is the standard deviation over seeds of the ranges' middles: "
-        "what a forecast from other seeds could not know.",
+        "**Where each ability appeared**: range over sizes, by seed. Seeds differ in text, tables "
+        "and weights. The last column is the standard deviation over seeds of the ranges' "
+        "midpoints: what a forecast from other seeds could not know.",
         by_seed(),
         "**Every forecast of attribute 3.**",
         every(rows),
@@ -66,7 +66,7 @@ def tables(rows: list[dict[str, Any]]) -> str:
 
 
 def _says() -> str:
-    return "Nats; means over cuts; width is the median."
+    return "In nats. Means over cuts; the width is a median."
 
 
 def truths(measured: pl.DataFrame) -> dict[tuple[str, int, str], tuple[float, float]]:
