@@ -36,11 +36,11 @@ BAD_CELLS = {
     "missing column": (
         "params,tokens\n1e6,2e7\n",
         "t.csv, column 'loss': the column is missing; "
-        "expected it, or a mapping onto it from one of: params, tokens, flops",
+        "expected the column, or a mapping onto it from one of: params, tokens, flops",
     ),
     "a column under another name": (
         "Params (M),Tokens (B),Time\n70,1.4,3\n",
-        "t.csv, column 'params': the column is missing; expected it, or a mapping onto it "
+        "t.csv, column 'params': the column is missing; expected the column, or a mapping onto it "
         '(--map "params=Params (M)" --scale params=1e6) from one of: '
         "Params (M), Tokens (B), Time",
     ),
@@ -85,19 +85,19 @@ BAD_CELLS = {
     ),
     "ragged row": (
         GOOD + "1e6,2e7,3,4\n",
-        "t.csv, row 3: has 4 cells; expected 3, as the header has",
+        "t.csv, row 3: has 4 cells; expected 3, as in the header",
     ),
     "short row": (
         GOOD + "1e6,2\n1e6,3e7,3\n",
-        "t.csv, row 3: has 2 cells; expected 3, as the header has",
+        "t.csv, row 3: has 2 cells; expected 3, as in the header",
     ),
     "short last row without its end": (
         GOOD + "1e6,2e7,3\n1e",
-        "t.csv, row 4: has 1 cell; expected 3, as the header has",
+        "t.csv, row 4: has 1 cell; expected 3, as in the header",
     ),
     "column twice": (
         "params,loss,loss\n1,2,3\n",
-        "t.csv, column 'loss': the header names this column twice; expected unique names",
+        "t.csv, column 'loss': duplicate column in the header; expected unique names",
     ),
     "fractional step": (
         "model,step,params,tokens,loss\na,1.5,1,2,3\n",
@@ -106,7 +106,7 @@ BAD_CELLS = {
     "duplicate key": (
         "model,step,params,tokens,loss\na,1,1,2,3\nb,1,1,2,3\na,1,1,2,3\n",
         "t.csv, row 3: the same measurement as row 1 (model=a, params=1.0, step=1, tokens=2.0); "
-        "expected every measurement once; a column that tells them apart is missing",
+        "expected each measurement once; a column that distinguishes them is missing",
     ),
 }
 
@@ -126,7 +126,7 @@ def test_other_bad_files(tmp_path: Path) -> None:
         "expected a file, or a study's folder (measurements/*/rows.parquet)"
     )
     assert complaint(write(tmp_path, "x", "t.xlsx")).startswith(
-        "t.xlsx: cannot tell the format from '.xlsx'; expected .csv"
+        "t.xlsx: unknown format '.xlsx'; expected .csv"
     )
     assert complaint(write(tmp_path, b"loss\n3\n\xff\xfe\n")) == (
         "t.csv: line 3 is not UTF-8 (got b'\\xff'); expected UTF-8 text"
@@ -146,7 +146,7 @@ def test_truncated_parquet(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     message = complaint(path)
     assert message.startswith("t.parquet: not a whole Parquet file")
-    assert message.endswith("expected a Parquet file that was written to its end")
+    assert message.endswith("expected a complete Parquet file")
 
 
 def test_bad_mapping_and_filter(tmp_path: Path) -> None:

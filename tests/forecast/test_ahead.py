@@ -186,7 +186,7 @@ def test_what_cannot_be_forecast_is_refused(change: object, words: str) -> None:
 
 
 def test_a_point_without_the_scale_is_refused() -> None:
-    with pytest.raises(UsageError, match="does not say its flops"):
+    with pytest.raises(UsageError, match="has no flops"):
         forecast_ahead(table(), {"params": 1e11})
     with pytest.raises(UsageError, match="level"):
         forecast_ahead(table(), {"params": 1e11, "tokens": 1e12}, level=90)

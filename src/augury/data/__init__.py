@@ -1,4 +1,4 @@
-"""Data: the one observation table, how it is read, checked and written."""
+"""Data: the one observation table, and how it is read, checked and written."""
 
 from augury.data.read import parse_map, read_table
 from augury.data.schema import BY_NAME, COLUMNS, KEY, Column

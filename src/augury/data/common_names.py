@@ -1,4 +1,4 @@
-"""Common names of columns, guessed where ours are missing."""
+"""Common names of columns, guessed where a table lacks Augury's own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-# What others call our columns, in small letters with underscores; single letters as they are. A
-# name that could mean two things is not here.
+# What other tools call these columns, in lower case with underscores; single letters as they are.
+# Ambiguous names are left out.
 COMMON_NAMES: Mapping[str, tuple[str, ...]] = {
     "params": (
         *("N", "params", "n_params", "num_params", "parameters", "n_parameters"),
@@ -23,18 +23,18 @@ COMMON_NAMES: Mapping[str, tuple[str, ...]] = {
     "loss": ("loss", "val_loss", "final_loss", "eval_loss", "validation_loss", "final_val_loss"),
 }
 SYMBOLS = ("N", "D", "C")
-# Words of these names that say nothing alone.
+# Words in these names that carry no meaning on their own.
 GENERAL_WORDS = frozenset(("n", "num", "final", "val", "eval", "validation", "train"))
 GENERAL_WORDS |= {"training", "model", "non", "embedding"}
 UNITS = {"m": "1e6", "million": "1e6", "millions": "1e6", "b": "1e9", "billion": "1e9"}
 UNITS |= {"billions": "1e9", "t": "1e12", "trillion": "1e12", "trillions": "1e12"}
-# Each follows from the two others: C = 6 N D.
+# Each follows from the other two: C = 6 N D.
 SCALES = ("params", "tokens", "flops")
 DERIVED = frozenset(SCALES)
 
 
 def guess_all(there: Collection[str]) -> dict[str, str]:
-    """Our column <- theirs, for all of ours that go by exactly one common name in the file."""
+    """Guess our column <- the file's, for all with exactly one common name in the file."""
     found: dict[str, str] = {}
     for ours in COMMON_NAMES:
         found |= guess_columns(there, [ours], found)
@@ -47,19 +47,19 @@ def guess_columns(
     mapped: Mapping[str, str],
     output: str | None = None,
 ) -> dict[str, str]:
-    """Our column <- theirs, for columns that go by exactly one common name in the file.
+    """Guess Augury's column <- the file's, for columns with exactly one common name in the file.
 
     Args:
         there: the columns of the file.
-        needed: columns that are asked for. Where one of them stays missing nothing is guessed: the
-            complaint then names the file's own columns.
-        mapped: what is mapped already; nothing is guessed against it.
-        output: the column to predict, which scores can stand in for.
+        needed: columns that are asked for. If one of them is still missing, nothing is guessed: the
+            error then names the file's own columns.
+        mapped: what is mapped already; no guess contradicts it.
+        output: the column to predict, which scores can replace.
     """
     known = set(there) | set(mapped)
 
     def common(ours: str) -> list[str]:
-        return [n for n in there if n not in mapped.values() and _means(n, ours)]
+        return [n for n in there if n not in mapped.values() and _is_common_name(n, ours)]
 
     def guess(wanted: Iterable[str]) -> dict[str, str]:
         return {
@@ -83,7 +83,7 @@ def guess_columns(
 
 
 def mapping_like(there: Iterable[str], ours: str) -> str | None:
-    """Options that may name a missing column: --map "params=Params (M)" --scale params=1e6."""
+    """Return options for a missing column: --map "params=Params (M)" --scale params=1e6."""
     words = {w for name in COMMON_NAMES.get(ours, (ours,)) for w in plain_name(name).split("_")}
     words -= GENERAL_WORDS
     alike = {name: words.intersection(_words_of(name)) for name in there}
@@ -99,22 +99,22 @@ def _words_of(name: str) -> set[str]:
     return {w if w in SYMBOLS else w.lower() for w in re.split(r"[\W_]+", name)}
 
 
-def _means(name: str, ours: str) -> bool:
-    """Whether a column goes by a common name of ours, or by two: "N", "N (params)"."""
+def _is_common_name(name: str, ours: str) -> bool:
+    """Return whether a column has one of our common names, or two: "N", "N (params)"."""
     names = COMMON_NAMES.get(ours, ())
     both = re.fullmatch(r"(.+?)\s*[(\[](.+)[)\]]", name.strip())
-    # What else stands in brackets is a unit, which is not guessed.
+    # Anything else in brackets is a unit, which is not guessed.
     return all(plain_name(x) in names for x in (both.groups() if both else (name,)))
 
 
 def plain_name(name: str) -> str:
-    """A name in small letters with underscores, "# Model Size" as "model_size"; N stays N."""
+    """Return a name in lower case with underscores: "# Model Size" as "model_size"; N stays N."""
     name = name.strip().removeprefix("#").strip()
     return name if len(name) == 1 else re.sub(r"[\s_-]+", "_", name).lower()
 
 
 def column_names(path: Path) -> tuple[str, ...]:
-    """The columns of a table file by its first line; () where that does not tell."""
+    """Return the column names in the first line of a table file; () if they cannot be read."""
     if path.is_dir():
         return ()
     try:
@@ -123,7 +123,7 @@ def column_names(path: Path) -> tuple[str, ...]:
         with path.open(encoding="utf-8-sig") as lines:
             first = next((x for x in lines if x.strip() and x[0] != "#"), "")
     except (OSError, ValueError, pl.exceptions.PolarsError):
-        return ()  # reading it will say what is wrong
+        return ()  # reading it will report what is wrong
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         try:
             return tuple(json.loads(first))

@@ -1,9 +1,9 @@
-"""What counts of repeated sampling say: pass rate, pass@k, and intervals, right under stopping.
+"""Estimates from counts of repeated sampling (pass rate, pass@k, intervals), valid under stopping.
 
 Sampling stops at r passes or at a cap. The likelihood of (passes, samples) is the same under any
-rule that looks only at the past; estimators are not. Those here are unbiased under "r passes or the
-cap": the ratio of sample paths that begin as asked to all paths that end where sampling ended
-(Girshick, Mosteller & Savage 1946). What is undefined is NaN, never a lucky 0 or 1.
+rule that depends only on past samples; estimators are not. The ones here are unbiased under "r
+passes or the cap": the number of sample paths that begin as required, over all paths that end where
+sampling ended (Girshick, Mosteller & Savage 1946). What is undefined is NaN, never 0 or 1 by luck.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ Floats = NDArray[np.float64]
 
 
 def rate_mle(passes: Any, samples: Any) -> Floats:
-    """Maximum likelihood, r/K: PassUntil's PU (Hu et al. 2023, arXiv 2310.03262). Biased upwards.
+    """Return the maximum-likelihood rate r/K: PassUntil's PU (Hu et al. 2023, arXiv 2310.03262).
 
-    Its expectation is about r/(r-1) times the rate for r >= 2, and -ln p / (1 - p) times for r = 1:
-    7 at p = 1e-3. Zero where nothing passed: then only the interval says something.
+    Biased upwards: its expectation is about r/(r-1) times the rate for r >= 2, and -ln p / (1 - p)
+    times for r = 1: 7 at p = 1e-3. Zero where nothing passed: then only the interval is
+    informative.
     """
     passes, samples = _counts(passes, samples)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -30,14 +31,14 @@ def rate_mle(passes: Any, samples: Any) -> Floats:
 
 
 def rate(passes: Any, samples: Any, r: Any) -> Floats:
-    """Unbiased pass rate: (r-1)/(K-1) where r passes ended it, passes/samples at the cap.
+    """Return the unbiased pass rate: (r-1)/(K-1) if r passes ended it, passes/samples at the cap.
 
-    Unbiased over both outcomes together. NaN for r = 1 where a pass ended it: from one pass nothing
-    unbiased can be said but 0 or 1.
+    Unbiased over both outcomes together. NaN for r = 1 if a pass ended it: the only unbiased
+    estimates from one pass are 0 and 1.
 
     Args:
         passes, samples: (n,) counts.
-        r: passes at which sampling stops.
+        r: number of passes at which sampling stops.
     """
     passes, samples = _counts(passes, samples)
     done = passes >= r
@@ -47,17 +48,17 @@ def rate(passes: Any, samples: Any, r: Any) -> Floats:
 
 
 def pass_at_k(passes: Any, samples: Any, k: int, r: Any = np.inf) -> Floats:
-    """Unbiased pass@k: one minus the probability that k samples all fail.
+    """Return the unbiased pass@k: one minus the probability that k samples all fail.
 
-    With r infinite, samples are a fixed number and this is the estimator of Chen et al. 2021
-    (arXiv 2107.03374), eq. 1. Where r passes ended sampling, paths end in a pass, and one fewer
-    place is free for the rest; fewer than k samples with r passes among them are a success. NaN
+    With r infinite, the number of samples is fixed and this is the estimator of Chen et al. 2021
+    (arXiv 2107.03374), eq. 1. If r passes ended sampling, paths end in a pass, which leaves one
+    place fewer for the rest; fewer than k samples with r passes among them count as a success. NaN
     where sampling was capped below k: see `pass_at_k_fitted`.
 
     Args:
         passes, samples: (n,) counts.
-        k: attempts.
-        r: passes at which sampling stops.
+        k: number of attempts.
+        r: number of passes at which sampling stops.
     """
     from scipy import special
 
@@ -80,15 +81,15 @@ def pass_at_k(passes: Any, samples: Any, k: int, r: Any = np.inf) -> Floats:
 
 
 def eff_at_k(scores: Any, k: int) -> float:
-    """Unbiased eff@k: the best efficiency score among k samples, on average.
+    """Return the unbiased eff@k: the expected best efficiency score among k samples.
 
-    Qiu et al. 2024 (arXiv 2406.06647), eq. 5: the mean of the maximum over all subsets of k of the
-    scores at hand. With scores of 0 and 1 it is pass@k.
+    Qiu et al. 2024 (arXiv 2406.06647), eq. 5: the mean of the maximum over all subsets of k scores.
+    With scores of 0 and 1 it is pass@k.
 
     Args:
         scores: (n,) efficiency of each of a fixed number of samples of one instance, 0 where it
-            failed. Samples that stopped at r passes are not a fixed number.
-        k: attempts. NaN where there are fewer scores.
+            failed. Sampling that stopped at r passes does not give a fixed number.
+        k: number of attempts. NaN if there are fewer scores.
     """
     from scipy import special
 
@@ -98,7 +99,9 @@ def eff_at_k(scores: Any, k: int) -> float:
         raise UsageError(f"eff@k needs k of at least 1, not {k}")
     if n < k:
         return float("nan")
-    below = np.arange(n)  # scores no larger than each: C(below, k - 1) / C(n, k) is its weight
+    below = np.arange(
+        n
+    )  # number of scores no larger than each: C(below, k - 1) / C(n, k) is its weight
     with np.errstate(invalid="ignore"):
         log = special.gammaln(below + 1) - special.gammaln(k) - special.gammaln(below - k + 2)
     log -= special.gammaln(n + 1) - special.gammaln(k + 1) - special.gammaln(n - k + 1)
@@ -106,19 +109,19 @@ def eff_at_k(scores: Any, k: int) -> float:
 
 
 def rate_interval(passes: Any, samples: Any, r: Any, level: float = 0.9) -> tuple[Floats, Floats]:
-    """(n,) ends of Jeffreys' interval: equal tails, right on average under stopping and capping.
+    """Return the (n,) ends of Jeffreys' interval: equal tails, right on average under stopping.
 
-    The posterior under the prior that Fisher information gives: p^-1 (1-p)^-1/2 where r passes
-    ended it, p^-1/2 (1-p)^-1/2 at the cap. From 0 where nothing passed.
+    The posterior under the Fisher-information prior: p^-1 (1-p)^-1/2 if r passes ended it, p^-1/2
+    (1-p)^-1/2 at the cap. Starts at 0 where nothing passed.
     """
     passes, samples = _counts(passes, samples)
     done = passes >= r
     a = np.where(done, passes, passes + 0.5)
     b = samples - passes + 0.5
     tail = (1 - level) / 2
-    # At no pass at all the low end is 0, so that all of the tail belongs to the high one.
+    # With no pass the low end is 0, so the high end gets the whole tail.
     none = passes == 0
-    from scipy import stats  # .6 s to import, which most commands need not pay
+    from scipy import stats  # .6 s to import, which most commands do not need
 
     low = np.where(none, 0.0, stats.beta.ppf(tail, a, b))
     high = stats.beta.ppf(np.where(none, level, 1 - tail), a, b)
@@ -127,10 +130,10 @@ def rate_interval(passes: Any, samples: Any, r: Any, level: float = 0.9) -> tupl
 
 
 def fitted_beta(passes: Any, samples: Any) -> tuple[float, float]:
-    """Shape parameters of the beta distribution of pass rates over instances, by their counts.
+    """Fit a beta distribution of pass rates over instances to their counts; return its shape.
 
-    Maximum beta-binomial likelihood, which holds under any stopping that looks only at the past;
-    instances without a pass take part. NaN where there are fewer than three instances or no pass.
+    Maximum beta-binomial likelihood, which is valid under any stopping that depends only on past
+    samples; instances without a pass count too. NaN with fewer than three instances or no pass.
     (arXiv 2510.05197 fits counts this way rather than regress log pass@k.)
     """
     from scipy import special
@@ -156,7 +159,7 @@ def fitted_beta(passes: Any, samples: Any) -> tuple[float, float]:
 
 
 def pass_at_k_fitted(passes: Any, samples: Any, k: int) -> float:
-    """Mean pass@k over instances for any k, from the fitted beta: 1 - B(a, b + k) / B(a, b)."""
+    """Return mean pass@k over instances for any k, from the fitted beta distribution."""
     from scipy import special
 
     a, b = fitted_beta(passes, samples)
@@ -164,14 +167,14 @@ def pass_at_k_fitted(passes: Any, samples: Any, k: int) -> float:
 
 
 def mean_interval(passes: Any, samples: Any, r: Any, level: float = 0.9) -> tuple[float, float]:
-    """Interval of the mean pass rate over just these instances: what sampling leaves open.
+    """Return the interval of the mean pass rate over just these instances (sampling error only).
 
     A gamma distribution with the mean and variance of the sum of the unbiased rates. For a single
-    instance that r passes ended it is the exact pivot, K p ~ Gamma(r); for a single capped one
-    Jeffreys' interval of a Poisson count; for many the normal one. (Jeffreys' posteriors of each
-    instance must not be added up: where most instances never pass, what the prior puts into each
-    outweighs the data.) From 0, by the exact bound, where nothing passed; NaN for r = 1 where a
-    pass ended an instance, as of `rate`.
+    instance that r passes ended it is the exact pivot, K p ~ Gamma(r); for a single capped one,
+    Jeffreys' interval of a Poisson count; for many, the normal interval. (Jeffreys' posteriors of
+    the instances must not be added: where most instances never pass, the prior outweighs the data.)
+    Starts at 0, with the exact bound, where nothing passed; NaN for r = 1 if a pass ended an
+    instance, as in `rate`.
     """
     passes, samples = _counts(passes, samples)
     if not samples.sum():
@@ -191,16 +194,16 @@ def mean_interval(passes: Any, samples: Any, r: Any, level: float = 0.9) -> tupl
 
 
 def mean_and_shape(passes: Any, samples: Any, r: Any) -> tuple[float, float]:
-    """Mean pass rate over instances, and mean^2 / variance: how many passes it is worth.
+    """Return the mean pass rate over instances, and mean^2 / variance: its effective passes.
 
-    The variance is that of sampling alone, the instances being these; what those at the cap may
-    hide counts half a pass, in mean and variance. Infinite where every sample passed.
+    The variance is that of sampling alone, for these instances; what capped instances may hide
+    counts as half a pass, in mean and variance. Infinite if every sample passed.
     """
     passes, samples = _counts(passes, samples)
     done = np.broadcast_to(passes >= r, passes.shape)
     rates = rate(passes, samples, r)
-    # The square of (r-1)/(K-1), less the unbiased estimate of p^2; capped instances are one Poisson
-    # count, and half a pass stands for what they may hide, as in Jeffreys' prior.
+    # The square of (r-1)/(K-1), minus the unbiased estimate of p^2. Capped instances are one
+    # Poisson count, plus half a pass for what they may hide, as in Jeffreys' prior.
     hidden = float(np.max(np.where(done, 0.0, 1.0) / samples)) / 2
     c, k = passes[done], samples[done]
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -216,5 +219,7 @@ def _counts(passes: Any, samples: Any) -> tuple[Floats, Floats]:
     p, n = (np.atleast_1d(np.asarray(x, float)) for x in (passes, samples))
     if (p < 0).any() or (p > n).any():
         i = int(np.argmax((p < 0) | (p > n)))
-        raise UsageError(f"{p[i]:g} passes of {n[i]:g} samples: expected from 0 to all of them")
+        raise UsageError(
+            f"{p[i]:g} passes of {n[i]:g} samples: expected between 0 and the number of samples"
+        )
     return p, n

@@ -6,12 +6,12 @@ import polars as pl
 
 from augury.notes import Note
 
-# A column that PassUntil writes, and what it says of a server that left tokens out.
+# A column that PassUntil writes, with its value for a server that left tokens out.
 COLUMN, CUT = "distribution", "cut"
 
 
 def cut_draws_notes(table: pl.DataFrame) -> list[Note]:
-    """What to say before such rows are fitted; nothing where there are none."""
+    """Return notes on such rows before they are fitted; none if there are none."""
     if COLUMN not in table.columns:
         return []
     cut = table.filter(pl.col(COLUMN) == CUT)

@@ -1,8 +1,8 @@
-"""What is known of a metric by its name: which way is better, and what one instance can score.
+"""Known metrics by name: which direction is better, and what one instance can score.
 
 The direction of a metric, and whether its mean over n instances is a share of n trials, are facts
-about the metric. They are read from the result file or looked up here, and never guessed from the
-numbers: a perplexity that falls is an improvement, and an F1 between 0 and 1 is not a share of n.
+about the metric. They are read from the result file or looked up here, never guessed from the
+numbers: a falling perplexity is an improvement, and an F1 between 0 and 1 is not a share of n.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class Metric:
 
     Attributes:
         higher_is_better: its direction.
-        is_outcome: whether an instance scores 0 or 1, so that n instances are n trials. None where
-            it depends on how the metric was measured.
+        is_outcome: whether an instance scores 0 or 1, so that n instances are n trials. None if it
+            depends on how the metric was measured.
     """
 
     higher_is_better: bool
@@ -29,9 +29,9 @@ def _named(names: str, higher_is_better: bool, is_outcome: bool | None) -> dict[
     return dict.fromkeys(names.split(), Metric(higher_is_better, is_outcome))
 
 
-# Names as tools write them, in lower case, without the filter behind a comma.
+# Names as tools write them, in lower case, without the filter after a comma.
 METRICS: dict[str, Metric] = {
-    # A right answer is 1, a wrong one 0.
+    # A correct answer is 1, a wrong one 0.
     **_named(
         "acc accuracy acc_norm acc_norm_nospace acc_bytes acc_mutual_info acc_all acc_completion "
         "exact_match em exact quasi_exact_match prefix_exact_match prefix_quasi_exact_match qem "
@@ -41,11 +41,11 @@ METRICS: dict[str, Metric] = {
         True,
         True,
     ),
-    # What a table without a column `metric` has.
+    # The metric of a table without a column `metric`.
     **_named("score", True, None),
-    # The share of passing answers: trials only where they were counted (passes and samples).
+    # The share of passing answers: trials only if they were counted (passes and samples).
     **_named("pass base plus pass@1 maj@4 maj@8 maj@64", True, None),
-    # Between 0 and 1 or on a scale of its own, but an instance can score anything in between.
+    # Between 0 and 1 or on another scale, but an instance can score anything in between.
     **_named(
         "f1 f1_macro f1_micro macro_f1 micro_f1 mcc matthews_correlation mc2 bleu bleu_max "
         "sacrebleu chrf chrf++ rouge rouge1 rouge2 rougel rougelsum rouge1_max rouge2_max "
@@ -68,9 +68,9 @@ _ROUGE = re.compile(r"rouge[12l]")
 
 
 def find_metric(name: str | None) -> Metric | None:
-    """What is known of a metric, or None.
+    """Look up a metric; None if it is unknown.
 
-    A filter behind a comma ("exact_match,strict-match") and a scorer before a slash
+    A filter after a comma ("exact_match,strict-match") and a scorer before a slash
     ("match/accuracy") do not change what a metric is.
     """
     if name is None:
@@ -92,7 +92,7 @@ def find_metric(name: str | None) -> Metric | None:
 
 
 def higher_is_better(name: str | None) -> bool | None:
-    """Direction of a metric, or None where nothing is known of it."""
+    """Return the direction of a metric, or None if it is unknown."""
     known = find_metric(name)
     return None if known is None else known.higher_is_better
 
@@ -114,7 +114,7 @@ _TIME = re.compile(
 
 
 def why_not_a_score(name: str) -> str | None:
-    """Why the number under this key is not a score, or None where it may be one."""
+    """Return why the number under this key is not a score, or None if it may be one."""
     plain = name.partition(",")[0].strip()
     if _SPREAD.search(plain):
         return "a measure of spread is not a score"
@@ -126,9 +126,9 @@ def why_not_a_score(name: str) -> str | None:
 
 
 def is_sentinel(name: str, value: float) -> bool:
-    """Whether a value stands for "not run": -1 of a metric that cannot be negative.
+    """Return whether a value means "not run": -1 for a metric that cannot be negative.
 
-    RULER names its metrics by the length of the context, and writes -1 for lengths it did not run.
+    RULER names its metrics by context length, and writes -1 for lengths it did not run.
     """
     if value != -1:
         return False

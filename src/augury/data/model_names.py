@@ -1,11 +1,11 @@
-"""What a model's name says of it: size, step, tokens, series. The one parser of such names.
+"""What a model's name tells: size, step, tokens, series. The only parser of such names.
 
 A size read from a name is nominal: "pythia-1.4b" has 1.21e9 parameters without embeddings and
-1.41e9 with them. What a name does not say clearly is None, with the reason in `unclear`: two sizes
-("draft-1b-of-7b"), a mixture of experts ("8x7b", "17B-16E"), a size that no model has.
+1.41e9 with them. Whatever a name does not state clearly is None, with the reason in `unclear`: two
+sizes ("draft-1b-of-7b"), a mixture of experts ("8x7b", "17B-16E"), a size that no model has.
 
 Numbers with K or T are not sizes: "-8k" is a context length and "-1T" are tokens. "A3B" and "a400m"
-are the active parameters of a mixture, "E2B" the effective ones, and neither is N.
+are the active parameters of a mixture of experts, "E2B" the effective ones; neither is N.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ SIZE = re.compile(
     re.IGNORECASE,
 )
 SCALE = {"m": 1e6, "b": 1e9, "t": 1e12}
-SMALLEST, LARGEST = 1e3, 2e13  # parameters of any model: beyond, the number is something else
+SMALLEST, LARGEST = 1e3, 2e13  # larger than any model: the number means something else
 CONTEXTS = {1e6, 2e6, 4e6, 1e7}  # "-7B-Instruct-1M": a window of a million tokens
 # "llama_2_7b": 7 billion of a second version, or 2.7 billion.
 _UNDERSCORES = re.compile(r"_\d{1,2}_\d{1,2}[mb](?![a-z0-9])", re.IGNORECASE)
-# "8x7b" and "17B-16E": neither number is the whole size.
+# "8x7b" and "17B-16E": neither number is the total size.
 _EXPERTS = re.compile(
     r"(?<![a-z0-9.])\d+x\d+(?:[._]\d+)?[mb](?![a-z0-9])|(?<=[mb][-_])\d+e(?![a-z0-9])",
     re.IGNORECASE,
@@ -40,7 +40,7 @@ _TOKENS = re.compile(
     r"|(?<![a-z0-9.])(?P<before>\d+(?:\.\d+)?)(?P<unit_before>[mbt])(?:t|[-_]?tok(?:en)?s?)(?![a-z0-9])",
     re.IGNORECASE,
 )
-# "step64k" is not 64 (nor exactly 64,000), and "step0.5" nothing.
+# "step64k" is not 64 (nor exactly 64,000), and "step0.5" is not a step.
 STEP = re.compile(
     r"(?<![a-z])(?:global[-_]?steps?|steps?|checkpoint|ckpt|iter(?:ation)?)[-_=]?"
     r"(?P<step>\d{1,15})(?!\d|\.\d|[kmb](?![a-z]))",
@@ -54,10 +54,10 @@ _ROUNDED_STEP = re.compile(
 _TWO_COUNTERS = re.compile(r"(?<![a-z])checkpoint_\d+_\d+", re.IGNORECASE)  # epoch and update
 _DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
 LAST_STEP = 10**9
-_SECOND = re.compile(r" #\d+$")  # the second run of one name
-# How numbers are stored says nothing of which series a model belongs to.
+_SECOND = re.compile(r" #\d+$")  # the second run of the same name
+# Number formats do not tell which series a model belongs to.
 _STORED = re.compile(r"^(bf16|fp16|fp32|f16|f32|bfloat16|float16|float32|hf)$", re.IGNORECASE)
-# Names that tools give to files and folders; what is left may name the model.
+# Names that tools give to files and folders; the remainder may name the model.
 GENERIC = re.compile(
     r"^(results?|samples?|eval|evals|output|outputs|out|logs?|details|zero-shot|\d+-shot|main)$",
     re.IGNORECASE,
@@ -66,15 +66,15 @@ GENERIC = re.compile(
 
 @dataclass(frozen=True)
 class ModelName:
-    """What a name, and the revision with it, say.
+    """What a name, together with its revision, tells.
 
     Attributes:
-        model: the name without the parts that say which checkpoint.
+        model: the name without the parts that identify the checkpoint.
         family: the series: the model's name without its owner and its size.
         params: nominal size.
         step: checkpoint.
-        tokens: tokens seen, as rounded as the name has them.
-        unclear: why params or step are None although something like them is in the name.
+        tokens: tokens seen, rounded as in the name.
+        unclear: why params or step are None although the name contains something like them.
     """
 
     model: str | None = None
@@ -87,7 +87,7 @@ class ModelName:
 
 @lru_cache(4096)
 def parse_model_name(name: str | None, revision: str | None = None) -> ModelName:
-    """Everything that a model's name and its revision say.
+    """Parse everything that a model's name and its revision tell.
 
     Args:
         name: hub id, path or folder.
@@ -112,7 +112,7 @@ def parse_model_name(name: str | None, revision: str | None = None) -> ModelName
 
 @lru_cache(4096)
 def read_size(text: str | None) -> tuple[float | None, str | None]:
-    """The nominal size that a name says; else None, and why where something like one is there."""
+    """Return the nominal size in a name, or None, and the reason if it is unclear."""
     if text is None:
         return None, None
     if _UNDERSCORES.search(text):
@@ -139,12 +139,12 @@ def read_size(text: str | None) -> tuple[float | None, str | None]:
 
 
 def size_of(text: str | None) -> float | None:
-    """The nominal size that a name says, or None."""
+    """Return the nominal size in a name, or None."""
     return read_size(text)[0]
 
 
 def step_of(*texts: str | None) -> int | None:
-    """The checkpoint that the first of these texts says which says one, or None."""
+    """Return the checkpoint from the first of these texts that has one, or None."""
     return next((step for step in map(_step, texts) if step is not None), None)
 
 
@@ -158,7 +158,7 @@ def _step(text: str | None) -> int | None:
 
 
 def tokens_of(*texts: str | None) -> float | None:
-    """The tokens seen that the first of these texts says which says any, or None."""
+    """Return the tokens seen from the first of these texts that has them, or None."""
     for text in texts:
         found = set()
         for match in _TOKENS.finditer(text or ""):
@@ -171,7 +171,7 @@ def tokens_of(*texts: str | None) -> float | None:
 
 @lru_cache(4096)
 def model_of(name: str | None) -> str | None:
-    """The name without the parts that say which checkpoint; of a long path, its last part."""
+    """Return the name without checkpoint parts; of a long path, its last part."""
     if name is None:
         return None
     parts = [p for p in name.replace("\\", "/").split("/") if p not in ("", ".", "..")]
@@ -186,7 +186,7 @@ def model_of(name: str | None) -> str | None:
 
 @lru_cache(4096)
 def family_of(model: str) -> str | None:
-    """The name without owner and size: "EleutherAI/pythia-1.4b-deduped" is of "pythia-deduped"."""
+    """Drop owner and size: "EleutherAI/pythia-1.4b-deduped" becomes "pythia-deduped"."""
     last = _SECOND.sub("", model.rsplit("/", 1)[-1])
     if not SIZE.search(last):
         return last

@@ -1,7 +1,7 @@
 """Numbers as people write them in tables: 70M, 1.4B, 70,000,000, 45 %, 3,77.
 
-What can be read in two ways is not read: "3,771" is 3.771 or 3,771, and only in a column of large
-amounts is there no doubt.
+Ambiguous numbers are refused: "3,771" is 3.771 or 3,771, and only a column of large amounts settles
+it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import polars as pl
 from augury.data.schema import AMOUNTS, SHARE, SHARES, Column
 from augury.errors import DataError
 
-# Words that stand for a missing value in files where every cell is text.
+# Words that mean a missing value in files where every cell is text.
 MISSING = ("", "NA", "N/A", "na", "n/a", "null", "NULL", "None", "none", "-")
 SUFFIX = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 _SPACES = re.compile(r"(?<=\d)[ _'\u00a0\u2009\u202f](?=\d{3}(?!\d))")
@@ -30,11 +30,11 @@ _ONE_DOT = re.compile(r"[+-]?\d{1,3}\.\d{3}")
 
 
 def read_cell(text: str, column: Column) -> float | None:
-    """The number that a cell holds, or None where it is not clearly one.
+    """Parse the number in a cell; return None if it is not clearly one.
 
     Args:
-        text: the cell, without blanks at its ends.
-        column: of the schema: what is written in it decides what is no doubt.
+        text: the cell, stripped of blanks.
+        column: of the schema; its kind decides what is ambiguous.
     """
     plain = _SPACES.sub("", text)
     if _PLAIN.fullmatch(plain):
@@ -57,7 +57,7 @@ def _grouped_head(text: str) -> bool:
 
 
 def with_decimal_points(series: pl.Series, source: str) -> pl.Series:
-    """A text column of a file with decimal commas, with points instead.
+    """Convert a text column with decimal commas to decimal points.
 
     Raises:
         DataError: "70.000" in a column with decimal commas: seventy, or seventy thousand.
@@ -70,10 +70,10 @@ def with_decimal_points(series: pl.Series, source: str) -> pl.Series:
     if not (len(commas) or several):
         return series
     if not all(_DECIMAL_COMMA.fullmatch(c) for c in commas):
-        return series  # words with commas in them
+        return series  # words that contain commas
     for row, cell in enumerate(cells, 1):
         if cell is not None and _ONE_DOT.fullmatch(cell):
             raise DataError("a point is the decimal point or separates thousands", source=source,
                             row=row, column=series.name, value=cell,
-                            expected="one way of writing numbers in a file")  # fmt: skip
+                            expected="one number format per file")  # fmt: skip
     return cells.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)

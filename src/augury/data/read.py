@@ -15,7 +15,7 @@ from augury.data.table_text import decode_table, first_line, read_delimited, rea
 from augury.errors import DataError, UsageError
 
 # How far, in decades, compute may be from a power of a thousand times 6 N D: attention and other
-# conventions of counting make a quarter of a decade at most.
+# counting conventions make a difference of at most a quarter of a decade.
 UNIT_TOLERANCE = 0.3
 SUFFIXES = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 
@@ -28,27 +28,28 @@ def read_table(
     require: Sequence[str] = (),
     scale: Mapping[str, float] | None = None,
 ) -> pl.DataFrame:
-    """Read, map, derive, filter and check.
+    """Read a table: map, derive, filter and check its columns.
 
-    Text in a number column is an error wherever it stands; the rules of the columns (params
-    positive, losses finite ...) are those of the rows that `where` leaves, so that known bad rows
-    can be filtered out. Numbers may be written as 70M, 1.4B, 70,000,000 or 45 %; columns may be
-    separated by semicolons, with decimal commas.
+    Text in a number column is an error in any row. The rules of the columns (params positive,
+    losses finite ...) apply to the rows that `where` leaves, so that known bad rows can be filtered
+    out. Numbers may be written as 70M, 1.4B, 70,000,000 or 45 %; columns may be separated by
+    semicolons, with decimal commas.
 
     Args:
-        path: .csv, .tsv, .parquet, .jsonl or .ndjson; or a study's folder: all it measured.
-        columns: our column <- theirs, as in {"params": "Model Size"}.
+        path: .csv, .tsv, .parquet, .jsonl or .ndjson; or a study's folder, for everything it
+        measured.
+        columns: our column <- the file's, as in {"params": "Model Size"}.
         where: an SQL expression over the columns (Polars), such as "loss < 3.43 and step > 0".
-        require: columns that must be there, given or derived (flops, tokens, params), and filled.
-        scale: what a column is multiplied by, as in {"tokens": 1e9} for tokens in billions.
+        require: columns that must be present, given or derived (flops, tokens, params), and filled.
+        scale: factor that multiplies a column, as in {"tokens": 1e9} for tokens in billions.
 
     Returns:
-        The table: schema columns typed, unknown ones as they came; with `where`, also `row`, the
-        row in the file.
+        The table: schema columns typed, unknown ones unchanged; with `where`, also `row`, the row
+        in the file.
 
     Raises:
-        DataError: the file cannot be read, or a value breaks a rule; one line that names file,
-            row (counted from 1, without the header), column, value and what was expected.
+        DataError: the file cannot be read, or a value breaks a rule; one line with file, row
+            (counted from 1, without the header), column, value and what was expected.
         UsageError: `columns`, `where` or `scale` do not fit the table, or the suffix is unknown.
 
     Examples:
@@ -58,7 +59,7 @@ def read_table(
     """
     path = Path(path)
     source = str(path)
-    raw = _raw(path, source)
+    raw = _read_raw(path, source)
     if raw.is_empty():
         raise DataError("there are no rows", source=source, expected="a header and rows")
     raw = _filled_rows(raw.with_row_index(ROW, offset=1))
@@ -69,12 +70,12 @@ def read_table(
         table = _filtered(table, where, source)
     table = check_table(table, source, require)
     if where is not None and "row" not in table.columns:
-        return table.rename({ROW: "row"})  # which rows of the file are left, for notes on them
+        return table.rename({ROW: "row"})  # row numbers in the file, for notes on them
     return table.drop(ROW)
 
 
 def _filled_rows(raw: pl.DataFrame) -> pl.DataFrame:
-    """Without lines that are blank. The others keep their numbers."""
+    """Drop blank lines. The others keep their numbers."""
     texts = [s.name for s in raw.iter_columns() if s.dtype == pl.String]
     if raw.width < 3 or len(texts) < raw.width - 1:
         return raw
@@ -97,7 +98,7 @@ def _scaled(table: pl.DataFrame, scale: Mapping[str, float], source: str) -> pl.
 
 
 def _check_units(table: pl.DataFrame, source: str) -> None:
-    """Compute that is a power of a thousand off 6 N D in every row is a matter of units.
+    """Refuse compute that is off 6 N D by a power of a thousand in every row: a unit mistake.
 
     Raises:
         DataError: it is; the message says what to scale.
@@ -115,14 +116,14 @@ def _check_units(table: pl.DataFrame, source: str) -> None:
     if power == 0 or np.abs(off - power).max() > UNIT_TOLERANCE:
         return
     raise DataError(
-        f"flops are 1e{power:+d} times 6 N D in every row: the columns have different units",
+        f"flops are 1e{power:+d} times 6 N D in every row: the columns use different units",
         source=source,
         column="flops",
-        expected=f"parameters, tokens and FLOPs; {_scales(power)}",
+        expected=f"parameters, tokens and FLOPs; {_scale_options(power)}",
     )
 
 
-def _scales(power: int) -> str:
+def _scale_options(power: int) -> str:
     usual = {15: "--scale params=1e6 --scale tokens=1e9 if they are in millions and billions",
              18: "--scale params=1e9 --scale tokens=1e9 if both are in billions",
              9: "--scale tokens=1e9 if they are in billions",
@@ -131,7 +132,7 @@ def _scales(power: int) -> str:
 
 
 def repeated_rows(table: pl.DataFrame) -> str | None:
-    """What to say of a table whose rows repeat earlier ones in every column, or None."""
+    """Return a remark on rows that repeat earlier ones in every column, or None."""
     names = [s.name for s in table.iter_columns() if s.name not in (ROW, "row", "file")]
     if table.height < 2 or not names:
         return None
@@ -147,7 +148,7 @@ def repeated_rows(table: pl.DataFrame) -> str | None:
 
 
 def parse_scale(pairs: Sequence[str]) -> dict[str, float]:
-    """["tokens=1e9"] -> {"tokens": 1e9}, as the command line gives it.
+    """Parse ["tokens=1e9"] from the command line to {"tokens": 1e9}.
 
     Raises:
         UsageError: it is not a name and a positive number.
@@ -165,10 +166,10 @@ def parse_scale(pairs: Sequence[str]) -> dict[str, float]:
 
 
 def parse_map(pairs: Sequence[str]) -> dict[str, str]:
-    """["params=Model Size"] -> {"params": "Model Size"}, as the command line gives it.
+    """Parse ["params=Model Size"] from the command line to {"params": "Model Size"}.
 
     Raises:
-        UsageError: a pair has no equals sign, or names a column of ours twice.
+        UsageError: a pair has no equals sign, or names one of our columns twice.
     """
     found: dict[str, str] = {}
     for pair in pairs:
@@ -194,7 +195,7 @@ def _mapped(table: pl.DataFrame, columns: Mapping[str, str], source: str) -> pl.
             )
         if ours in table.columns and theirs != ours and ours not in columns.values():
             raise UsageError(
-                f"{source}: cannot read '{theirs}' as '{ours}': there is a column '{ours}' already"
+                f"{source}: cannot read '{theirs}' as '{ours}': column '{ours}' already exists"
             )
     return table.rename({theirs: ours for ours, theirs in columns.items()})
 
@@ -214,7 +215,7 @@ def _filtered(table: pl.DataFrame, where: str, source: str) -> pl.DataFrame:
     return kept
 
 
-def _raw(path: Path, source: str) -> pl.DataFrame:
+def _read_raw(path: Path, source: str) -> pl.DataFrame:
     if path.is_dir():
         parts = sorted(path.glob("measurements/*/rows.parquet"))
         if not parts:
@@ -223,12 +224,12 @@ def _raw(path: Path, source: str) -> pl.DataFrame:
                 source=source,
                 expected="a file, or a study's folder (measurements/*/rows.parquet)",
             )
-        return pl.concat([_raw(part, str(part)) for part in parts], how="diagonal_relaxed")
+        return pl.concat([_read_raw(part, str(part)) for part in parts], how="diagonal_relaxed")
     if path.suffix.lower() not in SUFFIXES:
         if not path.exists():
             raise DataError("there is no such file", source=source, expected="a table")
         raise UsageError(
-            f"{source}: cannot tell the format from '{path.suffix}'; expected {', '.join(SUFFIXES)}"
+            f"{source}: unknown format '{path.suffix}'; expected {', '.join(SUFFIXES)}"
         )
     try:
         data = path.read_bytes()
@@ -248,7 +249,7 @@ def _raw(path: Path, source: str) -> pl.DataFrame:
             raise DataError(
                 f"not a whole Parquet file: {first_line(error)}",
                 source=source,
-                expected="a Parquet file that was written to its end",
+                expected="a complete Parquet file",
             ) from error
     text = decode_table(data, source)
     if suffix in (".jsonl", ".ndjson"):

@@ -1,9 +1,9 @@
-"""What a row's score is, what its `n` counts, and which likelihood suits it. The one place.
+"""What a row's score is, what its `n` counts, and which likelihood suits it. Defined only here.
 
 A row gives its score in one of three ways: `value`; counts of repeated sampling (`passes` of
-`samples`, with `stop_passes` where sampling stopped at r passes); or `logprob`, the exact
-log-probability of passing. A value has a standard error (`stderr`) and instances behind it (`n`).
-`n` is a number of trials only where every instance scored 0 or 1.
+`samples`, with `stop_passes` if sampling stopped at r passes); or `logprob`, the exact
+log-probability of passing. A value has a standard error (`stderr`) and a number of instances (`n`).
+`n` is a number of trials only if every instance scored 0 or 1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from augury.data.metrics import find_metric
 from augury.errors import DataError
 
 Floats = NDArray[np.float64]
-# How far a standard error may be from the binomial one of a share of n trials.
+# How far a standard error may differ from the binomial one of a share of n trials.
 BINOMIAL_TOLERANCE = 0.2
 Suited = Literal["binomial", "gaussian", "log-gaussian"]
 
@@ -32,8 +32,9 @@ class Scores:
 
     Attributes:
         value: (n,) the scores.
-        trials: (n,) trials with outcome 0 or 1 behind each; 0 where it is not a share of trials.
-        stderr: (n,) standard error where it says more than the trials do; 0 where unknown.
+        trials: (n,) number of trials with outcome 0 or 1 behind each; 0 if it is not a share of
+        trials.
+        stderr: (n,) standard error if it adds to what the trials tell; 0 if unknown.
     """
 
     value: Floats
@@ -42,21 +43,21 @@ class Scores:
 
 
 def has_counts(table: pl.DataFrame) -> bool:
-    """Whether every row has counts of repeated sampling."""
+    """Return whether every row has counts of repeated sampling."""
     return {"passes", "samples"} <= set(table.columns) and not table["samples"].null_count()
 
 
 def has_scores(columns: Sequence[str]) -> bool:
-    """Whether columns of these names can give scores."""
+    """Return whether columns of these names can give scores."""
     there = set(columns)
     return "value" in there or {"passes", "samples"} <= there or "logprob" in there
 
 
 def add_value(table: pl.DataFrame) -> pl.DataFrame:
-    """The table with `value` filled where counts or an exact log-probability give it.
+    """Fill `value` from counts or an exact log-probability.
 
-    A value that is given stands. Counts give passes/samples, or the unbiased rate where
-    `stop_passes` says at how many passes sampling stopped.
+    A given value is kept. Counts give passes/samples, or the unbiased rate if `stop_passes` gives
+    the number of passes at which sampling stopped.
     """
     names = set(table.columns)
     ways = [pl.col("value").cast(pl.Float64)] if "value" in names else []
@@ -83,19 +84,19 @@ def add_value(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def whole_tasks(table: pl.DataFrame) -> pl.DataFrame:
-    """Rows of whole tasks, not of single instances."""
+    """Keep rows of whole tasks, not of single instances."""
     if "instance" in table.columns:
         return table.filter(pl.col("instance").is_null())
     return table
 
 
 def counts_outcomes(table: pl.DataFrame) -> NDArray[np.bool_]:
-    """(n,) whether a row's `n` is a number of trials that its `value` is a share of.
+    """Return (n,) whether a row's `n` is the number of trials behind its `value`.
 
-    Metrics known to be means of 0/1 outcomes: yes. Metrics known to be anything else, exact pass
-    rates, values outside of [0, 1]: no. Of the rest the standard error decides, task by task: where
-    most are the binomial one, n counts trials. Without a standard error the value is taken for a
-    share of n, as a table without a metric says it.
+    Yes for metrics known to be means of 0/1 outcomes. No for other known metrics, exact pass rates,
+    and values outside [0, 1]. For the rest the standard error decides, task by task: if most are
+    binomial, n counts trials. Without a standard error the value is taken as a share of n, as in a
+    table without a metric.
     """
     if not {"value", "n"} <= set(table.columns) or table.is_empty():
         return np.zeros(table.height, bool)
@@ -104,7 +105,7 @@ def counts_outcomes(table: pl.DataFrame) -> NDArray[np.bool_]:
     share = (value >= 0) & (value <= 1)
     possible = share & (n > 0)
     if "stderr" not in table.columns or table["stderr"].null_count() == table.height:
-        # Nothing but the way they were found says that these are not shares of trials.
+        # Only the method tells that these are not shares of trials.
         if "logprob" in table.columns:
             possible &= table["logprob"].is_null().to_numpy()
         if "method" in table.columns:
@@ -120,14 +121,14 @@ def counts_outcomes(table: pl.DataFrame) -> NDArray[np.bool_]:
         if known is not None and known.is_outcome is False:
             continue
         if not (share | ~own | ~np.isfinite(value)).all():
-            continue  # one score outside of [0, 1]: not a share in its other rows either
+            continue  # one score outside [0, 1]: not a share in its other rows either
         sure = known is not None and known.is_outcome is True
         answer |= own & possible & (sure or _binomial_errors(table.filter(own), value[own], n[own]))
     return answer
 
 
 def _binomial_errors(table: pl.DataFrame, value: Floats, n: Floats) -> bool:
-    """Whether standard errors, if given, are those of shares of n trials."""
+    """Return whether standard errors, if given, are those of shares of n trials."""
     if "stderr" not in table.columns or table["stderr"].null_count() == table.height:
         return True
     stderr = table["stderr"].cast(pl.Float64).fill_null(np.nan).to_numpy()
@@ -140,15 +141,15 @@ def _binomial_errors(table: pl.DataFrame, value: Floats, n: Floats) -> bool:
 
 
 def scores_of(table: pl.DataFrame) -> Scores:
-    """Score, trials and standard error of every row.
+    """Return score, trials and standard error of every row.
 
     Raises:
         DataError: a row has no score, or more passes than samples.
     """
     none = np.zeros(table.height)
     if has_counts(table):
-        samples = _filled(table, "samples", positive=True)
-        passes = _filled(table, "passes", positive=False)
+        samples = _filled_column(table, "samples", positive=True)
+        passes = _filled_column(table, "passes", positive=False)
         if (passes > samples).any():
             i = int(np.argmax(passes > samples))
             raise DataError("more passes than samples", row=_row(table, i), column="passes",
@@ -158,7 +159,7 @@ def scores_of(table: pl.DataFrame) -> Scores:
     if "value" not in table.columns:
         raise DataError("the column is missing", column="value",
                         expected="value, or passes and samples")  # fmt: skip
-    value = _filled(table, "value", positive=None)
+    value = _filled_column(table, "value", positive=None)
     trials, stderr = none, none
     if "n" in table.columns:
         counted = counts_outcomes(table)
@@ -171,16 +172,16 @@ def scores_of(table: pl.DataFrame) -> Scores:
 
 
 def trials_of(table: pl.DataFrame) -> Floats:
-    """(n,) trials of each row in a table of counts: `samples` if all rows have them, else `n`."""
+    """Return (n,) trials of a table of counts: `samples` if all rows have them, else `n`."""
     name = "samples" if has_counts(table) else "n"
     return table[name].cast(pl.Float64).to_numpy()
 
 
 def suited_likelihood(table: pl.DataFrame) -> Suited:
-    """Which likelihood suits the scores of a table; the same for a fit and for a study.
+    """Choose the likelihood that suits the scores of a table; the same for a fit and a study.
 
-    Counts of trials, the binomial. Exact pass rates above 0 vary by factors, not by amounts: the
-    Gaussian of their logarithms. Every other score, the Gaussian.
+    Counts of trials: the binomial. Exact pass rates above 0 vary by factors, not by amounts: the
+    Gaussian of their logarithms. Every other score: the Gaussian.
     """
     if has_counts(table):
         return "binomial"
@@ -197,14 +198,14 @@ def suited_likelihood(table: pl.DataFrame) -> Suited:
 
 
 def stop_of(table: pl.DataFrame) -> Floats:
-    """(n,) passes at which sampling stopped, by the column `stop_passes`; infinite: it did not."""
+    """Return (n,) passes at which sampling stopped, from `stop_passes`; infinite if it did not."""
     if "stop_passes" not in table.columns:
         return np.full(table.height, np.inf)
     return table["stop_passes"].cast(pl.Float64).fill_null(np.inf).to_numpy()
 
 
-def _filled(table: pl.DataFrame, name: str, *, positive: bool | None) -> Floats:
-    """A column without gaps; above 0, from 0 on, or any finite number (None)."""
+def _filled_column(table: pl.DataFrame, name: str, *, positive: bool | None) -> Floats:
+    """Return a column without gaps: above 0, at least 0, or any finite number (None)."""
     values = table[name].cast(pl.Float64).fill_null(np.nan).to_numpy()
     bad = ~np.isfinite(values)
     if positive is not None:

@@ -21,18 +21,18 @@ from augury.errors import DataError, UsageError
 from augury.runtime.atomic import atomic_file
 
 ROW = "__row__"
-# None of these for an untrained model; a law that takes one takes its logarithm.
+# An untrained model has none of these; a law that takes one takes its logarithm.
 FROM_NOTHING = ("tokens", "flops")
-EXACT = 2**53  # beyond, a float no longer says which whole number it is
+EXACT = 2**53  # beyond this, a float cannot represent every whole number
 WRITTEN = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
-CELLS = (".csv", ".tsv")  # formats of which a cell holds one value
+CELLS = (".csv", ".tsv")  # formats in which a cell holds one value
 TRUE, FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
 def cast_columns(table: pl.DataFrame, source: str | None) -> pl.DataFrame:
     """Cast the schema's columns to their types; text that is a number becomes one.
 
-    A value that is there and cannot be read is an error, never missing.
+    A value that cannot be read is an error, never missing.
 
     Raises:
         DataError: a cell of a number column is not a number; it names row, column and value.
@@ -130,16 +130,16 @@ def _numbers(
 
 
 def _short(value: object) -> object:
-    """A value as a message shows it."""
+    """Shorten a value for a message."""
     if isinstance(value, str) and len(value) > 60:
         return value[:57] + "..."
     return value
 
 
 def fill_compute(table: pl.DataFrame) -> pl.DataFrame:
-    """Fill flops = 6 N D, tokens = C / 6 N and params = C / 6 D where the other two are known.
+    """Fill flops = 6 N D, tokens = C / 6 N and params = C / 6 D if the other two are known.
 
-    In float64 from the start: 6 N D overflows 64-bit integers at the scale of today's runs.
+    In float64 from the start: 6 N D overflows 64-bit integers for today's runs.
     """
     params, tokens, flops = pl.col("params"), pl.col("tokens"), pl.col("flops")
     for name, value in (
@@ -157,16 +157,16 @@ def fill_compute(table: pl.DataFrame) -> pl.DataFrame:
 def check_table(
     table: pl.DataFrame, source: str | None = None, require: Sequence[str] = ()
 ) -> pl.DataFrame:
-    """The table, if every value obeys its column's rule and no measurement is there twice.
+    """Return the table if every value obeys its column's rule and no measurement is duplicated.
 
-    Two rows are the same measurement if they agree in every identity column that the table has
-    (`schema.KEY`) and the table says at least which model, or which run, each row is of: a table
-    of nothing but params, flops and loss may hold the same point twice.
+    Two rows are the same measurement if they agree in every identity column of the table
+    (`schema.KEY`) and the table tells at least the model or run of each row: a table of only
+    params, flops and loss may hold the same point twice.
 
     Args:
         table: typed.
         source: file, for messages.
-        require: columns that must be there and filled in every row.
+        require: columns that must be present and filled in every row.
 
     Raises:
         DataError: it names file, row, column, value and what was expected.
@@ -180,7 +180,9 @@ def check_table(
                 "the column is missing",
                 source=source,
                 column=name,
-                expected=f"it, or a mapping onto it{example} from one of: {', '.join(there)}",
+                expected=(
+                    f"the column, or a mapping onto it{example} from one of: {', '.join(there)}"
+                ),
             )
     for series in table.iter_columns():
         column = column_of(series.name)
@@ -188,7 +190,7 @@ def check_table(
             continue
         if column.name in require and column.name in FROM_NOTHING:
             column = replace(column, rule="positive")
-        bad = _against_rule(series, column)
+        bad = _breaking_rule(series, column)
         if bad.any():
             i = int(bad.arg_max() or 0)
             raise DataError(
@@ -222,11 +224,11 @@ def check_table(
                 value=table["passes"][i],
                 expected=f"at most the {table['samples'][i]:g} samples",
             )
-    _no_duplicates(table, source)
+    _refuse_duplicates(table, source)
     return table
 
 
-def _against_rule(series: pl.Series, column: Column) -> pl.Series:
+def _breaking_rule(series: pl.Series, column: Column) -> pl.Series:
     bad = ~series.cast(pl.Float64).is_finite()
     if column.rule == "positive":
         bad = bad | (series <= 0)
@@ -241,7 +243,7 @@ def _against_rule(series: pl.Series, column: Column) -> pl.Series:
     return bad.fill_null(False)
 
 
-def _no_duplicates(table: pl.DataFrame, source: str | None) -> None:
+def _refuse_duplicates(table: pl.DataFrame, source: str | None) -> None:
     key = [name for name in KEY if name in table.columns]
     if not {"model", "run"} & set(key) or not {"step", "task", "seed", "run"} & set(key):
         return
@@ -255,19 +257,19 @@ def _no_duplicates(table: pl.DataFrame, source: str | None) -> None:
             f"the same measurement as row {_row(table, first)} ({named})",
             source=source,
             row=_row(table, second),
-            expected="every measurement once; a column that tells them apart is missing",
+            expected="each measurement once; a column that distinguishes them is missing",
         )
 
 
 def _row(table: pl.DataFrame, i: int) -> int:
-    """Row number in the user's file, counted from 1."""
+    """Return a row's number in the user's file, counted from 1."""
     return int(table[ROW][i]) if ROW in table.columns else i + 1
 
 
 def observations(
     data: pl.DataFrame | Mapping[str, Any] | Sequence[Mapping[str, Any]],
 ) -> pl.DataFrame:
-    """A checked observation table from columns or rows made in code.
+    """Build a checked observation table from columns or rows made in code.
 
     Raises:
         DataError: as `read_table`.
@@ -277,11 +279,10 @@ def observations(
 
 
 def run_ids(table: pl.DataFrame) -> NDArray[np.int64]:
-    """(n,) which training run each row is of, from 0 in order of appearance.
+    """Return (n,) the training run of each row, from 0 in order of appearance.
 
-    The column `run` if there is one; else model, family and seed together, if there is a model,
-    and within them every size is a run of its own (where `model` names an architecture); else every
-    row is a run.
+    Uses the column `run` if there is one; else model, family and seed together if there is a model,
+    where every size is a separate run (`model` may name an architecture); else every row is a run.
     """
     key = ["run"] if "run" in table.columns else []
     if not key and "model" in table.columns:

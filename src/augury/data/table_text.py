@@ -1,4 +1,4 @@
-"""Text as a table: CSV and TSV with every cell as it is written, and JSON lines."""
+"""Text as a table: CSV and TSV with every cell as written, and JSON lines."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from augury.errors import DataError
 
 
 def decode_table(data: bytes, source: str) -> str:
-    """The text of a table, UTF-8 or UTF-16.
+    """Decode the text of a table, UTF-8 or UTF-16.
 
     Raises:
         DataError: it is neither; it names the line.
     """
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # as spreadsheets save "Unicode text"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):  # spreadsheets save "Unicode text" this way
         try:
             return data.decode("utf-16")
         except UnicodeDecodeError:
@@ -39,10 +39,10 @@ def decode_table(data: bytes, source: str) -> str:
 
 
 def read_delimited(text: str, separator: str, source: str) -> pl.DataFrame:
-    """A table of text, every cell as it is but for numbers in columns that are not the schema's.
+    """Parse a table of text; cells stay as written, except numbers outside the schema's columns.
 
     Raises:
-        DataError: a name is twice in the header, or a row has more or fewer cells than it.
+        DataError: the header repeats a name, or a row has more or fewer cells than the header.
     """
     text = _without_preamble(text)
     first = text.splitlines()[:1]
@@ -58,13 +58,13 @@ def read_delimited(text: str, separator: str, source: str) -> pl.DataFrame:
     for name in header:
         if header.count(name) > 1:
             raise DataError(
-                "the header names this column twice",
+                "duplicate column in the header",
                 source=source,
                 column=name,
                 expected="unique names",
             )
     try:
-        # Every cell as text, so that a wrong one can be named; `cast_columns` makes the numbers.
+        # Every cell as text, so that an error can name it; `cast_columns` makes the numbers.
         table = pl.read_csv(
             text.encode(),
             separator=separator,
@@ -88,7 +88,7 @@ def read_delimited(text: str, separator: str, source: str) -> pl.DataFrame:
 
 
 def _without_preamble(text: str) -> str:
-    """Without blank lines and comments before the header."""
+    """Drop blank lines and comments before the header."""
     while text and (text[0] == "#" or not text.partition("\n")[0].strip()):
         _, newline, rest = text.partition("\n")
         if not newline:
@@ -98,12 +98,12 @@ def _without_preamble(text: str) -> str:
 
 
 def _check_widths(text: str, separator: str, header: list[str], source: str) -> None:
-    """Every row has a cell for each name of the header; blank lines are none.
+    """Check that every row has one cell per name in the header; blank lines are skipped.
 
-    A row that ends too soon is one that was cut off, perhaps within a number.
+    A row with too few cells was cut off, perhaps within a number.
 
     Raises:
-        DataError: it names the first row that has more or fewer.
+        DataError: it names the first row with more or fewer.
     """
     named = max((i for i, name in enumerate(header, 1) if name), default=0)
     for number, row in enumerate(_csv_rows(text, separator)):
@@ -113,12 +113,12 @@ def _check_widths(text: str, separator: str, header: list[str], source: str) -> 
                 f"has {len(row)} cell{'' if len(row) == 1 else 's'}",
                 source=source,
                 row=number,
-                expected=f"{len(header)}, as the header has",
+                expected=f"{len(header)}, as in the header",
             )
 
 
 def _csv_rows(text: str, separator: str) -> Iterator[list[str]]:
-    """Rows up to the first that no CSV can have."""
+    """Yield rows up to the first that no CSV can contain."""
     try:
         yield from csv.reader(text.split("\n"), delimiter=separator)
     except csv.Error:
@@ -126,7 +126,7 @@ def _csv_rows(text: str, separator: str) -> Iterator[list[str]]:
 
 
 def _guessed(series: pl.Series) -> pl.Series:
-    """An unknown text column as numbers, if every filled cell is one."""
+    """Convert an unknown text column to numbers if every filled cell is one."""
     values = series.str.strip_chars()
     values = values.set(values.is_in(MISSING), None)
     numbers = values.cast(pl.Float64, strict=False)
@@ -136,18 +136,18 @@ def _guessed(series: pl.Series) -> pl.Series:
 
 
 def read_json_lines(text: str, source: str) -> pl.DataFrame:
-    """A table of objects, one on each line; a key that a line lacks is missing there.
+    """Parse a table with one object per line; a key that a line lacks is missing there.
 
     Raises:
         DataError: it names the line that is not an object.
     """
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(text.split("\n"), 1):  # U+2028 ends no line
+    for number, line in enumerate(text.split("\n"), 1):  # U+2028 does not end a line
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except (ValueError, RecursionError) as error:  # integers of more than 4,300 digits too
+        except (ValueError, RecursionError) as error:  # also integers of more than 4,300 digits
             raise DataError(
                 f"line {number} is not JSON: {first_line(error)}",
                 source=source,
@@ -164,7 +164,7 @@ def read_json_lines(text: str, source: str) -> pl.DataFrame:
     names = list(dict.fromkeys(name for row in rows for name in row))
     try:
         return pl.DataFrame([_json_column(name, [row.get(name) for row in rows]) for name in names])
-    except UnicodeEncodeError as error:  # JSON can say "\\ud800", which no text can hold
+    except UnicodeEncodeError as error:  # JSON can contain "\\ud800", which is not valid text
         raise DataError(
             "text contains an unpaired surrogate",
             source=source,
@@ -191,5 +191,5 @@ def _float(value: float) -> float:
 
 
 def first_line(error: BaseException) -> str:
-    """What a library says of an error, as a part of one line."""
+    """Return a library's error message as part of one line."""
     return " ".join(str(error).split("\n")[0].split())[:200]

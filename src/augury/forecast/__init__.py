@@ -1,4 +1,4 @@
-"""Forecasting: predict, chain laws, backtest them, and choose among them by it."""
+"""Forecasting: predict, fit chains of laws, backtest them, and choose among them."""
 
 from augury.forecast.backtesting import Backtest, backtest, compare
 from augury.forecast.chain_fit import ChainFit, fit_chain

@@ -1,8 +1,8 @@
-"""Backtests: fit on what came before, forecast what came after, and count.
+"""Backtests: fit on what came before, forecast what came after, and score it.
 
-The window expands: everything below a scale is fitted, what lies above is forecast, then the next
-scale. What is reported is what a user needs to know of a forecaster: how far off, and how often its
-intervals held.
+The window expands: everything below a scale is fitted and what lies above is forecast, then the
+next scale. The result tells what a user needs to know about a forecaster: how far off it was, and
+how often its intervals held.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ Fitter = Callable[[pl.DataFrame], Any]
 # Draws per forecast in a backtest: its 5 and 95 % quantiles are then known to a tenth of the
 # interval's width.
 DRAWS = 400
-# Cuts of an expanding window, at most. Every one is a fit a law, and with a cut at each of a few
-# hundred scales most forecasts would be made from the few smallest runs.
+# Maximum number of cuts of an expanding window. Each cut means one fit per law, and with a cut at
+# each of a few hundred scales most forecasts would be made from the few smallest runs.
 MOST_CUTS = 8
-# Two laws are told apart where the paired difference of their scores exceeds so many standard
-# errors' worth of a two-sided test at this level.
+# Two laws differ clearly if the paired difference of their scores is significant in a two-sided
+# test at this level.
 CLEAR = 0.9
 
 
 @dataclass(frozen=True)
 class Backtest(Shown):
-    """Every forecast of a backtest, and what they come to.
+    """Every forecast of a backtest, and its summary.
 
     Attributes:
-        rows: one row per law and held-out point: law, cut (the scale below which was fitted), the
-            row in the table, observed, value, low, high, held, error (forecast - observed),
+        rows: one row per law and held-out point: law, cut (the scale below which it was fitted),
+            the row in the table, observed, value, low, high, held, error (forecast - observed),
             relative (error / observed), crps (continuous ranked probability score, in the unit of
-            residuals: logarithms where the likelihood takes them), extrapolation (in ranges of the
+            residuals: logarithms if the likelihood takes them), extrapolation (in ranges of the
             data), distance (in e-folds beyond it), status.
         level: of the intervals, which are for a new run.
     """
@@ -66,17 +66,17 @@ class Backtest(Shown):
 
     @property
     def common(self) -> pl.DataFrame:
-        """The forecasts that every law made which has any score: like is compared with like."""
+        """The forecasts that every scored law made, so that like is compared with like."""
         scored = self.rows.filter(pl.col("crps").is_finite())
         laws = scored["law"].n_unique()
         return scored.filter(pl.col("law").n_unique().over("cut", "row") == laws)
 
     @property
     def summary(self) -> pl.DataFrame:
-        """Per law, best (by CRPS) first: errors, coverage and mean width of the intervals.
+        """Summarise per law, best (by CRPS) first: errors, and the intervals' coverage and width.
 
-        Only forecasts common to all laws count, and every cut weighs alike. `behind` is how far a
-        law's CRPS lies above the best law's, and `clear` whether that is more than chance. A law
+        Only forecasts common to all laws count, and every cut has equal weight. `behind` is how far
+        a law's CRPS lies above the best law's, and `clear` whether that is more than chance. A law
         that could not be scored at any cut comes last, with n = 0.
         """
         common = self.common
@@ -114,7 +114,7 @@ class Backtest(Shown):
 
     @property
     def winner(self) -> str | None:
-        """The law that forecast best, if it did so by more than chance; None without a winner."""
+        """The law that forecast best, if by more than chance; None without a winner."""
         table = self.summary.filter(pl.col("n") > 0)
         if table.is_empty():
             return None
@@ -141,10 +141,11 @@ class Backtest(Shown):
 
 
 def paired_difference(rows: pl.DataFrame, best: str, other: str) -> tuple[float, float]:
-    """How far `other` scores above `best` on average over cuts, and what chance would explain.
+    """Return how far `other` scores above `best` on average over cuts, and its noise.
 
     Differences are paired by held-out row; a row forecast from several cuts is one observation,
-    since its own noise is in all of them. With one row only nothing can be told: infinite noise.
+    since its own noise is in all of them. With only one row nothing can be concluded: infinite
+    noise.
     """
     if best == other:
         return 0.0, np.inf
@@ -181,15 +182,17 @@ def backtest(
     Args:
         laws: laws, chains, or their names ("chinchilla", "power+logistic-task").
         data: observation table, or columns by name.
-        holdout: SQL expression of the rows held out, one split; without it, up to eight scales,
-            evenly spread, at which the data can be cut with enough runs below for a usable fit.
-        by: the scale of the expanding window; by default flops, tokens or params, the first there.
+        holdout: SQL expression for the rows held out, as a single split; without it, up to eight
+            evenly spread scales at which the data can be cut with enough runs below for a usable
+            fit.
+        by: the scale of the expanding window; by default flops, tokens or params, the first
+        present.
         likelihood: of the laws (of the task law in chains).
         level: of the intervals.
         seed: of the draws.
 
     Returns:
-        A `Backtest`: `rows`, one per law and held-out point, in the unit of what is forecast, and
+        A `Backtest`: `rows`, one per law and held-out point, in the unit of the forecast, and
         `summary`, one per law.
 
     Raises:
@@ -242,7 +245,7 @@ def fitter(
     *,
     influence: bool = True,
 ) -> Fitter:
-    """What fits a law or chain to the past, with draws for a forecast."""
+    """Return the function that fits a law or chain to the past, with draws for a forecast."""
     one: Callable[..., Fitted] = (
         partial(fit_chain, law, task_likelihood=likelihood)
         if isinstance(law, Chain)
@@ -252,17 +255,17 @@ def fitter(
 
 
 def usable(fitted: Fitted) -> bool:
-    """Whether a fit carries a forecast with an interval."""
+    """Return whether a fit allows a forecast with an interval."""
     return all(one.usable and len(one.draws) > 0 for one in steps(fitted))
 
 
 def steps(fitted: Fitted) -> tuple[Fit, ...]:
-    """The fits that a fitted law consists of, two for a chain."""
+    """Return the fits that a fitted law consists of, two for a chain."""
     return (fitted.loss, fitted.task) if isinstance(fitted, ChainFit) else (fitted,)
 
 
 def _least_runs(law: Law) -> int:
-    """Scales needed below a cut: one more than parameters; a chain's laws are fitted apart."""
+    """Return the scales needed below a cut: parameters plus one; a chain's laws fit apart."""
     parts = (law.loss, law.task) if isinstance(law, Chain) else (law,)
     return max(len(part.parameters) for part in parts) + 1
 
@@ -270,7 +273,7 @@ def _least_runs(law: Law) -> int:
 def splits(
     data: pl.DataFrame, holdout: str | None, by: str | None, least: int
 ) -> list[tuple[str, pl.DataFrame, pl.DataFrame]]:
-    """(label, past, future) of the cuts: at most `MOST_CUTS`, evenly over the distinct scales.
+    """Return (label, past, future) of the cuts: at most `MOST_CUTS`, evenly over distinct scales.
 
     Every cut has at least `least` scales below it.
     """
@@ -289,7 +292,7 @@ def splits(
         return [(holdout, past, future)]
     scale = by or next((n for n in ("flops", "tokens", "params") if n in data.columns), None)
     if scale is None or scale not in data.columns:
-        raise UsageError(f"there is no column '{by or 'flops'}' to order the table by")
+        raise UsageError(f"no column '{by or 'flops'}' to order the table by")
     values = data[scale].unique().sort().to_list()
     cuts = []
     for k in _evenly(least, len(values) - 1):
@@ -301,7 +304,7 @@ def splits(
 def _shared_splits(
     data: pl.DataFrame, holdout: str | None, by: str | None, laws: Sequence[Law]
 ) -> list[tuple[str, pl.DataFrame, pl.DataFrame, list[str]]]:
-    """Splits with the laws to be tested at each: the same cuts for all that can be cut at all."""
+    """Return splits with the laws to test at each: the same cuts for all that can be cut at all."""
     least = {str(law): _least_runs(law) for law in laws}
     for most in sorted(set(least.values()), reverse=True):
         able = [name for name, runs in least.items() if runs <= most]
@@ -313,17 +316,17 @@ def _shared_splits(
 
 
 def _evenly(first: int, last: int) -> list[int]:
-    """At most `MOST_CUTS` whole numbers from `first` to `last`, both included."""
+    """Return at most `MOST_CUTS` whole numbers from `first` to `last`, both included."""
     if last - first < MOST_CUTS:
         return list(range(first, last + 1))
     return [round(x) for x in np.linspace(first, last, MOST_CUTS)]
 
 
 def scored(fitted: Fitted, future: pl.DataFrame, target: str, level: float) -> pl.DataFrame:
-    """Forecasts of the rows of `future` beside what was observed.
+    """Forecast the rows of `future`, beside what was observed.
 
-    What a score was counted from is counted again: with 20 samples, even a rate that is known
-    exactly is seen only to within a tenth.
+    Scores from counts include the counting noise: with 20 samples, even a rate that is known
+    exactly is observed only to within a tenth.
     """
     drawn = predictive(fitted, future)
     truth = future[target].cast(pl.Float64).to_numpy()
@@ -360,12 +363,12 @@ def scored(fitted: Fitted, future: pl.DataFrame, target: str, level: float) -> p
 
 
 def last_step(fitted: Fitted) -> Fit:
-    """The fit that gives what is forecast: a chain's task law."""
+    """Return the fit that gives the forecast: a chain's task law."""
     return fitted.task if isinstance(fitted, ChainFit) else fitted
 
 
 def _score(fitted: Fitted, draws: Floats, truth: Floats) -> Floats:
-    """CRPS in the unit that residuals are measured in: logarithms where the likelihood takes them.
+    """Return the CRPS in the unit of residuals: logarithms if the likelihood takes them.
 
     A pass rate forecast as 1e-3 and found to be 1e-5 is as wrong as one of 1e-1 found to be 1e-3.
     """
@@ -377,7 +380,7 @@ def _score(fitted: Fitted, draws: Floats, truth: Floats) -> Floats:
 def compare(
     laws: Sequence[Law | str], data: pl.DataFrame | Mapping[str, Any], **options: Any
 ) -> pl.DataFrame:
-    """`backtest` of several laws, summed up.
+    """Backtest several laws and summarise the result.
 
     Args:
         laws: laws, chains, or their names.
@@ -385,7 +388,7 @@ def compare(
         options: of `backtest`: holdout, by, likelihood, level, seed.
 
     Returns:
-        A table with one row per law, best first: n, errors in the unit of what is forecast, crps,
+        A table with one row per law, best first: n, errors in the unit of the forecast, crps,
         coverage and mean width of the intervals, `behind` (CRPS above the best law's) and `clear`
         (whether that is more than chance).
 

@@ -1,4 +1,4 @@
-"""Boosted trees over the shares of a mixture: what laws of mixtures have to beat (RegMix)."""
+"""Boosted trees over mixture shares: the baseline that mixture laws have to beat (RegMix)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from augury.errors import UsageError
 from augury.fitting.space import Floats
 
 # Liu et al. 2024 (arXiv 2407.01492) fit LightGBM with a thousand rounds at this rate; early
-# stopping would need rows of its own.
+# stopping would need held-out rows.
 ROUNDS, RATE = 1000, 0.01
-# Fewer rows than a leaf and its sibling hold give one constant.
+# With fewer rows than a leaf and its sibling hold, the result is a constant.
 FEWEST_ROWS = 40
 
 
@@ -19,12 +19,12 @@ def forecast_by_trees(share: Floats, y: Floats, at: Floats, seed: int = 0) -> Fl
 
     Args:
         share: (n, k) mixtures of the runs.
-        y: (n,) what they reached.
-        at: (m, k) mixtures asked about.
+        y: (n,) their results.
+        at: (m, k) mixtures to forecast.
         seed: of the trees.
 
     Returns:
-        (m,) forecasts. Trees never go beyond the values that they were shown.
+        (m,) forecasts. Trees never go beyond the values they were trained on.
 
     Raises:
         UsageError: the extra `mixtures` is missing, or there are too few rows for a tree.
@@ -32,7 +32,7 @@ def forecast_by_trees(share: Floats, y: Floats, at: Floats, seed: int = 0) -> Fl
     Source: Ke et al. 2017 (LightGBM); as used by Liu et al. 2024 (arXiv 2407.01492).
     """
     if len(y) < FEWEST_ROWS:
-        raise UsageError(f"boosted trees need {FEWEST_ROWS} runs or more, not {len(y)}")
+        raise UsageError(f"boosted trees need at least {FEWEST_ROWS} runs, not {len(y)}")
     lightgbm = _lightgbm()
     options = {
         "objective": "regression", "learning_rate": RATE, "verbosity": -1, "num_threads": 1,

@@ -1,9 +1,9 @@
 """Chains: a law of loss, then a law of the task in that loss, with one joint uncertainty.
 
-Both laws are fitted to the same runs, so that what is uncertain in the one is uncertain in the
-other: a resample draws runs once and refits both. Fitted step by step, the task law learns from
-measured losses and the loss law never sees a score (Bhagia et al. 2024). Fitted jointly, the loss
-law also bends to make the scores right, each residual weighed by its own noise.
+Both laws are fitted to the same runs, so their uncertainties are correlated: a resample draws runs
+once and refits both. Fitted stepwise, the task law learns from measured losses and the loss law
+never sees a score (Bhagia et al. 2024). Fitted jointly, the loss law also bends to match the
+scores, with each residual weighted by its own noise.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from augury.laws.inputs import Input, Real
 from augury.notes import Note
 
 How = Literal["stepwise", "joint"]
-# Resampling fewer runs than this leaves some resamples with too few distinct ones for either law.
+# Below this many runs, some resamples have too few distinct ones for either law.
 ENOUGH_RUNS = 12
 
 
@@ -74,7 +74,7 @@ class ChainFit(Shown):
 
     Attributes:
         chain, how: what was fitted, and whether "stepwise" or "joint".
-        loss, task: the two fits; their draws belong together, row by row.
+        loss, task: the two fits; their draws are paired row by row.
         level: of intervals.
     """
 
@@ -86,7 +86,7 @@ class ChainFit(Shown):
 
     @property
     def status(self) -> Status:
-        """The worse of the two."""
+        """The worse of the two statuses."""
         return self.task.status if self.loss.usable else self.loss.status
 
     @property
@@ -100,11 +100,11 @@ class ChainFit(Shown):
 
     @property
     def usable(self) -> bool:
-        """Whether the parameters of both laws mean something."""
+        """Whether the parameters of both laws are meaningful."""
         return self.loss.usable and self.task.usable
 
     def to_dict(self) -> dict[str, Any]:
-        """Both fits, without draws and data, ready for JSON."""
+        """Return both fits without draws and data, ready for JSON."""
         loss, task = self.loss.to_dict(), self.task.to_dict()
         both = {
             key: {**loss[key], **{f"task_{n}": x for n, x in task[key].items()}}
@@ -158,16 +158,17 @@ def fit_chain(
 
     Args:
         chain: the two laws, or their names, "chinchilla+logistic-task".
-        data: rows with the loss law's inputs and the link (loss or bpb); and, unless `scores` has
-            them, the scores.
-        scores: rows with the link and the score, where those are more (all checkpoints, say, where
-            `data` has final ones). Runs are matched by `run`, or by model, family and seed.
+        data: rows with the loss law's inputs and the link (loss or bpb); and the scores, unless
+            given as `scores`.
+        scores: rows with the link and the score, if there are more of those (for example, all
+            checkpoints, while `data` has final ones). Runs are matched by `run`, or by model,
+            family and seed.
         how: "stepwise" (the loss law first, then the task law on its predictions) or "joint".
         likelihood: of the loss law.
         task_likelihood: of the task law.
-        uncertainty: "bootstrap", runs resampled once for both laws; "laplace", each law's own, for
-            ladders too short to lose a run (the default below 12 runs).
-        resamples: joint draws S.
+        uncertainty: "bootstrap", runs resampled once for both laws; "laplace", separately per law,
+            for ladders too short to lose a run (the default below 12 runs).
+        resamples: number of joint draws S.
         level: of intervals.
         influence: as in `fit`.
         seed: of the draws.
@@ -209,7 +210,7 @@ def fit_chain(
     if how == "joint":
         pair = _joint(chain, scored, first, second, resamples, rng)
         first, second = (
-            _with(f, *end, "laplace", level, seed + k)
+            _with_draws(f, *end, "laplace", level, seed + k)
             for k, (f, end) in enumerate(zip((first, second), pair, strict=True))
         )
         return ChainFit(chain, how, first, second, level)
@@ -218,7 +219,7 @@ def fit_chain(
         uncertainty = "bootstrap" if len(names) >= ENOUGH_RUNS else "laplace"
     if uncertainty == "laplace":
         first, second = (
-            _with(f, p.space.natural(u), p.space.natural(draws), "laplace", level, seed + k)
+            _with_draws(f, p.space.natural(u), p.space.natural(draws), "laplace", level, seed + k)
             for k, (f, p) in enumerate(((first, one), (second, two)))
             for u in (p.space.internal(np.array(list(f.parameters.values()))),)
             for draws in (laplace(p, u, resamples, rng),)
@@ -245,11 +246,11 @@ def fit_chain(
     ):
         natural = problem.space.natural(ends.u[good])
         best = problem.space.natural(u)
-        fits.append(_with(result, best, natural, "bootstrap", level, seed + k))
+        fits.append(_with_draws(result, best, natural, "bootstrap", level, seed + k))
     return ChainFit(chain, how, fits[0], fits[1], level)
 
 
-def _with(
+def _with_draws(
     result: Fit, best: Floats, draws: Floats, uncertainty: str, level: float, seed: int
 ) -> Fit:
     named = dict(zip(result.parameters, map(float, best), strict=True))
@@ -259,7 +260,7 @@ def _with(
 
 
 def _problem(result: Fit) -> Problem:
-    """The problem behind a fit, from the data it carries."""
+    """Rebuild the problem behind a fit from the data it carries."""
     return problem_from(result.law, result.likelihood, result.data)
 
 
@@ -277,7 +278,7 @@ def _shared_runs(data: pl.DataFrame, scores: pl.DataFrame) -> list[str]:
 
 
 def _run_index(names: list[str], table: pl.DataFrame, problem: Problem) -> Any:
-    """(n,) index in `names` of each point's run."""
+    """Return (n,) the index in `names` of each point's run."""
     key = dict(zip(run_ids(table).tolist(), _run_key(table).to_list(), strict=True))
     place = {name: i for i, name in enumerate(names)}
     return np.array([place[key[run]] for run in problem.table["run"].to_list()])
@@ -291,7 +292,7 @@ def _joint(
     count: int,
     rng: np.random.Generator,
 ) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
-    """Best values and draws of both laws, fitted to losses and scores at once."""
+    """Return best values and draws of both laws, fitted to losses and scores at once."""
     missing = [n for n in chain.loss.inputs if n not in data.columns]
     if missing or chain.link not in data.columns or second.likelihood.counts:
         raise UsageError(
@@ -330,7 +331,7 @@ def _(fitted: ChainFit, at: pl.DataFrame) -> Predictive:
     rest = law_inputs_of_task(fitted, at)
     nothing = np.full((1, len(names)), np.nan)
     draws = fitted.task.draws if len(fitted.task.draws) else nothing
-    # Refits that did not converge leave either law with fewer draws: the shorter goes round again.
+    # If refits did not converge, one law has fewer draws: the shorter list is repeated.
     count = max(len(loss.mean), len(draws))
     ours, theirs = (np.resize(np.arange(n), count) for n in (len(draws), len(loss.mean)))
     columns = {n: draws[ours, j : j + 1] for j, n in enumerate(names)}
@@ -338,13 +339,15 @@ def _(fitted: ChainFit, at: pl.DataFrame) -> Predictive:
     wide = {n: x[None] for n, x in rest.items()}
     mean = task(columns, **{fitted.chain.link: loss.mean[theirs]}, **wide)
     moved = task(columns, **{fitted.chain.link: loss.run[theirs]}, **wide)
-    rng = np.random.default_rng([fitted.task.seed, 1])  # a stream apart from the loss law's
+    rng = np.random.default_rng(
+        [fitted.task.seed, 1]
+    )  # a random stream separate from the loss law's
     drawn = rng.choice(fitted.task.residuals, size=(len(moved), 1))
     return Predictive(value, mean, perturb_by_residual(fitted.task.likelihood, moved, drawn))
 
 
 def law_inputs_of_task(fitted: ChainFit, at: pl.DataFrame) -> dict[str, Floats]:
-    """What the task law takes besides the link: chance, as it was in the fit."""
+    """Return what the task law takes besides the link: chance, as in the fit."""
     linked = at.with_columns(pl.lit(1.0).alias(fitted.chain.link))
     inputs = law_inputs(fitted.task, linked)
     return {n: x for n, x in inputs.items() if n != fitted.chain.link}

@@ -1,4 +1,4 @@
-"""Which law? All that suit a table, by how they would have forecast its own larger runs."""
+"""Choosing a law: all that suit a table, by how they would have forecast its larger runs."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ from augury.laws.inputs import KNOWN, Share
 from augury.notes import Note
 from augury.runtime.steps import count_steps
 
-# Cuts per scale, at most; all lie in the upper half of its values, where what is left to forecast
-# is most like the forecast that will be made.
+# Maximum number of cuts per scale; all lie in the upper half of its values, where what is left to
+# forecast is most like the real forecast.
 MOST_CUTS = 6
-# An input with fewer distinct values says nothing of how the loss falls with it.
+# An input with fewer distinct values does not show how the loss falls with it.
 FEWEST_VALUES = 3
 # Far below .05, as the law was chosen among many.
 REFUTED = 1e-3
-# Laws fitted to the whole table: the chosen one and the next, which say how far they differ.
+# Number of laws fitted to the whole table: the chosen one and the runners-up, which show how far
+# they differ.
 MOST_FITTED = 3
-# Where runners-up are asked: so many times the largest run in every input.
+# Where runners-up are compared: this many times the largest run in every input.
 AHEAD = 10.0
 
 
@@ -45,14 +46,14 @@ class Choice(Shown):
 
     Attributes:
         law: the chosen one, as `fit` takes it.
-        weights: by law, summing to 1: how surely. Laws of less than .05 have none.
-        scores: a row a law, best first: law, crps (mean over cuts, in the unit of residuals:
+        weights: by law, summing to 1: confidence in each. Laws below .05 have none.
+        scores: one row per law, best first: law, crps (mean over cuts, in the unit of residuals:
             logarithms of losses), parameters, behind (how far its score lies above the best's),
             clear (whether that is more than chance), unfitted (share of windows that it could not
-            be fitted to; there it is scored as the constant).
-        rows: a row a law and forecast: law, cut, row, crps, error.
-        fits: of the whole table, the chosen law first; empty where laws were chosen for groups.
-        notes: why, where it is not the best score; which laws had too few rows.
+            be fitted to, where it is scored as the constant).
+        rows: one row per law and forecast: law, cut, row, crps, error.
+        fits: to the whole table, the chosen law first; empty if laws were chosen for groups.
+        notes: why, if it is not the best score; which laws had too few rows.
     """
 
     law: str
@@ -64,7 +65,7 @@ class Choice(Shown):
 
     @property
     def fit(self) -> Fit:
-        """The chosen law's fit to the whole table, for `predict`.
+        """Return the chosen law's fit to the whole table, for `predict`.
 
         Raises:
             UsageError: laws were chosen for groups.
@@ -74,21 +75,21 @@ class Choice(Shown):
         return self.fits[self.law]
 
     def forecasts(self, at: Mapping[str, float] | None = None) -> dict[str, Forecast]:
-        """What the chosen law and the runners-up forecast, by law.
+        """Return what the chosen law and the runners-up forecast, by law.
 
         Args:
             at: where; by default ten times the largest run in every input that can be multiplied.
         """
         found = {}
         for name, fitted in self.fits.items():
-            point = dict(at) if at is not None else _ahead(fitted)
+            point = dict(at) if at is not None else _point_ahead(fitted)
             if point and fitted.usable:
                 inputs = {n: x for n, x in point.items() if n in fitted.law.inputs}
                 (found[name],) = predict(fitted, [inputs])
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but rows and draws, ready for JSON."""
+        """Return everything but rows and draws, ready for JSON."""
         return {
             "law": self.law,
             "weights": self.weights,
@@ -118,17 +119,17 @@ def choose(
     """Choose a law by how each would have forecast the table's own larger runs.
 
     Every law is fitted below up to six scales in the upper half of the data and scored above them
-    by CRPS, a proper score, each cut weighing alike. The constant is always a candidate, and is
-    kept unless a law beats it by more than chance, on the rows held out or, where those are too
-    few to tell, on all runs together.
+    by CRPS, a proper score, with equal weight per cut. The constant is always a candidate, and is
+    kept unless a law beats it by more than chance, on the rows held out or, if those are too few to
+    tell, on all runs together.
 
     Args:
         data: observation table, or columns by name.
         laws: candidates; by default every registered law whose inputs the table has.
-        by: scale of the expanding window, or several; by default flops, tokens or params, the
-            first there, or else every input.
-        groups: a column of series that each have constants of their own; one law is chosen for
-            all of them.
+        by: scale of the expanding window, or several; by default flops, tokens or params, the first
+            present, or else every input.
+        groups: a column of series that each have their own constants; one law is chosen for all of
+            them.
         output: column to forecast; by default the loss, or else scores.
         likelihood: as in `fit`.
         level: of the intervals of the fits.
@@ -138,7 +139,7 @@ def choose(
         A `Choice`: the law, `weights`, `scores`, and the fits of the chosen law and the next.
 
     Raises:
-        UsageError: no law suits the table, or a column that is named is missing.
+        UsageError: no law suits the table, or a named column is missing.
         DataError: as `fit`; or there are too few rows to hold any out.
 
     Source: Gneiting & Raftery 2007 for the score; the weights are those of `combine`.
@@ -170,7 +171,7 @@ def choose(
     null = Constant(over=scales[0], predicts=target)
     parsed = [null, *(x for x in parsed if not isinstance(x, Constant))]
     cuts = _cuts(table, scales, groups)
-    rows, notes = _scored(table, parsed, cuts, groups, target, likelihood)
+    rows, notes = _score_laws(table, parsed, cuts, groups, target, likelihood)
     scores = _summary(rows, parsed)
     best = law = str(scores["law"][0])
     ranked = {str(x): x for x in parsed}
@@ -196,9 +197,9 @@ def choose(
 
 
 def _explains_more(law: Fit, constant: Fit) -> bool:
-    """Whether the law explains all runs better than the constant by an F test at `REFUTED`.
+    """Return whether the law explains all runs better than the constant, by an F test at `REFUTED`.
 
-    Few held-out rows cannot tell a steep law from chance, though the whole table does.
+    Few held-out rows cannot distinguish a steep law from chance, though the whole table does.
     """
     more, left = (
         len(law.parameters) - len(constant.parameters),
@@ -214,11 +215,10 @@ def _explains_more(law: Fit, constant: Fit) -> bool:
 def suited_laws(
     table: pl.DataFrame, target: str, by: str | Sequence[str] | None = None
 ) -> list[Law]:
-    """Every registered law that forecasts `target` and whose inputs the table has.
+    """Return every registered law that forecasts `target` and whose inputs the table has.
 
-    A law over one input is there once for each scale that the table is ordered by. An input that
-    takes fewer than three values does not count as there. Where scores go far below 0, laws that
-    give shares are left out.
+    A law over one input appears once per scale that orders the table. An input with fewer than
+    three values counts as missing. If scores go far below 0, laws that predict shares are left out.
     """
     if target not in table.columns and not (target == "value" and has_scores(table.columns)):
         raise UsageError(f"there is no column '{target}' to forecast")
@@ -256,7 +256,7 @@ def _varies(table: pl.DataFrame, name: str) -> bool:
 
 
 def _scales(table: pl.DataFrame, laws: Sequence[Law]) -> list[str]:
-    """What the rows are ordered by."""
+    """Return the scales that order the rows."""
     for name in ("flops", "tokens", "params"):
         if name in table.columns and _varies(table, name):
             return [name]
@@ -265,7 +265,7 @@ def _scales(table: pl.DataFrame, laws: Sequence[Law]) -> list[str]:
 
 
 def _cuts(table: pl.DataFrame, scales: Sequence[str], groups: str | None) -> dict[str, pl.Series]:
-    """Cuts by name: (n,) whether a row lies below, as many values of its group's as any other's."""
+    """Return cuts by name: (n,) whether a row lies below, at the same count in every group."""
     found: dict[str, pl.Series] = {}
     for scale in scales:
         ranks = pl.col(scale).rank("dense")
@@ -281,14 +281,14 @@ def _cuts(table: pl.DataFrame, scales: Sequence[str], groups: str | None) -> dic
             found[f"{scale}: lowest {share:.0%}"] = pl.Series(below)
     if not found or not any(b.any() and not b.all() for b in found.values()):
         raise DataError(
-            "there are too few scales to hold any out",
+            "too few scales to hold any out",
             column=", ".join(scales),
-            expected="three or more different values",
+            expected="at least three different values",
         )
     return found
 
 
-def _scored(
+def _score_laws(
     table: pl.DataFrame,
     laws: Sequence[Law],
     cuts: Mapping[str, pl.Series],
@@ -296,7 +296,7 @@ def _scored(
     target: str,
     likelihood: Likelihood | str | None,
 ) -> tuple[pl.DataFrame, list[Note]]:
-    """A row a law and held-out row; laws whose parameters a window cannot carry are left out."""
+    """Score laws: one row per law and held-out row, without laws too large for a window."""
     parts: list[pl.DataFrame] = []
     few: list[str] = []
     null: np.ndarray | None = None
@@ -330,7 +330,7 @@ def _scored(
         )
     if null is None or len(parts) < 2:
         raise DataError(
-            f"{table.height} rows are too few to choose a law by",
+            f"{table.height} rows are too few to choose a law",
             expected="more runs, or laws with fewer parameters",
         )
     said = f"Too many parameters for the rows below the first cut: {', '.join(few)}."
@@ -340,7 +340,7 @@ def _scored(
 def _windows(
     problem: Problem, table: pl.DataFrame, cuts: Mapping[str, pl.Series], groups: str | None
 ) -> tuple[Points, np.ndarray, np.ndarray, np.ndarray]:
-    """Points and weights (W, m) of every cut of every group, (W, m) rows (-1: filled), (W,) cuts.
+    """Return points, weights (W, m) of every cut and group, (W, m) rows (-1: padding), (W,) cuts.
 
     Rows are those of the problem, which keeps one of those that repeat a checkpoint's loss.
     """
@@ -365,7 +365,7 @@ def _windows(
 
 
 def normal_crps(mean: Any, spread: Any, y: Any) -> Any:
-    """CRPS of normal forecasts: Gneiting & Raftery 2007, eq. 21."""
+    """Compute the CRPS of normal forecasts: Gneiting & Raftery 2007, eq. 21."""
     z = (y - mean) / spread
     return spread * (z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - np.pi**-0.5)
 
@@ -388,8 +388,8 @@ def _summary(rows: pl.DataFrame, laws: Sequence[Law]) -> pl.DataFrame:
     )
 
 
-def _ahead(fitted: Fit) -> dict[str, float]:
-    """Ten times the largest run in every input; nothing where an input cannot be multiplied."""
+def _point_ahead(fitted: Fit) -> dict[str, float]:
+    """Return ten times the largest run in every input; nothing if an input cannot be multiplied."""
     from augury.laws.inputs import Positive
 
     kinds = fitted.law.inputs

@@ -1,9 +1,9 @@
-"""A forecaster that chooses or weighs laws by their backtest on the data it is given.
+"""A forecaster that chooses or weights laws by their backtest on its data.
 
-Nobody knows beforehand which law a task follows. What a forecaster may use to decide is how each
-would have done so far: every candidate is fitted below each of a few scales of the data and scored
-above it. The target is never looked at. Weights start equal and move as far as the cuts are
-evidence; what the backtest's errors have beyond the laws' own variance grows with the distance.
+Nobody knows beforehand which law a task follows. A forecaster may decide by how each would have
+done so far: every candidate is fitted below each of a few scales of the data and scored above it.
+The target is never used. Weights start equal and move as far as the evidence of the cuts allows;
+the error of the backtest beyond the laws' own variance grows with the distance.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from augury.notes import Note
 
 # Draws of the final fits: smooth bands, 10 times a backtest's.
 FINAL_DRAWS = 4000
-# Cuts that are worth as much as the prior, under which all laws weigh alike.
+# Number of cuts that are worth as much as the prior, under which all laws have equal weight.
 PRIOR_CUTS = 2.0
-# A law of less weight is left out: it would only fray the ends of the interval.
+# A law with less weight is left out: it would only blur the ends of the interval.
 LEAST_WEIGHT = 0.05
 
 
 @dataclass(frozen=True)
 class Combination(Shown):
-    """Laws fitted to all the data, weighed by their backtest.
+    """Laws fitted to all the data, weighted by their backtest.
 
     Attributes:
         fits: by law.
-        weights: by law, summing to 1; with "choose" the best has it all. All 0 where the data
-            identify no law: then nothing is forecast.
-        backtest: what the weights rest on.
+        weights: by law, summing to 1; with "choose" the best law has all of it. All 0 if the data
+            identify no law: then there is no forecast.
+        backtest: what the weights are based on.
         drift: error beyond the laws' own, which grows with the distance.
         level: of intervals.
     """
@@ -90,12 +90,12 @@ def combine(
     level: float = 0.9,
     seed: int = 0,
 ) -> Combination:
-    """Fit all laws; choose the best by backtest, or weigh them.
+    """Fit all laws; choose the best by backtest, or weight them.
 
     Weights are as 1 / CRPS^2 of the later half of the backtest's cuts (Bates & Granger 1969, with a
-    proper score in place of the squared error), drawn towards equal where cuts are few. Laws that
-    could not be backtested (too many parameters for the runs below any cut) get none, nor do laws
-    that the data do not identify. Forecasts are mixtures of the laws' draws; where no law is
+    proper score in place of the squared error), shrunk towards equal weights where cuts are few.
+    Laws that could not be backtested (too many parameters for the runs below any cut) get none, nor
+    do laws that the data do not identify. Forecasts are mixtures of the laws' draws; if no law is
     identified, all weights are 0, `status` says so, and the forecast has no value and no interval.
 
     Args:
@@ -124,14 +124,14 @@ def combine(
         2.1 nats per token; weights {'chinchilla': 1.0, 'constant': 0.0}
     """
     if not laws:
-        raise UsageError("there are no laws to choose from")
+        raise UsageError("no laws to choose from")
     parsed = [parse_law(x) if isinstance(x, str) else x for x in laws]
     tested = backtest(parsed, data, by=by, likelihood=likelihood, level=level, seed=seed)
     fits = {str(law): fitter_of(law, likelihood, level, seed, FINAL_DRAWS)(data) for law in parsed}
     good = able(fits)
     recent = later_half(tested)
     score = common_scores(recent)
-    # A law that no cut could score has no weight; where none could be, all weigh alike.
+    # A law that no cut could score has no weight; if none could be scored, all weigh the same.
     known = {n: score[n] for n in good if n in score} or dict.fromkeys(good, 1.0)
     if not known:
         weights = dict.fromkeys(fits, 0.0)
@@ -146,13 +146,13 @@ def combine(
 
 
 def able(fits: Mapping[str, Fitted]) -> list[str]:
-    """Laws that may enter: those with intervals; if none has any, those that are identified."""
+    """Return laws that may enter: those with intervals; if there are none, those identified."""
     with_interval = [n for n, f in fits.items() if usable(f)]
     return with_interval or [n for n, f in fits.items() if all(step.usable for step in steps(f))]
 
 
 def weights_of(scores: dict[str, float], cuts: int) -> dict[str, float]:
-    """Weights from mean scores over so many cuts: equal for none, as 1 / score^2 for many."""
+    """Weight laws by mean scores over some cuts: equally for 0, as 1 / score^2 for many."""
     power = 2.0 * cuts / (cuts + PRIOR_CUTS)
     best = max(min(scores.values()), 1e-12)
     raw = {n: (max(s, 1e-12) / best) ** -power for n, s in scores.items()}
@@ -161,19 +161,19 @@ def weights_of(scores: dict[str, float], cuts: int) -> dict[str, float]:
 
 
 def later_half(tested: Backtest) -> Backtest:
-    """The cuts nearest the end of the data, which are most like the forecast to be made."""
+    """Keep the cuts nearest the end of the data, which are most like the real forecast."""
     cuts = tested.rows["cut"].unique(maintain_order=True).to_list()
     return Backtest(tested.rows.filter(pl.col("cut").is_in(cuts[len(cuts) // 2 :])), tested.level)
 
 
 def common_scores(tested: Backtest) -> dict[str, float]:
-    """Mean CRPS of every law that has one, over common forecasts, every cut weighing alike."""
+    """Return the mean CRPS of every scored law over common forecasts, with equal weight per cut."""
     table = tested.summary.filter(pl.col("n") > 0)
     return dict(zip(table["law"], table["crps"], strict=True))
 
 
 def scale_of(fitted: Fitted) -> Scale:
-    """Where errors of a fit are measured, as its likelihood does."""
+    """Return the scale on which errors of a fit are measured, from its likelihood."""
     likelihood = last_step(fitted).likelihood
     return "logit" if likelihood.counts else "log" if likelihood.on_log else "linear"
 

@@ -59,7 +59,7 @@ def test_evalplus_now_and_before() -> None:
 def test_a_configuration_is_not_a_result_of_bigcode(tmp_path: Path) -> None:
     sizes = {"190M": {"paths": ["a.csv", "b.csv"], "mode": "train", "n": 190354176, "flops": 2e9}}
     (tmp_path / "final_7b_only.json").write_text(json.dumps(sizes))
-    with pytest.raises(DataError, match="there are no results"):
+    with pytest.raises(DataError, match="no results"):
         read_results("bigcode", tmp_path)
 
 

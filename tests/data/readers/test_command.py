@@ -94,7 +94,7 @@ def test_a_wrong_file_and_nothing_is_written(tmp_path: Path, augury: Any) -> Non
     assert (status, said) == (2, "")
     assert complaint == (
         f"augury: {results / 'b.json'}: line 1, character 25: not JSON (Expecting ':' delimiter); "
-        "expected whole JSON with every key once\n"
+        "expected complete JSON without duplicate keys\n"
     )
     assert out.read_text() == "as it was"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["results", "table.parquet"]
@@ -112,7 +112,7 @@ def test_a_wrong_file_and_nothing_is_written(tmp_path: Path, augury: Any) -> Non
     [
         (("odd", "x", "--out", "t.parquet"), "cannot read 'odd': expected one of lm-eval, inspect"),
         (("lm-eval", "no-such", "--out", "t.parquet"), "no-such: there is no such file or folder"),
-        (("lm-eval", ".", "--out", "t.parquet"), ".: no fitting file in this folder"),
+        (("lm-eval", ".", "--out", "t.parquet"), ".: no file of this kind in this folder"),
         (("lm-eval", "a.json", "--out", "no/t.parquet"), "the folder no does not exist"),
         (("lm-eval", "a.json", "--out", "t.xls"), "cannot write t.xls: expected one of .parquet"),
         (("lm-eval", "a.json", "--out", "t.csv", "--models", "m.csv"), "m.csv: there is no such"),
@@ -140,7 +140,7 @@ def test_tables_of_our_own_go_together(tmp_path: Path, augury: Any) -> None:
         ("m-1b", 1, 0.5), ("m-1b", 2, 0.6)
     ]  # fmt: skip
     assert [u.missing for u in found.unresolved] == [("params",)] * 2
-    with pytest.raises(UsageError, match="a table says itself"):
+    with pytest.raises(UsageError, match="a table names its own models"):
         read_results("table", tmp_path / "a.csv", models=tmp_path / "models.csv")
 
 
@@ -235,4 +235,4 @@ def test_rows_of_models_that_no_file_is_of_are_listed(tmp_path: Path, augury: An
     out = tmp_path / "t.parquet"
     status, said, _ = augury("lm-eval", FIXTURES / "lm-eval", "--models", table, "--out", out)
     assert status == 0
-    assert f"{table}: no file is of 'no-such-model'" in said
+    assert f"{table}: no file belongs to 'no-such-model'" in said

@@ -267,7 +267,7 @@ def test_a_chart_whose_last_line_is_torn(tmp_path: Path) -> None:
     assert found.table["loss"].to_list() == [3.5, 3.4]
     assert str(found.left_out[0]) == f"{path}: line 4: the last line is cut off (got 3,.)"
     write(path, "step,lr,loss\n1,.1,3.5\n2,.\n3,.1,3.3\n")
-    with pytest.raises(DataError, match="row 2: has 2 cells; expected 3, as the header has"):
+    with pytest.raises(DataError, match="row 2: has 2 cells; expected 3, as in the header"):
         read_results("loss", path)
 
 

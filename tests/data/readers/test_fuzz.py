@@ -81,10 +81,10 @@ ODD: dict[str, tuple[dict[str, Any], str]] = {
     "score is an object": ({"acc": {"a": "b"}}, "'acc': an object without numbers is not a score"),
     "score is infinite": ({"acc": math.inf}, "'acc': the score is infinite (got inf)"),
     "score is huge": ({"acc": 10**400}, "'acc': the score is infinite"),
-    "not run": ({"acc": -1}, "'acc': the score says 'not run' (got -1)"),
-    "length not run": ({"4096,none": -1.0}, "'4096': the score says 'not run' (got -1.0)"),
-    "not scored": ({"bypass,none": 999}, "'bypass': the score says 'not scored' (got 999)"),
-    "error alone": ({"b_stderr": 0.1}, "'b_stderr': no score beside it (got 0.1)"),
+    "not run": ({"acc": -1}, "'acc': the score means 'not run' (got -1)"),
+    "length not run": ({"4096,none": -1.0}, "'4096': the score means 'not run' (got -1.0)"),
+    "not scored": ({"bypass,none": 999}, "'bypass': the score means 'not scored' (got 999)"),
+    "error alone": ({"b_stderr": 0.1}, "'b_stderr': no score for this error (got 0.1)"),
     "a metric in both forms": ({"b": 0.5, "b,none": 0.6}, "'b': duplicate metric (got [0.5, 0.6])"),
     "a count": ({"count": 3}, "'count': a count is not a score (got 3)"),
     "a spread": ({"acc_std": 0.3}, "'acc_std': a measure of spread is not a score (got 0.3)"),
@@ -152,7 +152,7 @@ WRONG = {
     "task is a number": (lm_eval(results={"t": 3}), "results of 't': is not an object of scores"),
     "task is a list": (lm_eval(results={"t": ["acc"]}), "results of 't': is not an object"),
     "no scores": (lm_eval(results={}), "no scores"),
-    "results are missing": ({"config": {}}, "there is no key 'results'"),
+    "results are missing": ({"config": {}}, "the key 'results' is missing"),
     "results are text": ({"results": "x"}, "the key 'results' is missing or not an object"),
 }
 

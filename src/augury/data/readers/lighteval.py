@@ -1,4 +1,4 @@
-"""lighteval: `results_DATE.json`, and `details_TASK_DATE.parquet` with a row for each instance.
+"""lighteval: `results_DATE.json`, and `details_TASK_DATE.parquet` with one row per instance.
 
 A task is named "task|shots", in older versions "suite|task|shots|truncated". "all" and names with
 "_average" are means over tasks.
@@ -31,12 +31,12 @@ RESULTS = re.compile(r"^results.*\.json$")
 
 
 def fits(path: Path) -> bool:
-    """Whether a file in a folder may be one of these."""
+    """Return whether a file in a folder may be from lighteval."""
     return bool(RESULTS.match(path.name) or DETAILS.match(path.name))
 
 
 def read(path: Path) -> Part:
-    """The scores of a file, or the instances of a file of details."""
+    """Read the scores of a file, or the instances of a details file."""
     return (_details if path.suffix == ".parquet" else _results)(path)
 
 
@@ -58,7 +58,7 @@ def _results(path: Path) -> Part:
     loaded = require_object(parse_json(read_content(path), source), source, "the file")
     if "config_general" not in loaded and "results" not in loaded:
         raise ForeignFileError(
-            "there is no key 'results'",
+            "the key 'results' is missing",
             source=source,
             value=shorten([*loaded][:6]),
             expected="a result file of lighteval",
@@ -82,7 +82,7 @@ def _results(path: Path) -> Part:
             where = f"results of '{name}': '{metric}'"
             if metric.endswith("_stderr"):
                 if metric.removesuffix("_stderr") not in entry:
-                    left_out.append(LeftOut(path, where, shorten(value), "no score beside it"))
+                    left_out.append(LeftOut(path, where, shorten(value), "no score for this error"))
                 continue
             made, why = read_score(value)
             why = why_not_a_score(metric) or why
@@ -106,7 +106,7 @@ def _results(path: Path) -> Part:
     if not rows:
         if left_out:
             raise left_out[0].error()
-        raise ForeignFileError("there are no scores in 'results'", source=source)
+        raise ForeignFileError("no scores in 'results'", source=source)
     model = config.get("model_config")
     model = model if isinstance(model, dict) else {}
     info = ModelInfo(
@@ -126,17 +126,17 @@ def _details(path: Path) -> Part:
         table = pl.read_parquet(read_content(path))
     except (pl.exceptions.PolarsError, OSError) as error:
         raise DataError("not a whole Parquet file", source=source,
-                        expected="details written to their end") from error  # fmt: skip
+                        expected="a complete details file") from error  # fmt: skip
     column = next((c for c in ("metric", "metrics") if c in table.columns), None)
     if column is None or not isinstance(table.schema[column], pl.Struct):
-        raise DataError("there are no scores of instances", source=source,
+        raise DataError("no scores of instances", source=source,
                         value=shorten(table.columns), expected="a struct 'metric'")  # fmt: skip
     docs = table["doc"].struct.unnest() if isinstance(table.schema.get("doc"), pl.Struct) else None
     if docs is not None and "id" in docs.columns and not docs["id"].null_count():
         instances = docs["id"].cast(pl.String).to_list()
     else:
         instances = [str(i) for i in range(table.height)]
-    # Several answers an instance: a score of 0 or 1 is then no count of one sample.
+    # Several answers per instance: a score of 0 or 1 is then not a count of one sample.
     drawn = docs["num_samples"].max() if docs is not None and "num_samples" in docs.columns else 1
     one = drawn is None or drawn == 1
     rows: dict[str, list[Any]] = {
@@ -145,7 +145,7 @@ def _details(path: Path) -> Part:
     left_out: list[LeftOut] = []
     for scores in table[column].struct.unnest().iter_columns():
         if not (scores.dtype.is_numeric() or scores.dtype in (pl.Boolean, pl.Null)):
-            why = "is not a number by itself"
+            why = "is not a single number"
             left_out.append(LeftOut(path, f"'{scores.name}' of instances", str(scores.dtype), why))
             continue
         values = []

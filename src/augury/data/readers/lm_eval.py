@@ -1,9 +1,9 @@
 """lm-evaluation-harness: result files of 0.3 (flat) and 0.4 (`acc,none`, groups), and samples.
 
 In 0.3, `results` is {task: {metric: value, metric_stderr: value}}. In 0.4 a metric carries the
-filter its answers went through ("exact_match,strict-match"), `n-samples` says how many instances
-there were, and means over several tasks stand among the tasks. A filter "none" is left out of the
-metric's name. A standard error of "N/A" is missing.
+filter of its answers ("exact_match,strict-match"), `n-samples` gives the number of instances, and
+means over several tasks are listed among the tasks. A filter "none" is dropped from the metric's
+name. A standard error of "N/A" is missing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from augury.data.readers.lm_eval_samples import fits_old_samples, read_samples
 from augury.data.readers.part import ForeignFileError, OddField, Part, make_frame
 from augury.data.readers.reader import Reader
 
-# Beside the scores of a task; all else is a score.
+# Keys beside the scores of a task; all others are scores.
 LABELS = {"alias", "name", "sample_len", "sample_count", "samples", " ", ""}
 MISSING = re.compile(r"\s*(N/A|nan)?\s*", re.IGNORECASE)
 NO_NUMBER = "the {} is not a number"
@@ -36,22 +36,22 @@ INFINITE = "the {} is infinite"
 # What checkpoints of a run have in common: compared as bytes, parsed once.
 BESIDE = ("group_subtasks", "n-shot", "n-samples", "higher_is_better", "versions")
 _MANY_LAYOUTS = 256
-_layouts: dict[Any, Layout] = {}  # of files read before: the same names, the same layout
+_layouts: dict[Any, Layout] = {}  # layouts of files read before: the same names, the same layout
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Which tasks and metrics a file holds, and where in it: checkpoints of a run share one.
+    """Which tasks and metrics a file holds, and where: checkpoints of a run share one layout.
 
     Attributes:
-        rows: a row for each score, without its value.
+        rows: one row per score, without its value.
         tasks: of the rows.
-        value: places of the scores among all entries of all tasks.
-        stderr: places of their standard errors; -1, a missing entry put last, if there is none.
-        bypassed: rows whose metric is a stand-in ("bypass").
+        value: positions of the scores among all entries of all tasks.
+        stderr: positions of their standard errors; -1, a missing entry put last, if there is none.
+        bypassed: rows whose metric is a placeholder ("bypass").
         odd: what was left out.
-        pick: takes scores and standard errors from the entries.
-        sound: (n,) true, if every score has its standard error and none is a stand-in.
+        pick: extracts scores and standard errors from the entries.
+        sound: (n,) true if every score has its standard error and none is a placeholder.
     """
 
     rows: pl.DataFrame
@@ -65,17 +65,17 @@ class Layout:
 
 
 def fits(path: Path) -> bool:
-    """Whether a file in a folder may be one of these."""
+    """Return whether a file in a folder may be from lm-evaluation-harness."""
     if path.suffix == ".jsonl":
         return path.name.startswith("samples_") or fits_old_samples(path)
     return path.suffix == ".json"
 
 
 def read(path: Path) -> Part:
-    """The part of a result file, or of a file of samples.
+    """Read a result file, or a file of samples.
 
     Raises:
-        DataError: there is no score that can be trusted in it; it says why.
+        DataError: it holds no score that can be trusted; the message says why.
     """
     return read_samples(path) if path.suffix == ".jsonl" else _results(path)
 
@@ -94,7 +94,7 @@ def _results(path: Path) -> Part:
         loaded, parts = quick
     if "results" not in loaded:
         raise ForeignFileError(
-            "there is no key 'results'",
+            "the key 'results' is missing",
             source=source,
             value=shorten([*loaded][:6]),
             expected="a result file of lm-evaluation-harness",
@@ -127,7 +127,7 @@ def _results(path: Path) -> Part:
         if left_out:
             raise left_out[0].error()
         # As --predict_only writes it.
-        raise ForeignFileError("there are no scores in 'results'", source=source)
+        raise ForeignFileError("no scores in 'results'", source=source)
     rows, tasks = layout.rows, layout.tasks
     if not kept.all():
         rows = rows.filter(pl.Series(kept))
@@ -138,7 +138,7 @@ def _results(path: Path) -> Part:
 
 
 def _template(loaded: dict[str, Any], parts: dict[bytes, bytes]) -> dict[str, Any]:
-    """Whether there was a chat template or a system prompt, where no checksum says which."""
+    """Tell whether there was a chat template or a system prompt, if no checksum identifies it."""
     found = {}
     for name in ("chat_template", "system_instruction"):
         piece = parts.get(name.encode())
@@ -149,7 +149,7 @@ def _template(loaded: dict[str, Any], parts: dict[bytes, bytes]) -> dict[str, An
 
 
 def _object(loaded: dict[str, Any], name: str, odd: list[OddField]) -> dict[str, Any]:
-    """What is under a key of the file, if it is an object; anything else is left out."""
+    """Return what is under a key of the file if it is an object; anything else is left out."""
     value = loaded.get(name)
     if isinstance(value, dict):
         return value
@@ -159,9 +159,9 @@ def _object(loaded: dict[str, Any], name: str, odd: list[OddField]) -> dict[str,
 
 
 def _plain_entries(results: dict[str, Any]) -> list[Any] | None:
-    """What stands in all tasks, in order, and a missing entry behind it.
+    """Return the entries of all tasks, in order, followed by a missing entry.
 
-    None unless it is numbers and texts alone: lists and objects have to be sorted first.
+    None unless all are numbers and texts: lists and objects have to be sorted first.
     """
     if not set(map(type, results.values())) <= {dict}:
         return None
@@ -193,7 +193,7 @@ def _key_of(
 
 
 def _flattened(results: dict[str, Any], odd: list[OddField]) -> tuple[dict[str, Any], set[str]]:
-    """Tasks with numbers alone: groups nested in others become tasks, the rest is left out.
+    """Reduce tasks to numbers: nested groups become tasks, the rest is left out.
 
     Returns:
         The tasks, and which of them are groups that held others.
@@ -219,7 +219,7 @@ def _flattened(results: dict[str, Any], odd: list[OddField]) -> tuple[dict[str, 
                 odd.append(
                     OddField(where, shorten(value), "an object without numbers is not a score")
                 )
-            elif "," in name:  # a metric, with its filter, that is several numbers
+            elif "," in name:  # a metric, with its filter, that consists of several numbers
                 metric, _, passed = name.partition(",")
                 end = "_stderr" if _is_stderr(name) else ""
                 metric = metric.removesuffix(end)
@@ -231,7 +231,7 @@ def _flattened(results: dict[str, Any], odd: list[OddField]) -> tuple[dict[str, 
                     own.update({k: v for k, v in scores.items() if k not in own})
                 elif name in results or name in made:
                     odd.append(
-                        OddField(where, shorten(value), "this task is also outside of the group")
+                        OddField(where, shorten(value), "this task also appears outside the group")
                     )
                 else:
                     made[name] = scores
@@ -264,8 +264,8 @@ def _layout(
             columns["metric"].append(metric if passed in ("", "none") else name)
             columns["shots"].append(shots.get(task))
             columns["task_version"].append(_version(versions.get(task)))
-            columns["n"].append(_n(entry, name, counts.get(task), where, odd))
-            # A task without parts is listed as a group of none by some versions.
+            columns["n"].append(_instance_count(entry, name, counts.get(task), where, odd))
+            # Some versions list a task without parts as a group of none.
             is_group = task in nested or (task in groups and subtasks.get(task, True) != [])
             columns["is_group"].append(is_group)
             of_task = directions.get(task)
@@ -285,7 +285,7 @@ def _layout(
 
 
 def _scores_among(entry: dict[str, Any], where: str, odd: list[OddField]) -> list[str]:
-    """The keys that are scores."""
+    """Return the keys that are scores."""
     scores = []
     for name in entry:
         if name in LABELS or _is_stderr(name) or not name.partition(",")[0].strip():
@@ -300,20 +300,22 @@ def _scores_among(entry: dict[str, Any], where: str, odd: list[OddField]) -> lis
         metric, _, passed = name.partition(",")
         by_metric.setdefault(metric if passed in ("", "none") else name, []).append(name)
     for metric, twice in by_metric.items():
-        if len(twice) > 1:  # "acc" and "acc,none": which of them is it?
+        if len(twice) > 1:  # "acc" and "acc,none": ambiguous
             odd.append(OddField(f"{where}: '{metric}'", shorten([entry[n] for n in twice]),
                            "duplicate metric"))  # fmt: skip
             scores = [n for n in scores if n not in twice]
     beside = {_stderr(name) for names in by_metric.values() for name in names}
     alone = [name for name in entry if _is_stderr(name) and name not in beside]
-    odd += [OddField(f"{where}: '{n}'", shorten(entry[n]), "no score beside it") for n in alone]
+    odd += [
+        OddField(f"{where}: '{n}'", shorten(entry[n]), ("no score for this error")) for n in alone
+    ]
     return scores
 
 
 def _shots(
     tasks: list[str], loaded: dict[str, Any], config: dict[str, Any], odd: list[OddField]
 ) -> dict[str, int | None]:
-    """Few-shot examples of each task: `n-shot`, else one number for all, a list or an object."""
+    """Return few-shot examples per task: `n-shot`, else one number for all, a list or an object."""
     given: Any = config.get("num_fewshot")
     told: dict[str, Any] = {}
     if isinstance(given, dict):
@@ -330,7 +332,7 @@ def _shots(
     shots = {}
     for task, value in told.items():
         shots[task] = _count(value, f"shots of '{task}'", odd)
-    # A group of which the file does not say it has those that all of its tasks have.
+    # If the file does not give a group's shots, they are those that all of its tasks share.
     parts = _object(loaded, "group_subtasks", [])
     for group in reversed(parts):  # a group comes before those in it
         of_parts = {shots.get(x) if isinstance(x, str) else None for x in _listed(parts[group])}
@@ -344,10 +346,10 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _count(value: Any, where: str, odd: list[OddField]) -> int | None:
-    """A whole number of at least 0; anything else but null is left out."""
+    """Read a whole number of at least 0; anything else but null is left out."""
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return None
-    # Beyond 2^53 a float no longer says which whole number it is.
+    # Beyond 2^53 a float cannot represent every whole number.
     real = isinstance(value, int | float) and not isinstance(value, bool)
     if real and 0 <= value <= 2**53 and value == int(value):
         return int(value)
@@ -361,10 +363,10 @@ def _version(value: Any) -> str | None:
     return str(value)
 
 
-def _n(
+def _instance_count(
     entry: dict[str, Any], name: str, count: Any, where: str, odd: list[OddField]
 ) -> float | None:
-    """Instances behind a score: of a group, those of the tasks that have this metric."""
+    """Count the instances behind a score: for a group, those of its tasks with this metric."""
     counted = entry.get("sample_count")
     if isinstance(counted, dict):
         n = counted.get(name)
@@ -389,12 +391,12 @@ def _stderr(name: str) -> str:
 def _numbers(
     flat: list[Any], layout: Layout, odd: list[OddField]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Scores, their standard errors, and which rows are to be kept."""
+    """Return scores, their standard errors, and which rows to keep."""
     if layout.sound is not None:
         taken = layout.pick(flat)[:-1]
         if set(map(type, taken)) == {float}:
             made = np.array(taken)
-            # NaN, infinities, sentinels and negative errors are all without these bounds.
+            # NaN, infinities, sentinels and negative errors all fail these bounds.
             if made.min() >= 0 and made.max() < np.inf:
                 count = len(layout.value)
                 return made[:count], made[count:], layout.sound
@@ -405,7 +407,7 @@ def _numbers(
 def _values(
     flat: list[Any], layout: Layout, odd: list[OddField]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Scores, and which rows are to be kept: those whose entry is a number, or missing."""
+    """Return scores, and which rows to keep: those whose entry is a number, or missing."""
     if not layout.value:
         return np.zeros(0), np.zeros(0, bool)
     taken = itemgetter(*layout.value, -1)(flat)[:-1]
@@ -418,20 +420,22 @@ def _values(
             number = _number(item)
             if number is None:
                 kept[i] = False
-                odd.append(_odd(layout, i, "score", item, NO_NUMBER))
+                odd.append(_odd_field(layout, i, "score", item, NO_NUMBER))
             else:
                 made[i] = number
     infinite = np.isinf(made)
     sentinel = made == -1
     if infinite.any() or sentinel.any() or layout.bypassed.any():
-        # Of a model that diverged.
-        odd += [_odd(layout, i, "score", taken[i], INFINITE) for i in _places(infinite)]
+        # From a model that diverged.
+        odd += [_odd_field(layout, i, "score", taken[i], INFINITE) for i in _places(infinite)]
         for i in _places(sentinel):
             if is_sentinel(layout.rows["metric"][i], float(made[i])):
-                odd.append(_odd(layout, i, "score", taken[i], "the {} says 'not run'"))
+                odd.append(_odd_field(layout, i, "score", taken[i], "the {} means 'not run'"))
                 infinite[i] = True
         stood_in = _places(layout.bypassed & kept)
-        odd += [_odd(layout, i, "score", taken[i], "the {} says 'not scored'") for i in stood_in]
+        odd += [
+            _odd_field(layout, i, "score", taken[i], "the {} means 'not scored'") for i in stood_in
+        ]
         made = np.where(infinite | layout.bypassed, np.nan, made)
     return made, kept
 
@@ -447,14 +451,14 @@ def _errors(flat: list[Any], layout: Layout, odd: list[OddField]) -> NDArray[np.
         for i, item in enumerate(taken):
             number = _number(item)
             if number is None:
-                odd.append(_odd(layout, i, "standard error", item, NO_NUMBER))
+                odd.append(_odd_field(layout, i, "standard error", item, NO_NUMBER))
             else:
                 made[i] = number
     with np.errstate(invalid="ignore"):
         wrong = np.isinf(made) | (made < 0)
     for i in _places(wrong):
         why = INFINITE if np.isinf(made[i]) else "the {} is negative"
-        odd.append(_odd(layout, i, "standard error", taken[i], why))
+        odd.append(_odd_field(layout, i, "standard error", taken[i], why))
     return np.where(wrong, np.nan, made)
 
 
@@ -463,7 +467,7 @@ def _places(where: NDArray[np.bool_]) -> list[int]:
 
 
 def _number(item: Any) -> float | None:
-    """A number, NaN where it is missing, None where it is something else."""
+    """Parse a number: NaN if missing, None if it is something else."""
     if type(item) is float:
         return item
     if item is None or (isinstance(item, str) and MISSING.fullmatch(item)):
@@ -476,6 +480,6 @@ def _number(item: Any) -> float | None:
     return None
 
 
-def _odd(layout: Layout, i: int, what: str, item: Any, why: str) -> OddField:
+def _odd_field(layout: Layout, i: int, what: str, item: Any, why: str) -> OddField:
     task, metric = layout.rows["task"][i], layout.rows["metric"][i]
     return OddField(f"results of '{task}': '{metric}'", shorten(item), why.format(what))

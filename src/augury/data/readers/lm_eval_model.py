@@ -1,7 +1,7 @@
-"""What a file of lm-evaluation-harness says of its model, and of how it was evaluated.
+"""What a file of lm-evaluation-harness tells about its model and how it was evaluated.
 
 `model_args` is text ("pretrained=a,revision=b") or an object. Every argument that can change an
-answer is kept: adapters, quantisation, chat template and system prompt have columns of their own,
+answer is kept: adapters, quantisation, chat template and system prompt have columns of their own;
 all others go together into `variant`.
 """
 
@@ -17,7 +17,7 @@ NAMES = ("pretrained", "path", "model", "model_name", "engine")
 ADAPTERS = ("peft", "delta", "lora", "lora_local_path", "adapter")
 QUANTIZED = {"load_in_4bit": "4bit", "load_in_8bit": "8bit", "autogptq": "gptq",
              "gptqmodel": "gptq", "quantization": None}  # fmt: skip
-# How a model is loaded and asked, not what it answers.
+# How a model is loaded and run, not what it answers.
 NEUTRAL = {
     *NAMES, *ADAPTERS, *QUANTIZED, "revision", "tokenizer", "device", "device_map",
     "device_map_option", "parallelize", "batch_size", "max_batch_size", "trust_remote_code",
@@ -31,7 +31,7 @@ NEUTRAL = {
 
 
 def model_info(config: dict[str, Any], whole: dict[str, Any]) -> ModelInfo:
-    """What the file says.
+    """Return what the file tells about its model.
 
     Args:
         config: its key `config`.

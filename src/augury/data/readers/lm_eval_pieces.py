@@ -1,10 +1,9 @@
-"""A result file of lm-evaluation-harness in pieces, one a key of the file: most need no parsing.
+"""A result file of lm-evaluation-harness in pieces, one per key: most need no parsing.
 
-The harness writes JSON indented by two: a line break, two spaces and a quote begin a key of the
-file itself and nothing else. Checkpoints of a run share all pieces but results, config and dates,
-above all the settings of every task, which are most of a file. A piece that is the same bytes as
-one that was parsed before is not parsed again. Whatever is not written that way (None) is for the
-careful parser.
+The harness writes JSON with an indent of two: a line break, two spaces and a quote always begin a
+top-level key. Checkpoints of a run share all pieces except results, config and dates, above all the
+settings of every task, which make up most of a file. A piece with the same bytes as one parsed
+before is not parsed again. A file written in any other way (None) is left to the careful parser.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pydantic_core import from_json
 
 from augury.data.readers.files import count_keys, has_keys_once
 
-# Looked at in every file; everything else only has to be JSON.
+# Read from every file; everything else only has to be valid JSON.
 OBJECTS = ("results", "groups", "config")
 SINGLE = (
     "model_name", "chat_template_sha", "system_instruction_sha", "fewshot_as_multiturn", "date",
@@ -23,15 +22,15 @@ SINGLE = (
 )  # fmt: skip
 BEFORE = b'\n  "'
 _READ = {name.encode() for name in (*OBJECTS, *SINGLE)}
-# Pieces that were parsed, by their key, and the keys of the last file in their order: what follows
-# is most likely the same again.
+# Parsed pieces by key, and the keys of the last file in order: the next file most likely has the
+# same.
 _sound: dict[bytes, bytes] = {}
 _order: list[bytes] = []
-LONGEST = 2**20  # bytes of a piece that is kept to be compared
+LONGEST = 2**20  # maximum bytes of a piece kept for comparison
 
 
 def pieces_of(data: bytes) -> tuple[dict[str, Any], dict[bytes, bytes]] | None:
-    """What is read of a file, parsed, and all its pieces as they are written."""
+    """Return the relevant pieces of a file, parsed, and all its pieces as written."""
     body = data if data.endswith(b"\n}") else data.rstrip()
     if not (body.startswith(b"{" + BEFORE) and body.endswith(b"\n}")):
         return None
@@ -43,7 +42,7 @@ def pieces_of(data: bytes) -> tuple[dict[str, Any], dict[bytes, bytes]] | None:
         for key, piece in parts.items():
             if key in _READ:
                 made = from_json(b'{"%b}' % piece)
-                if len(made) != 1:  # a key more than was thought
+                if len(made) != 1:  # one key more than expected
                     return None
                 ((name, part),) = made.items()
                 if not _is_once(piece, part):
@@ -61,7 +60,7 @@ def pieces_of(data: bytes) -> tuple[dict[str, Any], dict[bytes, bytes]] | None:
 
 
 def _split(body: bytes) -> dict[bytes, bytes] | None:
-    """The file's keys, each with its text: `key": value`, without the comma behind it."""
+    """Split a file into its keys, each with its text: `key": value`, without the comma after it."""
     found = body[5:-2].split(BEFORE)
     parts: dict[bytes, bytes] = {}
     for i, piece in enumerate(found):
@@ -77,10 +76,10 @@ def _split(body: bytes) -> dict[bytes, bytes] | None:
 
 
 def _split_as_before(body: bytes) -> dict[bytes, bytes] | None:
-    """The same, cut where the keys of the last file are, if this one has them in the same order.
+    """Do the same, cutting at the keys of the last file if this one has them in the same order.
 
-    Pieces that are known are not even copied. A piece that holds a key more than was thought has
-    more than one when it is parsed.
+    Known pieces are not even copied. A piece that holds more keys than expected is detected when it
+    is parsed.
     """
     parts: dict[bytes, bytes] = {}
     at = len(b"{" + BEFORE)
@@ -103,7 +102,7 @@ def _split_as_before(body: bytes) -> dict[bytes, bytes] | None:
 
 
 def _is_once(piece: bytes, part: Any) -> bool:
-    """Whether there are as many keys as colons; quickly for two levels, as most results are."""
+    """Return whether there are as many keys as colons; fast for the usual two levels."""
     if type(part) is not dict:
         return type(part) is not list and has_keys_once(piece, 1)
     inside = [x for x in part.values() if type(x) is dict]

@@ -1,13 +1,13 @@
-"""lm-evaluation-harness 0.4 with `--log_samples`: a row for each instance and metric.
+"""lm-evaluation-harness 0.4 with `--log_samples`: one row per instance and metric.
 
 Files are `samples_TASK_DATE.jsonl`; 0.4.0 to 0.4.2 wrote `MODEL_ARGS_TASK.jsonl`, one JSON array,
-and up to 0.4.5 a line names neither its filter nor its metrics: every other key is one. A line
+and up to 0.4.5 a line names neither its filter nor its metrics: every other key is a metric. A line
 holds an instance as one filter saw it: `doc_id`, `filter`, `resps` (all answers drawn),
-`filtered_resps` (those the filter left), `metrics` (names) and a key for each metric. Outcomes of
-0 and 1 become `passes` of one sample. With repeats, the score of an instance is read as the share
-of its answers that passed only where it can be nothing else: metric "pass@1", or shares that are
-multiples of one over the number of answers, with some strictly between 0 and 1. A score that is
-not a number (the counts behind a perplexity, gold and guess behind an F1) is left out and listed.
+`filtered_resps` (those the filter left), `metrics` (names) and a key per metric. Outcomes of 0 and
+1 become `passes` of one sample. With repeats, an instance's score is read as the share of its
+answers that passed only if it can be nothing else: metric "pass@1", or shares that are multiples of
+one over the number of answers, with some strictly between 0 and 1. A score that is not a number
+(the counts behind a perplexity, gold and guess behind an F1) is left out and listed.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from augury.data.readers.part import ForeignFileError, LeftOut, ModelInfo, Part
 from augury.errors import DataError
 
 NAME = re.compile(rf"^samples_(?P<task>.+?)(_(?P<stamp>{STAMP.pattern}))?\.jsonl$")
-# Counted below; a line of these names alone is never looked at again.
+# Counted below; a line with only these names is never looked at again.
 KNOWN = {
     "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics",
     "doc_hash", "prompt_hash", "target_hash",
 }  # fmt: skip
-PIECE = 2**18  # bytes looked at together: small enough to stay in a CPU core's cache
+PIECE = 2**18  # bytes processed at once: small enough to stay in a CPU core's cache
 BLANK = np.isin(np.arange(256), [9, 10, 13, 32])
-NO_NUMBER = "is not a number by itself"
-ODD_SCORES = (NO_NUMBER, "the metric is missing")  # of lines that are sound otherwise
+NO_NUMBER = "is not a single number"
+ODD_SCORES = (NO_NUMBER, "the metric is missing")  # for lines that are otherwise valid
 ROWS = ("filter", "metric", "instance", "value", "answers")
 
 
 def fits_old_samples(path: Path) -> bool:
-    """Whether a .jsonl file holds an array of samples, as 0.4.0 to 0.4.2 wrote it."""
+    """Return whether a .jsonl file holds an array of samples, as 0.4.0 to 0.4.2 wrote it."""
     try:
         with path.open("rb") as f:
             head = f.read(200)
@@ -54,7 +54,7 @@ def fits_old_samples(path: Path) -> bool:
 
 
 def read_samples(path: Path) -> Part:
-    """Rows of one samples file.
+    """Read the rows of one samples file.
 
     Raises:
         DataError: it names file, line and key.
@@ -73,10 +73,8 @@ def read_samples(path: Path) -> Part:
     if rows.is_empty() and not any(x.why in ODD_SCORES for x in left_out):
         if left_out:
             raise left_out[0].error()
-        # Answers alone, as --predict_only writes them.
-        raise ForeignFileError(
-            "there are no scores", source=source, expected="lines of --log_samples"
-        )
+        # Only answers, as --predict_only writes them.
+        raise ForeignFileError("no scores", source=source, expected="lines of --log_samples")
     shot = shots.get(task)
     rows = rows.with_columns(task=pl.lit(task), shots=pl.lit(shot, pl.Int64))
     return Part(path, who, rows, (task,), left_out=tuple(left_out))
@@ -84,9 +82,9 @@ def read_samples(path: Path) -> Part:
 
 @lru_cache(4096)
 def _beside(path: Path, changed: int) -> tuple[ModelInfo, dict[str, int | None]]:
-    """What the results file says of the model, and the shots of its tasks.
+    """Return what the results file tells about the model, and the shots of its tasks.
 
-    Nothing where there is none, or it is broken: whoever reads it, too, is told so.
+    Return nothing if it is missing or broken: reading that file reports the error.
     """
     if not changed:
         return ModelInfo(), {}
@@ -105,16 +103,17 @@ def _beside(path: Path, changed: int) -> tuple[ModelInfo, dict[str, int | None]]
 
 
 def _task_of(stem: str, tasks: dict[str, int | None]) -> str:
-    """The task in "MODEL_ARGS_TASK": the longest one of the results beside it, else all of it."""
+    """Return the task in "MODEL_ARGS_TASK": the longest match in the results, else all of it."""
     ends = [t for t in tasks if stem == t or stem.endswith(f"_{t}")]
     return max(ends, key=len, default=stem)
 
 
 def _fast(data: bytes) -> pl.DataFrame | None:
-    """Rows, if every line is plain, or None.
+    """Return rows if every line is plain, or None.
 
-    Plain: one answer an instance, each instance once a filter, the metrics of the first line in
-    every line, all numbers, no key twice. Anything else, errors included, is for the careful way.
+    Plain: one answer per instance, each instance once per filter, the metrics of the first line in
+    every line, all numbers, no duplicate keys. Anything else, errors included, goes through the
+    careful parser.
     """
     try:
         first = from_json(data[: data.find(b"\n") + 1 or None])
@@ -125,7 +124,7 @@ def _fast(data: bytes) -> pl.DataFrame | None:
         if not plain:
             return None
         schema: dict[str, Any] = {"doc_id": pl.Int64, "filter": pl.String}
-        # JSON is UTF-8 throughout or the parser says so, and names the line below.
+        # JSON must be UTF-8 throughout, or the parser reports the line below.
         table = pl.read_ndjson(data, schema=schema | dict.fromkeys(names, pl.Float64))
     except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError):
         return None
@@ -156,10 +155,10 @@ def _fast(data: bytes) -> pl.DataFrame | None:
 
 
 def _once(data: bytes, expected: dict[str, int]) -> bool:
-    """Whether each key is there exactly as often as expected, nested ones included.
+    """Return whether each key occurs exactly as often as expected, including nested ones.
 
     Compares the eight bytes before every colon with the end of each key: a key that merely ends
-    like another makes the answer no, never a wrong yes.
+    like another gives no, never a wrong yes.
     """
     raw = np.frombuffer(data, np.uint8)
     words: NDArray[np.uint64] = np.ndarray((max(len(data) - 7, 0),), ">u8", data, strides=(1,))
@@ -167,12 +166,12 @@ def _once(data: bytes, expected: dict[str, int]) -> bool:
     masks = [np.uint64((1 << 8 * len(end)) - 1) for end in names]
     wanted = [np.uint64(int.from_bytes(end, "big")) for end in names]
     counts = np.zeros(len(names), np.int64)
-    for start in range(8, len(data), PIECE):  # before byte 8 no key is whole: '{"acc": '
+    for start in range(8, len(data), PIECE):  # no key is complete before byte 8: '{"acc": '
         colons = np.flatnonzero(raw[start : start + PIECE] == ord(":")) + (start - 8)
         ends = words[colons].astype(np.uint64)
         last, before = ends & np.uint64(0xFF), ends >> np.uint64(8) & np.uint64(0xFF)
         if (BLANK[last] & (BLANK[before] | (before == ord('"')))).any():
-            return False  # perhaps a key apart from its colon
+            return False  # perhaps a key separated from its colon
         counts += [np.count_nonzero((ends & m) == w) for m, w in zip(masks, wanted, strict=True)]
     return counts.tolist() == list(expected.values())
 
@@ -190,7 +189,7 @@ def _careful(path: Path, data: bytes, left_out: list[LeftOut]) -> pl.DataFrame:
             leave("line", item, "is not an object", at)
             continue
         if "doc_id" not in item:
-            leave("line", [*item][:8], "there is no 'doc_id'", at)
+            leave("line", [*item][:8], "'doc_id' is missing", at)
             continue
         doc, passed = item["doc_id"], item.get("filter", "none")
         if not isinstance(doc, int | str) or isinstance(doc, bool):
@@ -223,7 +222,7 @@ def _careful(path: Path, data: bytes, left_out: list[LeftOut]) -> pl.DataFrame:
 
 
 def _items(path: Path, data: bytes, left_out: list[LeftOut]) -> Iterator[tuple[str, Any]]:
-    """Where it is, and what it is: each line, or each entry of an array."""
+    """Yield position and value of each line, or of each entry of an array."""
     if data.lstrip()[:1] != b"[":
         for line, item in lines_of(path, data, left_out):
             yield f"line {line}", item
@@ -236,7 +235,7 @@ def _items(path: Path, data: bytes, left_out: list[LeftOut]) -> Iterator[tuple[s
 
 
 def _metrics(item: dict[str, Any], at: str, leave: Any) -> list[str]:
-    """Names of the metrics: as the line says, or every key that is none of the tool's own."""
+    """Return the metrics' names: those the line lists, or every key that is not the tool's own."""
     names = item.get("metrics")
     if names is None and "metrics" not in item:
         return [n for n in item if n not in KNOWN and why_not_a_score(n) is None]
@@ -257,7 +256,7 @@ def _number(value: Any) -> float | None:
 
 
 def _answers(item: dict[str, Any]) -> int | None:
-    """How many answers of one instance the filter left; None if that cannot be told."""
+    """Count the answers of one instance that the filter left; None if that is unknown."""
     resps, left = item.get("resps"), item.get("filtered_resps")
     if not isinstance(resps, list) or not isinstance(left, list) or not resps or not left:
         return None
@@ -277,7 +276,7 @@ def _answers(item: dict[str, Any]) -> int | None:
 
 
 def _counted(long: pl.DataFrame) -> pl.DataFrame:
-    """Names of metrics, and passes and samples where the scores are outcomes of samples."""
+    """Name the metrics, and add passes and samples where scores are outcomes of samples."""
     score, answers = pl.col("value"), pl.col("answers").cast(pl.Float64)
     group = ["filter", "metric"]
     outcome = (score.is_null() | score.is_in([0.0, 1.0])).all().over(group)
@@ -297,7 +296,7 @@ def _counted(long: pl.DataFrame) -> pl.DataFrame:
     ).drop(["filter", "answers"])
     if not rows.select("metric", "instance").is_duplicated().any():
         return rows
-    # An instance on several lines was drawn several times.
+    # An instance on several lines was sampled several times.
     known = pl.col("passes").is_not_null() | pl.col("value").is_null()
     return rows.group_by("metric", "instance", maintain_order=True).agg(
         value=pl.col("value").mean(),

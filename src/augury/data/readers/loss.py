@@ -1,12 +1,12 @@
 """Training logs: losses by step, from W&B exports (CSV, JSON lines) and TensorBoard event files.
 
-Every column, key or tag with "loss" in its name is a loss; its name becomes `loss_set`. Not a loss
-are a loss scale, a perplexity, and a spread or count of losses; they are left out and listed. A
-chart exported from W&B has a column "RUN - KEY" a run (with __MIN and __MAX beside it, which are
-left out); a run's own history has `_step` and a column a key. A count of tokens seen ("tokens",
-"total_tokens", "tokens_seen" ...) gives `tokens`, as does a tag "LOSS vs tokens" of Megatron, whose
-steps are tokens. Where a step was logged twice, as after a restart, the later line holds. A loss
-that is NaN, or infinite after a run diverged, is missing.
+Every column, key or tag with "loss" in its name is a loss; its name becomes `loss_set`. Loss
+scales, perplexities, and spreads or counts of losses are not losses; they are left out and listed.
+A chart exported from W&B has one column "RUN - KEY" per run (with __MIN and __MAX beside it, which
+are left out); a run's own history has `_step` and one column per key. A count of tokens seen
+("tokens", "total_tokens", "tokens_seen" ...) gives `tokens`, as does a tag "LOSS vs tokens" of
+Megatron, whose steps are tokens. If a step was logged twice, as after a restart, the later line
+counts. A loss that is NaN, or infinite after a run diverged, is missing.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Logged = tuple[str | None, str, int, float | None, float | None]
 
 @dataclass
 class OddFields:
-    """What was left out of a file, each kind once, with its first value and how often."""
+    """What was left out of a file: each kind once, with its first value and how often."""
 
     path: Path
     found: dict[tuple[str, str], tuple[str | None, int]] = field(default_factory=dict)
@@ -62,15 +62,15 @@ class OddFields:
 
 
 def fits(path: Path) -> bool:
-    """Whether a file in a folder may be one of these."""
+    """Return whether a file in a folder may be a training log."""
     return path.suffix in (".csv", ".tsv", ".jsonl", ".ndjson") or "tfevents" in path.name
 
 
 def read(path: Path) -> Sequence[Part]:
-    """Parts of a file, one a run.
+    """Read the parts of a file, one per run.
 
     Raises:
-        DataError: there is no loss in it.
+        DataError: the file holds no loss.
     """
     source = str(path)
     odd = OddFields(path)
@@ -107,7 +107,7 @@ def read(path: Path) -> Sequence[Part]:
     if not parts:
         kind = DataError if logged or left_out else ForeignFileError
         raise kind(
-            "there are no losses",
+            "no losses",
             source=source,
             value=str(left_out[0]) if left_out else None,
             expected="a column, key or tag with 'loss' in its name",
@@ -123,7 +123,7 @@ def _is_loss(name: str) -> bool:
 
 
 def _why_no_loss(name: str) -> str | None:
-    """Why something with "loss" in its name is not a loss."""
+    """Return why something with "loss" in its name is not a loss."""
     last = name.rsplit("/", 1)[-1]
     if LOSS_SCALE.search(last):
         return "a loss scale is not a loss"
@@ -135,7 +135,7 @@ def _why_no_loss(name: str) -> str | None:
 
 
 def _list_others(names: Sequence[str], odd: OddFields) -> None:
-    """List what has "loss" in its name and is none."""
+    """List names that contain "loss" but are not losses."""
     for name in names:
         if "loss" in name.lower() and not name.endswith(BESIDE):
             why = _why_no_loss(name)
@@ -165,7 +165,7 @@ def _events(path: Path, source: str, odd: OddFields, torn: list[LeftOut]) -> lis
 
 
 def _tokens_beside(tag: str, tags: dict[str, list[Scalar]]) -> dict[int, float]:
-    """Step -> tokens of a loss that is logged against tokens as well, if it is the same record."""
+    """Return step -> tokens of a loss that is also logged against tokens, if the same."""
     for other, scalars in tags.items():
         versus = VERSUS.search(other)
         if versus is None or versus["axis"].lower() != "tokens":
@@ -182,7 +182,8 @@ def _table(
     whole = _without_torn_end(decode_utf8(read_content(path), source), path, torn)
     text, again = _named_apart(whole, path.suffix == ".tsv")
     notes += [
-        f"{path.name}: several runs are called '{name}': told apart by place" for name in again
+        f"{path.name}: several runs are called '{name}': distinguished by position"
+        for name in again
     ]
     table = read_delimited(text, "\t" if path.suffix == ".tsv" else ",", source)
     losses = [c for c in table.columns if _is_loss(c)]
@@ -202,13 +203,15 @@ def _table(
             # "RUN - train/loss"; a run's own name may hold " - " too.
             run, dash, key = name.rpartition(" - ")
             loss = _cell(row[name], odd, name)
-            if loss is not None or not dash:  # in a chart, a run has no value at another's steps
+            if (
+                loss is not None or not dash
+            ):  # in a chart, a run has no value at another run's steps
                 logged.append((run if dash else None, key, step, loss, tokens))
     return logged
 
 
 def _without_torn_end(text: str, path: Path, torn: list[LeftOut]) -> str:
-    """Without a last line that has fewer cells than the header and no end, as of a killed run."""
+    """Drop a last line with fewer cells than the header and no end, as from a killed run."""
     kept, newline, last = text.rpartition("\n")
     separator = "\t" if path.suffix == ".tsv" else ","
     names, cells = (
@@ -223,7 +226,7 @@ def _without_torn_end(text: str, path: Path, torn: list[LeftOut]) -> str:
 
 
 def _named_apart(text: str, tabs: bool) -> tuple[str, list[str]]:
-    """The text, with "RUN - KEY" in its header made "RUN #2 - KEY" where a run is there twice."""
+    """Rename "RUN - KEY" in the header to "RUN #2 - KEY" where a run occurs twice."""
     head, newline, rest = text.partition("\n")
     names = next(csv.reader([head.rstrip("\r")], delimiter="\t" if tabs else ","), [])
     if len(set(names)) == len(names):
@@ -266,7 +269,7 @@ def _step_of(names: list[str], source: str, row: int | None = None) -> str:
     for name in STEPS:
         if name in by_lower:
             return by_lower[name]
-    raise DataError("there is no column of steps", source=source, row=row,
+    raise DataError("no column of steps", source=source, row=row,
                     value=shorten(names[:8]), expected=f"one of {', '.join(STEPS)}")  # fmt: skip
 
 
@@ -276,7 +279,7 @@ def _step(value: Any) -> int | None:
 
 
 def _cell(value: Any, odd: OddFields, name: str) -> float | None:
-    """A number; W&B writes NaN and Infinity as text. Anything else is left out."""
+    """Parse a number; W&B writes NaN and Infinity as text. Anything else is left out."""
     if value is None or (isinstance(value, str) and value.strip() in MISSING):
         return None
     made = _as_number(value)
@@ -292,7 +295,7 @@ def _as_number(value: Any) -> float | None:
             made = float(value)
         except (ValueError, OverflowError):
             return None
-        # "1e999" is not infinite, but a number that cannot be held.
+        # "1e999" is not infinite, but a number too large for a float.
         if not math.isinf(made) or "inf" in str(value).lower():
             return made
     return None

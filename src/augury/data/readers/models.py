@@ -1,4 +1,4 @@
-"""Which model a file is of: from models.csv, its own words, its name, its folders' names."""
+"""Which model a file belongs to: from models.csv, its contents, its name, its folders' names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from augury.errors import DataError
 
 Known = TypeVar("Known")
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(\.\d+)?")
-# What tools add to a model's name in the names of their files.
+# What tools add to a model's name in file names.
 ADDED = re.compile(
     r"(?:[._-]+(?:eval[_-]?results|results|read_samples(?:\.jsonl)?|(?:[a-z]+[_-])?temp[_-][\d.]*\d))+$",
     re.IGNORECASE,
@@ -38,8 +38,8 @@ class ResolvedModel:
 
     Attributes:
         columns: model, family, step, params, params_kind, tokens, loss ... that are known.
-        missing: which of params and step are not.
-        why: why not, where its name says something like it.
+        missing: which of params and step are unknown.
+        why: why, if its name contains something like it.
     """
 
     columns: dict[str, Any]
@@ -48,16 +48,16 @@ class ResolvedModel:
 
 
 class Models:
-    """A user's models.csv: column model (as files name it, or its last part), and any of the rest.
+    """A user's models.csv: column model (as files name it, or its last part), and any others.
 
-    A row without a step is for all checkpoints of its model. `tokens_per_step` gives tokens.
+    A row without a step applies to all checkpoints of its model. `tokens_per_step` gives tokens.
     """
 
     def __init__(self, path: Path | None) -> None:
-        """Read it.
+        """Read the table.
 
         Raises:
-            DataError: there is no column model, or a model (and step) has two rows.
+            DataError: the column model is missing, or a model (and step) has two rows.
         """
         self.source = None if path is None else str(path)
         self._rows: dict[tuple[str, int | None], dict[str, Any]] = {}
@@ -70,15 +70,15 @@ class Models:
             key = (str(known["model"]), known.get("step"))
             if key in self._rows:
                 raise DataError("duplicate model", source=self.source, row=i, column="model",
-                                value=key[0], expected="every model (and step) once")  # fmt: skip
+                                value=key[0], expected="each model (and step) once")  # fmt: skip
             self._rows[key] = known
 
     def __contains__(self, name: str) -> bool:
-        """Whether the table has a row of a model of this name."""
+        """Return whether the table has a row for a model of this name."""
         return any(known == name for known, _ in self._rows)
 
     def of(self, name: str | None, step: int | None) -> dict[str, Any]:
-        """What the table says of a model at a step."""
+        """Return the table's columns for a model at a step."""
         if name is None:
             return {}
         for known in dict.fromkeys((name, name.rsplit("/", 1)[-1])):
@@ -95,7 +95,7 @@ class Models:
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """Rows that no file was of, as model or model@step."""
+        """Return rows that no file matched, as model or model@step."""
         return tuple(
             name if step is None else f"{name}@{step}"
             for name, step in self._rows
@@ -104,18 +104,18 @@ class Models:
 
 
 def resolve_model(info: ModelInfo, path: Path, models: Models) -> ResolvedModel:
-    """Put together what is known: the user's table first, then the file, then names.
+    """Combine what is known: the user's table first, then the file, then names.
 
-    Sizes read from a name are nominal, and `params_kind` says so; those a tool counted are
-    "total". A name with two sizes in it gives none. An adapter is a model of its own, and what it
-    was put on is its `base_model`.
+    Sizes read from a name are nominal, and `params_kind` says so; those a tool counted are "total".
+    A name with two sizes gives none. An adapter counts as a model of its own, with its
+    `base_model`.
     """
     places = _places(path)
     name, step = info.model, step_of(info.revision, info.adapter, info.model)
     if step is None:
         step = step_of(*places)
     if name is None:
-        # A folder that the user's table names is a model, and one whose name says a size.
+        # A folder that the user's table names is a model, and so is one whose name gives a size.
         name = next((p for p in places if p in models), None)
         name = name or next((p for p in places if SIZE.search(p)), None)
     if info.adapter is not None:
@@ -145,7 +145,7 @@ def resolve_model(info: ModelInfo, path: Path, models: Models) -> ResolvedModel:
 
 
 def identity_frame(known: list[dict[str, Any]]) -> pl.DataFrame:
-    """One row for each, with all columns any of them has."""
+    """Build one row per model, with all columns any of them has."""
     names = list(dict.fromkeys(name for row in known for name in row))
     return pl.DataFrame({n: pl.Series(n, [r.get(n) for r in known], strict=False) for n in names})
 
@@ -155,7 +155,7 @@ def _first(read: Callable[[str | None], Known | None], texts: Iterable[str | Non
 
 
 def _places(path: Path) -> list[str]:
-    """The file's name without date and suffix, then its folders, the nearest first."""
+    """Return the file's name without date and suffix, then its folders, nearest first."""
     stem = STAMP.sub("", path.name.removesuffix(path.suffix))
     places = [ADDED.sub("", stem), *reversed(path.parent.parts[-4:])]
     return [re.sub("__|--", "/", p) for p in places]

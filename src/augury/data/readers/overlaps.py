@@ -1,4 +1,4 @@
-"""One measurement in two files: found row by row, so that nothing beside it is lost."""
+"""One measurement in two files: found row by row, so that nothing else in them is lost."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from augury.data.readers.part import SCHEMA, Part
 from augury.data.schema import KEY
 from augury.errors import DataError
 
-# What a part holds once per file: from the model, not from its rows. How large a model is does not
-# make another of it where its name is known.
+# What a part holds once per file: about the model, not its rows. Where its name is known, its size
+# does not make it another model.
 IDENTITY = tuple(name for name in KEY if name not in SCHEMA and name != "params")
 _AT = "__at__"
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Rows of a part that an earlier part has already.
+    """Rows of a part that an earlier part already has.
 
     Attributes:
-        part: which one.
-        rows: (n,) their places in it.
+        part: index of the part.
+        rows: (n,) their positions in it.
         error: which measurement, and what to do.
     """
 
@@ -39,12 +39,12 @@ class Overlap:
 def find_overlaps(
     parts: Sequence[Part], known: Sequence[Mapping[str, Any]], *, newest: bool = False
 ) -> list[Overlap]:
-    """Measurements in more than one file, each with the place of all but the first.
+    """Find measurements in more than one file, with the positions of all but the first.
 
     Args:
         parts: what was read.
-        known: what is known of each part's model.
-        newest: the file of the latest date is the first, not the first in order.
+        known: what is known about each part's model.
+        newest: whether the file of the latest date counts as the first, not the first in order.
     """
     same_model: dict[tuple[Any, ...], list[int]] = {}
     for i, (part, columns) in enumerate(zip(parts, known, strict=True)):
@@ -85,7 +85,7 @@ def find_overlaps(
 
 
 def date_of(part: Part) -> float:
-    """When a file's evaluation was done: as it says, as its name says, or when it was written."""
+    """Return when a file's evaluation was done, by its contents, its name or its own date."""
     date = part.info.settings.get("date")
     if isinstance(date, int | float):
         return float(date)
@@ -122,12 +122,12 @@ def _error(part: Part, first: Part, task: str, same: pl.DataFrame) -> DataError:
     return DataError(
         f"the same measurement as in {first.path} ({task or ''} {metric})",
         source=str(part.path),
-        expected=f"every measurement once; {remedy}",
+        expected=f"each measurement once; {remedy}",
     )
 
 
 def settings_that_differ(a: Part, b: Part) -> list[str]:
-    """Names of what two files say of how they were made, and say differently."""
+    """Return the names of settings that two files both give, with different values."""
     names = [n for n in a.info.settings if a.info.settings[n] != b.info.settings.get(n)]
     if a.path.parent != b.path.parent:
         names.append("folder")
@@ -135,7 +135,7 @@ def settings_that_differ(a: Part, b: Part) -> list[str]:
 
 
 def setting_of(part: Part, name: str) -> str | None:
-    """A setting by name, as `--variant` asks for it."""
+    """Look up a setting by name, as `--variant` names it."""
     if name == "file":
         return part.path.name
     if name == "folder":

@@ -1,4 +1,4 @@
-"""What a reader hands on: rows of one file, what it says of the model, and what was left out."""
+"""What a reader returns: rows of one file, what it tells about the model, and what was left out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SCHEMA = {
 
 
 class ForeignFileError(DataError):
-    """A file of another kind. One found in a folder is passed over and listed, not an error."""
+    """A file of another kind. In a folder it is skipped and listed, not an error."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class LeftOut:
     Attributes:
         path: the file.
         key: where in it: "results.mgsm.details", "line 51".
-        value: what is there, shortened.
+        value: the value, shortened.
         why: why it could not be read.
     """
 
@@ -56,35 +56,35 @@ class LeftOut:
         return line.encode("utf-8", "backslashreplace").decode()
 
     def error(self) -> DataError:
-        """The same as an error: for a file in which nothing else was left."""
+        """Return the same as an error: for a file with nothing else in it."""
         return DataError(f"{self.key}: {self.why}", source=str(self.path), value=self.value)
 
 
 @dataclass(frozen=True)
 class OddField:
-    """As `LeftOut`, before it is said which file it is in: files of one layout share it."""
+    """As `LeftOut`, without the file: files of one layout share it."""
 
     key: str
     value: str | None
     why: str
 
     def of(self, path: Path) -> LeftOut:
-        """It, in this file."""
+        """Return it with this file."""
         return LeftOut(path, self.key, self.value, self.why)
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a file itself says of its model and of how it was asked; None where it says nothing.
+    """What a file itself tells about its model and how it was run; None where it does not.
 
     Attributes:
         model: name or path, as in `pretrained=`.
         revision: branch or checkpoint, as in `revision=step1000`.
         params: parameters, counted by the tool (with embeddings).
-        adapter: an adapter on top of the model, which then is only its base.
-        columns: what else tells evaluations of one model apart, by the table's columns:
+        adapter: an adapter on top of the model, which is then only its base.
+        columns: what else distinguishes evaluations of one model, by the table's columns:
             quantization, chat_template, system_prompt, variant.
-        settings: what usually does not (date, version of the tool): to be asked for by name.
+        settings: what usually does not (date, version of the tool), available by name.
     """
 
     model: str | None = None
@@ -101,13 +101,13 @@ class Part:
 
     Attributes:
         path: the file.
-        info: what it says of the model.
+        info: what it tells about the model.
         rows: any of the schema's columns (and others); may be shared between parts.
-        tasks: the tasks in `rows`, to find measurements that two files hold.
+        tasks: the tasks in `rows`, to find measurements that two files share.
         numbers: further columns as (n,) arrays; NaN is missing. Thousands of files of one layout
             share `rows` and differ in these.
-        notes: what to know of the file, in words.
-        left_out: what is in the file and not in `rows`.
+        notes: remarks on the file, in words.
+        left_out: what is in the file but not in `rows`.
     """
 
     path: Path
@@ -120,16 +120,16 @@ class Part:
 
 
 def call_guarded(path: Path, read: Callable[[Path], Parts]) -> Parts | DataError:
-    """What `read` makes of a file, or what is wrong with it."""
+    """Return what `read` makes of a file, or the error."""
     try:
         return read(path)
     except DataError as error:
         return error
-    except pl.exceptions.PanicException as error:  # Polars met bytes that it did not foresee
+    except pl.exceptions.PanicException as error:  # Polars met unexpected bytes
         return DataError(
-            "cannot be read", source=str(path), value=str(error)[:60], expected="an unbroken file"
+            "cannot be read", source=str(path), value=str(error)[:60], expected="an undamaged file"
         )
-    except UnicodeEncodeError as error:  # JSON can say "\\ud800", which no text can hold
+    except UnicodeEncodeError as error:  # JSON can contain "\\ud800", which is not valid text
         return DataError(
             "a name contains an unpaired surrogate",
             source=str(path),
@@ -139,7 +139,7 @@ def call_guarded(path: Path, read: Callable[[Path], Parts]) -> Parts | DataError
 
 
 def make_frame(columns: dict[str, list[object]]) -> pl.DataFrame:
-    """Rows with the schema's types; columns that are null throughout are left out."""
+    """Build rows with the schema's types; columns that are entirely null are left out."""
     made = {
         name: pl.Series(name, values, SCHEMA.get(name), strict=False)
         for name, values in columns.items()

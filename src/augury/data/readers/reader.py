@@ -1,4 +1,4 @@
-"""`Reader`, and the list of all of them. A reader from outside is an entry point of augury.readers.
+"""`Reader`, and the list of all readers. Other packages add theirs as augury.readers.
 
 # in the package's pyproject.toml
 [project.entry-points."augury.readers"]
@@ -24,13 +24,13 @@ GROUP = "augury.readers"
 class Reader:
     """How files of one tool become rows.
 
-    Attributes:
+    kind: its name: `augury read KIND`.
         kind: what it is called: `augury read KIND`.
-        matches: whether a file in a folder may be one of these, by its name. Files that are named
-            one by one are read without being asked this.
-        read: a file's part, or its parts. Raises `DataError` where nothing in the file can be
-            trusted, `ForeignFileError` where it is of another kind.
-        reads: what it reads, in a line.
+        matches: whether a file in a folder may be of this kind, by its name. Files given one by one
+            are read without this check.
+        read: returns a file's part or parts. Raises `DataError` if nothing in the file can be
+            trusted, `ForeignFileError` if it is of another kind.
+        reads: what it reads, in one line.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Reader:
     reads: str = ""
 
 
-# Kind, and where its reader is: looked up when it is first asked for.
+# Kind and location of its reader, loaded on first use.
 BUILT_IN: Mapping[str, str] = {
     "lm-eval": "augury.data.readers.lm_eval:READER",
     "inspect": "augury.data.readers.inspect_logs:READER",
@@ -59,18 +59,18 @@ def _from_outside() -> dict[str, str]:
 
 
 def kinds() -> tuple[str, ...]:
-    """All kinds of files there are readers for, those of other packages last."""
+    """Return all kinds of files with a reader; those of other packages come last."""
     return (*BUILT_IN, *_from_outside())
 
 
 def find_reader(kind: str) -> Reader:
-    """The reader of a kind.
+    """Return the reader of a kind.
 
     Args:
         kind: one of `kinds()`.
 
     Raises:
-        UsageError: there is none, or the one of another package cannot be loaded.
+        UsageError: it does not exist, or that of another package cannot be loaded.
     """
     place = BUILT_IN.get(kind) or _from_outside().get(kind)
     if place is None:

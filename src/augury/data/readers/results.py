@@ -35,15 +35,15 @@ SHOWN = 20  # lines of each list that are printed
 
 @dataclass(frozen=True)
 class Unresolved:
-    """A model, or a file that names none, of which something is not known.
+    """A model, or a file that names none, about which something is unknown.
 
     Attributes:
         path: a file of it (the first).
         model: its name, if known.
         step: its checkpoint, if known.
-        missing: which of model, params and step are not.
-        files: how many files are like this.
-        why: why not, where the name says something like it.
+        missing: which of model, params and step are unknown.
+        files: number of files like this.
+        why: why, if the name contains something like it.
     """
 
     path: Path
@@ -61,16 +61,16 @@ class Unresolved:
 
 @dataclass(frozen=True)
 class ReadResults(Shown):
-    """What was read.
+    """The result of reading files.
 
     Attributes:
-        table: observation table; `file` says where each row is from. Rows with an `instance` are
+        table: observation table; `file` gives the source of each row. Rows with an `instance` are
             of single instances, the others are scores of whole tasks; `is_group` marks means over
             other tasks of the table.
-        failures: one error for each file that could not be read (only with `keep_going`).
-        unresolved: models of which parameters or step are not known.
-        notes: what to know of the files, in words.
-        left_out: what is in the files and not in the table: file, key, value, and why.
+        failures: one error per file that could not be read (only with `keep_going`).
+        unresolved: models whose parameters or step are unknown.
+        notes: remarks on the files, in words.
+        left_out: what is in the files but not in the table: file, key, value, and why.
     """
 
     table: pl.DataFrame
@@ -85,7 +85,7 @@ class ReadResults(Shown):
         return Card(heading, self.table.select(known), tuple(lost), self.table)
 
     def __str__(self) -> str:
-        """How much was read, then what was not, in lines."""
+        """List how much was read, then what was not."""
         names = ("file", "model", "task", "metric")
         counts = [f"{self.table[c].n_unique():,} {c}s" for c in names if c in self.table.columns]
         lines = [f"{self.table.height:,} rows" + (f" ({', '.join(counts)})" if counts else "")]
@@ -102,7 +102,7 @@ class ReadResults(Shown):
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """All but the table itself, for JSON."""
+        """Return everything but the table, for JSON."""
         return {
             "rows": self.table.height,
             "columns": self.table.columns,
@@ -126,7 +126,7 @@ def write_results(found: ReadResults, path: str | Path) -> Path:
     check_table_path(path)
     if path.suffix != ".parquet":
         return write_table(found.table, path)
-    # As `write_table`, without looking again at what was checked while it was read.
+    # As `write_table`, without repeating the checks made while reading.
     with atomic_file(path) as fresh, fresh.open("wb") as f:
         found.table.write_parquet(f)
     return path
@@ -143,23 +143,24 @@ def read_results(
 ) -> ReadResults:
     """Read result files of another tool into one table.
 
-    Model, family, step and size are taken from `models`, from the file's own words, and from the
-    names of file and folders, in this order. Scores that are null or NaN are null in the table.
-    A field that cannot be read is left out and listed in `left_out`; the rest of its file is read.
+    Model, family, step and size are taken from `models`, the file's contents, and the names of file
+    and folders, in this order. Scores that are null or NaN are null in the table. A field that
+    cannot be read is left out and listed in `left_out`; the rest of its file is read.
 
     Args:
         kind: one of `kinds()`, or a reader of your own.
         paths: files, or folders that are searched recursively for files of this kind.
         models: a table with the columns model and any of step, params, tokens, loss, family,
-            tokens_per_step and others; a row without a step is for all checkpoints of its model.
-        keep_going: read on after a file that is wrong, and list it in `failures`. Of measurements
-            that two files hold, the first is kept.
-        newest: of measurements that two files hold, keep the latest.
-        variant: settings that make another evaluation of two that look the same, such as "date",
+            tokens_per_step and others; a row without a step applies to all checkpoints of its
+            model.
+        keep_going: continue after a file with an error, and list it in `failures`. Of measurements
+            that two files share, the first is kept.
+        newest: of measurements that two files share, keep the latest.
+        variant: settings that distinguish two evaluations that look the same, such as "date",
             "lm_eval_version", "batch_size", "folder" or "file"; they go into the column `variant`.
 
     Returns:
-        `ReadResults`: the observation table, and lists of what could not be told or read.
+        `ReadResults`: the observation table, and lists of what could not be resolved or read.
 
     Raises:
         DataError: a file is wrong, two files hold the same measurement, or nothing could be read.
@@ -172,14 +173,14 @@ def read_results(
     """
     reader = find_reader(kind) if isinstance(kind, str) else kind
     if reader.kind == "table" and models is not None:
-        raise UsageError("a table says itself what its models are: `models` is for other kinds")
+        raise UsageError("a table names its own models: `models` is for other kinds")
     given = [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
     table_of_models = Models(None if models is None else Path(models))
     parts, failures, left_out = _read_all(reader, given, keep_going)
     parts = [_with_variant(part, variant) for part in parts]
     known = [resolve_model(part.info, part.path, table_of_models) for part in parts]
     notes = [
-        *(f"{models}: no file is of '{name}'" for name in table_of_models.unused),
+        *(f"{models}: no file belongs to '{name}'" for name in table_of_models.unused),
         *_agree_on_sizes(parts, known),
     ]
     overlaps = find_overlaps(parts, [w.columns for w in known], newest=newest)
@@ -233,7 +234,7 @@ def _read_all(
 
 
 def _with_variant(part: Part, names: Sequence[str]) -> Part:
-    """The part, with these settings in its column `variant`."""
+    """Return the part with these settings in its column `variant`."""
     if not names:
         return part
     told = {name: setting_of(part, name) for name in names}
@@ -244,7 +245,7 @@ def _with_variant(part: Part, names: Sequence[str]) -> Part:
 
 
 def _agree_on_sizes(parts: list[Part], known: list[ResolvedModel]) -> list[str]:
-    """Give every model one size: the one a tool counted, where another file has it from a name.
+    """Give every model one size: one that a tool counted replaces one read from a name.
 
     Returns:
         Notes on models that were counted differently.
@@ -313,17 +314,17 @@ def _table(parts: list[Part], known: list[dict[str, Any]]) -> pl.DataFrame:
         seen = pl.col("tokens_per_step") * pl.col("step")
         given = [pl.col("tokens")] if "tokens" in table.columns else []
         table = table.with_columns(tokens=pl.coalesce(*given, seen)).drop("tokens_per_step")
-    table = _directed(fill_compute(cast_columns(table, None)))
+    table = _with_directions(fill_compute(cast_columns(table, None)))
     empty = [s.name for s in table.iter_columns() if s.null_count() == len(s) and s.name != "value"]
     order_of = {c.name: i for i, c in enumerate(COLUMNS)}
     names = sorted(set(table.columns) - set(empty), key=lambda c: order_of.get(c, len(order_of)))
-    # Identity was looked at file by file: this is for what values may be.
+    # Identity was checked file by file: this checks the values.
     check_table(table.select(c for c in names if c not in ("model", "run")))
     return table.select(names)
 
 
-def _directed(table: pl.DataFrame) -> pl.DataFrame:
-    """With the direction of known metrics, where the files do not say it."""
+def _with_directions(table: pl.DataFrame) -> pl.DataFrame:
+    """Add the direction of known metrics where the files do not give it."""
     if "metric" not in table.columns:
         return table
     known = {m: higher_is_better(m) for m in table["metric"].unique().drop_nulls()}
@@ -341,7 +342,7 @@ def _column(part: Part, name: str) -> NDArray[np.float64]:
 
 
 def _stack(parts: list[Part]) -> pl.DataFrame:
-    """The rows of all parts; of parts in a row that share theirs, copied at once."""
+    """Stack the rows of all parts; consecutive parts that share rows are copied at once."""
     frames: list[pl.DataFrame] = []
     i = 0
     while i < len(parts):

@@ -1,4 +1,4 @@
-"""Observation tables of one's own: CSV, TSV, Parquet and JSON lines, put together."""
+"""The user's own observation tables: CSV, TSV, Parquet and JSON lines, put together."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from augury.data.readers.reader import Reader
 
 
 def fits(path: Path) -> bool:
-    """Whether a file in a folder may be a table."""
+    """Return whether a file in a folder may be a table."""
     return path.suffix.lower() in SUFFIXES
 
 
 def read(path: Path) -> Part:
-    """The rows of a table; what they are of, it says itself.
+    """Read the rows of a table, which names its own models.
 
     Raises:
         DataError: as `read_table`.
@@ -24,7 +24,7 @@ def read(path: Path) -> Part:
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         for line, raw in enumerate(read_content(path).split(b"\n"), 1):
             if raw.strip():
-                parse_json(raw, str(path), line)  # a key twice in a line would go unseen
+                parse_json(raw, str(path), line)  # a duplicate key in a line would go unnoticed
     table = read_table(path)
     again = repeated_rows(table)
     return Part(

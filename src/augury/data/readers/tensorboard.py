@@ -2,8 +2,8 @@
 
 A file is TFRecords: length (8 bytes), masked CRC-32C of it (4), data, masked CRC-32C of the data
 (4), all little endian. Data is a protobuf `Event`: wall_time = 1 (double), step = 2, summary = 5
-{value = 1 {tag = 1, simple_value = 2 (float), tensor = 8}}; a tensor of one float stands in
-float_val = 5, double_val = 6 or tensor_content = 4, its dtype = 1 saying which (1 float, 2 double).
+{value = 1 {tag = 1, simple_value = 2 (float), tensor = 8}}; a tensor of one float is in float_val =
+5, double_val = 6 or tensor_content = 4, where dtype = 1 says which (1 float, 2 double).
 Formats: tensorflow/core/lib/io/record_writer.h and tensorflow/core/framework/summary.proto.
 """
 
@@ -20,7 +20,7 @@ from augury.data.readers.files import shorten
 from augury.errors import DataError
 
 CASTAGNOLI = 0x82F63B78  # the polynomial, bits reversed
-MASK = 0xA282EAD8  # added after turning by 15 bits, so that checksums of checksums work
+MASK = 0xA282EAD8  # added after rotating by 15 bits, so that checksums of checksums work
 VARINT, DOUBLE, BYTES, FLOAT = 0, 1, 2, 5  # wire types
 
 
@@ -35,16 +35,17 @@ class Scalar:
 
 
 def read_scalars(data: bytes, source: str) -> tuple[list[Scalar], int | None]:
-    """All scalars of an event file, in the order they were written, and where it was cut off.
+    """Read all scalars of an event file, in the order written, and where it was cut off.
 
-    A last record without its end, as a killed run leaves it, is passed over. What is wrong
-    anywhere else is an error.
+    A last record without an end, as a killed run leaves it, is skipped. Any other damage is an
+    error.
 
     Returns:
-        The scalars, and the number of the record that was cut off, if one was.
+        The scalars, and the number of the record that was cut off, if any.
 
     Raises:
-        DataError: it holds no whole record, a checksum does not fit, or a record is not an event.
+        DataError: it holds no complete record, a checksum does not match, or a record is not an
+        event.
     """
     found: list[Scalar] = []
     records, cut = _records(data, source)
@@ -63,12 +64,12 @@ def _records(data: bytes, source: str) -> tuple[list[bytes], int | None]:
     cut = None
     while at < len(data):
         number = len(places) + 1
-        blank = data[at : at + 12] == bytes(12) and not any(data[at:])  # filled up with zeros
+        blank = data[at : at + 12] == bytes(12) and not any(data[at:])  # padded with zeros
         if at + 12 > len(data) or blank:
             cut = number
             break
         (length,) = struct.unpack_from("<Q", data, at)
-        # A wrong length would be followed anywhere: its own checksum is looked at first.
+        # A wrong length could lead anywhere: its own checksum is verified first.
         (check,) = struct.unpack_from("<I", data, at + 8)
         if int(crc(np.frombuffer(data, np.uint8, 8, at)[None])[0]) != check:
             raise DataError(f"record {number}: the checksum of its length does not match",
@@ -92,12 +93,12 @@ def _records(data: bytes, source: str) -> tuple[list[bytes], int | None]:
         if wrong.any():
             record = int(which[int(np.argmax(wrong))]) + 1
             raise DataError(f"record {record}: the checksum of its data does not match",
-                            source=source, expected="an unbroken event file")  # fmt: skip
+                            source=source, expected="an undamaged event file")  # fmt: skip
     return [data[a : a + n] for a, n in places], cut
 
 
 def crc(rows: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """(n,) masked CRC-32C of (n, length) bytes."""
+    """Compute the (n,) masked CRC-32C of (n, length) bytes."""
     state = np.full(len(rows), 0xFFFFFFFF, np.uint32)
     for column in rows.T:
         state = TABLE[(state ^ column) & np.uint32(0xFF)] ^ (state >> np.uint32(8))
@@ -118,7 +119,7 @@ TABLE = _table()
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int, int | bytes]]:
-    """(number, wire type, value) of a protobuf message; unknown ones are for the caller to pass."""
+    """Yield (number, wire type, value) of a protobuf message; the caller skips unknown ones."""
     at = 0
     while at < len(data):
         key, at = _varint(data, at)
@@ -184,7 +185,7 @@ def _value(message: bytes) -> tuple[str, float | None]:
 
 
 def _tensor(message: bytes) -> float | None:
-    """The number in a tensor of one number; None for any other."""
+    """Return the number in a tensor of one number; None for any other."""
     dtype, raw = 0, b""
     for number, _, value in _fields(message):
         if number == 1 and isinstance(value, int):

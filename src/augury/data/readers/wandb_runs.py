@@ -1,8 +1,8 @@
-"""Runs of Weights & Biases by its API: their histories as JSON lines, which the loss reader takes.
+"""Runs of Weights & Biases from its API: their histories as JSON lines, for the loss reader.
 
-The documented interface alone is used: `wandb.Api().runs(path)`, and of a run `name`, `id`,
-`config` and `scan_history()`. Keys and addresses are wandb's own (`WANDB_API_KEY`,
-`WANDB_BASE_URL`); none is seen or kept here.
+Uses only the documented interface: `wandb.Api().runs(path)`, and of a run `name`, `id`, `config`
+and `scan_history()`. Keys and addresses are wandb's own (`WANDB_API_KEY`, `WANDB_BASE_URL`); none
+is read or stored here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from augury.runtime.atomic import atomic_file
 from augury.runtime.steps import count_steps
 
 KIND = "wandb"
-# What a run's configuration may say of its model.
+# Keys of a run's configuration that may describe its model.
 FROM_CONFIG = ("params", "tokens")
 MODELS = "models.csv"
 
@@ -34,11 +34,11 @@ def fetch_runs(path: str, folder: Path, api: Any = None) -> tuple[list[Path], Pa
 
     Args:
         path: "entity/project".
-        folder: where histories go, RUN.jsonl each; it is made.
+        folder: where histories go, one RUN.jsonl per run; created if missing.
         api: `wandb.Api()`, or something like it.
 
     Returns:
-        The files, and `models.csv` in the folder where a configuration says params or tokens.
+        The files, and `models.csv` in the folder if a configuration gives params or tokens.
 
     Raises:
         UsageError: the extra `wandb` is missing, or the path is not one.
@@ -49,15 +49,15 @@ def fetch_runs(path: str, folder: Path, api: Any = None) -> tuple[list[Path], Pa
     api = api or _open_api()
     try:
         runs = list(api.runs(path))
-    except Exception as error:  # wandb's own errors are not known without it
+    except Exception as error:  # wandb's own error types are unknown without importing it
         raise DataError(f"cannot be read: {str(error)[:200]}", source=f"wandb:{path}",
-                        expected="a project that your key may read") from error  # fmt: skip
+                        expected="a project that your key can read") from error  # fmt: skip
     names = Counter(str(run.name) for run in runs)
     folder.mkdir(parents=True, exist_ok=True)
     files, models = [], []
     for run in count_steps(runs, "runs"):
         name = str(run.name) if names[str(run.name)] == 1 else f"{run.name}-{run.id}"
-        lines = [json.dumps(_plain(row)) for row in run.scan_history()]
+        lines = [json.dumps(_plain_row(row)) for row in run.scan_history()]
         if not lines:
             continue
         file = folder / (re.sub(r"[^\w.=+-]", "_", name) + ".jsonl")
@@ -76,7 +76,7 @@ def fetch_runs(path: str, folder: Path, api: Any = None) -> tuple[list[Path], Pa
 
 
 def told_by(config: Mapping[str, Any]) -> dict[str, float]:
-    """Parameters and tokens, where exactly one key of a configuration names each."""
+    """Return parameters and tokens, if exactly one key of a configuration gives each."""
     found = {}
     for ours in FROM_CONFIG:
         values = [
@@ -92,8 +92,8 @@ def _is_amount(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
 
 
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A step's numbers and texts; JSON has no NaN, and histograms are not losses."""
+def _plain_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a step's numbers and texts; JSON has no NaN, and histograms are not losses."""
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in row.items()

@@ -1,4 +1,4 @@
-"""The process that `workers` starts: files named on standard input, parts on standard output."""
+"""The process that `workers` starts: file names on standard input, parts on standard output."""
 
 from __future__ import annotations
 

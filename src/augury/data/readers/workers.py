@@ -1,4 +1,4 @@
-"""Files read by several processes at once, where there are enough of them to be worth it.
+"""Files read by several processes at once, if there are enough of them to be worth it.
 
 Started as `python -m augury.data.readers.worker KIND`: a list of files goes in, and parts come out
 as bytes: a header (JSON), the frames that parts share (Arrow) and their numbers (float64). A
@@ -27,14 +27,14 @@ from augury.data.readers.reader import Reader, find_reader, kinds
 from augury.errors import DataError
 from augury.runtime.jobs import cores
 
-# Starting a process takes as long as reading about so much.
+# Starting a process takes as long as reading about this many bytes.
 WORTH_A_PROCESS = 100e6  # bytes
 MOST = 8
 Made = list[Part] | DataError
 
 
 def read_files(reader: Reader, files: Sequence[Path]) -> Iterator[tuple[Path, Made]]:
-    """Each file and its parts, or what is wrong with it, in order."""
+    """Yield each file and its parts, or its error, in order."""
     sizes = [_size(path) for path in files]
     workers = min(cores(), MOST, len(files), int(sum(sizes) / WORTH_A_PROCESS))
     known = reader.kind in kinds() and find_reader(reader.kind) is reader
@@ -43,7 +43,7 @@ def read_files(reader: Reader, files: Sequence[Path]) -> Iterator[tuple[Path, Ma
             yield path, read_one(reader, path)
         return
     shares = _shares(files, sizes, workers)
-    # The first share is read here, meanwhile.
+    # The first share is read here in the meantime.
     with ThreadPoolExecutor(len(shares)) as pool:
         others = [pool.submit(_read_there, reader.kind, share) for share in shares[1:]]
         for path in shares[0]:
@@ -53,7 +53,7 @@ def read_files(reader: Reader, files: Sequence[Path]) -> Iterator[tuple[Path, Ma
 
 
 def read_one(reader: Reader, path: Path) -> Made:
-    """A file's parts, or what is wrong with it."""
+    """Return a file's parts, or its error."""
     made = call_guarded(path, reader.read)
     if isinstance(made, Part):
         return [made]
@@ -68,7 +68,7 @@ def _size(path: Path) -> int:
 
 
 def _shares(files: Sequence[Path], sizes: list[int], count: int) -> list[list[Path]]:
-    """The files in so many parts of about equal size, in order."""
+    """Split the files into parts of about equal size, in order."""
     ends = np.cumsum(sizes)
     at = [int(np.searchsorted(ends, ends[-1] * k / count)) for k in range(1, count)]
     bounds = [0, *at, len(files)]
@@ -81,14 +81,14 @@ def _read_there(kind: str, files: list[Path]) -> list[Made]:
     command = [sys.executable, "-m", "augury.data.readers.worker", kind]
     done = subprocess.run(command, input=told, stdout=subprocess.PIPE, check=False)  # noqa: S603
     if done.returncode:
-        # Killed, or out of memory: one file after the other needs less of it.
+        # Killed, or out of memory: reading one file at a time needs less.
         reader = find_reader(kind)
         return [read_one(reader, path) for path in files]
     return unpack_parts(done.stdout)
 
 
 def pack_parts(made: Sequence[Made]) -> bytes:
-    """Parts and errors as bytes."""
+    """Pack parts and errors as bytes."""
     frames: dict[int, int] = {}
     kept: list[pl.DataFrame] = []
     numbers: list[np.ndarray[Any, Any]] = []
@@ -126,7 +126,7 @@ def pack_parts(made: Sequence[Made]) -> bytes:
 
 
 def unpack_parts(data: bytes) -> list[Made]:
-    """What `packed` made bytes of."""
+    """Unpack what `pack_parts` made."""
     at = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:at])
     frames = []

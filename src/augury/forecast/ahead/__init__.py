@@ -1,4 +1,4 @@
-"""A larger model from smaller ones, without a law: the average of simple forecasts."""
+"""Forecasts of larger models from smaller ones without a law: the average of simple forecasts."""
 
 from augury.forecast.ahead.forecast import AheadForecast, forecast_ahead
 

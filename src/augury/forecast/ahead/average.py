@@ -1,18 +1,18 @@
 """Which simple forecasts are averaged for which kind of question.
 
-Means of quantiles. What enters was chosen on the development half of benchmarks/scorecard, by skill
+Means of quantiles. The parts were chosen on the development half of benchmarks/scorecard, by skill
 against the straight line among averages whose intervals hold; docs/compare.md has the figures of
 both halves.
 
-- A loss: lines through the later part of the ladder, in log(loss - E) for floors E of 0 and .4
-  of the lowest loss seen, over the ladder's scale; and, with half the weight, a floor and a power
-  of each scale (`powers`), of all points and of the later ones.
-- A score: lines in points and in logits, through all and through the later part, over the same two,
-  and, with a weight of a fifth, the last value.
+- A loss: lines through the later part of the ladder, in log(loss - E) for floors E of 0 and .4 of
+  the lowest loss seen, over the ladder's scale; and, at half the weight, a floor plus a power of
+  each scale (`powers`), through all points and through the later ones.
+- A score: lines in points and in logits, through all points and through the later part, over the
+  same two, and, at a weight of one fifth, the last value.
 
-Tried on that half and left out: weights by how each part forecast the ladder's own past (.195 for
-.187 among losses), the last value and lines through all points among losses, and only late lines
-among scores (.16 for .19).
+Tried on that half and left out: weights by how each part forecast the ladder's own past (.195
+against .187 for losses), the last value and lines through all points for losses, and only late
+lines for scores (.16 against .19).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from augury.forecast.ahead.powers import powers_ahead
 
 Kind = Literal["loss", "score"]
 
-# Parts of the lowest loss seen that may be a floor.
+# Shares of the lowest loss seen that are tried as a floor.
 FLOORS = (0.0, 0.4)
 # Weights of a local line fall by a factor e over these shares of the range.
 LATE, LATER = 0.5, 0.25
-# Weight of the last value among scores.
+# Weight of the last value for scores.
 LAST = 0.2
-# Losses stray in proportion to their change, by a share of .45; scores by a point (6 hundredths of
-# a logit) an e-fold, whatever their slope, as many leave chance only later. Models scatter around
+# Losses drift in proportion to their change, by a share of .45; scores by a point (6 hundredths of
+# a logit) per e-fold, whatever their slope, as many leave chance only later. Models scatter around
 # their trend by about 1 % of the loss, or .8 points.
 LOSS_WALK = Walk(share=0.45, step=0.0, spread=1.0, noise=0.01, worth=2.0)
 SCORE_WALK = Walk(share=0.0, step=0.01, spread=0.5, noise=0.008, worth=4.0)
@@ -49,9 +49,9 @@ class Averaged:
     """Quantiles of the average at m points.
 
     Attributes:
-        run, mean: (K, m) of one new model, and of the mean of many like it.
-        noise: (m,) width of the interval that the spread of models around their trend would have
-            alone, over the whole width: what no better forecast can remove.
+        run, mean: (K, m) quantiles of one new model, and of the mean of many like it.
+        noise: (m,) width of the interval due to the spread of models around their trend alone, over
+            the whole width: what no better forecast can remove.
     """
 
     run: Floats
@@ -64,8 +64,8 @@ def average_ahead(kind: Kind, single: Ladder, plane: Ladder | None, levels: Floa
 
     Args:
         kind: of question.
-        single, plane: the ladder over its scale alone, and over parameters and tokens, where both
-            vary and there are points enough.
+        single, plane: the ladder over its scale alone, and over parameters and tokens, if both vary
+            and there are enough points.
         levels: (K,) of the quantiles, increasing, symmetric.
     """
     wide = plane if plane is not None else single
@@ -94,7 +94,7 @@ def mean_of_quantiles(
     levels: Floats,
     last: Floats | None = None,
 ) -> Averaged:
-    """Average lines, and where it is given (K, m) the last value at the weight `LAST`."""
+    """Average lines, and if given the (K, m) last value at the weight `LAST`."""
     run = _mean(found, scale, lambda f: f.quantiles(levels))
     mean = _mean(found, scale, lambda f: f.quantiles(levels, new_run=False))
     alone = _mean(found, scale, lambda f: _noise_only(f, levels))
@@ -106,7 +106,7 @@ def mean_of_quantiles(
 
 
 def _noise_only(found: LineForecast, levels: Floats) -> Floats:
-    """(K, m) quantiles of a new model around a trend that is known."""
+    """Return (K, m) quantiles of a new model around a known trend."""
     nothing = np.zeros_like(found.middle)
     return replace(found, trend=nothing, walk=nothing).quantiles(levels)
 
@@ -116,5 +116,5 @@ def _mean(
     scale: Link,
     of: Callable[[LineForecast], Floats],
 ) -> Floats:
-    """Mean of the quantiles of all parts, on one scale."""
+    """Return the mean of the quantiles of all parts, on one scale."""
     return np.asarray(np.mean([scale.to(link.back(of(part))) for link, part in found], axis=0))

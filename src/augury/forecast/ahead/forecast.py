@@ -19,12 +19,12 @@ from augury.forecast.ahead.line import Ladder
 from augury.forecast.prediction import At, extrapolation, known, points_table
 from augury.notes import Note
 
-# What a ladder grows along, the first that is there and varies.
+# Scales along which a ladder grows: the first that is present and varies.
 ALONG = ("flops", "tokens", "params")
 PLANE = ("params", "tokens")
-# What tells one measured model from another.
+# Columns that distinguish measured models.
 MODEL = ("task", "model", "family", "run", "seed", "step")
-# A line takes so many points more than it has parameters, and so many different scales.
+# A line takes this many more points than it has parameters, and this many different scales.
 SPARE, FEWEST_SCALES = 2, 3
 
 
@@ -33,17 +33,17 @@ class AheadForecast(Shown):
     """The average of simple forecasts at one point.
 
     Attributes:
-        task: whose score it is; None where the table names none.
+        task: the task scored; None if the table names none.
         at: the point.
         value: median forecast.
         interval: for one new model at `level`.
         mean_interval: for the mean of many models of that scale.
-        noise: width that the spread of models around their trend would have alone, over the whole
-            width: no forecast can remove that part.
+        noise: width due to the spread of models around their trend alone, over the whole width: no
+            forecast can remove that part.
         extrapolation: distance from the data in units of their range (logarithms).
         level: of both intervals.
-        models: how many points it rests on.
-        notes: what to know before believing it.
+        models: number of points it is based on.
+        notes: what to know before trusting it.
 
     Examples:
         >>> runs = augury.read_table("runs.csv")
@@ -64,7 +64,7 @@ class AheadForecast(Shown):
     notes: tuple[Note, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         return {
             "task": self.task,
             "at": self.at,
@@ -111,12 +111,12 @@ def forecast_ahead(
     """Forecast a loss or scores of larger models, by the average of simple forecasts.
 
     The default for losses and scores: on the development half of benchmarks/scorecard no law and no
-    single line had a better score (docs/compare.md). Use `fit` where you want exponents, or have
-    to say what parameters and tokens do apart.
+    single line had a better score (docs/compare.md). Use `fit` if you want exponents, or the
+    separate effects of parameters and tokens.
 
     Args:
         table: one row per model (and task): params, tokens or flops, and `loss` or a score.
-        at: the points: two of params, tokens and flops, as the table has them.
+        at: the points: two of params, tokens and flops, as in the table.
         output: "loss" (or another positive column that falls as models grow), or "value", scores
             from 0 to 1. By default the loss if there is no task.
         over: the scale along which the ladder grows: by default flops, else tokens or params,
@@ -124,14 +124,14 @@ def forecast_ahead(
         level: of the intervals.
 
     Returns:
-        A list with an `AheadForecast` per task and point.
+        A list with one `AheadForecast` per task and point.
 
     Raises:
         DataError: a column is missing, or the scales are too few.
         UsageError: a point lacks a scale, or the level is not between 0 and 1.
 
-    Source: the equal-weight average of simple forecasts (Clemen 1989); its parts and the walk of
-    their errors are ours.
+    Source: the equal-weight average of simple forecasts (Clemen 1989); its parts and the random
+    walk of their errors are ours.
 
     Examples:
         >>> runs = augury.read_table("runs.csv")
@@ -149,18 +149,18 @@ def forecast_ahead(
     if output not in rows.columns:
         raise DataError("the column is missing", column=output, expected="what is to be forecast")
     if output == "value":
-        rows = _means(rows)
+        rows = _model_means(rows)
     points = points_table(at)
     tasks = ["task"] if output == "value" and "task" in rows.columns else []
     groups = rows.group_by(tasks, maintain_order=True) if tasks else [((None,), rows)]
     out: Several[AheadForecast] = Several()
     for (task,), own in groups:
-        out.extend(_of_one(own, points, output, over, level, task))
+        out.extend(_forecast_one(own, points, output, over, level, task))
     return out
 
 
-def _means(rows: pl.DataFrame) -> pl.DataFrame:
-    """Scores of models: means over the instances of a task, where rows are of instances."""
+def _model_means(rows: pl.DataFrame) -> pl.DataFrame:
+    """Average the instances of a task into scores of models, if rows are of instances."""
     if "instance" not in rows.columns or rows["instance"].null_count() == rows.height:
         return rows
     keys = [n for n in (*MODEL, *ALONG) if n in rows.columns]
@@ -168,15 +168,15 @@ def _means(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.group_by(keys, maintain_order=True).agg(pl.col("value").mean())
 
 
-def _of_one(
+def _forecast_one(
     rows: pl.DataFrame, points: pl.DataFrame, output: str, over: str | None, level: float, task: Any
 ) -> list[AheadForecast]:
-    """Forecasts of one loss or one task."""
+    """Forecast one loss or one task."""
     whose = "" if task is None else f"task '{task}': "
     axis = _axis(rows, over, whose)
     rows = rows.drop_nulls([axis, output])
     if axis not in points.columns:
-        raise UsageError(f"the ladder grows along {axis}; the point does not say its {axis}")
+        raise UsageError(f"the ladder grows along {axis}; the point has no {axis}")
     y = rows[output].cast(pl.Float64).to_numpy()
     kind = _kind(y, output, whose)
     tail = (1 - level) / 2
@@ -186,7 +186,7 @@ def _of_one(
         raise DataError(
             f"{whose}{rows.height} points at {rows[axis].n_unique()} scales are too few",
             column=axis,
-            expected="four points or more, at three different scales or more",
+            expected="at least four points, at three or more different scales",
         )
     far = extrapolation(rows.select(axis), points.select(axis))
     if kind == "score":
@@ -217,7 +217,7 @@ def ladder_average(
     axis: str,
     levels: Floats,
 ) -> Averaged | None:
-    """The average of one ladder; None where it has too few points for a line."""
+    """Average the forecasts of one ladder; None if it has too few points for a line."""
 
     def logs(frame: pl.DataFrame, names: Sequence[str]) -> Floats:
         return np.log(frame.select(pl.col(n).cast(pl.Float64) for n in names).to_numpy())
@@ -263,7 +263,7 @@ def _axis(rows: pl.DataFrame, over: str | None, whose: str) -> str:
 
 
 def _kind(y: Floats, output: str, whose: str) -> Kind:
-    """A score where the column is one; else something positive, forecast in logarithms."""
+    """Return "score" if the column is one; otherwise something positive, forecast in logarithms."""
     if output == "value" and (y >= 0).all() and (y <= 1).all():
         return "score"
     if output == "value" or not (y > 0).all():

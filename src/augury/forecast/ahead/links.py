@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 
 from augury.fitting.space import Floats
 
-# A score of 0 or 1 has no logit: it is taken to lie this near. Pass rates may be smaller.
+# A score of 0 or 1 has no logit: it is assumed to lie this close. Pass rates may be smaller.
 EDGE = 1e-6
 LEAST_RATE = 1e-300
 # A loss at the floor itself has no logarithm.
@@ -33,7 +33,7 @@ LOGIT = Link(
 
 
 def log_above(floor: float) -> Link:
-    """Logarithm of what lies above a floor, as a power law with that floor is straight in."""
+    """Return the logarithm above a floor, in which a power law with that floor is straight."""
     return Link(
         lambda y: np.log(np.maximum(np.asarray(y) - floor, ABOVE_FLOOR)),
         lambda v: floor + np.exp(v),

@@ -1,10 +1,10 @@
-"""A loss as a floor and a power of each scale, exponents integrated over.
+"""A loss as a floor plus a power of each scale, with the exponents integrated out.
 
     loss = E + A N^-a + B D^-b,  E, A, B >= 0
 
-For given exponents that is linear, so that a grid of exponents, weighed by likelihood and a prior,
-gives the whole posterior without a search. A few runs leave the exponents open; a law with fitted
-ones then says nothing, and this says what the prior knows.
+For given exponents that is linear, so a grid of exponents, weighted by likelihood and a prior,
+gives the whole posterior without a search. A few runs do not determine the exponents; a law with
+fitted ones then says nothing, and this uses what the prior knows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from augury.forecast.ahead.line import (
 from augury.forecast.ahead.links import LOG
 from augury.forecast.ahead.runs import points_per_run
 
-# Exponents tried, in units of the usual one, and the spread of the prior of their logarithm:
+# Exponents tried, in units of the usual one, and the spread of the prior on their logarithm:
 # published laws lie within a factor of two.
 TRIED = np.linspace(0.3, 1.9, 7)
 SPREAD = 0.5
@@ -38,18 +38,18 @@ LEAST = 1e-9
 
 
 def powers_ahead(ladder: Ladder, walk: Walk, local: float | None = None) -> LineForecast:
-    """Forecast a loss on the scale of logarithms; arguments as of `line_ahead`."""
+    """Forecast a loss on the scale of logarithms; arguments as in `line_ahead`."""
     return with_walk(ladder, LOG.to, walk, lambda own: _fit(own, walk, local))
 
 
 def _fit(ladder: Ladder, walk: Walk, local: float | None) -> tuple[LineForecast, Floats]:
-    """The mean of the posterior without a walk, and (m,) the variance of the usual walk."""
+    """Return the mean of the posterior without a walk, and (m,) the variance of the usual walk."""
     k = ladder.scales.shape[1]
     weights = weights_of(ladder, local)
     points = float(weights.sum() ** 2 / (weights**2).sum())
     usual = np.array([USUAL.get(name, ELSE) for name in ladder.names] or [ELSE] * k)
     shares = np.array(list(itertools.product(TRIED, repeat=k)))
-    fits = [_of_exponents(ladder, weights, usual * share) for share in shares]
+    fits = [_fit_exponents(ladder, weights, usual * share) for share in shares]
     middle, unit, fitted = (np.array(x) for x in zip(*fits, strict=True))
     residual = fitted - np.log(ladder.y)
     squares = residual**2 @ weights / weights.sum()
@@ -71,12 +71,12 @@ def _fit(ladder: Ladder, walk: Walk, local: float | None) -> tuple[LineForecast,
     )
 
 
-def _of_exponents(
+def _fit_exponents(
     ladder: Ladder, weights: Floats, exponents: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """By least squares of relative errors: logarithms at targets, their variance, and at points.
+    """Fit by least squares of relative errors: log forecasts at targets, variance, and at points.
 
-    The variance is in units of the noise's.
+    The variance is in units of the noise variance.
     """
     middle = ladder.scales.mean(0)
     design, at = (

@@ -1,8 +1,8 @@
-"""Checkpoints of one run are not so many models.
+"""Checkpoints of one run are not independent models.
 
-What is particular to a run (its seed, its data, its tuning) is in every one of its checkpoints, and
-will be in every one of the next run's. Points that share a run count as n / (1 + (m - 1) rho), m of
-them to a run and rho the correlation of their residuals (the design effect of Kish 1965).
+What is particular to a run (its seed, its data, its tuning) is in every one of its checkpoints, but
+differs in the next run. Points that share a run count as n / (1 + (m - 1) rho), with m points per
+run and rho the correlation of their residuals (the design effect of Kish 1965).
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from augury.fitting.space import Floats
 
 Ints = NDArray[np.int64]
-# The correlation before anything is seen, and how many runs that is worth: few runs hide theirs, as
-# the line follows them.
+# The prior correlation, and how many runs it is worth: few runs hide theirs, as the line follows
+# them.
 USUAL, RUNS = 0.5, 2.0
 
 
 def points_per_run(residual: Floats, weights: Floats, run: Ints | None) -> float:
-    """Design effect: how many points are worth one.
+    """Return the design effect: how many points are worth one independent point.
 
     Args:
         residual, weights: (n,) of the line.
-        run: (n,) labels; None where every point has its own.
+        run: (n,) labels; None if every point has its own.
     """
     if run is None:
         return 1.0

@@ -1,4 +1,4 @@
-"""One curve from its beginning: value, interval, and which laws it rests on."""
+"""Forecasts of one curve from its beginning: value, interval, and the laws behind it."""
 
 from augury.forecast.curves.one_curve import forecast_curve
 from augury.forecast.curves.result import CurveForecast, CurvePart

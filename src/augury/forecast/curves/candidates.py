@@ -1,4 +1,4 @@
-"""Which laws may forecast a curve, and how each is held where its points are few."""
+"""Which laws may forecast a curve, and how priors hold each where its points are few."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from augury.fitting.space import Floats
 from augury.forecast.curves.cuts import Priors
 from augury.laws import BrokenPowerLaw, Law, PowerLaw, parse_law
 
-# Exponents of losses over data lie about .3, mostly within a factor of two.
+# Exponents of losses over data lie around .3, mostly within a factor of two.
 EXPONENT = (float(np.log(0.3)), 0.7)
-# A break bends a curve by less than its own slope, over a third of a decade to three.
+# A break bends a curve by less than its own slope, over a third of a decade to three decades.
 BREAK = {"c0": (0.3, 0.3), "c1": (0.0, 0.3), "f1": (float(np.log(0.3)), 0.7)}
-# Fewest points that a fit of the end of a curve takes.
+# Fewest points for a fit of the end of a curve.
 FEWEST_LATE = 5
 
 
@@ -29,7 +29,7 @@ class CurveCandidate:
     late: bool = False
 
     def weights(self, x: Floats, last: int) -> Floats:
-        """(n,) 1 for the points that it takes of the first `last`."""
+        """Return (n,) 1 for the points that it uses among the first `last`."""
         first = 0
         if self.late:
             middle = np.sqrt(x[0] * x[last - 1]) if x[0] > 0 else x[last - 1] / 2
@@ -39,11 +39,13 @@ class CurveCandidate:
 
 
 def candidates(x: str, laws: Sequence[Law | str] | None) -> list[CurveCandidate]:
-    """The laws asked for, or the defaults: a broken power law, and a power law of all points and of
-    the later half. The last value is always there besides.
+    """Return the laws asked for, or the defaults.
 
-    Chosen on one half of each of three public collections (docs/curves.md): with M4 among them the
-    mean error rose in all three, without the later half or the last value as well.
+    The defaults are a broken power law, and a power law of all points and of the later half. The
+    last value is always added.
+
+    Chosen on one half of each of three public collections (docs/curves.md): adding M4 raised the
+    mean error in all three, and so did leaving out the later half or the last value.
     """
     if laws is None:
         power, broken = PowerLaw(over=x), BrokenPowerLaw(over=x)

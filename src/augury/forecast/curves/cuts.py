@@ -1,7 +1,7 @@
 """One law fitted to the beginnings of one curve, all of them in one batch.
 
-A backtest of a curve fits every law to its first points, to a few more, and so on to all of them.
-The points are the same each time and only their weights change, so that all cuts of a law are one
+A backtest of a curve fits every law to its first points, to a few more, and so on up to all of
+them. The points are the same each time and only their weights change, so all cuts of a law are one
 batched problem: one search, one optimisation, one compiled function.
 """
 
@@ -20,9 +20,10 @@ from augury.laws import Law
 
 # Starts of the search that are optimised, per cut.
 POLISHED = 4
-# What a prior weighs in the first of two fits, from which the noise is read.
+# Weight of a prior in the first of two fits, from which the noise is estimated.
 FAINT = 1e-3
-# Evaluations before a fit is given up: those of flat valleys, whose forecast has settled by then.
+# Evaluations before a fit is given up: only those in flat valleys, whose forecast has settled by
+# then.
 MOST_STEPS = 60
 
 # (mean, standard deviation) by parameter, in the coordinates of the fit.
@@ -37,7 +38,7 @@ class CutFits:
         law: what was fitted.
         parameters: (K, P) in natural units.
         values: (K, n) the law at every point of the curve, fitted or not.
-        spread: (K,) root mean square of the residuals of logarithms, of the points fitted.
+        spread: (K,) root mean square of the log residuals of the fitted points.
     """
 
     law: Law
@@ -46,7 +47,7 @@ class CutFits:
     spread: Floats
 
     def at(self, cut: int, inputs: Mapping[str, Floats]) -> Floats:
-        """(m,) the law at other points, with the parameters of one cut."""
+        """Return (m,) the law at other points, with the parameters of one cut."""
         own = dict(zip(self.law.parameters, self.parameters[cut], strict=True))
         return np.asarray(self.law(own, **inputs))
 
@@ -59,7 +60,7 @@ def fit_cuts(
     likelihood: Likelihood,
     priors: Priors,
 ) -> CutFits:
-    """Fit a law to K weighings of one curve.
+    """Fit a law to one curve under K sets of weights.
 
     Args:
         law: without parameters of the likelihood or of groups.
@@ -67,7 +68,7 @@ def fit_cuts(
         y: (n,) positive.
         weights: (K, n), 0 leaves a point out.
         likelihood: on logarithms.
-        priors: weak ones, which a cut of few points needs and many points overrule.
+        priors: weak ones, which matter for a cut with few points and not with many.
     """
     count = len(weights)
     names = list(law.parameters)

@@ -1,9 +1,9 @@
 """A curve from its beginning: a run's loss from its first half, an error rate from few examples.
 
 Nobody knows which law a curve follows. Each candidate is fitted to the curve's first points, to
-some more, and so on, and judged by how it forecast what came next, at the distance that is asked
-for now. Their logarithms are averaged with weights from these errors, and the interval is as wide
-as the average's own errors were, growing with the distance.
+some more, and so on, and judged by how it forecast what came next, at the distance now asked for.
+Their logarithms are averaged with weights from these errors, and the interval is as wide as the
+average's own errors were, growing with the distance.
 """
 
 from __future__ import annotations
@@ -26,28 +26,30 @@ from augury.laws.inputs import Curve
 from augury.notes import Note
 
 Places = NDArray[np.int64]
-# Columns that a curve runs along, the first that is there.
+# Columns that a curve may run along; the first present is used.
 ALONG = ("tokens", "step", "steps", "flops", "finetune_examples", "examples", "params", "x")
 LAST_VALUE = "last-value"
-# The first cut comes after so many points; a curve needs one more.
+# The first cut comes after this many points; a curve needs one more.
 FEWEST = 5
 MOST_CUTS = 8
-# Longer logs are averaged in so many bins of equal width in log x, from this part of their end on:
-# what lies before is warm-up, and bins that reach back to the first step would be wide at the end.
+# Longer logs are averaged in this many bins of equal width in log x, starting at this part of their
+# end: what lies before is warm-up, and bins reaching back to the first step would be wide at the
+# end.
 BINS, KEPT = 48, 1 / 50
 # Weights go with the mean square error to this power, and this share is the same for all.
 POWER, EQUAL = 1.5, 0.2
 # Errors of the logarithm below this are equally good.
 SMALL = 1e-4
 # Variance: this part of the mean square error at the later cuts, growing with the square of the
-# distance, and so many times the noise of the curve's later half around the broken power law, which
-# follows short curves too closely. Both set by likelihood on the development halves.
+# distance, and this many times the noise of the curve's later half around the broken power law,
+# which follows short curves too closely. Both set by likelihood on the development halves.
 PART, NOISE = 0.45, 4.65
-# A log of training: its learning rate may decay, and then the loss falls by more than the curve can
-# know. So much more may lie below, by doubling of the run up to the first: set on the development
-# half, where routed models (whose rate decays) held 32 % of the time without it and 95 % with it.
+# For a training log, the learning rate may decay, and the loss then falls by more than the curve
+# can show. This much more may lie below, per doubling of the run up to the first: set on the
+# development half, where intervals of routed models (whose rate decays) held 32 % of the time
+# without it and 95 % with it.
 TRAINING, DECAY = ("tokens", "step", "steps"), 0.009
-# Beyond so many times the distance that any cut looked ahead, errors at cuts say little.
+# Beyond this many times the distance that any cut looked ahead, errors at cuts tell little.
 FAR = 2.0
 
 
@@ -63,11 +65,12 @@ def forecast_curve(
     """Forecast one curve beyond its end.
 
     Args:
-        data: table or columns of one curve: `x`, and positive `y`. Rows need no order; rows of one
-            x are averaged, and long logs in bins.
-        at: points beyond the end, numbers of `x`; or a table with `x` and whatever else the laws
+        data: table or columns of one curve: `x`, and positive `y`. Rows need no order; rows with
+            the same x are averaged, and long logs are binned.
+        at: points beyond the end, as numbers of `x`; or a table with `x` and whatever else the laws
             take (`lr_sum`, `lr_drop`: see `augury.laws.with_schedule`).
-        x: what the curve runs along; by default tokens, step(s), flops, examples, params or x.
+        x: what the curve runs along; by default the first present of tokens, step(s), flops,
+        examples, params and x.
         y: what is forecast: a loss, an error rate.
         laws: candidates in place of the default ones, laws or their names, such as "momentum" or
             "saturated-power:over=step". The last value is always among them.
@@ -75,7 +78,7 @@ def forecast_curve(
 
     Returns:
         A `CurveForecast`: a value and an interval for one value measured there, per point, the
-        weights of the laws, and the forecasts of the backtest that these rest on.
+        weights of the laws, and the backtest forecasts that these come from.
 
     Raises:
         DataError: a column is missing, a value is not a positive number, or there are fewer than
@@ -83,7 +86,7 @@ def forecast_curve(
         UsageError: the points do not lie beyond the end, or the level is not between 0 and 1.
 
     Source: ours; candidates of Caballero et al. 2022 (arXiv 2210.14891) and Alabdulmohsin et al.
-    2022 (arXiv 2209.06640). docs/curves.md has how far off it was on public curves.
+    2022 (arXiv 2209.06640). docs/curves.md reports its errors on public curves.
 
     Examples:
         >>> tokens = [1e9, 2e9, 4e9, 8e9, 1.6e10, 3.2e10, 6.4e10, 1.28e11]
@@ -116,7 +119,7 @@ def forecast_curve(
     parts = {
         n: CurvePart(
             weights[n],
-            float(np.sqrt(np.nanmean(_later(errors[n])))),
+            float(np.sqrt(np.nanmean(_later_half(errors[n])))),
             fits[n].law if n in fits else None,
             dict(zip(fits[n].law.parameters, map(float, fits[n].parameters[-1]), strict=True))
             if n in fits
@@ -132,10 +135,12 @@ def forecast_curve(
     )
     distance = np.log(ahead[x].to_numpy() / own[-1])
     looked = [np.log(own[w] / own[k - 1]).mean() for k, w in zip(places, scored, strict=True)]
-    usual = float(np.mean(_later(np.array(looked))))
+    usual = float(np.mean(_later_half(np.array(looked))))
     tight = min(fits.values(), key=lambda fit: fit.spread[-1])
     noise = float(np.mean(np.log(tight.values[-1] / observed)[count // 2 :] ** 2))
-    spread = np.sqrt(PART * np.nanmean(_later(squares)) * (distance / usual) ** 2 + NOISE * noise)
+    spread = np.sqrt(
+        PART * np.nanmean(_later_half(squares)) * (distance / usual) ** 2 + NOISE * noise
+    )
     spread = np.maximum(spread, SMALL)
     unknown = x in TRAINING and not any("lr_drop" in c.law.inputs for c in wanted)
     below = np.hypot(spread, DECAY * np.minimum(distance / np.log(2), 1.0))
@@ -155,15 +160,15 @@ def forecast_curve(
 
 
 def cut_places(count: int) -> list[int]:
-    """How many points lie before each cut: at most eight, evenly from five to all but one."""
+    """Count the points before each cut: at most eight cuts, evenly from five to all but one."""
     return sorted({round(k) for k in np.linspace(FEWEST, count - 1, MOST_CUTS)})
 
 
 def weigh(errors: Mapping[str, Floats], able: Mapping[str, bool]) -> dict[str, float]:
-    """Weights from (K,) mean square errors at cuts: scores that are not finite do not count."""
+    """Weight candidates by (K,) mean square errors at cuts; infinite and NaN do not count."""
     raw = {}
     for name, own in errors.items():
-        later = _later(own)
+        later = _later_half(own)
         later = later[np.isfinite(later)]
         good = able[name] and len(later) > 0
         raw[name] = (float(later.mean()) + SMALL**2) ** -POWER if good else 0.0
@@ -171,19 +176,19 @@ def weigh(errors: Mapping[str, Floats], able: Mapping[str, bool]) -> dict[str, f
     return {n: (1 - EQUAL) * w / total + EQUAL / some if w > 0 else 0.0 for n, w in raw.items()}
 
 
-def _later(per_cut: Floats) -> Floats:
-    """The later half of the cuts, which are most like the forecast to be made."""
+def _later_half(per_cut: Floats) -> Floats:
+    """Keep the later half of the cuts, which are most like the real forecast."""
     return per_cut[len(per_cut) // 2 :]
 
 
 def _window(own: Floats, place: int, horizon: float) -> Places:
-    """The points after a cut, up to the horizon; the next one where none is that near."""
+    """Return the points after a cut, up to the horizon; the next one if none is that near."""
     near = own[place:] <= own[place - 1] * horizon * (1 + 1e-9)
     return np.arange(place, place + max(int(near.sum()), 1), dtype=np.int64)
 
 
 def _errors(values: Floats, observed: Floats, scored: Sequence[Places]) -> Floats:
-    """(K,) mean square error of the logarithm beyond each cut; NaN where a value has none."""
+    """Return (K,) the mean square log error beyond each cut; NaN where a value has none."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.array([np.mean(np.log(values[k][w] / observed[w]) ** 2)
                          for k, w in enumerate(scored)])  # fmt: skip
@@ -197,13 +202,13 @@ def _fits(
 
 
 def _inputs(law: Law, table: pl.DataFrame) -> dict[str, Floats]:
-    """What a law takes, from a table of points."""
+    """Return what a law takes, from a table of points."""
     numbered = table.with_row_index("row", offset=1)
     return {name: kind.read(numbered, name) for name, kind in law.inputs.items()}
 
 
 def _points(table: pl.DataFrame, x: str, y: str, wanted: Sequence[CurveCandidate]) -> pl.DataFrame:
-    """The curve in order of x, one row an x, a long one in bins.
+    """Return the curve in order of x, with one row per x, and a long one in bins.
 
     Raises:
         DataError: a column is missing, a value is not a positive number, or points are too few.
@@ -218,7 +223,7 @@ def _points(table: pl.DataFrame, x: str, y: str, wanted: Sequence[CurveCandidate
             raise DataError("is not a column of numbers", column=name, expected="positive numbers")
         numbers = values.cast(pl.Float64).fill_null(np.nan).to_numpy()
         good = np.isfinite(numbers) & (numbers > 0)
-        if name == x:  # a log may begin at step 0, which no power law takes
+        if name == x:  # a log may begin at step 0, where no power law is defined
             good |= numbers == 0
         if not good.all():
             i = int(np.argmin(good))
@@ -250,10 +255,10 @@ def _points(table: pl.DataFrame, x: str, y: str, wanted: Sequence[CurveCandidate
 
 
 def _targets(at: Any, x: str, wanted: Sequence[CurveCandidate], end: float) -> pl.DataFrame:
-    """The points asked for, in order of x.
+    """Return the points asked for, in order of x.
 
     Raises:
-        UsageError: there is none, one does not lie beyond the end, or what a law takes is missing.
+        UsageError: there is none, one does not lie beyond the end, or an input of a law is missing.
     """
     table = at if isinstance(at, pl.DataFrame) else pl.DataFrame(
         {x: np.atleast_1d(np.asarray(at, float))}
@@ -276,7 +281,7 @@ def _cut_rows(
     places: Sequence[int],
     scored: Sequence[Places],
 ) -> pl.DataFrame:
-    """Every forecast of the backtest."""
+    """Collect every forecast of the backtest."""
     parts = [
         pl.DataFrame(
             {"law": [name] * len(w), "cut": [own[place - 1]] * len(w), "x": own[w],
@@ -289,7 +294,7 @@ def _cut_rows(
 
 
 def _notes(own: Floats, places: Sequence[int], horizon: float, count: int) -> tuple[Note, ...]:
-    """What a reader has to know."""
+    """Return notes for the reader."""
     notes = []
     ahead = max(float(np.log(own[-1] / own[k - 1])) for k in places)
     if np.log(horizon) > FAR * ahead:
@@ -297,8 +302,8 @@ def _notes(own: Floats, places: Sequence[int], horizon: float, count: int) -> tu
             Note(
                 "far",
                 "warning",
-                f"The forecast is {horizon:.3g} times beyond the end; the curve itself tests at "
-                f"most {np.exp(ahead):.3g} times.",
+                f"The forecast reaches {horizon:.3g} times beyond the end; the curve itself tests "
+                f"at most {np.exp(ahead):.3g} times.",
                 {"times": horizon, "tested": float(np.exp(ahead))},
             )
         )
@@ -307,7 +312,7 @@ def _notes(own: Floats, places: Sequence[int], horizon: float, count: int) -> tu
             Note(
                 "short-curve",
                 "warning",
-                f"The curve has {count} points: weights and interval rest on {len(places)} cuts.",
+                f"The curve has {count} points: weights and interval come from {len(places)} cuts.",
                 {"points": count, "cuts": len(places)},
             )
         )

@@ -1,4 +1,4 @@
-"""What the forecast of one curve leaves."""
+"""The result of forecasting one curve."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from augury.fitting.space import Floats
 from augury.laws import Law
 from augury.notes import Note
 
-# Degrees of freedom of errors around the forecast: later cuts of one curve are few and alike. With
-# three, 90 % intervals held 89 % of 46 development forecasts (docs/curves.md).
+# Degrees of freedom of errors around the forecast: later cuts of one curve are few and similar.
+# With three, 90 % intervals held for 89 % of 46 development forecasts (docs/curves.md).
 FREEDOM = 3.0
 
 
@@ -28,8 +28,7 @@ class CurvePart:
 
     Attributes:
         weight: in the forecast.
-        error: root mean square of its errors of the logarithm, at the later cuts; NaN where it
-            could not be scored.
+        error: root mean square of its log errors at the later cuts; NaN if it could not be scored.
         law: the law; None for the last value, taken as the forecast.
         parameters: of the law; of the last value, `value`.
     """
@@ -40,7 +39,7 @@ class CurvePart:
     parameters: Mapping[str, float]
 
     def at(self, inputs: Mapping[str, Floats]) -> Floats:
-        """(m,) its value at points, from the inputs of its law by name."""
+        """Return (m,) its value at points, from the inputs of its law by name."""
         if self.law is None:
             return np.full(len(next(iter(inputs.values()))), self.parameters["value"])
         own = {n: inputs[n] for n in self.law.inputs}
@@ -49,21 +48,21 @@ class CurvePart:
 
 @dataclass(frozen=True)
 class CurveForecast(Shown):
-    """What a curve will be at points beyond its end.
+    """The forecast of a curve at points beyond its end.
 
     Attributes:
         x, y: names of the columns.
-        at: (m,) where.
-        values: (m,) the forecast, the weighed mean of the parts' logarithms.
-        spreads: (m,) standard scale of the error of the logarithm, by which a Student t is spread.
-        spreads_below: (m,) the same below the forecast, where it is larger: of a run whose learning
-            rate may decay. Empty where it is not.
+        at: (m,) points.
+        values: (m,) the forecast, the weighted mean of the parts' logarithms.
+        spreads: (m,) standard scale of the log error, which multiplies a Student t.
+        spreads_below: (m,) the same below the forecast, if larger there: for a run whose learning
+            rate may decay. Empty otherwise.
         level: of the intervals, which are for one value measured there, noise included.
         parts: the candidates by name, with their weights.
-        cuts: one row a candidate, cut and point beyond it: law, cut (the last x fitted), x,
+        cuts: one row per candidate, cut and point beyond it: law, cut (the last x fitted), x,
             observed, value.
         end: the last x that was seen.
-        notes: what a reader has to know.
+        notes: warnings and remarks for the reader.
         release: loss released per decrease of the learning rate (`lr_drop`), for a run under a
             schedule; 0 otherwise.
     """
@@ -93,11 +92,11 @@ class CurveForecast(Shown):
 
     @property
     def intervals(self) -> tuple[tuple[float, float], ...]:
-        """An interval per point, at `level`."""
+        """One interval per point, at `level`."""
         return self.intervals_at(self.level)
 
     def intervals_at(self, level: float) -> tuple[tuple[float, float], ...]:
-        """Intervals at another level, such as .5.
+        """Return intervals at another level, such as .5.
 
         Raises:
             UsageError: the level is not between 0 and 1.
@@ -113,7 +112,7 @@ class CurveForecast(Shown):
         )
 
     def probability_below(self, threshold: float) -> float:
-        """Probability that the value at the last point lies below a threshold."""
+        """Return the probability that the value at the last point lies below a threshold."""
         off = np.log(threshold / self.value)
         off /= (self.spreads_below or self.spreads)[-1] if off < 0 else self.spreads[-1]
         return float(stats.t.cdf(off, FREEDOM))
@@ -125,12 +124,12 @@ class CurveForecast(Shown):
 
     @property
     def law(self) -> str:
-        """The candidate of the largest weight."""
+        """The candidate with the largest weight."""
         return max(self.parts, key=lambda name: self.parts[name].weight)
 
     @property
     def status(self) -> Status:
-        """Forecasts are made, or refused: converged."""
+        """Always converged: forecasts are made or refused."""
         return Status.CONVERGED
 
     @property
@@ -142,10 +141,10 @@ class CurveForecast(Shown):
         return True
 
     def line(self, inputs: Mapping[str, Sequence[float] | Floats]) -> Floats:
-        """(m,) the forecast's own line, inside the data too: for pictures.
+        """Return (m,) the forecast's own line, inside the data too, for plots.
 
         Args:
-            inputs: what the candidates take by name, `{x: points}` for those of one input; of a
+            inputs: what the candidates take by name, `{x: points}` for those with one input; for a
                 run under a schedule, `lr_sum` and `lr_drop`.
         """
         arrays = {n: np.asarray(v, float) for n, v in inputs.items()}
@@ -176,7 +175,7 @@ class CurveForecast(Shown):
         return "\n".join([*lines, *(f"  {note.severity}: {note.message}" for note in self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         return {
             "x": self.x,
             "y": self.y,
@@ -196,7 +195,7 @@ class CurveForecast(Shown):
 
 
 def blend(values: Sequence[Floats], weights: Sequence[float]) -> Floats:
-    """(m,) weighed mean of the logarithms; candidates without weight do not count."""
+    """Return (m,) the weighted mean of the logarithms; candidates without weight do not count."""
     return np.asarray(
         np.exp(sum(w * np.log(v) for v, w in zip(values, weights, strict=True) if w > 0))
     )

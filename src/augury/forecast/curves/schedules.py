@@ -1,9 +1,9 @@
-"""A run from its beginning under the learning rates that it will have.
+"""A run from its beginning under the learning rates still to come.
 
-A curve in its constant phase cannot know that the learning rate will fall, and how much loss that
-releases. The momentum law says: in proportion to the decreases (`lr_drop`). So what was released
-so far is added back, the curve over learning done (`lr_sum`) is forecast as any curve is, and what
-will be released by then is taken off again.
+A curve in its constant phase cannot know that the learning rate will fall, nor how much loss that
+releases. The momentum law does: in proportion to the decreases (`lr_drop`). So what was released so
+far is added back, the curve over `lr_sum` is forecast like any other, and what will be released by
+then is subtracted again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from augury.laws import Momentum, with_schedule
 from augury.laws.schedules import MEMORY
 from augury.notes import Note
 
-# Loss that the decay of the whole learning rate releases, nats, and its standard deviation: fits of
+# Loss released by the decay of the whole learning rate, nats, and its standard deviation: fits of
 # nine schedules at each of 25M, 100M and 400M parameters (Luo et al. 2025) give .12, .14 and .17.
 RELEASE, RELEASE_SPREAD = 0.135, 0.045
 
@@ -37,12 +37,12 @@ def forecast_scheduled(
     y: str = "loss",
     level: float = 0.9,
 ) -> CurveForecast:
-    """Forecast a run under the schedule of its learning rate.
+    """Forecast a run under its learning-rate schedule.
 
     Args:
         log: of the run so far: `step` and `y`. Leave out the warm-up.
-        schedule: `step` and `lr` of the whole run, from its first step to its last; between them it
-            is interpolated.
+        schedule: `step` and `lr` of the whole run, from its first step to its last; interpolated in
+            between.
         at: steps beyond the log; by default the schedule's last.
         y: what is forecast, in nats per token.
         level: of the intervals.
@@ -56,7 +56,7 @@ def forecast_scheduled(
         UsageError: a step does not lie beyond the log, or lies beyond the schedule.
 
     Source: momentum law, Tissue et al. 2024 (arXiv 2408.11029); the rest is ours. A run that has
-    not decayed yet says nothing of what a decay releases: then a prior does, .135 +- .045 nats for
+    not decayed yet does not show what a decay releases: then a prior is used, .135 +- .045 nats for
     all of the learning rate, from our fits to the runs of Luo et al. 2025 (arXiv 2503.12811).
 
     Examples:
@@ -83,7 +83,7 @@ def forecast_scheduled(
     if steps[0] <= end or steps[-1] > last:
         raise UsageError(
             f"steps to forecast must lie beyond {end:g}, where the log ends, and not beyond "
-            f"{last:g}, where the schedule does"
+            f"{last:g}, where the schedule ends"
         )
     past = with_schedule(rows.select("step", y).filter(pl.col("step") > 0), plan)
     ahead = with_schedule(pl.DataFrame({"step": steps}), plan)
@@ -108,11 +108,11 @@ def forecast_scheduled(
 
 
 def _release(past: pl.DataFrame, y: str, full: float) -> tuple[float, float]:
-    """Loss released per decrease, and what it may be off by.
+    """Return the loss released per decrease, and its error.
 
     Args:
         past: with `lr_sum` and `lr_drop`.
-        full: `lr_drop` after a decay of all of the learning rate.
+        full: `lr_drop` after a full decay of the learning rate.
     """
     mean, spread = RELEASE / full, RELEASE_SPREAD / full
     law = Momentum()
@@ -120,7 +120,7 @@ def _release(past: pl.DataFrame, y: str, full: float) -> tuple[float, float]:
     ones = np.ones((1, past.height))
     losses = past[y].cast(pl.Float64).to_numpy()
     fitted = fit_cuts(law, inputs, losses, ones, Gaussian("log"), {"C": (mean, spread)})
-    # However well a smooth decay seems to say it: the fits above were off by this much too.
+    # Even if a smooth decay seems to determine it: the fits above were off by this much too.
     return float(fitted.parameters[0, list(law.parameters).index("C")]), spread
 
 

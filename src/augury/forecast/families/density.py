@@ -1,4 +1,4 @@
-"""The densing law: how fast the density of the best models grows with their date."""
+"""The densing law: how fast the density of the best models grows with time."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
 from augury.forecast.families.size import by_reference, families_of, score_table, summed
 
-# Records that a line through them needs.
+# Number of records needed for a line through them.
 FEWEST_RECORDS = 3
 DAYS_PER_MONTH = 365.25 / 12
 
 
 @dataclass(frozen=True)
 class DensityTrend(Shown):
-    """Density of the densest model to date, by one reference family and one set of tasks.
+    """Density of the densest model to date, for one reference family and one set of tasks.
 
     Attributes:
         reference: the family.
-        tasks: that scores were taken of.
+        tasks: that were scored.
         records: the models that were denser than all before: model, date, density.
         doubling: months in which the records' density doubles.
         interval: its interval at `level`, from the scatter of the records around their line; its
-            upper end is infinite where the slope may be 0.
+            upper end is infinite if the slope may be 0.
         level: of the interval.
     """
 
@@ -52,7 +52,7 @@ class DensityTrend(Shown):
         return self._card().heading
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         return {"reference": self.reference, "tasks": list(self.tasks), "doubling": self.doubling,
                 "interval": [x if np.isfinite(x) else None for x in self.interval],
                 "level": self.level, "records": self.records.height}  # fmt: skip
@@ -65,29 +65,31 @@ def density_trend(
     tasks: Sequence[str] | None = None,
     level: float = 0.9,
 ) -> list[DensityTrend]:
-    """Doubling time of the density of the densest models, per reference family.
+    """Estimate the doubling time of the density of the densest models, per reference family.
 
-    ln density = A t + B through the models that were denser than all before them. The reference
-    and the tasks decide the answer: read the spread over several, never one number.
+    ln density = A t + B through the models that were denser than all before them. The result
+    depends on the reference and the tasks: look at the spread over several, never at one number.
 
     Args:
         scores: as for `effective_size`, with a column `date` (a date).
-        references: families; by default all with three sizes or more.
-        tasks: that count; by default all. A model counts where it has all of them that the
-            reference has.
+        references: families; by default all with at least three sizes.
+        tasks: to use; by default all. A model counts if it has all of them that the reference has.
         level: of the intervals.
 
     Returns:
-        A `DensityTrend` per reference that has three records or more.
+        One `DensityTrend` per reference with at least three records.
 
     Raises:
         DataError: a column is missing, or `date` holds no dates.
         UsageError: no reference has enough records.
 
-    Source: Xiao et al. 2024 (arXiv 2412.04315); size by our own lines in place of their losses.
+    Source: Xiao et al. 2024 (arXiv 2412.04315); sizes come from our own lines instead of their
+    losses.
     """
     if "date" not in scores.columns or not scores["date"].dtype.is_temporal():
-        raise DataError("is not a column of dates", column="date", expected="when a model came out")
+        raise DataError(
+            "is not a column of dates", column="date", expected=("the release date of a model")
+        )
     table = score_table(scores)
     if tasks is not None:
         table = table.filter(pl.col("task").is_in(list(tasks)))
@@ -116,12 +118,12 @@ def density_trend(
         used_tasks = tuple(sorted(set(family["task"].to_list())))
         found.append(DensityTrend(name, used_tasks, records, *_doubling(records, level), level))
     if not found:
-        raise UsageError(f"no reference family gives {FEWEST_RECORDS} records of density or more")
+        raise UsageError(f"no reference family gives at least {FEWEST_RECORDS} density records")
     return found
 
 
 def _doubling(records: pl.DataFrame, level: float) -> tuple[float, tuple[float, float]]:
-    """Months to double, and their interval."""
+    """Return the months to double, and their interval."""
     days = (records["date"] - records["date"].min()).dt.total_days().to_numpy().astype(float)
     line = stats.linregress(days / DAYS_PER_MONTH, np.log(records["density"].to_numpy()))
     reach = float(stats.t.ppf(0.5 + level / 2, records.height - 2)) * float(line.stderr)

@@ -1,4 +1,4 @@
-"""What training mixtures are worth in parameters, from a joint fit of their runs."""
+"""The value of training mixtures in parameters, from a joint fit of their runs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from augury.laws import EffectiveParams, Grouped
 
 
 def effective_fractions(fitted: Fit, reference: str, *, level: float = 0.9) -> pl.DataFrame:
-    """Effective parameters over parameters of every mixture: (A_ref / A_m)^(1/alpha).
+    """Return effective parameters over parameters of every mixture: (A_ref / A_m)^(1/alpha).
 
     Args:
         fitted: of `effective-params`.
-        reference: the mixture whose models count as they are, such as the task alone.
+        reference: the mixture whose models have the value 1, such as the task alone.
         level: of the intervals, from the fit's draws.
 
     Returns:
-        One row a mixture: `mixture`, `value` (1 for the reference), `low`, `high`. A model of N
+        One row per mixture: `mixture`, `value` (1 for the reference), `low`, `high`. A model of N
         parameters trained on the mixture is as good at the task as one of `value` N trained on the
         reference.
 
@@ -35,7 +35,7 @@ def effective_fractions(fitted: Fit, reference: str, *, level: float = 0.9) -> p
     if not fitted.usable:
         raise UsageError(f"the fit is {fitted.status}: {fitted.status.remedy}")
     if reference not in law.groups:
-        raise UsageError(f"there is no mixture '{reference}'; there are: {', '.join(law.groups)}")
+        raise UsageError(f"no mixture is called '{reference}'; there are: {', '.join(law.groups)}")
     names = list(fitted.parameters)
     best = np.array([fitted.parameters[n] for n in names])
     both = np.concatenate([best[None], fitted.draws.reshape(-1, len(names))])

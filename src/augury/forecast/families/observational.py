@@ -1,9 +1,9 @@
-"""Scores of models of many families, from what they score elsewhere: observational scaling laws.
+"""Scores of models of many families from their other scores: observational scaling laws.
 
-Models of different families lie on no common curve over compute, but their scores on common
-benchmarks lie near a plane of few dimensions. A further task's score is a sigmoid of the place in
-that plane, with a floor. The plane is laid through the models that are fitted, never through those
-that are forecast: standardising on all models breaks the extrapolation.
+Models of different families share no common curve over compute, but their scores on common
+benchmarks lie near a plane of few dimensions. A further task's score is a sigmoid of the position
+in that plane, with a floor. The plane is fitted to the models that are fitted, never to those that
+are forecast: standardising on all models breaks the extrapolation.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
 from augury.fitting.space import Floats
 
-# The floor of the sigmoid, and where every parameter starts first, as published.
+# The floor of the sigmoid, and the first start of every parameter, as published.
 HIGHEST_FLOOR, START = 0.2, 0.03
-# Further starts of the weights, normal of this spread. On IPA, one of Ruan et al.'s tasks, the
-# first ends above the least squares that their error comes from.
+# Further starts of the weights, normal with this spread. On IPA, one of Ruan et al.'s tasks, the
+# first ends above the least squares that their reported error corresponds to.
 FURTHER, SPREAD = 24, 3.0
-# Rounds of filling missing scores from the first component; they settle within some ten.
+# Rounds of filling missing scores from the first component; they settle within about ten.
 ROUNDS, SETTLED = 500, 1e-8
 # Refits to resampled models behind the intervals.
 RESAMPLES = 200
@@ -39,7 +39,7 @@ class Components:
         benchmarks: (k,) names.
         mean, scale: (k,) moments by which scores are standardised.
         centre: (k,) of the standardised scores, missing ones filled.
-        axes: (k, k) the components, a row each, by explained variance.
+        axes: (k, k) the components, one per row, by explained variance.
         explained: (k,) share of the variance.
     """
 
@@ -51,7 +51,7 @@ class Components:
     explained: Floats
 
     def place(self, table: pl.DataFrame, count: int) -> Floats:
-        """(n, count) coordinates of models; a missing score is filled from the first component."""
+        """Return (n, count) coordinates; missing scores are filled from the first component."""
         z = (matrix_of(table, self.benchmarks) - self.mean) / self.scale
         missing = np.isnan(z)
         z = np.where(missing, 0.0, z)
@@ -65,10 +65,10 @@ class Components:
 
 
 def components(table: pl.DataFrame, benchmarks: Sequence[str]) -> Components:
-    """Principal components of the scores of a table's models.
+    """Compute the principal components of the scores of a table's models.
 
     Args:
-        table: one row a model, a column per benchmark, null where it was not run.
+        table: one row per model, one column per benchmark, null if it was not run.
         benchmarks: names of the columns.
 
     Raises:
@@ -102,7 +102,7 @@ def components(table: pl.DataFrame, benchmarks: Sequence[str]) -> Components:
 
 
 def matrix_of(table: pl.DataFrame, benchmarks: Sequence[str]) -> Floats:
-    """(n, k) scores, NaN where missing.
+    """Return (n, k) scores, NaN where missing.
 
     Raises:
         DataError: a column is missing or has no numbers.
@@ -116,14 +116,14 @@ def matrix_of(table: pl.DataFrame, benchmarks: Sequence[str]) -> Floats:
 
 @dataclass(frozen=True)
 class ObservationalFit(Shown):
-    """A task's score over the components of benchmark scores.
+    """A task's score as a function of the components of benchmark scores.
 
     Attributes:
         target: the task.
         components: of the benchmarks.
-        count: how many of them it uses.
+        count: number of components used.
         weights: (1 + count,) of the logit: level, then one per component.
-        floor: score of a model that cannot do it.
+        floor: score of a model that cannot do the task.
         draws: (S, 2 + count) refits to resampled models: weights, then floor.
         residuals: (n,) of the models fitted.
     """
@@ -140,8 +140,8 @@ class ObservationalFit(Shown):
         """Forecast models from their benchmark scores.
 
         Args:
-            table: one row a model, with the benchmarks' columns.
-            level: of the interval, which is for one model: it strays as those fitted did.
+            table: one row per model, with the benchmarks' columns.
+            level: of the interval, which is for one model: it scatters as the fitted ones did.
 
         Returns:
             The table with `forecast`, `low` and `high`.
@@ -171,7 +171,7 @@ class ObservationalFit(Shown):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         return {"target": self.target, "benchmarks": list(self.components.benchmarks),
                 "components": self.count, "weights": self.weights.tolist(), "floor": self.floor,
                 "explained": self.components.explained.tolist(),
@@ -190,17 +190,17 @@ def fit_observational(
 ) -> ObservationalFit:
     """Fit a task's score over principal components of benchmark scores.
 
-    Take one component where few models have the task, or where those to be forecast lie far beyond
-    them: with three, some of the published extrapolations fail wholly.
+    Use one component if few models have the task, or if those to be forecast lie far beyond them:
+    with three, some of the published extrapolations fail completely.
 
     Args:
-        table: one row a model, a column per benchmark and one of the task; scores in [0, 1].
+        table: one row per model, one column per benchmark and one for the task; scores in [0, 1].
         target: the task's column; rows where it is null are left out.
         benchmarks: columns of the benchmarks, null where one was not run.
-        count: components used.
-        plane: models that the components are laid through, where more models have the benchmarks
-            than have the task; by default the table's. None of those to be forecast belongs there.
-        resamples: of the models, for intervals.
+        count: number of components used.
+        plane: models that define the components, if more models have the benchmarks than have the
+            task; by default the table's. It must not contain models to be forecast.
+        resamples: number of resamples of the models, for intervals.
         seed: of the resamples.
 
     Raises:
@@ -219,35 +219,35 @@ def fit_observational(
     if len(y) <= count + 2:
         raise DataError(f"{len(y)} models have the task", column=target,
                         expected=f"at least {count + 3} for {count} components")  # fmt: skip
-    theta = _best_fitted(place, y)
+    theta = _fit_best(place, y)
     rng = np.random.default_rng(seed)
     chosen = rng.integers(len(y), size=(resamples, len(y)))
-    draws = np.array([_fitted(place[rows], y[rows], theta) for rows in chosen])
+    draws = np.array([_fit_from(place[rows], y[rows], theta) for rows in chosen])
     return ObservationalFit(target, own, count, theta[:-1], float(theta[-1]), draws,
                             y - score_at(place, theta))  # fmt: skip
 
 
 def score_at(place: Floats, theta: Floats) -> Floats:
-    """(n,) scores: floor + (1 - floor) sigmoid(level + weights . place)."""
+    """Return (n,) scores: floor + (1 - floor) sigmoid(level + weights . place)."""
     return np.asarray(theta[-1] + (1.0 - theta[-1]) * expit(theta[0] + place @ theta[1:-1]))
 
 
-def _best_fitted(place: Floats, y: Floats) -> Floats:
-    """The least of the least squares that several starts end in."""
+def _fit_best(place: Floats, y: Floats) -> Floats:
+    """Return the best of the least-squares fits from several starts."""
     first = np.full(place.shape[1] + 2, START)
     further = np.random.default_rng(0).normal(0.0, SPREAD, (FURTHER, len(first)))
     further[:, -1] = START
-    ends = [_fitted(place, y, start) for start in (first, *further)]
+    ends = [_fit_from(place, y, start) for start in (first, *further)]
     return min(ends, key=lambda theta: float(np.square(score_at(place, theta) - y).sum()))
 
 
-def _fitted(place: Floats, y: Floats, start: Floats) -> Floats:
-    """Least squares, the floor within its bounds."""
+def _fit_from(place: Floats, y: Floats, start: Floats) -> Floats:
+    """Fit by least squares, with the floor within its bounds."""
     from scipy.optimize import least_squares
 
     wide = np.full(len(start) - 1, np.inf)
     start = np.append(start[:-1], np.clip(start[-1], 0.0, HIGHEST_FLOOR))
-    # A task that all models fail has weights without end: it is stopped.
+    # A task that all models fail has unbounded weights: they are bounded here.
     found = least_squares(
         lambda theta: score_at(place, theta) - y,
         start,
