@@ -48,7 +48,7 @@ def test_a_saved_fit_is_told_with_its_residuals(tmp_path: Path) -> None:
     assert story.answer[1] == "That is 10x larger than the largest model measured."
     assert [figure.id for figure in story.figures] == ["loss-law", "residuals", "influence"]
     assert story.hero is story.figures[0]
-    assert story.title == "f: which loss at 10 billion parameters and 200 billion tokens?"
+    assert story.title == "f: what loss at 10 billion parameters and 200 billion tokens?"
     asked = story.figures[0].data.filter(pl.col("shown") == "the forecast asked for")
     assert asked["params"].to_list() == [1e10]
     assert asked["low"][0] < asked["value"][0] < asked["high"][0]

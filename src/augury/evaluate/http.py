@@ -22,6 +22,12 @@ from augury.evaluate.backend import (
 )
 from augury.evaluate.chat import Chat, without_reasoning
 from augury.evaluate.draw_check import DrawCheck
+from augury.evaluate.http_answers import (
+    is_finite_logprob,
+    is_logprob,
+    shown_draws,
+    token_count,
+)
 from augury.evaluate.http_line import Line, RefusedError, garbage
 from augury.evaluate.stops import cut_text, sendable_stops
 from augury.evaluate.texts_only import TextsOnly, about_name
@@ -247,28 +253,14 @@ class HTTPBackend(TextsOnly):
     def _watch(self, watch: DrawCheck, answer: Any) -> None:
         """Hold tokens drawn against the probabilities that came with them."""
         for choice in self._choices(answer):
-            told = choice.get("logprobs")
-            if not isinstance(told, dict):
-                continue
-            if isinstance(told.get("content"), list):  # as chats say it
-                for token in told["content"]:
-                    shown = {str(i): t["logprob"] for i, t in enumerate(token["top_logprobs"])}
-                    watch.add_draw(float(token["logprob"]), shown)
-                continue
-            values, best = told.get("token_logprobs"), told.get("top_logprobs")
-            if isinstance(values, list) and isinstance(best, list):
-                for value, shown in zip(values, best, strict=False):
-                    if isinstance(value, int | float) and isinstance(shown, dict) and shown:
-                        watch.add_draw(float(value), shown)
+            for drawn, shown in shown_draws(choice):
+                watch.add_draw(drawn, shown)
 
     def _count(self, answer: Any) -> None:
         """Tokens that an answer took, where it says so."""
         told = answer.get("usage")
         told = told if isinstance(told, dict) else {}
-        drawn, read = (
-            x if isinstance(x := told.get(k), int) else None
-            for k in ("completion_tokens", "prompt_tokens")
-        )
+        drawn, read = (token_count(told.get(k)) for k in ("completion_tokens", "prompt_tokens"))
         paid = None if drawn is None or read is None else drawn + read
         self.usage.add(drawn, read, paid)
 
@@ -387,8 +379,8 @@ class HTTPBackend(TextsOnly):
         if len(values) != len(tokens):
             raise self._garbage("as many log-probabilities as tokens were expected", told)
         usage = answer.get("usage")
-        written = usage.get("completion_tokens") if isinstance(usage, dict) else None
-        end = len(tokens) - (written if isinstance(written, int) else 1)
+        written = token_count(usage.get("completion_tokens")) if isinstance(usage, dict) else None
+        end = len(tokens) - (1 if written is None else written)
         first, text = end, ""
         while first > 0 and len(text) < len(request.continuation):
             first -= 1
@@ -400,8 +392,10 @@ class HTTPBackend(TextsOnly):
             )
         logprobs = values[first:end]
         likeliest = best[first:end] if isinstance(best, list) else []
-        if not all(isinstance(x, int | float) for x in logprobs) or not (
-            len(likeliest) == len(logprobs) and all(isinstance(x, dict) and x for x in likeliest)
+        if not all(map(is_finite_logprob, logprobs)) or not (
+            len(likeliest) == len(logprobs)
+            and all(isinstance(x, dict) and x for x in likeliest)
+            and all(is_logprob(p) for x in likeliest for p in x.values())
         ):
             raise self._garbage("log-probabilities that are not numbers with the likeliest", told)
         greedy = all(

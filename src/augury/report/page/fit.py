@@ -46,7 +46,7 @@ def fit_story(fitted: Fit, name: str, *, at: Mapping[str, float] | None = None) 
         )
     what = OUTPUTS.get(fitted.law.output, fitted.law.output).removeprefix("the ")
     return Story(
-        f"{name}: which {what} at {place_text(place)}?",
+        f"{name}: what {what} at {place_text(place)}?",
         (fit_verdict(fitted, place),),
         tuple(sections),
         notes=notes,

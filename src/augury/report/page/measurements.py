@@ -121,7 +121,7 @@ def _question(parts: Parts, moving: list[Section]) -> str:
     if about - {"", "the loss", "trends"}:
         return "where do abilities emerge?"
     if "the loss" in about:
-        return "which loss will a larger model have?"
+        return "what loss will a larger model have?"
     return "what gets better and what gets worse?" if moving else "what was measured"
 
 
@@ -286,6 +286,11 @@ def trends_of(
     """
     from augury.forecast.trends import trends
 
+    if "task" not in table.columns:
+        missing.append(
+            "No trends over training: these are no scores of tasks (columns task and value)."
+        )
+        return []
     rows = whole_tasks(table)
     if "finetune_examples" in rows.columns:
         # A sweep scores each model as it is once more: what was measured of it alone comes first.

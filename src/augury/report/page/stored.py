@@ -142,7 +142,7 @@ def _chain_story(fitted: ChainFit, name: str, at: Mapping[str, float] | None) ->
     task = loss_section(fitted.task, task="score", name="task-law")
     # The answer is a score: the law of the task is the figure of the first screen.
     return Story(
-        f"{name}: which score at {where}?",
+        f"{name}: what score at {where}?",
         (verdict,),
         (replace(task, heading=f"The score over the loss: {fitted.chain.task}"), loss),
         notes=tuple(n for n in fitted.notes if n.severity != "info"),

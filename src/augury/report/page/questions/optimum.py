@@ -21,7 +21,7 @@ def optimum_figures(answer: ComputeOptimum) -> tuple[Figure, ...]:
 def _sentence(answer: ComputeOptimum) -> str:
     said = interval_text(answer.params.value, *answer.params.interval)
     return (
-        f"At {number(answer.flops.value)} FLOPs {said.value} parameters "
+        f"At {number(answer.flops.value)} FLOPs, {said.value} parameters "
         f"({answer.level:.0%} interval: {said.interval}) and {count(answer.tokens.value)} tokens "
         "are optimal"
     )
@@ -123,7 +123,7 @@ def _frontier_figure(answer: ComputeOptimum) -> Figure:
         "frontier",
         "The best size for every budget",
         f"Line and band: the compute-optimal size with its {answer.level:.0%} interval"
-        + (" without serving" if "served" not in answer.asked else " with serving paid for")
+        + (" with serving paid for" if "served" in answer.asked else "")
         + ". Orange: the budget asked for. Small dots: the runs.",
         "Runs at larger budgets, which narrow the band.",
         finished(alt.layer(*layers), height=340),
