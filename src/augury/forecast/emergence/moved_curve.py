@@ -78,7 +78,7 @@ LEAST_HEIGHT = 0.15
 UNKNOWN_GAP, UNKNOWN_SPREAD = 0.1, 0.6
 PRIOR_STARTS = 6000
 # Numbers in the largest array that is worked on at a time, a quarter of a megabyte: what a core's
-# cache holds. Of 48 walkers on 864 rows of eight families the density then takes 7.5 ms, not 12.
+# cache holds: of 48 walkers on 864 rows of eight families the density then takes 7.5 ms, not 12.
 PIECE = 32_000
 # Turns in which a draw's own family effects are sought, from where all draws' are.
 REFINED = 1
@@ -159,6 +159,17 @@ class MovedParameters(NamedTuple):
     span: Floats
 
 
+class _Rows(NamedTuple):
+    """What a draw says of its rows, whatever the families: (W, n) each.
+
+    past: progress beyond half height. width: of the rise. shift: how far finetuning has moved it.
+    """
+
+    past: Floats
+    width: Floats
+    shift: Floats
+
+
 class MovedCurve:
     """The posterior of the moved curve on one study, in coordinates whose prior is standard normal.
 
@@ -185,6 +196,7 @@ class MovedCurve:
         more = FAMILY_NAMES if study.families > 1 else ()
         self.names = (*NAMES, *more, *(FLOPS_NAMES if data.scale == "flops" else ()))
         self.free = np.array([self._is_free(name) for name in self.names])
+        self._ends = np.array([data.place.min(), data.place.max()])
         self._levels, self._level = np.unique(data.amount, return_inverse=True)
         self._turns = turns if study.families > 1 else 0
         none = np.zeros(study.families)
@@ -223,7 +235,7 @@ class MovedCurve:
             lowest = float(data.place.min())
             gap = np.exp(self.study.floor.mean + self.study.floor.spread * at["floor"])
             floor = lowest - np.minimum(gap, lowest)
-        x = self.place(data.place, floor)
+        x = self.place(self._ends, floor)
         best, span = x.max(1), np.maximum(np.ptp(x, axis=1), LEAST_SPAN[data.scale])
         dh = np.exp(self.log_worth + at["log_dh"])
         turn = np.exp(at["log_turn"])
@@ -272,8 +284,11 @@ class MovedCurve:
 
     def width(self, p: MovedParameters, amount: Floats) -> Floats:
         """(W, n) width of the rise: w without finetuning, w e^tilt at the largest amount."""
+        return self._width(p, amount, self._grown_by(p, amount))
+
+    def _width(self, p: MovedParameters, amount: Floats, grown: Floats) -> Floats:
         if self.study.data.scale == "flops":
-            way = self._grown_by(p, amount) / self._grown_by(p, np.array([self.most]))
+            way = grown / self._grown_by(p, np.array([self.most]))
         else:
             way = np.log1p(amount[None] / p.dh[:, None]) / np.log1p(self.most / p.dh[:, None])
         return p.w[:, None] * np.exp(p.tilt[:, None] * way)
@@ -290,9 +305,21 @@ class MovedCurve:
         """
         levels, of = np.unique(amount, return_inverse=True)  # few, of many rows
         width, middle = self.width(p, levels)[:, of], self.middle(p, levels)[:, of]
-        share = expit((self.place(place, p.floor) + ahead - middle) / width)
+        return self._risen(p, self.place(place, p.floor) - middle + ahead, width)
+
+    def _risen(self, p: MovedParameters, past: Floats, width: Floats) -> tuple[Floats, Floats]:
+        """Scores and slopes, `past` half height."""
+        share = expit(past / width)
         height = p.height[:, None]
         return p.base[:, None] + height * share, height * share * (1.0 - share) / width
+
+    def _rows(self, p: MovedParameters) -> _Rows:
+        grown = self._grown_by(p, self._levels)
+        shift = p.s[:, None] * grown
+        middle, width = p.e0[:, None] - shift, self._width(p, self._levels, grown)
+        of = self._level
+        past = self.place(self.study.data.place, p.floor) - middle[:, of]
+        return _Rows(past, width[:, of], shift[:, of])
 
     def log_density(self, z: Floats) -> Floats:
         """(W,) log posterior of (W, P) coordinates, up to a constant."""
@@ -302,35 +329,34 @@ class MovedCurve:
     def _log_density(self, z: Floats) -> Floats:
         with np.errstate(all="ignore"):
             p = self.natural(z)
-            centre = self._centre
+            rows, centre = self._rows(p), self._centre
             for _ in range(self._turns):
-                centre = Families(*self.noise.effects(*self._strayed(p, centre)))
-            fit = self.noise.log_likelihood(*self._strayed(p, centre))
+                centre = Families(*self.noise.effects(*self._strayed(p, rows, centre)))
+            fit = self.noise.log_likelihood(*self._strayed(p, rows, centre))
             prior = -0.5 * ((z * self.free) ** 2).sum(1) - 0.5 * (z[:, ~self.free] ** 2).sum(1)
         return np.where(np.isfinite(fit), fit + prior, -np.inf)
 
     def family_effects(self, z: Floats) -> Families:
         """Where the families are, by (W, P) coordinates together."""
         with np.errstate(all="ignore"):
-            ahead, recipe = self.noise.effects(*self._strayed(self.natural(z), self._centre))
+            p = self.natural(z)
+            ahead, recipe = self.noise.effects(*self._strayed(p, self._rows(p), self._centre))
         return Families(np.nanmean(ahead, axis=0), np.nanmean(recipe, axis=0))
 
     def _strayed(
-        self, p: MovedParameters, centre: Families
+        self, p: MovedParameters, rows: _Rows, centre: Families
     ) -> tuple[Floats, Floats, Floats, Spreads, Floats | None]:
         """Scores less what is expected, and all else that their likelihood needs."""
         data = self.study.data
         ahead: Floats | float = 0.0
         pull, moved = None, None
         if self.noise.families:
-            grown = self._grown_by(p, self._levels)
-            shift = (p.s[:, None] * grown)[:, self._level]
             own = centre.ahead[..., self.study.family]
             recipe = centre.recipe[..., self.study.family]
-            pull = shift * np.exp(recipe)
-            ahead = own + shift * np.expm1(recipe)
+            pull = rows.shift * np.exp(recipe)
+            ahead = own + rows.shift * np.expm1(recipe)
             moved = own + pull * recipe
-        mean, slope = self.expected(p, data.place, data.amount, ahead)
+        mean, slope = self._risen(p, rows.past + ahead, rows.width)
         off = data.y - mean if moved is None else data.y - mean + slope * moved
         rate = np.clip(mean, 1e-6, 1.0 - 1e-6)
         counting = rate * (1 - rate) / data.trials if data.counts else data.stderr**2
