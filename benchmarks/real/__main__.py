@@ -206,12 +206,18 @@ def told(record: dict[str, Any]) -> list[str]:
                     f"| {name} | {x['value']:.3f} [{a:.3f}, {b:.3f}] | {x['samples']:,} | "
                     f"{x['seconds']} |"
                 )
-        found.append("## Beside sums by hand\n\n" + "\n".join(lines))
+        found.append(
+            "## Compared with a computation by hand\n\n"
+            "*by hand*: plain transformers without Augury (`benchmarks/real/by_hand.py`). The "
+            "probability of the answer's tokens, times that of a line break or the end of the "
+            "text.\n\n" + "\n".join(lines)
+        )
     if "speed" in record:
         s = record["speed"]
         found.append(
             f"## Speed\n\n{PROMPTS} prompts, {SAMPLES} samples each of {TOKENS} tokens: "
-            f"{s['ours']} s of CPU, a loop over transformers' `generate` {s['generate']} s."
+            f"{s['ours']} s of CPU time. A loop over transformers' `generate` takes "
+            f"{s['generate']} s."
         )
     if record.get("servers"):
         found.append(servers.told(record))

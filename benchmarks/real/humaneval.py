@@ -89,7 +89,7 @@ def told(record: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for numbers, what in ((TWELVE, "twelve short ones"), (FIRST, "the first twenty")):
-        for style, how in (("chat", "in chat"), ("plain", "as text to go on with")):
+        for style, how in (("chat", "in chat"), ("plain", "as text to continue")):
             rows = [found.get(f"{style} {n}") for n in numbers]
             if any(row is None or row["samples"] != SAMPLES for row in rows):
                 continue
@@ -105,7 +105,7 @@ def told(record: dict[str, Any]) -> str:
     seconds = sum(row["seconds"] for row in found.values())
     return (
         f"## HumanEval\n\nTemperature {TEMPERATURE:g}, at most {TOKENS} tokens "
-        f"({drawn / seconds:.0f} tokens per second of CPU time). In chat the model is asked for "
-        "the whole function in a code block, and a sample ends behind its first block. Twelve "
-        f"short ones: {', '.join(map(str, TWELVE))}.\n\n" + "\n".join(lines)
+        f"({drawn / seconds:.0f} tokens per second of CPU time). In chat, the prompt asks for "
+        "the whole function in a code block, and a sample ends after its first block. The twelve "
+        f"short problems: {', '.join(map(str, TWELVE))}.\n\n" + "\n".join(lines)
     )

@@ -184,11 +184,13 @@ def told(record: dict[str, Any]) -> str:
                 lines.append(f"| {name} | {way} | {row['value']:.3f} | | |")
     exact = sum(hand[c] for c in cities) / len(cities)
     cut = record.get("by_hand_cut")
-    also = f", and {sum(cut[c] for c in cities) / len(cities):.3f} under the cut" if cut else ""
+    also = (
+        f", and {sum(cut[c] for c in cities) / len(cities):.3f} with the truncation" if cut else ""
+    )
     return (
-        f"## Servers\n\nThe ten easier capitals, {SAMPLES} samples each; by hand {exact:.3f}"
-        f"{also}. "
-        "*as asked*: what Augury sends by default, which switches truncation off; *told to cut*: "
-        f"with `--extra` {', '.join(f'{k}={v:g}' for k, v in DEFAULTS.items())}; *plain request*: "
-        "temperature 1 and nothing else.\n\n" + "\n".join(lines)
+        f"## Servers\n\nThe ten easier capitals, {SAMPLES} samples each. The rate by hand is "
+        f"{exact:.3f}{also}. "
+        "*as asked*: what Augury sends by default, which switches truncation off. *told to cut*: "
+        f"with `--extra` {', '.join(f'{k}={v:g}' for k, v in DEFAULTS.items())}. *plain request*: "
+        "temperature 1 and no other setting.\n\n" + "\n".join(lines)
     )

@@ -56,7 +56,7 @@ def test_the_page_says_what_stands_behind_a_zero() -> None:
 
     ways = {"ordinary": measured(0.5, 0.0), "tree": measured(0.5, 2e-5), "hint": measured(0.5, 0)}
     page = page_text({"model": {"model": "m", "params": 1e8, "params_total": 1.3e8}, "ways": ways})
-    assert "calls 1 of 16 questions 0 %. Behind 1 of these zeros" in page
+    assert "reports 0 % for 1 of 16 questions. For 1 of these, the pass rate can be" in page
     assert "| Riga | 0% | 2e-05 [1e-05, 4e-05] | below 0.030 |" in page
     assert "100.0 million parameters without embeddings, 130.0 million in all" in page
     assert "- a note" in page

@@ -179,17 +179,16 @@ def page_text(record: dict[str, Any]) -> str:
         "# Augury on a real model",
         f"{about['model']} ({about['params'] / 1e6:.1f} million parameters without embeddings, "
         f"{about['params_total'] / 1e6:.1f} million in all) is asked for sixteen capitals, after "
-        "two solved examples, at temperature 1; an answer counts if it is the capital, up to the "
+        "two solved examples, at temperature 1. An answer passes if it is the capital, up to the "
         "end of the line.",
-        f"An ordinary evaluation, {ORDINARY} samples per question, calls {len(zeros)} of "
-        f"{len(CAPITALS)} questions 0 %. Behind {len(behind)} of these zeros stands a rate that "
-        "can be measured.",
+        f"An ordinary evaluation with {ORDINARY} samples per question reports 0 % for {len(zeros)} "
+        f"of {len(CAPITALS)} questions. For {len(behind)} of these, the pass rate can be measured.",
         rates_table(record),
-        f"*tree*: samples as counts down the tree of prefixes, until {TREE_PASSES} passed or "
+        f"*tree*: sample counts drawn down the tree of prefixes, until {TREE_PASSES} passed or "
         f"{PLAIN:,} were drawn ({tree['samples']:,} in all, {tree['seconds']:.0f} s of CPU time). "
-        "*hint*: importance sampling, the solved question before the prompt, at most "
-        f"{HINTED} draws per question ({hint['samples']:,} in all, {hint['seconds']:.0f} s). 90 % "
-        "intervals; where nothing passed, the upper limit.",
+        "*hint*: importance sampling with the solved question before the prompt, at most "
+        f"{HINTED} draws per question ({hint['samples']:,} in all, {hint['seconds']:.0f} s). "
+        "Intervals are 90 %; where nothing passed, the upper limit is shown.",
         "\n".join(f"- {note}" for note in hint["notes"]),
         "Run it yourself:",
         f"    pip install 'augury[real]'\n    {FETCH} build/real\n    augury demo --real",
