@@ -97,7 +97,7 @@ def test_any_saved_result_is_told(tmp_path: Path) -> None:
     augury.save(find_optimum(fitted, flops=1e22), tmp_path / "best")
     story = story_of(tmp_path / "best")
     assert story.title == "best: compute optimum"
-    assert story.answer[0].startswith("At 1e+22 FLOPs ")
+    assert story.answer[0].startswith("At 1e+22 FLOPs, ")
     assert story.answer[0].endswith(" tokens are optimal.")
     assert [figure.id for figure in story.figures] == ["isoflop", "frontier"]
     ahead = augury.predict(fitted, {"params": [1e10, 2e10], "tokens": [2e11, 4e11]})
