@@ -211,15 +211,6 @@ def test_any_ladder_has_an_interval_around_its_value(
         assert 0 <= found.noise <= 1
 
 
-def test_a_walk_of_two_sides_is_wider_on_one() -> None:
-    walk = Walk(share=0.0, step=0.3, spread=0.5, up=3.0, down=0.0)
-    low, middle, high = line_ahead(straight(), POINTS, walk).quantiles(LEVELS)
-    still = line_ahead(straight(), POINTS, STILL).quantiles(LEVELS)
-    assert low == pytest.approx(still[0])
-    assert middle == pytest.approx(still[1])
-    assert (high - middle > 1.5 * (middle - low)).all()
-
-
 def test_checkpoints_count_as_their_correlation_says() -> None:
     """Kish's design effect, against intervals of simulated ladders whose runs differ."""
     assert points_per_run(np.ones(4), np.ones(4), np.arange(4)) == 1.0

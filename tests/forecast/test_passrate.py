@@ -68,7 +68,7 @@ def test_the_mean_of_models_is_surer_than_one_of_them() -> None:
     (low, high), (mean_low, mean_high) = found.leading.interval, found.mean_interval
     assert low < mean_low < found.leading.value < mean_high < high
     assert mean_low < truth(3e10) < mean_high
-    assert 0.5 < found.noise < 1  # three times beyond two decades: models' scatter is most of it
+    assert 0.1 < found.noise < 0.5  # they hardly scatter: most of it is where the line may go
     told = found.to_dict()
     assert told["mean_interval"] == [mean_low, mean_high]
     assert f"{found.noise:.0%} of the average's width" in str(found)

@@ -45,8 +45,6 @@ class Walk:
         spread: of the logarithm of one ladder's multiple of these two.
         noise: usual standard deviation of models around their trend.
         worth: how many residuals that is worth; 0 leaves the noise to the ladder.
-        up, down: multiples of the walk above and below the line: trends that leave it by far leave
-            it mostly on one side.
     """
 
     share: float
@@ -54,8 +52,6 @@ class Walk:
     spread: float
     noise: float = 0.0
     worth: float = 0.0
-    up: float = 1.0
-    down: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,6 @@ class LineForecast:
         walk: (m,) variance of the drift of the line beyond its data.
         noise: variance of single models around it, from the residuals.
         freedom: degrees of freedom of what comes from residuals.
-        up, down: multiples of the walk's standard deviation above and below the middle.
     """
 
     middle: Floats
@@ -110,8 +105,6 @@ class LineForecast:
     walk: Floats
     noise: float
     freedom: float
-    up: float = 1.0
-    down: float = 1.0
 
     def quantiles(self, levels: Floats, *, new_run: bool = True) -> Floats:
         """Return (K, m) quantiles of a new model, or of the mean of many.
@@ -122,8 +115,7 @@ class LineForecast:
         own = stats.t.ppf(levels, self.freedom)[:, None] * np.sqrt(
             self.trend + self.noise * new_run
         )
-        side = np.where(levels > 0.5, self.up, self.down)
-        stray = (side * stats.t.ppf(levels, WALK_FREEDOM))[:, None] * np.sqrt(self.walk)
+        stray = stats.t.ppf(levels, WALK_FREEDOM)[:, None] * np.sqrt(self.walk)
         return np.asarray(self.middle + np.copysign(np.hypot(own, stray), own))
 
 
@@ -172,7 +164,7 @@ def _fit(
     middle = at @ best
     own = alike * noise * np.einsum("qi,ij,qj->q", at, covariance, at)
     strays = usual_walk(ladder, walk, line, middle)
-    found = LineForecast(middle, own, np.zeros_like(own), noise, freedom, walk.up, walk.down)
+    found = LineForecast(middle, own, np.zeros_like(own), noise, freedom)
     return found, strays
 
 
@@ -203,10 +195,7 @@ def multiple_squared(ladder: Ladder, to: Callable[[Floats], Floats], walk: Walk,
         past = ladder.below(cut)
         fitted, strays = fit(past)
         error = to(ladder.y[ladder.size > cut]) - fitted.middle
-        side = np.where(error > 0, walk.up, walk.down) ** 2
-        spread = (
-            np.sqrt(fitted.trend + fitted.noise + MULTIPLES[:, None] ** 2 * side * strays) + 1e-9
-        )
+        spread = np.sqrt(fitted.trend + fitted.noise + MULTIPLES[:, None] ** 2 * strays) + 1e-9
         density = stats.t.logpdf(error / spread, max(fitted.freedom, LEAST_FREEDOM))
         found = found + WORTH * (density - np.log(spread)).mean(1)
     weights = np.exp(found - found.max())

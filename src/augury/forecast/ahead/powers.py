@@ -64,9 +64,7 @@ def _fit(ladder: Ladder, walk: Walk, local: float | None) -> tuple[LineForecast,
     trend = share @ (alike * noise[:, None] * unit) + share @ (middle - mean) ** 2
     strays = usual_walk(ladder, walk, share @ fitted, mean)
     return (
-        LineForecast(
-            mean, trend, np.zeros_like(mean), float(share @ noise), freedom, walk.up, walk.down
-        ),
+        LineForecast(mean, trend, np.zeros_like(mean), float(share @ noise), freedom),
         strays,
     )
 

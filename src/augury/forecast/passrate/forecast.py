@@ -1,9 +1,8 @@
 """Forecast a pass rate from a table of counts, four ways side by side.
 
-- average: the equal-weight mean of the quantiles of the next and of the same line in the logit,
-  each with what lines stray beyond their data besides noise (`ahead.line`). It leads: on the
-  development half of benchmarks/scorecard it has the best skill, and its intervals hold 92 % of
-  the time.
+- average: the equal-weight mean of the quantiles of two lines, on log(-log PU) and on the logit,
+  that bend and wander as ladders usually do (`bent_lines`). It leads: on the development half of
+  benchmarks/scorecard it has the best skill.
 - line: the dataset-level line of Hu et al. 2023 (arXiv 2310.03262), least squares on log(-log PU).
 - instances: a line for every instance, drawn from one distribution (`instances.py`).
 - pooled: a trend that may bend or end at a ceiling, with the noise between models estimated
@@ -15,20 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import stats
 
 from augury.data.cut_draws import cut_draws_notes
 from augury.display import Card, Several, Shown
 from augury.errors import UsageError
-from augury.forecast.ahead.average import Averaged, mean_of_quantiles
-from augury.forecast.ahead.line import Ladder, Walk, line_ahead
-from augury.forecast.ahead.links import Link
+from augury.forecast.passrate.bent_lines import average_of_lines
 from augury.forecast.passrate.growth_forms import Growth, growth
 from augury.forecast.passrate.instances import fit_instances
 from augury.forecast.passrate.rate_series import Floats, RateSeries, from_f, series, to_f
@@ -42,22 +37,6 @@ DRAWS = 4000
 BACKTEST_DRAWS = 400
 # Cuts of the backtest, at most: each is two fits.
 MOST_CUTS = 8
-# Beyond their data, lines stray by so much an e-fold of the scale (params, flops, tokens), on
-# log(-log p) and on the logit, and models scatter by so much around them: set on the development
-# half of benchmarks/scorecard. There, nine misses in ten lay above: abilities take off.
-WALK = partial(Walk, share=0.0, step=0.05, spread=0.5, worth=4.0, up=4.0, down=0.5)
-# An e-fold of loss is as far as so many of compute: losses fall about as its twentieth root.
-PACE = {"loss": 20.0}
-LINKS = (
-    (Link(lambda p: -to_f(p), lambda v: from_f(-v)), WALK(noise=0.08)),
-    (
-        Link(
-            lambda p: special.logit(np.clip(p, 1e-300, 1 - 1e-9)),
-            lambda v: np.asarray(special.expit(v)),
-        ),
-        WALK(noise=0.5),
-    ),
-)
 # The method that a reader is shown first.
 LEADING = "average"
 # Forecasts of a backtest that are worth as much as the prior, which trusts the smooth trend alone:
@@ -257,9 +236,7 @@ def forecast_pass_rate(
     return out
 
 
-AVERAGE_NOTES = (
-    "mean of the quantiles of the line and the line of the logit, with what lines stray besides",
-)
+AVERAGE_NOTES = ("mean of the quantiles of two lines that bend and stray as ladders usually do",)
 LINE_NOTES = ("the published way: models without a pass left out, no noise of their own",)
 
 
@@ -271,20 +248,12 @@ def _named(point: Mapping[str, float], name: str) -> float:
     return float(point[name])
 
 
-def _seen(found: RateSeries) -> tuple[Floats, NDArray[np.bool_]]:
-    """(M,) mean rates above chance, each instance alike, and which are above 0."""
-    with np.errstate(invalid="ignore"):
-        each = np.where(found.samples > 0, found.passes / found.samples, np.nan)
-    rate = (np.nanmean(each, 1) - found.chance) / (1 - found.chance)
-    return rate, rate > 0
-
-
 def _line(found: RateSeries, x: Floats, tails: Sequence[float]) -> Floats:
     """(q, tails) quantiles of least squares on log(-log PU) over log scale.
 
     PU = passes / samples averaged; quantiles are of Student's t, for a new model.
     """
-    rate, seen = _seen(found)
+    rate, seen = found.above_chance
     z = np.concatenate([np.ones((len(rate), 1)), found.z], 1)[seen]
     to = np.concatenate([np.ones((len(x), 1)), found.along(x)], 1)
     free = len(z) - z.shape[1]
@@ -297,19 +266,6 @@ def _line(found: RateSeries, x: Floats, tails: Sequence[float]) -> Floats:
     scale = np.sqrt(off @ off / free * spread)
     ends = (to @ best)[:, None] + scale[:, None] * stats.t.ppf(tails, free)
     return from_f(-ends)
-
-
-def average_of_lines(found: RateSeries, x: Floats, tails: Floats) -> Averaged:
-    """Mean of the quantiles of two lines at (q, k) scales, taken on log(-log p); NaN if too few."""
-    rate, seen = _seen(found)
-    z, at = found.z[seen], found.along(x)
-    if len(z) < z.shape[1] + 2 or len(np.unique(z[:, 0])) < 2:
-        nothing = np.full((len(tails), len(x)), np.nan)
-        return Averaged(nothing, nothing, nothing[0])
-    pace = PACE.get(found.scales[0], 1.0)
-    ladder = Ladder(z, at, pace * z[:, 0], pace * at[:, 0], rate[seen], found.run[seen])
-    parts = [(link, line_ahead(ladder, link, walk)) for link, walk in LINKS]
-    return mean_of_quantiles(parts, Link(to_f, from_f), tails)
 
 
 def _answer(

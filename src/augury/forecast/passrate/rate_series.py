@@ -73,6 +73,14 @@ class RateSeries:
         """(M,) variance that sampling alone puts into `f`."""
         return 1.0 / (self.shape * np.log(np.clip(self.rate, 1e-300, 1 - 1e-9)) ** 2)
 
+    @property
+    def above_chance(self) -> tuple[Floats, NDArray[np.bool_]]:
+        """(M,) mean rates above chance, each instance alike, and which are above 0."""
+        with np.errstate(invalid="ignore"):
+            each = np.where(self.samples > 0, self.passes / self.samples, np.nan)
+        rate = (np.nanmean(each, 1) - self.chance) / (1 - self.chance)
+        return rate, rate > 0
+
     def some(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> RateSeries:
         """The series of these models alone."""
         return RateSeries(

@@ -1,0 +1,240 @@
+"""The average that leads the forecasts of pass rates: two lines that may wander and usually bend.
+
+On log(-log p) and on the logit, a ladder of models is
+
+    v = level + slope s + bend(s) + walk(s) + noise
+
+with s the logarithm of the scale: a random walk of step tau an e-fold, and noise sigma between
+models, a part of which checkpoints of one run share. A handful of models tells little of sigma, tau
+and the slope; their priors are what the ladders of the development half of benchmarks/scorecard
+have in common. Abilities take off: there, lines bend upwards on average, and what remains misses
+above more than below, the more so the further ahead. sigma and tau are integrated over on a grid,
+all else in closed form; the two links' quantiles are averaged on log(-log p).
+
+Modes of sigma's and tau's priors are about the maximum of the ladders' likelihoods, each corpus
+alike. Below them the priors are broader than these few corpora ask for: in simulated ladders that
+are straight to within counting, narrow ones kept the bend against all evidence. Slope, curvature,
+`up` and `DOWN` were chosen among some eighty settings by skill on that half (docs/compare.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+from scipy.linalg import solve_triangular
+
+from augury.forecast.ahead.average import Averaged
+from augury.forecast.ahead.links import Link
+from augury.forecast.passrate.rate_series import Floats, RateSeries, from_f, to_f
+
+# Nodes of the grids, and how far they reach around the prior's median, in its own units: further
+# above, where a ladder may be wilder than any that was seen.
+NOISES, STEPS, BELOW, ABOVE = 14, 11, 2.5, 5.0
+# Correlation of the noise of a run's checkpoints.
+SHARED = 0.3
+# Lines bend over so many e-folds of the ladder's end and so many ahead, as far as was seen.
+BENDS_OVER, BENDS_AHEAD = 6.0, 3.5
+# Standard deviation of a level, of which nothing is known.
+ANY_LEVEL = 10.0
+# Half-widths below the middle are this much of what the model says.
+DOWN = 0.85
+# An e-fold of loss is as far as so many of compute: losses fall about as its twentieth root.
+PACE = {"loss": 20.0}
+# More points than these are thinned evenly: they tell no more of what lies ahead.
+MOST_POINTS = 100
+HALVINGS = 50
+
+
+@dataclass(frozen=True)
+class LadderPrior:
+    """What ladders have in common on one link, an e-fold of the scale.
+
+    Attributes:
+        link: on which it is a line.
+        slope, curvature: mean and standard deviation; slopes grow by the curvature.
+        noise, step: mode of sigma and of tau, and standard deviations of their logarithms below
+            and above it.
+        up: standard deviation, an e-fold ahead, of what is added above the middle alone.
+    """
+
+    link: Link
+    slope: tuple[float, float]
+    curvature: tuple[float, float]
+    noise: tuple[float, float, float]
+    step: tuple[float, float, float]
+    up: float
+
+
+PRIORS = (
+    LadderPrior(
+        Link(lambda p: -to_f(p), lambda v: from_f(-v)),
+        slope=(0.12, 0.15),
+        curvature=(0.02, 0.02),
+        noise=(0.117, 1.2, 0.5),
+        step=(0.077, 1.0, 1.0),
+        up=0.2,
+    ),
+    LadderPrior(
+        Link(
+            lambda p: np.asarray(special.logit(np.clip(p, 1e-300, 1 - 1e-9))),
+            lambda v: np.asarray(special.expit(v)),
+        ),
+        slope=(1.0, 1.0),
+        curvature=(0.1, 0.07),
+        noise=(0.638, 1.2, 0.335),
+        step=(0.3, 1.5, 0.5),
+        up=0.8,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class BentLine:
+    """Of m points on a link: (G,) weights of the grid's nodes, and what each of them says.
+
+    Attributes:
+        weights: (G,) that sum to 1.
+        middle, trend: (G, m) mean and variance of the trend.
+        noise: (G,) variance of models around it.
+        ahead: (m,) variance of what is added above the middle.
+    """
+
+    weights: Floats
+    middle: Floats
+    trend: Floats
+    noise: Floats
+    ahead: Floats
+
+    def quantiles(self, levels: Floats, *, trend: bool = True, noise: bool = True) -> Floats:
+        """(K, m) of a new model; of the mean of many without noise, of noise alone without trend.
+
+        Each node is half a normal distribution on either side of its middle.
+        """
+        own = self.trend * trend + self.noise[:, None] * noise
+        middle = self.middle if trend else np.broadcast_to(self.weights @ self.middle, own.shape)
+        below, above = DOWN * np.sqrt(own), np.sqrt(own + self.ahead * trend)
+        found = np.empty((len(levels), own.shape[1]))
+        for k, level in enumerate(levels):
+            low, high = (middle - 9 * below).min(0), (middle + 9 * above).max(0)
+            for _ in range(HALVINGS):
+                at = 0.5 * (low + high)
+                z = at - middle
+                share = self.weights @ special.ndtr(np.where(z < 0, z / below, z / above))
+                low, high = np.where(share < level, at, low), np.where(share < level, high, at)
+            found[k] = 0.5 * (low + high)
+        return found
+
+
+def average_of_lines(found: RateSeries, x: Floats, tails: Floats) -> Averaged:
+    """Mean of the quantiles of two lines at (q, k) scales, taken on log(-log p); NaN if too few.
+
+    Args:
+        found: the series; models whose rate is not above chance are left out.
+        x: (q, k) scales.
+        tails: (K,) levels, increasing and symmetric.
+    """
+    rate, seen = found.above_chance
+    z = found.z[seen]
+    if len(z) < z.shape[1] + 2 or len(np.unique(z[:, 0])) < 2:
+        nothing = np.full((len(tails), len(x)), np.nan)
+        return Averaged(nothing, nothing, nothing[0])
+    some = np.flatnonzero(seen)
+    if len(some) > MOST_POINTS:
+        some = some[np.linspace(0, len(some) - 1, MOST_POINTS).round().astype(int)]
+    pace = PACE.get(found.scales[0], 1.0)
+    parts = [
+        (prior.link, mixture(prior, pace * found.z[some], pace * found.along(x), rate[some],
+                             found.run[some], 1.0 / found.shape[some]))
+        for prior in PRIORS
+    ]  # fmt: skip
+    run, mean, alone = (
+        np.mean([to_f(link.back(part.quantiles(tails, **kind))) for link, part in parts], axis=0)
+        for kind in ({}, {"noise": False}, {"trend": False})
+    )
+    share = np.abs(alone[-1] - alone[0]) / np.maximum(np.abs(run[-1] - run[0]), 1e-300)
+    return Averaged(from_f(run), from_f(mean), np.clip(share, 0.0, 1.0))
+
+
+def mixture(
+    prior: LadderPrior,
+    z: Floats,
+    at: Floats,
+    rate: Floats,
+    run: NDArray[np.int64],
+    relative: Floats,
+) -> BentLine:
+    """The posterior of one line.
+
+    Args:
+        z, at: (n, k), (m, k) logarithms of the scales; the ladder grows along the first.
+        rate: (n,) pass rates above 0.
+        run: (n,) labels of training runs.
+        relative: (n,) variance that sampling puts into the logarithm of a rate.
+    """
+    n = len(rate)
+    v = prior.link.to(rate)
+    every = np.concatenate([z, at])
+    first, last = z[:, 0].min(), z[:, 0].max()
+    size = every[:, 0] - first
+    off = every - z.mean(0)
+    bent = bend(every[:, 0], first, last)
+    mean = prior.slope[0] * off.sum(1) + prior.curvature[0] * bent
+    mean += v.mean() - mean[:n].mean()
+    known = ANY_LEVEL**2 + prior.slope[1] ** 2 * off @ off.T
+    known += prior.curvature[1] ** 2 * np.outer(bent, bent)
+    # It starts at the smallest model, to either side.
+    walk = np.where(
+        np.multiply.outer(size, size) > 0, np.minimum.outer(np.abs(size), np.abs(size)), 0.0
+    )
+    alike = np.where(run[:, None] == run[None, :], SHARED, 0.0)
+    np.fill_diagonal(alike, 1.0)
+    noises, steps, found = _grid(prior)
+    counted = np.diag(_slope_of(prior.link, rate) ** 2 * relative + 1e-9)
+    middle, variance = (np.empty((len(found), len(at))) for _ in range(2))
+    for g, (noise, step) in enumerate(zip(noises, steps, strict=True)):
+        trend = known + step**2 * walk
+        root = np.linalg.cholesky(trend[:n, :n] + noise**2 * alike + counted)
+        asked = np.column_stack([v - mean[:n], trend[:n, n:]])
+        residual, cross = np.split(solve_triangular(root, asked, lower=True), [1], axis=1)
+        middle[g] = mean[n:] + cross.T @ residual[:, 0]
+        variance[g] = np.diagonal(trend)[n:] - (cross**2).sum(0)
+        found[g] -= np.log(np.diagonal(root)).sum() + 0.5 * (residual**2).sum()
+    weights = np.exp(found - found.max())
+    return BentLine(
+        weights / weights.sum(),
+        middle,
+        np.maximum(variance, 0.0),
+        noises**2,
+        (prior.up * np.maximum(at[:, 0] - last, 0.0)) ** 2,
+    )
+
+
+def bend(size: Floats, first: float, last: float) -> Floats:
+    """(n,) half the square of the distance from where lines begin to bend; a line far ahead."""
+    begins = max(first, last - BENDS_OVER)
+    s = np.maximum(size - begins, 0.0)
+    most = last - begins + BENDS_AHEAD
+    return np.asarray(np.where(s < most, 0.5 * s**2, most * (s - 0.5 * most)))
+
+
+def _grid(prior: LadderPrior) -> tuple[Floats, Floats, Floats]:
+    """(G,) sigma, tau and the logarithm of their prior density."""
+    noise, step = (np.linspace(-BELOW, ABOVE, count) for count in (NOISES, STEPS))
+    noise, step = (x.ravel() for x in np.meshgrid(noise, step, indexing="ij"))
+    density = -0.5 * (noise**2 + step**2)
+    scaled = []
+    for at, (mode, below, above) in ((noise, prior.noise), (step, prior.step)):
+        spread = np.where(at < 0, below, above)
+        scaled.append(mode * np.exp(spread * at))
+        density = density + np.log(spread)  # nodes lie so far apart
+    return scaled[0], scaled[1], density
+
+
+def _slope_of(link: Link, rate: Floats) -> Floats:
+    """(n,) how much the link moves with the logarithm of a rate."""
+    step = 1e-4
+    below, above = (np.clip(rate * np.exp(s), 1e-300, 1 - 1e-9) for s in (-step, step))
+    return np.asarray((link.to(above) - link.to(below)) / (2 * step))

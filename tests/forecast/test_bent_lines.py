@@ -1,0 +1,124 @@
+"""The average that leads pass rates: its posterior, its quantiles, and how often it holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from augury.forecast.passrate.bent_lines import (
+    ANY_LEVEL,
+    BENDS_AHEAD,
+    DOWN,
+    PRIORS,
+    SHARED,
+    BentLine,
+    LadderPrior,
+    _grid,
+    bend,
+    mixture,
+)
+from augury.forecast.passrate.rate_series import Floats
+
+LEVELS = np.array([0.05, 0.5, 0.95])
+SIZES, AHEAD = np.linspace(0.0, 3.0, 6), np.array([4.0])
+RUN = np.array([0, 0, 1, 1, 2, 2])
+
+
+def test_the_posterior_is_that_of_a_normal_distribution_conditioned_by_scipy() -> None:
+    """Weights and middles, from the joint density of ladder and target at each node."""
+    (prior, _) = PRIORS
+    rate = np.array([1e-4, 3e-4, 5e-4, 2e-3, 4e-3, 2e-2])
+    relative = np.array([0.3, 0.1, 0.1, 0.0, 0.0, 0.0])
+    found = mixture(prior, SIZES[:, None], AHEAD[:, None], rate, RUN, relative)
+    size = np.append(SIZES, AHEAD)
+    bent = bend(size, 0.0, 3.0)
+    mean = prior.slope[0] * (size - 1.5) + prior.curvature[0] * bent
+    v = prior.link.to(rate)
+    mean += v.mean() - mean[:6].mean()
+    # F = log(-log p) moves by 1 / log p with the logarithm of p.
+    counted = np.diag(np.append(relative / np.log(rate) ** 2, 0.0))
+    together = np.where(np.equal.outer(RUN, RUN), SHARED, 0.0) + (1 - SHARED) * np.eye(6)
+    noise = np.eye(7)
+    noise[:6, :6] = together
+    noises, steps, log_prior = _grid(prior)
+    density, middle, variance = [], [], []
+    for sigma, tau in zip(noises, steps, strict=True):
+        cov = ANY_LEVEL**2 + prior.slope[1] ** 2 * np.outer(size - 1.5, size - 1.5)
+        cov = cov + prior.curvature[1] ** 2 * np.outer(bent, bent)
+        cov = cov + tau**2 * np.minimum.outer(size, size) + sigma**2 * noise + counted
+        cov = cov + 1e-9 * np.eye(7)
+        density.append(stats.multivariate_normal(mean[:6], cov[:6, :6]).logpdf(v))
+        gain = np.linalg.solve(cov[:6, :6], cov[:6, 6])
+        middle.append(mean[6] + gain @ (v - mean[:6]))
+        variance.append(cov[6, 6] - gain @ cov[:6, 6])
+    weights = np.exp(np.array(density) + log_prior - np.max(density + log_prior))
+    assert found.weights == pytest.approx(weights / weights.sum(), rel=1e-6, abs=1e-12)
+    assert found.middle[:, 0] == pytest.approx(np.array(middle), rel=1e-6)
+    assert found.trend[:, 0] + found.noise == pytest.approx(np.array(variance), rel=1e-5)
+
+
+def test_quantiles_are_those_of_draws() -> None:
+    """Of two nodes, each narrower below its middle and wider above."""
+    found = BentLine(
+        np.array([0.3, 0.7]), np.array([[0.0], [1.0]]), np.array([[0.5], [0.1]]),
+        np.array([0.2, 0.4]), np.array([0.6]),
+    )  # fmt: skip
+    rng = np.random.default_rng(0)
+    node = rng.choice(2, p=found.weights, size=400_000)
+    z = rng.standard_normal(len(node))
+    sd = np.sqrt(found.trend[node, 0] + found.noise[node])
+    draws = found.middle[node, 0] + z * np.where(z < 0, DOWN * sd, np.hypot(sd, np.sqrt(0.6)))
+    expected = np.quantile(draws, LEVELS)
+    assert found.quantiles(LEVELS)[:, 0] == pytest.approx(expected, abs=0.01)
+
+
+def test_lines_bend_no_further_than_was_seen() -> None:
+    far = np.array([3.0 + BENDS_AHEAD, 13.0, 23.0])
+    slope = np.diff(bend(far, 0.0, 3.0)) / np.diff(far)
+    assert slope == pytest.approx(3.0 + BENDS_AHEAD)
+    # Of a long ladder, only the last six e-folds bend.
+    assert bend(np.array([0.0, 14.0, 20.0]), 0.0, 20.0).tolist() == [0.0, 0.0, 18.0]
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+def test_the_noise_of_counting_is_its_own(prior: LadderPrior) -> None:
+    """A smallest model that passed once moves the forecast less than one that passed often."""
+    rates = np.array([[1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2], [1e-3, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]])
+    moved = {}
+    for passes in (1.0, 1e6):
+        relative = np.array([1 / passes, 0.0, 0.0, 0.0, 0.0, 0.0])
+        ends = [
+            mixture(prior, SIZES[:, None], AHEAD[:, None], rate, np.arange(6), relative)
+            for rate in rates
+        ]
+        moved[passes] = abs(np.diff([e.weights @ e.middle[:, 0] for e in ends]))[0]
+    assert moved[1.0] < 0.7 * moved[1e6]
+
+
+def split_normal(rng: np.random.Generator, prior: tuple[float, float, float]) -> float:
+    """Its logarithm is half a normal distribution on either side of its mode."""
+    mode, below, above = prior
+    side = -below if rng.random() < below / (below + above) else above
+    return mode * float(np.exp(side * abs(rng.standard_normal())))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("prior", PRIORS)
+def test_intervals_hold_for_ladders_like_the_prior(prior: LadderPrior) -> None:
+    rng = np.random.default_rng(0)
+    size = np.append(SIZES, AHEAD)
+    held = 0
+    for _ in range(60):
+        sigma, tau = (split_normal(rng, x) for x in (prior.noise, prior.step))
+        v: Floats = np.full(7, prior.link.to(np.array([1e-3]))[0])
+        for (mean, sd), shape in ((prior.slope, size - 1.5), (prior.curvature, bend(size, 0, 3))):
+            v = v + (mean + sd * rng.standard_normal()) * shape
+        v = v + np.cumsum(tau * np.sqrt(np.diff(size, prepend=0.0)) * rng.standard_normal(7))
+        v = v + sigma * rng.standard_normal(7)
+        rate = np.clip(prior.link.back(v), 1e-300, 1 - 1e-9)
+        found = mixture(
+            prior, SIZES[:, None], AHEAD[:, None], rate[:6], np.arange(6), np.zeros(6)
+        ).quantiles(LEVELS)
+        held += found[0, 0] <= prior.link.to(rate[6:])[0] <= found[2, 0]
+    assert 50 <= held <= 59
