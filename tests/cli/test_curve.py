@@ -86,7 +86,7 @@ def test_a_run_is_held_against_a_fit_to_others(run: tuple[pl.DataFrame, pl.DataF
 
 def test_bad_input_is_named(run: tuple[pl.DataFrame, pl.DataFrame]) -> None:
     log, schedule = run
-    with pytest.raises(UsageError, match="nothing says where the run ends"):
+    with pytest.raises(UsageError, match="the end of the run is unknown"):
         forecast_run(log)
     with pytest.raises(UsageError, match="must lie beyond 9000, where the log ends"):
         forecast_run(log, schedule)

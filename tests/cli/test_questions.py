@@ -261,5 +261,5 @@ def test_size(augury: Any, tmp_path: Path) -> None:
     assert answer["references"][0]["family"] == "ref"
     assert (tmp_path / "o" / "figures" / "size.svg").exists()
     no = complaint(augury("size", path, "--reference", "ref", "--model", "nobody"))
-    assert "there is no model 'nobody'" in no
+    assert "no model is called 'nobody'" in no
     assert "column 'MMLU'" in complaint(augury(*asked, "--scores", "MMLU"))

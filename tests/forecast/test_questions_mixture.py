@@ -97,7 +97,7 @@ def test_what_is_asked_wrongly_is_said(table: pl.DataFrame) -> None:
         find_mixture(table, minimise=["web_loss"], unique_tokens={"web": 1e9})
     with pytest.raises(DataError, match="4 runs are too few"):
         find_mixture(table.head(4), minimise=["web_loss"])
-    with pytest.raises(DataError, match="no shares of a mixture"):
+    with pytest.raises(DataError, match="no mixture shares"):
         find_mixture(table.select(list(ALONE)), minimise=["web_loss"])
     with pytest.raises(DataError, match="a score from 0"):
         find_mixture(table, maximise=["web_loss"])

@@ -113,5 +113,5 @@ def test_what_is_asked_wrongly_is_said() -> None:
     with pytest.raises(DataError, match="column 'task'"):
         measure_size(table.drop("task"), reference="ref", model="new")
     twice = pl.concat([table, table.filter(pl.col("model") == "new")])
-    with pytest.raises(DataError, match="two scores of one task"):
+    with pytest.raises(DataError, match="two scores for one task"):
         measure_size(twice, reference="ref", model="new")

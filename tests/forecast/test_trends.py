@@ -206,7 +206,7 @@ def test_what_cannot_be_looked_at() -> None:
     twice = pl.concat([table, table.head(1)])
     with pytest.raises(DataError, match="task 'task-0', metric 'score' has two scores of one run"):
         trends(twice)
-    with pytest.raises(DataError, match="there is no score to look at"):
+    with pytest.raises(DataError, match="no score to analyse"):
         trends(table.with_columns(value=pl.lit(None, pl.Float64)))
     with pytest.raises(UsageError, match="factor must be above 1"):
         outlook(table, factor=1.0)

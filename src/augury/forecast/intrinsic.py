@@ -1,8 +1,8 @@
-"""The intrinsic dimension of finetuning: how few parameters do what all of them do, over size.
+"""The intrinsic dimension of finetuning: how few parameters match all of them, over size.
 
 Li et al. 2018 (arXiv 1804.08838) and Aghajanyan et al. 2020 (arXiv 2012.13255): a model is trained
-in random subspaces of its weights of growing dimension; d_90 is the least dimension that has 90 %
-of what training all weights gains. The unit that repeats is a seed (a subspace and an order of the
+in random subspaces of its weights of growing dimension; d_90 is the smallest dimension with 90 % of
+the gain from training all weights. The unit of repetition is a seed (a subspace and an order of the
 examples) for one model, and a model for the law over size.
 """
 
@@ -20,22 +20,22 @@ from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
 from augury.forecast.questions.answers import Estimate
 
-# Models of different size that a line over size with an interval needs.
+# Number of models of different size needed for a line over size with an interval.
 FEWEST_MODELS = 3
 COLUMNS = ("run", "params", "finetune_examples", "trained_params", "seed")
 
 
 @dataclass(frozen=True)
 class IntrinsicDimension(Shown):
-    """Least dimensions for a share of the gain of training all weights, per model and over size.
+    """The smallest dimensions with a share of the full gain, per model and over size.
 
     Attributes:
         share: of the gain, .9 for d_90.
         level: of the intervals.
-        table: one row per model: run, params, dimension (geometric mean over seeds; null where no
+        table: one row per model: run, params, dimension (geometric mean over seeds; null if no
             subspace tried had the share), low, high (Student's t over the seeds; null for one),
-            seeds, reached (seeds of which a subspace had the share), gain (of all weights, in
-            the units of the measure).
+            seeds, reached (number of seeds with a subspace that had the share), gain (of all
+            weights, in the units of the measure).
         curves: rows of run, params, seed, dimensions, share (of that seed's gain).
         exponent: b of dimension = a params^b, by least squares through the models of the table;
             None for fewer than three of different size. Its interval is Student's t over models.
@@ -57,7 +57,7 @@ class IntrinsicDimension(Shown):
         return self._card().heading
 
     def predict(self, params: float) -> Estimate:
-        """The dimension at another size, with a prediction interval (Student's t).
+        """Predict the dimension at another size, with a prediction interval (Student's t).
 
         Raises:
             UsageError: there is no law over size, or `params` is not positive.
@@ -72,7 +72,7 @@ class IntrinsicDimension(Shown):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         return {"share": self.share, "level": self.level, "models": self.table.to_dicts(),
                 "exponent": None if self.exponent is None else self.exponent.to_dict()}  # fmt: skip
 
@@ -80,16 +80,16 @@ class IntrinsicDimension(Shown):
 def measure_intrinsic_dimension(
     table: pl.DataFrame, *, share: float = 0.9, measure: str = "logprob", level: float = 0.9
 ) -> IntrinsicDimension:
-    """d_90 of each model, and how it grows with size.
+    """Measure d_90 of each model, and how it grows with size.
 
     The gain of a subspace is compared with that of all weights for the same model, seed, subset and
-    examples. Between the last dimension below the share and the first that has it, the dimension is
-    interpolated in its logarithm.
+    examples. The dimension is interpolated in its logarithm between the last one below the share
+    and the first one that has it.
 
     Args:
-        table: what a sweep in subspaces gave (`finetune_sweep(..., subspace=[16, 64, 256])`), of
-            one task and one number of examples: run, params, finetune_examples (0 for the model as
-            it was), trained_params (null where all were trained), seed and the measure.
+        table: the result of a sweep in subspaces (`finetune_sweep(..., subspace=[16, 64, 256])`),
+            for one task and one number of examples: run, params, finetune_examples (0 for the
+            untuned model), trained_params (null if all were trained), seed and the measure.
         share: of the gain.
         measure: column in which the gain is counted, higher is better. The log-probability of
             passing also moves where nothing passes yet; "value" is the score itself.
@@ -103,7 +103,7 @@ def measure_intrinsic_dimension(
         if not 0 < number < 1:
             raise UsageError(f"{name} must be between 0 and 1, not {number}")
     curves = _curves(_checked(table, measure), measure)
-    rows = [_of_model(own, share, level) for _, own in curves.group_by("run", maintain_order=True)]
+    rows = [_model_row(own, share, level) for _, own in curves.group_by("run", maintain_order=True)]
     models = pl.DataFrame(rows, schema=_SCHEMA, orient="row").sort("params", "run")
     found = models.drop_nulls("dimension")
     exponent = None
@@ -135,12 +135,14 @@ def _checked(table: pl.DataFrame, measure: str) -> pl.DataFrame:
     for name in ("finetune_examples", "finetune_task"):
         if name in tuned.columns and tuned[name].n_unique() > 1:
             some = ", ".join(map(str, tuned[name].unique().sort().to_list()[:3]))
-            raise DataError(f"has several values of {name}: {some}", expected="one; filter first")
+            raise DataError(
+                f"has several values of {name}: {some}", expected=("a single value; filter first")
+            )
     return table
 
 
 def _curves(table: pl.DataFrame, measure: str) -> pl.DataFrame:
-    """Rows of run, params, seed, dimensions, and the share of what training all weights gained."""
+    """Return run, params, seed, dimensions, and the share of the gain of training all weights."""
     model = ["run", *(["step"] if "step" in table.columns else [])]
     draw = [*model, "seed", *(["subset"] if "subset" in table.columns else [])]
     before = table.filter(finetune_examples=0).select(*model, before=measure)
@@ -163,8 +165,8 @@ def _curves(table: pl.DataFrame, measure: str) -> pl.DataFrame:
     ).sort("params", "run", "seed", "dimensions")  # fmt: skip
 
 
-def _of_model(own: pl.DataFrame, share: float, level: float) -> tuple[Any, ...]:
-    """A row of the table of one model."""
+def _model_row(own: pl.DataFrame, share: float, level: float) -> tuple[Any, ...]:
+    """Return one model's row of the table."""
     found = [
         _first_at(seed["dimensions"].to_numpy(), seed["share"].to_numpy(), share)
         for _, seed in own.group_by("seed", maintain_order=True)
@@ -181,9 +183,9 @@ def _of_model(own: pl.DataFrame, share: float, level: float) -> tuple[Any, ...]:
 
 
 def _first_at(dimensions: Any, shares: Any, share: float) -> float | None:
-    """Where the share is first reached, interpolated in log dimensions; None where it is not.
+    """Find where the share is first reached, interpolated in log dimensions, or None.
 
-    The least dimension tried, where that has the share already.
+    Returns the smallest dimension tried if that has the share already.
     """
     reached = np.flatnonzero(shares >= share)
     if not len(reached):
@@ -197,7 +199,7 @@ def _first_at(dimensions: Any, shares: Any, share: float) -> float | None:
 
 
 def _line(models: pl.DataFrame, level: float, params: float) -> tuple[float, float]:
-    """The line through the models at a size, and half the width of a new model's interval there."""
+    """Return the line through the models at a size, and a new model's interval half-width."""
     found = models.drop_nulls("dimension")
     x, y = np.log(found["params"].to_numpy()), np.log(found["dimension"].to_numpy())
     slope, start = np.polyfit(x, y, 1)

@@ -1,13 +1,13 @@
-"""A ladder of models, several tasks, one larger target: chains whose exponents lean on each other.
+"""A ladder of models, several tasks, one larger target: chains whose exponents inform each other.
 
 Bhagia et al. 2024 (arXiv 2412.04403) fit every task alone: a Chinchilla law of its bits per byte,
-then a logistic curve to its score. Sixteen runs do not pin five parameters of eight tasks each; but
-the tasks of one ladder share a good part of their exponents. Here that is one option among others
-(`TaskRecipe`), and which to use is decided by backtests inside the ladder: fit the runs below a
-compute, forecast those above. The target is never looked at.
+then a logistic curve to its score. Sixteen runs do not determine five parameters for each of eight
+tasks; but the tasks of one ladder share much of their exponents. Here that is one option among
+others (`TaskRecipe`), and backtests inside the ladder decide which to use: fit the runs below a
+compute, forecast those above. The target is never used.
 
 Intervals come from resampling runs, the same for every task and both steps. The backtests' errors
-are evidence of their variance, pooled with the resamples' own.
+are evidence about their variance, pooled with the resamples' own.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FIRST_CUT, NEXT_CUT = 0.5, 0.125
 RESAMPLES = 400
 
 
-# Cuts that the resamples' own variance is worth when it is pooled with the backtests' errors.
+# How many cuts the resamples' own variance is worth when pooled with the backtests' errors.
 PRIOR_CUTS = 4.0
 
 
@@ -82,11 +82,11 @@ class LadderForecast(Shown):
     """Forecasts of every task at the target.
 
     Attributes:
-        recipe: the one that was chosen.
+        recipe: the chosen one.
         table: per task: value, low, high (interval for a new run at `level`).
         scoreboard: per recipe: mean absolute error of its backtests, best first.
-        spread: standard deviation of errors, in units of that of resampling, after both were
-            pooled: 1 where the backtests erred as much as the resamples said.
+        spread: standard deviation of errors, in units of that of resampling, after pooling both: 1
+            if the backtests erred as much as the resamples predicted.
         coverage: share of the chosen recipe's backtest forecasts inside their intervals.
         level: of the intervals.
     """
@@ -129,8 +129,8 @@ def forecast_ladder(
     """Forecast the score of every task at a target, by the recipe that backtests best.
 
     Args:
-        finals: one row per run and task: run, task, params, tokens, bpb (bits per byte of the right
-            answer) and value (score).
+        finals: one row per run and task: run, task, params, tokens, bpb (bits per byte of the
+            correct answer) and value (score).
         checkpoints: the same columns, one row per checkpoint.
         at: params and tokens of the target.
         recipes: candidates.
@@ -153,9 +153,9 @@ def forecast_ladder(
         ['task', 'value', 'low', 'high']
     """
     if not recipes:
-        raise UsageError("there are no recipes to choose from")
+        raise UsageError("no recipes to choose from")
     finals, checkpoints = _checked(finals), _checked(checkpoints)
-    folds = _folds(finals, checkpoints)
+    folds = _backtest_folds(finals, checkpoints)
     errors: dict[TaskRecipe, list[Floats]] = {r: [] for r in recipes}
     chosen_steps: dict[tuple[int, TaskRecipe], _Steps] = {}
     shared: dict[int, dict[Any, ManyFits]] = {}
@@ -163,7 +163,7 @@ def forecast_ladder(
         past, past_checkpoints, future = folds[k]
         steps = _fit(recipe, past, past_checkpoints, shared.setdefault(k, {}))
         chosen_steps[k, recipe] = steps
-        errors[recipe].append(_value(steps, future) - future["value"].to_numpy())
+        errors[recipe].append(_forecast_values(steps, future) - future["value"].to_numpy())
     means = {r: float(np.abs(np.concatenate(e)).mean()) for r, e in errors.items()}
     best = min(means, key=lambda r: means[r])
     rng = np.random.default_rng(seed)
@@ -176,7 +176,7 @@ def forecast_ladder(
     steps = _fit(best, finals, checkpoints, {})
     tasks = steps.loss.groups["task"].to_list()
     target = pl.DataFrame({"task": tasks, **{n: [float(x)] * len(tasks) for n, x in at.items()}})
-    value = _value(steps, target)
+    value = _forecast_values(steps, target)
     low, high = _interval(_draws(steps, target, rng), value, level, spread)
     return LadderForecast(
         recipe=best,
@@ -191,9 +191,9 @@ def forecast_ladder(
 
 
 def pooled_spread(errors: Sequence[Floats]) -> float:
-    """Root of the pooled variance: of each cut's errors, and of the resamples they are measured in.
+    """Return the root of the pooled variance: of each cut's errors, and of the resamples'.
 
-    Every cut counts as one, however many tasks and runs it forecasts: they stray together.
+    Every cut counts as one, however many tasks and runs it forecasts: their errors are correlated.
 
     Args:
         errors: per cut, errors in standard deviations of the resamples.
@@ -209,10 +209,10 @@ def _checked(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(flops=training_flops(pl.col("params"), pl.col("tokens")))
 
 
-def _folds(
+def _backtest_folds(
     finals: pl.DataFrame, checkpoints: pl.DataFrame
 ) -> list[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
-    """(final points below a compute, checkpoints of those runs, final points above) per cut."""
+    """Return per cut: final points below a compute, their checkpoints, final points above."""
     runs = finals.group_by("run").agg(pl.col("flops").max()).sort("flops", "run")["run"].to_list()
     if len(runs) < 8:
         raise DataError(f"{len(runs)} runs are too few to backtest", expected="at least 8 runs")
@@ -232,8 +232,8 @@ def _fit(
     checkpoints: pl.DataFrame,
     shared: dict[Any, ManyFits],
 ) -> _Steps:
-    """Fit a recipe; recipes that have a step in common share it through `shared`."""
-    scored = _scores(recipe.scores, finals, checkpoints)
+    """Fit a recipe; recipes with a step in common share it through `shared`."""
+    scored = _score_points(recipe.scores, finals, checkpoints)
     one = (recipe.loss, recipe.pool, recipe.likelihood)
     if one not in shared:
         likelihood: Likelihood | str = (
@@ -249,8 +249,8 @@ def _fit(
     return _Steps(shared[one], shared[recipe.scores], finals, scored)
 
 
-def _scores(which: Scores, finals: pl.DataFrame, checkpoints: pl.DataFrame) -> pl.DataFrame:
-    """Points of the score curve, and the ideal one: no bits per byte, score 1."""
+def _score_points(which: Scores, finals: pl.DataFrame, checkpoints: pl.DataFrame) -> pl.DataFrame:
+    """Return points of the score curve, and the ideal one: 0 bits per byte, score 1."""
     if which == "final":
         table = finals
     elif which == "late":
@@ -263,7 +263,7 @@ def _scores(which: Scores, finals: pl.DataFrame, checkpoints: pl.DataFrame) -> p
         kept.select("task")
         .unique(maintain_order=True)
         .with_columns(
-            # 1e-9: bits per byte are positive, and no law can tell this from 0
+            # 1e-9: bits per byte are positive, and no law can distinguish this from 0
             run=pl.lit("ideal"),
             bpb=pl.lit(1e-9),
             value=pl.lit(1.0),
@@ -272,8 +272,8 @@ def _scores(which: Scores, finals: pl.DataFrame, checkpoints: pl.DataFrame) -> p
     return pl.concat([kept, ideal.select(kept.columns)])
 
 
-def _value(steps: _Steps, at: pl.DataFrame) -> Floats:
-    """(m,) forecasts at rows of task, params, tokens (and flops)."""
+def _forecast_values(steps: _Steps, at: pl.DataFrame) -> Floats:
+    """Return (m,) forecasts at rows of task, params, tokens (and flops)."""
     names = steps.loss.groups["task"].to_list()
     rows = np.array([names.index(t) for t in at["task"]])
     link = _law_at(steps.loss.law, steps.loss.parameters[rows], _inputs(steps.loss.law, at))
@@ -286,7 +286,7 @@ def _rows(fits: ManyFits, at: pl.DataFrame) -> Any:
 
 
 def _law_at(law: Law, parameters: Floats, inputs: list[Floats]) -> Floats:
-    """The law at (..., m, P) parameters and (..., m) inputs."""
+    """Evaluate the law at (..., m, P) parameters and (..., m) inputs."""
     named = {n: parameters[..., j] for j, n in enumerate(law.parameters)}
     return law(named, **dict(zip(law.inputs, inputs, strict=True)))
 
@@ -297,7 +297,7 @@ def _inputs(law: Law, at: pl.DataFrame) -> list[Floats]:
 
 
 def _draws(steps: _Steps, at: pl.DataFrame, rng: np.random.Generator) -> Floats:
-    """(S, m) forecasts of new runs: both steps refitted to the same resampled runs."""
+    """Return (S, m) forecasts of new runs: both steps refitted to the same resampled runs."""
     runs = steps.finals["run"].unique().sort().to_list()
     drawn = rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size=RESAMPLES)
     loss, loss_residuals = _resampled(steps.loss, steps.finals, "bpb", runs, drawn, rng)
@@ -320,9 +320,9 @@ def _resampled(
     drawn: Any,
     rng: np.random.Generator,
 ) -> tuple[Floats, list[Floats]]:
-    """(S, G, P) parameters refitted to resampled runs, and each group's residuals.
+    """Return (S, G, P) parameters refitted to resampled runs, and each group's residuals.
 
-    What is pooled keeps its spread between groups; its mean is drawn anew for every resample.
+    Pooled parameters keep their spread between groups; their mean is drawn anew per resample.
     """
     space = Space.of(fits.law, fits.likelihood.nuisance)
     tasks = fits.groups["task"].to_list()
@@ -339,7 +339,7 @@ def _resampled(
         inputs = [own["bpb"].to_numpy()] if output == "value" else _inputs(fits.law, own)
         y = own[output].to_numpy()
         points = Points(tuple(x[None] for x in inputs), y[None], np.ones((1, len(y))))
-        # The ideal point is no run: it is in every resample.
+        # The ideal point is not a run: it is in every resample.
         weights = np.stack(
             [drawn[:, place[r]] if r in place else np.ones(len(drawn)) for r in own["run"]], axis=1
         ).astype(float)
@@ -374,8 +374,8 @@ def _resampled(
 def _standardised(
     steps: _Steps, future: pl.DataFrame, level: float, rng: np.random.Generator
 ) -> Floats:
-    """(m,) how far off each forecast was, in standard deviations of its interval on that side."""
-    value = _value(steps, future)
+    """Return (m,) errors of forecasts in standard deviations of their interval on that side."""
+    value = _forecast_values(steps, future)
     low, high = _interval(_draws(steps, future, rng), value, level, 1.0)
     off = future["value"].to_numpy() - value
     side = np.where(off > 0, high - value, value - low) / stats.norm.ppf(0.5 + level / 2)
@@ -385,7 +385,7 @@ def _standardised(
 def _interval(draws: Floats, value: Floats, level: float, spread: float) -> tuple[Floats, Floats]:
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(draws, [tail, 1.0 - tail], axis=0)
-    # A median off the value must not leave the value outside.
+    # The interval must contain the value even if the median is far from it.
     low, high = np.minimum(low, value), np.maximum(high, value)
     ends = value - spread * (value - low), value + spread * (high - value)
     return np.clip(ends[0], 0.0, 1.0), np.clip(ends[1], 0.0, 1.0)

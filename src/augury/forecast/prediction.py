@@ -1,4 +1,4 @@
-"""What a fitted law says of points it has not seen: a value, two intervals, and how far out."""
+"""What a fitted law predicts at unseen points: a value, two intervals, and the distance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from augury.fitting.space import Floats
 from augury.laws import Law
 from augury.laws.inputs import Curve, Share
 
-# Draws beyond it are infinite, as far as quantiles between draws are concerned.
+# Draws beyond this count as infinite when interpolating quantiles between draws.
 HUGE = 1e300
 
 At = Mapping[str, Any] | Sequence[Mapping[str, float]] | pl.DataFrame
@@ -26,17 +26,17 @@ At = Mapping[str, Any] | Sequence[Mapping[str, float]] | pl.DataFrame
 
 @dataclass(frozen=True)
 class Forecast(Shown):
-    """One point.
+    """The forecast at one point.
 
     Attributes:
-        inputs: where.
+        inputs: the point.
         value: the law at its best parameters.
-        mean_interval: for the law itself, the mean over runs, at `level`; NaN (null in JSON) where
-            the fit has no draws: nothing is known of the spread.
-        run_interval: for one new run, whose seed and noise stray from the law as those fitted did.
+        mean_interval: for the law itself, the mean over runs, at `level`; NaN (null in JSON) if the
+            fit has no draws, so that nothing is known about the spread.
+        run_interval: for one new run, whose seed and noise vary around the law as in the fitted
+        runs.
         extrapolation: distance from the data in units of their range (logarithms of inputs): 0
-            inside, 1 one whole observed range beyond. Above 1, backtests are all there is to
-            trust.
+            inside, 1 for one whole observed range beyond. Above 1, trust only backtests.
         level: of both intervals.
 
     Examples:
@@ -83,7 +83,7 @@ class Forecast(Shown):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         return {
             "inputs": dict(self.inputs),
             "value": known(self.value),
@@ -95,7 +95,7 @@ class Forecast(Shown):
 
 
 def known(x: float) -> float | None:
-    """A number for JSON: null where there is none."""
+    """Return a number for JSON: null if it is NaN."""
     return x if np.isfinite(x) else None
 
 
@@ -110,10 +110,10 @@ class Predictive:
 
 @singledispatch
 def predictive(fitted: Any, at: pl.DataFrame) -> Predictive:
-    """Joint draws at the rows of `at`, for anything that forecasts.
+    """Draw jointly at the rows of `at`, for anything that forecasts.
 
     Raises:
-        UsageError: nobody knows how to forecast with it.
+        UsageError: it is not something that forecasts.
     """
     raise UsageError(f"cannot forecast with a {type(fitted).__name__}")
 
@@ -128,17 +128,17 @@ def _(fitted: Fit, at: pl.DataFrame) -> Predictive:
     value = fitted.law({n: fitted.parameters[n] for n in own}, **inputs)
     mean = fitted.law({n: columns[n] for n in own}, **{k: x[None] for k, x in inputs.items()})
     rng = np.random.default_rng(fitted.seed)
-    drawn = rng.choice(fitted.residuals, size=(len(mean), 1))  # one run a draw: smooth in size
+    drawn = rng.choice(fitted.residuals, size=(len(mean), 1))  # one run per draw: smooth in size
     return Predictive(value, mean, perturb_by_residual(fitted.likelihood, mean, drawn))
 
 
 def perturb_by_residual(likelihood: Likelihood, mean: Floats, residual: Floats) -> Floats:
-    """The mean moved by a run's residual, on the scale of the likelihood's residuals."""
+    """Move the mean by a run's residual, on the scale of the likelihood's residuals."""
     return likelihood.strayed(mean, residual)
 
 
 def law_inputs(fitted: Fit, at: pl.DataFrame) -> dict[str, Floats]:
-    """The columns the law takes, as (m,) arrays.
+    """Return the columns the law takes, as (m,) arrays.
 
     Raises:
         UsageError: one is missing and has no default.
@@ -149,7 +149,7 @@ def law_inputs(fitted: Fit, at: pl.DataFrame) -> dict[str, Floats]:
         if columns and set(columns) <= set(at.columns):
             inputs[name] = kind.read(at, name)
         elif name in fitted.law.defaults:
-            # A floor of chance that was fitted with holds for new points too.
+            # A chance floor used in the fit holds for new points too.
             seen = fitted.data[name].unique()
             if len(seen) > 1:
                 raise UsageError(
@@ -158,14 +158,14 @@ def law_inputs(fitted: Fit, at: pl.DataFrame) -> dict[str, Floats]:
             inputs[name] = np.full(at.height, float(seen[0]))
         else:
             raise UsageError(
-                f"law '{fitted.law}' needs {', '.join(fitted.law.inputs)}; there is no '{name}'"
+                f"law '{fitted.law}' needs {', '.join(fitted.law.inputs)}; '{name}' is missing"
             )
     return inputs
 
 
 def points_table(at: At) -> pl.DataFrame:
-    """Points as a table, with flops, tokens or params derived from the other two."""
-    asked = not isinstance(at, pl.DataFrame)  # a table's FLOPs were counted, in whatever way
+    """Return points as a table, with flops, tokens or params derived from the other two."""
+    asked = not isinstance(at, pl.DataFrame)  # a table's FLOPs were counted, by any convention
     if isinstance(at, Mapping):
         at = pl.DataFrame({k: np.atleast_1d(np.asarray(v, float)) for k, v in at.items()})
     table = observations(at)
@@ -193,12 +193,12 @@ def predict(fitted: Any, at: At, *, level: float | None = None) -> Several[Forec
 
     Args:
         fitted: a `Fit`, a `ChainFit` or a `Combination`.
-        at: columns, rows or a table with what the law takes: {"params": 7e9, "tokens": 4e12}.
-            flops, tokens and params are derived from each other.
+        at: columns, rows or a table with what the law takes: {"params": 7e9, "tokens": 4e12}. Each
+            of flops, tokens and params is derived from the other two.
         level: of the intervals; by default the fit's.
 
     Returns:
-        A list with a `Forecast` per point, in order: a value in the unit of what was fitted (nats
+        A list with one `Forecast` per point, in order: a value in the unit of what was fitted (nats
         per token, a score), and two intervals.
 
     Raises:
@@ -206,7 +206,7 @@ def predict(fitted: Any, at: At, *, level: float | None = None) -> Several[Forec
         DataError: an input is not a positive number.
 
     Source: intervals are quantiles of the fit's draws; those for a new run add a residual of the
-    runs fitted. docs/intervals.md has how often they held.
+    fitted runs. docs/intervals.md reports how often they held.
 
     Examples:
         >>> runs = augury.read_table("runs.csv")
@@ -237,9 +237,9 @@ def predict(fitted: Any, at: At, *, level: float | None = None) -> Several[Forec
 
 
 def interval_of(draws: Floats, value: Floats, tail: float) -> Floats:
-    """(2, m) equal-tailed interval of (S, m) draws, which always contains the value reported.
+    """Return (2, m) equal-tailed interval of (S, m) draws; it contains the value reported.
 
-    NaN where there are no draws, as of laws none of which has any.
+    NaN without draws, as for laws none of which has any.
     """
     if not len(draws):
         return np.full((2, len(value)), np.nan)
@@ -250,7 +250,7 @@ def interval_of(draws: Floats, value: Floats, tail: float) -> Floats:
 
 @singledispatch
 def observed(fitted: Any) -> pl.DataFrame:
-    """The inputs of the points that were fitted."""
+    """Return the inputs of the fitted points."""
     raise UsageError(f"cannot forecast with a {type(fitted).__name__}")
 
 
@@ -266,12 +266,12 @@ def _(fitted: Fit) -> pl.DataFrame:
 
 
 def inputs_of(fitted: Any) -> list[str]:
-    """Names of the inputs, those with defaults left out."""
+    """Return the names of the inputs, without those that have defaults."""
     return observed(fitted).columns
 
 
 def distance_beyond(seen: pl.DataFrame, at: pl.DataFrame) -> Floats:
-    """(m,) the largest distance outside the observed range of a positive input, in e-folds."""
+    """Return (m,) the largest distance outside a positive input's observed range, in e-folds."""
     far = np.zeros(at.height)
     for name in seen.columns:
         x, new = (t[name].cast(pl.Float64).to_numpy() for t in (seen, at))
@@ -283,11 +283,11 @@ def distance_beyond(seen: pl.DataFrame, at: pl.DataFrame) -> Floats:
 
 
 def extrapolation(seen: pl.DataFrame, at: pl.DataFrame, law: Any = None) -> Floats:
-    """(m,) the largest distance outside the observed range of an input, in units of that range.
+    """Return (m,) the largest distance outside an input's observed range, in units of that range.
 
-    Each on the scale that the law's input declares: logarithms of positive quantities, shares and
-    other numbers as they are. Without a law all are positive quantities. Infinite where an input
-    never varied and the point lies elsewhere.
+    Each on the scale that the law's input declares: logarithms of positive quantities; shares and
+    other numbers unchanged. Without a law, all count as positive quantities. Infinite if an input
+    never varied and the point differs from it.
     """
     far = np.zeros(at.height)
     for name in seen.columns:
@@ -298,7 +298,7 @@ def extrapolation(seen: pl.DataFrame, at: pl.DataFrame, law: Any = None) -> Floa
         low, high = x.min(), x.max()
         beyond = np.maximum(np.maximum(new - high, low - new), 0.0)
         width = high - low
-        # 1e-9: rounding of an input that never varied is no distance.
+        # 1e-9: the rounding of an input that never varied is not a distance.
         far = np.maximum(
             far, np.where(beyond <= 1e-9, 0.0, beyond / width if width > 0 else np.inf)
         )
@@ -306,7 +306,7 @@ def extrapolation(seen: pl.DataFrame, at: pl.DataFrame, law: Any = None) -> Floa
 
 
 def _on_own_scale(law: Any, column: str, values: Floats) -> Floats:
-    """Values of a column on the scale of the input that it belongs to."""
+    """Map a column's values to the scale of its input."""
     for name, kind in law.inputs.items() if isinstance(law, Law) else ():
         if isinstance(kind, Share) and column.startswith(f"{name}_"):
             return values

@@ -1,13 +1,13 @@
-"""Rare behaviour over many queries: the worst of n queries, from far fewer that were measured.
+"""Rare behaviour over many queries: the worst of n queries, from far fewer measured ones.
 
-A query elicits a behaviour with probability p. Across queries, log-survival is about linear in
-psi = -log(-log p) (Jones et al. 2025, arXiv 2502.16797): the upper tail of psi is exponential. From
-m queries whose p is known it says how large the largest of n >> m is, and how likely it is that
-any of n answers shows the behaviour.
+A query elicits a behaviour with probability p. Across queries, log-survival is about linear in psi
+= -log(-log p) (Jones et al. 2025, arXiv 2502.16797): the upper tail of psi is exponential. From m
+queries with known p, this predicts the largest of n >> m, and how likely it is that any of n
+answers shows the behaviour.
 
 The tail is a generalised Pareto distribution whose shape is near that of an exponential; shape,
-scale and the share of queries in the tail are averaged over their posterior, and so are the queries
-to come.
+scale and the share of queries in the tail are averaged over their posterior, and so are the future
+queries.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from augury.errors import DataError, UsageError
 
 Floats = NDArray[np.float64]
 
-# Queries in the tail: the largest tenth, 10 at least. More bend towards the bulk, fewer say little.
+# Queries in the tail: the largest tenth, at least 10. More include the bulk, fewer tell little.
 TAIL_SHARE, FEWEST_TAIL = 0.1, 10
-# Standard deviation of the shape around that of an exponential tail, before any data. At .15,
-# intervals from beta distributed p held 76-94 % of the time, at .25 88-98 % (tests/forecast).
+# Prior standard deviation of the shape around that of an exponential tail. At .15, intervals from
+# beta distributed p held 76-94 % of the time, at .25 88-98 % (tests/forecast).
 SHAPE_SPREAD = 0.25
 DRAWS = 4_000
-# Largest queries of a draw that are drawn one by one; the sum over the others hardly varies.
+# The largest queries of a draw are drawn one by one; the sum over the others hardly varies.
 TOP = 1_000
-# Of an answer that is as good as certain: its silence still has a logarithm.
+# For an answer that is practically certain: its absence still has a logarithm.
 ALMOST = 1 - 1e-12
 
 
@@ -44,21 +44,21 @@ class RareEstimate:
     interval: tuple[float, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary ready for JSON."""
         return {"value": self.value, "interval": list(self.interval)}
 
 
 @dataclass(frozen=True)
 class RareForecast:
-    """What so many queries will show.
+    """What n queries will show.
 
     Attributes:
         queries: n.
         largest: the largest elicitation probability among them.
-        any: probability that at least one of n answers, one a query, shows the behaviour.
-        measured: queries that the forecast is made of.
-        never: those among them that never passed, of which only an upper limit is known.
-        tail: queries in the tail that was fitted.
+        any: probability that at least one of n answers, one per query, shows the behaviour.
+        measured: number of queries behind the forecast.
+        never: number of those that never passed, for which only an upper limit is known.
+        tail: number of queries in the fitted tail.
         slope: of log-survival over psi in the tail, at its middle; Jones et al.'s a.
         level: of the intervals.
         notes: what to know before using it.
@@ -75,7 +75,7 @@ class RareForecast:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary ready for JSON."""
         return {
             "queries": self.queries,
             "largest": self.largest.to_dict(),
@@ -92,22 +92,21 @@ class RareForecast:
         a, b = self.largest.interval
         c, d = self.any.interval
         return (
-            f"Of {self.queries:,.0f} queries the one most likely to show it: "
-            f"{self.largest.value:.2g} [{a:.2g}, {b:.2g}]; that any of their answers does: "
-            f"{self.any.value:.2g} [{c:.2g}, {d:.2g}] ({self.measured} queries measured, "
-            f"{self.tail} in the tail)"
+            f"Of {self.queries:,.0f} queries the most likely to show it: {self.largest.value:.2g} "
+            f"[{a:.2g}, {b:.2g}]; that any of their answers does: {self.any.value:.2g} [{c:.2g}, "
+            f"{d:.2g}] ({self.measured} queries measured, {self.tail} in the tail)"
         )
 
 
 def forecast_rare(
     logprob: Any, queries: float, *, level: float = 0.9, seed: int = 0
 ) -> RareForecast:
-    """The largest of n elicitation probabilities, and whether any answer shows the behaviour.
+    """Forecast the largest of n elicitation probabilities, and if any answer shows it.
 
     Args:
-        logprob: (m,) log-probability that each measured query elicits the behaviour; -inf where it
+        logprob: (m,) log-probability that each measured query elicits the behaviour; -inf if it
             never did.
-        queries: n, of the same kind as those that were measured.
+        queries: n, of the same kind as the measured ones.
         level: of the intervals.
         seed: of the draws.
 
@@ -118,14 +117,14 @@ def forecast_rare(
         UsageError: n or the level is out of range.
         DataError: fewer than ten queries have a probability above zero, or one lies outside (0, 1).
 
-    Source: Jones et al. 2025 (arXiv 2502.16797), with the uncertainty of the tail and of the
-    queries to come.
+    Source: Jones et al. 2025 (arXiv 2502.16797), with the uncertainty of the tail and of future
+    queries.
     """
     logs = np.asarray(logprob, float)
     if not queries >= 1 or not np.isfinite(queries):
         raise UsageError(f"queries must be at least 1, not {queries:g}")
     if not 0 < level < 1:
-        raise UsageError(f"the level lies between 0 and 1, not {level}")
+        raise UsageError(f"level must lie between 0 and 1, not {level}")
     if np.isnan(logs).any() or (logs > 0).any():
         bad = logs[np.isnan(logs) | (logs > 0)][0]
         raise DataError("is not a log-probability", column="logprob", value=bad, expected="<= 0")
@@ -162,11 +161,14 @@ def forecast_rare(
     notes = []
     if queries > 1000 * len(logs):
         notes.append(
-            f"{queries / len(logs):,.0f} times as many queries as were measured: the law was tried "
-            "up to a hundred times as many"
+            f"{queries / len(logs):,.0f} times as many queries as were measured: the law was "
+            "tested up to a hundred times as many"
         )
     if never > len(logs) - 2 * tail:
-        notes.append(f"{never} of {len(logs)} queries never passed: the tail is all that was seen")
+        notes.append(
+            f"{never} of {len(logs)} queries never passed: the forecast uses only the tail that "
+            "was seen"
+        )
     low, middle, high = np.quantile(largest, ends).tolist()
     a, b, c = (-np.expm1(np.quantile(silent, ends[::-1]))).tolist()
     return RareForecast(
@@ -183,12 +185,12 @@ def forecast_rare(
 
 
 def elicitation_logprobs(table: pl.DataFrame) -> Floats:
-    """Log elicitation probability of each query in a table: of its instances, or of every row.
+    """Return the log elicitation probability of each query in a table: of its instances or rows.
 
     From `logprob`, else from counts (unbiased under stopping), else from `value`.
 
     Raises:
-        DataError: there is no row of an instance, or rows of several models or tasks.
+        DataError: no row has an instance, or rows are of several models or tasks.
     """
     rows = table
     if "instance" in table.columns:
@@ -229,7 +231,7 @@ def elicitation_logprobs(table: pl.DataFrame) -> Floats:
 
 
 def _posterior(above: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Draws of shape and scale of the excesses, by a grid: flat in log scale."""
+    """Draw shape and scale of the excesses, on a grid: flat in log scale."""
     shapes = np.linspace(-3, 3, 61) * SHAPE_SPREAD
     mean = float(above.mean())
     scales = mean * np.exp(np.linspace(-2.5, 2.5, 121))
@@ -250,7 +252,7 @@ def _posterior(above: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]
 
 
 def _above(survival: Floats, shape: float, scale: float) -> Floats:
-    """Excess that this share of the tail lies above."""
+    """Return the excess that this share of the tail lies above."""
     if abs(shape) < 1e-9:
         return -scale * np.log(survival)
     return scale * (survival**-shape - 1) / shape

@@ -1,7 +1,7 @@
-"""Proper scores of a forecast: lower is better, and no width and no luck improves them for long.
+"""Proper scores of a forecast: lower is better, and neither width nor luck improves them for long.
 
-Each takes draws or an interval and what was then observed, in whatever unit the two share. For
-losses and small rates take logarithms first: 1e-3 forecast for 1e-5 is as wrong as 1e-1 for 1e-3.
+Each takes draws or an interval and the observation, in the same unit. For losses and small rates
+take logarithms first: 1e-3 forecast for 1e-5 is as wrong as 1e-1 for 1e-3.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from augury.fitting.space import Floats
 
 
 def crps(draws: Floats, truth: Floats) -> Floats:
-    """(m,) continuous ranked probability score of (S, m) draws: E|X - y| - E|X - X'| / 2.
+    """Return (m,) the CRPS of (S, m) draws: E|X - y| - E|X - X'| / 2.
 
-    Gneiting & Raftery 2007, eq. 20. The absolute error of a forecast that also knows how sure it
-    is, in the unit of what is forecast; wild tails do not dominate it. NaN where a draw is not
-    finite.
+    Continuous ranked probability score, Gneiting & Raftery 2007, eq. 20. It generalises the
+    absolute error to forecasts with uncertainty, in the unit of the forecast; wild tails do not
+    dominate it. NaN if a draw is not finite.
     """
     count = len(draws)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -27,7 +27,7 @@ def crps(draws: Floats, truth: Floats) -> Floats:
 
 
 def interval_score(low: Floats, high: Floats, truth: Floats, level: float) -> Floats:
-    """(m,) Winkler's score of an interval: its width, plus 2 / (1 - level) times the miss.
+    """Return (m,) Winkler's score of an interval: its width, plus 2 / (1 - level) times the miss.
 
     Gneiting & Raftery 2007, eq. 43. An interval has the best expected score when its ends are the
     true quantiles.
@@ -39,10 +39,10 @@ def interval_score(low: Floats, high: Floats, truth: Floats, level: float) -> Fl
 def weighted_interval_score(
     middle: Floats, low: Floats, high: Floats, truth: Floats, level: float
 ) -> Floats:
-    """(m,) score of a median and one central interval (Bracher et al. 2021, K = 1).
+    """Return (m,) the score of a median and one central interval (Bracher et al. 2021, K = 1).
 
-    (|truth - median| / 2 + (1 - level) / 2 x interval score) / 1.5: as more intervals are added,
-    it tends to the CRPS, and like it is in the unit of what is forecast.
+    (|truth - median| / 2 + (1 - level) / 2 x interval score) / 1.5: as more intervals are added, it
+    tends to the CRPS, and it has the same unit as the forecast.
     """
     alpha = 1.0 - level
     spread = interval_score(low, high, truth, level)

@@ -1,10 +1,10 @@
-"""How large a model of a reference family would have to be to score as a model does.
+"""The size a model of a reference family would need to score as a given model does.
 
 In the logit of its scores above chance, each task of a reference family is a line in log
-parameters. A model's scores on all tasks are then a posterior of the size at which the family would
-have them, over a grid of sizes: Student t around each task's line, its slope and level uncertain.
-The answer depends on the reference and on the tasks, so it is given per reference, and over all of
-them as a mixture.
+parameters. A model's scores on all tasks then give a posterior over the size at which the family
+would have them, on a grid of sizes: Student t around each task's line, with uncertain slope and
+level. The answer depends on the reference and on the tasks, so it is given per reference, and over
+all of them as a mixture.
 """
 
 from __future__ import annotations
@@ -24,29 +24,30 @@ from augury.errors import DataError, UsageError
 from augury.fitting.space import Floats
 from augury.notes import Note
 
-# Sizes of a family that a line and its scatter need.
+# Number of sizes of a family needed for a line and its scatter.
 FEWEST_SIZES = 3
 # How far a size may lie beyond the family, in e-folds; a posterior that reaches the end is open.
 BEYOND = float(np.log(1e4))
 GRID = 1601
-# A score is never further in the logit than this: nothing is known of 0 and 1 beyond it.
+# The logit of a score is limited to this: beyond it nothing is known about 0 and 1.
 EDGE = 4.6
-# The scatter of a task's line is drawn towards that of all tasks with so many degrees of freedom.
+# The scatter of a task's line is shrunk towards that of all tasks with this many degrees of
+# freedom.
 SHARED_FREEDOM = 2.0
-# Tasks of a family stray from their lines together: any number of them is worth this many. 90 %
+# Tasks of a family deviate from their lines together: any number of them is worth this many. 90 %
 # intervals of the families' own models, each left out in turn (eight tasks of 114 base models),
-# then hold 88 % of 60; 63 % with all tasks counted, 95 % with two.
+# then cover 88 % of 60; 63 % with all tasks counted, 95 % with two.
 INDEPENDENT_TASKS = 3.0
 
 
 @dataclass(frozen=True)
 class ReferenceSize:
-    """The effective size by one reference family.
+    """The effective size according to one reference family.
 
     Attributes:
         reference: the family.
         value: parameters, the posterior's median.
-        interval: at the result's level; infinite where scores lie beyond what the family reaches.
+        interval: at the result's level; infinite if scores lie beyond what the family reaches.
         tasks: task, score, and `params`, the size at which the family's line has this score.
         sizes: smallest and largest size of the family.
     """
@@ -58,7 +59,7 @@ class ReferenceSize:
     sizes: tuple[float, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         return {"reference": self.reference, "value": self.value,
                 "interval": [x if np.isfinite(x) else None for x in self.interval],
                 "tasks": self.tasks.to_dicts()}  # fmt: skip
@@ -66,16 +67,16 @@ class ReferenceSize:
 
 @dataclass(frozen=True)
 class EffectiveSize(Shown):
-    """A model's effective size among reference families.
+    """A model's effective size according to reference families.
 
     Attributes:
-        model: whose it is.
-        params: what it has; None where the table does not say.
+        model: its name.
+        params: its parameters; None if the table does not give them.
         value: effective parameters, the median of the references' mixture.
-        interval: at `level`, of the mixture: the spread between references is in it.
+        interval: at `level`, of the mixture, which includes the spread between references.
         level: of the intervals.
-        references: each on its own.
-        notes: what a reader has to know.
+        references: each separately.
+        notes: warnings and remarks for the reader.
     """
 
     model: str
@@ -88,7 +89,7 @@ class EffectiveSize(Shown):
 
     @property
     def density(self) -> float | None:
-        """Effective parameters per parameter; None where its size is not known."""
+        """Effective parameters per parameter; None if its size is unknown."""
         return None if self.params is None else self.value / self.params
 
     @property
@@ -119,7 +120,7 @@ class EffectiveSize(Shown):
         return "\n".join([*lines, *(f"  {note.severity}: {note.message}" for note in self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
 
         def known(pair: tuple[float, float] | None) -> list[float | None] | None:
             return None if pair is None else [x if np.isfinite(x) else None for x in pair]
@@ -144,23 +145,23 @@ def effective_size(
     *,
     level: float = 0.9,
 ) -> EffectiveSize:
-    """How large a model of a reference family would have to be to score as a model does.
+    """Estimate the size a model of a reference family would need to score as a model does.
 
     Args:
-        scores: long table: model, family, params, task, value (a score, better if higher) and,
-            where guessing scores, chance.
-        model: whose scores are asked about.
-        references: families to measure it by; by default every other family of the table with
-            three sizes or more that shares a task with the model.
+        scores: long table: model, family, params, task, value (a score, better if higher) and, if
+            guessing scores above 0, chance.
+        model: the model to measure.
+        references: families to measure it by; by default every other family of the table with at
+            least three sizes and a task in common with the model.
         level: of the intervals.
 
     Returns:
-        An `EffectiveSize`: parameters and density (effective per own parameter), over all
-        references and by each.
+        An `EffectiveSize`: parameters and density (effective parameters per parameter), over all
+        references and for each.
 
     Raises:
         DataError: a column is missing.
-        UsageError: there is no such model or family, or a reference has too few sizes or no task
+        UsageError: the model or family does not exist, or a reference has too few sizes or no task
             that rises with size.
 
     Source: Xiao et al. 2024 (arXiv 2412.04315) for density; the posterior is ours.
@@ -178,7 +179,7 @@ def effective_size(
     table = score_table(scores)
     own = table.filter(pl.col("model") == model)
     if own.is_empty():
-        raise UsageError(f"there is no model '{model}' in the table")
+        raise UsageError(f"no model '{model}' in the table")
     names = families_of(table, own, references)
     found, grids = [], []
     for name in names:
@@ -208,7 +209,7 @@ def effective_size(
 
 
 def score_table(scores: pl.DataFrame) -> pl.DataFrame:
-    """Rows with a score, and its logit above chance as `y`.
+    """Keep rows with a score, and add its logit above chance as `y`.
 
     Raises:
         DataError: a column is missing.
@@ -228,17 +229,17 @@ def score_table(scores: pl.DataFrame) -> pl.DataFrame:
 def families_of(
     table: pl.DataFrame, own: pl.DataFrame, references: str | Sequence[str] | None
 ) -> list[str]:
-    """The reference families asked for, or all that may serve.
+    """Return the reference families asked for, or all that can serve.
 
     Raises:
-        UsageError: there is no such family.
+        UsageError: the family does not exist.
     """
     there = table["family"].drop_nulls().unique(maintain_order=True).to_list()
     if references is None:
         return [f for f in there if f not in own["family"].to_list()]
     wanted = [references] if isinstance(references, str) else list(references)
     if unknown := [f for f in wanted if f not in there]:
-        raise UsageError(f"there is no family '{unknown[0]}'; there are: {', '.join(there[:12])}")
+        raise UsageError(f"no family is called '{unknown[0]}'; there are: {', '.join(there[:12])}")
     return wanted
 
 
@@ -257,7 +258,7 @@ class TaskLine:
 
 
 def task_lines(family: pl.DataFrame, tasks: Sequence[str]) -> dict[str, TaskLine]:
-    """The lines of the tasks that rise with size and have enough sizes."""
+    """Fit the lines of the tasks that rise with size and have enough sizes."""
     lines = {}
     for task in tasks:
         rows = family.filter(pl.col("task") == task, pl.col("params") > 0)
@@ -267,7 +268,7 @@ def task_lines(family: pl.DataFrame, tasks: Sequence[str]) -> dict[str, TaskLine
         off = x - x.mean()
         width = float(off @ off)
         slope = float(off @ y) / width
-        if slope > 1e-9:  # not the rounding of scores that are all alike
+        if slope > 1e-9:  # above the rounding error of scores that are all alike
             squares = float(((y - y.mean() - slope * off) ** 2).sum())
             lines[task] = TaskLine(
                 slope, (float(x.mean()), float(y.mean())), len(x), squares, width
@@ -278,7 +279,7 @@ def task_lines(family: pl.DataFrame, tasks: Sequence[str]) -> dict[str, TaskLine
 def by_reference(
     family: pl.DataFrame, own: pl.DataFrame
 ) -> tuple[Floats, Floats, pl.DataFrame, tuple[float, float]] | None:
-    """Grid of log parameters, posterior on it, the tasks, the family's sizes; None if it cannot."""
+    """Return grid of log parameters, posterior on it, tasks, family's sizes; None if impossible."""
     lines = task_lines(family, own["task"].unique(maintain_order=True).to_list())
     if not lines:
         return None
@@ -306,7 +307,7 @@ def by_reference(
 
 
 def summed(grid: Floats, density: Floats, level: float) -> tuple[float, tuple[float, float]]:
-    """Median and interval of a density on a grid of logarithms; open where it reaches an end."""
+    """Return median and interval of a density on a log grid; open if it reaches an end."""
     below = np.cumsum(density) / density.sum()
     tail = (1.0 - level) / 2
     middle, low, high = (float(grid[int(np.searchsorted(below, q))]) for q in (0.5, tail, 1 - tail))
@@ -326,8 +327,8 @@ def _notes(value: float, found: Sequence[ReferenceSize]) -> tuple[Note, ...]:
     notes = []
     if not low / 2 <= value <= high * 2:
         message = (
-            f"The effective size, {value:.3g}, lies outside the references, which have "
-            f"{low:.3g} to {high:.3g} parameters: their lines are continued."
+            f"The effective size, {value:.3g}, lies outside the references, which have {low:.3g} "
+            f"to {high:.3g} parameters: the result extrapolates their lines."
         )
         notes.append(Note("far", "warning", message, {"low": low, "high": high}))
     return tuple(notes)

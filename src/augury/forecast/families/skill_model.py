@@ -1,4 +1,4 @@
-"""The model of skills: its formula, its derivatives, and the search for its best parameters."""
+"""The skills model: its formula, its derivatives, and the search for its best parameters."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from augury.fitting.space import Floats
 Groups = NDArray[np.int64]
 # Residuals beyond this count by their size, not its square, as in the published fit.
 DELTA = 0.01
-# Standard deviations of the weak priors, with NOISE the scale of scores: slopes of skills, what a
-# family has of a skill, loadings, what a family has of a benchmark alone, logit of the ceiling,
-# logarithm of the bend. LEVEL leaves levels free. Chosen among some twenty, with the published
+# Standard deviations of the weak priors, with NOISE as the scale of scores: slopes of skills, a
+# family's skill levels, loadings, a family's offset on one benchmark, logit of the ceiling,
+# logarithm of the bend. LEVEL leaves levels free. Chosen among about twenty, with the published
 # splits in view (see docs/laws.md).
 NOISE, SLOPE, FAMILY, LOADING, OWN, CEILING, BEND, LEVEL = 0.04, 1.0, 0.6, 1.0, 0.3, 1.0, 1.0, 100.0
 CEILING_AT = 2.0
@@ -41,14 +41,14 @@ class Skills(NamedTuple):
         return np.concatenate([np.ravel(part) for part in self])
 
     def like(self, flat: Floats) -> Skills:
-        """Parameters of the same shapes from a flat array."""
+        """Return parameters of the same shapes from a flat array."""
         ends = np.cumsum([part.size for part in self])
         parts = np.split(flat, ends[:-1])
         return Skills(*(p.reshape(own.shape) for p, own in zip(parts, self, strict=True)))
 
 
 def scores_at(p: Skills, x: Floats, family: Groups, floor: Floats) -> Floats:
-    """(n, J) scores: floor + (1 - floor) ceiling sigmoid(loadings . skills + level)^bend."""
+    """Return (n, J) scores: floor + (1 - floor) ceiling sigmoid(loadings . skills + level)^bend."""
     theta = x @ p.slope + p.family[family]
     share = expit(theta @ p.loading + p.level + p.own[family])
     return np.asarray(floor + (1.0 - floor) * expit(p.ceiling) * share ** np.exp(p.bend))
@@ -57,20 +57,20 @@ def scores_at(p: Skills, x: Floats, family: Groups, floor: Floats) -> Floats:
 def fit_skill_model(
     x: Floats, family: Groups, y: Floats, floor: Floats, families: int, skills: int
 ) -> Skills:
-    """Least Huber loss under the weak priors, by Levenberg and Marquardt.
+    """Minimise the Huber loss under the weak priors with Levenberg-Marquardt.
 
     Args:
         x: (n, 3) standardised log parameters, log tokens, their product.
-        family: (n,) of `families`.
+        family: (n,) family index below `families`.
         y: (n, J) scores; NaN where one was not measured.
         floor: (J,).
-        families, skills: how many.
+        families, skills: their numbers.
     """
     start, precision = _start(x, y, floor, families, skills)
     at = start.flat()
     middle = at.copy()
-    wide = _sizes(start, {"level", "ceiling"})
-    middle[~wide] = 0.0  # levels and ceilings have a prior mean of their own
+    wide = _entries_of(start, {"level", "ceiling"})
+    middle[~wide] = 0.0  # levels and ceilings have their own prior mean
     known = np.isfinite(y)
 
     def cost(flat: Floats) -> float:
@@ -105,7 +105,7 @@ def fit_skill_model(
 def _start(
     x: Floats, y: Floats, floor: Floats, families: int, skills: int
 ) -> tuple[Skills, Floats]:
-    """A start, from a fixed seed as skills are exchangeable, and the precision of the priors."""
+    """Return a start from a fixed seed (skills are exchangeable), and the priors' precision."""
     rng = np.random.default_rng(0)
     benchmarks = y.shape[1]
     slope = np.zeros((x.shape[1], skills))
@@ -125,21 +125,21 @@ def _start(
     return start, (NOISE / deviation) ** 2
 
 
-def _sizes(p: Skills, names: set[str]) -> NDArray[np.bool_]:
-    """Which entries of the flat parameters are of some of the parts."""
+def _entries_of(p: Skills, names: set[str]) -> NDArray[np.bool_]:
+    """Return which entries of the flat parameters belong to the named parts."""
     return np.concatenate([
         np.full(part.size, name in names) for name, part in p._asdict().items()
     ])  # fmt: skip
 
 
 def _jacobian(p: Skills, x: Floats, family: Groups, floor: Floats) -> tuple[Floats, Floats]:
-    """(n, J) scores and their derivatives, (n J, P)."""
+    """Return (n, J) scores and their derivatives, (n J, P)."""
     n, benchmarks = len(x), len(floor)
     theta = x @ p.slope + p.family[family]
     share = expit(theta @ p.loading + p.level + p.own[family])
     ceiling, bend = expit(p.ceiling), np.exp(p.bend)
     above = (1.0 - floor) * ceiling * share**bend
-    gain = above * bend * (1.0 - share)  # over the logit
+    gain = above * bend * (1.0 - share)  # with respect to the logit
     belongs = np.eye(len(p.own))[family]  # (n, F)
     each = np.eye(benchmarks)
     parts = (

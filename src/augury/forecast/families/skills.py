@@ -1,7 +1,8 @@
 """Scores of larger models of a family from its smallest: skills that grow with size and data.
 
-Families differ in how much of a few skills they have at a size; every benchmark is an S-shaped
-curve over the skills. A family of which one small model is known has its larger ones forecast.
+Families differ in how much of a few skills they have at a given size; every benchmark is an
+S-shaped curve over the skills. If one small model of a family is known, its larger models can be
+forecast.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from augury.fitting.space import Floats
 from augury.forecast.families.observational import matrix_of
 from augury.forecast.families.skill_model import Skills, fit_skill_model, scores_at
 
-# Fewer models do not tell skills from families.
+# Fewer models cannot separate skills from families.
 FEWEST_MODELS = 12
 
 
 @dataclass(frozen=True)
 class SkillsFit(Shown):
-    """Skills of families, and what benchmarks take of them.
+    """Skills of families, and the benchmarks' dependence on them.
 
     Attributes:
         benchmarks, families: names.
-        floor: (J,) score of a guesser.
+        floor: (J,) score of random guessing.
         moments: (2, 3) mean and standard deviation of log parameters, log tokens, their product.
         parameters: of the model.
-        errors: (m, J) of the largest models of families, forecast from the rest: what the
-            intervals are made of; NaN where there is none.
+        errors: (m, J) errors for the largest models of families, forecast from the rest, which make
+            the intervals; NaN if unknown.
     """
 
     benchmarks: tuple[str, ...]
@@ -51,12 +52,12 @@ class SkillsFit(Shown):
         """Forecast models from their family, size and data.
 
         Args:
-            table: family, params, tokens; other columns ride along. A family that was not fitted
+            table: family, params, tokens; other columns are kept. A family that was not fitted
                 counts as an average one.
             level: of the interval, which is for one model.
 
         Returns:
-            A row a model and benchmark: the table's columns, `benchmark`, `forecast`, `low`,
+            One row per model and benchmark: the table's columns, `benchmark`, `forecast`, `low`,
             `high`.
         """
         if not 0.0 < level < 1.0:
@@ -97,7 +98,7 @@ class SkillsFit(Shown):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         return {"benchmarks": list(self.benchmarks), "families": list(self.families),
                 "skills": self.skills, "loadings": self.parameters.loading.tolist(),
                 "error": np.nanmean(np.abs(self.errors), axis=0).tolist()}  # fmt: skip
@@ -113,29 +114,31 @@ def fit_skills(
     """Fit skills to the benchmark scores of models of several families.
 
     Args:
-        table: one row a model: family, params, tokens, and a column per benchmark with scores in
-            [0, 1], null where one was not measured. Put what a model is finetuned to into its
-            family ("llama-2-chat").
+        table: one row per model: family, params, tokens, and one column per benchmark with scores
+            in [0, 1], null if not measured. Include the finetuning of a model in its family
+            ("llama-2-chat").
         benchmarks: names of the columns.
-        floors: score of a guesser, by benchmark; 0 where it is not said.
-        skills: how many.
+        floors: score of random guessing, by benchmark; 0 if not given.
+        skills: number of skills.
 
     Returns:
-        A `SkillsFit`. Its intervals come from refits without the largest models of half of the
+        A `SkillsFit`. Its intervals come from refits without the largest models of one half of the
         families, then of the other half.
 
     Raises:
-        DataError: a column is missing, a value is no share, or models are too few.
-        UsageError: there are more skills than benchmarks, or a floor is of no benchmark.
+        DataError: a column is missing, a value is not a share, or models are too few.
+        UsageError: there are more skills than benchmarks, or a floor names no benchmark.
 
     Source: Maia Polo et al. 2024 (arXiv 2412.06540), Sloth, with weak priors, a ceiling and a bend
-        of every benchmark, and what a family has of one benchmark alone in place of their network.
+        per benchmark, and family offsets per benchmark in place of their network.
     """
     if not 1 <= skills <= len(benchmarks):
         raise UsageError(f"skills must be 1 to {len(benchmarks)}, not {skills}")
     for name, value in (floors or {}).items():
         if name not in benchmarks or not 0.0 <= value < 1.0:
-            raise UsageError(f"the floor of '{name}', {value}, is not one of a benchmark's scores")
+            raise UsageError(
+                f"the floor of '{name}', {value}, is not a possible score of a benchmark"
+            )
     scores = matrix_of(table, benchmarks)
     for j, name in enumerate(benchmarks):
         bad = (scores[:, j] < 0) | (scores[:, j] > 1)
@@ -145,7 +148,7 @@ def fit_skills(
                             expected="scores from 0 to 1")  # fmt: skip
     features = _features(table)
     if len(features) < FEWEST_MODELS:
-        raise DataError(f"{len(features)} models are too few to tell skills from families",
+        raise DataError(f"{len(features)} models are too few to separate skills from families",
                         expected=f"at least {FEWEST_MODELS}")  # fmt: skip
     floor = np.array([(floors or {}).get(name, 0.0) for name in benchmarks])
     families = sorted({str(f) for f in table["family"].to_list()})
@@ -170,7 +173,7 @@ def fit_skills(
 
 
 def _features(table: pl.DataFrame) -> Floats:
-    """(n, 3) log parameters in billions, log tokens in trillions, and their product.
+    """Return (n, 3) log parameters in billions, log tokens in trillions, and their product.
 
     Raises:
         DataError: a column is missing, or a value is not positive.
@@ -189,7 +192,7 @@ def _features(table: pl.DataFrame) -> Floats:
 
 
 def _largest(size: Floats, family: Any, half: int) -> Any:
-    """(n,) the larger models, all but the smallest, of every second family that has several."""
+    """Return (n,) the larger models, all but the smallest, of every second family with several."""
     held = np.zeros(len(size), bool)
     several = [f for f in np.unique(family) if (family == f).sum() > 1]
     for f in several[half::2]:

@@ -1,4 +1,4 @@
-"""The questions that people bring, each answered with an interval, a distance and a picture."""
+"""Common questions, each answered with an interval, a distance and a picture."""
 
 from augury.forecast.questions.answers import Answer, AnswerStatus, Estimate
 from augury.forecast.questions.isoflop import isoflop_optimum

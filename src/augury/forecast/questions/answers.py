@@ -1,4 +1,4 @@
-"""What every answer to a question is: numbers with intervals, how it ended, what to know of it."""
+"""What every answer to a question has: numbers with intervals, a status, and notes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from augury.fitting.space import Floats
 from augury.forecast.prediction import interval_of, known
 from augury.notes import Note
 
-# Ranges of the data beyond which an answer counts as far: as in `Forecast.extrapolation`.
+# An answer farther than this many ranges beyond the data counts as far: as in
+# `Forecast.extrapolation`.
 FAR = 1.0
 
 
@@ -37,27 +38,27 @@ class AnswerStatus(StrEnum):
 _REMEDIES = {
     AnswerStatus.ANSWERED: "",
     AnswerStatus.FAR: "Measure a point nearer to the one asked for before you rely on it.",
-    AnswerStatus.OPEN: "Add runs at other scales, or ask nearer to those that are there.",
+    AnswerStatus.OPEN: "Add runs at other scales, or ask about a point nearer to the data.",
 }
 
 
-# So many times the value, an upper end says that the data set none.
+# If an upper end is this many times the value, the data set no limit.
 UNBOUNDED = 1e6
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval; NaN where the data give none."""
+    """A number with its interval; NaN if the data give none."""
 
     value: float
     interval: tuple[float, float]
 
     @classmethod
     def of_draws(cls, value: float, draws: Floats, level: float) -> Estimate:
-        """From (S,) draws: an equal-tailed interval that contains the value.
+        """Build it from (S,) draws: an equal-tailed interval that contains the value.
 
-        Draws that are NaN have no answer; where those are too many for the interval to mean
-        anything (more than its tails hold), its ends are NaN.
+        Draws that are NaN have no answer; if there are too many of them for a meaningful interval
+        (more than its tails hold), its ends are NaN.
         """
         tail = (1.0 - level) / 2.0
         good = draws[~np.isnan(draws)]
@@ -67,7 +68,7 @@ class Estimate:
         return cls(float(value), (float(low), float(high)))
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         return {"value": known(self.value), "interval": [known(x) for x in self.interval]}
 
     def __str__(self) -> str:
@@ -80,13 +81,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Answer(Shown):
-    """Base of the answers: what all of them say of themselves.
+    """Base class of the answers, with what they have in common.
 
     Attributes:
         level: of the intervals.
         status: how it ended; `remedy` says what to do.
-        notes: what a reader has to know.
-        seed: of everything random in it.
+        notes: warnings and remarks for the reader.
+        seed: of all randomness in it.
     """
 
     level: float
@@ -100,15 +101,15 @@ class Answer(Shown):
 
     @property
     def usable(self) -> bool:
-        """Whether its numbers mean something."""
+        """Whether its numbers are meaningful."""
         return self.status is not AnswerStatus.OPEN
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
 
     def about(self) -> dict[str, Any]:
-        """What all answers say, ready for JSON."""
+        """Return what all answers have in common, ready for JSON."""
         return {
             "level": self.level,
             "status": str(self.status),
@@ -123,14 +124,14 @@ class Answer(Shown):
 
 
 def require_usable(fitted: Any, takes: Sequence[str]) -> Fit:
-    """The fit, if a question can be asked of it.
+    """Return the fit, if a question can be asked about it.
 
     Raises:
-        UsageError: it is no fit of one law, its parameters mean nothing, or its law takes none of
-            what the question varies.
+        UsageError: it is not a fit of one law, its parameters are meaningless, or its law takes
+            none of what the question varies.
     """
     if not isinstance(fitted, Fit):
-        raise UsageError(f"this question is asked of a fit of one law, not {type(fitted).__name__}")
+        raise UsageError(f"this question takes a fit of one law, not {type(fitted).__name__}")
     lacking = [name for name in takes if name not in fitted.law.inputs]
     if lacking:
         raise UsageError(
@@ -143,11 +144,11 @@ def require_usable(fitted: Any, takes: Sequence[str]) -> Fit:
 
 
 def parameter_columns(fitted: Fit, most: int | None = None) -> dict[str, Floats]:
-    """Best parameters and draws as (1 + S, 1) columns by name, the best first.
+    """Return best parameters and draws as (1 + S, 1) columns by name, the best first.
 
     Args:
-        fitted: any fit; without draws only the best parameters are there.
-        most: no more draws than these, evenly picked.
+        fitted: any fit; without draws, only the best parameters are returned.
+        most: at most this many draws, evenly picked.
     """
     draws = fitted.draws
     if most is not None and len(draws) > most:
@@ -159,7 +160,7 @@ def parameter_columns(fitted: Fit, most: int | None = None) -> dict[str, Floats]
 
 
 def status_at(extrapolation: float) -> tuple[AnswerStatus, list[Note]]:
-    """How an answer so far beyond the data ended, with the note on it."""
+    """Return the status of an answer at this distance beyond the data, and its note."""
     if not extrapolation > FAR:
         return AnswerStatus.ANSWERED, []
     said = (

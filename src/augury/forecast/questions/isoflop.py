@@ -1,10 +1,10 @@
 """The compute-optimal model from runs of equal compute: approach 2 of Hoffmann et al. 2022.
 
-A parabola through loss over log size per budget has its lowest point at the best size; a line
-through these in logarithms says the best size of other budgets. It needs no law, and has two known
-biases: a curve of losses is no parabola, so that sizes that lie unevenly around the best pull its
-lowest point to one side; and the line is carried on as it is. The first is estimated here, by what
-the same parabolas say of a Chinchilla law that was fitted to the same points, and said in a note.
+Per budget, a parabola through loss over log size has its minimum at the best size; a line through
+these in logarithms gives the best size at other budgets. It needs no law, and has two known biases:
+a curve of losses is not a parabola, so that sizes placed unevenly around the best pull its minimum
+to one side; and the line is extrapolated as it is. The first bias is estimated here, by what the
+same parabolas give for a Chinchilla law fitted to the same points, and reported in a note.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from augury.forecast.questions.optimal import FLAT, ComputeOptimum, LossSurface
 from augury.laws import Law
 from augury.notes import Note
 
-# Runs are of one budget within this factor; of so many sizes at least; and so many budgets.
+# Runs belong to one budget within this factor; minimum number of sizes per budget; minimum number
+# of budgets.
 SAME, SIZES, BUDGETS = 1.12, 5, 3
-# Sizes that enter a parabola lie within this factor of the smallest loss's: farther out the curve
-# is no parabola at all.
+# Sizes in a parabola lie within this factor of the size with the smallest loss: farther out the
+# curve is not a parabola.
 NEAR = 8.0
 RESAMPLES = 400
 UNKNOWN = (np.nan, np.nan)
@@ -37,7 +38,7 @@ POINTS = 61
 
 @dataclass(frozen=True)
 class _Parabolas:
-    """A parabola per budget: its vertex in log size, its loss there, half its second derivative."""
+    """One parabola per budget: vertex in log size, loss there, half its second derivative."""
 
     log_flops: Floats
     log_size: Floats
@@ -149,9 +150,9 @@ def isoflop_optimum(
 
 
 def budget_groups(size: Floats, flops: Floats, loss: Floats) -> Any:
-    """(n,) which budget each run is of, from 0 upwards in compute; -1 for none.
+    """Return (n,) the budget of each run, from 0 upwards in compute; -1 for none.
 
-    Budgets are where most runs agree within `SAME`, taken one after the other; of each the sizes
+    Budgets are where most runs agree within `SAME`, taken one after the other; in each, the sizes
     within `NEAR` of its lowest loss count.
     """
     logs, free = np.log(flops), np.ones(len(flops), bool)
@@ -161,7 +162,7 @@ def budget_groups(size: Floats, flops: Floats, loss: Floats) -> Any:
         counts = (close & free[:, None] & free[None, :]).sum(1)
         centre = int(np.argmax(counts))
         own = close[centre] & free
-        # What lies beside a budget belongs to none: a run a fifth over is of no other.
+        # A run beside a budget belongs to none: a run a fifth larger does not form another.
         free &= np.abs(logs - logs[centre]) > 2 * np.log(SAME)
         best = np.argmin(np.where(own, loss, np.inf))
         own &= np.abs(np.log(size / size[best])) <= np.log(NEAR)
@@ -174,7 +175,7 @@ def budget_groups(size: Floats, flops: Floats, loss: Floats) -> Any:
 
 
 def _parabolas(log_size: Floats, log_flops: Floats, loss: Floats, group: Any) -> _Parabolas | None:
-    """Parabolas of the budgets whose lowest point lies between their sizes; None of too few."""
+    """Fit parabolas to budgets with their minimum between their sizes; None if too few."""
     rows = []
     for k in range(int(group.max()) + 1):
         own = group == k
@@ -194,7 +195,7 @@ def _parabolas(log_size: Floats, log_flops: Floats, loss: Floats, group: Any) ->
 def _resampled(
     log_size: Floats, log_flops: Floats, loss: Floats, group: Any, rng: np.random.Generator
 ) -> _Parabolas | None:
-    """The parabolas of resampled runs, as many of each budget."""
+    """Fit the parabolas of resampled runs, as many per budget."""
     rows = np.concatenate(
         [rng.choice(own := np.flatnonzero(group == k), len(own)) for k in range(group.max() + 1)]
     )
@@ -202,7 +203,7 @@ def _resampled(
 
 
 def _solve(lines: Floats, name: str, target: float) -> Floats:
-    """(1 + S,) budgets for what was asked, of lines log size = slope log flops + level."""
+    """Return (1 + S,) budgets for what was asked, from lines log size = slope log flops + level."""
     slope, level = lines.T
     if name == "flops":
         return np.full(len(lines), target)
@@ -213,7 +214,7 @@ def _solve(lines: Floats, name: str, target: float) -> Floats:
 
 
 def _least_loss(parabolas: _Parabolas, level: float, seed: int) -> Fit | None:
-    """The law of the least loss over compute, through the vertices; None where it means nothing."""
+    """Fit the law of the lowest loss over compute through the vertices; None if meaningless."""
     table = {"flops": np.exp(parabolas.log_flops), "loss": parabolas.loss}
     fitted = fit("power:over=flops", table, level=level, influence=False, seed=seed)
     return fitted if fitted.usable else None
@@ -222,10 +223,10 @@ def _least_loss(parabolas: _Parabolas, level: float, seed: int) -> Fit | None:
 def _bias_note(
     size: Floats, flops: Floats, loss: Floats, group: Any, line: Floats, budget: float
 ) -> Note:
-    """By how much the parabolas are off on a law of the same shape, at the same points."""
+    """Report the error of the parabolas for a law of the same shape, at the same points."""
     said = (
-        "Approach 2 is biased where sizes lie unevenly around the best one, and carries a straight "
-        "line on"
+        "Approach 2 is biased where sizes lie unevenly around the best one, and extrapolates a "
+        "straight line"
     )
     own = group >= 0
     table = {"params": size[own], "flops": flops[own], "loss": loss[own],
@@ -234,19 +235,19 @@ def _bias_note(
     try:
         fitted = fit("chinchilla", table, uncertainty="none", influence=False, throw=True)
     except FitError:
-        return Note("parabola-bias", "warning", f"{said}; by how much cannot be told here.")
+        return Note("parabola-bias", "warning", f"{said}; by how much is unknown here.")
     law = fitted.law
     smooth = law(fitted.parameters, params=size, tokens=tokens_for_flops(flops, size))
     parabolas = _parabolas(np.log(size), np.log(flops), smooth, group)
     true = LossSurface(fitted, 0).optimum(np.array([budget]))[0][0]
     if parabolas is None or not np.isfinite(true):
-        return Note("parabola-bias", "warning", f"{said}; by how much cannot be told here.")
+        return Note("parabola-bias", "warning", f"{said}; by how much is unknown here.")
     slope, level = np.polyfit(parabolas.log_flops, parabolas.log_size, 1)
     factor = float(np.exp(slope * np.log(budget) + level) / true)
     return Note(
         "parabola-bias",
         "info" if 0.9 < factor < 1.1 else "warning",
-        f"{said}: on a Chinchilla law fitted to these points it says {factor:.2f} times the best "
+        f"{said}: on a Chinchilla law fitted to these points it gives {factor:.2f} times the best "
         f"size (that law's own optimum here is {true:.3g} parameters).",
         {"factor": factor, "law_params": float(true), "slope": float(line[0])},
     )

@@ -1,9 +1,9 @@
-"""The best training mixture: which shares make a loss least or a score greatest, under limits.
+"""The best training mixture: which shares minimise a loss or maximise a score, under limits.
 
-Laws of mixtures are fitted to every column asked for and compared by cross-validation inside the
-table; the better one is minimised over the shares that the limits allow. Both laws are convex in
-the shares, so that there is one optimum, and for a single column it lies at a corner of what the
-limits allow: they matter. Without others a domain's share goes no higher than it was tried.
+Mixture laws are fitted to every requested column and compared by cross-validation inside the table;
+the better one is minimised over the shares that the limits allow. Both laws are convex in the
+shares, so there is one optimum, and for a single column it lies at a corner of the limits: they
+matter. Without other limits, a domain's share goes no higher than the largest one tried.
 """
 
 from __future__ import annotations
@@ -33,14 +33,15 @@ from augury.runtime.steps import count_steps
 
 LAWS = ("effective-share", "exponential-mixing")
 FOLDS = 5
-# Draws over which the best mixture is looked for anew; steps of the search, after which shares are
-# good to a hundredth.
+# Number of draws for which the best mixture is searched anew; steps of the search, after which
+# shares are accurate to a hundredth.
 DRAWS, STEPS = 60, 300
 # Residuals of runs per draw.
 PER_DRAW = 40
-# Mixtures proposed to be trained next, out of so many at random.
+# Number of mixtures proposed to be trained next, out of this many random ones.
 NEXT, RANDOM = 3, 2000
-# Epochs over a domain's unique tokens: Muennighoff et al. 2023 found four nearly as good as new.
+# Epochs over a domain's unique tokens: Muennighoff et al. 2023 found four nearly as good as new
+# data.
 EPOCHS = 4.0
 PREFIX = "share_"
 
@@ -51,17 +52,17 @@ class MixtureAnswer(Answer):
 
     Attributes:
         goal: "minimise" or "maximise".
-        columns: of which the mean is made least or greatest.
+        columns: whose mean is minimised or maximised.
         shares: of every domain in the best mixture; intervals are those of the optimum over draws.
-        predicted: per column, and "mean": what the best mixture reaches.
+        predicted: per column, and "mean": the result of the best mixture.
         law: chosen by cross-validation; `scores` has the error of each (root mean square of
-            logarithms), the constant among them.
-        runners_up: what the other laws would choose, and what they predict of it.
+            logarithms), including the constant.
+        runners_up: what the other laws would choose, and what they predict for it.
         limits: rows of domain, floor, cap.
-        effects: rows of column, domain, effect, low, high: what one more point of a domain's share
-            (in place of all others alike) changes at the mean mixture.
-        next: mixtures to train next: those of which the fits know least, within the limits.
-        best_run: the mixture of the table's best run, and what it reached.
+        effects: rows of column, domain, effect, low, high: the effect of one more percentage point
+            of a domain's share (with all others scaled down equally) at the mean mixture.
+        next: mixtures to train next: those about which the fits know least, within the limits.
+        best_run: the mixture of the table's best run, and its result.
     """
 
     goal: str
@@ -77,7 +78,7 @@ class MixtureAnswer(Answer):
     best_run: Mapping[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         return {
             "shares": {name: e.value for name, e in self.shares.items()},
             "share_intervals": {n: [known(x) for x in e.interval] for n, e in self.shares.items()},
@@ -137,7 +138,7 @@ class _Target:
     residuals: Floats
 
     def at(self, share: Floats, rows: slice) -> Floats:
-        """(S, G) losses at (G, k) shares, of some rows of the parameters."""
+        """Return (S, G) losses at (G, k) shares, for some rows of the parameters."""
         columns = {n: self.parameters[rows, j, None] for j, n in enumerate(self.law.parameters)}
         return self.law(columns, share=share[None])
 
@@ -155,15 +156,15 @@ def find_mixture(
     level: float = 0.9,
     seed: int = 0,
 ) -> MixtureAnswer:
-    """Find the mixture that makes the mean of some columns least, or greatest.
+    """Find the mixture that minimises or maximises the mean of some columns.
 
     Args:
-        table: one row a run: share_NAME for every domain, and the columns asked for. The runs
-            differ in nothing but their mixture.
+        table: one row per run: share_NAME for every domain, and the requested columns. The runs
+            differ only in their mixture.
         minimise: columns of losses; or
         maximise: columns of scores between 0 and 1.
         caps, floors: limits of single domains' shares. Without a cap, the largest share tried.
-        unique_tokens: tokens there are of a domain; its share is then at most `epochs` times those
+        unique_tokens: tokens available in a domain; its share is then at most `epochs` times those
             over `tokens`.
         tokens: of the planned run.
         epochs: how often a domain's tokens may be repeated.
@@ -197,12 +198,12 @@ def find_mixture(
     data = {c: as_loss(rows, domains, c, falls=falls) for c in columns}
     scores = _scores(data, seed)
     chosen = min(LAWS, key=lambda name: scores[name])
-    targets = {c: _fitted(chosen, d, seed) for c, d in data.items()}
+    targets = {c: _fit_column(chosen, d, seed) for c, d in data.items()}
     best = _search(list(targets.values()), low, high)
     notes = _notes(domains, best[0], shares, scores, chosen)
     runners = []
     for name in sorted((n for n in LAWS if n != chosen), key=lambda n: scores[n]):
-        others = {c: _fitted(name, d, seed, 0) for c, d in data.items()}
+        others = {c: _fit_column(name, d, seed, 0) for c, d in data.items()}
         at = _search(list(others.values()), low, high)[0]
         predicted = _predict(others, at, level, seed, falls=falls)
         runners.append({
@@ -229,7 +230,7 @@ def find_mixture(
         limits=pl.DataFrame({"domain": domains, "floor": low, "cap": high}),
         effects=_effects(targets, domains, shares.mean(0), level, falls=falls),
         next=tuple(dict(zip(domains, map(float, m), strict=True))
-                   for m in _next(list(targets.values()), best[0], low, high, rng)),
+                   for m in _next_mixtures(list(targets.values()), best[0], low, high, rng)),
         best_run={"value": float(means[top]),
                   "shares": dict(zip(domains, map(float, shares[top]), strict=True))},
     )  # fmt: skip
@@ -244,11 +245,11 @@ def _limits(
     tokens: float | None,
     epochs: float,
 ) -> tuple[Floats, Floats]:
-    """(k,) least and greatest share of every domain."""
+    """Return (k,) lower and upper limits of every domain's share."""
     for given in (caps, floors, unique):
         for name in given or {}:
             if name not in domains:
-                raise UsageError(f"there is no domain '{name}'; there are: {', '.join(domains)}")
+                raise UsageError(f"no domain is called '{name}'; there are: {', '.join(domains)}")
     if unique and tokens is None:
         raise UsageError("unique tokens limit shares only with the tokens of the planned run")
     if not epochs > 0:
@@ -275,7 +276,7 @@ def _limits(
 def outcomes_of(
     minimise: Sequence[str], maximise: Sequence[str], level: float
 ) -> tuple[tuple[str, ...], bool]:
-    """The columns that a mixture is judged by, and whether less of them is better."""
+    """Return the columns that judge a mixture, and whether lower is better."""
     if bool(minimise) == bool(maximise):
         raise UsageError("say either what to minimise or what to maximise")
     if not 0.0 < level < 1.0:
@@ -284,14 +285,14 @@ def outcomes_of(
 
 
 def domains_of(table: pl.DataFrame, columns: Sequence[str]) -> list[str]:
-    """The domains of a table's shares.
+    """Return the domains of a table's shares.
 
     Raises:
-        DataError: there are fewer than two, or one of the columns asked for is missing.
+        DataError: there are fewer than two, or a requested column is missing.
     """
     domains = [c.removeprefix(PREFIX) for c in table.columns if c.startswith(PREFIX)]
     if len(domains) < 2:
-        raise DataError("there are no shares of a mixture", column=f"{PREFIX}*",
+        raise DataError("the table has no mixture shares", column=f"{PREFIX}*",
                         expected="one column per domain, such as share_web")  # fmt: skip
     for column in columns:
         if column not in table.columns:
@@ -301,7 +302,7 @@ def domains_of(table: pl.DataFrame, columns: Sequence[str]) -> list[str]:
 
 
 def as_loss(rows: pl.DataFrame, domains: list[str], column: str, *, falls: bool) -> pl.DataFrame:
-    """The shares and what is made least: a loss, or how far a score lies below 1."""
+    """Return the shares and what is minimised: a loss, or how far a score lies below 1."""
     y = rows[column].cast(pl.Float64).to_numpy()
     good = (y > 0) if falls else (y >= 0) & (y < 1)
     if not good.all():
@@ -315,7 +316,7 @@ def as_loss(rows: pl.DataFrame, domains: list[str], column: str, *, falls: bool)
 
 
 def _scores(data: Mapping[str, pl.DataFrame], seed: int) -> dict[str, float]:
-    """Root mean square error of logarithms in cross-validation, per law and of the constant."""
+    """Return the cross-validated root mean square log error per law, and of the constant."""
     squares: dict[str, list[float]] = {name: [] for name in (*LAWS, "constant")}
     for table in data.values():
         fold = np.random.default_rng(seed).permutation(table.height) % FOLDS
@@ -330,10 +331,11 @@ def _scores(data: Mapping[str, pl.DataFrame], seed: int) -> dict[str, float]:
     return {name: float(np.sqrt(np.mean(s))) for name, s in squares.items()}
 
 
-def _fitted(law: str, data: pl.DataFrame, seed: int, draws: int = DRAWS) -> _Target:
-    """A law of one column; draws are refits to resampled runs, the same for every column.
+def _fit_column(law: str, data: pl.DataFrame, seed: int, draws: int = DRAWS) -> _Target:
+    """Fit a law to one column; draws are refits to resampled runs, the same for every column.
 
-    A domain of which no run had much is not identified, and need not be: the limits keep it small.
+    A domain that had little share in all runs is not identified, and need not be: the limits keep
+    it small.
     """
     problem, solution, best = optimum(problem_of(parse_law(law), data, None))
     own, u = len(problem.law.parameters), solution.u[best]
@@ -350,7 +352,7 @@ def _fitted(law: str, data: pl.DataFrame, seed: int, draws: int = DRAWS) -> _Tar
 
 @lru_cache(maxsize=16)
 def _slopes(law: Law) -> Any:
-    """(B,) values and (B, k) slopes of a law at (B, P) parameters and (B, k) shares, compiled."""
+    """Compile (B,) values and (B, k) slopes of a law at (B, P) parameters and (B, k) shares."""
     import jax
 
     def one(parameters: Any, share: Any) -> Any:
@@ -369,7 +371,7 @@ def _at(target: _Target, share: Floats) -> tuple[Floats, Floats]:
 
 
 def _corner(slope: Floats, low: Floats, high: Floats) -> Floats:
-    """(B, k) shares within the limits that go farthest down (B, k) slopes: the steepest first."""
+    """Return the (B, k) shares within the limits that go farthest down (B, k) slopes."""
     order = np.argsort(slope, axis=1)
     room = np.take_along_axis(np.broadcast_to(high - low, slope.shape), order, 1)
     left = 1.0 - low.sum()
@@ -381,13 +383,13 @@ def _corner(slope: Floats, low: Floats, high: Floats) -> Floats:
 
 
 def _search(targets: list[_Target], low: Floats, high: Floats) -> Floats:
-    """(1 + S, k) best shares, of the best parameters and of every draw (Frank and Wolfe 1956).
+    """Find (1 + S, k) best shares, for the best parameters and every draw (Frank and Wolfe 1956).
 
-    The mean over columns is of losses as they are; the step is the better of two sizes.
+    The mean over columns is of the losses themselves; the step is the better of two sizes.
     """
     size = min(len(t.parameters) for t in targets)
     share: Any = _corner(np.zeros((size, len(low))), low, high)
-    # Start in the middle of what is allowed, not at a corner of no meaning.
+    # Start in the middle of what is allowed, not at an arbitrary corner.
     share = 0.5 * share + 0.5 * _corner(
         -np.tile(np.arange(len(low), dtype=float), (size, 1)), low, high
     )
@@ -395,7 +397,7 @@ def _search(targets: list[_Target], low: Floats, high: Floats) -> Floats:
         slope: Any = np.mean([_at(t, share)[1][:size] for t in targets], axis=0)
         corner = _corner(slope, low, high)
         if step == 0 and len(targets) == 1:
-            share = corner  # one monotone function of a line: its least is at a corner
+            share = corner  # a monotone function of a line: its minimum is at a corner
             continue
         if np.allclose(corner, share, atol=1e-12):
             break
@@ -406,10 +408,10 @@ def _search(targets: list[_Target], low: Floats, high: Floats) -> Floats:
 def _predict(
     targets: Mapping[str, _Target], share: Floats, level: float, seed: int, *, falls: bool
 ) -> dict[str, Estimate]:
-    """What a mixture reaches in every column, and in their mean: intervals for one new run."""
+    """Predict a mixture's result in every column and their mean: intervals for one new run."""
     size = min(len(t.parameters) for t in targets.values()) - 1
     rng = np.random.default_rng(seed)
-    # One run's residuals for every draw: a run that strays does so in all columns.
+    # One run's residuals per draw: a run that deviates does so in all columns.
     count = len(next(iter(targets.values())).residuals)
     run = rng.integers(count, size=(size, PER_DRAW))
     values, draws, found = [], [], {}
@@ -429,7 +431,7 @@ def _predict(
 def _effects(
     targets: Mapping[str, _Target], domains: list[str], centre: Floats, level: float, *, falls: bool
 ) -> pl.DataFrame:
-    """What one more point of a domain's share changes, the others scaled down alike."""
+    """Estimate the effect of one more point of a domain's share, the others scaled down equally."""
     rows = []
     for column, target in targets.items():
         share = np.tile(centre / centre.sum(), (len(target.parameters), 1))
@@ -443,12 +445,12 @@ def _effects(
     return pl.DataFrame(rows)
 
 
-def _next(
+def _next_mixtures(
     targets: list[_Target], best: Floats, low: Floats, high: Floats, rng: np.random.Generator
 ) -> list[Floats]:
-    """Mixtures of which the draws disagree most, one after the other, each taken as known.
+    """Return mixtures on which the draws disagree most, one by one, each then taken as known.
 
-    Half of the candidates lie around the best mixture, where knowing more pays.
+    Half of the candidates lie around the best mixture, where more knowledge is most useful.
     """
     size = min(len(t.parameters) for t in targets) - 1
     if size < 2:

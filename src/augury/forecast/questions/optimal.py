@@ -1,8 +1,8 @@
-"""The compute-optimal model: how many parameters and tokens a budget is best spent on.
+"""The compute-optimal model: the parameters and tokens on which to spend a budget.
 
-Any law of parameters and tokens will do; the optimum is found on a grid that is refined, for the
-best parameters and every draw at once, so that no closed form is needed. With tokens to be served
-the budget pays for serving as well (Sardana et al. 2024, arXiv 2401.00448).
+Works with any law of parameters and tokens: the optimum is found on a grid that is refined, for the
+best parameters and every draw at once, so that no closed form is needed. If tokens will be served,
+the budget pays for serving too (Sardana et al. 2024, arXiv 2401.00448).
 """
 
 from __future__ import annotations
@@ -34,39 +34,39 @@ from augury.forecast.questions.answers import (
 )
 from augury.notes import Note
 
-# Tokens per parameter between which the optimum is looked for: Chinchilla's is 20; models trained
-# for serving stand at 2,000.
+# Range of tokens per parameter searched for the optimum: Chinchilla's is 20; models trained for
+# serving reach 2,000.
 RATIOS = (1e-4, 1e8)
 COARSE, FINE, ROUNDS = 65, 17, 2
-# A size is as good as the best where its loss is within this share of the least.
+# A size is as good as the best if its loss is within this share of the lowest.
 FLAT = 0.01
-# Draws for questions that are answered by bisection: the interval's ends are then good to some 5 %
-# of its width.
+# Draws for questions answered by bisection: the interval's ends are then accurate to about 5 % of
+# its width.
 BISECTED, STEPS = 400, 50
-# Widest range of compute that is looked through for a loss.
+# Widest range of compute searched for a loss.
 COMPUTE = (1e6, 1e40)
-# Curves of the picture: budgets between the data's and the one asked for, and points per curve.
+# Curves of the plot: budgets between the data's and the one asked for, and points per curve.
 CURVES, POINTS = 5, 61
 Method = Literal["law", "isoflop"]
 
 
 @dataclass(frozen=True)
 class ComputeOptimum(Answer):
-    """Where a budget is best spent.
+    """The best way to spend a budget.
 
     Attributes:
-        law: that it comes from.
+        law: the law it comes from.
         method: "law", a fit of parameters and tokens; or "isoflop", parabolas through runs of
             equal compute (approach 2 of Hoffmann et al. 2022).
-        asked: what was fixed: flops, tokens, params or loss, and `served` where tokens are served.
-        flops: compute of training (and serving), with its interval where it was not fixed.
+        asked: what was fixed: flops, tokens, params or loss, and `served` if tokens are served.
+        flops: compute of training (and serving), with its interval if it was not fixed.
         params, tokens, loss: at the optimum.
         run_loss: interval of the loss of one new run there.
-        flat: sizes (low, high) whose loss at this budget is within 1 % of the least.
+        flat: sizes (low, high) whose loss at this budget is within 1 % of the lowest.
         extrapolation: distance of the optimum from the data, in their range (logarithms).
         curves: rows of flops, params, tokens, loss: loss over size at several budgets.
         frontier: rows of flops, params, low, high, tokens, loss: the optimum over budgets.
-        runs: rows of params, tokens, flops, loss: what was fitted.
+        runs: rows of params, tokens, flops, loss: the fitted runs.
     """
 
     law: str
@@ -89,7 +89,7 @@ class ComputeOptimum(Answer):
         return float(scoring_flops(self.params.value, 1.0))
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON: `flops` is the budget, given or found."""
+        """Return a dictionary ready for JSON; `flops` is the budget, given or found."""
         return {
             "flops": known(self.flops.value),
             "flops_interval": [known(x) for x in self.flops.interval],
@@ -158,7 +158,7 @@ class LossSurface:
             self.fixed[name] = float(seen[0]) if len(seen) == 1 else float(kind.default or 0.0)
 
     def loss(self, params: Floats, tokens: Floats, *, best: bool = False) -> Floats:
-        """(1 + S, G) losses at (1 or 1 + S, G) points; `best`: at the best parameters alone."""
+        """Return (1 + S, G) losses at (1 or 1 + S, G) points; `best`: at the best parameters."""
         columns = {n: x[:1] if best else x for n, x in self.columns.items()}
         inputs = {"params": params, "tokens": tokens, **self.fixed}
         if "unique_tokens" in self.law.inputs:  # nothing is repeated
@@ -166,7 +166,7 @@ class LossSurface:
         return self.law(columns, **inputs)
 
     def optimum(self, flops: Floats, served: float = 0.0) -> tuple[Floats, Floats, Floats]:
-        """Best params and tokens at (1 + S,) budgets, and their loss; NaN where there is none."""
+        """Return best params and tokens at (1 + S,) budgets, and their loss; NaN if none."""
         budget = np.broadcast_to(np.asarray(flops, float), (self.size,))[:, None]
         low, high = (0.5 * np.log(params_for_flops(budget, 1.0) / r) for r in RATIOS[::-1])
         if served > 0:
@@ -202,7 +202,7 @@ class LossSurface:
 
 
 def tokens_left(flops: Any, params: Any, served: float) -> Any:
-    """Tokens that a budget trains, once the serving of so many tokens is paid for."""
+    """Return the tokens that a budget trains after paying for the served ones."""
     return np.maximum(tokens_for_flops(flops - scoring_flops(params, served), params), 1e-3)
 
 
@@ -216,14 +216,14 @@ def find_optimum(
     served: float = 0.0,
     level: float | None = None,
 ) -> ComputeOptimum:
-    """Find the parameters and tokens on which a budget is best spent.
+    """Find the parameters and tokens on which to spend a budget.
 
     Args:
         fitted: a fit of a law of params and tokens.
-        flops: the budget, in FLOPs; or, in its place,
-        tokens: for how large a model, and which budget, these tokens are optimal;
-        params: for how many tokens, and which budget, this size is optimal;
-        loss: the least budget that reaches this loss, in nats per token.
+        flops: the budget, in FLOPs; or, in its place, tokens: the model size and budget for which
+        these tokens are optimal;
+        params: the tokens and budget for which this size is optimal;
+        loss: the smallest budget that reaches this loss, in nats per token.
         served: tokens the model will serve; the budget then pays for those too, 2 N FLOPs each.
         level: of the intervals; by default the fit's.
 
@@ -232,7 +232,7 @@ def find_optimum(
 
     Raises:
         UsageError: not exactly one of the four is given, the fit's law does not take params and
-            tokens, its parameters mean nothing, or no budget answers the question.
+            tokens, its parameters are meaningless, or no budget answers the question.
 
     Source: Hoffmann et al. 2022 (arXiv 2203.15556), approach 3; with serving, Sardana et al. 2024
     (arXiv 2401.00448).
@@ -269,7 +269,7 @@ def find_optimum(
             f"'{fitted.law}' has no optimum at {budget[0]:.4g} FLOPs between {RATIOS[0]:g} and "
             f"{RATIOS[1]:g} tokens per parameter"
         )
-    if name != "flops":  # what was fixed is fixed
+    if name != "flops":  # what was fixed has no interval
         at_params = np.full_like(at_params, target) if name == "params" else at_params
         at_tokens = np.full_like(at_tokens, target) if name == "tokens" else at_tokens
         at_loss = np.full_like(at_loss, target) if name == "loss" else at_loss
@@ -308,7 +308,7 @@ def find_optimum(
 
 
 def _budgets(surface: LossSurface, name: str, target: float, served: float) -> Floats:
-    """(1 + S,) budgets at which the optimum has the params, tokens or loss asked for; NaN: none."""
+    """Return (1 + S,) budgets whose optimum has the requested params, tokens or loss; NaN: none."""
     lowest, highest = COMPUTE
     if name != "loss":
         ends = [training_flops(target, target * r) for r in RATIOS]
@@ -319,7 +319,7 @@ def _budgets(surface: LossSurface, name: str, target: float, served: float) -> F
     place = {"params": 0, "tokens": 1, "loss": 2}[name]
 
     def short(budget: Floats) -> Any:
-        """(1 + S,) whether more compute is needed."""
+        """Return (1 + S,) whether more compute is needed."""
         found = surface.optimum(budget, served)[place]
         return ~(found <= target) if name == "loss" else ~(found >= target)
 
@@ -338,8 +338,8 @@ def _budgets(surface: LossSurface, name: str, target: float, served: float) -> F
 def _unanswered(surface: LossSurface, name: str, target: float, served: float) -> str:
     if name == "loss":
         least = surface.optimum(np.full(surface.size, COMPUTE[1]), served)[2][0]
-        return f"no budget reaches a loss of {target:g}: the law's least is {least:.4g}"
-    return f"there is no budget at which {target:.4g} {name} are optimal"
+        return f"no budget reaches a loss of {target:g}: the law's lowest is {least:.4g}"
+    return f"{target:.4g} {name} are optimal at no budget"
 
 
 def _run_interval(fitted: Fit, params: float, tokens: float, level: float) -> tuple[float, float]:
@@ -351,7 +351,7 @@ def _run_interval(fitted: Fit, params: float, tokens: float, level: float) -> tu
 
 
 def _flat(surface: LossSurface, budget: float, served: float) -> tuple[float, float]:
-    """Sizes between which the loss at a budget is within `FLAT` of the least."""
+    """Return the sizes between which the loss at a budget is within `FLAT` of the lowest."""
     low, high = (0.5 * np.log(params_for_flops(budget, 1.0) / r) for r in RATIOS[::-1])
     if served > 0:
         high = min(high, float(np.log(budget / scoring_flops(1.0, served))) - 1e-6)
@@ -368,7 +368,7 @@ def _runs(fitted: Fit) -> pl.DataFrame:
 
 
 def _curves(surface: LossSurface, fitted: Fit, budget: float, served: float) -> pl.DataFrame:
-    """Loss over size at the budget asked for and at some between the data's."""
+    """Return loss over size at the requested budget and at some between the data's."""
     seen = _runs(fitted)["flops"].to_numpy()
     budgets = np.unique([*np.geomspace(seen.min(), seen.max(), CURVES), budget])
     parts = []
@@ -388,7 +388,7 @@ def _curves(surface: LossSurface, fitted: Fit, budget: float, served: float) -> 
 
 
 def _frontier(fitted: Fit, budget: float, served: float, level: float) -> pl.DataFrame:
-    """The optimum over budgets from the data's least to beyond the one asked for."""
+    """Return the optimum over budgets from the data's smallest to beyond the requested one."""
     seen = _runs(fitted)["flops"].to_numpy()
     surface = LossSurface(fitted, BISECTED)
     rows = []

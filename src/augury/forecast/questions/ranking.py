@@ -1,9 +1,8 @@
-"""Which of these mixtures is best for a larger model: a law and boosted trees, blended.
+"""Ranking mixtures for a larger model: a law and boosted trees, blended.
 
-Within one size trees rank mixtures better than any law; across sizes they lose more. So both are
-fitted at a smaller size and tested on a larger one, inside the table, and weighed by the error
-there. What is forecast is the order: how high the losses of the larger model lie is another
-question, of `fit`.
+Within one size, trees rank mixtures better than any law; across sizes they lose more. So both are
+fitted at a smaller size and tested on a larger one, inside the table, and weighted by the error
+there. The forecast is the order: the losses of the larger model are another question, for `fit`.
 """
 
 from __future__ import annotations
@@ -35,20 +34,19 @@ SAME_SHARE = 5e-4
 
 @dataclass(frozen=True)
 class MixtureRanking(Answer):
-    """Mixtures in the order that a larger model is forecast to put them in.
+    """Mixtures in the order forecast for a larger model.
 
     Attributes:
         goal: "minimise" or "maximise".
-        columns: of which the mean decides.
-        ranking: rows of rank, mixture (its row in the list asked about, from 1), value (forecast
-            loss over the mean of those asked about; for scores, the part that is missing to 1),
-            low, high.
+        columns: whose mean decides.
+        ranking: rows of rank, mixture (its row in the list of mixtures, from 1), value (forecast
+            loss over the mean of the list; for scores, the distance to 1), low, high.
         by_column: the same for every column.
         weights: by column, of the law and of the trees.
-        errors: by column and forecaster, root mean square of what a line through its forecasts
-            leaves of the logarithms, on held-out runs.
+        errors: by column and forecaster, root mean square of the log residuals around a line
+            through its forecasts, on held-out runs.
         correlation: by column, rank correlation of the blend with the held-out runs.
-        fitted_at: parameters of the runs that the forecast was fitted to; None if not said.
+        fitted_at: parameters of the runs that the forecast was fitted to; None if not given.
         tested: pairs of sizes (fitted, held out); empty for folds of one size.
     """
 
@@ -63,7 +61,7 @@ class MixtureRanking(Answer):
     tested: tuple[tuple[float, float], ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         return {
             "ranking": self.ranking.to_dicts(),
             "goal": self.goal,
@@ -109,15 +107,15 @@ def rank_mixtures(
     level: float = 0.9,
     seed: int = 0,
 ) -> MixtureRanking:
-    """Rank mixtures for a model larger than any that was trained on a mixture.
+    """Rank mixtures for a model larger than any trained on a mixture.
 
     The law of effective shares and boosted trees are fitted at every size but the largest and
-    tested on the next; their weights go as 1 / error^2, drawn towards equal where tests are few.
-    The forecast is their blend, fitted to the largest size.
+    tested on the next; their weights go as 1 / error^2, shrunk towards equal weights where tests
+    are few. The forecast is their blend, fitted to the largest size.
 
     Args:
-        table: one row a run: share_NAME for every domain, `params` (the runs' sizes; without it
-            all count as one), and the columns asked for.
+        table: one row per run: share_NAME for every domain, `params` (the runs' sizes; without it
+            all count as one), and the requested columns.
         mixtures: to be ranked: the same share columns.
         minimise: columns of losses; or
         maximise: columns of scores between 0 and 1.
@@ -161,17 +159,19 @@ def rank_mixtures(
             for past, future in tests
         ]
         errors[column] = {
-            name: float(np.sqrt(np.mean([np.mean(_left(f[name], at) ** 2) for f, at in held])))
+            name: float(
+                np.sqrt(np.mean([np.mean(_line_residuals(f[name], at) ** 2) for f, at in held]))
+            )
             for name in (LAW, TREES)
         }
         own = weights_of(errors[column], len(tests) if sizes is not None else 1)
         weights[column] = {name: own.get(name, 0.0) for name in (LAW, TREES)}
         blends = [(_blend(f, weights[column]), at) for f, at in held]
         correlation[column] = float(np.mean([spearmanr(f, at).statistic for f, at in blends]))
-        off = np.concatenate([_left(f, at) for f, at in blends])
+        off = np.concatenate([_line_residuals(f, at) for f, at in blends])
         asked = mixtures.select(shares).with_columns(loss=pl.lit(1.0))
         value = _blend(_forecasts(data.filter(last), asked, seed), weights[column])
-        parts.append(_ranked(column, value - value.mean(), off, tail))
+        parts.append(_rank_column(column, value - value.mean(), off, tail))
     by_column = pl.concat(parts)
     notes = []
     if sizes is None or len(np.unique(sizes)) == 1:
@@ -198,9 +198,9 @@ def rank_mixtures(
 
 
 def _tests(shares: Floats, sizes: Floats | None, seed: int) -> list[tuple[Any, Any]]:
-    """Pairs of masks (n,): runs of a size and those of the next; or folds of one size.
+    """Return pairs of masks (n,): runs of a size and those of the next; or folds of one size.
 
-    A mixture that was trained at both sizes is not fitted: its own loss would tell.
+    A mixture that was trained at both sizes is left out of the fit: its own loss would leak.
     """
     found = []
     values = np.unique(sizes) if sizes is not None else np.empty(0)
@@ -218,14 +218,14 @@ def _tests(shares: Floats, sizes: Floats | None, seed: int) -> list[tuple[Any, A
         found = [(same & (fold != k), same & (fold == k)) for k in range(FOLDS)]
     if min(past.sum() for past, _ in found) < FEWEST_ROWS:
         raise DataError(
-            f"{len(shares)} runs are too few to rank mixtures by",
-            expected=f"{FEWEST_ROWS} of one size besides those that are held out",
+            f"{len(shares)} runs are too few to rank mixtures",
+            expected=f"{FEWEST_ROWS} of one size besides those held out",
         )
     return found
 
 
 def _forecasts(past: pl.DataFrame, future: pl.DataFrame, seed: int) -> dict[str, Floats]:
-    """(m,) logarithms that the law and the trees forecast."""
+    """Return (m,) logarithms that the law and the trees forecast."""
     names = [c for c in past.columns if c.startswith(PREFIX)]
     fitted = fit(LAW, past, uncertainty="none", influence=False)
     trees = forecast_by_trees(
@@ -241,13 +241,13 @@ def _blend(forecasts: Mapping[str, Floats], weights: Mapping[str, float]) -> Flo
     return np.sum([weights[name] * f for name, f in forecasts.items()], axis=0)
 
 
-def _left(forecast: Floats, truth: Floats) -> Floats:
-    """(n,) what a line through the forecasts leaves: level and scale of a larger model are open."""
+def _line_residuals(forecast: Floats, truth: Floats) -> Floats:
+    """Return (n,) residuals of a line through the forecasts, with free level and scale."""
     design = np.column_stack([np.ones_like(forecast), forecast])
     return np.asarray(truth - design @ np.linalg.lstsq(design, truth, rcond=None)[0])
 
 
-def _ranked(column: str, value: Floats, off: Floats, tail: float) -> pl.DataFrame:
+def _rank_column(column: str, value: Floats, off: Floats, tail: float) -> pl.DataFrame:
     low, high = np.quantile(off, [tail, 1.0 - tail])
     return pl.DataFrame({
         "column": column,
@@ -260,7 +260,7 @@ def _ranked(column: str, value: Floats, off: Floats, tail: float) -> pl.DataFram
 
 
 def _mean_ranking(by_column: pl.DataFrame) -> pl.DataFrame:
-    """The mean over columns; intervals as wide as the columns' are on average."""
+    """Average over columns; intervals are as wide as the columns' on average."""
     own = by_column.group_by("mixture").agg(pl.col("value", "low", "high").mean())
     return own.sort("value", "mixture").select(
         pl.int_range(1, own.height + 1).alias("rank"), "mixture", "value", "low", "high"

@@ -1,8 +1,8 @@
-"""How often data are worth repeating: what each epoch is worth in fresh tokens.
+"""When repeating data pays: the value of each epoch in fresh tokens.
 
-What e epochs over U tokens are worth is the number of fresh tokens that would give the same loss at
-the same size, by the law that was fitted. An epoch pays as long as one more token of it is worth a
-good part of a fresh one.
+The value of e epochs over U tokens is the number of fresh tokens that would give the same loss at
+the same size, under the fitted law. An epoch pays as long as one more of its tokens is worth a good
+part of a fresh one.
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from augury.forecast.questions.answers import (
 from augury.notes import Note
 
 SHOWN = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-# A repeated token is worth this part of a fresh one when repeating stops to pay.
+# Repeating stops to pay when a repeated token is worth less than this part of a fresh one.
 LEAST_WORTH = 0.5
 MOST, DRAWS = 1024.0, 400
-# Epochs per doubling of the grid: its points hold the powers of two exactly.
+# Epochs per doubling of the grid: its points include the powers of two exactly.
 PER_DOUBLING = 24
 
 
 @dataclass(frozen=True)
 class RepeatAnswer(Answer):
-    """What repeating is worth.
+    """The value of repeating data.
 
     Attributes:
-        law: that it comes from.
+        law: the law it comes from.
         params, unique_tokens: of the planned model.
-        least_worth: part of a fresh token that a repeated one has to be worth.
-        epochs: up to which it is.
+        least_worth: minimum value of a repeated token, as a part of a fresh one.
+        epochs: number of epochs up to which it is reached.
         table: per number of epochs: tokens, loss with low, high (mean over runs) and run_low,
-            run_high (one new run), fresh (loss, were all tokens fresh), worth with its ends (fresh
-            tokens that give the same loss, in units of U), share (worth over epochs), last (worth
-            of one more token).
+            run_high (one new run), fresh (loss if all tokens were fresh), worth with its interval
+            (fresh tokens that give the same loss, in units of U), share (worth over epochs), last
+            (worth of one more token).
         extrapolation: distance of the recommended point from the data, in their range.
     """
 
@@ -61,7 +61,7 @@ class RepeatAnswer(Answer):
     extrapolation: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         rows = self.table.to_dicts()
         return {
             "epochs": self.epochs.to_dict(),
@@ -101,7 +101,7 @@ class RepeatAnswer(Answer):
             f"{self._heading()} ({self.level:.0%} intervals)",
             f"  a repeated token is worth {self.least_worth:.0%} of a fresh one up to "
             f"{self.epochs} epochs",
-            "  epochs   loss                        were all fresh   worth, times the tokens",
+            "  epochs   loss                        if all fresh     worth, times the tokens",
         ]
         for r in self.table.iter_rows(named=True):
             loss = f"{r['loss']:.4f} [{r['low']:.4f}, {r['high']:.4f}]"
@@ -121,24 +121,24 @@ def value_repeats(
     least_worth: float = LEAST_WORTH,
     level: float | None = None,
 ) -> RepeatAnswer:
-    """Say how many epochs are worth running, or whether data should be bought.
+    """Determine how many epochs are worth running, or whether to buy data.
 
     Args:
         fitted: a fit of a law of params, tokens and unique_tokens, such as data-constrained.
-        unique_tokens: tokens that there are.
+        unique_tokens: number of unique tokens available.
         params: of the planned model.
-        least_worth: part of a fresh token that a repeated one has to be worth.
+        least_worth: minimum value of a repeated token, as a part of a fresh one.
         level: of the intervals; by default the fit's.
 
     Returns:
         A `RepeatAnswer`.
 
     Raises:
-        UsageError: the law does not take unique_tokens, its parameters mean nothing, or an option
-            is out of range.
+        UsageError: the law does not take unique_tokens, its parameters are meaningless, or an
+            option is out of range.
 
-    Source: Muennighoff et al. 2023 (arXiv 2305.16264); worth as equal loss is ours, and is theirs
-    where the model is not too large for its tokens.
+    Source: Muennighoff et al. 2023 (arXiv 2305.16264); worth as equal loss is ours, and agrees with
+    theirs if the model is not too large for its tokens.
 
     Examples:
         >>> fitted = augury.fit("data-constrained", augury.read_table("repeats.csv"))
@@ -183,8 +183,9 @@ def value_repeats(
     most = float((seen["tokens"] / seen["unique_tokens"]).max())  # type: ignore[arg-type]
     if most < 1.01:
         status = AnswerStatus.OPEN
-        notes.append(Note("never-repeated", "serious", "No run repeated its data: what repeats are "
-                          "worth is not in this fit."))  # fmt: skip
+        notes.append(Note("never-repeated", "serious", (
+            "No run repeated its data: this fit does not determine the value of repeats."
+        )))  # fmt: skip
     elif best.value > most:
         said = f"No run had more than {most:.3g} epochs; the answer lies beyond."
         notes.append(Note("never-repeated", "warning", said, {"most": most}))
@@ -206,7 +207,7 @@ def value_repeats(
 
 
 def _first_below(x: Floats, y: Floats, mark: float) -> float:
-    """Where y first falls below a mark, between two points; infinite where it never does."""
+    """Return where y first falls below a mark, between two points; infinite if it never does."""
     below = np.flatnonzero(y < mark)
     if len(below) == 0:
         return float("inf")

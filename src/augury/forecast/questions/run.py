@@ -1,6 +1,6 @@
-"""A run that is under way: where it will end, under this schedule or another, and if that is well.
+"""A run in progress: where it will end under a schedule, and whether that is on track.
 
-The run's own beginning says more of its end than smaller runs do; a fit to those says what was
+The run's own beginning tells more about its end than smaller runs do; a fit to those tells what was
 expected, and whether the run keeps to it.
 """
 
@@ -27,10 +27,10 @@ class RunOutlook(Answer):
     """The end of a run, forecast from its beginning.
 
     Attributes:
-        forecast: of the loss, at the last place asked for.
+        forecast: of the loss, at the last point asked for.
         log: of the run so far: the columns of `forecast.x` and `forecast.y`.
-        expected: what a fit to other runs said of this one; None where none was given.
-        target: the loss it is to reach; None where none was given.
+        expected: what a fit to other runs predicted for this one; None if none was given.
+        target: the loss to reach; None if none was given.
     """
 
     forecast: CurveForecast
@@ -42,8 +42,8 @@ class RunOutlook(Answer):
     def on_track(self) -> bool | None:
         """Whether the forecast is no worse than expected, and reaches the target.
 
-        No worse: not above the interval for a new run of what was expected. None where there is
-        no target, and no fit that gives such an interval.
+        No worse means not above the new-run interval of what was expected. None without a target
+        and without a fit that gives such an interval.
         """
         marks = [] if self.target is None else [self.target]
         if self.expected is not None and not np.isnan(self.expected.run_interval[1]):
@@ -52,7 +52,7 @@ class RunOutlook(Answer):
 
     @property
     def probability_on_target(self) -> float | None:
-        """That the loss measured there lies below the target."""
+        """Probability that the loss measured there lies below the target."""
         return None if self.target is None else self.forecast.probability_below(self.target)
 
     def _card(self) -> Card:
@@ -65,15 +65,15 @@ class RunOutlook(Answer):
                          "low": low, "high": high})  # fmt: skip
         if self.target is not None:
             rows.append({"what": "target", "value": self.target, "low": None, "high": None})
-        return Card(self._said(), pl.DataFrame(rows), self.notes)
+        return Card(self._headline(), pl.DataFrame(rows), self.notes)
 
-    def _said(self) -> str:
+    def _headline(self) -> str:
         f = self.forecast
         (low, high), place = f.interval, f"{f.x}={f.at[-1]:.4g}"
         return f"At {place}: {f.y} {f.value:.4g} [{low:.4g}, {high:.4g}] ({f.level:.0%} interval)"
 
     def __str__(self) -> str:
-        lines = [self._said()]
+        lines = [self._headline()]
         if self.expected is not None:
             low, high = self.expected.run_interval
             lines.append(
@@ -92,7 +92,7 @@ class RunOutlook(Answer):
         return "\n".join([*lines, *(f"  {n.severity}: {n.message}" for n in self.notes)])
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         own = self.forecast.to_dict()
         expected = None
         if self.expected is not None:
@@ -120,16 +120,16 @@ def forecast_run(
     y: str = "loss",
     level: float = 0.9,
 ) -> RunOutlook:
-    """Forecast the end of a run that is under way.
+    """Forecast the end of a run in progress.
 
     Args:
-        log: of the run so far: tokens, step or flops, and `y`; `lr` where it was logged.
-        schedule: `step` and `lr` from here to the end (or of the whole run): the decay that is
-            planned, or another to ask about. What the log says of the past goes before it.
+        log: of the run so far: tokens, step or flops, and `y`; `lr` if it was logged.
+        schedule: `step` and `lr` from here to the end (or of the whole run): the planned decay, or
+            an alternative. The log's past is put before it.
         at: where to forecast: tokens, steps or FLOPs; by default the schedule's last step.
-        against: a fit to other runs (a `Fit`, a `ChainFit`, a `Combination`) that says what was
+        against: a fit to other runs (a `Fit`, a `ChainFit`, a `Combination`) that tells what was
             expected.
-        planned: what that fit takes at the run's end, such as params and tokens.
+        planned: the inputs of that fit at the run's end, such as params and tokens.
         target: a loss to reach.
         y: what is forecast.
         level: of the intervals.
@@ -140,9 +140,9 @@ def forecast_run(
 
     Raises:
         DataError: a column is missing or a value cannot be used; the log is too short.
-        UsageError: nothing says where the run ends, or a place is not beyond the log.
+        UsageError: the end of the run is unknown, or a point is not beyond the log.
 
-    Source: `forecast_curve` and `forecast_scheduled`, which name theirs.
+    Source: that of `forecast_curve` and `forecast_scheduled`.
 
     Examples:
         >>> import polars as pl
@@ -153,9 +153,13 @@ def forecast_run(
         True
     """
     if schedule is None and at is None:
-        raise UsageError("nothing says where the run ends: give a schedule, or a place beyond it")
+        raise UsageError(
+            "the end of the run is unknown: give a schedule, or a point beyond the log"
+        )
     if (against is None) != (planned is None):
-        raise UsageError("a fit to hold the run against needs the run's place, and the other way")
+        raise UsageError(
+            "a fit to compare the run with needs the run's inputs (planned), and vice versa"
+        )
     found: CurveForecast
     if schedule is not None:
         found = forecast_scheduled(log, _whole_schedule(log, schedule), at, y=y, level=level)
@@ -182,7 +186,7 @@ def forecast_run(
 
 
 def _whole_schedule(log: pl.DataFrame, schedule: pl.DataFrame) -> pl.DataFrame:
-    """The schedule with the learning rates that were logged before it."""
+    """Return the schedule, preceded by the learning rates that were logged before it."""
     if not {"step", "lr"} <= set(log.columns) or not {"step", "lr"} <= set(schedule.columns):
         return schedule
     numbers = [pl.col(name).cast(pl.Float64) for name in ("step", "lr")]

@@ -1,8 +1,8 @@
-"""The effective size of a model: how large one of a reference family would have to be to score so.
+"""The effective size of a model: the size a reference family would need for the same scores.
 
 Densing law (Xiao et al. 2024, arXiv 2412.04315): density is effective over actual size. It depends
-on the family that is the yardstick and on the benchmarks, so that every family that could be one is
-reported beside the one asked for.
+on the reference family and on the benchmarks, so every family that could serve is reported beside
+the requested one.
 """
 
 from __future__ import annotations
@@ -22,25 +22,26 @@ from augury.forecast.prediction import known
 from augury.forecast.questions.answers import Answer, AnswerStatus, Estimate
 from augury.notes import Note
 
-# Sizes of a family that make it a yardstick, and tasks from which their spread is the interval.
+# Number of sizes that make a family a reference, and number of tasks from which their spread gives
+# the interval.
 SIZES, TASKS = 3, 3
-# Effective sizes farther outside the family's own sizes than this factor are said to be far.
+# Effective sizes outside the family's own sizes by more than this factor count as far.
 OUTSIDE = 10.0
 
 
 @dataclass(frozen=True)
 class SizeAnswer(Answer):
-    """How large a model of the reference family would score as this one does.
+    """The size at which the reference family would score as this model does.
 
     Attributes:
-        model, reference: which model, by which family.
-        params: of the model; None where the table does not say.
+        model, reference: the model, and the family it is measured by.
+        params: of the model; None if the table does not give them.
         effective_params: geometric mean over tasks; the interval is that of the mean (Student's t
-            over tasks), so that it holds for benchmarks like these.
-        density: effective over actual size; None likewise.
-        table: per task: score, effective_params (null where the family's curve never has it).
-        references: per family within ten times whose sizes it lies: family, effective_params,
-            density, low, high, tasks.
+            over tasks), so that it applies to benchmarks like these.
+        density: effective over actual size; None if the size is unknown.
+        table: per task: score, effective_params (null if the family's curve never has it).
+        references: per family whose sizes contain it within a factor of ten: family,
+            effective_params, density, low, high, tasks.
         curve: rows of task, params, value, kind: the family's models and its fitted curve.
     """
 
@@ -57,7 +58,7 @@ class SizeAnswer(Answer):
         return None if self.params is None else self.effective_params.value / self.params
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         interval: list[float | None] = [None, None]
         if self.params is not None:
             interval = [known(x / self.params) for x in self.effective_params.interval]
@@ -91,7 +92,7 @@ class SizeAnswer(Answer):
         ]
         for row in self.table.iter_rows(named=True):
             size = row["effective_params"]
-            said = "undefined: no size has it" if size is None else f"{size:.3g}"
+            said = "undefined: no size reaches it" if size is None else f"{size:.3g}"
             lines.append(f"  {row['task']:20s} {row['score']:.3f}   {said}")
         for r in self.references:
             density = "" if r["density"] is None else f"   density {r['density']:.3g}"
@@ -114,20 +115,20 @@ def measure_size(
     """Find the effective size of a model among the models of a reference family.
 
     Args:
-        table: one row a model and task (model, family, params, task, value, maybe chance); or one
-            row a model with a column per task, named by `scores`.
-        reference: the family that is the yardstick: three sizes or more.
-        model: whose size is asked for.
-        scores: columns of scores, in a table with one row a model.
-        chance: score of a guesser by task, where the table has no column of it.
+        table: one row per model and task (model, family, params, task, value, optionally chance);
+            or one row per model with a column per task, named by `scores`.
+        reference: the reference family: at least three sizes.
+        model: the model to measure.
+        scores: columns of scores, in a table with one row per model.
+        chance: score of random guessing by task, if the table has no such column.
         level: of the interval.
 
     Returns:
-        An `SizeAnswer`.
+        A `SizeAnswer`.
 
     Raises:
         DataError: a column is missing, the family has too few sizes, or no task defines a size.
-        UsageError: there is no such model or family.
+        UsageError: the model or family does not exist.
 
     Source: Xiao et al. 2024 (arXiv 2412.04315); the curve of scores is the pass-rate law, whose
     ceiling is 1, and the spread over references is ours.
@@ -140,18 +141,18 @@ def measure_size(
     """
     if not 0.0 < level < 1.0:
         raise UsageError(f"level must lie between 0 and 1, not {level}")
-    rows = _long(table, scores, chance or {})
+    rows = _long_table(table, scores, chance or {})
     for name, wanted in (("family", reference), ("model", model)):
         there = rows[name].unique().sort().to_list()
         if wanted not in there:
-            raise UsageError(f"there is no {name} '{wanted}'; there are: {', '.join(there[:8])}")
+            raise UsageError(f"no {name} is called '{wanted}'; there are: {', '.join(there[:8])}")
     own = rows.filter(pl.col("model") == model)
     if own["task"].is_duplicated().any():
-        raise DataError(f"the model '{model}' has two scores of one task", column="task",
+        raise DataError(f"the model '{model}' has two scores for one task", column="task",
                         expected="one row per model and task")  # fmt: skip
     sizes = own["params"].drop_nulls()
     params = None if sizes.is_empty() else float(sizes[0])
-    found = {family: _by(rows, family, own) for family in rows["family"].unique().sort()}
+    found = {family: _measure_by(rows, family, own) for family in rows["family"].unique().sort()}
     lead = found[reference]
     if lead is None:
         count = rows.filter(pl.col("family") == reference)["params"].n_unique()
@@ -167,12 +168,12 @@ def measure_size(
     if lost:
         said = f"The family's curve never reaches the score of {', '.join(lost)}: left out."
         notes.append(Note("undefined-size", "warning", said, {"tasks": lost}))
-    estimate = _mean(defined["effective_params"].to_numpy(), level)
+    estimate = _geometric_mean(defined["effective_params"].to_numpy(), level)
     seen = rows.filter(pl.col("family") == reference)["params"].drop_nulls()
     low, high = float(seen.min()), float(seen.max())  # type: ignore[arg-type]
     outside = max(estimate.value / high, low / estimate.value, 1.0)
     if outside > 1.0:
-        said = f"The effective size lies {outside:.1f} times outside the sizes of {reference}."
+        said = f"The effective size is a factor of {outside:.1f} outside the sizes of {reference}."
         severity: Any = "warning" if outside > OUTSIDE else "info"
         notes.append(Note("far", severity, said, {"factor": outside}))
     references = []
@@ -180,10 +181,10 @@ def measure_size(
         sized = None if answer is None else answer[0].drop_nulls("effective_params")
         if sized is None or sized.is_empty():
             continue
-        e = _mean(sized["effective_params"].to_numpy(), level)
+        e = _geometric_mean(sized["effective_params"].to_numpy(), level)
         of_family = rows.filter(pl.col("family") == family)["params"].drop_nulls().to_numpy()
         if not of_family.min() / OUTSIDE <= e.value <= of_family.max() * OUTSIDE:
-            continue  # carried on so far, its curve is no yardstick
+            continue  # extrapolated this far, its curve is not a reference
         references.append({
             "family": family, "effective_params": e.value,
             "density": None if params is None else e.value / params,
@@ -192,7 +193,7 @@ def measure_size(
     spread = [r["effective_params"] for r in references]
     if spread and max(spread) > 2 * min(spread):
         said = (
-            f"The yardstick matters: by {len(references)} families the size is {min(spread):.3g} "
+            f"The reference matters: by {len(references)} families the size is {min(spread):.3g} "
             f"to {max(spread):.3g}."
         )
         notes.append(Note("yardstick", "warning", said, {"low": min(spread), "high": max(spread)}))
@@ -211,14 +212,18 @@ def measure_size(
     )
 
 
-def _long(table: pl.DataFrame, scores: Sequence[str], chance: Mapping[str, float]) -> pl.DataFrame:
-    """model, family, params, task, value, chance: one row a model and task."""
+def _long_table(
+    table: pl.DataFrame, scores: Sequence[str], chance: Mapping[str, float]
+) -> pl.DataFrame:
+    """Return model, family, params, task, value, chance: one row per model and task."""
     needed = ["model", "family", "params", *(scores or ("task", "value"))]
     for name in needed:
         if name not in table.columns:
             there = ", ".join(table.columns[:12])
             raise DataError("the column is missing", column=name,
-                            expected=f"it, or --map onto it from one of: {there}")  # fmt: skip
+                            expected=(
+                                f"the column, or --map onto it from one of: {there}"
+                            ))  # fmt: skip
     rows = table
     if scores:
         kept = table.select("model", "family", "params", *scores)
@@ -234,11 +239,11 @@ def _long(table: pl.DataFrame, scores: Sequence[str], chance: Mapping[str, float
     ).drop_nulls(["model", "family", "task", "value"])  # fmt: skip
 
 
-def _by(
+def _measure_by(
     rows: pl.DataFrame, family: str, own: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame] | None:
-    """Sizes per task by a family, and its curves; None where it is no yardstick."""
-    # The model itself is no part of the yardstick it is held against.
+    """Return sizes per task by a family, and its curves; None if it cannot serve as a reference."""
+    # The model itself is not part of the reference it is compared with.
     members = rows.filter((pl.col("family") == family) & (pl.col("model") != own["model"][0]))
     members = members.drop_nulls("params")
     found, curves = [], []
@@ -271,8 +276,8 @@ def _by(
     return pl.DataFrame(found, schema=schema), pl.concat(curves)
 
 
-def _mean(sizes: Any, level: float) -> Estimate:
-    """Geometric mean over tasks and its interval by Student's t; none of fewer than three."""
+def _geometric_mean(sizes: Any, level: float) -> Estimate:
+    """Return the geometric mean over tasks and its Student's t interval; none below three."""
     logs = np.log(sizes)
     value = float(np.exp(logs.mean()))
     if len(logs) < TASKS:

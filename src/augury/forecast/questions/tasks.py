@@ -1,4 +1,4 @@
-"""All tasks of a ladder at once: each one's score at the target, and whether it passes a mark."""
+"""All tasks of a ladder at once: scores at the target, and whether they pass a threshold."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from augury.forecast.prediction import extrapolation, known
 from augury.forecast.questions.answers import Answer, status_at
 from augury.notes import Note
 
-# Protocol of Bhagia et al. 2024: a run's last point is the mean of so many evaluations, and its
+# Protocol of Bhagia et al. 2024: a run's last point is the mean of this many evaluations, and its
 # first tenth is left out of the curve from loss to score.
 LAST, FIRST = 5, 0.1
-# Runs with fewer evaluations than these are not averaged: their loss still falls too fast.
+# Runs with fewer evaluations than this are not averaged: their loss still falls too fast.
 MANY = 10
-# Recipes are backtested on no fewer runs.
+# Recipes are backtested on at least this many runs.
 FEWEST_RUNS = 8
 
 
 @dataclass(frozen=True)
 class LadderOutlook(Answer):
-    """What every task of a ladder will score at the target.
+    """The score of every task of a ladder at the target.
 
     Attributes:
         at: params and tokens of the target.
-        threshold: that a task is to pass; None where none was asked for.
-        table: per task: now (score of the run of most compute), value, low, high (for one new run),
-            probability_above (of the threshold; null without one).
+        threshold: score that a task should pass; None if none was given.
+        table: per task: now (score of the run with most compute), value, low, high (for one new
+            run), probability_above (of the threshold; null without one).
         recipe: the way of forecasting that backtests chose.
         held: share of the backtest's forecasts inside their intervals; NaN without a backtest.
         extrapolation: of the target.
@@ -51,7 +51,7 @@ class LadderOutlook(Answer):
     extrapolation: float
 
     def to_list(self) -> list[dict[str, Any]]:
-        """One record a task, ready for JSON."""
+        """Return one record per task, ready for JSON."""
         return [
             {
                 "task": row["task"],
@@ -67,7 +67,7 @@ class LadderOutlook(Answer):
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         return {
             "at": dict(self.at),
             "tasks": self.to_list(),
@@ -114,12 +114,12 @@ def ladder_outlook(
     """Forecast all tasks of a ladder.
 
     Args:
-        table: one row a run, task and checkpoint: model (or run), task, params, tokens, value, and
-            bpb (bits per byte of the right answer) or loss. Runs of ten or more checkpoints are
-            averaged over five of them. Without bpb and loss, or with fewer than eight runs, scores
-            are forecast by `forecast_ahead`.
+        table: one row per run, task and checkpoint: model (or run), task, params, tokens, value,
+            and bpb (bits per byte of the correct answer) or loss. Runs with ten or more checkpoints
+            are averaged over five of them. Without bpb and loss, or with fewer than eight runs,
+            scores are forecast by `forecast_ahead`.
         at: the target: two of params, tokens and flops.
-        threshold: a score that tasks are to pass.
+        threshold: a score that tasks should pass.
         level: of the intervals.
         seed: of the resampling.
 
@@ -128,9 +128,10 @@ def ladder_outlook(
 
     Raises:
         DataError: a column is missing, or a task has fewer than four runs.
-        UsageError: the target lacks params or tokens, or the level or threshold is no share.
+        UsageError: the target lacks params or tokens, or the level or threshold is not between 0
+        and 1.
 
-    Source: as `forecast_ladder`.
+    Source: that of `forecast_ladder`.
     """
     if not 0.0 < level < 1.0:
         raise UsageError(f"level must lie between 0 and 1, not {level}")
@@ -141,7 +142,7 @@ def ladder_outlook(
     found = (
         forecast_ladder(finals, checkpoints, target, level=level, seed=seed)
         if "bpb" in finals.columns and finals["run"].n_unique() >= FEWEST_RUNS
-        else _averaged(finals, target, level)
+        else _average_forecasts(finals, target, level)
     )
     best = finals.sort("flops").group_by("task", maintain_order=True).last()
     now = dict(best.select("task", "value").iter_rows())
@@ -164,7 +165,7 @@ def ladder_outlook(
         pl.col("run") < finals["run"].n_unique()
     )["task"].sort().to_list()  # fmt: skip
     if few:
-        said = f"Not every run has a score of {', '.join(few[:5])}: these rest on fewer runs."
+        said = f"Not every run has a score of {', '.join(few[:5])}: these are based on fewer runs."
         notes.append(Note("few-runs", "warning", said, {"tasks": few}))
     return LadderOutlook(
         level=level,
@@ -182,15 +183,15 @@ def ladder_outlook(
 
 @dataclass(frozen=True)
 class _Average:
-    """As a `LadderForecast`, where no recipe can be backtested."""
+    """Replaces a `LadderForecast` if no recipe can be backtested."""
 
     table: pl.DataFrame
     recipe: str = "the average of simple forecasts of each task alone"
     coverage: float = np.nan
 
 
-def _averaged(finals: pl.DataFrame, target: Mapping[str, float], level: float) -> _Average:
-    """Forecasts of scores from parameters and tokens alone."""
+def _average_forecasts(finals: pl.DataFrame, target: Mapping[str, float], level: float) -> _Average:
+    """Forecast scores from parameters and tokens alone."""
     found = forecast_ahead(finals, [dict(target)], output="value", level=level)
     rows = [(f.task, f.value, *f.interval) for f in found]
     return _Average(pl.DataFrame(rows, schema=["task", "value", "low", "high"], orient="row"))
@@ -199,7 +200,7 @@ def _averaged(finals: pl.DataFrame, target: Mapping[str, float], level: float) -
 def probability_above(
     value: float, low: float, high: float, level: float, threshold: float
 ) -> float:
-    """That a score lies above a threshold, from its interval: normal on each side of the value."""
+    """Probability that a score exceeds a threshold, from its interval: normal on each side."""
     reach = stats.norm.ppf(0.5 + level / 2)
     width = (value - low if threshold < value else high - value) / reach
     off = value - threshold
@@ -209,7 +210,7 @@ def probability_above(
 
 
 def ladder_tables(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The last points of runs and their checkpoints, as `forecast_ladder` takes them.
+    """Return the last points of runs and their checkpoints, as `forecast_ladder` takes them.
 
     Raises:
         DataError: a column is missing.
@@ -221,7 +222,7 @@ def ladder_tables(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
                             expected="a ladder: task, params, tokens, value, and bpb or "
                                      "loss")  # fmt: skip
     if not {"run", "model"} & set(table.columns):
-        raise DataError("the column is missing", column="model", expected="which run each row is")
+        raise DataError("the column is missing", column="model", expected="the run of each row")
     links = [] if link is None else [pl.col(link).alias("bpb")]
     rows = table.with_columns(run=pl.Series(run_ids(table)).cast(pl.String)).select(
         "run", "task", "params", "tokens", *links, "value"
@@ -244,7 +245,7 @@ def ladder_tables(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def _target(at: Mapping[str, float]) -> dict[str, float]:
-    """Params and tokens of the target."""
+    """Return params and tokens of the target."""
     found = {name: float(x) for name, x in at.items() if name in ("params", "tokens", "flops")}
     if len(found) < 2:
         raise UsageError("the target needs two of params, tokens and flops")

@@ -1,8 +1,8 @@
 """Which of two series is better, by how many times the compute, and where they cross.
 
-Each series (an architecture, a corpus, a recipe) gets a law of its own. At the largest scale that
-both were measured at, the second needs so many times the first's compute for the same loss or
-score; where their curves cross the answer turns round.
+Each series (an architecture, a corpus, a recipe) gets its own law. At the largest scale measured
+for both, the second needs some multiple of the first's compute for the same loss or score; where
+their curves cross, the order reverses.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from augury.laws import parse_law
 from augury.notes import Note
 
 SCALES = ("flops", "params", "tokens")
-# Points of a curve, and how far beyond the data a match and a crossing are looked for.
+# Points per curve, and how far beyond the data a match and a crossing are searched for.
 GRID, MATCH, CROSS = 241, 1e4, 10.0
 # Draws of each series.
 DRAWS = 400
-# Runs per series from which a law of parameters and tokens is taken, if their ratio varies by this.
+# Runs per series needed for a law of parameters and tokens, if their ratio varies by this.
 ENOUGH, VARIES = 8, 1.5
 
 
@@ -44,21 +44,21 @@ class SeriesComparison(Answer):
     """How two series compare.
 
     Attributes:
-        by: the column that tells them apart.
+        by: the column that distinguishes them.
         first, second: their names.
         output: what is compared: loss, or a score.
         of: what the ratio is of: flops, params or tokens.
-        ratio: how many times as much of it the second needs for what the first reaches at `at`;
-            above 1 the first is better.
-        ratios: the same of flops (at a fixed ratio of tokens to parameters), params (at the same
-            tokens) and tokens (at the same params), as far as the table tells.
-        at: where the ratio is taken: `of`, and what the first reaches there.
-        crossing: where the curves cross, up to ten times beyond the data; None where they do not.
+        ratio: how many times as much of it the second needs to match the first at `at`; above 1,
+            the first is better.
+        ratios: the same for flops (at a fixed ratio of tokens to parameters), params (at the same
+            tokens) and tokens (at the same params), as far as the table allows.
+        at: where the ratio is taken: `of`, and the first's value there.
+        crossing: where the curves cross, up to ten times beyond the data; None if they do not.
         crossing_probability: share of the draws in which they cross there.
         law: of both series.
         extrapolation: distance of the second's match from its data, in their range.
         curves: rows of series, x, value, low, high.
-        runs: rows of series, x, value: what was fitted, moved along the law to the curve.
+        runs: rows of series, x, value: the fitted runs, moved along the law to the curve.
     """
 
     by: str
@@ -78,14 +78,14 @@ class SeriesComparison(Answer):
 
     @property
     def better(self) -> str | None:
-        """The series that needs less; None where the interval holds both."""
+        """The series that needs less; None if the interval allows both."""
         low, high = self.ratio.interval
         if low > 1:
             return self.first
         return self.second if high < 1 else None
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         return {
             "ratio": self.ratio.to_dict(),
             "of": self.of,
@@ -116,13 +116,11 @@ class SeriesComparison(Answer):
         return f"<SeriesComparison {self.first}/{self.second} ratio={self.ratio.value:.3g}>"
 
     def __str__(self) -> str:
-        best = (
-            "neither is better for certain" if self.better is None else f"{self.better} is better"
-        )
+        best = "neither is clearly better" if self.better is None else f"{self.better} is better"
         lines = [
             f"{self._heading()}; {best}",
             f"  where {self.first} reaches a {self.output} of {self.at[self.output]:.4g} "
-            f"({self.at[self.of]:.4g} {self.of}), {self.second} needs, for the same,",
+            f"({self.at[self.of]:.4g} {self.of}), {self.second} needs",
             *(f"  {e} times the {name}" for name, e in self.ratios.items()),
         ]
         where = (
@@ -147,7 +145,7 @@ class _Series:
     size: int
 
     def at(self, places: Mapping[str, Floats]) -> Floats:
-        """(1 + S, G) values at (G,) places."""
+        """Return (1 + S, G) values at (G,) points."""
         inputs = {}
         for name, kind in self.fit.law.inputs.items():
             if name in places:
@@ -192,14 +190,14 @@ def compare_series(
     """Compare two series of runs.
 
     Args:
-        table: one row a run: `by`, the scale, and the loss or score.
-        by: column that tells the series apart.
-        between: the names of two series, where there are more; the ratio is of the second to the
+        table: one row per run: `by`, the scale, and the loss or score.
+        by: column that distinguishes the series.
+        between: the names of two series, if there are more; the ratio is of the second to the
             first.
         output: column compared; by default loss, else value.
-        over: flops, params or tokens, whose ratio leads.
-        law: of each series; by default chinchilla where params and tokens vary apart, else a power
-            law with a floor; pass-rate for scores.
+        over: flops, params or tokens: the main ratio.
+        law: of each series; by default chinchilla if params and tokens vary separately, else a
+            power law with a floor; pass-rate for scores.
         level: of the intervals.
         seed: of the draws.
 
@@ -208,7 +206,7 @@ def compare_series(
 
     Raises:
         DataError: a column is missing, a series has too few runs, or its law is not identifiable.
-        UsageError: the column holds not exactly two series, or an option does not exist.
+        UsageError: the column does not hold exactly two series, or an option does not exist.
 
     Source: ours: two laws, and the inverse of one at the other's value.
 
@@ -231,13 +229,13 @@ def compare_series(
     parts = {n: table.filter(pl.col(by).cast(pl.String) == n) for n in (first, second)}
     named = law or _law_for(parts, output, over)
     series = {
-        n: _fitted(named, part, n, output, level, seed, which)
+        n: _fit_series(named, part, n, output, level, seed, which)
         for which, (n, part) in enumerate(parts.items())
     }
     both = pl.concat(parts.values())
     paths = _paths(series[first].fit, both)
     if over not in paths:
-        raise UsageError(f"'{named}' says nothing over {over}: there are {', '.join(paths)}")
+        raise UsageError(f"'{named}' does not depend on {over}; possible are {', '.join(paths)}")
     falls = not named.startswith("pass-rate")
     found = {name: _match(series[first], series[second], path, parts, falls)
              for name, path in paths.items()}  # fmt: skip
@@ -251,7 +249,7 @@ def compare_series(
     status, notes = status_at(float(far) if np.isfinite(match) else np.inf)
     if not np.isfinite(ratios[over].value):
         status = AnswerStatus.OPEN
-        said = f"{second} never reaches what {first} does, by its law: there is no ratio."
+        said = f"By its law, {second} never reaches what {first} does: there is no ratio."
         notes = [Note("no-match", "serious", said)]
     value = series[first].at(path.places(np.array([start])))[0, 0]
     return SeriesComparison(
@@ -287,14 +285,14 @@ def _names(table: pl.DataFrame, by: str, between: tuple[str, str] | None) -> tup
         return there[0], there[1]
     for name in between:
         if name not in there:
-            raise UsageError(f"'{by}' holds no '{name}'; there are: {', '.join(there[:6])}")
+            raise UsageError(f"'{by}' has no '{name}'; there are: {', '.join(there[:6])}")
     if between[0] == between[1]:
         raise UsageError(f"'{between[0]}' is compared with itself")
     return between
 
 
 def _law_for(parts: Mapping[str, pl.DataFrame], output: str, over: str) -> str:
-    """Chinchilla where every series has the runs for it, else a law of one scale."""
+    """Choose Chinchilla if every series has the runs for it, else a law of one scale."""
     if output != "loss":
         return f"pass-rate:over={over}"
     for part in parts.values():
@@ -307,7 +305,7 @@ def _law_for(parts: Mapping[str, pl.DataFrame], output: str, over: str) -> str:
     return "chinchilla"
 
 
-def _fitted(
+def _fit_series(
     law: str, part: pl.DataFrame, name: str, output: str, level: float, seed: int, which: int
 ) -> _Series:
     parsed = parse_law(law)
@@ -329,13 +327,13 @@ def _fitted(
         )
     columns = parameter_columns(fitted, DRAWS)
     size = len(next(iter(columns.values())))
-    # Draws of two fits with one seed are alike: in an order of its own, a series is independent.
+    # Draws of two fits with one seed are correlated: reordered, the series are independent.
     order = np.concatenate([[0], 1 + np.random.default_rng([seed, which]).permutation(size - 1)])
     return _Series(fitted, {n: column[order] for n, column in columns.items()}, size)
 
 
 def _paths(fitted: Fit, both: pl.DataFrame) -> dict[str, _Path]:
-    """The scales that the law says something of, each with what stays fixed along it."""
+    """Return the scales that the law depends on, each with what stays fixed along it."""
     inputs = set(fitted.law.inputs)
     params = tokens = ratio = np.nan
     if {"params", "tokens"} <= inputs:
@@ -349,7 +347,7 @@ def _paths(fitted: Fit, both: pl.DataFrame) -> dict[str, _Path]:
 def _match(
     first: _Series, second: _Series, path: _Path, parts: Mapping[str, pl.DataFrame], falls: bool
 ) -> tuple[Floats, float]:
-    """(1 + S,) ratios at the largest scale of both, and that scale; infinite where never reached."""  # noqa: E501
+    """Return (1 + S,) ratios at the largest common scale (or infinity), and that scale."""
     start = min(float(part[path.over].max()) for part in parts.values())  # type: ignore[arg-type]
     size = min(first.size, second.size)
     target = first.at(path.places(np.array([start])))[:size]
@@ -371,7 +369,7 @@ def _span(path: _Path, both: pl.DataFrame, beyond: float) -> Floats:
 def _crossing(
     first: _Series, second: _Series, path: _Path, both: pl.DataFrame, level: float
 ) -> tuple[Estimate | None, float]:
-    """The last place where the curves cross, and how many draws have one."""
+    """Return the last point where the curves cross, and the share of draws that have one."""
     x = _span(path, both, CROSS)
     size = min(first.size, second.size)
     gap = first.at(path.places(x))[:size] - second.at(path.places(x))[:size]
@@ -402,7 +400,7 @@ def _curves(
 
 
 def _runs(series: Mapping[str, _Series], path: _Path) -> pl.DataFrame:
-    """Every run moved along its law to the path: as far from the curve as from the law."""
+    """Move every run along its law to the path: as far from the curve as from the law."""
     parts = []
     for name, one in series.items():
         data = one.fit.data

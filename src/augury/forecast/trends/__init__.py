@@ -1,4 +1,4 @@
-"""Trends: which abilities rise, fall, turn or leap over the course of pretraining."""
+"""Trends: which abilities rise, fall, turn or leap during pretraining."""
 
 from augury.forecast.trends.difficulty import by_difficulty
 from augury.forecast.trends.outlooks import ahead_of, backtest_outlook, outlook

@@ -1,9 +1,9 @@
-"""A task split by the difficulty of its instances: easy, middling, hard.
+"""A task split by the difficulty of its instances: easy, medium, hard.
 
 Easy questions may rise, fall and rise again while hard ones fall and then rise; together they look
-flat, and then jump (arXiv 2410.01692). What an instance's difficulty is must not be read off the
-scores that are then looked at: an instance that came out lucky would count as easy and fall later,
-by regression to the mean alone. So each run's instances are sorted by the *other* runs' results.
+flat, and then jump (arXiv 2410.01692). An instance's difficulty must not be read off the scores
+that are analysed: an instance that happened to do well would count as easy and fall later, by
+regression to the mean alone. So each run's instances are sorted by the *other* runs' results.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ NAMES = {2: ("easy", "hard"), 3: ("easy", "middling", "hard")}
 
 
 def by_difficulty(table: pl.DataFrame, groups: int = 3) -> pl.DataFrame:
-    """A table of task means per difficulty, for `trends`.
+    """Build a table of task means per difficulty, for `trends`.
 
     Args:
         table: rows of single instances: task, instance, value (0 to 1), a run, and its progress.
         groups: 2 or 3, of equal size.
 
     Returns:
-        The columns that were there but instance; `task` is "NAME, easy" and so on; value the mean
-        over instances, n their number.
+        The other columns of the table without instance; `task` is "NAME, easy" and so on; value the
+        mean over instances, n their number.
 
     Raises:
         UsageError: groups is neither 2 nor 3.
@@ -41,7 +41,7 @@ def by_difficulty(table: pl.DataFrame, groups: int = 3) -> pl.DataFrame:
     )
     if rows["__run__"].n_unique() < 2:
         raise DataError(
-            "difficulty is judged by other runs, and there is but one",
+            "difficulty is judged by other runs, and there is only one",
             value=rows["__run__"].n_unique(),
             expected="instances of at least two runs",
         )

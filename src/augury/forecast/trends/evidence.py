@@ -1,13 +1,13 @@
-"""Is there any trend at all? A p value that serial dependence within runs cannot fool.
+"""Is there any trend at all? A p value that is valid under serial dependence within runs.
 
-Every run is summed up by its own slope and bend; what is tested is whether these are zero over
-runs, by Wilks' lambda with its exact F distribution. Runs are independent draws, whatever their
-checkpoints do among themselves, so that no model of the noise is needed for the size of the test
-(the summary-measures approach: Matthews et al. 1990; Wilks' lambda: Rao 1951). Slope and bend may
-vary with the logarithm of size.
+Every run is summarised by its own slope and bend; the test is whether these are zero over runs, by
+Wilks' lambda with its exact F distribution. Runs are independent draws, however their checkpoints
+depend on each other, so the size of the test needs no model of the noise (the summary-measures
+approach: Matthews et al. 1990; Wilks' lambda: Rao 1951). Slope and bend may vary with the logarithm
+of size.
 
-With fewer than `FEW_RUNS` runs there is no such luxury: then the F test of the whitened series is
-used, which is as good as the estimated serial dependence; the result says so.
+With fewer than `FEW_RUNS` runs this is impossible: then the F test of the whitened series is used,
+which is as good as the estimated serial dependence; the result says so.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from scipy import stats
 from augury.forecast.trends.noise import Noise
 from augury.forecast.trends.series import Design, Floats, TrendSeries
 
-# Below five runs, Wilks' lambda of two contrasts is left with three degrees of freedom or fewer.
+# Below five runs, Wilks' lambda of two contrasts has three or fewer degrees of freedom left.
 FEW_RUNS = 5
 
 
 def evidence(series: TrendSeries, whitening: list[Floats], noise: Noise) -> tuple[Floats, str]:
-    """(T,) p values of "no trend in any run", and how they were obtained ("runs" or "series")."""
+    """Return (T,) p values of "no trend in any run", and their source ("runs" or "series")."""
     design = series.design
     points = np.bincount(design.run)
     if design.runs >= FEW_RUNS and points.min() >= 2:
@@ -55,11 +55,11 @@ def _over_runs(series: TrendSeries, whitening: list[Floats], noise: Noise, degre
 
 
 def wilks(hypothesis: Floats, error: Floats, h: int, e: int) -> Floats:
-    """(T,) p values of Wilks' lambda for one or two responses: exact F (Rao 1951).
+    """Return (T,) p values of Wilks' lambda for one or two responses: exact F (Rao 1951).
 
     Args:
         hypothesis: (T, d, d) sums of squares and products explained, on h degrees of freedom.
-        error: (T, d, d) the same of the residuals, on e.
+        error: (T, d, d) the same for the residuals, on e.
         h: degrees of freedom of the hypothesis.
         e: degrees of freedom of the error.
     """

@@ -1,4 +1,4 @@
-"""Leaps that coincide: several tasks that jump between the same two checkpoints of the same run.
+"""Leaps that coincide: several tasks that jump between the same two checkpoints of a run.
 
 Then one thing was learned, not several: in public OLMo 2 runs four benchmarks in multiple-choice
 form leave chance within one interval of 5,000 steps, where the cloze form of one of them rises
@@ -20,12 +20,12 @@ from augury.notes import Note
 # A leap is a rise between neighbours beyond this many times the median absolute rise of its task
 # (in normal terms: / .6745): noise alone does so once in 16,000 steps.
 LEAP = 4.0
-# Coincidences less likely than this by chance, over all intervals of a run, are called shared.
+# Coincidences less likely than this by chance, over all intervals of a run, count as shared.
 COINCIDENCE = 0.01
 
 
 def leaps(series: TrendSeries, run: int) -> tuple[np.ndarray, Floats]:
-    """(T,) interval after whose checkpoint each task leaps most, -1 for none; x of checkpoints."""
+    """Return (T,) the interval in which each task leaps most, -1 for none; x of checkpoints."""
     own = series.design.run == run
     rises = np.diff(series.y[:, own], axis=1)
     if rises.shape[1] < 4:
@@ -37,7 +37,7 @@ def leaps(series: TrendSeries, run: int) -> tuple[np.ndarray, Floats]:
 
 
 def coincidences(series: TrendSeries) -> list[dict[str, Any]]:
-    """Sets of three or more tasks that leap together in a run, beyond chance.
+    """Find sets of three or more tasks that leap together in a run, beyond chance.
 
     Returns:
         Per set: run, tasks, and `between`, the two checkpoints.
@@ -65,12 +65,12 @@ def shared_leaps(trends: Sequence[Any], analysed: Sequence[TrendSeries]) -> list
     for series in analysed:
         for c in coincidences(series):
             names = sorted({task for task, _ in c["tasks"]})
-            if len(names) < 3:  # several metrics of one task are one leap
+            if len(names) < 3:  # several metrics of one task count as one leap
                 continue
             low, high = c["between"]
             text = (
                 f"Leaps between {low:.3g} and {high:.3g} {series.design.progress} together with "
-                f"{len(names) - 1} other tasks: one shared skill, a format perhaps."
+                f"{len(names) - 1} other tasks: possibly one shared skill, such as a format."
             )
             for key in c["tasks"]:
                 told[series.family, key] = Note(

@@ -1,11 +1,11 @@
-"""The noise of a run's checkpoints: over-dispersed, and alike where they are close in training.
+"""The noise of a run's checkpoints: over-dispersed, and correlated between close checkpoints.
 
-Scores of neighbouring checkpoints miss the trend together. Per task the covariance of a run is
+Scores of neighbouring checkpoints miss the trend together. Per task, the covariance of a run is
 
     s^2 [(1 - w) I + w exp(-|x - x'| / l)]
 
-with x in logarithms of tokens: sampling and fast noise, and a slow part of share w and reach l.
-Eight points of eight runs say little about w and l, so tasks of a family lean on each other: the
+with x in logarithms of tokens: sampling and fast noise, and a slow part of share w and range l.
+Eight points of eight runs tell little about w and l, so tasks of a family inform each other: the
 grid of (w, l) has a prior whose weights are estimated from all tasks (empirical Bayes by EM on the
 restricted likelihoods), and every task takes its own best under it.
 """
@@ -18,8 +18,8 @@ import numpy as np
 
 from augury.forecast.trends.series import Design, Floats, TrendSeries
 
-# Shares of the slow part, and its reach in e-foldings of tokens: from a third of a doubling to
-# beyond the span of most ladders. On 12 tasks of Pythia the estimates lie inside, .3-.9 and .4-2.
+# Shares of the slow part, and its range in e-folds of tokens: from a third of a doubling to beyond
+# the span of most ladders. On 12 tasks of Pythia the estimates lie inside, .3-.9 and .4-2.
 SHARES = (0.3, 0.6, 0.9)
 REACHES = (0.25, 0.7, 2.0, 6.0)
 GRID = ((0.0, 1.0), *((w, reach) for w in SHARES for reach in REACHES))
@@ -30,7 +30,7 @@ BENDS = 8
 
 @dataclass(frozen=True)
 class Noise:
-    """What was estimated, one row per task.
+    """The estimated noise, one row per task.
 
     Attributes:
         choice: (T,) index into `GRID`.
@@ -42,7 +42,7 @@ class Noise:
 
 
 def roots(design: Design) -> list[Floats]:
-    """Per grid point, the (n, n) matrix W with W C W^T = I: whitens y and the design."""
+    """Return per grid point the (n, n) W with W C W^T = I, which whitens y and the design."""
     gap = np.abs(design.x[:, None] - design.x[None, :])
     same = design.run[:, None] == design.run[None, :]
     found: list[Floats] = []
@@ -54,11 +54,11 @@ def roots(design: Design) -> list[Floats]:
 
 
 def basis(design: Design) -> Floats:
-    """(n, p) the mean that noise is measured around: run levels, and a trend that varies with size.
+    """Return (n, p) the mean for measuring noise: run levels, and a trend that varies with size.
 
     The trend common to all runs is a broken line with a knot at up to `BENDS` checkpoints, so that
-    a sharp leap is not taken for slow noise; with fewer than three runs it is a parabola. What
-    varies with size is a parabola in x, linear in z.
+    a sharp leap is not mistaken for slow noise; with fewer than three runs it is a parabola. The
+    part that varies with size is a parabola in x, linear in z.
     """
     levels = (design.run[:, None] == np.arange(design.runs)[None]).astype(float)
     x = design.x - design.x.mean()
@@ -75,7 +75,7 @@ def basis(design: Design) -> Floats:
         columns += [x * design.z, x * x * design.z]
     full = np.concatenate([levels, np.stack(columns, 1)], 1)
     kept: list[int] = []
-    for j in range(full.shape[1]):  # two points per run, say, cannot carry them all
+    for j in range(full.shape[1]):  # two points per run, for example, cannot carry them all
         trial = full[:, [*kept, j]]
         if np.linalg.matrix_rank(trial) == len(kept) + 1 and 2 * len(kept) < len(full):
             kept.append(j)
@@ -83,7 +83,7 @@ def basis(design: Design) -> Floats:
 
 
 def estimate(series: TrendSeries, whitening: list[Floats]) -> Noise:
-    """Restricted maximum likelihood over the grid, with a prior shared by the family's tasks."""
+    """Maximise the restricted likelihood over the grid, with a prior shared by tasks."""
     mean = basis(series.design)
     n, p = mean.shape
     logs = np.empty((len(GRID), len(series.y)))

@@ -1,12 +1,12 @@
 """What a task does next: at the next size, or further in training.
 
 Two naive forecasts are hard to beat: the last value (nothing changes) and a line in logarithms
-(everything goes on). Over training, tasks of one run tell how far to follow a slope
-(`shrunk_lines`). Over sizes, which of the two is nearer the truth is learned from the family
-itself: forecasts are made inside the table from ever shorter histories, and how far
-to follow a task's own recent slope, its slope over all, and the mean slope of its other runs is
-fitted to what then came (a ridge regression over all tasks: stacking, Wolpert 1992). Intervals are
-quantiles of the same errors (split conformal prediction), in units of each task's own scatter.
+(everything continues). Over training, the tasks of one run show how far to follow a slope
+(`shrunk_lines`). Over sizes, the family itself shows which of the two is closer to the truth:
+forecasts are made inside the table from ever shorter histories, and how far to follow a task's own
+recent slope, its slope over all, and the mean slope of its other runs is fitted to what then came
+(a ridge regression over all tasks: stacking, Wolpert 1992). Intervals are quantiles of the same
+errors (split conformal prediction), in units of each task's own scatter.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from augury.forecast.trends.series import Floats, TrendSeries, series_of
 from augury.forecast.trends.shrunk_lines import ahead_of_tasks
 
 Axis = Literal["training", "size"]
-# A line needs this many points before it is forecast from.
+# Number of points a line needs before it can be forecast.
 FEWEST = 3
 # Ridge penalties tried, in units of the mean square of a feature.
 PENALTIES = (0.01, 0.1, 1.0, 10.0)
-# Points that say how far a line's points scatter now, not early in training.
+# Number of late points that determine the current scatter of a line, not its early one.
 RECENT = 8
 # Learning looks at most this many horizons back, and at most that many ahead: the first thousand
-# steps of a run say nothing of its last doubling.
+# steps of a run tell nothing about its last doubling.
 BACK, AHEAD = 4.0, 1.5
-# Learned errors below this count say little of a 90 % quantile.
+# With fewer learned errors than this, a 90 % quantile is unreliable.
 ENOUGH = 30
-# Levels between which the probability of a fall is read off.
+# Levels from which the probability of a fall is computed.
 FALLS = np.linspace(0.001, 0.999, 81)
 
 
@@ -44,7 +44,7 @@ class TrendLine:
 
     Attributes:
         task: index of the task in its series.
-        other: coordinate on the other axis, which tells lines of a task apart.
+        other: coordinate on the other axis, which distinguishes the lines of a task.
         u: (k,) coordinate, ascending.
         y: (k,) scores on the scale of the analysis.
     """
@@ -56,7 +56,7 @@ class TrendLine:
 
 
 def lines_of(series: TrendSeries, axis: Axis) -> list[TrendLine]:
-    """Every task cut into lines along an axis."""
+    """Cut every task into lines along an axis."""
     design = series.design
     along, across = (design.x, design.z) if axis == "training" else (design.z, design.x)
     label = design.run if axis == "training" else np.unique(design.x, return_inverse=True)[1]
@@ -64,7 +64,7 @@ def lines_of(series: TrendSeries, axis: Axis) -> list[TrendLine]:
     for which in np.unique(label):
         own = np.flatnonzero(label == which)
         own = own[np.argsort(along[own], kind="stable")]
-        if len(np.unique(along[own])) < len(own):  # two seeds of one size: no function of size
+        if len(np.unique(along[own])) < len(own):  # two seeds of one size: not a function of size
             continue
         out += [
             TrendLine(task, float(across[own[0]]), along[own], series.y[task, own])
@@ -74,11 +74,11 @@ def lines_of(series: TrendSeries, axis: Axis) -> list[TrendLine]:
 
 
 def slopes(u: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Of (L, k) lines, (L,) each: late slope, slope over all, that line's end, scatter.
+    """Return, for (L, k) lines, (L,) each: late slope, overall slope, that line's end, scatter.
 
-    The late slope is over the last three points. Scatter is that of a point around the line between
-    its neighbours, over the last `RECENT` points, so that a bend in the trend is not taken for
-    noise (von Neumann 1941).
+    The late slope is over the last three points. The scatter is that of a point around the line
+    between its neighbours, over the last `RECENT` points, so that a bend in the trend is not
+    mistaken for noise (von Neumann 1941).
     """
     whole, level = _straight_lines(u - u[-1], y)
     late, _ = _straight_lines(u[-3:] - u[-1], y[:, -3:])
@@ -90,7 +90,7 @@ def slopes(u: Floats, y: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def _straight_lines(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """Least-squares slope, and value at x = 0, of each row of (L, k)."""
+    """Return the least-squares slope and the value at x = 0 of each row of (L, k)."""
     middle, mean = x.mean(), y.mean(1)
     slope = (y - mean[:, None]) @ (x - middle) / ((x - middle) ** 2).sum()
     return slope, mean - slope * middle
@@ -98,7 +98,7 @@ def _straight_lines(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class Step:
-    """Forecasting problems, a row each: from the last point seen to a later one."""
+    """Forecasting problems, one per row: from the last point seen to a later one."""
 
     task: np.ndarray
     other: Floats
@@ -109,21 +109,21 @@ class Step:
     truth: Floats
 
     def within(self, most: float) -> Step:
-        """Those that look at most so far ahead; all, if none does."""
+        """Keep those that look at most this far ahead; all, if none does."""
         near = self.ahead <= most
         return Step(*(getattr(self, f.name)[near] for f in fields(self))) if near.any() else self
 
 
 def steps_from(lines: Sequence[TrendLine], cut: float, targets: Floats | None = None) -> Step:
-    """Problems with everything up to `cut` known; truths where the lines go on.
+    """Build problems with everything up to `cut` known, and truths where the lines continue.
 
     Args:
         lines: of one family.
         cut: last coordinate known.
-        targets: coordinates to forecast; by default all that the lines have behind the cut.
+        targets: coordinates to forecast; by default all that the lines have beyond the cut.
     """
     parts: list[Floats] = []
-    for members in _alike(lines):
+    for members in _group_alike(lines):
         u = lines[members[0]].u
         known = u <= cut + 1e-9
         later = u[~known] if targets is None else targets
@@ -161,14 +161,14 @@ def steps_from(lines: Sequence[TrendLine], cut: float, targets: Floats | None = 
         ],
         1,
     )
-    # Lines of one task share their scatter: three points say nothing of it alone.
+    # Lines of one task share their scatter: three points alone do not determine it.
     pooled = np.sqrt(mean_of_task(scatter**2))
     floor = 0.1 * float(np.median(pooled)) + 1e-6
     return Step(task, other, last, ahead, features, np.maximum(pooled, floor), truth)
 
 
-def _alike(lines: Sequence[TrendLine]) -> list[list[int]]:
-    """Indices of lines that share their coordinates, as all tasks of a run do."""
+def _group_alike(lines: Sequence[TrendLine]) -> list[list[int]]:
+    """Group indices of lines with the same coordinates, as all tasks of a run have."""
     alike: dict[bytes, list[int]] = {}
     for i, line in enumerate(lines):
         alike.setdefault(line.u.tobytes(), []).append(i)
@@ -193,11 +193,11 @@ class Ahead:
 def _over_training(
     lines: Sequence[TrendLine], cut: float, targets: Floats | None, step: Step, level: float
 ) -> Ahead:
-    """By `shrunk_lines`, in the order of `steps_from` of the same lines."""
+    """Forecast by `shrunk_lines`, in the order of `steps_from` of the same lines."""
     tail = (1 - level) / 2
     levels = np.concatenate([[tail, 0.5, 1 - tail], FALLS])
     parts, which = [], []
-    for members in _alike(lines):
+    for members in _group_alike(lines):
         u = lines[members[0]].u
         known = u <= cut + 1e-9
         later = u[~known] if targets is None else targets
@@ -215,7 +215,7 @@ def _over_training(
 def _over_sizes(
     lines: Sequence[TrendLine], cut: float, ahead: float, step: Step, level: float
 ) -> tuple[Ahead, int]:
-    """By what was learned inside the history, and from how many forecasts."""
+    """Forecast by what was learned inside the history; also return from how many forecasts."""
     learned = learn(lines, cut, ahead)
     value, unit = learned.forecast(step), error_scale(step)
     if not learned.count:
@@ -228,12 +228,12 @@ def _over_sizes(
 
 @dataclass(frozen=True)
 class Learned:
-    """How far to follow which slope, and how wrong that was.
+    """How far to follow which slope, and the errors of doing so.
 
     Attributes:
         weights: (5,) of the features.
         errors: (m,) of the learning forecasts, in units of `error_scale`.
-        count: forecasts learned from.
+        count: number of forecasts learned from.
     """
 
     weights: Floats
@@ -241,20 +241,20 @@ class Learned:
     count: int
 
     def forecast(self, step: Step) -> Floats:
-        """(m,) forecasts on the scale of the analysis."""
+        """Return (m,) forecasts on the scale of the analysis."""
         return step.last + step.features @ self.weights
 
 
 def error_scale(step: Step) -> Floats:
-    """(m,) what an error is measured in: the task's scatter, more the further ahead."""
+    """Return (m,) the unit of an error: the task's scatter, growing with the distance."""
     return step.scatter * np.sqrt(1.0 + step.ahead**2)
 
 
 def learn(lines: Sequence[TrendLine], cut: float, ahead: float) -> Learned:
     """Fit the weights to forecasts made inside the history up to `cut`, about `ahead` far.
 
-    Errors are of forecasts that their own cut had no part in learning; with too few of them (a
-    short history), the last value is the forecast and its errors are all there is.
+    Each error is of a forecast at a cut left out of learning; with too few of them (a short
+    history), the last value is the forecast, with its own errors.
     """
     known = [
         TrendLine(line.task, line.other, line.u[line.u <= cut + 1e-9], line.y[line.u <= cut + 1e-9])
@@ -275,7 +275,7 @@ def learn(lines: Sequence[TrendLine], cut: float, ahead: float) -> Learned:
     units = [error_scale(fold) for fold in folds]
     scaled = [fold.features / unit[:, None] for fold, unit in zip(folds, units, strict=True)]
     moves = [(f.truth - f.last) / unit for f, unit in zip(folds, units, strict=True)]
-    # Normal equations are formed once a fold: what is left out is left out of sums of 5 x 5.
+    # Normal equations are formed once per fold: leaving folds out only changes sums of 5 x 5.
     grams = np.array([x.T @ x for x in scaled])
     sides = np.array([x.T @ y for x, y in zip(scaled, moves, strict=True)])
 
@@ -285,7 +285,7 @@ def learn(lines: Sequence[TrendLine], cut: float, ahead: float) -> Learned:
         return np.linalg.solve(gram + ridge * np.eye(len(gram)), side)
 
     def errors_of(penalty: float | None) -> Floats:
-        """Of every fold by weights learned from the others."""
+        """Return the errors of every fold, with weights learned from the others."""
         out = []
         for i, fold in enumerate(folds):
             rest = [j for j in range(len(folds)) if j != i]
@@ -295,7 +295,8 @@ def learn(lines: Sequence[TrendLine], cut: float, ahead: float) -> Learned:
 
     tried = {penalty: errors_of(penalty) for penalty in (None, *PENALTIES)}
     best = min(tried, key=lambda k: float(np.abs(tried[k]).mean()))
-    # Only a gain that tasks agree on is followed: slopes learned from a dozen tasks often are not.
+    # Only a gain that tasks agree on is followed: slopes learned from a dozen tasks often do not
+    # help.
     task = np.concatenate([fold.task for fold in folds])
     gain = np.abs(tried[None]) - np.abs(tried[best])
     per_task = np.bincount(task, gain) / np.maximum(np.bincount(task), 1)
@@ -318,8 +319,8 @@ def outlook(
 
     Args:
         table: observation table, as for `trends`.
-        axis: "training" (each run, further on) or "size" (the next size, at each checkpoint's
-            place; the last is given).
+        axis: "training" (each run, further on) or "size" (the next size, at each checkpoint; the
+            last is returned).
         factor: how far ahead.
         by: columns that separate families.
         level: of the intervals.
@@ -333,7 +334,9 @@ def outlook(
         DataError: as `trends`; or no line is long enough.
     """
     if not factor > 1 or not 0 < level < 1:
-        raise UsageError(f"factor must be above 1 and level in (0, 1), not {factor} and {level}")
+        raise UsageError(
+            f"factor must be above 1 and level between 0 and 1, not {factor} and {level}"
+        )
     rows = []
     for series in series_of(table, by):
         lines = lines_of(series, axis)
@@ -350,7 +353,7 @@ def outlook(
             found, count = _over_sizes(lines, last, float(np.log(factor)), step, level)
             if count < ENOUGH:
                 continue
-        for i in _furthest(step):  # a task's largest run, or its last checkpoint
+        for i in _furthest_problems(step):  # a task's largest run, or its last checkpoint
             task = int(step.task[i])
             scale = series.scales[task]
             ends = scale.back(np.array([step.last[i], found.value[i], found.low[i], found.high[i]]))
@@ -367,14 +370,14 @@ def outlook(
             )
     if not rows:
         raise DataError(
-            "no family is long enough to learn how its tasks go on",
+            "no family is long enough to learn how its tasks continue",
             expected=f"runs of at least {FEWEST + 1} checkpoints (or sizes), {ENOUGH} forecasts",
         )
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _furthest(step: Step) -> list[int]:
-    """Of every task in order, the problem whose line lies furthest along the other axis."""
+def _furthest_problems(step: Step) -> list[int]:
+    """Return, per task in order, the problem whose line lies furthest along the other axis."""
     order = np.lexsort((-np.arange(len(step.task)), step.other, step.task))
     last = np.append(step.task[order][1:] != step.task[order][:-1], True)
     return [int(i) for i in order[last]]
@@ -383,7 +386,7 @@ def _furthest(step: Step) -> list[int]:
 def ahead_of(
     table: pl.DataFrame, *, factor: float, by: Sequence[str], level: float
 ) -> dict[tuple[str | None, str, str, str], dict[str, Any]]:
-    """The outlook along both axes, by (family, task, metric, axis), where there is one.
+    """Return the outlook along both axes, by (family, task, metric, axis), if there is one.
 
     Raises:
         UsageError: as `outlook`.
@@ -393,7 +396,7 @@ def ahead_of(
         try:
             rows = outlook(table, axis=axis, factor=factor, by=by, level=level).to_dicts()
         except DataError:
-            continue  # too short along this axis: `trends` itself has judged the table
+            continue  # too short along this axis: `trends` itself has checked the table
         for row in rows:
             key = (row["family"], row["task"], row["metric"], axis)
             found[key] = {
@@ -408,7 +411,7 @@ def ahead_of(
 
 
 def quantiles(errors: Floats, level: float) -> Floats:
-    """(2,) ends of the central interval of learned errors, with the finite-sample correction."""
+    """Return (2,) ends of the central interval of learned errors, finite-sample corrected."""
     tail = (1 - level) / 2
     corrected = np.clip(tail * (1 - 1 / (len(errors) + 1)), 0, 0.5)
     return np.quantile(errors, [corrected, 1 - corrected])
@@ -426,14 +429,14 @@ def backtest_outlook(
 
     Args:
         table: observation table.
-        cut: last tokens (or step), or last params, that may be seen.
+        cut: last tokens (or step), or last params, that may be used.
         axis: which of them.
         by: columns that separate families.
         level: of the intervals.
 
     Returns:
-        A row per task and held-out score: truth, forecast, low, high, held, last_value, line.
-        `line` is least squares in log params and log tokens on everything seen.
+        One row per task and held-out score: truth, forecast, low, high, held, last_value, line.
+        `line` is least squares in log params and log tokens on everything before the cut.
     """
     parts = []
     for series in series_of(table, by):
@@ -442,7 +445,7 @@ def backtest_outlook(
         step = steps_from(lines, at)
         if not len(step.last):
             continue
-        straight = _straight(series, axis, at, step)
+        straight = _straight_forecast(series, axis, at, step)
         if axis == "training":
             found = _over_training(lines, at, None, step, level)
         else:
@@ -471,8 +474,8 @@ def backtest_outlook(
     return pl.concat(parts).with_columns(held=held)
 
 
-def _straight(series: TrendSeries, axis: Axis, cut: float, step: Step) -> Floats:
-    """Least squares in both logarithms on what lies up to the cut, at the problems of `step`."""
+def _straight_forecast(series: TrendSeries, axis: Axis, cut: float, step: Step) -> Floats:
+    """Fit least squares in both logarithms up to the cut, evaluated at the problems of `step`."""
     design = series.design
     along, across = (design.x, design.z) if axis == "training" else (design.z, design.x)
     seen = along <= cut + 1e-9

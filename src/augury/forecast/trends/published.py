@@ -1,9 +1,9 @@
-"""The published analysis of trends over pretraining, exactly as it was, for comparison.
+"""The published analysis of trends over pretraining, unchanged, for comparison.
 
 Michaelov & Bergen 2023 (arXiv 2305.14681): per task, ordinary least squares of z-scored accuracy on
 z-scored log10 parameters, log10 tokens and their product. It treats checkpoints of one run as
-independent, so its p values are optimistic: under serial dependence like that of real runs it calls
-far more trends than there are (tests/claims/test_trends.py). `trends` does not.
+independent, so its p values are optimistic: under serial dependence like that of real runs it
+reports far more trends than there are (tests/claims/test_trends.py). `trends` does not.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ EFFECTS = ("params", "tokens", "interaction")
 
 
 def published_trends(table: pl.DataFrame) -> pl.DataFrame:
-    """T values of size, tokens and their interaction, per task.
+    """Return t values of size, tokens and their interaction, per task.
 
     Args:
-        table: rows with task, params, tokens and value; one metric a task.
+        table: rows with task, params, tokens and value; one metric per task.
 
     Returns:
         Per task and effect: task, effect ("params", "tokens", "interaction"), t, df, p, and q, the
@@ -59,7 +59,7 @@ def published_trends(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def adjusted(p: Floats) -> Floats:
-    """Benjamini & Hochberg's adjusted p values: the false-discovery rate at which each is called.
+    """Return Benjamini & Hochberg's adjusted p values: the false-discovery rate for calling each.
 
     NaN stays NaN and does not count as a test.
     """
@@ -71,7 +71,7 @@ def adjusted(p: Floats) -> Floats:
 
 
 def _standard(column: pl.Series, task: str) -> Floats:
-    """z-scored, sizes and tokens in logarithms (the scale drops out of everything but the log)."""
+    """Return z-scores, with sizes and tokens in logarithms (their base cancels)."""
     x = column.cast(pl.Float64).to_numpy()
     x = x if column.name == "value" else np.log10(x)
     spread = x.std(ddof=1)

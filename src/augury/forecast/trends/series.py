@@ -1,9 +1,9 @@
 """From an observation table to series: per family, task and metric, scores of runs over training.
 
 Scores between 0 and 1 are analysed as 2 arcsin(sqrt(score)), on which a binomial proportion of n
-items has the standard error 1 / sqrt(n) wherever it lies (Freeman & Tukey 1950), and noise between
+items has the standard error 1 / sqrt(n) everywhere (Freeman & Tukey 1950), and noise between
 checkpoints is about as large at .9 as at .5. Positive unbounded metrics (perplexity) are analysed
-in logarithms. Both transforms are monotone: a fall is a fall, a turn a turn.
+in logarithms. Both transforms are monotone: a fall stays a fall, a turn a turn.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from augury.data.scores import counts_outcomes, whole_tasks
 from augury.errors import DataError, UsageError
 
 Floats = NDArray[np.float64]
-# What training is measured by, the first that the table has.
+# Measures of training; the first that the table has is used.
 PROGRESS = ("tokens", "step", "loss")
 
 
@@ -50,7 +50,7 @@ class Design:
 
     Attributes:
         x: (n,) logarithm of tokens or steps, or minus the loss, growing with training.
-        z: (n,) logarithm of params less its mean over runs, 0 where there is one size.
+        z: (n,) logarithm of params minus its mean over runs, 0 if there is one size.
         run: (n,) int from 0; rows are ordered by run, then by x.
         sizes: (R,) params of each run (NaN if unknown).
         progress: the column x is from.
@@ -75,7 +75,7 @@ class Design:
         return float(self.z.max())
 
     def at(self, x: Any) -> Any:
-        """Values of x in the unit of its column."""
+        """Convert x to the unit of its column."""
         return -x if self.progress == "loss" else np.exp(x)
 
 
@@ -90,7 +90,7 @@ class TrendSeries:
         y: (T, n) scores on the scale of the analysis.
         sampling: (T,) mean sampling variance of a score on that scale, NaN if unknown.
         scales: (T,) of each task.
-        chance: (T,) score of a guesser on the original scale, NaN if unknown.
+        chance: (T,) score of random guessing on the original scale, NaN if unknown.
         higher_is_better: (T,) direction of each metric, None if unknown.
     """
 
@@ -105,13 +105,13 @@ class TrendSeries:
 
 
 def series_of(table: pl.DataFrame, by: Sequence[str] = ("family",)) -> list[TrendSeries]:
-    """Group a table by family, task and metric; tasks of equal design come together.
+    """Group a table by family, task and metric; tasks with the same design are combined.
 
-    Rows without a score or without a measure of training (step 0 among them) are left out.
+    Rows without a score or without a measure of training (including step 0) are left out.
 
     Raises:
-        UsageError: no column says how far training was.
-        DataError: a needed column is missing, or one run was scored twice at the same point.
+        UsageError: no column measures training progress.
+        DataError: a required column is missing, or one run was scored twice at the same point.
     """
     for name in ("task", "value"):
         if name not in table.columns:
@@ -125,7 +125,7 @@ def series_of(table: pl.DataFrame, by: Sequence[str] = ("family",)) -> list[Tren
     rows = whole_tasks(rows)
     rows = rows.filter(pl.col("value").is_not_nan() & (pl.col(progress) > 0))
     if rows.is_empty():
-        raise DataError("there is no score to look at", expected=f"rows with value and {progress}")
+        raise DataError("no score to analyse", expected=f"rows with value and {progress}")
     collected: dict[Any, list[Any]] = {}
     for key, own in rows.group_by([*by, "task", "metric"], maintain_order=True):
         family = " ".join(str(k) for k in key[: len(by)] if k is not None) or None
@@ -137,8 +137,10 @@ def series_of(table: pl.DataFrame, by: Sequence[str] = ("family",)) -> list[Tren
                 f"task '{key[-2]}', metric '{key[-1]}' has two scores of one run at one point",
                 column=progress,
                 value=own[progress][i],
-                expected="one row per run, task, metric and point; a column that tells them apart "
-                "(shots, say) can be filtered on",
+                expected=(
+                    "one row per run, task, metric and point; filter by a column that "
+                    "distinguishes them (such as shots)"
+                ),
             )
         if own.height < 3:
             continue
@@ -148,7 +150,7 @@ def series_of(table: pl.DataFrame, by: Sequence[str] = ("family",)) -> list[Tren
 
 
 def run_of(table: pl.DataFrame) -> NDArray[np.int64]:
-    """(n,) which run each row is of; without model or run names, rows of one size are one run."""
+    """Return (n,) the run of each row; without model or run names, rows of one size are one run."""
     if {"run", "model"} & set(table.columns) or "params" not in table.columns:
         return run_ids(table)
     key = [c for c in ("family", "params", "seed") if c in table.columns]
@@ -194,7 +196,7 @@ def _series(family: str | None, parts: list[Any], progress: str) -> TrendSeries:
 
 
 def direction_of(own: pl.DataFrame, metric: str) -> bool | None:
-    """Direction of a metric: what its rows say where they agree, else what is known of its name."""
+    """Return a metric's direction: what its rows say if they agree, else what its name implies."""
     if "higher_is_better" in own.columns:
         said = own["higher_is_better"].drop_nulls().unique()
         if len(said):
@@ -203,14 +205,14 @@ def direction_of(own: pl.DataFrame, metric: str) -> bool | None:
 
 
 def scale_of(values: Floats) -> Scale:
-    """Rates between 0 and 1, positive numbers, or anything."""
+    """Return the scale for rates between 0 and 1, for positive numbers, or for anything."""
     if values.min() >= 0 and values.max() <= 1:
         return RATE
     return POSITIVE if values.min() > 0 else PLAIN
 
 
 def _sampling(own: pl.DataFrame, values: Floats, scale: Scale) -> float:
-    """Mean sampling variance on the scale of the analysis, from n or from standard errors."""
+    """Return the mean sampling variance on the scale of the analysis, from n or standard errors."""
     if scale is RATE and counts_outcomes(own).all():
         return float(np.mean(1.0 / own["n"].cast(pl.Float64).to_numpy()))
     if "stderr" not in own.columns:

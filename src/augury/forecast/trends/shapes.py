@@ -1,12 +1,12 @@
-"""Which shape? Lines, leaps, levelling and turns compared on the whitened series.
+"""Which shape? Lines, leaps, plateaus and turns compared on the whitened series.
 
 All are broken sticks in the logarithm of training (or of size): a slope before a knot c and one
-after it. A line has one slope, a leap none before, a levelling none after, a turn two of opposite
+after it. A line has one slope, a leap none before, a plateau none after, a turn two of opposite
 sign (the two-lines test of Simonsohn 2018 in place of a parabola, which sees turns where a curve
-merely levels). Every model comes with slopes equal over sizes, and with slopes that vary with the
+only levels off). Every model comes with slopes equal over sizes, and with slopes that vary with the
 logarithm of size. The Bayesian information criterion chooses; the knot counts as a parameter, and
-what varies with size is charged log(runs), not log(points): only runs tell of it (Delattre,
-Lavielle & Poursat 2014).
+what varies with size is charged log(runs), not log(points): only runs are evidence for it
+(Delattre, Lavielle & Poursat 2014).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from augury.forecast.trends.series import Design, Floats, TrendSeries
 
 Shape = Literal["flat", "rising", "falling", "U", "inverted U", "threshold"]
 Form = Literal["flat", "line", "leap", "levelling", "turn"]
-# Knots tried at first, over the range.
+# Number of knots tried first, over the range.
 KNOTS = 33
-# Both slopes of a turn must differ from zero at this one-sided level, each on its own.
+# Both slopes of a turn must differ from zero at this one-sided level, separately.
 SLOPE_LEVEL = 0.05
 
 
@@ -36,14 +36,14 @@ class TrendCurve:
 
     Attributes:
         form: which model.
-        by_size: whether slopes vary with size; then everything here is at the largest one.
+        by_size: whether slopes vary with size; then everything here is for the largest one.
         knot: where the slope changes, NaN for lines.
         knot_interval: profile-likelihood interval of the knot.
         slopes: before and after the knot, per unit of x.
         errors: their standard errors.
         change: (end - start) over the observed range, and its standard error.
         df: residual degrees of freedom.
-        turns: whether both slopes are surely of opposite sign.
+        turns: whether both slopes are clearly of opposite sign.
         start: fitted value at the first point.
     """
 
@@ -62,7 +62,7 @@ class TrendCurve:
 def curves(
     series: TrendSeries, whitening: list[Floats], noise: Noise, level: float = 0.9
 ) -> list[TrendCurve]:
-    """The best model of every task."""
+    """Choose the best model of every task."""
     out: list[TrendCurve | None] = [None] * len(series.y)
     for g in np.unique(noise.choice):
         tasks = np.flatnonzero(noise.choice == g)
@@ -72,7 +72,7 @@ def curves(
 
 
 def knots(design: Design) -> Floats:
-    """Candidates: within the inner points, so that either side has at least two."""
+    """Return candidate knots between inner points, so that each side has at least two."""
     distinct = np.unique(design.x)
     if len(distinct) < 4:
         return np.empty(0)
@@ -80,7 +80,7 @@ def knots(design: Design) -> Floats:
 
 
 def _columns(design: Design, form: Form, c: float, by_size: bool) -> Floats:
-    """(n, k) slope columns of a model; z measured from the largest size, so that slopes are its."""
+    """Return the (n, k) slope columns of a model; z is relative to the largest size."""
     before, after = np.minimum(design.x - c, 0.0), np.maximum(design.x - c, 0.0)
     own = {
         "flat": [],
@@ -203,17 +203,17 @@ def _curve(
 
 
 def _at_start(form: Form, values: Floats, before: float) -> float:
-    """Fitted slope part at the first point."""
+    """Return the fitted slope part at the first point."""
     return 0.0 if form in ("flat", "leap") else float(values[0] * before)
 
 
 def _knot(
     where: Floats, rss: Callable[[Floats], Floats], df: int, floor: float, level: float
 ) -> tuple[float, float, float]:
-    """The best knot between the candidates, and those that the data do not tell from it.
+    """Find the best knot between the candidates, and those that the data allow.
 
     An interval may be narrower than the grid: the profile of the sum of squares is followed on ever
-    finer grids around what is left, and its crossings of the F quantile are interpolated.
+    finer grids around what remains, and its crossings of the F quantile are interpolated.
     """
     grid, values = where, rss(where)
     for _ in range(3):

@@ -1,12 +1,12 @@
-"""Where the tasks of one run go on: lines whose slopes and scatter learn from each other.
+"""Forecasts of the tasks of one run: lines whose slopes and scatter inform each other.
 
-A line through eight checkpoints of one task says little of its slope; a hundred tasks of the same
-run say how much slopes differ, and how far checkpoints scatter. So every slope is drawn towards the
-mean of the run's tasks, by as much as chance explains of their differences (Efron & Morris 1973),
-and scatter is pooled. Lines through all points, through the later and through the last ones are
-averaged with the last value: trends bend, and checkpoints early in a run say little of its end.
-Which of them to follow, the run's own past says, all tasks together: each is made from ever shorter
-histories and scored on what then came.
+A line through eight checkpoints of one task determines its slope poorly; a hundred tasks of the
+same run show how much slopes differ, and how far checkpoints scatter. So every slope is shrunk
+towards the mean of the run's tasks, by as much as chance explains of their differences (Efron &
+Morris 1973), and scatter is pooled. Lines through all points, through the later and through the
+last ones are averaged with the last value: trends bend, and early checkpoints of a run tell little
+about its end. The run's own past decides which of them to follow, for all tasks together: each is
+fitted to ever shorter histories and scored on what then came.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from scipy import stats
 Floats = NDArray[np.float64]
 
 # Weights of a line fall by a factor e over these shares of the range in u, from the end; None
-# weighs all points alike.
+# weighs all points equally.
 NEAR = (None, 0.3, 0.1)
-# What the last value, with a random walk from there, weighs before the past has spoken.
+# Prior weight of the last value with a random walk from there.
 LAST = 0.3
-# Weights go with the score in the past to this power; this share stays as it was before.
+# Weights go with the past score to this power; this share keeps its prior weight.
 POWER, KEPT = 4.0, 0.1
-# Histories tried, their fewest points, and how many horizons back and ahead they look.
+# Number of histories tried, their fewest points, and how many horizons back and ahead they look.
 CUTS, FEWEST, BACK, AHEAD = 4, 5, 4.0, 1.5
 SCORED = np.round(np.arange(0.05, 0.96, 0.05), 2)
-# Points that the scatter of the other tasks is worth, to that of one.
+# Number of points that the scatter of the other tasks is worth, for that of one.
 WORTH = 6.0
-# Degrees of freedom of a line's residuals, at least: local weights leave less than one.
+# Minimum degrees of freedom of a line's residuals: local weights leave less than one.
 FEWEST_SPARE = 1.0
 
 
 @dataclass(frozen=True)
 class SharedLines:
-    """Lines of T tasks at m places: middles, variances for a new point, degrees of freedom."""
+    """Lines of T tasks at m points: middles, variances for a new point, degrees of freedom."""
 
     middle: Floats
     variance: Floats
@@ -50,7 +50,7 @@ class SharedLines:
 
 
 def ahead_of_tasks(u: Floats, y: Floats, at: Floats, levels: Floats) -> Floats:
-    """(K, T, m) quantiles of one new point of each task.
+    """Return (K, T, m) quantiles of one new point of each task.
 
     Args:
         u: (n,) coordinate of the points seen, ascending, three or more.
@@ -64,13 +64,13 @@ def ahead_of_tasks(u: Floats, y: Floats, at: Floats, levels: Floats) -> Floats:
 
 
 def _parts(u: Floats, y: Floats, at: Floats, levels: Floats) -> Floats:
-    """(P, K, T, m) quantiles of the lines and the last value."""
+    """Return (P, K, T, m) quantiles of the lines and the last value."""
     lines = [shrunk_line(u, y, at, near).quantiles(levels) for near in NEAR]
     return np.array([*lines, _last_value(u, y, at).quantiles(levels)])
 
 
 def _weights(u: Floats, y: Floats, reach: float) -> Floats:
-    """(P,) weights of the parts, from the pinball losses of forecasts about as far as `reach`."""
+    """Return (P,) weights of the parts, from the pinball losses of forecasts about `reach` far."""
     before = np.array([(1 - LAST) / len(NEAR)] * len(NEAR) + [LAST])
     able = list(range(FEWEST, len(u)))
     able = [k for k in able if u[k - 1] >= u[-1] - BACK * reach] or able[-2:]
@@ -90,7 +90,7 @@ def _weights(u: Floats, y: Floats, reach: float) -> Floats:
 
 
 def shrunk_line(u: Floats, y: Floats, at: Floats, near: float | None) -> SharedLines:
-    """Least squares with local weights, slopes drawn towards their mean; arguments as above."""
+    """Fit least squares with local weights, slopes shrunk to their mean; arguments as above."""
     x, ahead = u - u[-1], at - u[-1]
     weights = np.ones(len(u)) if near is None else np.exp(x / (near * np.ptp(u)))
     points = float(weights.sum() ** 2 / (weights**2).sum())
@@ -100,9 +100,9 @@ def shrunk_line(u: Floats, y: Floats, at: Floats, near: float | None) -> SharedL
     level, slope = inverse @ (design * weights[:, None]).T @ y.T
     off = y - level[:, None] - slope[:, None] * x
     spare = max(points - 2, FEWEST_SPARE)
-    noise = _pooled(off**2 @ weights / weights.sum() * points, spare)
+    noise = _pool_variances(off**2 @ weights / weights.sum() * points, spare)
     kept, mean = shrinkage(slope, noise * covariance[1, 1])
-    # The level at the end goes with the slope, as least squares would have it.
+    # The level at the end moves with the slope, as in least squares.
     along = covariance[0, 1] / covariance[1, 1]
     moved = (1 - kept) * (mean - slope)
     level, slope = level + along * moved, slope + moved
@@ -114,12 +114,12 @@ def shrunk_line(u: Floats, y: Floats, at: Floats, near: float | None) -> SharedL
 
 
 def shrinkage(slope: Floats, variance: Floats) -> tuple[Floats, float]:
-    """How much of its distance from the mean each of T slopes keeps, and that mean.
+    """Return how much of its distance from the mean each of T slopes keeps, and that mean.
 
     Positive-part James-Stein: with three tasks or fewer, all of it.
 
     Args:
-        slope, variance: (T,) estimates and their variance by chance.
+        slope, variance: (T,) estimates and their sampling variance.
     """
     floor = max(float(variance.max()) * 1e-9, 1e-300)
     mean = float(np.average(slope, weights=1 / (variance + floor)))
@@ -132,17 +132,17 @@ def shrinkage(slope: Floats, variance: Floats) -> tuple[Floats, float]:
 
 
 def _last_value(u: Floats, y: Floats, at: Floats) -> SharedLines:
-    """The last value, and a random walk whose steps are as large as the task's were, less drift."""
+    """Return the last value with a random walk: steps as large as the task's, less drift."""
     gaps = np.diff(u)
     drift = (y[:, -1:] - y[:, :1]) / (u[-1] - u[0])
     squares = ((np.diff(y, axis=1) - drift * gaps) ** 2).sum(1)
-    step = _pooled(squares / gaps.sum() * len(gaps), float(len(gaps)))
+    step = _pool_variances(squares / gaps.sum() * len(gaps), float(len(gaps)))
     return SharedLines(
         np.repeat(y[:, -1:], len(at), 1), step[:, None] * (at - u[-1]), len(gaps) + WORTH
     )
 
 
-def _pooled(squares: Floats, freedom: float) -> Floats:
-    """(T,) variances from sums of squares: the median task's counts as `WORTH` points more."""
+def _pool_variances(squares: Floats, freedom: float) -> Floats:
+    """Return (T,) variances from sums of squares: the median task's adds `WORTH` points."""
     usual = float(np.median(squares)) / freedom
     return np.asarray((squares + WORTH * usual) / (freedom + WORTH))

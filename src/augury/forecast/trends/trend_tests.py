@@ -1,4 +1,4 @@
-"""Trends of every task of a table: shape, turning point, effect, and how sure that is."""
+"""Trends of every task of a table: shape, turning point, effect, and significance."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from augury.forecast.trends.shapes import Shape, TrendCurve, curves
 from augury.notes import Note
 from augury.runtime.steps import count_steps
 
-# Of training, the last quarter of the observed logarithmic range stands for "trained": where sizes
+# The last quarter of the observed logarithmic range of training counts as "trained": where sizes
 # are compared, its checkpoints are averaged.
 LATE = 0.75
-# A task that falls is called inverse where the rest of its family rises by at least this share of
-# its standard error times two.
+# A falling task is called inverse if the rest of its family rises by more than this many standard
+# errors.
 SURELY = 2.0
 
 
@@ -34,24 +34,24 @@ class Trend:
     """One task along one axis.
 
     Attributes:
-        family, task, metric: which.
+        family, task, metric: names.
         axis: "tokens", "step" or "loss" (over training) or "params" (over sizes, late in training).
         shape: flat, rising, falling, U, inverted U or threshold. Flat means: no trend is shown at
-            the false-discovery rate asked for, or none whose direction is sure at `level`.
+            the requested false-discovery rate, or none whose direction is clear at `level`.
         turning_point: where it turns or leaps, in the unit of the axis; None for other shapes.
-        turning_interval: of it.
+        turning_interval: of the turning point.
         effect: change of the score from the first to the last point, in the metric's unit; at the
-            largest size where the shape varies with size.
-        effect_interval: of it.
+            largest size if the shape varies with size.
+        effect_interval: of the effect.
         after_turn: change from the turning point to the end, for shapes that turn.
         by_size: whether the shape varies with size.
         p: of "no trend in any run".
         q: p adjusted over everything in the report (Benjamini & Hochberg 1995).
-        inverse: the score gets worse while the rest of the family gets better; False where the
-            direction of the metric is not known.
+        inverse: the score gets worse while the rest of the family gets better; False if the
+            direction of the metric is unknown.
         higher_is_better: direction of the metric, from the table's column of that name or from the
-            known metrics; None where neither says it.
-        notes: what to know before believing it.
+            known metrics; None if neither gives it.
+        notes: what to know before trusting it.
     """
 
     family: str | None
@@ -73,18 +73,18 @@ class Trend:
 
     @property
     def last_change(self) -> float:
-        """Change of the score since it turned, or over the whole range where it does not."""
+        """Change of the score since it turned, or over the whole range if it does not."""
         return self.effect if self.after_turn is None else self.after_turn
 
     @property
     def worsens(self) -> bool | None:
-        """Whether the score gets worse in the end; None where nobody knows which way that is."""
+        """Whether the score gets worse in the end; None if the metric's direction is unknown."""
         if self.higher_is_better is None:
             return None
         return self.shape != "flat" and (self.last_change < 0) == self.higher_is_better
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         point = None
         if self.turning_point is not None and self.turning_interval is not None:
             point = {"value": self.turning_point, "interval": list(self.turning_interval)}
@@ -112,13 +112,13 @@ class Trend:
 
 @dataclass(frozen=True)
 class Trends(Shown):
-    """All trends of a table, those that matter most first.
+    """All trends of a table, the most important first.
 
     Attributes:
         trends: one per family, task, metric and axis.
         rate: false-discovery rate at which a shape other than flat is named.
         level: of the intervals.
-        series: what was analysed, for pictures and forecasts.
+        series: what was analysed, for plots and forecasts.
     """
 
     trends: tuple[Trend, ...]
@@ -128,7 +128,7 @@ class Trends(Shown):
 
     @property
     def table(self) -> pl.DataFrame:
-        """One row a trend."""
+        """Return one row per trend."""
         rows = []
         for t in self.trends:
             row = t.to_dict()
@@ -162,13 +162,14 @@ def trends(
 ) -> Trends:
     """Find which abilities rise, fall, turn or leap, over training and over size.
 
-    Per family, task and metric: a p value that serial dependence within runs cannot fool, adjusted
-    over everything tested; the shape by model comparison; turning points by profile likelihood; and
-    the effect. See docs/trends.md for what was measured of each.
+    Per family, task and metric: a p value that is valid under serial dependence within runs,
+    adjusted over everything tested; the shape by model comparison; turning points by profile
+    likelihood; and the effect. docs/trends.md reports what was measured about each.
 
     Args:
         table: observation table: task, value, and tokens, step or loss; params and model (or run)
-            tell runs apart; n or stderr say how well a score is known; chance what guessing gives.
+            distinguish runs; n or stderr give the precision of a score; chance is the score of
+            random guessing.
         by: columns that separate series of comparable runs.
         rate: false-discovery rate.
         level: of intervals.
@@ -178,7 +179,7 @@ def trends(
         points in the unit of the axis.
 
     Raises:
-        UsageError: rate or level is out of range, or nothing says how far training was.
+        UsageError: rate or level is out of range, or no column measures training progress.
         DataError: a column is missing, or one run has two scores at one point.
 
     Source: Benjamini & Hochberg 1995 for q; the test is ours.
@@ -194,19 +195,19 @@ def trends(
     found: list[Trend] = []
     analysed = series_of(table, by)
     for series in count_steps(analysed, "series"):
-        # One checkpoint of each run says nothing of training.
+        # One checkpoint per run tells nothing about training.
         over_training = series if np.bincount(series.design.run).max() > 1 else None
         for own in (over_training, _over_sizes(series)):
             if own is not None:
                 found += _analysed(own, level)
     q = adjusted(np.array([t.p for t in found]))
-    named = [_judged(t, float(x), rate) for t, x in zip(found, q, strict=True)]
+    named = [_with_q(t, float(x), rate) for t, x in zip(found, q, strict=True)]
     named = shared_leaps(_against_the_rest(named), analysed)
     return Trends(tuple(sorted(named, key=_importance)), rate, level, tuple(analysed))
 
 
 def _over_sizes(series: TrendSeries) -> TrendSeries | None:
-    """The same tasks over size: late checkpoints averaged, every run a point."""
+    """Return the same tasks over size: late checkpoints averaged, one point per run."""
     design = series.design
     sizes = design.sizes
     if len(np.unique(sizes)) < FEW_RUNS or not np.isfinite(sizes).all():
@@ -221,7 +222,7 @@ def _over_sizes(series: TrendSeries) -> TrendSeries | None:
     over = Design(
         np.log(sizes[order]), flat, flat.astype(np.int64), sizes[order][:1], "params", 0.0
     )
-    # Checkpoints of a run share most of their noise: averaging them is not worth n of them.
+    # Checkpoints of a run share most of their noise: their average is not worth n of them.
     return TrendSeries(
         series.family, series.keys, over, y, series.sampling, series.scales, series.chance,
         series.higher_is_better,
@@ -268,7 +269,7 @@ def _trend(
     after: float | None = None
     notes = []
     if unsure:
-        text = "The runs change, but not surely in one direction over the whole range."
+        text = "The runs change, but not clearly in one direction over the whole range."
         notes.append(Note("unsure-direction", "info", text, {"form": curve.form}))
     if shape in ("U", "inverted U", "threshold"):
         turn = float(design.at(curve.knot))
@@ -291,7 +292,7 @@ def _trend(
             Note(
                 "by-size",
                 "info",
-                "The shape varies with size; what is said is of the largest model.",
+                "The shape varies with size; this describes the largest model.",
                 {"params": float(np.exp(design.largest + design.zero))},
             )
         )
@@ -300,8 +301,8 @@ def _trend(
             Note(
                 "few-runs",
                 "warning",
-                f"{design.runs} run{'s' if design.runs > 1 else ''}: the p value rests on the "
-                "estimated serial dependence of checkpoints, not on runs that agree.",
+                f"{design.runs} run{'s' if design.runs > 1 else ''}: the p value relies on the "
+                "estimated serial dependence of checkpoints, not on agreement between runs.",
                 {"runs": design.runs},
             )
         )
@@ -353,18 +354,18 @@ def _shape(curve: TrendCurve) -> Shape:
 
 
 def _threshold_notes(series: TrendSeries, task: int, curve: TrendCurve) -> list[Note]:
-    """Whether what it leaves is chance."""
+    """Note whether the level it leaves is chance."""
     chance = series.chance[task]
     before = float(series.scales[task].back(np.array([curve.start]))[0])
     if not np.isfinite(chance):
-        text = f"It leaves a level of {before:.3g}; no column says whether that is chance."
+        text = f"It leaves a level of {before:.3g}; no column tells whether that is chance."
         return [Note("chance-unknown", "info", text, {"before": before})]
-    text = f"Before, {before:.3g}, where guessing gives {chance:.3g}."
+    text = f"Before, {before:.3g}; random guessing scores {chance:.3g}."
     return [Note("level-before", "info", text, {"before": before, "chance": float(chance)})]
 
 
-def _judged(trend: Trend, q: float, rate: float) -> Trend:
-    """With its q; a shape is named only where the evidence for any trend holds."""
+def _with_q(trend: Trend, q: float, rate: float) -> Trend:
+    """Return the trend with its q; a shape is named only if there is evidence for any trend."""
     kept = q <= rate and trend.shape != "flat"
     if kept:
         return replace(trend, q=q)
@@ -374,7 +375,7 @@ def _judged(trend: Trend, q: float, rate: float) -> Trend:
 
 
 def _against_the_rest(found: list[Trend]) -> list[Trend]:
-    """Mark what gets worse while the other tasks of the family get better: inverse scaling."""
+    """Mark tasks that get worse while the family's others get better: inverse scaling."""
     out = []
     for trend in found:
         rest = [
@@ -409,7 +410,7 @@ def _against_the_rest(found: list[Trend]) -> list[Trend]:
     return out
 
 
-# What a shape does where lower is better, as if the scale were turned over.
+# What a shape does if lower is better, with the scale inverted.
 _TURNED: dict[Shape, Shape] = {
     "falling": "rising", "rising": "falling", "threshold": "falling", "U": "inverted U",
     "inverted U": "U", "flat": "flat",
@@ -417,9 +418,9 @@ _TURNED: dict[Shape, Shape] = {
 
 
 def _importance(trend: Trend) -> tuple[int, float, float]:
-    """What surely gets worse first, largest first, then turns, leaps, gains, and what is flat.
+    """Sort clear losses first, largest first, then turns, leaps, gains, and what is flat.
 
-    Where the direction of a metric is not known, its falls stand among what gets worse.
+    If the direction of a metric is unknown, its falls count as losses.
     """
     order = {"falling": 0, "inverted U": 0, "U": 1, "threshold": 2, "rising": 3, "flat": 4}
     lower = trend.higher_is_better is False
@@ -429,7 +430,7 @@ def _importance(trend: Trend) -> tuple[int, float, float]:
 
 
 def sentence(trend: Trend) -> str:
-    """What the trend says, in words."""
+    """Describe the trend in words."""
     where: Literal["over training", "over size"] = (
         "over size" if trend.axis == "params" else "over training"
     )
@@ -439,7 +440,7 @@ def sentence(trend: Trend) -> str:
     sure = f"q = {trend.q:.2g}"
     if trend.shape == "flat":
         return f"{name} shows no trend {where} ({sure})."
-    # Said where the words alone would mislead: a perplexity that falls is no loss.
+    # Added where the words alone would mislead: a perplexity that falls is not a loss of ability.
     turned = {True: ", which is worse", False: ", which is better"}
     meaning = turned[bool(trend.worsens)] if trend.higher_is_better is False else ""
     if trend.turning_point is None or trend.turning_interval is None:
