@@ -17,6 +17,7 @@ def moved_table(
     *,
     ahead: tuple[float, float] = (0.05, 0.3),
     by_size: float = 0.0,
+    amounts: tuple[int, ...] = AMOUNTS,
 ) -> tuple[float, pl.DataFrame, float]:
     """A table of three sizes by nine checkpoints, few-shot and finetuned, and its truth.
 
@@ -40,10 +41,10 @@ def moved_table(
     middle = -np.log(point - floor) - width * np.log(share / (1 - share))
     shift = rng.uniform(0.3, 0.9)
     dh = 10.0 ** rng.uniform(-0.5, 3.5)
-    most = np.log1p(AMOUNTS[-1] / dh)
+    most = np.log1p(amounts[-1] / dh)
     luck = 0.02 * rng.standard_normal((3, 9))
     rows = []
-    for amount in (0, *AMOUNTS):
+    for amount in (0, *amounts):
         way = np.log1p(amount / dh) / most
         if shape == "s-shaped":
             way = way**2 / (way**2 + (1 - way) ** 2 + 1e-12)
