@@ -55,8 +55,9 @@ def tables(rows: list[dict[str, Any]]) -> str:
         "**The premise check**, by task and seed: whole ladders, and every cut at which some score "
         "has risen.",
         premises(),
-        "**Where each ability appeared**: range over sizes, by seed. Seeds differ in text, tables "
-        "and weights. The last column is the standard deviation over seeds of the ranges' "
+        "**Where each ability appeared**: range over the sizes that got there, by seed. A size "
+        "that went below this range and ended without the ability is named, with its lowest loss. "
+        "Seeds differ in text, tables and weights. The last column is the standard deviation over seeds of the ranges' "
         "midpoints: what a forecast from other seeds could not know.",
         by_seed(),
         "**Every forecast of attribute 3.**",
@@ -87,6 +88,23 @@ def truths(measured: pl.DataFrame) -> dict[tuple[str, int, str], tuple[float, fl
             at = float(loss[k] + way * (loss[k + 1] - loss[k]))
             found.setdefault((str(key[0]), int(str(key[1])), str(key[2])), []).append(at)
     return {key: (min(at), max(at)) for key, at in found.items()}
+
+
+def without(
+    measured: pl.DataFrame, truth: dict[tuple[str, int, str], tuple[float, float]]
+) -> dict[tuple[str, int, str], list[str]]:
+    """(world, seed, task) -> sizes that ended below the range of the truth and .1 up in none."""
+    few = measured.filter(finetune_examples=0)
+    found: dict[tuple[str, int, str], list[str]] = {}
+    for key, run in few.group_by("family", "seed", "task", "model", maintain_order=True):
+        case = str(key[0]), int(str(key[1])), str(key[2])
+        last = run.sort("step").tail(1)
+        lowest = float(last["loss"][0])
+        up = float(last["value"][0] - last["chance"][0])
+        if up < DISTANCE and lowest < truth.get(case, (np.inf, 0.0))[0]:
+            width = str(key[3]).rsplit("-", 1)[1]
+            found.setdefault(case, []).append(f"{width} not by {lowest:.3f}")
+    return found
 
 
 def scored() -> list[dict[str, Any]]:
@@ -249,12 +267,19 @@ def premises() -> str:
 
 def by_seed() -> str:
     """Truths of every task and seed."""
-    truth = truths(pl.read_parquet(MEASURED))
+    measured = pl.read_parquet(MEASURED)
+    truth = truths(measured)
+    missing = without(measured, truth)
     lines = []
-    for world, task in dict.fromkeys((w, t) for w, _, t in truth):
+    for world, task in dict.fromkeys((w, t) for w, _, t in (*truth, *missing)):
         own = {seed: truth[world, seed, task] for w, seed, t in truth if (w, t) == (world, task)}
         middles = [sum(at) / 2 for at in own.values()]
-        told = "; ".join(f"{seed}: {a:.3f} to {b:.3f}" for seed, (a, b) in sorted(own.items()))
+        parts = []
+        for seed in sorted({s for w, s, t in (*truth, *missing) if (w, t) == (world, task)}):
+            where = own.get(seed)
+            came = [] if where is None else [f"{where[0]:.3f} to {where[1]:.3f}"]
+            parts.append(f"{seed}: {', '.join(came + missing.get((world, seed, task), []))}")
+        told = "; ".join(parts)
         spread = _number(np.std(middles, ddof=1)) if len(middles) > 1 else ""
         lines.append([world, task, told, spread])
     return _table(("world", "task", "truth by seed", "spread"), lines)
