@@ -57,8 +57,8 @@ def tables(rows: list[dict[str, Any]]) -> str:
         premises(),
         "**Where each ability appeared**: range over the sizes that got there, by seed. A size "
         "that went below this range and ended without the ability is named, with its lowest loss. "
-        "Seeds differ in text, tables and weights. The last column is the standard deviation over seeds of the ranges' "
-        "midpoints: what a forecast from other seeds could not know.",
+        "Seeds differ in text, tables and weights. The last column is the standard deviation over "
+        "seeds of the ranges' midpoints: what a forecast from other seeds could not know.",
         by_seed(),
         "**Every forecast of attribute 3.**",
         every(rows),
