@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from augury.fitting.problem import Problem, problem_of
 from augury.fitting.result import Status
 from augury.fitting.space import Floats, Space
 from augury.fitting.starts import find_starts
-from augury.fitting.uncertainty import spare_units
 from augury.laws import Law, parse_law
 
 # Starts polished per group. With 2,000 groups of 50 points, the best two of the grid end in the
@@ -317,5 +316,6 @@ def _status(
     at = (u - space.lower < ON_BOUND) | (np.asarray(space.upper) - u < ON_BOUND)
     if at[: len(problem.law.parameters)].any():
         return Status.AT_BOUND
-    alone = replace(problem, runs=np.unique(runs, return_inverse=True)[1])
-    return Status.NO_INTERVALS if not pooled and spare_units(alone, u) < 1 else Status.CONVERGED
+    # Its points all went into parameters (`spare_units`, none at a bound): no noise can be told.
+    saturated = not pooled and int(live.sum()) <= len(problem.law.parameters)
+    return Status.NO_INTERVALS if saturated else Status.CONVERGED
