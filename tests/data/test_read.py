@@ -87,6 +87,10 @@ BAD_CELLS = {
         GOOD + "1e6,2e7,3,4\n",
         "t.csv, row 3: has 4 cells; expected 3, as in the header",
     ),
+    "missing text": (
+        "model,params,tokens,loss\nm,1e6,2e7,3\n,1e6,2e7,3\n",
+        "t.csv, row 2, column 'model': the value is missing; expected text",
+    ),
     "short row": (
         GOOD + "1e6,2\n1e6,3e7,3\n",
         "t.csv, row 3: has 2 cells; expected 3, as in the header",
@@ -114,7 +118,8 @@ BAD_CELLS = {
 @pytest.mark.parametrize("case", BAD_CELLS)
 def test_bad_csv_is_named(tmp_path: Path, case: str) -> None:
     text, message = BAD_CELLS[case]
-    assert complaint(write(tmp_path, text), require=NEEDED) == message
+    needed = (*NEEDED, "model") if case == "missing text" else NEEDED
+    assert complaint(write(tmp_path, text), require=needed) == message
 
 
 def test_other_bad_files(tmp_path: Path) -> None:

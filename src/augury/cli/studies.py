@@ -13,6 +13,7 @@ from augury.cli.application import STUDY, app
 from augury.cli.arguments import parse_point
 from augury.cli.options import AsJson, Seed
 from augury.cli.printing import note, print_json
+from augury.cli.standard_input import STANDARD_INPUT, table_file
 from augury.errors import UsageError
 
 
@@ -38,6 +39,8 @@ def init(
         raise UsageError("choose one of --from and --schema")
     from augury.study.plan.from_data import study_from
 
+    if from_ == STANDARD_INPUT:
+        raise UsageError("--from -: a study reads its tables again: write this one to a file")
     source, found = from_, []
 
     def draft() -> str:
@@ -124,7 +127,8 @@ def report(
     study: Annotated[
         Path,
         typer.Argument(
-            help="A study, a saved fit, a table, or a folder of measurements or results."
+            help="A study, a saved fit, a table (- is standard input), or a folder of "
+            "measurements or results."
         ),
     ],
     out: Annotated[
@@ -144,8 +148,8 @@ def report(
 
     point = None if at is None else parse_point(at)
     page = _page_path(study, out, PAGES)
-    with startup.computing("writing the page"):
-        story = story_of(study, at=point)
+    with table_file(study) as path, startup.computing("writing the page"):
+        story = story_of(path, at=point)
     write_page(story, page)
     if as_json:
         figures = [figure.id for figure in story.figures]
@@ -157,6 +161,8 @@ def report(
 
 def _page_path(study: Path, out: Path | None, suffixes: Sequence[str]) -> Path:
     """Where the page is to be; in a folder it is called page.html."""
+    if out is None and study == STANDARD_INPUT:
+        return Path("page.html")
     if out is None:
         return study / "page.html" if study.is_dir() else study.with_suffix(".html")
     if out.is_dir() or not out.suffix:

@@ -33,14 +33,18 @@ class Column:
     @property
     def expected(self) -> str:
         """What a value has to be, in words."""
-        return {
-            "any": "a finite number",
-            "positive": "a positive finite number",
-            "not negative": "a number of at least 0",
-            "share": "a number from 0 up to, but not including, 1",
-            "fraction": "a number from 0 to 1",
-            "not positive": "a number of at most 0",
-        }[self.rule]
+        words = {"text": "text", "flag": "true or false"}.get(self.kind)
+        return (
+            words
+            or {
+                "any": "a finite number",
+                "positive": "a positive finite number",
+                "not negative": "a number of at least 0",
+                "share": "a number from 0 up to, but not including, 1",
+                "fraction": "a number from 0 to 1",
+                "not positive": "a number of at most 0",
+            }[self.rule]
+        )
 
 
 COLUMNS: tuple[Column, ...] = (

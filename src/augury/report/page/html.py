@@ -271,6 +271,11 @@ def _breakable(name: str) -> Any:
     return escape(clean_text(name)).replace("_", Markup("_<wbr>"))
 
 
+def _tied(sentence: str) -> Any:
+    """A sentence whose percentages are not broken, and whose names may be."""
+    return _breakable(sentence.replace(" %", "\u00a0%"))
+
+
 def _json(spec: dict[str, Any]) -> str:
     # In a script element only "</" and "<!--" could end the data early.
     return json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
@@ -295,7 +300,7 @@ def _templates() -> Environment:
     )
     environment.filters |= {
         "breakable": _breakable, "rows": _count_rows, "sentence": sentence,
-        "severity": SEVERITY.__getitem__, "tied": lambda text: text.replace(" %", "\u00a0%"),
+        "severity": SEVERITY.__getitem__, "tied": _tied,
     }  # fmt: skip
     return environment
 

@@ -146,7 +146,7 @@ def outcome_figure(found: Trends, *, name: str = "outcomes") -> Figure | None:
     return Figure(
         name,
         "What becomes of each score over training",
-        "A bar for every metric, as long as it has scores; colours say what becomes of them.",
+        "A bar per metric; its length is the number of scores, its colours what becomes of them.",
         f"Another false-discovery rate than {found.rate:.0%}, and more runs.",
         finished(alt.layer(*layers), height=30 + 44 * len(metrics)),
         data.drop("order"),
