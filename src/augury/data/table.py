@@ -281,19 +281,22 @@ def observations(
 def run_ids(table: pl.DataFrame) -> NDArray[np.int64]:
     """Return (n,) the training run of each row, from 0 in order of appearance.
 
-    Uses the column `run` if there is one; else model, family and seed together if there is a model,
-    where every size is a separate run (`model` may name an architecture); else every row is a run.
+    Uses the column `run` where it is filled in; else model, family and seed together if there is a
+    model, where every size is a separate run (`model` may name an architecture); else every row is
+    a run.
     """
-    key = ["run"] if "run" in table.columns else []
-    if not key and "model" in table.columns:
-        key = [name for name in ("model", "family", "seed") if name in table.columns]
-    if not key:
-        return np.arange(table.height, dtype=np.int64)
-    if key != ["run"] and "params" in table.columns:
+    identity: tuple[str, ...] = ("model", "family", "seed")
+    key = [name for name in identity if name in table.columns]
+    if "model" not in key:
+        table, key = table.with_row_index("_row"), ["_row"]
+    elif "params" in table.columns:
         size = pl.col("params").fill_null(pl.col("params").max().over(key))
-        table = table.select(*key, size)
-        key = [*key, "params"]
-    named = table.select(pl.struct(key).alias("k"))
+        table, key = table.with_columns(_size=size), [*key, "_size"]
+    columns = [pl.col(name) for name in key]
+    if "run" in table.columns:
+        no_run = pl.col("run").is_null()
+        columns = [pl.col("run"), *(pl.when(no_run).then(column) for column in columns)]
+    named = table.select(pl.struct(columns).alias("k"))
     ids = named.join(
         named.unique(maintain_order=True).with_row_index("i"), on="k", how="left", nulls_equal=True
     )
