@@ -92,7 +92,7 @@ def test_bad_input_is_named(run: tuple[pl.DataFrame, pl.DataFrame]) -> None:
         forecast_run(log, schedule)
     with pytest.raises(DataError, match="none of tokens, step"):
         forecast_run(log.rename({"step": "day"}), at=9.0)
-    with pytest.raises(UsageError, match="needs the run's place"):
+    with pytest.raises(UsageError, match="needs the run's inputs"):
         forecast_run(log, at=1e5, planned={"params": 1.0})
 
 

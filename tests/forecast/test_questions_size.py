@@ -104,9 +104,9 @@ def test_the_interval_holds_as_often_as_it_says() -> None:
 
 def test_what_is_asked_wrongly_is_said() -> None:
     table = zoo(4.0, 0.0, 0)
-    with pytest.raises(UsageError, match="no family 'x'"):
+    with pytest.raises(UsageError, match="no family is called 'x'"):
         measure_size(table, reference="x", model="new")
-    with pytest.raises(UsageError, match="no model 'y'"):
+    with pytest.raises(UsageError, match="no model is called 'y'"):
         measure_size(table, reference="ref", model="y")
     with pytest.raises(DataError, match="has 1 sizes"):
         measure_size(table, reference="other", model="ref-1e+09")

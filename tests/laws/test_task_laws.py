@@ -113,7 +113,7 @@ def test_pairs_agree_and_what_has_none_is_said() -> None:
                           "tokens": [1e9] * 4, "loss": [3.0, 3.2, 3.4, 2.5]})  # fmt: skip
     (row,) = pair_losses(table, "corpus", "a", "b").to_dicts()
     assert row == {"params": 1e8, "tokens": 1e9, "loss": pytest.approx(3.3), "loss_other": 3.0}
-    with pytest.raises(DataError, match="no loss of 'a' has one of 'c'"):
+    with pytest.raises(DataError, match="no loss of 'a' has a matching loss of 'c'"):
         pair_losses(table, "corpus", "a", "c")
     with pytest.raises(DataError, match="'set'"):
         pair_losses(table, "set", "a", "b")
