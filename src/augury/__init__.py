@@ -141,21 +141,21 @@ def __getattr__(name: str) -> Any:
 
 
 def _draw(result: Any) -> str | None:
-    """Composition root: results show a picture in a notebook, and need not know who draws it."""
+    """Let results show a figure in a notebook without importing what draws it."""
     from augury.report.page.result import picture_of
 
     return picture_of(result)
 
 
 def _chart(result: Any) -> Any:
-    """Likewise for `chart()`."""
+    """Do the same for `chart()`."""
     from augury.report.page.result import chart_of
 
     return chart_of(result)
 
 
 def _save(result: Any, path: str | Path) -> Path:
-    """Likewise for `save()`: a picture by its suffix, else a folder."""
+    """Do the same for `save()`: a figure by its suffix, else a folder."""
     from augury.report.page.result import PICTURES, save_picture
 
     if Path(path).suffix in PICTURES:

@@ -1,9 +1,9 @@
-"""Results in a notebook: what a cell shows of them, and their rows as a pandas table.
+"""Results in a notebook: how a cell shows them, and their rows as a pandas table.
 
-A result says what there is to show (`Card`); this module makes HTML and pandas of it. The HTML is
-plain: a heading, a table, notes, and for some results a picture. It has no colours of its own, so
-that it reads well on light and dark themes, loads nothing and runs nothing. It knows nothing of how
-results are fitted, drawn or stored: the package hands it the functions that do (`draw_with`).
+A result describes what to show (`Card`); this module makes HTML and pandas of it. The HTML is
+plain: a heading, a table, notes, and for some results a figure. It sets no colours, so that it
+works on light and dark themes, and loads and runs nothing. It does not know how results are fitted,
+drawn or stored: the package passes it the functions that do (`draw_with`).
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-# More rows than these are not read in a notebook; `to_pandas()` has all of them.
+# Nobody reads more rows than these in a notebook; `to_pandas()` has all of them.
 MOST_ROWS = 40
 
-# From a result to an HTML image, or None where it has no picture; and to an Altair chart.
+# From a result to an HTML image, or None without a figure; and to an Altair chart.
 Drawer = Callable[[Any], str | None]
 Charter = Callable[[Any], Any]
-# Writes a result to a path: a folder, or a picture.
+# Writes a result to a path: a folder, or a figure.
 Saver = Callable[[Any, "str | Path"], "Path"]
 _drawer: list[Drawer] = []
 _charter: list[Charter] = []
 _saver: list[Saver] = []
-# Letters of a cell in plain text, and rows: `str()` of a result is read in a terminal.
+# Maximum letters of a cell in plain text, and rows: `str()` of a result is read in a terminal.
 MOST_LETTERS, MOST_LINES = 40, 40
 
 
 def draw_with(drawer: Drawer, charter: Charter | None = None, saver: Saver | None = None) -> None:
-    """Let results draw and store themselves.
+    """Set the functions that draw and store results.
 
     Args:
         drawer: of notebook cells.
@@ -52,13 +52,13 @@ def draw_with(drawer: Drawer, charter: Charter | None = None, saver: Saver | Non
 
 @dataclass(frozen=True)
 class Card:
-    """What there is to show of a result.
+    """What to show of a result.
 
     Attributes:
-        heading: what it is and how it ended, in a line.
-        table: what is read at a glance.
-        notes: what to know before believing it, notes or sentences.
-        rows: what `to_pandas` gives, where that is more than the table.
+        heading: what it is and how it ended, in one line.
+        table: what can be read at a glance.
+        notes: what to know before trusting it, notes or sentences.
+        rows: what `to_pandas` returns, if more than the table.
     """
 
     heading: str
@@ -68,17 +68,17 @@ class Card:
 
 
 class Shown(ABC):
-    """A result that a notebook shows as a table, and that pandas can take."""
+    """A result that a notebook shows as a table, and that can be converted to pandas."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # Before a dataclass writes its own: draws and tables are no representation of anything.
+        # Before a dataclass writes its own: the default one would print draws and tables.
         if "__repr__" not in cls.__dict__:
             cls.__repr__ = Shown.__repr__  # type: ignore[method-assign]
 
     @abstractmethod
     def _card(self) -> Card:
-        """What there is to show."""
+        """Return what to show."""
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self._card().heading}>"
@@ -90,17 +90,17 @@ class Shown(ABC):
         return html_of(self._card(), _drawer[0](self) if _drawer else None)
 
     def chart(self) -> Any:
-        """The page's figure of it as an Altair chart, to change, combine or save.
+        """Return its figure on the page as an Altair chart, to change, combine or save.
 
         Raises:
-            UsageError: it holds nothing that can be drawn.
+            UsageError: it contains nothing that can be drawn.
         """
         if not _charter:
             raise UsageError("nothing draws charts here: import augury first")
         return _charter[0](self)
 
     def save(self, path: str | Path) -> Path:
-        """Write it: into a folder, which `augury.load` reads, or as a picture.
+        """Write it: to a folder, which `augury.load` reads, or as a figure.
 
         Args:
             path: a folder; or a file ending in .svg, .png, .pdf or .html.
@@ -109,17 +109,17 @@ class Shown(ABC):
             The path.
 
         Raises:
-            UsageError: it cannot be stored, or it holds nothing that can be drawn.
+            UsageError: it cannot be stored, or it contains nothing that can be drawn.
         """
         if not _saver:
             raise UsageError("nothing stores results here: import augury first")
         return _saver[0](self, path)
 
     def to_pandas(self) -> Any:
-        """The rows behind it as a `pandas.DataFrame`; missing values are NaN or None.
+        """Return its rows as a `pandas.DataFrame`; missing values are NaN or None.
 
         Raises:
-            UsageError: pandas is not installed; Augury itself does without.
+            UsageError: pandas is not installed; Augury itself does not need it.
         """
         card = self._card()
         return to_pandas(card.table if card.rows is None else card.rows)
@@ -129,7 +129,7 @@ R = TypeVar("R", bound=Shown)
 
 
 class Several(list[R], Shown):
-    """A list of results that is shown as one table."""
+    """A list of results, shown as one table."""
 
     def _card(self) -> Card:
         import polars as pl
@@ -140,7 +140,7 @@ class Several(list[R], Shown):
         return Card(
             cards[0].heading,
             pl.concat([card.table for card in cards], how="diagonal_relaxed"),
-            tuple(dict.fromkeys(_said(note) for card in cards for note in card.notes)),
+            tuple(dict.fromkeys(_note_text(note) for card in cards for note in card.notes)),
         )
 
     def __str__(self) -> str:
@@ -148,7 +148,7 @@ class Several(list[R], Shown):
 
 
 def to_pandas(table: pl.DataFrame) -> Any:
-    """A Polars table as a pandas one, without pyarrow.
+    """Convert a Polars table to pandas, without pyarrow.
 
     Raises:
         UsageError: pandas is not installed.
@@ -161,7 +161,7 @@ def to_pandas(table: pl.DataFrame) -> Any:
 
 
 def text_of(card: Card) -> str:
-    """A card as plain text: its heading, its table, its notes."""
+    """Format a card as plain text: its heading, its table, its notes."""
     lines = [card.heading]
     if not card.table.is_empty():
         rows = [[_plain(v) for v in row] for row in card.table.head(MOST_LINES).iter_rows()]
@@ -176,11 +176,11 @@ def text_of(card: Card) -> str:
             lines.append(f"  {'  '.join(padded)}".rstrip())
         more = card.table.height - MOST_LINES
         lines += [f"  and {more:,} more rows"] if more > 0 else []
-    return "\n".join([*lines, *(f"  {_said(note)}" for note in card.notes)])
+    return "\n".join([*lines, *(f"  {_note_text(note)}" for note in card.notes)])
 
 
 def html_of(card: Card, picture: str | None = None) -> str:
-    """A card, and a picture as HTML, as HTML for a notebook's cell."""
+    """Format a card, and its figure as HTML, for a notebook's cell."""
     parts = [f"<p><b>{escape(card.heading)}</b></p>", _table(card.table), _list(card.notes)]
     if picture is not None:
         parts.append(picture)
@@ -199,28 +199,30 @@ def _table(data: pl.DataFrame) -> str:
 
 
 def _text(value: Any) -> str:
-    return escape(_words(value))
+    return escape(_format_value(value))
 
 
-def _words(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        whole = value == int(value) if abs(value) < 1e15 else False  # also NaN and infinity: no
+        whole = (
+            value == int(value) if abs(value) < 1e15 else False
+        )  # false for NaN and infinity too
         return f"{value:,.0f}" if whole and abs(value) >= 1000 else f"{value:.4g}"
     return f"{value:,}" if type(value) is int else str(value)
 
 
 def _plain(value: Any) -> str:
-    """A value on one line, short enough for a column."""
-    text = " ".join(_words(value).split())
+    """Format a value on one line, short enough for a column."""
+    text = " ".join(_format_value(value).split())
     return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1]}…"
 
 
-def _said(note: Note | str) -> str:
+def _note_text(note: Note | str) -> str:
     return note if isinstance(note, str) else f"{note.severity}: {note.message}"
 
 
 def _list(notes: Iterable[Note | str]) -> str:
-    items = "".join(f"<li>{escape(_said(note))}</li>" for note in notes)
+    items = "".join(f"<li>{escape(_note_text(note))}</li>" for note in notes)
     return f"<ul>{items}</ul>" if items else ""

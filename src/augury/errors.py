@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class AuguryError(Exception):
-    """Base of every error that Augury raises on purpose.
+    """Base class of every error that Augury raises on purpose.
 
     Examples:
         >>> try:
@@ -24,13 +24,13 @@ class UsageError(AuguryError):
 
 
 class FitError(AuguryError):
-    """A fit was asked for that the data cannot carry; the message lists what to check."""
+    """The data cannot support the requested fit; the message lists what to check."""
 
 
 class DataError(AuguryError):
     """A table is wrong. The message names file, row, column, value and what was expected.
 
-    `row` counts data rows from 1, the header not included, as a spreadsheet user counts them.
+    `row` counts data rows from 1, without the header, as in a spreadsheet.
     """
 
     def __init__(

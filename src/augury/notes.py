@@ -1,7 +1,7 @@
-"""Notes: what a reader of a result has to know before believing it, as data.
+"""Notes: what to know before trusting a result, as data.
 
-`NOTES` is the one list of note codes, with what each means and what to do about it;
-docs/reference/notes.md is made from it. `Outcome` is what every result answers.
+`NOTES` is the one list of note codes, with the meaning and remedy of each; docs/reference/notes.md
+is built from it. `Outcome` is what every result provides.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ Severity = Literal["info", "warning", "serious"]
 class NoteKind(NamedTuple):
     """One code of the list: where it is raised, what it means, what to do.
 
-    `plain` says what it means to somebody who decides and knows no statistics, where `meaning`
-    does not.
+    `plain` states the meaning for decision makers without statistics, if `meaning` does not.
     """
 
     room: str
@@ -28,14 +27,14 @@ class NoteKind(NamedTuple):
 
 @dataclass(frozen=True)
 class Note:
-    """Something a reader of a result has to know, as data.
+    """Something to know about a result, as data.
 
     Attributes:
-        code: what kind, stable between versions ("influential-points", "condition" ...); `NOTES`
+        code: the kind, stable between versions ("influential-points", "condition" ...); `NOTES`
             lists them.
         severity: "info", "warning" (read it before you use the result) or "serious" (do not).
         message: one sentence.
-        details: the figures behind it.
+        details: the numbers behind it.
     """
 
     code: str
@@ -51,7 +50,7 @@ class Note:
 
 @runtime_checkable
 class Outcome(Protocol):
-    """What every result answers: how it ended, what to do, whether to use it, what to know."""
+    """What every result provides: how it ended, what to do, whether to use it, what to know."""
 
     @property
     def status(self) -> str:
@@ -60,17 +59,17 @@ class Outcome(Protocol):
 
     @property
     def remedy(self) -> str:
-        """What to do about the status; empty where nothing is wrong."""
+        """What to do about the status; empty if nothing is wrong."""
         ...
 
     @property
     def usable(self) -> bool:
-        """Whether its numbers mean something."""
+        """Whether its numbers are meaningful."""
         ...
 
     @property
     def notes(self) -> Sequence[Note]:
-        """What a reader has to know."""
+        """Warnings and remarks for the reader."""
         ...
 
 
@@ -80,13 +79,13 @@ NOTES: Mapping[str, NoteKind] = {
         "fitting",
         "A parameter ended at its bound, so its interval is one-sided.",
         "Use a law without that parameter, or measure more scales.",
-        "The data ask for more than the law can give: the interval is open on one side.",
+        "The best value of a parameter lies beyond its bound: the interval is open on one side.",
     ),
     "condition": NoteKind(
         "fitting",
-        "The data hardly tell the parameters apart.",
-        "Trust the predictions inside the data, not the single parameters; add other scales.",
-        "The law is known inside the data; beyond them its parameters leave much open.",
+        "The data can hardly tell the parameters apart.",
+        "Trust the predictions inside the data, not single parameters; add other scales.",
+        "The law is known inside the data; beyond them its parameters are uncertain.",
     ),
     "starts-disagree": NoteKind(
         "fitting",
@@ -109,29 +108,30 @@ NOTES: Mapping[str, NoteKind] = {
         "fitting",
         "The chains of a posterior have not mixed.",
         "Draw more samples, or use Laplace or bootstrap intervals.",
-        "The interval was not computed to the end: it may be wrong.",
+        "The computation of the interval did not converge: it may be wrong.",
     ),
     "cut-distribution": NoteKind(
         "data",
-        "Some rows were sampled from a part of the model's distribution only.",
+        "Some rows were sampled from only a part of the model's distribution.",
         "Measure them again with top-k, top-p and min-p switched off (docs/backends.md).",
     ),
     "not-identifiable": NoteKind(
         "fitting",
         "The runs do not determine the law: at these very runs its interval is wider than the "
-        "range of all their outcomes, or directions of its parameters are not held at all.",
+        "range of all their outcomes, or some directions of its parameters are not constrained "
+        "at all.",
         "Add runs at other scales, or use a law with fewer parameters.",
     ),
     "few-training-runs": NoteKind(
         "fitting",
-        "There are too few training runs to tell how far they stray from each other.",
-        "Add runs (sizes or seeds); check that `model`, `seed` or `run` tell your runs apart.",
+        "There are too few training runs to tell how much they differ from each other.",
+        "Add runs (sizes or seeds); check that `model`, `seed` or `run` distinguish your runs.",
     ),
     "inputs-move-together": NoteKind(
         "fitting",
-        "Two inputs keep one ratio in all runs, so that their terms cannot be told apart.",
+        "Two inputs have a fixed ratio in all runs, so their terms cannot be told apart.",
         "Use a law of one of them, or add runs at another ratio.",
-        "Size and data grew in step in all runs: what each is worth cannot be told.",
+        "Size and data grew in step in all runs: their effects cannot be separated.",
     ),
     "resamples": NoteKind(
         "fitting",
@@ -147,17 +147,17 @@ NOTES: Mapping[str, NoteKind] = {
     ),
     "short-curve": NoteKind(
         "forecast",
-        "A curve has so few points that its weights and interval rest on few cuts.",
+        "A curve has so few points that its weights and interval come from few cuts.",
         "Log more often, or wait for more of the run.",
     ),
     "release-from-prior": NoteKind(
         "forecast",
-        "How much loss the decay of the learning rate will release comes from other runs.",
+        "The loss that the decay of the learning rate will release is estimated from other runs.",
         "Decay a short branch of the run, and forecast again.",
     ),
     "noise-between-models": NoteKind(
         "forecast",
-        "How far single models stray from the trend, sampling noise aside.",
+        "How far single models lie from the trend, apart from sampling noise.",
         "Average several seeds per size to narrow the forecast.",
     ),
     "ceiling": NoteKind(
@@ -168,20 +168,20 @@ NOTES: Mapping[str, NoteKind] = {
     "never-passed": NoteKind(
         "forecast",
         "Some instances never passed in any model.",
-        "Sample longer, or report them apart.",
+        "Sample longer, or report them separately.",
     ),
     "growth-class": NoteKind(
         "forecast",
         "The pass rate does not grow along a straight line.",
-        "Use the curved law, and look less far ahead.",
-        "Growth bends, so that a forecast far ahead is less sure than near by.",
+        "Use the curved law, and forecast less far ahead.",
+        "Growth bends, so a forecast far ahead is less certain than one nearby.",
     ),
     # Emergence
     "few-amounts": NoteKind(
         "forecast",
         "There are too few finetuning amounts to see how the point moves.",
         "Finetune on at least three amounts.",
-        "Too few amounts of finetuning were tried to see which way it goes.",
+        "Too few amounts of finetuning were tried to see the trend.",
     ),
     "at-chance": NoteKind(
         "forecast",
@@ -190,7 +190,7 @@ NOTES: Mapping[str, NoteKind] = {
     ),
     "no-elbow": NoteKind(
         "forecast",
-        "No amount of finetuning is still at chance with the weaker checkpoints.",
+        "No amount of finetuning leaves the weaker checkpoints at chance.",
         "Add weaker checkpoints or smaller amounts.",
         "All models were finetuned so much that none is still guessing.",
     ),
@@ -227,27 +227,27 @@ NOTES: Mapping[str, NoteKind] = {
     ),
     "few-draws": NoteKind(
         "forecast",
-        "The importance draws of a law are worth few independent ones.",
+        "The importance draws of a law are worth few independent draws.",
         'Use uncertainty="nuts".',
-        "The interval rests on few computed cases: its ends are rough.",
+        "The interval was computed from few cases: its ends are rough.",
     ),
     "relu-misfit": NoteKind(
         "forecast",
         "One straight slope past the elbow does not fit.",
-        "Read the average over laws, or ask for a stated distance above chance.",
-        "Scores do not rise in a straight line once they leave chance: where it emerges "
+        "Use the average over laws, or ask for a stated distance above chance.",
+        "Scores do not rise in a straight line once they leave chance: the point of emergence "
         "depends on the law.",
     ),
     "low-data": NoteKind(
         "forecast",
-        "How many examples stand for no finetuning matters for the answer.",
+        "The answer depends on how many examples count as no finetuning.",
         "Finetune on smaller amounts.",
         "The answer depends on how little finetuning counts as none.",
     ),
     "by-size": NoteKind(
         "forecast",
         "The shape, or the score at equal loss, differs with model size.",
-        "Read each size apart.",
+        "Look at each size separately.",
     ),
     "ahead": NoteKind(
         "forecast",
@@ -256,35 +256,35 @@ NOTES: Mapping[str, NoteKind] = {
     ),
     "vague": NoteKind(
         "forecast",
-        "The data leave the point almost unknown.",
+        "The data hardly determine the point.",
         "Add checkpoints and amounts near the elbow.",
     ),
     "straight-rise": NoteKind(
         "forecast",
-        "A straight rise past the elbow cannot say where scores stand so far above chance.",
+        "A straight rise past the elbow cannot tell where scores are this far above chance.",
         "Ask for the elbow, or fit the moved curve.",
     ),
     "premise-unclear": NoteKind(
         "forecast",
-        "The checkpoints cannot say whether scores depend on the loss or on the size.",
+        "The checkpoints cannot show whether scores depend on the loss or on the size.",
         "Add checkpoints along training, so that sizes differ at equal loss.",
-        "It is not shown that loss alone decides this ability; size may matter too.",
+        "It is not shown that this ability depends on loss alone; size may matter too.",
     ),
     "families-late": NoteKind(
         "forecast",
-        "Intervals from models of several families on FLOPs that do not hold are late.",
-        "Do not take the lower end for a bound; compare models of one family.",
-        "Where such forecasts from models of several makers failed, the ability came earlier.",
+        "Intervals from models of several families on FLOPs, if they fail, are too late.",
+        "Do not treat the lower end as a bound; compare models of one family.",
+        "Where such forecasts from models of several makers failed, the ability appeared earlier.",
     ),
     "shift-from-prior": NoteKind(
         "forecast",
-        "How far finetuning moves the curve is mostly assumed, not seen.",
+        "How far finetuning moves the curve is mostly assumed, not observed.",
         "Add smaller amounts, or tasks of the same ladder whose few-shot scores have risen.",
         "How much finetuning brings the ability forward is mostly assumed.",
     ),
     "shift-taught": NoteKind(
         "forecast",
-        "How far finetuning moves the curve is taken from other tasks under the same recipe.",
+        "How far finetuning moves the curve is taken from other tasks with the same recipe.",
         "Check that those tasks were finetuned in the same way.",
     ),
     # Trends
@@ -295,7 +295,7 @@ NOTES: Mapping[str, NoteKind] = {
     ),
     "few-runs": NoteKind(
         "forecast",
-        "The p value rests on few runs.",
+        "The p value comes from few runs.",
         "Add seeds or sizes.",
     ),
     "restless": NoteKind(
@@ -305,18 +305,18 @@ NOTES: Mapping[str, NoteKind] = {
     ),
     "unsure-direction": NoteKind(
         "forecast",
-        "Whether the score rises or falls is not settled.",
+        "It is not clear whether the score rises or falls.",
         "Add checkpoints or instances.",
     ),
     "chance-unknown": NoteKind(
         "forecast",
-        "The table does not give the score of a guesser.",
+        "The table does not give the score of random guessing.",
         "Fill the column `chance`.",
     ),
     "level-before": NoteKind(
         "forecast",
-        "Where the score stood before the leap, beside chance.",
-        "Nothing; it says what the leap starts from.",
+        "The score before the leap, compared with chance.",
+        "Nothing; it tells what the leap starts from.",
     ),
     "against-the-rest": NoteKind(
         "forecast",
@@ -331,33 +331,33 @@ NOTES: Mapping[str, NoteKind] = {
     ),
     "parabola-bias": NoteKind(
         "forecast",
-        "Parabolas through runs of equal compute are biased where sizes lie unevenly.",
-        "Fit a law of params and tokens to the same runs and ask it.",
+        "Parabolas through runs of equal compute are biased if sizes are spaced unevenly.",
+        "Fit a law of params and tokens to the same runs and use it.",
     ),
     "no-match": NoteKind(
         "forecast",
-        "One series never reaches what the other does, by its law.",
+        "By its law, one series never reaches the other's value.",
         "Compare at a smaller scale, or measure the worse series at a larger one.",
     ),
     "untried-mixture": NoteKind(
         "forecast",
-        "The best mixture lies away from those that were tried.",
+        "The best mixture is far from those that were tried.",
         "Train it small before you train it large.",
     ),
     "one-size": NoteKind(
         "forecast",
-        "All runs have one size, so that nothing says how the order carries over to a larger one.",
+        "All runs have the same size, so nothing shows how the order carries over to a larger one.",
         "Train some of the mixtures at a second size.",
     ),
     "never-repeated": NoteKind(
         "forecast",
-        "No run repeated its data as often as the answer asks for.",
+        "No run repeated its data as often as the answer requires.",
         "Train a small model for that many epochs.",
     ),
     "undefined-size": NoteKind(
         "forecast",
-        "No size of the reference family has the score of a task.",
-        "Take a family whose larger models score higher.",
+        "No size of the reference family reaches the score of a task.",
+        "Use a family whose larger models score higher.",
     ),
     "yardstick": NoteKind(
         "forecast",
@@ -383,7 +383,7 @@ NOTES: Mapping[str, NoteKind] = {
     "not-better-than-constant": NoteKind(
         "forecast",
         "No law forecast the table's larger runs better than their mean did, beyond chance.",
-        "Add runs at more scales, or name the law that theory gives: fit --law.",
+        "Add runs at more scales, or name the law that theory suggests: fit --law.",
     ),
     "too-few-rows": NoteKind(
         "forecast",
@@ -393,10 +393,10 @@ NOTES: Mapping[str, NoteKind] = {
     "unfinished": NoteKind(
         "report",
         "The study is not finished; the page will change.",
-        "Run the study to its end.",
+        "Run the study to completion.",
     ),
     "status": NoteKind("report", "How an analysis ended.", "See the status."),
     "how": NoteKind("report", "How a forecast was made.", "Nothing."),
     "note": NoteKind("report", "A remark on a figure.", "Nothing."),
 }
-"""Every code that a result may carry. `tests/test_notes.py` keeps it complete."""
+"""Every code that a result may have. `tests/test_notes.py` keeps it complete."""

@@ -51,8 +51,8 @@ def test_the_demo_forecasts_before_it_trains(finished: Finished) -> None:
     folder, result, printed, _ = finished
     json.dumps(result)
     assert result["complete"]
-    assert printed.index("Forecasts, written down") < printed.index("larger sizes are trained")
-    assert printed.index("larger sizes are trained") < printed.index("what came")
+    assert printed.index("Forecasts, recorded") < printed.index("larger sizes are trained")
+    assert printed.index("larger sizes are trained") < printed.index("Forecasts and results")
     assert printed.splitlines()[-1] == result["page"]
     page = Path(result["page"]).read_text(encoding="utf-8")
     assert all(f"{task}" in page for task in ("rule", "sort-digits"))

@@ -215,7 +215,7 @@ def test_a_page_that_would_be_too_large_is_thinned_and_says_so() -> None:
     figure = Figure("big", "Big", "all of it.", "less", chart, wide, "many points")
     text = html_of(Story("Big", ("It is big.",), (Section("All", figures=(figure,)),)))
     assert 1_000_000 < len(text.encode()) <= MOST_BYTES
-    assert "one point in 4 is drawn; all data lie beside the page as CSV" in text
+    assert "one point in 4 is drawn; all data are beside the page as CSV" in text
     assert 'download="big.csv"' not in text
 
 
@@ -224,7 +224,7 @@ def test_at_most_two_warnings_stand_in_the_answer_and_all_are_folded() -> None:
     answer = text[: text.index('id="forecasts"')].rpartition("</figure>")[2]
     shown, folded = answer.split("<details")
     assert shown.count('<li class="') == 2
-    assert "The interval rests on few computed cases" in shown  # the serious one, in plain words
+    assert "The interval was computed from few cases" in shown  # the serious one, in plain words
     assert "The forecast lies far beyond the data." in shown
     assert "condition number" not in shown
     assert "importance" not in shown

@@ -49,7 +49,7 @@ def test_a_saved_fit_is_told_with_its_residuals(tmp_path: Path) -> None:
     assert [figure.id for figure in story.figures] == ["loss-law", "residuals", "influence"]
     assert story.hero is story.figures[0]
     assert story.title == "f: what loss at 10 billion parameters and 200 billion tokens?"
-    asked = story.figures[0].data.filter(pl.col("shown") == "the forecast asked for")
+    asked = story.figures[0].data.filter(pl.col("shown") == "the requested forecast")
     assert asked["params"].to_list() == [1e10]
     assert asked["low"][0] < asked["value"][0] < asked["high"][0]
     residuals = story.figures[1].data

@@ -127,7 +127,7 @@ def test_where_it_emerges_is_told_with_what_it_takes_and_what_came(
     figure = story.figures[0]
     later = figure.data.filter(pl.col("amount") == "not finetuned, measured afterwards")
     assert later["value"].to_list() == [0.31]
-    assert "Dashed line and band: without finetuning it emerges at 1.87" in figure.shows
+    assert "Dashed line and band: without finetuning, it emerges at 1.87" in figure.shows
     assert not unknown(html_of(story))
 
 
@@ -166,7 +166,7 @@ def test_where_an_ability_emerges_is_in_the_first_screen() -> None:
     open_ = Outlook("loss at which sums emerges", float("nan"), (1.0, 2.0), 0.9, 0.1, is_loss=True)
     known = replace(open_, value=1.9, interval=(1.86, 1.93), truth=(1.92,))
     (figure,) = emergence_figures((replace(known, is_loss=False), open_, known))
-    assert figure.title == "Where sums emerges, and where it came"
+    assert figure.title == "Where sums emerges, and where it appeared"
     assert figure.data.row(0) == ("loss at which sums emerges", 1.9, 1.86, 1.93, 1.92)
     story = Story("Both", ("Here.",), (), (known,), beside=(figure,))
     assert story.figures == (figure,)

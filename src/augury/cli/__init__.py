@@ -1,6 +1,6 @@
-"""The command line: each command parses, calls the API and shows what came.
+"""The command line: each command parses, calls the API and shows the result.
 
-Everything heavy is imported inside a command, so that `augury --help` answers at once.
+Everything heavy is imported inside a command, so that `augury --help` is fast.
 """
 
 from __future__ import annotations
@@ -30,15 +30,17 @@ from augury.errors import AuguryError
 
 __all__ = ["app", "main"]
 
-# Exit status after Ctrl-C, as shells have it.
+# Exit status after Ctrl-C, as in shells.
 STOPPED = 130
 
 
 def main() -> None:
-    """Run the command line: mistakes of the user print one line and exit with 2."""
+    """Run the command line: user mistakes print one line and exit with status 2."""
     try:
-        code = app(standalone_mode=False)  # of typer.Exit, which does not get here itself
-        if code == STOPPED:  # Typer of 2026 takes Ctrl-C for an exit with this status
+        code = app(
+            standalone_mode=False
+        )  # status of typer.Exit, which does not reach this point itself
+        if code == STOPPED:  # Typer of 2026 turns Ctrl-C into an exit with this status
             raise KeyboardInterrupt
         if code:
             sys.exit(code)
@@ -53,7 +55,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.exit(141)
     except Exception as error:
-        # Typer's own parsing errors know how to print themselves in one line.
+        # Typer's own parsing errors print themselves in one line.
         shown = getattr(error, "format_message", None)
         problem = disk_problem(error) if shown is None else shown()
         if problem is None:

@@ -41,9 +41,12 @@ def fit(
     where: Where = None,
     likelihood: LikelihoodName = None,
     bootstrap: Annotated[
-        int | None, typer.Option(help="Resample runs this often (default: Laplace intervals).")
+        int | None,
+        typer.Option(
+            help=("Number of bootstrap resamples of the runs (default: Laplace intervals).")
+        ),
     ] = None,
-    nuts: Annotated[bool, typer.Option("--nuts", help="Draw a posterior instead.")] = False,
+    nuts: Annotated[bool, typer.Option("--nuts", help="Draw from the posterior instead.")] = False,
     at: Annotated[
         list[str] | None,
         typer.Option(help='Forecast there as well: "params=7B,tokens=4T". Repeatable.'),
@@ -198,7 +201,7 @@ def backtest(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Fit below a scale, forecast above it, and count how often the intervals held."""
+    """Fit below a scale, forecast above it, and report how often the intervals held."""
     from augury.forecast.backtesting import backtest as run_backtest
     from augury.laws import Chain, parse_law
 
@@ -240,7 +243,7 @@ def trends(
     where: Where = None,
     rate: Annotated[float, typer.Option(help="False-discovery rate.")] = 0.1,
     ahead: Annotated[
-        float, typer.Option(help="Forecast scores at so many times the tokens, or the size.")
+        float, typer.Option(help="Forecast scores at this many times the tokens, or the size.")
     ] = 2.0,
     level: Level = 0.9,
     out: Annotated[
@@ -301,7 +304,7 @@ def trends(
 
 @app.command(rich_help_panel=ANALYSE)
 def laws(as_json: AsJson = False) -> None:
-    """List the laws: what they take, what they give, where they come from."""
+    """List the laws: inputs, outputs and sources."""
     from augury.laws import all_laws
 
     rows = []

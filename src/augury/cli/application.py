@@ -1,4 +1,4 @@
-"""The application: every command is registered on it, under the group it is listed in."""
+"""The application: every command is registered on it, in the group that lists it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MEASURE, ANALYSE, FORECAST, STUDY, SETUP = GROUPS
 
 
 def talk_options() -> list[Any]:
-    """-q and -v, which are taken before the command and after it.
+    """Return -q and -v, which are accepted before and after the command.
 
-    Typer makes the options of a function: this is one that has these two, and none is left to it.
+    Typer builds options from a function: this one has only these two.
     """
 
     def options(
@@ -36,7 +36,7 @@ def talk_options() -> list[Any]:
             typer.Option(
                 "--verbose",
                 "-v",
-                help="Say what was read and how long it took; show where a mistake was found.",
+                help="Report what was read and how long it took; show where an error arose.",
                 callback=lambda asked: set_talk(VERBOSE) if asked else None,
             ),
         ] = False,
@@ -51,7 +51,7 @@ def talk_options() -> list[Any]:
 
 
 class GroupedCommands(TyperGroup):
-    """Commands listed under what they are for, each with the options that all have."""
+    """Commands listed by purpose, each with the common options."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -59,7 +59,7 @@ class GroupedCommands(TyperGroup):
             command.params += talk_options()
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        set_talk(NORMAL)  # of the process's last command line
+        set_talk(NORMAL)  # settings of the process's last command line
         return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -101,4 +101,4 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Options before the command."""
+    """Handle the options before the command."""

@@ -1,4 +1,4 @@
-"""What a user typed, as the API takes it: tables and points."""
+"""What a user typed, converted for the API: tables and points."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from augury.laws import Law
 
 
-# A planned point's compute may be this many times off 6 N D: attention and other ways of counting.
+# A planned point's compute may differ from 6 N D by this factor: attention and other conventions.
 COMPUTE_TOLERANCE = 1.3
 
 
@@ -31,13 +31,13 @@ def read_rows(
     scale: list[str] | None = None,
     wished: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """Read a table with the columns a command needs; say on standard error what was guessed.
+    """Read a table with the columns a command needs; report guesses on standard error.
 
     Args:
         table: a file, a study's folder, or "-" for standard input.
         map_, where, scale: as the options of these names.
-        needed: columns that have to be there.
-        output: the column to predict; scores and counts stand in for it. None: not needed.
+        needed: required columns.
+        output: the column to predict, which scores and counts can replace. None if not needed.
         wished: columns that are looked for under common names, and may be missing; by default
             none.
     """
@@ -76,7 +76,7 @@ def read_rows(
 
 
 def needed_columns(law: Law) -> list[str]:
-    """The columns that a law cannot do without; those of shares are found by their names."""
+    """Return the columns that a law requires; those of shares are found by their names."""
     from augury.laws.inputs import Share
 
     return [
@@ -87,10 +87,10 @@ def needed_columns(law: Law) -> list[str]:
 
 
 def parse_point(text: str) -> dict[str, float]:
-    """Read a point as in "params=7B,tokens=4T".
+    """Parse a point such as "params=7B,tokens=4T".
 
     Raises:
-        UsageError: it has another form, names something twice, or its compute is not 6 N D.
+        UsageError: it has another form, repeats a name, or its compute is not 6 N D.
     """
     from augury.data.compute import training_flops
     from augury.data.numbers import read_cell
@@ -116,7 +116,7 @@ def parse_point(text: str) -> dict[str, float]:
 
 
 def parse_extra(pairs: list[str] | None) -> dict[str, Any]:
-    """Fields of a request from KEY=VALUE: JSON where it is JSON, else text."""
+    """Parse KEY=VALUE fields of a request: as JSON if possible, else as text."""
     found: dict[str, Any] = {}
     for pair in pairs or ():
         key, equals, value = pair.partition("=")
@@ -130,7 +130,7 @@ def parse_extra(pairs: list[str] | None) -> dict[str, Any]:
 
 
 def parse_stops(texts: list[str] | None) -> tuple[str, ...]:
-    """Stops as a user writes them in a shell: their escapes are read."""
+    """Parse stop strings as typed in a shell: escapes are interpreted."""
     from augury.evaluate.stops import unescape
 
     return tuple(unescape(text) for text in texts or ())

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from augury.forecast.questions import Answer
 
-Out = Annotated[Path | None, typer.Option(help="Folder for the answer and its pictures.")]
+Out = Annotated[Path | None, typer.Option(help="Folder for the answer and its figures.")]
 AnyLevel = Annotated[float | None, typer.Option(help="Level of the intervals. Default: .9.")]
-# Type and default of each. `any_level` is `level` where a saved fit brings its own.
+# Type and default of each. `any_level` is `level` for commands where a saved fit brings its own.
 SHARED: dict[str, tuple[Any, Any]] = {
     "map_": (Map, None),
     "scale": (Scale, None),
@@ -37,7 +37,7 @@ SHARED: dict[str, tuple[Any, Any]] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What was said by the shared options; those that a command lacks are at their defaults."""
+    """The values of the shared options; those that a command lacks have their defaults."""
 
     map_: list[str] | None = None
     scale: list[str] | None = None
@@ -49,20 +49,20 @@ class Asked:
 
     @property
     def some_level(self) -> float:
-        """The level, .9 where none was said."""
+        """The level, .9 by default."""
         return 0.9 if self.level is None else float(self.level)
 
     def rows(self, table: Path, needed: Sequence[str], output: str | None) -> pl.DataFrame:
-        """The rows of a table, as `read_rows` takes them; `--out` is looked at first."""
+        """Read the rows of a table, as `read_rows` does; `--out` is checked first."""
         check_out(self.out)
         return read_rows(table, self.map_, self.where, needed, output, self.scale)
 
     def show(self, answer: Answer, as_json: Any = None) -> None:
-        """Write the answer and its pictures where asked, and print it.
+        """Write the answer and its figures if requested, and print it.
 
         Args:
-            answer: any.
-            as_json: what to print as JSON in place of the whole answer.
+            answer: any answer.
+            as_json: what to print as JSON instead of the whole answer.
         """
         if self.out is not None:
             save_with_figures(answer, self.out)
@@ -75,7 +75,7 @@ class Asked:
 
 
 def with_shared(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command shared options behind its own; it takes them as its first argument, `Asked`.
+    """Add shared options after a command's own; it takes them as its first argument, `Asked`.
 
     Args:
         names: of `SHARED`, in the order in which the help lists them.
@@ -97,7 +97,7 @@ def with_shared(*names: str) -> Callable[[Callable[..., None]], Callable[..., No
             said = {p.name: given.pop(p.name) for p in shared}
             command(Asked(**said), **given)
 
-        every: Any = run  # what Typer reads off a function
+        every: Any = run  # Typer reads this from a function
         every.__signature__ = inspect.Signature([*own, *shared])
         every.__annotations__ = {p.name: p.annotation for p in (*own, *shared)}
         every.__name__, every.__doc__ = command.__name__, command.__doc__

@@ -1,4 +1,4 @@
-"""`augury fit` without `--law`: the law chosen by backtest, and what the others would say."""
+"""`augury fit` without `--law`: the law chosen by backtest, and the others' forecasts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fit_chosen(
     *,
     as_json: bool,
 ) -> None:
-    """Choose a law, fit it, and show both; options as those of `fit`."""
+    """Choose a law, fit it, and show both; options as in `fit`."""
     from augury.data.common_names import SCALES
     from augury.forecast.choosing import choose
 

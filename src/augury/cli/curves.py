@@ -1,4 +1,4 @@
-"""The command that forecasts the end of a run under way."""
+"""The command that forecasts the end of a run in progress."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def curve(
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(help="A folder of `fit --out`: what smaller runs say of this one."),
+        typer.Option(help="A folder of `fit --out`: a fit to smaller runs, for comparison."),
     ] = None,
     planned: Annotated[
         str | None,
         typer.Option(help='With --against: the run\'s end, "params=7B,tokens=4T".'),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="A loss to reach.")] = None,
+    target: Annotated[str | None, typer.Option(help="Target loss.")] = None,
 ) -> None:
-    """Forecast the end of a run under way, and say if it is on track."""
+    """Forecast the end of a run in progress, and say if it is on track."""
     from augury.data import read_table
     from augury.fitting.store import load
     from augury.forecast.questions import forecast_run
@@ -62,10 +62,10 @@ def curve(
 
 
 def _places(texts: list[str] | None, columns: list[str]) -> list[float] | None:
-    """Places along one column of the log.
+    """Parse points along one column of the log.
 
     Raises:
-        UsageError: a place names another column, or several.
+        UsageError: a point names another column, or several.
     """
     from augury.forecast.questions.run import ALONG
 

@@ -1,8 +1,8 @@
-"""The tiny world in one study: what a larger model will pass, where an ability emerges, the truth.
+"""The tiny world in one study: forecasts of pass rates and emergence, then the truth.
 
-Then a world whose ability is latent, forecast while every model is at chance. Forecasts are printed
-before the models they are about exist, and what came afterwards, held or not. Killed at any moment,
-the demo goes on where it was.
+After it comes a world with a latent ability, forecast while every model is at chance. Forecasts are
+printed before their models are trained, and then compared with the results. If killed at any
+moment, the demo resumes.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ from augury.study.results.store import Store
 from augury.study.run.status import scoreboard_text
 from augury.study.run.terminal import live_view
 
-# PassUntil beside the exact rate: so many instances, until two samples passed or so many failed.
+# PassUntil beside the exact rate: this many instances, until two samples passed or this many
+# failed.
 SAMPLED, MOST = 32, 1_000_000
 
 
 def run_demo(
     out: Path, *, steps: int, seed: int, quiet: bool, latent: LatentWorld | None
 ) -> dict[str, Any]:
-    """Run the demo's study in `out`, or go on with it; then a world of latent attributes.
+    """Run or resume the demo's study in `out`, then a world of latent attributes.
 
     Args:
         out: folder of the study; the page is `page.html` in it.
@@ -47,11 +48,11 @@ def run_demo(
         latent: the world of latent attributes; None leaves it out.
 
     Returns:
-        Every forecast on record with what came of it, how many held, and where the page is. Those
-        of the world of latent attributes are apart, in `latent`.
+        Every recorded forecast with its result, how many held, and the path of the page. Those of
+        the world of latent attributes are separate, in `latent`.
 
     Raises:
-        UsageError: another study lies in `out`, or is being run there.
+        UsageError: `out` contains another study, or the study is being run there.
     """
     say: Callable[[str], None] = (lambda _: None) if quiet else _print
     began = time.perf_counter()
@@ -60,26 +61,26 @@ def run_demo(
     say(
         f"{len(world.FITTED)} sizes of tiny GPTs, {world.SEEDS} seeds each, are trained, measured "
         f"on {world.RATE} and {world.EMERGING}, and\nfinetuned on {world.EMERGING}. "
-        f"{out / STUDY_FILE} says how; what is done already is kept.\n"
+        f"{out / STUDY_FILE} has the settings; finished work is kept.\n"
     )
     outcome = _run(study, forecast_only=True)
     if outcome.complete:
         table = study.table()
-        say(_ladder(table, world.FITTED) + "\n")
-        say(_sampled(study, seed) + "\n")
-        say(_finetuned(table) + "\n")
-        say("Forecasts, written down before the models that they are about are trained:\n")
-        say("\n".join(f"  {line}" for line in _told(study)))
+        say(_ladder_table(table, world.FITTED) + "\n")
+        say(_sampling_table(study, seed) + "\n")
+        say(_finetuning_table(table) + "\n")
+        say("Forecasts, recorded before their models are trained:\n")
+        say("\n".join(f"  {line}" for line in _answer_lines(study)))
         say(f"  Record: {out / 'forecasts.jsonl'}, SHA-256 {outcome.head}\n")
         say(f"Now the {len(world.HELD_OUT)} larger sizes are trained.\n")
         outcome = _run(study)
     rows = scoreboard([out])
     if outcome.complete:
-        say(_ladder(study.table(), world.HELD_OUT) + "\n")
-        say("What was forecast, and what came:\n")
-        say("\n".join(f"  {line}" for line in _told(study)) + "\n")
+        say(_ladder_table(study.table(), world.HELD_OUT) + "\n")
+        say("Forecasts and results:\n")
+        say("\n".join(f"  {line}" for line in _answer_lines(study)) + "\n")
         say(scoreboard_text(rows) + "\n")
-        _picture(study)
+        _write_picture(study)
     else:
         say(str(outcome) + "\n")
     told = None
@@ -88,13 +89,13 @@ def run_demo(
         told = _latent(out / LATENT, latent, seed, say)
     page = _page(out)
     spent = time.perf_counter() - began
-    say(f"{duration(spent)} in all. The page, with all of it and why:\n{page}")
+    say(f"{duration(spent)} in all. The page, with all results and their reasons:\n{page}")
     return {
         "complete": outcome.complete,
         "forecasts": [row.model_dump() for row in rows],
         "held": sum(row.held is True for row in rows),
         "missed": sum(row.held is False for row in rows),
-        "answer": _told(study),
+        "answer": _answer_lines(study),
         "failed": outcome.to_dict()["failed"],
         "head": outcome.head,
         "latent": told,
@@ -137,10 +138,10 @@ def _print(text: str) -> None:
 
 
 def _write(out: Path, text: str) -> None:
-    """Write the study file, unless it is there.
+    """Write the study file, unless it exists.
 
     Raises:
-        UsageError: another one is.
+        UsageError: another one exists.
     """
     path = out / STUDY_FILE
     if path.exists() and path.read_text(encoding="utf-8") != text:
@@ -159,8 +160,8 @@ def _run(study: Study, *, forecast_only: bool = False) -> RunOutcome:
         return run_study(study.folder, watch=watch, forecast_only=forecast_only)
 
 
-def _told(study: Study) -> list[str]:
-    """The answers, as the page has them."""
+def _answer_lines(study: Study) -> list[str]:
+    """Return the answers, as on the page."""
     from augury.study.page import answers_of
 
     return answers_of(study.folder)
@@ -173,15 +174,15 @@ def _page(out: Path, *, pictures: bool = True) -> Path:
     return write_page(story_of(out), out / "page.html", pictures=pictures)
 
 
-def _last(table: pl.DataFrame) -> pl.DataFrame:
-    """Whole tasks, not single instances, at the end of the pretraining."""
+def _final_scores(table: pl.DataFrame) -> pl.DataFrame:
+    """Keep whole tasks, not single instances, at the end of pretraining."""
     whole = pl.col("instance").is_null()
     return table.filter(whole, pl.col("step") == pl.col("step").max())
 
 
-def _ladder(table: pl.DataFrame, widths: Sequence[int]) -> str:
-    """Greedy accuracy, which is what a usual evaluation reports, beside exact pass rates."""
-    rows = _last(table).filter(pl.col("finetune_examples").is_null())
+def _ladder_table(table: pl.DataFrame, widths: Sequence[int]) -> str:
+    """Show greedy accuracy, which a usual evaluation reports, beside exact pass rates."""
+    rows = _final_scores(table).filter(pl.col("finetune_examples").is_null())
     shown = ((world.RATE, ".1e", 20), (world.EMERGING, ".4f", 20))
     heads = " ".join(f"{f'{task} passes':>{room}s} {'greedy':>14s}" for task, _, room in shown)
     lines = [f"{'N':>9s} {'loss':>7s} {heads}   (two seeds each)"]
@@ -197,8 +198,8 @@ def _ladder(table: pl.DataFrame, widths: Sequence[int]) -> str:
     return "\n".join(lines)
 
 
-def _sampled(study: Study, seed: int) -> str:
-    """What sampling finds at a few sizes, beside the exact rate of the same instances."""
+def _sampling_table(study: Study, seed: int) -> str:
+    """Show what sampling finds at a few sizes, beside the exact rate of the same instances."""
     from augury.evaluate import exact_scores, pass_until
     from augury.lab import LabBackend, lab_instances
 
@@ -227,14 +228,14 @@ def _sampled(study: Study, seed: int) -> str:
     return "\n".join(lines)
 
 
-def _finetuned(table: pl.DataFrame) -> str:
-    rows = _last(table).filter(pl.col("finetune_examples").is_not_null())
+def _finetuning_table(table: pl.DataFrame) -> str:
+    rows = _final_scores(table).filter(pl.col("finetune_examples").is_not_null())
     means = rows.group_by("params", "finetune_examples").agg(pl.col("value").mean())
     wide = means.sort("finetune_examples").pivot("finetune_examples", index="params")
-    heads = " ".join(f"{'as it is' if not (n := float(c)) else f'{n:.0f}':>9s}"
+    heads = " ".join(f"{'untuned' if not (n := float(c)) else f'{n:.0f}':>9s}"
                      for c in wide.columns[1:])  # fmt: skip
     lines = [
-        f"{world.EMERGING}, finetuned on so many examples: rate of passing, mean of seeds and "
+        f"{world.EMERGING}, by number of finetuning examples: pass rate, mean of seeds and "
         f"subsets.\n{'N':>9s} {heads}"
     ]
     lines += [
@@ -244,14 +245,14 @@ def _finetuned(table: pl.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _picture(study: Study) -> None:
-    """`forecast.svg`: pass rates, their forecast, the truth, and what greedy decoding shows."""
+def _write_picture(study: Study) -> None:
+    """Write `forecast.svg`: pass rates, their forecast, the truth, and greedy accuracy."""
     from augury.report import ladder_figure, save_figure
     from augury.study.results.forecast_records import PassRateRecord
 
     (made,) = [f for f in study.forecasts() if f.record.task == world.RATE]
     assert isinstance(made.record, PassRateRecord)
-    rows = _last(study.table()).filter(
+    rows = _final_scores(study.table()).filter(
         pl.col("metric").is_in(["pass", "greedy"]), pl.col("finetune_examples").is_null(),
         task=world.RATE,
     )  # fmt: skip
@@ -265,7 +266,7 @@ def _picture(study: Study) -> None:
         wide.filter(later),
         title="An ability forecast before the models were trained",
         subtitle=[
-            f"Tiny GPTs, two seeds a size. Line and band: the forecast from the circles alone, "
+            "Tiny GPTs, two seeds per size. Line and band: the forecast from the circles alone, "
             f"{made.record.level:.0%} for one run.",
             f"{board['held'].sum()} of {board.height} runs trained afterwards fell inside. "
             f"Marks on the lower edge: greedy passed 0 of {count:,}.",

@@ -1,4 +1,4 @@
-"""A full disk, a folder where a file should be: what the machine refuses, said in one line."""
+"""A full disk, a folder where a file should be: system errors in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOLD = FULL | {
 
 
 def disk_problem(error: Exception) -> str | None:
-    """What is wrong with a file or the disk, or None where the error is about something else."""
+    """Return what is wrong with a file or the disk, or None for any other error."""
     number = error_number(error)
     if number is None or number not in TOLD:
         return None

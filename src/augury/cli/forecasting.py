@@ -26,7 +26,9 @@ def forecast(
     ] = "loss",
     over: Annotated[
         str | None,
-        typer.Option(help="What the models grow along. Default: flops, else tokens or params."),
+        typer.Option(
+            help=("The scale along which the models grow. Default: flops, else tokens or params.")
+        ),
     ] = None,
     map_: Map = None,
     scale: Scale = None,
@@ -58,7 +60,7 @@ def predict(
         list[str], typer.Option(help='Where: "params=7B,tokens=4T". Repeat for more points.')
     ],
     law: Annotated[
-        str | None, typer.Option(help="MODULE:CLASS, where the fit is of a law of your own.")
+        str | None, typer.Option(help="MODULE:CLASS, if the fit is of a law of your own.")
     ] = None,
     level: Annotated[float | None, typer.Option(help="Level of the intervals.")] = None,
     as_json: AsJson = False,
@@ -97,7 +99,7 @@ def passrate(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Forecast a pass rate from counts, and say which class of growth it follows."""
+    """Forecast a pass rate from counts, and report its class of growth."""
     from augury.forecast.passrate import forecast_pass_rate
 
     scales = [name.strip() for name in scale.split(",")]
@@ -117,7 +119,7 @@ def passrate(
 @app.command(rich_help_panel=FORECAST)
 def rare(
     table: Annotated[Path, typer.Argument(help="Rows of single instances: a table or a study.")],
-    queries: Annotated[float, typer.Option(help="How many queries are to come, such as 1e5.")],
+    queries: Annotated[float, typer.Option(help="Number of future queries, such as 1e5.")],
     map_: Map = None,
     where: Where = None,
     level: Level = 0.9,
@@ -148,14 +150,16 @@ def emergence(
     above: Annotated[
         float | None,
         typer.Option(
-            help="Emerged means: so far above chance. Default: .1, or the elbow of a ReLU law."
+            help="Emerged means: this far above chance. Default: .1, or the elbow of a ReLU law."
         ),
     ] = None,
     law: Annotated[
         str | None,
         typer.Option(
-            help="moved, relu, slopes, saturating, s-shaped, full, or average. Default: moved, "
-            "where there are few-shot rows (finetune_examples 0)."
+            help=(
+                "moved, relu, slopes, saturating, s-shaped, full, or average. Default: moved, "
+                "if there are few-shot rows (finetune_examples 0)."
+            )
         ),
     ] = None,
     nuts: Annotated[bool, typer.Option("--nuts", help="Draw by NUTS, with R-hat.")] = False,
@@ -163,12 +167,12 @@ def emergence(
         Path | None,
         typer.Option(help="A `fit --out` folder. Default: Chinchilla's on the few-shot rows."),
     ] = None,
-    floor: Annotated[
-        float | None, typer.Option(help="The loss that no model goes below, if it is known.")
-    ] = None,
+    floor: Annotated[float | None, typer.Option(help="The irreducible loss, if known.")] = None,
     params: Annotated[
         float | None,
-        typer.Option(help="Parameters of a planned model (with --tokens): will one run have it?"),
+        typer.Option(
+            help=("Parameters of a planned model (with --tokens): will it have the ability?")
+        ),
     ] = None,
     tokens: Annotated[
         float | None, typer.Option(help="Pretraining tokens for the answer in parameters.")
@@ -179,7 +183,7 @@ def emergence(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Say where a few-shot ability will appear, from finetuned small models."""
+    """Forecast where a few-shot ability will appear, from finetuned small models."""
     from augury.data.common_names import SCALES
     from augury.forecast.emergence import (
         emergence_data,

@@ -1,4 +1,4 @@
-"""The command that reads what other tools measured."""
+"""The command that reads results of other tools."""
 
 from __future__ import annotations
 
@@ -25,23 +25,26 @@ def read(
     ],
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Files, or folders that are searched; of wandb, ENTITY/PROJECT."),
+        typer.Argument(help="Files, or folders to search; for wandb, ENTITY/PROJECT."),
     ],
     out: Annotated[Path, typer.Option(help="Table to write: .parquet, .csv, .tsv or .jsonl.")],
     models: Annotated[
         Path | None, typer.Option(help="Table: model, and any of step, params, tokens, loss ...")
     ] = None,
     keep_going: Annotated[
-        bool, typer.Option("--keep-going", help="Read the rest when a file is wrong.")
+        bool, typer.Option("--keep-going", help="Continue after a file with an error.")
     ] = False,
     newest: Annotated[
-        bool, typer.Option("--newest", help="Of one measurement in two files, keep the latest.")
+        bool,
+        typer.Option("--newest", help=("If two files hold the same measurement, keep the latest.")),
     ] = False,
     variant: Annotated[
         list[str] | None,
         typer.Option(
-            help="Keep both of two measurements that differ in this: date, lm_eval_version, "
-            "batch_size, folder, file. Repeatable."
+            help=(
+                "Keep both of two measurements that differ in this setting: date, "
+                "lm_eval_version, batch_size, folder, file. Repeatable."
+            )
         ),
     ] = None,
     as_json: AsJson = False,

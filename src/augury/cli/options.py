@@ -19,7 +19,7 @@ Scale = Annotated[
 Where = Annotated[str | None, typer.Option(help='Rows to keep, SQL: "loss < 3.43".')]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable on standard output.")]
 Level = Annotated[float, typer.Option(help="Level of the intervals.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option(help="Random seed.")]
 LikelihoodName = Annotated[
     str | None,
     typer.Option("--likelihood", help="huber, gaussian, binomial, beta-binomial or pinball."),

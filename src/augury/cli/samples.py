@@ -1,4 +1,4 @@
-"""The command that shows what models wrote."""
+"""The command that shows model outputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def samples(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Read what models wrote: the first passes and failures of each instance, with reasons."""
+    """Read model outputs: the first passes and failures of each instance, with reasons."""
     from augury.evaluate.kept_samples import study_samples
 
     if not study.is_dir():
@@ -46,4 +46,4 @@ def samples(
         for line in sample["text"].split("\n"):
             print(f"  | {line}")
     if not found:
-        print("No samples are kept that match. Pass rates that are computed need no samples.")
+        print("No matching samples are kept. Computed pass rates need no samples.")

@@ -30,7 +30,7 @@ def passuntil(
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="The study's folder: journal and rows. Without it nothing is kept."),
+        typer.Option(help="The study's folder: journal and rows. Without it, nothing is kept."),
     ] = None,
     checker: Annotated[
         str | None,
@@ -39,20 +39,20 @@ def passuntil(
             "your own MODULE:FUNCTION. Default: exact. The lab's and lm-eval's tasks have theirs."
         ),
     ] = None,
-    r: Annotated[int | None, typer.Option(help="Passes that end an instance (2).")] = None,
+    r: Annotated[int | None, typer.Option(help="Passes after which an instance ends (2).")] = None,
     max_samples: Annotated[
         int | None,
-        typer.Option(help="Cap of samples per instance (100,000; 2,000 with --proposal)."),
+        typer.Option(help="Maximum samples per instance (100,000; 2,000 with --proposal)."),
     ] = None,
     relative_error: Annotated[
         float | None, typer.Option(help="Instead of --r: relative standard error of each rate.")
     ] = None,
     budget: Annotated[
-        int | None, typer.Option(help="Samples in all, spent where least is known.")
+        int | None, typer.Option(help="Total samples, spent where least is known.")
     ] = None,
     max_tokens_total: Annotated[
         int | None,
-        typer.Option(help="Cap of tokens in all: drawn, and on a server read. It ends the run."),
+        typer.Option(help="Maximum total tokens: drawn and, on a server, read. It ends the run."),
     ] = None,
     temperature: Annotated[float, typer.Option(help="Temperature of the sampling.")] = 1.0,
     method: Annotated[
@@ -61,8 +61,11 @@ def passuntil(
     proposal: Annotated[
         list[str] | None,
         typer.Option(
-            help="Rare passes with fewer samples: draw from 'hint' (the solved question before the "
-            "prompt) or from another model with the same tokenizer, and weigh. Repeatable."
+            help=(
+                "Rare passes with fewer samples: draw from 'hint' (the solved question before "
+                "the prompt) or from another model with the same tokenizer, and reweight. "
+                "Repeatable."
+            )
         ),
     ] = None,
     own_share: Annotated[
@@ -76,7 +79,7 @@ def passuntil(
     ] = None,
     batch_tokens: Annotated[
         int | None,
-        typer.Option(help="hf: models: tokens of a batch at most; less needs less memory."),
+        typer.Option(help="hf: models: maximum tokens per batch; less needs less memory."),
     ] = None,
     tokens: Annotated[int, typer.Option(help="Tokens to sample, for tasks from a file.")] = 256,
     stop: Annotated[
@@ -85,14 +88,16 @@ def passuntil(
     ] = None,
     chat: Annotated[
         bool,
-        typer.Option("--chat", help="hf:, vllm:, http:, inspect: models: ask for a chat's answer."),
+        typer.Option("--chat", help="hf:, vllm:, http:, inspect: models: use the chat template."),
     ] = False,
     system: Annotated[str | None, typer.Option(help="With --chat: the system prompt.")] = None,
     chat_prompt: Annotated[
         str | None,
         typer.Option(
-            help="With --chat: the user's message, {prompt} in it. Default: the prompt; "
-            "with unit-tests, a request for the function."
+            help=(
+                "With --chat: the user's message, containing {prompt}. Default: the prompt; "
+                "with unit-tests, a request for the function."
+            )
         ),
     ] = None,
     extract: Annotated[
@@ -115,21 +120,21 @@ def passuntil(
     ] = None,
     plan: Annotated[
         bool,
-        typer.Option("--plan", help="Draw a few samples, say what the run will take, and stop."),
+        typer.Option("--plan", help="Draw a few samples, estimate the cost of the run, and stop."),
     ] = False,
     price_in: Annotated[
-        float | None, typer.Option(help="With --plan: price of a million tokens read.")
+        float | None, typer.Option(help="With --plan: price per million tokens read.")
     ] = None,
     price_out: Annotated[
-        float | None, typer.Option(help="With --plan: price of a million tokens drawn.")
+        float | None, typer.Option(help="With --plan: price per million tokens drawn.")
     ] = None,
     level: Level = 0.9,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a pass rate by sampling until something passes. Run it again to go on."""
+    """Measure a pass rate by sampling until something passes. Run it again to resume."""
     if not 0 < level < 1:
-        raise UsageError(f"--level lies between 0 and 1, not {level}")
+        raise UsageError(f"--level must lie between 0 and 1, not {level}")
     if not plan and (price_in is not None or price_out is not None):
         raise UsageError("--price-in and --price-out are for --plan")
     from augury.evaluate import checkers, pass_until, read_task

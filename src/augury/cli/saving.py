@@ -1,4 +1,4 @@
-"""`--out` of a command: looked at before anything is computed, and filled afterwards."""
+"""`--out` of a command: checked before anything is computed, and filled afterwards."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def check_out(out: Path | None) -> None:
-    """Whether a result can be written there.
+    """Check that a result can be written there.
 
     Raises:
         UsageError: it is a file, or a folder that holds something else.
@@ -19,7 +19,7 @@ def check_out(out: Path | None) -> None:
 
 
 def save_with_figures(result: Any, out: Path) -> None:
-    """Write a result, and its pictures into `figures/` beside it."""
+    """Write a result, and its figures into `figures/` beside it."""
     from augury.fitting.store import save
     from augury.report.page.result import save_figures
 

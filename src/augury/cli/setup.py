@@ -1,4 +1,4 @@
-"""The command that looks at the installation: doctor."""
+"""The command that checks the installation: doctor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from augury.cli.application import SETUP, app
 from augury.cli.options import AsJson
 from augury.cli.printing import print_json
 
-# What an extra is for, by the module that shows that it is installed.
+# What each extra is for, by the module that shows that it is installed.
 EXTRAS = {
     "models": ("torch", "transformers", "peft"),
     "gguf": ("gguf",),
@@ -42,7 +42,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 def examine() -> dict[str, Any]:
-    """What `augury doctor` reports."""
+    """Collect what `augury doctor` reports."""
     import os
     import platform
     from importlib.metadata import version
@@ -72,7 +72,7 @@ def examine() -> dict[str, Any]:
 
 
 def _sandbox() -> str:
-    """Whether a program of a model can run here: tried, not guessed."""
+    """Report whether a model's program can run here, by trying it."""
     from augury.errors import AuguryError
     from augury.evaluate.sandbox import Program, Sandbox
 

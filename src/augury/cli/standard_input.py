@@ -1,4 +1,4 @@
-"""A table on standard input, as a file that the readers take."""
+"""A table on standard input, as a file for the readers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STANDARD_INPUT = Path("-")
 
 @contextmanager
 def table_file(path: Path) -> Iterator[Path]:
-    """The path of a table: itself, or a file that holds what came on standard input."""
+    """Return the path of a table: itself, or a file with the contents of standard input."""
     if path != STANDARD_INPUT:
         yield path
         return

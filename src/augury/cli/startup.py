@@ -1,4 +1,4 @@
-"""What a command does around its computation: keep what is compiled, and say how far it is."""
+"""What a command does around its computation: cache compiled code, and show progress."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def keep_compiled() -> None:
-    """Keep compiled fits on disk between calls: compiling is most of a cold fit's time.
+    """Cache compiled fits on disk between calls: compiling is most of a cold fit's time.
 
-    Where JAX is told by its own variable to keep them, there they are kept.
+    If JAX's own variable sets a cache, that one is used.
     """
     import os
 
@@ -33,7 +33,7 @@ def keep_compiled() -> None:
 
 @contextmanager
 def computing(what: str) -> Iterator[None]:
-    """Around what a command computes: nothing is printed inside, and nobody waits in the dark.
+    """Wrap a computation: nothing is printed inside it, and progress is shown.
 
     Args:
         what: what is done, as in "fitting chinchilla".

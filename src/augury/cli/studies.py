@@ -28,7 +28,7 @@ def init(
         typer.Option("--from", help="Your runs: a table, or a folder of tables or results."),
     ] = None,
 ) -> None:
-    """Write a study file: of what is there, or commented to start from."""
+    """Write a study file: from existing data, or commented as a starting point."""
     from augury.study.plan.template import study_name, write_study
 
     if from_ is None:
@@ -60,14 +60,14 @@ def init(
 def run(
     study: Annotated[Path, typer.Argument(help="A study file, or the folder that holds it.")],
     plan: Annotated[
-        bool, typer.Option("--plan", help="Say what is wrong and what it will cost; run nothing.")
+        bool, typer.Option("--plan", help="Check the study and estimate its cost; run nothing.")
     ] = False,
     engine: Annotated[
         str, typer.Option(help="local, ray or slurm (extras of these names).")
     ] = "local",
     as_json: AsJson = False,
 ) -> None:
-    """Run a study, or go on with one that was stopped."""
+    """Run a study, or resume one that was stopped."""
     from augury.study.run.runner import run_study
     from augury.study.run.status import plan_of, plan_text
     from augury.study.run.terminal import live_view
@@ -93,7 +93,7 @@ def run(
 def status(
     study: Annotated[Path, typer.Argument(help="Folder of a study.")], as_json: AsJson = False
 ) -> None:
-    """How far a study is, and what failed."""
+    """Show how far a study is, and what failed."""
     from augury.study.run.status import status_of, status_text
 
     state = status_of(study)
@@ -108,7 +108,7 @@ def scoreboard(
     studies: Annotated[list[Path], typer.Argument(help="Folders of studies.")],
     as_json: AsJson = False,
 ) -> None:
-    """Every forecast on record, and how it fared."""
+    """List every recorded forecast, and how it fared."""
     from augury.study.results.recording import scoreboard as find_scores
     from augury.study.run.status import scoreboard_text
 
@@ -160,7 +160,7 @@ def report(
 
 
 def _page_path(study: Path, out: Path | None, suffixes: Sequence[str]) -> Path:
-    """Where the page is to be; in a folder it is called page.html."""
+    """Return where to write the page; in a folder it is called page.html."""
     if out is None and study == STANDARD_INPUT:
         return Path("page.html")
     if out is None:
@@ -175,7 +175,7 @@ def _page_path(study: Path, out: Path | None, suffixes: Sequence[str]) -> Path:
 @app.command(rich_help_panel=STUDY)
 def serve(
     study: Annotated[Path, typer.Argument(help="As for `augury report`, or a page.")],
-    port: Annotated[int, typer.Option(help="0: any that is free.")] = 0,
+    port: Annotated[int, typer.Option(help="0: any free port.")] = 0,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Show the page in a browser while the study runs."""
@@ -185,7 +185,7 @@ def serve(
     startup.keep_compiled()
 
     def say(url: str) -> None:
-        print(f"{url}   (Ctrl-C ends it)", flush=True)
+        print(f"{url}   (Ctrl-C stops it)", flush=True)
 
     serve_page(study, port, host, say=say, tell=story_of)
 
@@ -204,7 +204,7 @@ def demo(
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """A study of the tiny world: train, finetune, forecast, then train what was forecast."""
+    """Run a study of the tiny world: train, finetune, forecast, then train what was forecast."""
     if real:
         from augury.cli.real_demo import check_installed, run_real_demo
 

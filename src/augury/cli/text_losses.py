@@ -23,18 +23,19 @@ def loss(
         Path, typer.Option(help='UTF-8 text, or JSON lines with "text": a document a line.')
     ],
     window: Annotated[
-        int | None, typer.Option(help="Tokens read at once. Default: the model's context.")
+        int | None, typer.Option(help="Tokens per window. Default: the model's context.")
     ] = None,
     stride: Annotated[
-        int | None, typer.Option(help="Tokens between windows. Default: half a window.")
+        int | None, typer.Option(help="Tokens between window starts. Default: half a window.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Table with a row a model: .csv, .tsv, .parquet, .jsonl.")
+        Path | None,
+        typer.Option(help=("Table with one row per model: .csv, .tsv, .parquet, .jsonl.")),
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or auto (several GPUs).")] = None,
     dtype: Annotated[str | None, typer.Option(help="Precision, such as bfloat16.")] = None,
     batch_tokens: Annotated[
-        int | None, typer.Option(help="Bound on the tokens of a batch: memory against speed.")
+        int | None, typer.Option(help="Maximum tokens per batch: memory against speed.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -51,7 +52,7 @@ def loss(
     rows: list[dict[str, Any]] = []
     for name in model:
         if not name.startswith("hf:"):
-            raise UsageError(f"--model '{name}': a loss is measured of checkpoints named hf:PATH")
+            raise UsageError(f"--model '{name}': loss takes checkpoints named hf:PATH")
         backend = open_model(name, Loading(device, dtype, batch_tokens))
         assert isinstance(backend, TransformersBackend)
         with startup.computing(f"reading {text.name}"):
@@ -70,6 +71,6 @@ def loss(
         print_json(rows)
 
 
-# In the JSON and not in the table, whose tokens are those of pretraining and whose stderr and bpb
-# are of scores.
+# In the JSON but not in the table, whose tokens are those of pretraining and whose stderr and bpb
+# belong to scores.
 LEFT_OUT = frozenset({"tokens", "bytes", "documents", "stderr", "bpb", "window", "stride"})

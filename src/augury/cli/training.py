@@ -35,7 +35,7 @@ def finetune(
     ] = None,
     collect: Annotated[
         Path | None,
-        typer.Option(help="Score the checkpoints that another trainer put into a plan's folder."),
+        typer.Option(help="Score checkpoints that another trainer wrote into a plan's folder."),
     ] = None,
     subsets: Annotated[int, typer.Option(help="Random subsets of each amount.")] = 2,
     seeds: Annotated[int, typer.Option(help="Runs on each subset.")] = 2,
@@ -56,11 +56,12 @@ def finetune(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(help="Steps at most. Default: 1,000 (lab); as the amount asks (hf:)."),
+        typer.Option(help="Maximum steps. Default: 1,000 (lab); depends on the amount (hf:)."),
     ] = None,
     batch: Annotated[int, typer.Option(help="Examples per step.")] = 16,
     patience: Annotated[
-        int, typer.Option(help="Looks at the held-out loss without a new best that end a run.")
+        int,
+        typer.Option(help=("Evaluations of the held-out loss without improvement that end a run.")),
     ] = 4,
     checker: Annotated[str, typer.Option(help="For a task from a file.")] = "exact",
     tokens: Annotated[int, typer.Option(help="Tokens to sample, for a task from a file.")] = 256,
@@ -68,8 +69,10 @@ def finetune(
         list[str] | None,
         typer.Option(help=r"End a sample before this text; \n is a newline. Repeatable."),
     ] = None,
-    samples: Annotated[int, typer.Option(help="An instance, where the score is sampled.")] = 128,
-    instances: Annotated[int, typer.Option(help="To score on; never learned from.")] = 2048,
+    samples: Annotated[
+        int, typer.Option(help=("Samples per instance, if the score is sampled."))
+    ] = 128,
+    instances: Annotated[int, typer.Option(help="Instances to score on; never trained on.")] = 2048,
     about: Annotated[
         Path | None, typer.Option(help="Table: model, and any of step, params, tokens, loss ...")
     ] = None,
@@ -78,7 +81,7 @@ def finetune(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Finetune checkpoints on growing amounts of a task, and score them. Run it again to go on."""
+    """Finetune checkpoints on growing amounts of a task, and score them. Run it again to resume."""
     from augury.cli.progress import show_counts
     from augury.evaluate import read_task
     from augury.finetune import collect_outside, finetune_sweep, plan_outside
@@ -94,7 +97,7 @@ def finetune(
             print(f"augury: no checkpoint yet: {collect / 'checkpoints' / run}", file=sys.stderr)
     else:
         if not model or task is None or amounts is None:
-            raise UsageError("--model, --task and --amounts are needed, or --collect DIR")
+            raise UsageError("--model, --task and --amounts are required, or --collect DIR")
         numbers = _numbers("--amounts", amounts, "numbers of examples, as in 250,1000")
         dimensions = []
         if subspace is not None:
@@ -104,7 +107,7 @@ def finetune(
             asked = read_task(task, checker=checker, length=tokens, stop=parse_stops(stop))
         if plan is not None:
             if dimensions:
-                raise UsageError("--subspace is trained here: it takes no --plan")
+                raise UsageError("--subspace trains here: it takes no --plan")
             plan_outside(
                 model, asked, numbers, range(subsets), range(seeds), plan,
                 method=method,  # type: ignore[arg-type] # checked there
@@ -115,12 +118,12 @@ def finetune(
                 print_json({"plan": str(plan), "manifest": str(plan / "manifest.json")})
             else:
                 print(
-                    f"{plan}: train each of runs/*, put what comes into checkpoints/RUN, then\n"
-                    f"  augury finetune --collect {plan}"
+                    f"{plan}: train each of runs/*, put the results into checkpoints/RUN, then\n  "
+                    f"augury finetune --collect {plan}"
                 )
             return
         if out is None:
-            raise UsageError("--out is needed: the study's folder")
+            raise UsageError("--out is required: the study's folder")
         startup.keep_compiled()
         with show_counts("units") as seen:
             rows = finetune_sweep(
@@ -142,7 +145,7 @@ def finetune(
                 workers=workers,
                 progress=seen,
             )
-    few = _intrinsic(rows)
+    few = _intrinsic_dimensions(rows)
     if as_json:
         known = {} if not few else {"intrinsic": [found.to_dict() for found in few]}
         print_json({"study": str(out), "rows": rows.to_dicts(), **known})
@@ -162,15 +165,15 @@ def finetune(
 
 
 def _numbers(option: str, text: str, expected: str) -> list[int]:
-    """Whole numbers between commas, at least one."""
+    """Parse whole numbers between commas, at least one."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not parts or not all(part.isdecimal() for part in parts):
         raise UsageError(f"{option} '{text}': expected {expected}")
     return [int(part) for part in parts]
 
 
-def _intrinsic(rows: Any) -> list[Any]:
-    """The intrinsic dimension at each number of examples, where subspaces were trained."""
+def _intrinsic_dimensions(rows: Any) -> list[Any]:
+    """Return the intrinsic dimension per number of examples, if subspaces were trained."""
     if "trained_params" not in rows.columns:
         return []
     from augury.forecast.intrinsic import measure_intrinsic_dimension

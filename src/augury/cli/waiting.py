@@ -1,4 +1,4 @@
-"""A line on standard error for whoever waits more than two seconds for an answer."""
+"""A progress line on standard error for computations of more than two seconds."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from augury.cli.printing import LINE_EVERY, detail, is_quiet
 from augury.runtime.durations import duration
 from augury.runtime.steps import watch_steps
 
-# Seconds before the first line: what takes less is not worth one.
+# Seconds before the first line: what takes less does not need one.
 PATIENCE = 2.0
-# Seconds between two pictures of the line on a terminal.
+# Seconds between two updates of the line on a terminal.
 REFRESH = 0.5
 
 
 class Wait:
-    """How far a computation is, in words, with its expected end where its steps are known."""
+    """How far a computation is, in words, with its expected end if its steps are known."""
 
     def __init__(self, what: str, clock: Callable[[], float] = time.monotonic) -> None:
         """Start the clock.
 
         Args:
             what: what is computed.
-            clock: seconds.
+            clock: returns seconds.
         """
         self.what, self.clock = what, clock
         self.began = clock()
@@ -36,7 +36,7 @@ class Wait:
         self._at = self.began
 
     def see(self, name: str, done: int, of: int) -> None:
-        """Take note that so many steps are done."""
+        """Record how many steps are done."""
         now = self.clock()
         if self._steps is None or self._steps[0] != name or done < self._steps[1]:
             self._first = now
@@ -44,11 +44,11 @@ class Wait:
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """Seconds since the start."""
         return self.clock() - self.began
 
     def __str__(self) -> str:
-        """What is computed, how far it is, for how long, and how long it will take."""
+        """Describe what is computed, how far it is, the time so far and the time left."""
         parts = [self.what]
         if self._steps is not None:
             name, done, of = self._steps
@@ -64,11 +64,11 @@ class Wait:
 
 @contextmanager
 def show_wait(what: str, stream: TextIO | None = None) -> Iterator[Wait]:
-    """Show a line while something is computed: at once on a terminal, now and then in a log.
+    """Show a line during a computation: at once on a terminal, from time to time in a log.
 
     Args:
         what: what is computed.
-        stream: where; standard error by default.
+        stream: where to write; standard error by default.
     """
     out = stream or sys.stderr
     wait = Wait(what)

@@ -1,7 +1,6 @@
-"""Text that can be drawn: what XML forbids is replaced before a chart or a page is made.
+"""Text that can be drawn: characters that XML forbids are replaced before drawing.
 
-A name with a NUL in it is a name like any other in a table; the renderer of charts ends the
-process over it.
+A table may contain a name with a NUL; the chart renderer ends the process over it.
 """
 
 from __future__ import annotations
@@ -10,18 +9,18 @@ import math
 import re
 from typing import Any
 
-# What XML 1.0 does not allow: control characters, unpaired surrogates, and the two non-characters.
+# What XML 1.0 does not allow: control characters, unpaired surrogates, and two non-characters.
 FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 REPLACEMENT = "\ufffd"
 
 
 def clean_text(text: str) -> str:
-    """The text with what XML forbids replaced."""
+    """Replace what XML forbids in a text."""
     return FORBIDDEN.sub(REPLACEMENT, text)
 
 
 def clean_spec(value: Any) -> Any:
-    """A chart's specification as JSON allows it: text cleaned, keys included, NaN as null."""
+    """Make a chart's specification valid JSON: text and keys cleaned, NaN as null."""
     if isinstance(value, dict):
         return {clean_text(str(k)): clean_spec(v) for k, v in value.items()}
     if isinstance(value, list):

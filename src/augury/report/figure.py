@@ -1,4 +1,4 @@
-"""The picture of a forecast: what was observed, what was forecast, and what came."""
+"""The figure of a forecast: what was observed, what was forecast, and the truth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from augury.errors import UsageError
 from augury.report.clean import clean_spec
 from augury.runtime.atomic import atomic_file
 
-# Okabe & Ito's colours: told apart by every kind of colour vision, and in grey.
+# Okabe & Ito's colours: distinguishable with every kind of colour vision, and in grey.
 OBSERVED, FORECAST, GREEDY = "#0072B2", "#D55E00", "#767676"
 EXACT, FITTED = "exact pass probability", "fitted"
 
@@ -25,13 +25,13 @@ def ladder_figure(
     title: str,
     subtitle: list[str],
 ) -> Any:
-    """Pass probability over parameters, log-log: a vega-lite chart.
+    """Draw pass probability over parameters, log-log, as a Vega-Lite chart.
 
     Args:
         observed: params, value (pass probability), greedy (accuracy; 0 is drawn on the lower edge).
         forecast: params, value, mean_low, mean_high, run_low, run_high, a smooth grid.
         truth: params, value, greedy of the models that were forecast, once trained.
-        title, subtitle: what the figure shows, in words; the subtitle line by line.
+        title, subtitle: what the figure shows, in words; the subtitle as a list of lines.
     """
     import altair as alt
 
@@ -50,7 +50,7 @@ def ladder_figure(
     )
     y_scale = alt.Scale(type="log", domain=[floor, 1.0], clamp=True)
     decades = [10.0**k for k in range(math.ceil(math.log10(floor)), 1)]
-    y_axis = alt.Axis(title="Rate of passing", format=".0e", gridColor="#e4e4e4", values=decades)
+    y_axis = alt.Axis(title="Pass rate", format=".0e", gridColor="#e4e4e4", values=decades)
 
     def y(field: str) -> Any:
         return alt.Y(f"{field}:Q", scale=y_scale, axis=y_axis)
@@ -144,7 +144,7 @@ def save_figure(chart: Any, path: str | Path) -> Path:
 
 
 def _page_of(drawn: Any, name: str) -> str:
-    """One file that loads nothing, with what screen readers and phones need."""
+    """Build one file that loads nothing, with what screen readers and phones need."""
     import vl_convert
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

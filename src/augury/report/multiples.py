@@ -1,4 +1,4 @@
-"""Small multiples: every task that rises, falls, turns or leaps, a panel each."""
+"""Small multiples: one panel for every task that rises, falls, turns or leaps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from augury.errors import UsageError
 if TYPE_CHECKING:
     from augury.forecast.trends import Trend, Trends
 
-# More panels than this are a wall; the table has the rest.
+# More panels than this cannot be read; the table has the rest.
 MOST_PANELS = 24
 TURN = "#D55E00"
 # The field writes 7B where SI has 7G.
@@ -21,7 +21,7 @@ BILLIONS = "replace(datum.label, 'G', 'B')"
 
 
 def trend_figure(found: Trends, *, most: int = MOST_PANELS) -> Any:
-    """One panel a task, its runs over training, the surest and largest falls first.
+    """Draw one panel per task, its runs over training, the clearest and largest falls first.
 
     Lines are runs, dark ones large; the band is the interval of the turning point.
 
@@ -32,7 +32,7 @@ def trend_figure(found: Trends, *, most: int = MOST_PANELS) -> Any:
 
     chosen = [t for t in found.trends if t.axis != "params" and t.shape != "flat"][:most]
     if not chosen:
-        raise UsageError("no task shows a trend over training: there is nothing to draw")
+        raise UsageError("no task shows a trend over training: nothing to draw")
     axis = chosen[0].axis
     panels = [_panel(alt, found, trend) for trend in chosen]
     title = alt.TitleParams(
@@ -129,7 +129,7 @@ def _panel(alt: Any, found: Trends, trend: Trend) -> Any:
 
 
 def trend_points(found: Trends, trend: Trend) -> pl.DataFrame:
-    """What was analysed of one trend over training: run, params, at, value."""
+    """Return what was analysed for one trend over training: run, params, at, value."""
     for series in found.series:
         key = (trend.task, trend.metric)
         if series.family == trend.family and key in series.keys:
@@ -148,7 +148,7 @@ def trend_points(found: Trends, trend: Trend) -> pl.DataFrame:
 
 
 def _marks(found: Trends) -> list[float]:
-    """Sizes that the legend names: the smallest, the largest and some between."""
+    """Return the sizes in the legend: the smallest, the largest and some between."""
     sizes = np.unique(np.concatenate([s.design.sizes for s in found.series]))
     sizes = sizes[np.isfinite(sizes)]
     if not len(sizes):
@@ -157,7 +157,7 @@ def _marks(found: Trends) -> list[float]:
 
 
 def _shades(found: Trends) -> Sequence[float]:
-    """Domain of the colours: from below the smallest, so that it is not white."""
+    """Return the domain of the colours: from below the smallest, so that it is not white."""
     sizes = np.concatenate([s.design.sizes for s in found.series])
     sizes = sizes[np.isfinite(sizes)]
     if not len(sizes):

@@ -1,4 +1,4 @@
-"""The page: an answer in words, the figures that back it, and where all of it came from."""
+"""The page: an answer in words, the figures behind it, and its sources."""
 
 from augury.report.page.backtest import backtest_section
 from augury.report.page.curves import curve_section, loss_section

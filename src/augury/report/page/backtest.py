@@ -1,4 +1,4 @@
-"""Section: what the forecasts would have been worth so far, and whether intervals held."""
+"""Section: how accurate past forecasts were, and whether intervals held."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from augury.report.page.story import Figure, Section, Table
 INSIDE, OUTSIDE = "inside its interval", "outside its interval"
 # Two-sided 90 %.
 NORMAL = 1.645
-# Panels, and forecasts per cut that still have a bar each.
+# Maximum panels, and maximum forecasts per cut that get individual bars.
 MOST_LAWS, MOST_BARS = 6, 8
-# Pixels of a letter of an axis.
+# Pixels per letter of an axis.
 LETTER = 7
-# Below so many forecasts a share of intervals that held says little.
+# With fewer forecasts than this, the share of intervals that held is unreliable.
 FEW = 20
 
 
 def backtest_section(
     rows: pl.DataFrame, *, level: float, what: str = "value", name: str = "backtest"
 ) -> Section:
-    """Forecasts of larger models from smaller ones beside what was observed, and calibration.
+    """Show forecasts of larger models from smaller ones beside observations, and calibration.
 
     Args:
         rows: law, cut, observed, value, low, high, held, as `Backtest.rows`.
@@ -60,11 +60,13 @@ def backtest_section(
     if rows.height < FEW:
         notes.append(
             Note(
-                "few", "warning", f"{rows.height} forecasts say little of how often intervals hold"
+                "few",
+                "warning",
+                (f"{rows.height} forecasts say little about how often intervals hold"),
             )
         )
     return Section(
-        "What such forecasts were worth so far",
+        "How accurate such forecasts were",
         (
             f"{rows.height} forecasts of larger models from smaller ones, by "
             f"{per_law.height} law{'' if per_law.height == 1 else 's'}. Intervals of {level:.0%} "
@@ -77,7 +79,7 @@ def backtest_section(
 
 
 def _by_cut(rows: pl.DataFrame, level: float, what: str, name: str) -> Figure:
-    """A panel per law, a line of dots per cut: how far off each forecast was."""
+    """Draw one panel per law and one line of dots per cut: how far off each forecast was."""
     import altair as alt
 
     keep = [c for c in ("law", "cut", "observed", "value", "low", "high", "held") if c in rows]
@@ -106,7 +108,7 @@ def _by_cut(rows: pl.DataFrame, level: float, what: str, name: str) -> Figure:
         most = float(np.abs(far).max()) * 1.2 or 0.1
         scale = alt.Scale(domain=[-most, most], nice=False)
         right, title = 0.0, f"Forecast minus observed {what}"
-    # Bars outside the axis would be drawn at places that no pixel has.
+    # Bars outside the axis would be drawn at positions beyond all pixels.
     edge = scale.domain
     drawn = drawn.with_columns(pl.col("off_low", "off_high").clip(edge[0], edge[1]))
     cuts = data["cut"].unique(maintain_order=True).to_list()
@@ -142,9 +144,9 @@ def _by_cut(rows: pl.DataFrame, level: float, what: str, name: str) -> Figure:
     return Figure(
         name,
         f"How far forecasts of larger models were off, cut by cut, on {what}",
-        "Each row is a cut: the fit saw what it names, and forecast the rest. Every dot is one "
-        f"forecast, its bar the {level:.0%} interval for one run; on the dashed line it was right, "
-        "and a blue bar reaches that line.",
+        "Each row is a cut: the fit saw the runs it names, and forecast the rest. Every dot is "
+        f"one forecast, its bar the {level:.0%} interval for one run; on the dashed line it was "
+        "right, and a blue bar reaches that line.",
         "More sizes below the cuts; leaving out laws whose dots lie far from the dashed line.",
         alt.concat(*panels, columns=3).to_dict()
         | {"usermeta": {"axes": 44 + LETTER * min(max(map(len, cuts)), 20)}},
@@ -158,7 +160,7 @@ def _calibration(per_law: pl.DataFrame, level: float, name: str) -> Figure:
 
     n = per_law["forecasts"].to_numpy().astype(float)
     share = per_law["held"].to_numpy() / n
-    # Wilson's interval (1927): it stays inside [0, 1] where nearly all held.
+    # Wilson's interval (1927): it stays inside [0, 1] if nearly all held.
     middle = (share + NORMAL**2 / (2 * n)) / (1 + NORMAL**2 / n)
     half = NORMAL * np.sqrt(share * (1 - share) / n + NORMAL**2 / (4 * n**2)) / (1 + NORMAL**2 / n)
     data = per_law.select(

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from augury.fitting import Fit
 
 MEASURED, BAND, TRUTH = "measured", "forecast", "measured afterwards"
-# The place asked for is part of the forecast, and drawn in its colour.
-ASKED = "the forecast asked for"
-# Points of a fitted curve: smooth on paper, and few to embed.
+# The requested point is part of the forecast, and has its colour.
+ASKED = "the requested forecast"
+# Number of points of a fitted curve: smooth on paper, and small enough to embed.
 GRID = 40
 # Room for the band above and below the values, as a share of their range.
 BAND_ROOM = 0.3
-# The same on an axis of log(-log), which tells rates of 1 % and 20 % apart by little.
+# The same on an axis of log(-log), where rates of 1 % and 20 % lie close together.
 RATE_ROOM = 0.5
 
 
@@ -44,16 +44,16 @@ def loss_section(
     name: str = "loss-law",
     at: Mapping[str, float] | None = None,
 ) -> Section:
-    """A fitted law: its curve through the runs along its first input, and its parameters.
+    """Show a fitted law: its curve through the runs along its first input, and its parameters.
 
     The curve is drawn at the other inputs of `at`, or at their medians, and every run is moved
-    along the law to there: how far it lies from the curve is how far it lies from the law.
+    along the law to there: its distance from the curve is its distance from the law.
 
     Args:
         fitted: of a law with at least one input.
         task: what the law predicts.
         name: of the figure.
-        at: the place of a forecast, which is drawn with its interval; every input of the law.
+        at: the point of a forecast, which is drawn with its interval; every input of the law.
     """
     from augury.forecast.prediction import inputs_of, predict
 
@@ -72,7 +72,7 @@ def loss_section(
             for f in predict(fitted, grid)
         ]
     )
-    if str(fitted.status) != "converged":  # draws on one side of a bound are no band to show
+    if str(fitted.status) != "converged":  # draws on one side of a bound do not make a band
         curve = curve.with_columns(low=pl.lit(None, pl.Float64), high=pl.lit(None, pl.Float64))
     points = seen.select(pl.col("run").cast(pl.String), *inputs, pl.col("y").alias("value"))
     if rest:
@@ -132,25 +132,25 @@ def curve_section(
     is_rate: bool = False,
     name: str = "curve",
 ) -> Section:
-    """A curve with its band for one new run, what it was fitted to, and what came afterwards.
+    """Show a curve with its band for one new run, the data behind it, and later results.
 
     Args:
         heading: of the section.
         x: column of the scale.
-        observed: run, x, value: what was fitted.
+        observed: run, x, value: the fitted data.
         curve: x, value, low, high: the forecast and its interval for one new run.
         level: of the band.
         what: what the values are, for axis and words.
-        truth: run, x, value: of the models that the forecast was about.
+        truth: run, x, value: of the forecast models.
         text, tables, notes: of the section.
         about: a sentence on how curve and dots are drawn, if there is one.
-        asked: x, value, low, high: the place that the forecast is about, marked with its interval.
+        asked: x, value, low, high: the forecast's point, marked with its interval.
         is_rate: draw log(-log) of the values, as pass rates are.
         name: of the figure.
     """
     import altair as alt
 
-    # A law that cannot say how sure it is has no band: the axis must not look for one.
+    # A law without intervals has no band: the axis must not look for one.
     curve = curve.with_columns(pl.col("low", "high").cast(pl.Float64).fill_nan(None))
     parts = [
         observed.select(pl.lit(MEASURED).alias("shown"), "run", pl.all().exclude("run", "shown")),
@@ -172,11 +172,11 @@ def curve_section(
         y = rates(*_rates_shown(drawn))
     else:
         drawn = drawn.with_columns(y="value", y_low="low", y_high="high")
-        # A band that is far wider than what was seen would leave nothing else to see.
-        every = pl.concat([drawn["value"], *(_kept(drawn, ASKED, c) for c in ("low", "high"))])
+        # A band far wider than the data would hide everything else.
+        every = pl.concat([drawn["value"], *(_clipped(drawn, ASKED, c) for c in ("low", "high"))])
         seen = every.drop_nulls().to_numpy()
         room = BAND_ROOM * float(np.ptp(seen)) or 0.1
-        # Coordinates of 1e20 pixels are no coordinates: cut where nobody sees it.
+        # Coordinates of 1e20 pixels are invalid: cut off where nobody sees it.
         ends = (float(seen.min()) - 9 * room, float(seen.max()) + 9 * room)
         drawn = drawn.with_columns(pl.col("y_low", "y_high").clip(*ends))
         band = drawn.filter(pl.col("shown") == BAND)
@@ -234,14 +234,14 @@ def curve_section(
         + (
             f" and band: the law and its {level:.0%} interval for one new run."
             if curve["low"].is_not_null().any()
-            else ": the law. It has no band: its fit cannot say how sure it is."
+            else ": the law. It has no band: its fit has no intervals."
         )
         + about
-        + (" Diamond: the forecast asked for." if asked is not None else "")
+        + (" Diamond: the requested forecast." if asked is not None else "")
         + (" Squares: runs measured afterwards." if later else "")
         + told,
-        "Runs at scales where the band is wide; another law that fits the dots as well and "
-        "parts from this one beyond them.",
+        "Runs at scales where the band is wide; another law that fits the dots equally well and "
+        "differs from this one beyond them.",
         finished(alt.layer(*layers)),
         data,
         f"{what} of {observed.height} runs from {number(float(observed['value'].min()))} to "  # type: ignore[arg-type]
@@ -251,12 +251,12 @@ def curve_section(
     return Section(heading, said, (figure,), tuple(tables), tuple(notes))
 
 
-def _kept(drawn: pl.DataFrame, kind: str, column: str) -> pl.Series:
+def _clipped(drawn: pl.DataFrame, kind: str, column: str) -> pl.Series:
     return drawn.filter(pl.col("shown") == kind)[column].cast(pl.Float64).alias("value")
 
 
 def _rates_shown(drawn: pl.DataFrame) -> tuple[float, float]:
-    """Pass rates the axis has to hold: all values, and of the band what leaves room for them."""
+    """Return pass rates the axis must show: all values, and as much of the band as fits."""
     seen = drawn["y"].to_numpy()
     room = RATE_ROOM * float(np.ptp(seen))
     band = [float(x) for c in ("y_low", "y_high") for x in drawn[c].drop_nulls()]  # of log(-log)

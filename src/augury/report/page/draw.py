@@ -1,4 +1,4 @@
-"""Axes, tooltips and legends that all charts of a page share."""
+"""Axes, tooltips and legends shared by all charts of a page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from augury.report.page.palette import BLUE, INK, ORANGE
 
 HEIGHT = 320
-# Pass rates that an axis in log(-log) may be labelled with.
+# Pass rates that may label an axis in log(-log).
 RATES = (
     *(10.0**k for k in range(-12, -2)),
     0.01, 0.03, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 0.97, 0.99, 0.999, 0.9999,
@@ -23,12 +23,12 @@ NAMES = {
     "step": "Training step",
     "finetune_examples": "Finetuning examples",
 }
-# Of these less is better: drawn from right to left, so that progress goes the same way everywhere.
+# Scales where less is better: drawn from right to left, so that progress always goes the same way.
 FALLING = ("loss", "bpb")
 
 
 def along(field: str, *, title: str | None = None, domain: Sequence[float] | None = None) -> Any:
-    """The x axis of a scale: logarithmic, or reversed for losses."""
+    """Build the x axis of a scale: logarithmic, or reversed for losses."""
     import altair as alt
 
     falls = field in FALLING
@@ -49,10 +49,10 @@ def along(field: str, *, title: str | None = None, domain: Sequence[float] | Non
 
 
 def rates(low: float, high: float) -> Callable[[str], Any]:
-    """The y axis of F = log(-log p), better upwards, labelled with pass rates, for any column of F.
+    """Build the y axis of F = log(-log p), better upwards, labelled with pass rates.
 
     Args:
-        low, high: pass rates that have to be inside.
+        low, high: pass rates that must be inside.
     """
     import altair as alt
 
@@ -72,7 +72,7 @@ def rates(low: float, high: float) -> Callable[[str], Any]:
 
 
 def shown(kinds: Mapping[str, str], *, field: str = "shown") -> dict[str, Any]:
-    """Keyword arguments of `alt.Color` for a column that names what is drawn, in fixed colours."""
+    """Build arguments of `alt.Color` for a column that names what is drawn, in fixed colours."""
     import altair as alt
 
     return {
@@ -83,7 +83,7 @@ def shown(kinds: Mapping[str, str], *, field: str = "shown") -> dict[str, Any]:
 
 
 def tips(**fields: str) -> list[Any]:
-    """Tooltips: column -> format, "" for text; the column's name is shown with spaces."""
+    """Build tooltips: column -> format, "" for text; the column's name is shown with spaces."""
     import altair as alt
 
     return [
@@ -95,7 +95,7 @@ def tips(**fields: str) -> list[Any]:
 
 
 def finished(chart: Any, *, height: int = HEIGHT) -> dict[str, Any]:
-    """The chart as wide as its place."""
+    """Finish a chart, as wide as its container."""
     spec: dict[str, Any] = chart.properties(width="container", height=height).to_dict()
     return spec
 

@@ -32,14 +32,14 @@ def emergence_section(
     notes: Sequence[Note] = (),
     name: str = "emergence",
 ) -> Section:
-    """How finetuning brings an ability forward, and where it comes without.
+    """Show how finetuning shifts an ability, and where it emerges without.
 
     Args:
         task: its name.
         table: loss or flops, finetune_examples (0: not finetuned), value or passes and samples;
-            model, seed and chance where known.
+            model, seed and chance if known.
         elbows: finetune_examples, the scale (elbow), low, high.
-        curves: fitted: the scale, finetune_examples, value.
+        curves: the fitted curves: the scale, finetune_examples, value.
         point: value, low, high of the point of emergence on the scale.
         truth: run, the scale, value: few-shot scores of models measured after the forecast.
         level: of intervals.
@@ -131,16 +131,18 @@ def _curves(
     told = (
         ""
         if point is None
-        else f" Dashed line and band: without finetuning it emerges at {number(point[0])}, "
-        f"{level:.0%} interval {number(min(point[1:]))} to {number(max(point[1:]))}."
+        else (
+            f" Dashed line and band: without finetuning, it emerges at {number(point[0])}, "
+            f"{level:.0%} interval {number(min(point[1:]))} to {number(max(point[1:]))}."
+        )
     )
     return Figure(
         name,
         f"Scores on {task} before and after finetuning",
-        "Every dot is one model; the more examples it was finetuned on, the darker (on a dark "
-        "page: the brighter). Orange dots were not finetuned; progress goes to the right. Lines "
-        f"join {'fitted scores' if curves is not None else 'mean scores'} of one amount.{told}",
-        "Smaller amounts of finetuning, which are closest to none, and better checkpoints.",
+        "Every dot is one model; the more finetuning examples, the darker (on a dark page: the "
+        "brighter). Orange dots were not finetuned; progress goes to the right. Lines join "
+        f"{'fitted scores' if curves is not None else 'mean scores'} of one amount.{told}",
+        "Smaller amounts of finetuning, closer to none, and better checkpoints.",
         finished(alt.layer(*layers)),
         data,
         f"Scores on {task} of {data.height} evaluations at {len(amounts)} finetuning amounts over "
@@ -180,12 +182,12 @@ def _elbow(task: str, elbows: pl.DataFrame, scale: str, level: float, name: str)
     return Figure(
         name,
         "The elbow moves with the amount of finetuning",
-        f"Where scores leave chance, with its {level:.0%} interval, for each amount of finetuning; "
-        "at the left end, for none. Better models stand higher.",
-        "Amounts between those measured, and checkpoints close to the elbows.",
+        f"Where scores leave chance, with its {level:.0%} interval, for each amount of "
+        "finetuning; at the left end, without finetuning. Better models are higher.",
+        "Amounts between the measured ones, and checkpoints close to the elbows.",
         finished(alt.layer(*layers), height=240),
         elbows,
-        f"The elbow of {task} goes from {number(float(ends[0]))} without finetuning to "
+        f"The elbow of {task} moves from {number(float(ends[0]))} without finetuning to "
         f"{number(float(ends[-1]))} at the largest amount.",
     )
 

@@ -1,4 +1,4 @@
-"""The story of a fit: what the law says, how well it holds, and which points it rests on."""
+"""The story of a fit: its forecast, how well it holds, and which points matter."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ OUTPUTS = {"loss": "the loss", "value": "the score"}
 
 
 def fit_story(fitted: Fit, name: str, *, at: Mapping[str, float] | None = None) -> Story:
-    """What a fit tells: a forecast, the law with its band, its residuals and its parameters.
+    """Tell the story of a fit: a forecast, the law with its band, residuals and parameters.
 
     Args:
         fitted: of a law with at least one input.
-        name: of the file or folder it comes from.
+        name: of its file or folder.
         at: where to forecast; by default twice the largest values of all inputs.
     """
     place = place_of(fitted, at)
@@ -61,7 +61,7 @@ def fit_story(fitted: Fit, name: str, *, at: Mapping[str, float] | None = None) 
 
 
 def place_of(fitted: Fit, at: Mapping[str, float] | None = None) -> dict[str, float]:
-    """Where a fit is asked: at `at`, or at twice the largest value of what it does not name."""
+    """Return where to forecast: `at`, with twice the largest value for missing inputs."""
     from augury.forecast.prediction import inputs_of
 
     largest = {n: float(fitted.data[n].max()) for n in inputs_of(fitted)}  # type: ignore[arg-type]
@@ -69,7 +69,7 @@ def place_of(fitted: Fit, at: Mapping[str, float] | None = None) -> dict[str, fl
 
 
 def fit_verdict(fitted: Fit, at: Mapping[str, float] | None = None) -> StoryVerdict:
-    """What the fitted law forecasts, and on how much that rests."""
+    """Return the forecast of the fitted law in words, and what it is based on."""
     from augury.forecast.prediction import inputs_of, predict
 
     basis = (
@@ -94,9 +94,9 @@ def fit_verdict(fitted: Fit, at: Mapping[str, float] | None = None) -> StoryVerd
 
 
 def residuals_of(fitted: Fit) -> pl.DataFrame:
-    """Every point beside the law: row of the table, inputs, observed, fitted, residual.
+    """List every point beside the law: row of the table, inputs, observed, fitted, residual.
 
-    Residuals are logarithms of observed over fitted where both are positive, else differences.
+    Residuals are logarithms of observed over fitted if both are positive, else differences.
     """
     from augury.forecast.prediction import inputs_of, predict
 
@@ -112,7 +112,7 @@ def residuals_of(fitted: Fit) -> pl.DataFrame:
 
 
 def residual_figure(fitted: Fit, *, name: str = "residuals") -> Figure:
-    """Residuals over the law's first input."""
+    """Draw residuals over the law's first input."""
     import altair as alt
 
     data = residuals_of(fitted)
@@ -146,7 +146,7 @@ def residual_figure(fitted: Fit, *, name: str = "residuals") -> Figure:
 
 
 def influence_figure(fitted: Fit, *, name: str = "influence") -> Figure | None:
-    """How far leaving out each point moves the answer; None where none can be left out."""
+    """Draw how far leaving out each point moves the answer; None if none can be left out."""
     import altair as alt
 
     from augury.fitting.influence import influence_of
@@ -185,7 +185,7 @@ def influence_figure(fitted: Fit, *, name: str = "influence") -> Figure | None:
         "Every dot is one point, left out and the law fitted again; its colour is the parameter "
         f"that moves most. Beyond the dashed lines a single point moves it by more than {MOVES:g} "
         f"standard error. {told}",
-        "Looking at those points in the data, or a likelihood that is not moved by them (huber).",
+        "Checking those points in the data, or a likelihood that they do not move (huber).",
         finished(alt.layer(*layers), height=220),
         data,
         told,

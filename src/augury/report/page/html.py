@@ -1,7 +1,7 @@
-"""A story as one HTML document that asks nothing of any network.
+"""A story as one HTML document that makes no network requests.
 
-The document carries its own rules for that: a content security policy lets it run the scripts whose
-digests it names, and fetch nothing. Templates escape all text, wherever it comes from.
+The document enforces this itself: a content security policy allows only the scripts whose digests
+it lists, and no fetching. Templates escape all text, wherever it comes from.
 """
 
 from __future__ import annotations
@@ -27,23 +27,24 @@ from augury.report.page.words import number
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-# Rows of a figure's data shown as a table; the CSV has all of them. More is nothing one reads.
+# Rows of a figure's data shown as a table; the CSV has all of them. Nobody reads more.
 MOST_ROWS = 60
-# Rows of a section's table that stand open; longer ones are folded.
+# Rows of a section's table that are shown unfolded; longer ones are folded.
 MOST_SHOWN = 24
-# Pixels of a legend's entry: its symbol and the gap, and a letter in a common font.
+# Pixels of a legend's entry: its symbol and gap, and one letter in a common font.
 KEY_ROOM, KEY_LETTER = 34, 7
-# What a panel needs beside its own width, for its axis; panels with names along the left say more.
+# Extra width of a panel for its axis; panels with names on the left need more.
 AXES = 64
-# Warnings in the answer; all of them are folded below it.
+# Warnings shown in the answer; all of them are folded below it.
 MOST_WARNINGS = 2
 SEVERITY = {"serious": "Serious", "warning": "Warning", "info": "Note"}
-# Notes whose message is made for the reader of the page; others are said by what their code means.
+# Notes whose message is written for the reader of the page; others are shown by their code's
+# meaning.
 OWN_WORDS = ("status", "unfinished", "note", "how")
 
 
 def html_of(story: Story) -> str:
-    """The whole document, its largest figures thinned until it is at most 2 MB."""
+    """Return the whole document, its largest figures thinned until it is at most 2 MB."""
     thinned = {figure.id: Thinned.whole(figure, chart_spec(figure)) for figure in story.figures}
     while len((text := _render(story, thinned)).encode()) > MOST_BYTES:
         if not thin_largest(thinned):
@@ -52,13 +53,13 @@ def html_of(story: Story) -> str:
 
 
 def chart_spec(figure: Figure) -> dict[str, Any]:
-    """A figure's Vega-Lite specification, in the look of the page."""
+    """Return a figure's Vega-Lite specification, in the style of the page."""
     spec: dict[str, Any] = clean_spec(
         dict(figure.chart) if isinstance(figure.chart, dict) else figure.chart.to_dict()
     )
     spec.pop("$schema", None)
-    spec["config"] = config() | {"aria": False}  # the figure's own words say it better
-    _say_billions(spec)
+    spec["config"] = config() | {"aria": False}  # the figure's own text says it better
+    _label_billions(spec)
     key = KEY_ROOM + KEY_LETTER * max(_names(spec), default=0)
     spec["usermeta"] = {"axes": AXES} | spec.get("usermeta", {}) | {"key": key}
     if "concat" not in spec:
@@ -67,7 +68,7 @@ def chart_spec(figure: Figure) -> dict[str, Any]:
 
 
 def _names(part: Any) -> Iterator[int]:
-    """Lengths of the names that legends show: domains of colours."""
+    """Yield the lengths of names that legends show: domains of colours."""
     if isinstance(part, list):
         for one in part:
             yield from _names(one)
@@ -79,22 +80,22 @@ def _names(part: Any) -> Iterator[int]:
                 yield from _names(one)
 
 
-def _say_billions(part: Any) -> None:
-    """Axes of numbers such as 7B, as the field writes them: SI calls it 7G."""
+def _label_billions(part: Any) -> None:
+    """Label axes with numbers such as 7B, as the field writes them: SI calls it 7G."""
     if isinstance(part, list):
         for one in part:
-            _say_billions(one)
+            _label_billions(one)
     elif isinstance(part, dict):
         axis = part.get("axis")
         if isinstance(axis, dict) and str(axis.get("format", "")).endswith("s"):
             axis.setdefault("labelExpr", "replace(datum.label, 'G', 'B')")
         for name, one in part.items():
             if name != "datasets":
-                _say_billions(one)
+                _label_billions(one)
 
 
 def csv_of(figure: Figure) -> str:
-    """A figure's data as CSV text, every digit kept."""
+    """Return a figure's data as CSV text, with all digits."""
     return figure.data.write_csv()
 
 
@@ -129,14 +130,14 @@ def _render(story: Story, thinned: dict[str, Thinned], *, pictures: bool = True)
                 "text": s.text,
                 "notes": warnings_first(s.notes),
                 "figures": [shown(figure) for figure in s.figures],
-                "tables": [{"title": t.title, "table": _grid(t.data)} for t in s.tables],
+                "tables": [{"title": t.title, "table": _data_table(t.data)} for t in s.tables],
                 "listing": s.listing
                 if s.listing is None or pictures
                 else s.listing.without_pictures(),
             }
             for s in story.sections
         ],
-        provenance=_grid(provenance) if provenance.height else None,
+        provenance=_data_table(provenance) if provenance.height else None,
         policy=policy,
         style=_style(),
         specs=[(name, _json(t.spec)) for name, t in thinned.items()],
@@ -146,7 +147,7 @@ def _render(story: Story, thinned: dict[str, Thinned], *, pictures: bool = True)
 
 
 def headlines(notes: tuple[Note, ...]) -> list[dict[str, str]]:
-    """The warnings of the answer: at most two, in words that need no statistics."""
+    """Return the answer's warnings: at most two, in words that need no statistics."""
     chosen: dict[str, dict[str, str]] = {}
     for note in notes:
         plain = NOTES.get(note.code)
@@ -158,7 +159,7 @@ def headlines(notes: tuple[Note, ...]) -> list[dict[str, str]]:
 
 
 def sentence(text: str) -> str:
-    """With a capital and a full stop: messages are written to follow a colon."""
+    """Add a capital and a full stop: messages are written to follow a colon."""
     end = "" if text.endswith((".", "!", "?")) else "."
     return text[:1].upper() + text[1:] + end
 
@@ -183,7 +184,7 @@ def _figure(figure: Figure, thinned: Thinned) -> dict[str, Any]:
         "would_change": figure.would_change,
         "csv": thinned.csv,
         "count": count,
-        "table": _grid(figure.data.head(MOST_ROWS)),
+        "table": _data_table(figure.data.head(MOST_ROWS)),
         "more": more,
     }
 
@@ -191,11 +192,11 @@ def _figure(figure: Figure, thinned: Thinned) -> dict[str, Any]:
 def _forecasts(forecasts: tuple[Outlook, ...]) -> dict[str, Any] | None:
     if not forecasts:
         return None
-    rows = [(_outlook_row(f), [_other(o) for o in f.others]) for f in forecasts]
+    rows = [(_outlook_row(f), [_other_forecast(o) for o in f.others]) for f in forecasts]
     columns = [c for c in rows[0][0] if any(row[c] for row, _ in rows)]
     return {
         "columns": columns,
-        "fared": _fared(forecasts),
+        "fared": _results_text(forecasts),
         "rows": [
             {"cells": [row[c].replace(" %", "\u00a0%") for c in columns], "others": others}
             for row, others in rows
@@ -214,25 +215,25 @@ def _outlook_row(f: Outlook) -> dict[str, str]:
         else f"{f.extrapolation:.2g} × their range",
         "made": f.made,
         "truth": ", ".join(f.say(t) for t in f.truth) if f.truth else "not known yet",
-        "held": _held(f),
+        "held": _held_text(f),
     }  # fmt: skip
 
 
-def _other(f: Outlook) -> str:
-    held = f"; {_held(f)}" if _held(f) else ""
+def _other_forecast(f: Outlook) -> str:
+    held = f"; {_held_text(f)}" if _held_text(f) else ""
     return f"{f.what}: {f.said.value} ({f.said.interval}){held}"
 
 
-def _held(f: Outlook) -> str:
-    """How many of the runs measured afterwards lie inside; what failed is called failed."""
+def _held_text(f: Outlook) -> str:
+    """Return how many of the later runs lie inside; failed runs are reported as failed."""
     if f.held is None:
         return ""
     failed = len(f.truth) - f.held
     return f"{f.held} of {len(f.truth)} inside" + (f": {failed} failed" if failed else "")
 
 
-def _fared(forecasts: tuple[Outlook, ...]) -> str:
-    """How all forecasts fared, those of other methods included."""
+def _results_text(forecasts: tuple[Outlook, ...]) -> str:
+    """Summarise how all forecasts fared, including those of other methods."""
     every = [own for f in forecasts for own in (f, *f.others) if own.held is not None]
     if not every:
         return ""
@@ -240,7 +241,7 @@ def _fared(forecasts: tuple[Outlook, ...]) -> str:
     return f" Of {count} that were measured afterwards {held} held, {count - held} failed."
 
 
-def _grid(data: pl.DataFrame) -> dict[str, Any]:
+def _data_table(data: pl.DataFrame) -> dict[str, Any]:
     numeric = [data[c].dtype.is_numeric() for c in data.columns]
     return {
         "columns": [{"name": c, "numeric": n} for c, n in zip(data.columns, numeric, strict=True)],
@@ -265,7 +266,7 @@ def _count_rows(count: int) -> str:
 
 
 def _breakable(name: str) -> Any:
-    """A name that may be broken behind each underscore; escaped like all text."""
+    """Allow a name to break after each underscore; escaped like all text."""
     from markupsafe import Markup, escape
 
     return escape(clean_text(name)).replace("_", Markup("_<wbr>"))
@@ -306,20 +307,20 @@ def _templates() -> Environment:
 
 
 def digest_of(script: str) -> str:
-    """What a content security policy calls a script by."""
+    """Return the name of a script in a content security policy."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
 def asset(name: str) -> str:
-    """A style sheet or script of the page."""
+    """Read a style sheet or script of the page."""
     return (files("augury.report.page") / name).read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=1)
 def _bundle() -> str:
-    """Vega, Vega-Lite and vega-embed in one script: 3 s to put together, once a process."""
+    """Combine Vega, Vega-Lite and vega-embed in one script: 3 s, once per process."""
     import vl_convert
 
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    # The two sequences that mean something to HTML inside a script.
+    # The two sequences with a meaning in HTML inside a script.
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")

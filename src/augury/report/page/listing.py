@@ -1,4 +1,4 @@
-"""Long lists of scores that a reader searches: rows in groups, each with a picture of one line."""
+"""Long lists of scores that a reader can search: rows in groups, each with a sparkline."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# Size of a row's picture in pixels, and the room that its lines keep to the edges.
+# Size of a row's picture in pixels, and the margin of its lines.
 WIDE, HIGH, ROOM = 120, 30, 3
-# Of the runs of a score so many are drawn in its row, from the smallest to the largest, each at so
-# many points: more is not seen in 120 pixels.
+# Number of runs drawn per row, from the smallest to the largest, and points per run: more cannot be
+# seen in 120 pixels.
 MOST_LINES, MOST_POINTS = 4, 24
-# Rows of a page; more would be nothing one scrolls through, and the page has to stay small.
+# Maximum rows of a page; nobody scrolls through more, and the page has to stay small.
 MOST_LISTED = 1000
 
 
 @dataclass(frozen=True)
 class Spark:
-    """The picture of a row.
+    """The sparkline of a row.
 
     Attributes:
         lines: points of each line as SVG has them, from the smallest run to the largest.
-        mark: where something happens, in pixels from the left; None where nothing does.
+        mark: where something happens, in pixels from the left; None if nothing does.
     """
 
     lines: tuple[str, ...]
@@ -32,7 +32,7 @@ class Spark:
 
 @dataclass(frozen=True)
 class ListRow:
-    """One score: what it is called, what is said of it, and its picture."""
+    """One score: its name, its text, and its sparkline."""
 
     name: str
     cells: tuple[str, ...]
@@ -41,7 +41,7 @@ class ListRow:
 
 @dataclass(frozen=True)
 class ListGroup:
-    """Rows under one heading; `folded` where few will want to read them."""
+    """Rows under one heading; `folded` if few readers will want them."""
 
     heading: str
     rows: tuple[ListRow, ...]
@@ -70,7 +70,7 @@ class Listing:
         return sum(len(g.rows) for g in self.groups)
 
     def without_pictures(self) -> Listing:
-        """The same without the pictures of rows, for a page that is too large."""
+        """Return the list without sparklines, for a page that is too large."""
         return Listing(
             self.title,
             self.columns,
@@ -89,13 +89,13 @@ def sparkline(
     reverse: bool = False,
     mark: float | None = None,
 ) -> Spark | None:
-    """The picture of a row from the (x, y) of its runs; None where there is nothing to draw.
+    """Draw a row from the (x, y) of its runs; None if there is nothing to draw.
 
     Args:
-        lines: of each run, from the smallest to the largest: (n,) places and (n,) scores.
-        log: places are spaced by their logarithms.
+        lines: of each run, from the smallest to the largest: (n,) positions and (n,) scores.
+        log: space positions by their logarithms.
         reverse: less is further, as for losses.
-        mark: a place to mark.
+        mark: a position to mark.
     """
     own = [_ordered(x, y, log) for x, y in lines]
     own = [(x, y) for x, y in own if len(x) > 1]

@@ -1,7 +1,7 @@
-"""The story of measurements: a table of rows, and everything it allows to be said.
+"""The story of measurements: a table of rows, and everything that can be derived from it.
 
-Every part is told if the data allow it; what is missing is said in the last section. Where nothing
-at all can be said, that is an error and not a page.
+Every part is shown if the data allow it; the last section lists what is missing. If nothing at all
+can be shown, that is an error and not a page.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from augury.report.page.story import Outlook, Section, Story, StoryVerdict
 from augury.report.page.trends import counted_section
 from augury.report.page.words import interval_text, place_text
 
-# Places at which a band is drawn: its edges are draws, and more places show their noise.
+# Number of points at which a band is drawn: its edges are draws, and more points show their noise.
 GRID = 24
-# Checkpoints of a run below which a trend over training is not asked for: a curve that may turn
-# has more parameters than they have points.
+# Minimum number of checkpoints of a run for a trend over training: a curve that may turn has more
+# parameters than fewer points determine.
 FEWEST = 5
-# Tasks that are forecast on one page: each takes seconds, and more are a wall.
+# Maximum number of tasks forecast on one page: each takes seconds, and nobody reads more.
 MOST_TASKS = 8
-# Fewer sizes than this carry no law.
+# Fewer sizes than this do not support a law.
 FEWEST_SIZES = 4
 
 
 @dataclass
 class Parts:
-    """What a page is put together from."""
+    """The parts of a page."""
 
     verdicts: list[StoryVerdict] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
@@ -52,36 +52,36 @@ class Parts:
 
 
 def measurement_story(path: str | Path, *, at: Mapping[str, float] | None = None) -> Story:
-    """What a table tells, or a folder of measurements (`augury passuntil`, `augury finetune`).
+    """Tell the story of a table or a folder of measurements (`augury passuntil`, `finetune`).
 
     Args:
         path: of the table or the folder.
         at: where to forecast, such as {"params": 1e10}; by default twice the largest model.
 
     Raises:
-        DataError: nothing was measured there, or nothing can be said of it.
+        DataError: nothing was measured there, or nothing can be derived from it.
     """
     return table_story(read_table(path), Path(path).name, at=at)
 
 
 def table_story(table: pl.DataFrame, name: str, *, at: Mapping[str, float] | None = None) -> Story:
-    """What a table of measurements tells.
+    """Tell the story of a table of measurements.
 
     Args:
         table: observation table.
-        name: of the file or folder it comes from.
+        name: of its file or folder.
         at: as in `measurement_story`.
 
     Raises:
-        DataError: nothing can be said of it; it says why, part by part.
+        DataError: nothing can be derived from it; the message says why, part by part.
     """
     parts = Parts()
-    _tell_emergence(table, parts)
-    _tell_rates(name_models(table), at, parts)
-    _tell_losses(table, at, parts)
+    _add_emergence(table, parts)
+    _add_rates(name_models(table), at, parts)
+    _add_losses(table, at, parts)
     moving = trends_of(table, parts.missing, parts.verdicts)
     parts.sections += moving
-    # A list of all scores over training has what a list of scores has.
+    # A list of all scores over training includes what a list of scores has.
     scores = None if moving else scores_section(table)
     if scores is not None:
         parts.sections.append(scores)
@@ -104,7 +104,7 @@ def table_story(table: pl.DataFrame, name: str, *, at: Mapping[str, float] | Non
         {
             "measurements": name,
             "rows": f"{table.height:,}",
-            # The values, whatever files they lie in.
+            # The values, whatever files contain them.
             "SHA-256 of the rows": hashlib.sha256(table.write_csv().encode()).hexdigest(),
             "seed of the draws": "0",
             **versions(),
@@ -114,7 +114,7 @@ def table_story(table: pl.DataFrame, name: str, *, at: Mapping[str, float] | Non
 
 
 def _question(parts: Parts, moving: list[Section]) -> str:
-    """What the page is about: the first of what it can tell."""
+    """Return the question of the page: the first that it can answer."""
     about = {v.about for v in parts.verdicts}
     if parts.outlooks:
         return "what will a larger model pass?"
@@ -126,7 +126,7 @@ def _question(parts: Parts, moving: list[Section]) -> str:
 
 
 def _description(table: pl.DataFrame, missing: list[str]) -> StoryVerdict:
-    """What there is, where nothing can be forecast."""
+    """Describe what there is, if nothing can be forecast."""
     counts = [
         f"{n} {what}{'' if n == 1 else 's'}"
         for what in ("model", "task")
@@ -137,7 +137,7 @@ def _description(table: pl.DataFrame, missing: list[str]) -> StoryVerdict:
                    tuple(missing[:2]), useful=False)  # fmt: skip
 
 
-def _tell_rates(table: pl.DataFrame, at: Mapping[str, float] | None, parts: Parts) -> None:
+def _add_rates(table: pl.DataFrame, at: Mapping[str, float] | None, parts: Parts) -> None:
     from augury.forecast.passrate import forecast_pass_rate, growth, series
 
     if "task" not in table.columns:
@@ -187,7 +187,7 @@ def _tell_rates(table: pl.DataFrame, at: Mapping[str, float] | None, parts: Part
         parts.missing.append(f"No forecast of {of}: {why}.")
 
 
-def _tell_losses(table: pl.DataFrame, at: Mapping[str, float] | None, parts: Parts) -> None:
+def _add_losses(table: pl.DataFrame, at: Mapping[str, float] | None, parts: Parts) -> None:
     from augury.fitting.single import fit
     from augury.forecast.prediction import inputs_of, predict
     from augury.laws import parse_law
@@ -195,7 +195,7 @@ def _tell_losses(table: pl.DataFrame, at: Mapping[str, float] | None, parts: Par
     known = ("model", "params", "tokens", "loss", "step", "seed")
     keys = [c for c in known if c in table.columns]
     if not {"params", "loss"} <= set(keys):
-        parts.missing.append("No law of the loss: there is no column loss, or none of params.")
+        parts.missing.append("No law of the loss: there is no column loss, or no column params.")
         return
     own = table.filter(pl.col("loss").is_not_null(), pl.col("params").is_not_null())
     own = own.select(keys).unique(maintain_order=True)
@@ -231,7 +231,7 @@ def _tell_losses(table: pl.DataFrame, at: Mapping[str, float] | None, parts: Par
     )
 
 
-def _tell_emergence(table: pl.DataFrame, parts: Parts) -> None:
+def _add_emergence(table: pl.DataFrame, parts: Parts) -> None:
     from augury.forecast.emergence import emergence_data, emergence_point, fit_emergence
 
     if "finetune_examples" not in table.columns or "task" not in table.columns:
@@ -277,12 +277,12 @@ def _emerges(
 def trends_of(
     table: pl.DataFrame, missing: list[str], verdicts: list[StoryVerdict] | None = None
 ) -> list[Section]:
-    """The section of trends over training; or, among what is missing, why there is none.
+    """Return the section of trends over training; if there is none, add the reason to `missing`.
 
     Args:
         table: observation table.
-        missing: is told why there is none.
-        verdicts: is told what the trends come to.
+        missing: gets the reason if there is none.
+        verdicts: gets the summary of the trends.
     """
     from augury.forecast.trends import trends
 
@@ -293,18 +293,18 @@ def trends_of(
         return []
     rows = whole_tasks(table)
     if "finetune_examples" in rows.columns:
-        # A sweep scores each model as it is once more: what was measured of it alone comes first.
+        # A sweep scores each untuned model once more: the model's own measurement comes first.
         alone = rows.filter(pl.col("finetune_examples").is_null())
         rows = alone if alone.height else rows.filter(pl.col("finetune_examples") == 0)
     if "metric" in rows.columns and (rows["metric"] == "pass").any():
-        # Of one task, these say what its pass rate says.
+        # For a single task, its pass rate already says this.
         rows = rows.filter(~pl.col("metric").is_in(["greedy", "logprob"]))
-    # A column that only the others fill tells no runs apart.
+    # A column filled only by other rows does not distinguish runs.
     rows = rows.select(c for c in rows.columns if rows[c].null_count() < rows.height)
     axis = next((a for a in ("tokens", "step") if a in rows.columns), None)
     runs = [c for c in ("family", "model", "params", "seed", "task", "metric") if c in rows.columns]
     if axis is None:
-        missing.append("No trends over training: no column says how far it was (tokens or step).")
+        missing.append("No trends over training: no column measures progress (tokens or step).")
         return []
     most = 0
     if rows.height:

@@ -1,4 +1,4 @@
-"""What trends come to: which scores improve, get worse or turn, in words and in one picture."""
+"""Summary of trends: which scores improve, get worse or turn, in words and in one figure."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 WORSE, TURNS, BETTER = "get worse", "turn", "improve"
 UNKNOWN, FLAT = "change, better or worse unknown", "show no trend"
-# In the order in which a reader wants them, with their colours and what one of them does.
+# In reading order, with their colours and the verb for one of them.
 GROUPS = {WORSE: ORANGE, TURNS: GOLD, BETTER: BLUE, UNKNOWN: PURPLE, FLAT: LINE}
 ONE = {WORSE: "gets worse", TURNS: "turns", BETTER: "improves",
        UNKNOWN: "changes, better or worse unknown", FLAT: "shows no trend"}  # fmt: skip
-# What a score does, whichever way is better.
+# What a score does, whichever direction is better.
 DOES = {"rising": "rises", "falling": "falls", "U": "falls, then rises",
         "inverted U": "rises, then falls", "threshold": "leaps", "flat": "no trend"}  # fmt: skip
 # Names in a sentence.
 MOST_NAMED = 3
-# Metrics of the picture, those with the most scores.
+# Metrics of the figure, those with the most scores.
 MOST_METRICS = 8
 
 
 def group_of(trend: Trend) -> str:
-    """Whether a score gets worse, turns, improves, changes in no known direction, or stays."""
+    """Classify a score: worse, turning, better, changing in no known direction, or flat."""
     if trend.shape == "flat":
         return FLAT
     if trend.shape in ("U", "inverted U"):
@@ -41,7 +41,7 @@ def group_of(trend: Trend) -> str:
 
 
 def does(trend: Trend) -> str:
-    """What a score does, and in the end for better or worse: rises, then falls: worse."""
+    """Describe what a score does, and whether it ends better or worse."""
     said = DOES[trend.shape]
     if trend.shape == "flat" or trend.worsens is None:
         return said
@@ -49,23 +49,23 @@ def does(trend: Trend) -> str:
 
 
 def direction(higher_is_better: bool | None) -> str:
-    """Of a metric, in words."""
+    """Describe a metric's direction in words."""
     known = {True: "higher is better", False: "lower is better", None: "direction not known"}
     return known[higher_is_better]
 
 
 def over_training(found: Trends) -> list[Trend]:
-    """The trends over training, the most important first."""
+    """Return the trends over training, the most important first."""
     return [t for t in found.trends if t.axis != "params"]
 
 
 def over_size(found: Trends) -> list[Trend]:
-    """The trends over size, late in training."""
+    """Return the trends over size, late in training."""
     return [t for t in found.trends if t.axis == "params"]
 
 
 def trends_verdict(found: Trends) -> StoryVerdict:
-    """How many scores improve, get worse or turn over training, and which get worse."""
+    """Summarise how many scores improve, get worse or turn over training, and which get worse."""
     own = over_training(found)
     counts = Counter(map(group_of, own))
     lead = f"Over training, {_said(counts, (BETTER, WORSE, TURNS), first='score')}."
@@ -101,7 +101,7 @@ def trends_verdict(found: Trends) -> StoryVerdict:
 
 
 def outcome_figure(found: Trends, *, name: str = "outcomes") -> Figure | None:
-    """Scores by what becomes of them over training, a bar for every metric."""
+    """Draw scores by their outcome over training, one bar per metric."""
     import altair as alt
 
     own = over_training(found)
@@ -145,8 +145,8 @@ def outcome_figure(found: Trends, *, name: str = "outcomes") -> Figure | None:
     told = ", ".join(f"{counts[g]} {g}" for g in order if counts[g])
     return Figure(
         name,
-        "What becomes of each score over training",
-        "A bar per metric; its length is the number of scores, its colours what becomes of them.",
+        "The outcome of each score over training",
+        "A bar per metric; its length is the number of scores, its colours their outcomes.",
         f"Another false-discovery rate than {found.rate:.0%}, and more runs.",
         finished(alt.layer(*layers), height=30 + 44 * len(metrics)),
         data.drop("order"),
@@ -159,7 +159,7 @@ _LINES = "split(replace(datum.label, ': ', '|'), '|')"
 
 
 def _said(counts: Counter[str], groups: tuple[str, ...], *, first: str = "") -> str:
-    """41 scores improve, 3 get worse, 22 turn; "no score improves, gets worse or turns"."""
+    """Return, for example, "41 scores improve, 3 get worse, 22 turn"."""
     parts: list[str] = []
     for g in groups:
         if not counts[g]:

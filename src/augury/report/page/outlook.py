@@ -1,4 +1,4 @@
-"""The figure of the first screen: an interval for each target, and the truth where it came."""
+"""The figure of the first screen: an interval per target, and the truth if known."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from augury.report.page.palette import GREEN, ORANGE
 from augury.report.page.story import Figure, Outlook
 
 FORECAST, TRUTH = "forecast", "measured afterwards"
-# Below this a linear axis shows nothing of a rate.
+# Below this, a linear axis cannot show a rate.
 LOG_BELOW = 0.01
 # The axis ends here: an interval that begins at 0 is drawn from its edge.
 FLOOR = 1e-9
@@ -22,7 +22,7 @@ LOSS_AT_WHICH = "loss at which "
 
 
 def outlook_figure(outlooks: Sequence[Outlook], *, name: str = "targets") -> Figure | None:
-    """Intervals of all forecast rates, one bar per target; None where no rate is forecast."""
+    """Draw intervals of all forecast rates, one bar per target; None if no rate is forecast."""
     import altair as alt
 
     rates = [o for o in outlooks if o.is_rate and o.value == o.value]
@@ -54,7 +54,7 @@ def outlook_figure(outlooks: Sequence[Outlook], *, name: str = "targets") -> Fig
     height = 44 + 56 * data["target"].n_unique()
     return Figure(
         name,
-        "What is forecast" + (", and what came" if held else ""),
+        "Forecasts" + (" and results" if held else ""),
         f"Each bar is the {rates[0].level:.0%} interval for one new run, its line the forecast"
         + (", diamonds are runs measured afterwards." if held else ".")
         + fared,
@@ -66,7 +66,7 @@ def outlook_figure(outlooks: Sequence[Outlook], *, name: str = "targets") -> Fig
 
 
 def emergence_figures(outlooks: Sequence[Outlook]) -> tuple[Figure, ...]:
-    """The interval of every loss at which an ability is forecast to emerge, each on its own axis.
+    """Draw the interval of every forecast loss of emergence, each on its own axis.
 
     Progress goes to the right: the loss falls.
     """
@@ -78,11 +78,11 @@ def emergence_figures(outlooks: Sequence[Outlook]) -> tuple[Figure, ...]:
         scale = alt.Scale(reverse=True, zero=False, nice=True, padding=24)
         axis = alt.Axis(title="Pretraining loss", format=".3~f", tickCount=5)
         ability = outlook.what.removeprefix(LOSS_AT_WHICH)
-        came = "; the diamond lies half way between the two checkpoints in which it came."
+        came = "; the diamond lies half way between the two checkpoints between which it appeared."
         made.append(
             Figure(
                 f"emerges-{i}",
-                f"Where {ability}, and where it came" if outlook.truth else f"Where {ability}",
+                f"Where {ability}, and where it appeared" if outlook.truth else f"Where {ability}",
                 f"The bar is the {outlook.level:.0%} interval, its line the forecast"
                 + (came if outlook.truth else "."),
                 "Smaller amounts of finetuning, and better checkpoints, which shorten the bar.",
@@ -95,7 +95,7 @@ def emergence_figures(outlooks: Sequence[Outlook]) -> tuple[Figure, ...]:
 
 
 def _rows(outlooks: Sequence[Outlook]) -> pl.DataFrame:
-    """A row per truth, or one without."""
+    """Build one row per truth, or one without."""
     return pl.DataFrame(
         [
             {"target": o.what, "value": o.value, "low": o.interval[0], "high": o.interval[1],
@@ -111,7 +111,7 @@ def _rows(outlooks: Sequence[Outlook]) -> pl.DataFrame:
 def _bars(
     drawn: pl.DataFrame, data: pl.DataFrame, scale: Any, axis: Any, *, labels: bool = True
 ) -> Any:
-    """A bar per target, a line at its forecast, a diamond per truth."""
+    """Draw one bar per target, a line at its forecast, a diamond per truth."""
     import altair as alt
 
     kinds = {FORECAST: ORANGE} | ({TRUTH: GREEN} if data["truth"].is_not_null().any() else {})

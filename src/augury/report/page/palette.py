@@ -1,18 +1,18 @@
-"""Colours of the page and its charts, each with what it becomes on a dark background.
+"""Colours of the page and its charts, each with its counterpart on a dark background.
 
 Charts are drawn in the light colours only; the page's style sheet maps them, by their values, to
-the dark ones. So a chart drawn once is right on a light screen, on a dark one and on paper.
+the dark ones. So one chart works on a light screen, on a dark one and on paper.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-# Okabe & Ito's colours: told apart by every kind of colour vision, and in grey.
+# Okabe & Ito's colours: distinguishable with every kind of colour vision, and in grey.
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#00795c", "#6b6b6b"
 PURPLE, GOLD = "#a6427f", "#8a6d00"
 INK, SOFT, LINE, PAPER = "#1b1b1b", "#565656", "#e3e3e3", "#ffffff"
-# Small to large, or little to much: dark is more, and the lightest still stands out from white.
+# Small to large, or little to much: darker is more, and the lightest still stands out from white.
 STEPS = ("#8fbbe0", "#69a3d6", "#4489c8", "#2a6fb0", "#175593", "#0a3c73", "#062a55", "#021a38")
 
 DARK = {
@@ -26,7 +26,7 @@ DARK = {
     SOFT: "#b9b9b9",
     LINE: "#3a3d42",
     PAPER: "#16181c",
-    # On black more has to be brighter.
+    # On black, more has to be brighter.
     **dict(
         zip(
             STEPS,
@@ -48,7 +48,7 @@ KINDS = (BLUE, ORANGE, GREEN, PURPLE, GOLD, GREY)
 
 
 def steps(count: int) -> list[str]:
-    """So many colours from little to much, at most eight different ones."""
+    """Return this many colours from little to much, at most eight different ones."""
     last = len(STEPS) - 1
     if count == 1:
         return [STEPS[4]]
@@ -56,7 +56,7 @@ def steps(count: int) -> list[str]:
 
 
 def config() -> dict[str, Any]:
-    """Vega-Lite's `config`: one look for all charts, in colours that have a dark twin."""
+    """Return Vega-Lite's `config`: one style for all charts, in colours with a dark counterpart."""
     font = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
     return {
         "background": None,
@@ -101,7 +101,7 @@ def config() -> dict[str, Any]:
 
 
 def dark_rules() -> str:
-    """CSS that turns the light colours of a chart into their dark twins."""
+    """Return CSS that maps the light colours of a chart to their dark counterparts."""
     return "\n".join(
         f'.chart [{part}="{light}"] {{ {part}: {dark}; }}'
         for light, dark in DARK.items()

@@ -35,10 +35,10 @@ MEASURED, BAND, LINE, TRUTH = "measured", "forecast", "the published line", "mea
 # Two-sided 90 %.
 NORMAL = 1.645
 CLASSES = {
-    "scaling-law": "a straight line in log(-log): growth as the scaling law has it",
+    "scaling-law": "a straight line in log(-log): growth as in the scaling law",
     "sub-scaling": "convex in log(-log): slower and slower than the scaling law",
     "accelerated": "concave in log(-log): faster and faster than the scaling law",
-    "unknown": "not to be told from so few models",
+    "unknown": "cannot be determined from so few models",
 }
 
 
@@ -53,16 +53,16 @@ def pass_rate_section(
     truth: pl.DataFrame | None = None,
     name: str = "pass-rate",
 ) -> Section:
-    """How the pass rate of a task grows, and what it will be.
+    """Show how the pass rate of a task grows, and its forecast.
 
     Args:
         task: its name.
         series: what was measured, along one scale.
         growth: its class.
-        forecasts: along that scale, as many as make a smooth band; two at least.
-        target: the one that was asked for; it is drawn with its interval.
+        forecasts: along that scale, enough for a smooth band; at least two.
+        target: the requested one; it is drawn with its interval.
         runs: (M,) names of the series' models, in its order.
-        truth: run, the scale, rate: of models that were measured after the forecast.
+        truth: run, the scale, rate: of models measured after the forecast.
         name: of the figure, see `Figure.id`.
 
     Raises:
@@ -104,7 +104,7 @@ def pass_rate_figure(
     truth: pl.DataFrame | None = None,
     name: str = "pass-rate",
 ) -> Figure:
-    """The figure of `pass_rate_section`."""
+    """Draw the figure of `pass_rate_section`."""
     import altair as alt
 
     if len(series.scales) != 1:
@@ -136,7 +136,7 @@ def pass_rate_figure(
     )
     asked = pl.DataFrame([_row(target, scale, SHOWN)]) if target is not None else curve.head(0)
     data = pl.concat(
-        [points, curve, asked.with_columns(run=pl.lit("the forecast asked for"))],
+        [points, curve, asked.with_columns(run=pl.lit("the requested forecast"))],
         how="diagonal_relaxed",
     ).filter(pl.col("rate").is_not_nan())
     drawn = data.with_columns(
@@ -198,10 +198,10 @@ def pass_rate_figure(
         "Every dot is a run; the vertical axis is spaced so that growth by the scaling law is a "
         "straight line. Line and band: forecast for a new run and its "
         f"{forecasts[0].methods[SHOWN].level:.0%} interval. Dashed: the published straight line "
-        "through the same dots." + (" Diamond: the forecast asked for." if at.height else ""),
-        "More sizes would narrow the band more than more samples would, unless the dots' sampling "
-        "errors are as large as their scatter; a run between the largest dot and the target "
-        "would shorten the way that nobody has seen.",
+        "through the same dots." + (" Diamond: the requested forecast." if at.height else ""),
+        "More sizes would narrow the band more than more samples would, unless the dots' "
+        "sampling errors are as large as their scatter; a run between the largest dot and the "
+        "target would shorten the extrapolation.",
         finished(alt.layer(*layers)),
         data,
         f"Pass rate of {task} rises from {rate(float(series.rate.min()))} to "
@@ -213,7 +213,7 @@ def pass_rate_figure(
 def pass_rate_outlook(
     task: str, forecast: PassRateForecast, *, truth: Sequence[float] = (), made: str = ""
 ) -> Outlook:
-    """A pass-rate forecast as a line of the page's table of forecasts."""
+    """Return a pass-rate forecast as a row of the page's table of forecasts."""
     shown = forecast.methods[SHOWN]
     return Outlook(
         f"pass rate of “{task}” at {place_text(forecast.at)}",
@@ -228,14 +228,14 @@ def pass_rate_outlook(
 
 
 def pass_rate_verdict(task: str, forecast: PassRateForecast, series: RateSeries) -> StoryVerdict:
-    """The answer in words: value, interval, how far out, and on how much it rests."""
+    """Return the answer in words: value, interval, distance, and what it is based on."""
     shown = forecast.methods[SHOWN]
     largest = {s: float(series.x[:, i].max()) for i, s in enumerate(series.scales)}
     said = rate_verdict(
         f"“{task}”", forecast.at, shown.value, shown.interval, shown.level, measured=largest
     )
     basis = (
-        f"It rests on {_count(forecast.models, 'model')} and "
+        f"It is based on {_count(forecast.models, 'model')} and "
         f"{_count(forecast.instances, 'instance')}; growth so far: {forecast.growth.kind}."
     )
     return replace(said, details=(*said.details, basis))
@@ -264,9 +264,9 @@ def _words(low: str, high: str) -> pl.Expr:
 
 
 def _ends(seen: pl.DataFrame, later: pl.DataFrame, at: pl.DataFrame, ours: pl.DataFrame) -> Any:
-    """Pass rates the axis has to hold: all points, the target's interval, the line, not the band.
+    """Return pass rates the axis must show: points, the target's interval, the line; not the band.
 
-    A band that opens to nothing far out would squeeze everything else.
+    A band that widens without limit would squeeze everything else.
     """
     inside = [*seen["rate"], *later["rate"], *at["low"], *at["high"], *ours["rate"]]
     return max(min(inside), 1e-12), min(max(inside), 1 - 1e-6)

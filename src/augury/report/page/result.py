@@ -1,4 +1,4 @@
-"""Pictures of single results: their sections, charts, files, and images in notebooks."""
+"""Figures of single results: sections, charts, files, and images in notebooks."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 # Bytes: a picture of thousands of marks is larger than its pixels, and a notebook keeps all of it.
 MOST_SVG = 100_000
-# What a result can be saved as, besides a folder.
+# Formats a result can be saved as, besides a folder.
 PICTURES = (".svg", ".png", ".pdf", ".html")
-# Columns of an interval, the first that a table has.
+# Columns of an interval; the first that a table has is used.
 ENDS = (("low", "high"), ("run_low", "run_high"), ("mean_low", "mean_high"))
-# Rows drawn of a table, and the factor between its ends from which an axis is logarithmic.
+# Rows drawn of a table, and the ratio of its ends from which an axis is logarithmic.
 MOST_BARS, WIDE = 40, 100.0
 
 
 def section_of(result: Any) -> Section | None:
-    """How the page shows an answer, a fit, a backtest, trends, or a fit of emergence; else None.
+    """Return the section for an answer, fit, backtest, trends, or emergence fit; else None.
 
     Raises:
-        AuguryError: it holds nothing that can be drawn.
+        AuguryError: it contains nothing that can be drawn.
     """
     from augury.fitting import Fit, Status
     from augury.forecast import Backtest
@@ -66,9 +66,9 @@ def section_of(result: Any) -> Section | None:
 
 
 def figures_of(result: Any) -> tuple[Figure, ...]:
-    """All figures of a result; none where there is nothing to draw.
+    """Return all figures of a result; none if there is nothing to draw.
 
-    What has no section of its own is drawn from its table: a value with its interval per row.
+    A result without a section is drawn from its table: a value with its interval per row.
     """
     from augury.fitting import Fit
     from augury.forecast.combination import Combination
@@ -80,13 +80,13 @@ def figures_of(result: Any) -> tuple[Figure, ...]:
         if section is not None:
             return (*section.figures, *(_of_fit(result) if isinstance(result, Fit) else ()))
         figure = interval_figure(result._card()) if isinstance(result, Shown) else None
-    except AuguryError:  # nothing that could be drawn: the table says what there is
+    except AuguryError:  # nothing that can be drawn: the table shows what there is
         return ()
     return () if figure is None else (figure,)
 
 
 def _of_fit(fitted: Fit) -> tuple[Figure, ...]:
-    """Residuals and influence."""
+    """Draw residuals and influence."""
     from augury.report.page.fit import influence_figure, residual_figure
 
     if not fitted.usable:
@@ -96,7 +96,7 @@ def _of_fit(fitted: Fit) -> tuple[Figure, ...]:
 
 
 def chart_of(result: Any) -> Any:
-    """The first figure of a result as an Altair chart.
+    """Return the first figure of a result as an Altair chart.
 
     Raises:
         UsageError: there is nothing to draw.
@@ -125,10 +125,10 @@ def save_figures(result: Any, folder: str | Path) -> list[Path]:
 
     Args:
         result: a fit, a backtest, trends ...
-        folder: of the files; made if it is not there.
+        folder: of the files; created if missing.
 
     Returns:
-        The paths of the pictures.
+        The paths of the figures.
     """
     folder = Path(folder)
     written = []
@@ -144,15 +144,15 @@ def save_figures(result: Any, folder: str | Path) -> list[Path]:
 
 
 def picture_of(result: Any) -> str | None:
-    """The page's figure of a result as an HTML image; None where there is nothing to draw.
+    """Return the page's figure of a result as an HTML image; None if there is nothing to draw.
 
-    An image, since what is drawn inline shares its ids with all other cells.
+    As an image, since inline SVG shares its ids with all other cells.
     """
     import vl_convert
 
     try:
         section = section_of(result)
-    except AuguryError:  # nothing that could be drawn: the table says what there is
+    except AuguryError:  # nothing that can be drawn: the table shows what there is
         return None
     if section is None:
         return None
@@ -168,7 +168,7 @@ def picture_of(result: Any) -> str | None:
 
 
 def interval_figure(card: Card, *, name: str = "intervals") -> Figure | None:
-    """A value with its interval for every row of a table that has them; None of other tables."""
+    """Draw a value with its interval for every row of a table that has them; else None."""
     import altair as alt
 
     table = card.table

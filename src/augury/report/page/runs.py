@@ -1,4 +1,4 @@
-"""What a page says of runs and versions: names that tell runs apart, packages that matter."""
+"""Runs and versions on a page: names that distinguish runs, and relevant packages."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ PACKAGES = ("augury", "jax", "numpy", "scipy", "polars", "altair", "vl-convert-p
 
 
 def name_models(table: pl.DataFrame) -> pl.DataFrame:
-    """With one name a run: models that differ in step or seed alone are told apart."""
+    """Give each run one name: models that differ only in step or seed are distinguished."""
     return table.with_columns(model=_label(table)) if "model" in table.columns else table
 
 
 def name_runs(table: pl.DataFrame) -> pl.DataFrame:
-    """With a column `run` that tells models apart which differ in step or seed alone."""
+    """Add a column `run` that distinguishes models that differ only in step or seed."""
     return table.with_columns(run=_label(table))
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that the numbers depend on."""
+    """Return the versions of the packages that the numbers depend on."""
     return {f"version of {name}": version(name) for name in PACKAGES}
 
 

@@ -1,4 +1,4 @@
-"""Section: scores as they were measured, a panel per task, without any law."""
+"""Section: scores as measured, one panel per task, without any law."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from augury.report.page.draw import FALLING, NAMES, tips
 from augury.report.page.palette import BLUE
 from augury.report.page.story import Figure, Section, Table
 
-# More panels are a wall; the table has the rest.
+# More panels cannot be read; the table has the rest.
 MOST_PANELS = 12
 SCALES = ("params", "flops", "tokens", "loss", "step")
 
 
 def scores_section(table: pl.DataFrame, *, name: str = "scores") -> Section | None:
-    """All scores of whole tasks, or None where a table has none."""
+    """Show all scores of whole tasks, or None if a table has none."""
     import altair as alt
 
     if not has_scores(table.columns):
         return None
     rows = add_value(whole_tasks(table))
-    if rows.is_empty():  # single instances alone: their means are the scores
+    if rows.is_empty():  # only single instances: their means are the scores
         by = [c for c in ("model", "task", "metric", *SCALES) if c in table.columns]
         rows = add_value(table).group_by(by, maintain_order=True).agg(pl.col("value").mean())
     rows = rows.filter(pl.col("value").is_not_null())

@@ -1,8 +1,8 @@
-"""The page, live: shown again whenever what it is made from has changed.
+"""The page, live: reloaded whenever its sources have changed.
 
-For the person at this machine: it answers on loopback unless told otherwise, only requests that
-name it by an address of its own (so that no site on the web can read it through its visitor), and
-has nothing to give but the page.
+For the person at this machine: it listens on loopback by default, accepts only requests that use
+one of its own addresses (so that no web site can read it through its visitor), and serves only the
+page.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ class PageServer(ThreadingHTTPServer):
     """A server of one page.
 
     Args:
-        path: an .html file, or what `tell` reads.
-        port: 0 takes any that is free.
+        path: an .html file, or something that `tell` reads.
+        port: 0 takes any free port.
         host: address to listen on.
-        tell: makes the story of what lies at the path; by default that of measurements.
+        tell: builds the story of what is at the path; by default that of measurements.
 
     Attributes:
         url: where it is.
 
     Raises:
-        UsageError: there is no such file or folder, or the port is taken.
+        UsageError: the file or folder does not exist, or the port is taken.
     """
 
     daemon_threads = True
@@ -63,13 +63,13 @@ class PageServer(ThreadingHTTPServer):
         self.url = f"http://{shown}:{self.server_address[1]}/"
 
     def version(self) -> str:
-        """Changes when a file does that the page is made from."""
+        """Return a text that changes when a source file of the page does."""
         files = [self.path] if self.path.is_file() else sorted(_sources(self.path))
         told = [f"{f}:{s.st_mtime_ns}:{s.st_size}" for f in files if (s := _stat(f))]
         return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
     def page(self) -> str:
-        """The page as it is now, with the script that asks whether it still is."""
+        """Return the current page, with the script that checks for changes."""
         version = self.version()
         with self._lock:
             if self._made is None or self._made[0] != version:
@@ -85,7 +85,7 @@ class PageServer(ThreadingHTTPServer):
             return _sorry(str(error))
 
     def knows(self, host: str) -> bool:
-        """Whether a request for this Host header is one for us."""
+        """Return whether a request with this Host header is meant for this server."""
         name = re.sub(r":\d+$", "", host).strip("[]")
         return not _loopback(self.host) or name == "localhost" or _loopback(name)
 
@@ -98,7 +98,7 @@ def serve(
     say: Callable[[str], None] | None = None,
     tell: Callable[[Path], Story] = measurement_story,
 ) -> None:
-    """Show a page until interrupted; `say` is told its address, `tell` makes the story.
+    """Serve a page until interrupted; `say` gets its address, `tell` builds the story.
 
     Raises:
         UsageError: as `PageServer`.
@@ -113,9 +113,9 @@ class _Handler(BaseHTTPRequestHandler):
     server: PageServer
 
     def do_GET(self) -> None:
-        """Answer for the page, its version, and nothing else."""
+        """Serve the page, its version, and nothing else."""
         if not self.server.knows(self.headers.get("Host", "")):
-            self._send(403, "text/plain", "this page is for the machine it runs on\n")
+            self._send(403, "text/plain", "this page is only served to the machine it runs on\n")
         elif self.path.split("?")[0] == "/":
             self._send(200, "text/html", self.server.page())
         elif self.path == "/version":
@@ -139,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _live(text: str, version: str) -> str:
-    """The page with the polling script, which its policy is widened for."""
+    """Return the page with the polling script, which its policy is extended to allow."""
     script = asset("live.js")
     allowed = f"connect-src 'self'; script-src '{digest_of(script)}' "
     text = text.replace(escape("script-src "), escape(allowed), 1)
@@ -167,7 +167,7 @@ def _sources(folder: Path) -> list[Path]:
 def _stat(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
-    except FileNotFoundError:  # replaced at this very moment
+    except FileNotFoundError:  # being replaced at this moment
         return None
 
 

@@ -1,4 +1,4 @@
-"""The story of a saved result: its answer, its figures, its table, whatever kind it is."""
+"""The story of a saved result of any kind: its answer, figures and table."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from augury.forecast.prediction import Forecast
     from augury.forecast.trends import Trends
 
-# Of several forecasts, those that the answer says; the table has all.
+# Number of forecasts quoted in the answer; the table has all.
 MOST_SAID = 3
 
 
 def result_story(result: Any, name: str, *, at: Mapping[str, float] | None = None) -> Story:
-    """What a saved result tells.
+    """Tell the story of a saved result.
 
     Args:
         result: from `augury.load`.
-        name: of the folder it comes from.
+        name: of its folder.
         at: where to forecast, for fits and chains.
 
     Raises:
-        DataError: it is of a kind that shows nothing.
-        UsageError: `at` was given for a result that is asked nowhere.
+        DataError: it is of a kind without anything to show.
+        UsageError: `at` was given for a result that cannot be evaluated at a point.
     """
     from augury.fitting import Fit
     from augury.forecast.chain_fit import ChainFit
@@ -48,13 +48,13 @@ def result_story(result: Any, name: str, *, at: Mapping[str, float] | None = Non
     if isinstance(result, ChainFit):
         return _chain_story(result, name, at)
     if at is not None:
-        raise UsageError("--at is for fits, measurements and tables; this result has its answer")
+        raise UsageError(
+            "--at is for fits, measurements and tables; this result has a fixed answer"
+        )
     if isinstance(result, Sequence) and result and all(isinstance(r, Shown) for r in result):
         result = Several(result)
     if not isinstance(result, Shown):
-        raise DataError(
-            f"holds a {type(result).__name__}, of which there is nothing to show", source=name
-        )
+        raise DataError(f"holds a {type(result).__name__}, which has nothing to show", source=name)
     if isinstance(result, Trends):
         return _trends_story(result, name)
     card = result._card()
@@ -63,7 +63,7 @@ def result_story(result: Any, name: str, *, at: Mapping[str, float] | None = Non
     figures = figures_of(result)
     sections = (
         Section(
-            "What it says",
+            "Result",
             (),
             figures,
             (Table(card.heading, card.table),) if card.table.height else (),
@@ -80,7 +80,7 @@ def result_story(result: Any, name: str, *, at: Mapping[str, float] | None = Non
 
 
 def _trends_story(found: Trends, name: str) -> Story:
-    """What improves, gets worse or turns; where nothing does so over training, the table alone."""
+    """Show what improves, gets worse or turns; without trends over training, only the table."""
     try:
         section = counted_section(found)
     except UsageError:
@@ -95,7 +95,7 @@ def _trends_story(found: Trends, name: str) -> Story:
 
 
 def _lead(result: Shown, heading: str, figures: Sequence[Figure]) -> str:
-    """The sentence of an answer, or of a forecast; of other results what their card says."""
+    """Return the sentence of an answer or forecast; for other results, their card's heading."""
     from augury.forecast.prediction import Forecast
     from augury.forecast.questions import Answer
 
@@ -115,14 +115,14 @@ def _forecast_text(made: Forecast) -> str:
 
 
 def _kind(result: Shown) -> str:
-    """The name of its class in words: compute optimum, ladder outlook."""
+    """Return the name of its class in words: compute optimum, ladder outlook."""
     name = type(result).__name__
     words = "".join(f" {c.lower()}" if c.isupper() else c for c in name)
     return "forecasts" if isinstance(result, Several) else words.strip()
 
 
 def _chain_story(fitted: ChainFit, name: str, at: Mapping[str, float] | None) -> Story:
-    """The law of the loss, the law of the task over it, and what both say of a larger model."""
+    """Show the laws of loss and task, and the forecast of both for a larger model."""
     from augury.forecast.prediction import inputs_of, predict
 
     largest = {n: float(fitted.loss.data[n].max()) for n in inputs_of(fitted.loss)}  # type: ignore[arg-type]
@@ -134,7 +134,7 @@ def _chain_story(fitted: ChainFit, name: str, at: Mapping[str, float] | None) ->
         verdict = StoryVerdict(
             f"At {where}, the score will be {said.value} ({made.level:.0%} interval: "
             f"{said.interval}).",
-            (f"By {fitted.chain}: the loss from what is trained, the score from the loss.",),
+            (f"By {fitted.chain}: the loss from the inputs, the score from the loss.",),
         )
     else:
         verdict = StoryVerdict(f"No forecast: {fitted.status}.", (fitted.status.remedy,), False)

@@ -1,7 +1,7 @@
-"""What a page tells, as plain data: no fitting and no HTML happen here.
+"""The content of a page as plain data: no fitting and no HTML happen here.
 
-A story is an answer, the sections that back it, and where all of it came from. Sections are built
-from results by the other modules of this room, or by hand.
+A story is an answer, the sections behind it, and its sources. Sections are built from results by
+the other modules of this package, or by hand.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture, in words too.
+    """A figure, described in words too.
 
     Attributes:
-        id: lower-case letters, digits and hyphens; unique on a page; names the files as well.
-        title: what is seen, as a sentence or a heading.
+        id: lower-case letters, digits and hyphens; unique on a page; also names the files.
+        title: what is shown, as a sentence or a heading.
         shows: how to read it.
-        would_change: what observation or choice would make it look different.
+        would_change: which observation or choice would make it look different.
         chart: an altair chart, `width="container"` or fixed, colours from `palette`.
         data: (rows) what is drawn, numbers and names, as the reader would want it in a CSV.
         alt: what somebody who cannot see it has to know; the finding, not the decoration.
@@ -61,7 +61,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers that are read, not seen: shown whole."""
+    """Numbers to read rather than plot: shown completely."""
 
     title: str
     data: pl.DataFrame
@@ -81,15 +81,15 @@ class Section:
 
 @dataclass(frozen=True)
 class Outlook:
-    """One forecast as the page shows it, with the truth where it is known.
+    """One forecast as the page shows it, with the truth if known.
 
     Attributes:
-        what: of which task, where: "rule at 105,280 parameters".
+        what: task and point: "rule at 105,280 parameters".
         value, interval, level: the forecast.
         extrapolation: in ranges of the data beyond it; 0 inside.
-        truth: measured afterwards, by run; empty where nobody knows yet.
-        made: when, or on what it rests ("from 6 smaller sizes").
-        is_rate: a pass rate, to be said in per cent.
+        truth: measured afterwards, by run; empty if not yet known.
+        made: when, or from what ("from 6 smaller sizes").
+        is_rate: a pass rate, shown in per cent.
         is_loss: a loss at which an ability emerges.
         others: the same by other methods, folded on the page.
     """
@@ -112,13 +112,13 @@ class Outlook:
         return say(self.value, *self.interval)
 
     def say(self, x: float) -> str:
-        """A true value in words, in the unit of the forecast."""
+        """Format a true value in words, in the unit of the forecast."""
         say = rate_interval if self.is_rate else interval_text
         return say(x, *self.interval).value
 
     @property
     def held(self) -> int | None:
-        """How many of the true values lie inside the interval; None where there are none."""
+        """Number of true values inside the interval; None if there are none."""
         if not self.truth:
             return None
         return sum(self.interval[0] <= t <= self.interval[1] for t in self.truth)
@@ -126,13 +126,13 @@ class Outlook:
 
 @dataclass(frozen=True)
 class StoryVerdict:
-    """The answer to one question: a sentence that decides, and those that support it.
+    """The answer to one question: one decisive sentence, and those that support it.
 
     Attributes:
-        lead: the answer with its interval, or that there is no useful one and what would help.
-        details: how far out, on what it rests, what came.
+        lead: the answer with its interval; or that there is no useful one, and what would help.
+        details: the distance, what it is based on, the results.
         useful: whether the interval is narrow enough to decide anything.
-        about: what it is about, shown before the details where there are several answers.
+        about: its subject, shown before the details if there are several answers.
     """
 
     lead: str
@@ -151,10 +151,10 @@ class Story:
         sections: in reading order.
         forecasts: all that were made, newest first.
         notes: on the answer itself.
-        provenance: what is needed to get the same page again: versions, seeds, digests.
-        hero: the figure of the first screen; by default the first that a section has, which is
-            moved there.
-        beside: more of them, where forecasts are of several kinds.
+        provenance: what is needed to reproduce the page: versions, seeds, digests.
+        hero: the figure of the first screen; by default the first in the sections, which is moved
+            there.
+        beside: more of them, if forecasts are of several kinds.
     """
 
     title: str
@@ -172,7 +172,7 @@ class Story:
         if sentences:
             object.__setattr__(self, "verdicts", (StoryVerdict(sentences[0], sentences[1:]),))
         if not self.verdicts:
-            raise UsageError(f"the story '{self.title}' has no answer: say at least what is open")
+            raise UsageError(f"the story '{self.title}' has no answer: state at least what is open")
         if self.hero is None:
             self._lift()
         ids = [f.id for f in self.figures]
@@ -181,7 +181,7 @@ class Story:
             raise UsageError(f"two figures are called '{twice[0]}'")
 
     def _lift(self) -> None:
-        """Move the first figure of the sections into the first screen."""
+        """Move the first figure of the sections to the first screen."""
         at = next((i for i, s in enumerate(self.sections) if s.figures), None)
         if at is None:
             return
@@ -209,7 +209,7 @@ class Story:
 
 
 def warnings_first(notes: tuple[Note, ...]) -> tuple[Note, ...]:
-    """Each note once, the serious ones first."""
+    """Return each note once, the serious ones first."""
     order = ("serious", "warning", "info")
     kept = {(n.code, n.message): n for n in notes}
     return tuple(sorted(kept.values(), key=lambda n: order.index(n.severity)))

@@ -1,4 +1,4 @@
-"""A page that would be too large: its largest figures are drawn with fewer points, and say so."""
+"""A page that would be too large: its largest figures get fewer points, with a remark."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 from augury.report.page.story import Figure
 
-# A page is mailed, and opened on a phone; 0.9 MB of it draw the charts.
+# Pages are mailed and opened on phones; 0.9 MB of it is the chart library.
 MOST_BYTES = 2_000_000
-# Datasets of a chart with fewer rows than this are left whole.
+# Datasets of a chart with fewer rows than this are not thinned.
 FEWEST_ROWS = 50
 
 
 @dataclass(frozen=True)
 class Thinned:
-    """What a page holds of a figure.
+    """What a page keeps of a figure.
 
     Attributes:
         spec: the chart, with its data.
-        csv: the data as base64, empty where the page is too small for them.
-        kept: of the rows of every large dataset, one in so many is drawn.
+        csv: the data as base64, empty if the page is too small for them.
+        kept: one row in this many of every large dataset is drawn.
     """
 
     spec: dict[str, Any]
@@ -31,25 +31,25 @@ class Thinned:
 
     @classmethod
     def whole(cls, figure: Figure, spec: dict[str, Any]) -> Thinned:
-        """All of it."""
+        """Keep all of it."""
         return cls(spec, base64.b64encode(figure.data.write_csv().encode()).decode())
 
     @property
     def size(self) -> int:
-        """Bytes, about."""
+        """Return its approximate size in bytes."""
         return len(self.csv) + len(json.dumps(self.spec))
 
     @property
     def about(self) -> str:
-        """A sentence on what was left out."""
+        """Return a sentence on what was left out."""
         if self.kept == 1 and self.csv:
             return ""
         drawn = f"one point in {self.kept} is drawn" if self.kept > 1 else "all points are drawn"
-        return f" To keep the page small {drawn}; all data lie beside the page as CSV."
+        return f" To keep the page small {drawn}; all data are beside the page as CSV."
 
 
 def thin_largest(figures: dict[str, Thinned]) -> bool:
-    """Make the largest figure smaller: first its CSV, then half of its points.
+    """Make the largest figure smaller: first drop its CSV, then half of its points.
 
     Returns:
         Whether anything could be left out.

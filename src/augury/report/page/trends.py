@@ -1,4 +1,4 @@
-"""Section: every score over training, the ones that matter drawn large, all of them listed."""
+"""Section: every score over training, the important ones drawn large, all of them listed."""
 
 from __future__ import annotations
 
@@ -41,32 +41,32 @@ from augury.report.page.words import interval_text, place_text
 if TYPE_CHECKING:
     from augury.forecast.trends import Trend, Trends
 
-# More panels are a wall; the list has every score.
+# More panels cannot be read; the list has every score.
 MOST_PANELS = 12
-# From so many scores on, how many do what is a picture of its own.
+# With at least this many scores, their outcomes get a figure of their own.
 COUNTED = 6
-# Groups in the order in which the large panels show them.
+# Groups in the order of the large panels.
 DRAWN = (WORSE, TURNS, UNKNOWN, BETTER)
 
 
 def trends_section(found: Trends, *, most: int = MOST_PANELS, name: str = "trends") -> Section:
-    """Small multiples of what matters most over training, and a list of every score.
+    """Show small multiples of the most important trends over training, and a list of all.
 
     Raises:
         UsageError: no task shows a trend over training.
     """
     own = over_training(found)
     if not any(t.shape != "flat" for t in own):
-        raise UsageError("no task shows a trend over training: there is nothing to draw")
+        raise UsageError("no task shows a trend over training: nothing to draw")
     chosen = _chosen(own, most)
     text = []
     if len(chosen) < len(own):
         text.append(
-            f"Of {len(own)} scores {len(chosen)} are drawn large: what gets worse or turns first, "
-            "the largest changes of each kind. The list below has every score."
+            f"{len(chosen)} of {len(own)} scores are drawn large: those that get worse or turn "
+            "first, the largest changes of each kind. The list below has every score."
         )
     drawn = {(t.task, t.metric) for t in chosen}
-    notes = _once([n for t in chosen for n in t.notes if n.severity != "info"])
+    notes = _one_per_code([n for t in chosen for n in t.notes if n.severity != "info"])
     return Section(
         "Trends over training",
         tuple(text),
@@ -77,7 +77,7 @@ def trends_section(found: Trends, *, most: int = MOST_PANELS, name: str = "trend
 
 
 def counted_section(found: Trends) -> Section:
-    """The same, with the picture of what scores come to where there are many.
+    """Show the same, with a figure of the outcomes if there are many scores.
 
     Raises:
         UsageError: as `trends_section`.
@@ -88,7 +88,7 @@ def counted_section(found: Trends) -> Section:
 
 
 def _chosen(own: list[Trend], most: int) -> list[Trend]:
-    """Of each kind in turn the most important, back in the order of the kinds."""
+    """Choose the most important of each kind in turn, in the order of the kinds."""
     kinds = [[t for t in own if group_of(t) == g] for g in DRAWN]
     dealt = [t for round_ in zip_longest(*kinds) for t in round_ if t is not None][:most]
     return [t for kind in kinds for t in kind if any(t is d for d in dealt)]
@@ -112,11 +112,11 @@ def _multiples(found: Trends, chosen: list[Trend], name: str) -> Figure:
     return Figure(
         name,
         f"Over training: scores that {_listed(kinds)}",
-        "A panel per score, a line per run, the larger the darker (on a dark page: the brighter). "
-        f"Dashed: where a score turns or leaps, with its {found.level:.0%} interval. Over "
-        f"{NAMES.get(chosen[0].axis, chosen[0].axis).lower()}.",
-        f"Another false-discovery rate than {found.rate:.0%}; more runs, which tell a trend from "
-        "the wandering of one run; checkpoints closer to the turning points.",
+        "One panel per score, one line per run, larger runs darker (on a dark page: the "
+        f"brighter). Dashed: where a score turns or leaps, with its {found.level:.0%} interval. "
+        f"Over {NAMES.get(chosen[0].axis, chosen[0].axis).lower()}.",
+        f"Another false-discovery rate than {found.rate:.0%}; more runs, which separate a trend "
+        "from the drift of one run; checkpoints closer to the turning points.",
         chart,
         data,
         "; ".join(f"{t.task}: {does(t)}" for t in chosen) + ".",
@@ -169,7 +169,7 @@ def _panel(alt: Any, trend: Trend, points: pl.DataFrame, sizes: list[float], sev
 
 
 def _listing(found: Trends, own: list[Trend]) -> Listing:
-    """Every score in its group, with a picture of its runs."""
+    """List every score in its group, with a sparkline of its runs."""
     sizes = {(t.family, t.task, t.metric): t for t in over_size(found)}
     families = len({t.family for t in own}) > 1
     metrics = len({t.metric for t in own}) > 1
@@ -203,7 +203,7 @@ def _row(
     cells = [
         does(trend),
         "" if trend.shape == "flat" else f"{said.value}\n({unbroken(said.interval)})",
-        "" if trend.turning_point is None else _where(trend.axis, trend.turning_point),
+        "" if trend.turning_point is None else _place_text(trend.axis, trend.turning_point),
     ]
     if sized:
         cells.append("" if size is None else does(size))
@@ -219,22 +219,22 @@ def _row(
     return ListRow(" · ".join(parts), tuple(cells), spark)
 
 
-def _where(axis: str, at: float) -> str:
+def _place_text(axis: str, at: float) -> str:
     return f"step {at:,.0f}" if axis == "step" else place_text({axis: at})
 
 
 def _listed(words: list[str]) -> str:
-    """A, B and C."""
+    """Join words as "A, B and C"."""
     return " and ".join([*([", ".join(words[:-1])] if words[:-1] else []), words[-1]])
 
 
 def unbroken(text: str) -> str:
-    """The text on one line: its spaces do not break."""
+    """Keep a text on one line: its spaces do not break."""
     return text.replace(" ", "\u00a0")
 
 
-def _once(notes: list[Note]) -> tuple[Note, ...]:
-    """One note of each code: a dozen panels would say it a dozen times."""
+def _one_per_code(notes: list[Note]) -> tuple[Note, ...]:
+    """Keep one note per code: a dozen panels would repeat it a dozen times."""
     return tuple({n.code: n for n in notes}.values())
 
 

@@ -1,4 +1,4 @@
-"""The answer on a forecast in words: a verdict first, then how far out it lies and what came."""
+"""The answer on a forecast in words: a verdict first, then its distance and the results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from augury.report.page.words import (
 
 ORDERS = ("no", "one order", "two orders", "three orders", "four orders", "five orders",
           "six orders", "seven orders", "eight orders", "nine orders")  # fmt: skip
-# A size to train that is nearer than this to one that was measured would tell little.
+# A model to train that is closer than this factor to a measured one would tell little.
 WORTH_TRAINING = 1.3
 
 
@@ -33,15 +33,15 @@ def rate_verdict(
     failure: tuple[str, str] = ("", ""),
     verb: str = "pass",
 ) -> StoryVerdict:
-    """What a forecast of a rate comes to.
+    """Summarise the forecast of a rate.
 
     Args:
         task: as a sentence names it.
-        place: where it is forecast.
+        place: the point of the forecast.
         value, interval, level: the forecast, for one new run.
         measured: the largest value measured of each scale.
-        held: of each run measured afterwards, whether it lies in the interval.
-        failure: status and remedy of a fit that did not end well.
+        held: for each run measured afterwards, whether it lies in the interval.
+        failure: status and remedy of a fit that failed.
         verb: "pass" or "score": what a model does.
     """
     where = place_text(place)

@@ -1,4 +1,4 @@
-"""Numbers in words: rates, quantities and intervals, each in one unit and with the same digits."""
+"""Numbers in words: rates, quantities and intervals, each with one unit and the same digits."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-# An interval is of no use to a decision where it spans this factor, or so many percentage points.
+# An interval is useless for a decision if it spans this factor, or this many percentage points.
 USELESS_FACTOR, USELESS_POINTS = 100.0, 0.60
-# Units of rates: per cent down to a thousandth of it, then what is rarer.
+# Units of rates: per cent down to a thousandth of it, then smaller units.
 RATE_UNITS = ((1e2, " %"), (1e6, " per million"), (1e9, " per billion"), (1e12, " per trillion"))
 SMALLEST_SHOWN = 1e-3
-# A width is rounded to two digits where they are below 3.55, else to one: the habit of the Particle
-# Data Group for errors, so that rounding never changes an interval by much.
+# A width is rounded to two digits if they are below 3.55, else to one: the Particle Data Group's
+# rule for errors, so that rounding never changes an interval much.
 TWO_DIGITS = 3.55
 COUNT_UNITS = ((1e12, " trillion"), (1e9, " billion"), (1e6, " million"))
 INPUT_NAMES = {
@@ -34,12 +34,12 @@ class IntervalText(NamedTuple):
 
     @property
     def interval(self) -> str:
-        """LOW to HIGH."""
+        """The interval as "LOW to HIGH"."""
         return f"{self.low} to {self.high}"
 
 
 def number(x: float) -> str:
-    """Three digits, as a reader would write them: 0.0305, 1.2e-06, 105,280."""
+    """Format with three digits, as a reader would write it: 0.0305, 1.2e-06, 105,280."""
     if x != x or abs(x) == float("inf"):
         return "unknown" if x != x else "infinity"
     if x == int(x) and 1000 <= abs(x) < 1e6:
@@ -52,7 +52,7 @@ def number(x: float) -> str:
 
 
 def count(x: float) -> str:
-    """A number of things: 105,280, 24 billion, 1.2e+22."""
+    """Format a count: 105,280, 24 billion, 1.2e+22."""
     if 1e6 <= abs(x) < 1e16:
         for size, name in COUNT_UNITS:
             if abs(x) >= size * 0.9995:
@@ -61,32 +61,32 @@ def count(x: float) -> str:
 
 
 def place_text(inputs: Mapping[str, float]) -> str:
-    """A place in words: 105,280 parameters and 1.02 million tokens."""
+    """Describe a point in words: 105,280 parameters and 1.02 million tokens."""
     return " and ".join(f"{number(v)} {INPUT_NAMES.get(k, k)}" for k, v in inputs.items())
 
 
 def rate(x: float) -> str:
-    """A rate by itself, in the unit that suits it."""
+    """Format a single rate, in a suitable unit."""
     return rate_interval(x, x, x).value
 
 
 def rate_interval(value: float, low: float, high: float) -> IntervalText:
-    """A rate with its interval: 43 % (39 % to 49 %), 3 per million (1 to 20 per million)."""
+    """Format a rate with its interval: 43 % (39 % to 49 %), 3 per million (1 to 20 per million)."""
     known = [abs(x) for x in (value, low, high) if math.isfinite(x)]
     largest = max(known, default=1.0)
     factor, unit = next(
-        ((size, name) for size, name in RATE_UNITS if largest * size >= _least(name)),
+        ((size, name) for size, name in RATE_UNITS if largest * size >= _smallest_in(name)),
         RATE_UNITS[-1] if largest > 0 else RATE_UNITS[0],
     )
     return _with_digits(value, low, high, factor, unit)
 
 
-def _least(unit: str) -> float:
+def _smallest_in(unit: str) -> float:
     return SMALLEST_SHOWN if unit == " %" else 1.0
 
 
 def interval_text(value: float, low: float, high: float) -> IntervalText:
-    """A number with its interval, all with the same digits: 1.87 (1.70 to 1.95)."""
+    """Format a number with its interval, all with the same digits: 1.87 (1.70 to 1.95)."""
     known = [abs(x) for x in (value, low, high) if math.isfinite(x)]
     largest = max(known, default=0.0)
     if largest >= 1e16:
@@ -98,7 +98,7 @@ def interval_text(value: float, low: float, high: float) -> IntervalText:
 
 
 def is_useless(low: float, high: float, *, is_rate: bool) -> bool:
-    """Whether an interval is too wide to decide anything: two decades, or 60 points of a rate."""
+    """Return whether an interval is too wide to decide anything: two decades, or 60 points."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return True
     if is_rate and high - low >= USELESS_POINTS:
@@ -107,7 +107,7 @@ def is_useless(low: float, high: float, *, is_rate: bool) -> bool:
 
 
 def beyond_text(largest: float, asked: float, what: str = "model") -> str:
-    """How far a place lies from what was measured: 1.6x larger than the largest model measured."""
+    """Describe the distance from the data: 1.6x larger than the largest model measured."""
     factor = asked / largest
     if factor <= 1 + 1e-9:
         return f"inside the range of the {what}s measured"
@@ -116,7 +116,7 @@ def beyond_text(largest: float, asked: float, what: str = "model") -> str:
 
 
 def distance(ranges: float) -> str:
-    """How far a forecast lies beyond the data, where no scale can be named."""
+    """Describe the distance beyond the data, if no scale can be named."""
     if ranges <= 0:
         return "inside the range of the data"
     if ranges == float("inf"):
@@ -125,7 +125,7 @@ def distance(ranges: float) -> str:
 
 
 def _with_digits(value: float, low: float, high: float, factor: float, unit: str) -> IntervalText:
-    """All three times `factor`, with the decimals that the interval's width deserves."""
+    """Format all three times `factor`, with the decimals that the interval's width justifies."""
     scaled = [x * factor for x in (value, low, high)]
     positive = [abs(x) for x in scaled if math.isfinite(x) and x != 0]
     if not positive or max(positive) / min(positive) >= USELESS_FACTOR:
@@ -136,9 +136,11 @@ def _with_digits(value: float, low: float, high: float, factor: float, unit: str
     decimals = -math.floor(math.log10(width))
     if width * 10**decimals < TWO_DIGITS:
         decimals += 1
-    if math.isfinite(value) and value:  # two digits of the value at least
+    if math.isfinite(value) and value:  # at least two digits of the value
         decimals = max(decimals, 1 - math.floor(math.log10(abs(scaled[0]))))
-    decimals = min(decimals, 2 - math.floor(math.log10(max(positive))))  # never above three digits
+    decimals = min(
+        decimals, 2 - math.floor(math.log10(max(positive)))
+    )  # never more than three digits
     decimals = max(decimals, -math.floor(math.log10(min(positive))))
 
     def say(x: float) -> str:
@@ -150,7 +152,7 @@ def _with_digits(value: float, low: float, high: float, factor: float, unit: str
 
 
 def _significant(x: float) -> str:
-    """Two digits without an exponent: 0.0017, 23, 100."""
+    """Format two digits without an exponent: 0.0017, 23, 100."""
     if not math.isfinite(x):
         return number(x)
     if x == 0:

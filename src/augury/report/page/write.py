@@ -1,4 +1,4 @@
-"""A page on disk: the HTML file, and its figures beside it as SVG, PNG and PDF."""
+"""A page on disk: the HTML file, with its figures beside it as SVG, PNG and PDF."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from augury.report.page.palette import PAPER
 from augury.report.page.story import Figure, Story
 from augury.runtime.atomic import atomic_file, atomic_folder
 
-# Width of an exported chart in points: a text column of a paper or a slide's half.
+# Width of an exported chart in points: a text column of a paper or half a slide.
 WIDTH = 640
 # Pixels of the PNG per point.
 SCALE = 2.0
@@ -27,9 +27,9 @@ def write_page(story: Story, path: str | Path, *, pictures: bool = True) -> Path
     """Write the page, whole or not at all, and its figures into `NAME-figures/` beside it.
 
     Args:
-        story: what it tells.
-        path: of the .html file; folders are made.
-        pictures: write the figures as files too.
+        story: its content.
+        path: of the .html file; folders are created.
+        pictures: whether to write the figures as files too.
 
     Returns:
         The path of the page.
@@ -54,12 +54,12 @@ def write_page(story: Story, path: str | Path, *, pictures: bool = True) -> Path
 
 
 def figures_folder(path: Path) -> Path:
-    """Where the figures of a page lie."""
+    """Return the folder of a page's figures."""
     return path.with_name(f"{path.stem}-figures")
 
 
 def rendered(figure: Figure) -> dict[str, bytes]:
-    """A figure with its title, on white, as SVG, PNG and PDF, by vl-convert without a browser."""
+    """Render a figure with its title, on white, as SVG, PNG and PDF, by vl-convert."""
     import vl_convert
 
     svg = svg_of(figure)
@@ -71,7 +71,7 @@ def rendered(figure: Figure) -> dict[str, bytes]:
 
 
 def svg_of(figure: Figure) -> str:
-    """A figure with its title, on white, as SVG."""
+    """Render a figure with its title, on white, as SVG."""
     import vl_convert
 
     svg: str = vl_convert.vegalite_to_svg(json.dumps(standalone_spec(figure)))
@@ -79,7 +79,7 @@ def svg_of(figure: Figure) -> str:
 
 
 def standalone_spec(figure: Figure) -> dict[str, Any]:
-    """A figure as a chart of its own: with its title, on white, of fixed width."""
+    """Return a figure as a separate chart: with its title, on white, of fixed width."""
     spec = copy.deepcopy(chart_spec(figure))
     spec["background"] = PAPER
     spec["config"].pop("background", None)

@@ -1,4 +1,4 @@
-"""Pictures of answers: what each question's answer looks like."""
+"""Figures of answers to questions."""
 
 from augury.report.page.questions.section import answer_section
 

@@ -1,4 +1,4 @@
-"""Pictures of a mixture: the best shares beside those of the best run, and who helps whom."""
+"""Figures of a mixture: the best shares beside the best run's, and the domains' effects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from augury.report.page.words import number
 
 
 def mixture_figures(answer: MixtureAnswer) -> tuple[Figure, ...]:
-    """The shares, and the effect of every domain on every column."""
+    """Draw the shares, and the effect of every domain on every column."""
     return _shares_figure(answer), _effects_figure(answer)
 
 
@@ -66,7 +66,7 @@ def _effects_figure(answer: MixtureAnswer) -> Figure:
         .encode(
             x=alt.X(
                 "domain:N",
-                title="One more point of this domain",
+                title="One more percentage point of this domain",
                 axis=alt.Axis(labelAngle=-45, labelOverlap=False),
             ),
             y=alt.Y("column:N", title=None),
@@ -83,8 +83,9 @@ def _effects_figure(answer: MixtureAnswer) -> Figure:
     return Figure(
         "effects",
         "Which domain helps which",
-        "Change of every column for one more point of a domain's share, the others scaled down "
-        "alike, from the mean mixture of the table. Blue helps, orange harms.",
+        "Change of every column for one more percentage point of a domain's share, with the "
+        "others scaled down equally, from the mean mixture of the table. Blue helps, orange "
+        "harms.",
         "Runs with more of a domain.",
         finished(chart, height=60 + 24 * data["column"].n_unique()),
         data,

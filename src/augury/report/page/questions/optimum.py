@@ -1,4 +1,4 @@
-"""Pictures of a compute-optimal model: loss over size at equal compute, and the frontier."""
+"""Figures of a compute-optimal model: loss over size at equal compute, and the frontier."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from augury.report.page.words import count, interval_text, number
 
 
 def optimum_figures(answer: ComputeOptimum) -> tuple[Figure, ...]:
-    """Loss over size at several budgets, and the best size over compute."""
+    """Draw loss over size at several budgets, and the best size over compute."""
     return _isoflop_figure(answer), _frontier_figure(answer)
 
 
@@ -33,7 +33,7 @@ def _isoflop_figure(answer: ComputeOptimum) -> Figure:
     budgets = sorted(answer.curves["flops"].unique())
     asked = min(budgets, key=lambda c: abs(math.log(c / answer.flops.value)))
     named = {c: f"{c:.2g} FLOPs" for c in budgets}
-    fixed = answer.method == "law"  # parabolas have no curve at the budget asked for
+    fixed = answer.method == "law"  # parabolas have no curve at the requested budget
     curves = answer.curves.with_columns(
         budget=pl.col("flops").replace_strict(named, return_dtype=pl.String)
     )
@@ -78,7 +78,7 @@ def _isoflop_figure(answer: ComputeOptimum) -> Figure:
         _sentence(answer),
         "Each curve is one budget spent on models of different sizes; its dot is the best size. "
         + (
-            f"Shaded: sizes within 1 % of the least loss at the budget asked for ({low_text} to "
+            f"Shaded: sizes within 1 % of the lowest loss at the requested budget ({low_text} to "
             f"{high_text}). Small dots: the runs."
             if fixed
             else "Parabolas through runs of equal compute, which are the small dots."
@@ -86,8 +86,8 @@ def _isoflop_figure(answer: ComputeOptimum) -> Figure:
         "Runs on both sides of the best size at a larger budget.",
         finished(alt.layer(*layers), height=380),
         curves.select("budget", "params", "tokens", "loss"),
-        f"{_sentence(answer)}; between {low_text} and {high_text} parameters the loss is within "
-        "1 % of the least.",
+        f"{_sentence(answer)}; between {low_text} and {high_text} parameters the loss is within 1 "
+        "% of the lowest.",
     )
 
 
@@ -124,7 +124,7 @@ def _frontier_figure(answer: ComputeOptimum) -> Figure:
         "The best size for every budget",
         f"Line and band: the compute-optimal size with its {answer.level:.0%} interval"
         + (" with serving paid for" if "served" in answer.asked else "")
-        + ". Orange: the budget asked for. Small dots: the runs.",
+        + ". Orange: the requested budget. Small dots: the runs.",
         "Runs at larger budgets, which narrow the band.",
         finished(alt.layer(*layers), height=340),
         data,

@@ -1,4 +1,4 @@
-"""The picture of ranked mixtures: each with its interval, the best first."""
+"""The figure of ranked mixtures: each with its interval, the best first."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from augury.report.page.draw import finished, tips
 from augury.report.page.palette import BLUE
 from augury.report.page.story import Figure
 
-# Mixtures drawn: the best.
+# Number of mixtures drawn: the best.
 MOST = 40
 
 
 def ranking_figures(answer: MixtureRanking) -> tuple[Figure, ...]:
-    """One row a mixture."""
+    """Draw one row per mixture."""
     import altair as alt
 
     data = answer.ranking.head(MOST)
     base = alt.Chart(data)
     y = alt.Y("mixture:N", sort=data["mixture"].to_list(), title="Mixture")
     scale = alt.Scale(zero=False, nice=True)
-    title = "Forecast, over the mean of those asked about"
+    title = "Forecast, relative to the mean of the ranked mixtures"
     tip = tips(mixture="d", rank="d", value=".4f", low=".4f", high=".4f")
     layers = [
         base.mark_rule(color=BLUE, strokeWidth=2, opacity=0.5).encode(

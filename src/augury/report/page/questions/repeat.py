@@ -1,4 +1,4 @@
-"""The picture of repeats: the loss over epochs beside what fresh tokens would give."""
+"""The figure of repeats: the loss over epochs beside that of fresh tokens."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from augury.report.page.palette import BLUE, GREEN, INK
 from augury.report.page.story import Figure
 from augury.report.page.words import count, interval_text
 
-REPEATED, FRESH = "repeated", "were all tokens fresh"
+REPEATED, FRESH = "repeated", "if all tokens were fresh"
 
 
 def repeat_figures(answer: RepeatAnswer) -> tuple[Figure, ...]:
-    """Loss over epochs, repeated and fresh, and how many epochs are worth it."""
+    """Draw loss over epochs, repeated and fresh, and how many epochs are worth it."""
     import altair as alt
 
     table = answer.table
@@ -55,9 +55,9 @@ def repeat_figures(answer: RepeatAnswer) -> tuple[Figure, ...]:
         Figure(
             "repeats",
             lead,
-            f"Up to the dashed line one more repeated token is worth {answer.least_worth:.0%} of a "
-            "fresh one or more; shaded, its interval. Labels: what the repeated tokens are worth "
-            "in fresh ones.",
+            "Up to the dashed line, one more repeated token is worth at least "
+            f"{answer.least_worth:.0%} of a fresh one; shaded: its interval. Labels: the worth of "
+            "the repeated tokens in fresh ones.",
             "Runs with more epochs, which narrow the interval.",
             finished(alt.layer(*layers), height=340),
             table,

@@ -1,4 +1,4 @@
-"""The picture of a run under way: its log, where it will end, and what was expected."""
+"""The figure of a run in progress: its log, where it will end, and what was expected."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from augury.report.page.story import Figure
 from augury.report.page.words import number
 
 LOGGED, AHEAD, EXPECTED = "logged", "forecast", "expected from other runs"
-# Points of a log that are drawn: more are not seen.
+# Number of points of a log that are drawn: more cannot be seen.
 MOST_POINTS = 400
-# What lies before this share of the log's way is warm-up, and would squeeze the rest.
+# Points before this share of the log are warm-up, and would squeeze the rest.
 SHOWN_FROM = 1 / 30
 
 
 def run_figures(answer: RunOutlook) -> tuple[Figure, ...]:
-    """Loss over the run so far, and its forecast."""
+    """Draw the loss of the run so far, and its forecast."""
     import altair as alt
 
     f = answer.forecast
@@ -69,9 +69,9 @@ def run_figures(answer: RunOutlook) -> tuple[Figure, ...]:
             f"The run's {f.y} at {f.x} {number(f.at[-1])} will be {said}",
             "Line: the run so far, without its first part. Dots with intervals: the forecast from "
             "the run itself"
-            + ("." if answer.expected is None else ", and what other runs said of its end.")
+            + ("." if answer.expected is None else ", and from other runs.")
             + ("" if answer.target is None else f" Dashed: the target, {number(answer.target)}."),
-            "More of the run, which shortens the interval; another decay of the learning rate.",
+            "More of the run, which narrows the interval; another decay of the learning rate.",
             finished(alt.layer(*layers)),
             data,
             f"The {f.y} of a run so far, and its forecast: {said}.",

@@ -29,8 +29,8 @@ from augury.report.page.story import Figure, Section
 
 @singledispatch
 def answer_figures(answer: Answer) -> tuple[Figure, ...]:
-    """The figures of an answer."""
-    raise UsageError(f"there is no picture of a {type(answer).__name__}")
+    """Return the figures of an answer."""
+    raise UsageError(f"no figure for a {type(answer).__name__}")
 
 
 answer_figures.register(ComputeOptimum, optimum_figures)
@@ -44,6 +44,6 @@ answer_figures.register(SeriesComparison, versus_figures)
 
 
 def answer_section(answer: Answer) -> Section:
-    """How the page shows an answer."""
+    """Build the page's section for an answer."""
     figures = answer_figures(answer)
     return Section(figures[0].title, (str(answer),), figures, notes=answer.notes)

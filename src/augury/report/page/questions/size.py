@@ -1,4 +1,4 @@
-"""The picture of an effective size: the family's curves, and where the model's scores meet them."""
+"""The figure of an effective size: the family's curves, and where the model's scores meet them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COLUMNS = 3
 
 
 def size_figures(answer: SizeAnswer) -> tuple[Figure, ...]:
-    """One small panel a task: the family's models and curve, the model at its effective size."""
+    """Draw one small panel per task: the family's models and curve, and the model."""
     import altair as alt
 
     curve = answer.curve.filter(pl.col("kind") == "curve")
@@ -53,7 +53,7 @@ def size_figures(answer: SizeAnswer) -> tuple[Figure, ...]:
             "size",
             lead,
             f"Dots and curves: {answer.reference}. Diamonds: {answer.model}'s scores, at the size "
-            "that has them.",
+            "with these scores.",
             "More sizes of the family, or other benchmarks.",
             chart.to_dict(),
             data,

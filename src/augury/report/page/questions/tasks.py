@@ -1,4 +1,4 @@
-"""The picture of many tasks: where each stands, where it is going, and the mark it is to pass."""
+"""The figure of many tasks: the current score, the forecast, and the threshold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from augury.report.page.words import place_text
 
 
 def tasks_figures(answer: LadderOutlook) -> tuple[Figure, ...]:
-    """One row a task: its score now, its forecast and interval, and the threshold."""
+    """Draw one row per task: its score now, its forecast and interval, and the threshold."""
     import altair as alt
 
     data = answer.table.sort("value", descending=True)
@@ -38,7 +38,9 @@ def tasks_figures(answer: LadderOutlook) -> tuple[Figure, ...]:
     ]
     marked = ""
     if answer.threshold is not None:
-        marked = f" Orange: the mark of {answer.threshold:.0%}, with the chance of passing it."
+        marked = (
+            f" Orange: the threshold of {answer.threshold:.0%}, with the probability of passing it."
+        )
         line = pl.DataFrame({"mark": [answer.threshold]})
         layers.append(
             alt.Chart(line)
@@ -63,7 +65,7 @@ def tasks_figures(answer: LadderOutlook) -> tuple[Figure, ...]:
             f"{data.height} tasks at {place_text(answer.at)}{said}",
             "Hollow: the score of the largest run. Full, with its "
             f"{answer.level:.0%} interval: the forecast for one new run.{marked}",
-            "Larger runs, which shorten the intervals.",
+            "Larger runs, which narrow the intervals.",
             finished(alt.layer(*layers), height=60 + 30 * data.height),
             data,
             f"Forecasts of {data.height} tasks with their intervals{said}.",

@@ -1,4 +1,4 @@
-"""The picture of two series: both curves with their bands, and where they cross."""
+"""The figure of two series: both curves with their bands, and where they cross."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from augury.report.page.words import interval_text, number
 
 
 def versus_figures(answer: SeriesComparison) -> tuple[Figure, ...]:
-    """Loss or score of both series over the scale."""
+    """Draw loss or score of both series over the scale."""
     import altair as alt
 
     curves, runs = answer.curves, answer.runs
