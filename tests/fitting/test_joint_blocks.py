@@ -9,6 +9,7 @@ import pytest
 
 from augury.fitting.joint_blocks import Blocks, GroupAmplitudes
 from augury.laws import Grouped, law
+from augury.runtime.compiling import jit
 
 GROUPS = ("a", "b", "c")
 
@@ -36,7 +37,7 @@ def test_sums_are_those_of_the_full_jacobian() -> None:
     full, slim, group = random_jacobian(blocks, size, 60)
     slope, curvature, bound = np.random.default_rng(1).uniform(0.1, 1.0, (3, 60))
     with jax.enable_x64(True):
-        found = blocks.sums(*map(jnp.asarray, (slim, group, slope, curvature, bound)))
+        found = jit(blocks.sums)(*map(jnp.asarray, (slim, group, slope, curvature, bound)))
     expected = (full @ slope, (full * curvature) @ full.T, (full * full) @ bound)
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
@@ -53,7 +54,7 @@ def test_a_step_solves_the_whole_system(extra: int) -> None:
     h = (wide @ wide.T)[None] + 0.1 * np.eye(size + extra)
     g = rng.standard_normal((1, size + extra))
     with jax.enable_x64(True):
-        found = blocks.solve(jnp.asarray(h), jnp.asarray(g))
+        found = jit(blocks.solve)(jnp.asarray(h), jnp.asarray(g))
     np.testing.assert_allclose(found[0], np.linalg.solve(h[0], g[0]), rtol=1e-9)
 
 

@@ -16,6 +16,7 @@ from augury.fitting import LIKELIHOODS, Likelihood, Pinball, fit
 from augury.fitting.likelihoods import Points, Terms
 from augury.forecast.prediction import predict
 from augury.laws import Law, Positive, positive, real
+from augury.runtime.compiling import jit
 
 
 class Line(Law):
@@ -80,17 +81,24 @@ def test_slopes_are_those_of_the_loss_and_bounds_bound_it(name: str) -> None:
     y, trials = rng.uniform(0.2, 0.8, 9), np.full(9, 40.0)
     mu = rng.uniform(0.2, 0.8, 9)
     nuisance = SimpleNamespace(rho=0.05)
+    steps = (-0.3, -1e-3, 1e-3, 0.3)
+
+    # One function: operations apart would be compiled apart, forty a likelihood.
+    @jit
+    def evaluated(mu: Any) -> tuple[Terms, Any, list[Any]]:
+        at = likelihood.predictor(mu)
+
+        def terms(v: Any) -> Terms:
+            return likelihood.terms(v, nuisance, Points((), y, trials))
+
+        slope = jax.grad(lambda v: terms(v).loss.sum())(at)
+        return terms(at), slope, [terms(at + step).loss for step in steps]
+
     with jax.enable_x64(True):
-        at = likelihood.predictor(jnp.asarray(mu))
-
-        def loss(v: Any) -> Any:
-            return likelihood.terms(v, nuisance, Points((), y, trials)).loss.sum()
-
-        terms = likelihood.terms(at, nuisance, Points((), y, trials))
-        assert np.allclose(jax.grad(loss)(at), terms.slope, rtol=1e-9)
+        terms, slope, losses = evaluated(mu)
+        assert np.allclose(slope, terms.slope, rtol=1e-9)
         if not likelihood.counts:  # a parabola through the point with this curvature lies above
-            for step in (-0.3, -1e-3, 1e-3, 0.3):
-                there = likelihood.terms(at + step, nuisance, Points((), y, trials)).loss
+            for step, there in zip(steps, losses, strict=True):
                 above = terms.loss + step * terms.slope + 0.5 * step**2 * terms.bound
                 assert (np.asarray(there) <= np.asarray(above) + 1e-12).all()
 

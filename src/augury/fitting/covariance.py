@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from augury.fitting.likelihoods import Likelihood, Points
-from augury.fitting.optimise import objective_terms, run_blocks
+from augury.fitting.joint_blocks import Blocks
+from augury.fitting.likelihoods import Likelihood
+from augury.fitting.optimise import evaluate, run_blocks
 from augury.fitting.problem import Problem
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
@@ -32,18 +33,19 @@ def _pieces(law: Law, likelihood: Likelihood) -> Any:
     space = Space.of(law, likelihood.nuisance)
 
     def pieces(u: Any, points: Any, weights: Any, prior: Any) -> Any:
-        def predict(v: Any) -> Any:
-            x = attributes(law.inputs, (x[0] for x in points.inputs))
-            return likelihood.predictor(law.formula(space.unpack(v), x))
+        at = evaluate(law, likelihood, u, points, weights, prior)
+        if Blocks.of(law) is None:
+            # The predictor does not depend on the likelihood's own parameters.
+            rest = len(space.names) - at.jacobian.shape[1]
+            jacobian = jnp.pad(jnp.swapaxes(at.jacobian, 1, 2), ((0, 0), (0, 0), (0, rest)))
+        else:  # there each group's own parameters are moved at once
 
-        eta = predict(u[0])
-        own = Points(tuple(x[0] for x in points.inputs), points.y[0], points.trials[0])
-        terms = likelihood.terms(eta, space.unpack(u[0]), own)
-        jacobian = jax.jacfwd(predict)(u[0])
-        _, _, hessian, _ = objective_terms(law, likelihood, u, points, weights, prior)
-        per_point = (x * jnp.ones_like(eta) for x in (terms.slope, terms.curvature))
-        slope, curvature = (x[None] for x in per_point)
-        return eta[None], jacobian[None], slope, hessian, curvature
+            def predict(v: Any) -> Any:
+                x = attributes(law.inputs, (x[0] for x in points.inputs))
+                return likelihood.predictor(law.formula(space.unpack(v), x))
+
+            jacobian = jax.jacfwd(predict)(u[0])[None]
+        return at.eta, jacobian, at.slope, at.hessian, at.curvature
 
     return jit(pieces, brief=True)
 
