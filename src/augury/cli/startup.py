@@ -13,11 +13,14 @@ def keep_compiled() -> None:
     If JAX's own variable sets a cache, that one is used.
     """
     import os
+    import warnings
 
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         return
     import jax
 
+    # A cache that cannot be written costs time only.
+    warnings.filterwarnings("ignore", message="Error .*persistent compilation cache")
     home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "augury"
     try:
         home.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,8 @@ def tasks_figures(answer: LadderOutlook) -> tuple[Figure, ...]:
         else data.filter(pl.col("probability_above") >= 0.9).height
     )  # fmt: skip
     said = "" if answer.threshold is None else (
-        f": {passing} pass {answer.threshold:.0%} with a probability of 90% or more"
+        f": {passing} pass{'es' if passing == 1 else ''} {answer.threshold:.0%} with a probability "
+        "of 90% or more"
     )  # fmt: skip
     return (
         Figure(
