@@ -97,7 +97,7 @@ def test_a_task_from_a_file_is_sampled_and_resumed(
     assert len(first) < len(whole)
     path.write_bytes(first + whole[len(first) :][:7])
     again = json.loads(augury(*options).out)
-    assert again.pop("notes") == ["the journal ended in 7 torn bytes, done again"]
+    assert again.pop("notes") == ["the journal ended in 7 torn bytes, which were redone"]
     assert again == {k: v for k, v in found.items() if k != "notes"}
     assert path.read_bytes() == whole
 

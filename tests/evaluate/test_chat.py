@@ -124,5 +124,5 @@ def test_turns_that_make_no_conversation_are_refused(tmp_path: Path) -> None:
         {"id": 1, "prompt": "Spain?", "messages": SOLVED, "reference": "Madrid"},
         {"id": 2, "prompt": "Spain?", "reference": "Madrid"},
     )
-    with pytest.raises(UsageError, match="'1' and '2' have one prompt"):
+    with pytest.raises(UsageError, match="'1' and '2' have the same prompt"):
         chat_for(True, None, None, task)

@@ -185,11 +185,14 @@ def test_choice(tmp_path: Path) -> None:
         ({"choices": ["x"], "answer": 0}, "no options to choose from .*at least two texts"),
         ({"choices": ["x", ""], "answer": 0}, "no options to choose from"),
         ({"choices": ["x", 2], "answer": 0}, "no options to choose from"),
-        ({"choices": ["x", "y"]}, r"column 'answer': instance 'a' does not say which option"),
+        (
+            {"choices": ["x", "y"]},
+            r"column 'answer': instance 'a' does not give the correct option",
+        ),
         ({"choices": ["x", "y"], "answer": 2}, r"\(got 2\); expected an index from 0 to 1"),
-        ({"choices": ["x", "y"], "answer": "x"}, "does not say which option is right"),
-        ({"choices": ["x", "y"], "answer": True}, "does not say which option is right"),
-        ({"choices": ["x", "y"], "reference": "z"}, "does not say which option is right"),
+        ({"choices": ["x", "y"], "answer": "x"}, "does not give the correct option"),
+        ({"choices": ["x", "y"], "answer": True}, "does not give the correct option"),
+        ({"choices": ["x", "y"], "reference": "z"}, "does not give the correct option"),
     ],
 )
 def test_choices_that_cannot_be(tmp_path: Path, fields: dict[str, Any], message: str) -> None:

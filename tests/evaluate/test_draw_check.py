@@ -199,7 +199,7 @@ def test_a_server_that_takes_a_whole_configuration_is_given_one(tmp_path: Path) 
 def test_copies_are_drawn_again_one_at_a_time(tmp_path: Path) -> None:
     found, bodies = measured(Sampling(obeys=True, copies=True), tmp_path)
     assert found.distribution == "own"
-    assert any("asked for one at a time" in note for note in found.notes)
+    assert any("now requested one at a time" in note for note in found.notes)
     assert "n" not in bodies[-1]
 
 

@@ -114,7 +114,7 @@ def test_an_adapter_is_the_model_that_was_trained(folder: Path, tmp_path: Path) 
     assert (read.about["model"], read.about["adapter_of"]) == ("adapter", "tiny-1k")
     assert read.about["params_total"] == TransformersBackend(folder).about["params_total"]
     (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
-    with pytest.raises(DataError, match="which model the adapter belongs to"):
+    with pytest.raises(DataError, match="the model that the adapter belongs to"):
         open_model(f"hf:{tmp_path / 'adapter'}")
 
 

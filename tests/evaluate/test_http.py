@@ -323,7 +323,7 @@ def test_a_server_that_only_chats_says_how_to_ask_it() -> None:
         with (
             Misbehaving(says(404, words)) as server,
             HTTPBackend(server.url, "m", n_per_request=n) as backend,
-            pytest.raises(UsageError, match=r"status 404.*a chat model is asked with --chat"),
+            pytest.raises(UsageError, match=r"status 404.*use --chat for a chat model"),
         ):
             backend.sample([ASK])
 
@@ -423,7 +423,7 @@ def test_what_a_server_cannot_show_is_refused() -> None:
     with pytest.raises(UsageError, match=r"nothing answers at http://localhost:1/v1/completions"):
         backend.sample([ASK])
     backend.close()
-    with pytest.raises(UsageError, match="chats: it does not score texts"):
+    with pytest.raises(UsageError, match="is used as a chat: it does not score texts"):
         HTTPBackend("http://localhost:1", "m", chat=True).logprobs([ScoreRequest("p", "q")])
 
 

@@ -180,7 +180,9 @@ def test_what_is_said_and_written(tmp_path: Path) -> None:
     )
     assert found.method == "importance"
     assert found.r == 20
-    assert any("a lower bound along the ways the proposal finds" in note for note in found.notes)
+    assert any(
+        "a lower bound from the texts that the proposal finds" in note for note in found.notes
+    )
     said = found.to_dict()
     assert set(said["weights"]) >= {"k_hat", "effective"}
     assert [x["instance"] for x in said["per_instance"]] == list(found.ids)

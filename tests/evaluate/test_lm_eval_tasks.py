@@ -297,7 +297,7 @@ def test_one_continuation_is_a_prefix(folder: Path) -> None:
         ("sums", {"filter_name": "lax"}, "has the filters strict, flexible, not 'lax'"),
         ("sums", {"metric": "f1"}, "is measured by exact_match, not by f1"),
         ("written", {}, "is measured by chrf, not by exact_match or acc; choose with metric="),
-        ("written", {"num_fewshot": 2}, r"allows no examples \(num_fewshot 0\).* 2 were asked"),
+        ("written", {"num_fewshot": 2}, r"allows no examples \(num_fewshot 0\).* 2 were requested"),
         ("programs", {}, "runs model-written code without walls; take the checker unit-tests"),
         ("votes", {}, "is not covered: it judges 8 samples at once"),
         ("rolling", {}, "is not covered: its output type is loglikelihood_rolling"),
@@ -353,5 +353,5 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 def test_its_check_is_for_its_tasks_alone() -> None:
     other = Task("t", (Instance("a", "p", ("x",)),), 0.0, "augury.evaluate.lm_eval_tasks:passes")
-    with pytest.raises(DataError, match="instance 'a' is not of lm-evaluation-harness"):
+    with pytest.raises(DataError, match="instance 'a' is not from lm-evaluation-harness"):
         checker(other.checker)(other.instances[0], "x")

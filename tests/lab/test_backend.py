@@ -151,7 +151,7 @@ def test_bad_requests_are_named(backend: LabBackend, tmp_path: Path) -> None:
         SampleRequest("a", 0, 1, 0)
     with pytest.raises(UsageError, match="needs at least one instance"):
         Task("t", (), 0.0)
-    with pytest.raises(UsageError, match="there is no model to measure"):
+    with pytest.raises(UsageError, match="no model to measure"):
         measure([], "rule")
     with pytest.raises(DataError, match="holds no checkpoint"):
         measure([tmp_path], "rule")

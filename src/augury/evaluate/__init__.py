@@ -1,4 +1,4 @@
-"""Evaluating: tasks, backends, PassUntil, and exact pass probabilities."""
+"""Evaluation: tasks, backends, PassUntil, and exact pass probabilities."""
 
 from augury.evaluate.backend import Backend, NextRequest, SampleRequest, Score, ScoreRequest
 from augury.evaluate.checkers import Checker, checker

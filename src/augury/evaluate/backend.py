@@ -1,4 +1,4 @@
-"""What an evaluation asks of a model, whoever serves it: log-probabilities and samples."""
+"""What an evaluation asks of a model, whatever serves it: log-probabilities and samples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ScoreRequest:
-    """How probable is `continuation` after `prompt`?"""
+    """A request for the probability of `continuation` after `prompt`."""
 
     prompt: str
     continuation: str
@@ -24,13 +24,13 @@ class ScoreRequest:
 
 @dataclass(frozen=True)
 class Score:
-    """The answer.
+    """The answer to a `ScoreRequest`.
 
     Attributes:
         tokens: (t,) log-probability of each token of the continuation, nats.
         greedy: whether greedy decoding would have written exactly this continuation.
-        ranks: (t,) place of each token among all tokens, 1 the likeliest; None where the model does
-            not show it.
+        ranks: (t,) rank of each token among all tokens, 1 the likeliest; None if the model does not
+            show it.
     """
 
     tokens: Floats
@@ -45,17 +45,17 @@ class Score:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """Write `samples` continuations of `length` tokens after `prompt`.
+    """A request for `samples` continuations of `length` tokens after `prompt`.
 
     Attributes:
-        seed: of this request's own stream. The i-th sample depends on prompt, seed, temperature
-            and i: not on the batch it is drawn in, nor on how many follow.
+        seed: of this request's own stream. The i-th sample depends on prompt, seed, temperature and
+            i: not on its batch, nor on how many follow.
         temperature: logits are divided by it.
-        stop: a sample is cut before the first of these, and need not be written any further. What
-            is left is what it would be if it were written in full and cut afterwards.
-        possible: whether a text that has begun so can still pass; one that cannot need not be
-            written any further. A backend may leave it aside.
-        whole: the first samples of which this is not asked: they are there to be read.
+        stop: a sample is cut before the first of these, and need not be continued beyond. The
+            result is as if it had been written in full and cut afterwards.
+        possible: whether a text with this beginning can still pass; if not, it need not be
+            continued. A backend may ignore it.
+        whole: number of first samples that are always written in full, for people to read.
 
     Raises:
         UsageError: a number is out of range.
@@ -85,11 +85,11 @@ class SampleRequest:
 
 @dataclass
 class TokenUsage:
-    """Tokens that sampling took so far; None where a server does not say.
+    """Tokens that sampling has used so far; None if a server does not report them.
 
     Attributes:
-        drawn: written in samples, an end token or a stop included.
-        read: of prompts; a prompt that is shared by many samples counts once for each reading.
+        drawn: written in samples, including an end token or a stop.
+        read: of prompts; a prompt shared by many samples counts once per reading.
         paid: read and written, as a server bills them; 0 for a model in this process.
     """
 
@@ -98,19 +98,19 @@ class TokenUsage:
     paid: int | None = 0
 
     def add(self, drawn: int | None, read: int | None, paid: int | None = 0) -> None:
-        """Count more; what is unknown once stays unknown."""
+        """Add to the counts; an unknown count stays unknown."""
         self.drawn = None if self.drawn is None or drawn is None else self.drawn + drawn
         self.read = None if self.read is None or read is None else self.read + read
         self.paid = None if self.paid is None or paid is None else self.paid + paid
 
     def copy(self) -> TokenUsage:
-        """What it is now."""
+        """Return a copy of the current counts."""
         return TokenUsage(self.drawn, self.read, self.paid)
 
 
 @dataclass(frozen=True)
 class NextRequest:
-    """Which token comes after `prompt` and the tokens `written` behind it?"""
+    """A request for the next-token distribution after `prompt` and the tokens `written`."""
 
     prompt: str
     written: tuple[int, ...] = ()
@@ -120,12 +120,12 @@ class NextRequest:
 class Backend(Protocol):
     """A model that can be measured.
 
-    One that counts its tokens has an attribute `usage`, a `TokenUsage`.
+    A backend that counts its tokens has an attribute `usage`, a `TokenUsage`.
     """
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """Columns of the observation table that say which model this is."""
+        """Columns of the observation table that identify this model."""
         ...
 
     @property
@@ -135,23 +135,23 @@ class Backend(Protocol):
 
     @property
     def unique_tokens(self) -> bool:
-        """Whether a text is one sequence of tokens, so that probabilities of texts are exact."""
+        """Whether a text is one unique sequence of tokens, so that its probability is exact."""
         ...
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Text of tokens written behind a prompt."""
+        """Return the text of tokens written after a prompt."""
         ...
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
-        """Log-probabilities of given continuations, in the order of the requests."""
+        """Return log-probabilities of given continuations, in the order of the requests."""
         ...
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[list[str]]:
-        """Continuations, in the order of the requests; each ends at a token of `ends`."""
+        """Return continuations, in the order of the requests; each ends at a token of `ends`."""
         ...
 
     def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
-        """(n, vocabulary) log-probabilities of the next token at temperature 1.
+        """Return (n, vocabulary) log-probabilities of the next token at temperature 1.
 
         Raises:
             UsageError: the model does not show them.

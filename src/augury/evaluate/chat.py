@@ -1,4 +1,4 @@
-"""How a chat model is asked: a system prompt, the question as the user's message, its answer."""
+"""How a chat model is prompted: a system prompt, the question as the user's message, its answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from augury.errors import UsageError
 from augury.evaluate.tasks import Instance, Task
 
-# What is asked of a chat model where unit tests judge the function that it writes.
+# Prompt for a chat model if unit tests judge the function that it writes.
 ASK_FOR_CODE = (
     "Write this Python function. Answer with the whole function in a code block.\n"
     "```python\n{prompt}\n```"
@@ -26,8 +26,8 @@ class Chat:
 
     Attributes:
         system: system prompt, if any.
-        ask: the user's message; the prompt takes the place of "{prompt}" in it.
-        turns: solved examples of each prompt that has some: turns that come before it.
+        ask: the user's message; the prompt replaces "{prompt}" in it.
+        turns: solved examples of each prompt that has some: turns that precede it.
 
     Raises:
         UsageError: `ask` has no place for the prompt.
@@ -42,13 +42,13 @@ class Chat:
             raise UsageError(f"the message of a chat needs {PLACE} in place of the prompt")
 
     def messages(self, prompt: str) -> list[dict[str, str]]:
-        """The conversation up to the model's answer."""
+        """Return the conversation up to the model's answer."""
         told = [] if self.system is None else [{"role": "system", "content": self.system}]
         before = [{k: turn[k] for k in ("role", "content")} for turn in self.turns.get(prompt, ())]
         return [*told, *before, {"role": "user", "content": self.ask.replace(PLACE, prompt)}]
 
     def about(self, template: str) -> Mapping[str, Any]:
-        """Columns that tell its rows from others: checksums, as lm-eval writes them."""
+        """Return columns that distinguish its rows: checksums, as lm-eval writes them."""
         whole = f"{template}\0{self.ask}" if self.ask != PLACE else template
         made = {"chat_template": hashlib.sha256(whole.encode()).hexdigest()}
         if self.system is not None:
@@ -57,11 +57,11 @@ class Chat:
 
 
 def chat_for(chat: bool, system: str | None, ask: str | None, task: Task) -> Chat | None:
-    """The conversation that was asked for, if any; unit tests need to be sent a whole function.
+    """Return the requested conversation, if any; unit tests need a message asking for a function.
 
     Raises:
         UsageError: a system prompt, a message or the task's turns are given without a chat, or two
-            instances put different turns before one prompt.
+            instances put different turns before the same prompt.
     """
     turns = _turns_of(task)
     if not chat:
@@ -75,22 +75,22 @@ def chat_for(chat: bool, system: str | None, ask: str | None, task: Task) -> Cha
 
 
 def _turns_of(task: Task) -> dict[str, Sequence[Mapping[str, str]]]:
-    """Turns before each prompt that has some."""
+    """Return the turns before each prompt that has some."""
     found: dict[str, Instance] = {}
     for instance in task.instances:
         first = found.setdefault(instance.prompt, instance)
         if first.data.get("messages") != instance.data.get("messages"):
             raise UsageError(
-                f"task '{task.name}': instances '{first.id}' and '{instance.id}' have one prompt, "
-                "but different messages before it"
+                f"task '{task.name}': instances '{first.id}' and '{instance.id}' have the same "
+                "prompt, but different messages before it"
             )
     return {prompt: i.data["messages"] for prompt, i in found.items() if i.data.get("messages")}
 
 
 def without_reasoning(text: str) -> str:
-    """An answer without its reasoning: what stands behind the last </think>.
+    """Return an answer without its reasoning: what follows the last </think>.
 
-    Reasoning that has begun and was cut off before it ended leaves nothing.
+    Reasoning that was cut off before its end leaves nothing.
     """
     if "</think>" in text:
         return _REASONING.sub("", text)

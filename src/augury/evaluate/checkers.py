@@ -1,6 +1,6 @@
 """Checkers: does this text pass this instance?
 
-A checker is a function of (instance, text). What a built-in one needs to know, it is given by name:
+A checker is a function of (instance, text). Built-in ones are configured by name:
 
     exact           text is the reference, spaces at the ends aside
     any-of          text is one of the references
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
     from augury.evaluate.inspect_sandbox import InspectSandbox
     from augury.evaluate.sandbox import Sandbox
 
-# Checks that compare a text with what its instance holds.
+# Checks that compare a text with what its instance contains.
 COMPARING = ("exact", "any-of", "prefix", "regex", "numeric", "last-number")
-# What others call a reference.
+# What other formats call a reference.
 OTHER_KEYS = (
     "answer", "answers", "target", "targets", "expected", "solution", "label", "gold", "output",
     "completion", "canonical_solution",
 )  # fmt: skip
-# Verdicts of programs of which it is remembered why: more than a wave has.
+# Number of remembered reasons for programs' verdicts: more than a wave has.
 MOST_DETAILS = 10_000
 
 Check = Callable[[Instance, str], bool]
 EXTRACT = ", extract "  # between a check's name and the part of an answer that it judges
-# Of the relative tolerance, where the reference is 0 and no absolute one is given.
+# Used as the absolute tolerance if the reference is 0 and none is given.
 AT_ZERO = 1e-3
 
 
@@ -58,15 +58,15 @@ AT_ZERO = 1e-3
 class Checker:
     """A named check.
 
-    Attributes:
+    name: as the user gave it; part of the measurement's identity.
         name: as the user gave it; part of what identifies a measurement.
         check: the function.
-        prefixes: whether it passes just what begins with an answer, so that pass probabilities can
-            be computed.
-        possible: whether any text that begins so can pass; lets a tree leave out what cannot.
-        batch: judges many at once, where that is faster; `check` is then not asked.
-        why: says in a line why a text was judged as it was, for people who read samples.
-        notes: what to know of all verdicts so far: how many texts could not be judged plainly.
+        prefixes: whether it passes exactly the texts that begin with an answer, so that pass
+            probabilities can be computed.
+        possible: whether any text with this beginning can pass; lets a tree skip what cannot.
+        batch: judges many at once, if that is faster; `check` is then not called.
+        why: explains in one line why a text was judged as it was, for people who read samples.
+        notes: remarks on all verdicts so far, such as how many texts could not be judged.
     """
 
     name: str
@@ -78,17 +78,17 @@ class Checker:
     notes: Callable[[], list[str]] = list
 
     def many(self, pairs: Sequence[tuple[Instance, str]]) -> list[bool]:
-        """Whether each of these passes.
+        """Return whether each of these passes.
 
         Raises:
-            DataError: the checker raised, or did not say True or False.
+            DataError: the checker raised, or did not return True or False.
         """
         if self.batch is not None:
             return self.batch(pairs)
         return [self(instance, text) for instance, text in pairs]
 
     def reason(self, instance: Instance, text: str, passed: bool) -> str:
-        """Why a text passed or failed, as far as this check says."""
+        """Explain why a text passed or failed, as far as this check can."""
         if self.why is not None:
             return self.why(instance, text)
         if passed or not instance.answers:
@@ -97,10 +97,10 @@ class Checker:
         return f"expected {answers}"
 
     def __call__(self, instance: Instance, text: str) -> bool:
-        """Whether it passes.
+        """Return whether it passes.
 
         Raises:
-            DataError: the checker raised, or did not say True or False.
+            DataError: the checker raised, or did not return True or False.
         """
         try:
             verdict = self.check(instance, text)
@@ -123,7 +123,7 @@ class Checker:
 
 
 def extracting(judge: Checker, rule: str) -> Checker:
-    """The same check, of a part of each answer: "fence", "last-line" or a regular expression.
+    """Apply a check to a part of each answer: "fence", "last-line" or a regular expression.
 
     Raises:
         UsageError: the rule is none of these.
@@ -143,10 +143,10 @@ def extracting(judge: Checker, rule: str) -> Checker:
 
 
 def checker(name: str) -> Checker:
-    """The checker called `name`.
+    """Return the checker called `name`.
 
     Raises:
-        UsageError: there is none, or it cannot be imported.
+        UsageError: it does not exist, or cannot be imported.
     """
     kind, _, rest = name.partition(":")
     if name == "exact":
@@ -180,7 +180,7 @@ def checker(name: str) -> Checker:
     if kind == "unit-tests":
         return _unit_tests(name)
     if rest:
-        return Checker(name, _own(kind, rest))
+        return Checker(name, _own_check(kind, rest))
     known = (
         "exact, any-of, prefix, regex, numeric:TOLERANCE, last-number, unit-tests, MODULE:FUNCTION"
     )
@@ -188,12 +188,12 @@ def checker(name: str) -> Checker:
 
 
 def validate_task(task: Task, judge: Checker | None = None) -> None:
-    """Find what a check would stumble over before a model is loaded or a token is drawn.
+    """Find errors that would stop a check, before a model is loaded or a token is drawn.
 
     Raises:
-        UsageError: there is no such checker.
-        DataError: an instance lacks what its check compares with, or has it in a form that the
-            check cannot read. A check of the user's own is not asked.
+        UsageError: the checker does not exist.
+        DataError: an instance lacks what its check compares with, or has it in an unreadable form.
+            A user's own check is not called.
     """
     judge = judge or checker(task.checker)
     kind = judge.name.partition(":")[0]
@@ -204,17 +204,17 @@ def validate_task(task: Task, judge: Checker | None = None) -> None:
         validate_tests(task.instances, None if inside else offered_packages(judge.name))
     elif kind in COMPARING:
         for instance in task.instances:
-            judge(instance, "0")  # any number: what is wrong is wrong with the instance
+            judge(instance, "0")  # any number: an error here is the instance's
 
 
 def _begins(text: str, answers: Sequence[str]) -> bool:
-    """Whether a text can still become one of the answers, spaces at the ends aside."""
+    """Return whether a text can still become one of the answers, apart from spaces at the ends."""
     begun, whole = text.lstrip(), text.strip()
     return any(a.strip().startswith(begun) or a.strip() == whole for a in answers)
 
 
 def _tolerances(text: str) -> tuple[float, float | None]:
-    """The relative tolerance, and the absolute one where there is one."""
+    """Return the relative tolerance, and the absolute one if given."""
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
@@ -228,7 +228,7 @@ def _tolerances(text: str) -> tuple[float, float | None]:
 
 
 def _references(instance: Instance) -> tuple[str, ...]:
-    """What the text is compared with: without it everything would fail, or pass, in silence."""
+    """Return what the text is compared with: without it everything would silently fail or pass."""
     if not instance.answers:
         other = next((key for key in OTHER_KEYS if key in instance.data), None)
         told = "" if other is None else f"; it has '{other}': call that 'reference'"
@@ -253,7 +253,7 @@ def _regex(instance: Instance, text: str) -> bool:
         ) from error
 
 
-def _wanted(instance: Instance, text: str, value: Fraction | None) -> Fraction:
+def _reference_number(instance: Instance, text: str, value: Fraction | None) -> Fraction:
     if value is None:
         raise DataError(
             f"the reference of instance '{instance.id}' is not a number",
@@ -264,7 +264,7 @@ def _wanted(instance: Instance, text: str, value: Fraction | None) -> Fraction:
 
 
 def _numeric(instance: Instance, text: str, relative: float, absolute: float | None) -> bool:
-    wanted = [float(_wanted(instance, a, number_in(a))) for a in _references(instance)]
+    wanted = [float(_reference_number(instance, a, number_in(a))) for a in _references(instance)]
     given = number_in(text)
     if given is None:
         return False
@@ -286,25 +286,25 @@ def _last_number(instance: Instance, text: str) -> bool:
         return False
     for answer in answers:
         given = numbers_in(answer)  # "... so the answer is #### 42"
-        if given and _same_number(numbers[-1], _wanted(instance, answer, given[-1])):
+        if given and _same_number(numbers[-1], _reference_number(instance, answer, given[-1])):
             return True
     return False
 
 
 def _same_number(found: Fraction, wanted: Fraction) -> bool:
-    """Whole numbers must be equal, others as floating-point numbers."""
+    """Compare whole numbers exactly, others as floating-point numbers."""
     if found.denominator == wanted.denominator == 1:
         return found == wanted
     return float(found) == float(wanted)
 
 
 def offered_packages(name: str) -> tuple[str, ...]:
-    """The packages that a check by unit tests offers to programs and tests.
+    """Return the packages that a unit-test check offers to programs and tests.
 
     Raises:
         UsageError: one is not installed.
     """
-    rest = _told(name)
+    rest = _name_details(name)
     if rest in ("", "no-walls") or _inspect_provider(name) is not None:
         return ()
     from augury.evaluate.sandbox.packages import checked
@@ -312,21 +312,21 @@ def offered_packages(name: str) -> tuple[str, ...]:
     return checked(rest.split(","))
 
 
-def _told(name: str) -> str:
-    """What a check's name says behind its kind."""
+def _name_details(name: str) -> str:
+    """Return what follows the kind in a check's name."""
     return name.partition(EXTRACT)[0].partition(":")[2]
 
 
 def _inspect_provider(name: str) -> str | None:
-    """Which of Inspect's sandboxes a check by unit tests asks for, if any."""
+    """Return which of Inspect's sandboxes a unit-test check asks for, if any."""
     from augury.evaluate.inspect_sandbox import PREFIX
 
-    rest = _told(name)
+    rest = _name_details(name)
     return rest.removeprefix(PREFIX) if rest.startswith(PREFIX) else None
 
 
 def _unit_tests(name: str) -> Checker:
-    """One sandbox for as long as the process lives, started when the first text is judged."""
+    """Start one sandbox for the lifetime of the process, when the first text is judged."""
     packages, provider = offered_packages(name), _inspect_provider(name)
     details: dict[tuple[str, str], str] = {}
     tally = VerdictTally()
@@ -339,7 +339,7 @@ def _unit_tests(name: str) -> Checker:
             return InspectSandbox(provider)
         from augury.evaluate.sandbox import Sandbox
 
-        made = Sandbox(packages=packages, unsafe_no_walls=_told(name) == "no-walls")
+        made = Sandbox(packages=packages, unsafe_no_walls=_name_details(name) == "no-walls")
         atexit.register(made.close)
         return made
 
@@ -361,7 +361,7 @@ def _unit_tests(name: str) -> Checker:
     return Checker(name, lambda i, t: batch([(i, t)])[0], batch=batch, why=why, notes=tally.notes)
 
 
-def _own(module: str, name: str) -> Check:
+def _own_check(module: str, name: str) -> Check:
     try:
         found = getattr(import_module(module), name)
     except Exception as error:  # importing runs the user's own code

@@ -1,7 +1,7 @@
-"""Multiple choice by log-probability: which of the options does the model find likeliest?
+"""Multiple choice by log-probability: which option is likeliest for the model?
 
-A guesser passes such tasks at 1/options, so they are outside PassUntil's reach: it is the
-probability that the model puts on the right option that grows smoothly (arXiv 2406.04391).
+Random guessing passes such tasks at 1/options, so PassUntil does not apply: the quantity that grows
+smoothly is the probability of the correct option (arXiv 2406.04391).
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from augury.runtime.atomic import atomic_file
 
 
 def measure_choices(backend: Backend, task: Task) -> pl.DataFrame:
-    """Accuracy and probability of the right option, per instance and on average.
+    """Measure accuracy and probability of the correct option, per instance and on average.
 
-    An instance's line holds `choices`, a list of texts to put behind the prompt, and either
-    `answer`, the index of the right one, or a `reference` that equals it.
+    An instance's line holds `choices`, a list of texts to put after the prompt, and either
+    `answer`, the index of the correct one, or a `reference` that equals it.
 
     Returns:
-        Observation table, metrics "acc" (the likeliest option is right), "acc_norm" (likeliest per
-        character, as lm-evaluation-harness has it) and "choice_prob" (the right option's share of
+        Observation table, metrics "acc" (the likeliest option is correct), "acc_norm" (likeliest
+        per character, as in lm-evaluation-harness) and "choice_prob" (the correct option's share of
         the options' probability). Rows of instances, and their mean with `stderr` over instances.
-        Columns `reference_logprob`, `choice_probability` and, where the model shows it,
-        `reference_rank` are of the right option: they move before the accuracy does.
+        The columns `reference_logprob`, `choice_probability` and, if the model shows it,
+        `reference_rank` describe the correct option: they move before the accuracy does.
 
     Raises:
-        DataError: an instance has no options, or none of them is right.
+        DataError: an instance has no options, or none of them is correct.
         UsageError: the model shows no log-probabilities.
     """
     right, requests, starts = [], [], [0]
@@ -46,7 +46,7 @@ def measure_choices(backend: Backend, task: Task) -> pl.DataFrame:
         starts.append(len(requests))
     told = backend.logprobs(requests)
     scores = np.array([s.total for s in told])
-    # The harness leaves out the space that joins an option to its prompt.
+    # The harness omits the space that joins an option to its prompt.
     sizes = np.array([max(len(r.continuation.strip()), 1) for r in requests])
     rows: list[dict[str, Any]] = []
     common = {**backend.about, "task": task.name, "method": "exact", "temperature": 1.0}
@@ -103,7 +103,7 @@ def measure_choices(backend: Backend, task: Task) -> pl.DataFrame:
 
 
 def save_choices(backend: Backend, task: Task, study: Path) -> Path:
-    """Measure into a study's folder; the file of rows. One that is there is kept."""
+    """Measure into a study's folder and return the file of rows. An existing one is kept."""
     folder = measurement_folder(study, backend.about, task, "choice", {})
     rows = folder / "rows.parquet"
     if not rows.exists():
@@ -129,7 +129,7 @@ def _options(instance: Instance) -> tuple[list[str], int]:
         which = options.index(instance.answers[0])
     if not isinstance(which, int) or isinstance(which, bool) or not 0 <= which < len(options):
         raise DataError(
-            f"instance '{instance.id}' does not say which option is right",
+            f"instance '{instance.id}' does not give the correct option",
             column="answer",
             value=which,
             expected=f"an index from 0 to {len(options) - 1}, or a reference that is an option",

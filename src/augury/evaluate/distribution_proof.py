@@ -1,4 +1,4 @@
-"""What the first wave says of the distribution that samples come from: `distribution.json`."""
+"""What the first wave shows about the samples' distribution: `distribution.json`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ FILE = "distribution.json"
 
 
 class DistributionProof:
-    """Watches a server in the first wave; samples that are drawn here are the model's own.
+    """Watches a server in the first wave; samples drawn in this process are the model's own.
 
     Args:
-        backend: the model. One that can be watched has an attribute `watch`; one that draws by
-            itself, in this process, says so with `distribution`.
-        method: whichever but "independent" draws here, from the probabilities that a model shows.
-        folder: of the measurement; None keeps it in memory alone.
+        backend: the model. One that can be watched has an attribute `watch`; one that draws in this
+            process says so with `distribution`.
+        method: all but "independent" draw here, from the probabilities that a model shows.
+        folder: of the measurement; None keeps the result in memory.
         seed: of the check.
     """
 
@@ -55,12 +55,12 @@ class DistributionProof:
             self._backend.watch = self._check = None
 
     def draw_again(self) -> bool:
-        """Whether the wave held copies and is to be drawn again, one sample a request."""
+        """Return whether the wave held copies and must be redrawn, one sample per request."""
         if self._check is None:
             return False
         copies = REPEATS["copies"] in self._check.verdict()[1]
         if copies and self._backend.ask_singly():
-            self.notes.append(f"{REPEATS['copies']}: asked for one at a time instead")
+            self.notes.append(f"{REPEATS['copies']}: now requested one at a time")
             self._watch()
             return True
         return False
@@ -75,7 +75,7 @@ class DistributionProof:
         self.notes += notes
         if self._backend.refused:
             names = ", ".join(self._backend.refused)
-            self.notes.append(f"the server refused {names}: its own settings hold for these")
+            self.notes.append(f"the server refused {names}: its own settings apply to these")
         if self._path is not None:
             told = {"distribution": self.distribution, "notes": self.notes}
             with contextlib.suppress(OSError):

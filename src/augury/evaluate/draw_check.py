@@ -1,10 +1,10 @@
 """Whether samples come from the model's own distribution: drawn tokens against those shown.
 
-Order the tokens at a place by their probability. The mass of those likelier than the drawn one,
+Order the tokens at a position by their probability. The mass of those likelier than the drawn one,
 plus a random part of its own, is uniform from 0 to 1 if the token was drawn from what is shown. A
-server that leaves out what is unlikely (top-k, top-p, min-p), sharpens or decodes greedily comes
-never or too seldom near 1: so the places above a few thresholds are counted, which is an exact
-binomial test at each of them.
+server that removes unlikely tokens (top-k, top-p, min-p), sharpens or decodes greedily never or too
+rarely comes near 1: so the positions above a few thresholds are counted, an exact binomial test at
+each of them.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from augury.evaluate.backend import Floats
 
 Distribution = Literal["own", "cut", "unknown"]
 
-# Mass above these is looked at: from greedy decoding (.5) to a tail of one in a thousand.
+# Thresholds of the mass: from greedy decoding (.5) to a tail of one in a thousand.
 THRESHOLDS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
-# A healthy server is called cut once in ten thousand runs, by simulation less: the thresholds share
+# A healthy server is flagged once in ten thousand runs; less in simulation, as the thresholds share
 # their draws.
 FALSE_ALARM = 1e-4
-# With fewer places a cut of top-p .95 would not be found: nothing is then said.
+# With fewer positions a cut of top-p .95 would not be found: no verdict is given then.
 FEWEST = 200
 # Servers write -inf or -9999 for tokens that they have ruled out.
 IMPOSSIBLE = -1000.0
-# Probabilities shown are rounded; more mass than this above 1 is no probability.
+# Probabilities shown are rounded; a sum further above 1 than this is not a probability.
 ROUNDING = 1e-3
 
 
 def place_of_draw(drawn: float, shown: Sequence[float], part: float) -> float | None:
-    """Where a draw lies in the mass ordered by probability: uniform if it is the model's own.
+    """Return where a draw lies in the mass ordered by probability: uniform for the model's own.
 
     Args:
         drawn: log-probability of the drawn token.
@@ -53,7 +53,7 @@ def place_of_draw(drawn: float, shown: Sequence[float], part: float) -> float | 
     least = float(masses.min())
     if own >= least * (1 - 1e-6):
         above = float(masses[masses > own * (1 + 1e-6)].sum())
-        # Tokens that are equally likely share their mass: which of them it is says nothing.
+        # Equally likely tokens share their mass: which of them it is carries no information.
         ties = float(masses[np.abs(masses - own) <= own * 1e-6].sum()) or own
         return min(above + part * ties, 1.0)
     seen = float(masses.sum())
@@ -61,7 +61,7 @@ def place_of_draw(drawn: float, shown: Sequence[float], part: float) -> float | 
 
 
 def judge_places(places: Sequence[float]) -> tuple[Distribution, float]:
-    """What the places say, and how improbable they are if nothing is cut (corrected p-value)."""
+    """Return the verdict, and its corrected p-value if nothing is cut."""
     n = len(places)
     if n < FEWEST:
         return "unknown", 1.0
@@ -76,8 +76,8 @@ class DrawCheck:
 
     Attributes:
         places: of the draws so far.
-        chunks: of each request the texts that came of one seed: what repeats are read from.
-        masked: tokens that were shown as impossible: no probability of a language model is 0.
+        chunks: per request, the texts that came from each seed: repeats are detected from these.
+        masked: number of tokens shown as impossible: no probability of a language model is 0.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -87,20 +87,20 @@ class DrawCheck:
         self.masked = 0
 
     def add_draw(self, drawn: float, shown: Mapping[str, float]) -> None:
-        """Count a token that was drawn, with the likeliest ones at its place."""
+        """Count a drawn token, with the likeliest ones at its position."""
         self.masked += sum(x < IMPOSSIBLE for x in shown.values())
         place = place_of_draw(drawn, list(shown.values()), float(self._rng.random()))
         if place is not None:
             self.places.append(place)
 
     def verdict(self) -> tuple[Distribution, list[str]]:
-        """What is known of the distribution, and what to say about it."""
+        """Return what is known about the distribution, and remarks on it."""
         if self.masked:
             told = f"{self.masked:,} of the likeliest tokens are shown without probability"
             return "cut", [CUT.format(why=told)]
         distribution, value = judge_places(self.places)
         if distribution == "cut":
-            why = f"{len(self.places):,} tokens do not come at the probabilities shown"
+            why = f"{len(self.places):,} tokens do not occur at the probabilities shown"
             return "cut", [CUT.format(why=f"{why}, p = {value:.1g}")]
         kind = find_repeats(self.chunks)
         if kind is None or (kind == "greedy" and distribution == "own"):
@@ -113,28 +113,30 @@ CUT = (
     "switch off top-k, top-p, min-p and penalties with --extra (docs/backends.md)"
 )
 REPEATS = {
-    "greedy": "every request got one text over and over: the server decodes greedily, or the model "
-    "is very sure",
+    "greedy": (
+        "every request got the same text repeatedly: the server decodes greedily, or the model "
+        "is very sure"
+    ),
     "copies": "the server answers a request for several samples with copies",
     "seeds": "the server gives the same samples for different seeds: they are not independent",
 }
-# Equal pairs that many standard deviations above what a random order gives.
+# Threshold: equal pairs this many standard deviations above a random order's number.
 SIGMAS = 6.0
 ORDERS = 60
 
 
 def find_repeats(chunks: Sequence[Sequence[Sequence[str]]]) -> str | None:
-    """How samples repeat each other where they should be independent: None, or a kind.
+    """Return how samples repeat each other although they should be independent: None, or a kind.
 
-    Independent samples come in any order as likely as in another, so equal texts within a chunk, or
-    at the same place of two chunks, are held against random orders.
+    All orders of independent samples are equally likely, so equal texts within a chunk, or at the
+    same position of two chunks, are compared with random orders.
 
     Args:
-        chunks: for each request its chunks, each the texts that came of one seed.
+        chunks: per request its chunks, each the texts that came from one seed.
 
     Returns:
-        "greedy": every one of three or more requests gave one text only; "copies": texts within a
-        chunk are equal too often; "seeds": texts at the same place of two chunks are.
+        "greedy": each of three or more requests gave only one text; "copies": texts within a chunk
+        are equal too often; "seeds": texts at the same position of two chunks are.
     """
     several = [c for c in chunks if sum(map(len, c)) > 3]
     if len(several) >= 3 and all(len({t for k in c for t in k}) == 1 for c in several):
@@ -150,12 +152,12 @@ def find_repeats(chunks: Sequence[Sequence[Sequence[str]]]) -> str | None:
 
 
 def _pairs_within(chunks: Sequence[Sequence[str]]) -> int:
-    """Equal pairs of texts of one chunk."""
+    """Count equal pairs of texts within a chunk."""
     return sum(n * (n - 1) // 2 for chunk in chunks for n in Counter(chunk).values())
 
 
 def _pairs_across(chunks: Sequence[Sequence[str]]) -> int:
-    """Equal pairs of texts at the same place of two chunks."""
+    """Count equal pairs of texts at the same position of two chunks."""
     places = zip_longest(*chunks)
     counts = (Counter(t for t in place if t is not None) for place in places)
     return sum(n * (n - 1) // 2 for count in counts for n in count.values())

@@ -1,6 +1,6 @@
-"""The exact probability of passing, where the answers that pass can be written down.
+"""The exact probability of passing, if the passing answers can be listed.
 
-Sampling sees a pass rate of 1e-6 after a million samples. Where the accepted answers are known,
+Sampling sees a pass rate of 1e-6 after a million samples. If the accepted answers are known,
 teacher forcing gives the same number in one pass: P(pass) is the sum over accepted answers of the
 product of their tokens' probabilities (Hu et al. 2023, arXiv 2310.03262, in the limit of infinite
 resolution).
@@ -22,14 +22,14 @@ from augury.evaluate.tasks import Task
 
 @dataclass(frozen=True)
 class ExactScores:
-    """Per instance of a task.
+    """Scores per instance of a task.
 
     Attributes:
         logprob: (n,) exact log-probability of passing, nats, at most 0.
         greedy: (n,) whether greedy decoding passes.
         reference: (n,) log-probability of the reference, the first accepted answer, nats.
-        rank: (n,) place of the reference's tokens among all tokens, 1 the likeliest, as their
-            geometric mean; None where the model does not show it.
+        rank: (n,) geometric mean of the ranks of the reference's tokens among all tokens, 1 the
+            likeliest; None if the model does not show it.
     """
 
     logprob: Floats
@@ -39,11 +39,11 @@ class ExactScores:
 
     @property
     def passing(self) -> Floats:
-        """(n,) probability of passing."""
+        """Return (n,) the probability of passing."""
         return np.exp(self.logprob)
 
     def reference_columns(self) -> dict[str, float]:
-        """`reference_logprob`, the mean, and `reference_rank`, the geometric mean, of a row.
+        """Return `reference_logprob` (mean) and `reference_rank` (geometric mean) for a row.
 
         They move long before the score does.
         """
@@ -54,13 +54,13 @@ class ExactScores:
 
 
 def exact_scores(backend: Backend, task: Task) -> ExactScores:
-    """Exact pass probabilities and greedy passes of every instance.
+    """Compute exact pass probabilities and greedy passes of every instance.
 
-    A lower bound where the same text can be written with other tokens, which the lab's characters
-    exclude.
+    A lower bound if the same text can be written with other tokens, which the lab's characters rule
+    out.
 
     Raises:
-        UsageError: an instance accepts nothing, the empty answer, or two answers of which one
+        UsageError: an instance accepts nothing, the empty answer, or two answers one of which
             begins with the other, so that their probabilities overlap.
     """
     requests, owner = [], []
@@ -82,7 +82,7 @@ def exact_scores(backend: Backend, task: Task) -> ExactScores:
 
 
 def token_ranks(scores: Sequence[Score]) -> Floats | None:
-    """(n,) geometric mean over tokens of their places; None where one is not shown."""
+    """Return (n,) the geometric mean of the tokens' ranks; None if one is not shown."""
     found = [score.ranks for score in scores]
     if any(ranks is None for ranks in found):
         return None
@@ -92,7 +92,7 @@ def token_ranks(scores: Sequence[Score]) -> Floats | None:
 def _check(name: str, answers: tuple[str, ...]) -> None:
     if not answers or "" in answers:
         raise UsageError(f"{name}: accepts {answers!r}; expected at least one answer, none empty")
-    ordered = sorted(answers)  # an answer that begins with another one follows it
+    ordered = sorted(answers)  # after sorting, an answer that begins with another one follows it
     for first, second in pairwise(ordered):
         if second.startswith(first):
             raise UsageError(

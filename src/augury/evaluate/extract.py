@@ -1,7 +1,7 @@
-"""The part of an answer that is judged: a fenced block, the last line, or what a pattern finds.
+"""The part of an answer that is judged: a fenced block, the last line, or a pattern's match.
 
-Chat models wrap code in Markdown, say a few words before and after it, and write whole functions
-where a base model goes on with the body.
+Chat models wrap code in Markdown, write a few words before and after it, and write whole functions
+where a base model continues with the body.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ FENCE = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.
 
 
 def extractor(rule: str) -> Callable[[str], str]:
-    """A function from an answer to the part that is judged.
+    """Return a function from an answer to the part that is judged.
 
     Args:
-        rule: "fence" (the first fenced block that is not empty, else the whole), "last-line" (the
-            last line that is not blank) or a regular expression: its first group, or all of it,
-            where it matches last; nothing where it does not match.
+        rule: "fence" (the first non-empty fenced block, else the whole), "last-line" (the last
+            non-blank line) or a regular expression: its first group, or all of it, at its last
+            match; nothing if it does not match.
 
     Raises:
         UsageError: it is none of these.
@@ -44,11 +44,11 @@ def extractor(rule: str) -> Callable[[str], str]:
 
 
 def fenced(text: str) -> str:
-    """The first fenced block that is not empty; one that was not closed reaches to the end."""
+    """Return the first non-empty fenced block; an unclosed one extends to the end."""
     return next((b for b in FENCE.findall(text) if b.strip()), "")
 
 
 def last_line(text: str) -> str:
-    """The last line that is not blank."""
+    """Return the last non-blank line."""
     lines = [line for line in text.splitlines() if line.strip()]
     return lines[-1].strip() if lines else ""

@@ -20,8 +20,8 @@ def measurement_folder(
     judge: str,
     settings: Mapping[str, Any],
 ) -> Path:
-    """Where a measurement with just these settings lies; they are written beside it."""
-    # The count with embeddings came later: measurements from before it go on where they were.
+    """Return the folder of a measurement with exactly these settings; it also contains them."""
+    # The count with embeddings was added later: older measurements continue in their folder.
     whole = {
         "model": {column: x for column, x in about.items() if column != "params_total"},
         "task": task.name,
@@ -38,7 +38,7 @@ def measurement_folder(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
+        raise UsageError(f"{folder}: cannot be created: {error.strerror}") from error
     if not (folder / "settings.json").exists():
         with atomic_file(folder / "settings.json") as fresh:
             fresh.write_text(json.dumps(whole, indent=2, default=str) + "\n")

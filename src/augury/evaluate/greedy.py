@@ -1,4 +1,4 @@
-"""What a model writes when it always takes the likeliest token."""
+"""What a model writes if it always takes the likeliest token."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from augury.evaluate.backend import Backend, NextRequest
 
 
 def greedy_texts(backend: Backend, prompts: Sequence[str], length: int) -> list[str]:
-    """Continuations of `length` tokens by greedy decoding, for any checker.
+    """Return continuations of `length` tokens by greedy decoding, for any checker.
 
-    Where the accepted answers are known, `exact_scores` tells whether greedy decoding passes in
-    the same single pass that scores them; this needs `length` passes.
+    If the accepted answers are known, `exact_scores` tells whether greedy decoding passes in the
+    same single pass that scores them; this needs `length` passes.
 
     Args:
         backend: the model.
         prompts: what to continue.
-        length: tokens to write.
+        length: number of tokens to write.
     """
     written: list[tuple[int, ...]] = [()] * len(prompts)
     going = set(range(len(prompts)))

@@ -1,7 +1,7 @@
 """Checkpoints of transformers as a backend: a local folder, or a hub id with its revision.
 
-Prompts are read once a batch and their keys and values shared by the samples behind them. Texts of
-different lengths share a batch, filled up on the left and masked there.
+Prompts are read once per batch and their keys and values shared by their samples. Texts of
+different lengths share a batch, padded on the left and masked there.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from augury.evaluate.hf_walk import TransformersWalk
 from augury.evaluate.stops import cut_text
 from augury.evaluate.streams import uniforms
 
-# Keys and values of 16,384 tokens take 4 GB for Pythia-1B in single precision; the lab's models
-# draw as fast from 8,192 on.
+# Keys and values of 16,384 tokens take 4 GB for Pythia-1B in single precision; the lab's models are
+# equally fast from 8,192 on.
 BATCH_TOKENS = 16_384
-# Numbers in a table of logits: 512 MB in single precision.
+# Maximum numbers in a table of logits: 512 MB in single precision.
 LOGITS = 2**27
-# A step of a model this small is over before a second thread has begun; where another process has
-# that core, 64 x 256 samples of the lab's width 8 took 10-30 s with two threads, .4 s with one.
+# A step of a model this small is over before a second thread has begun; if another process has that
+# core, 64 x 256 samples of the lab's width 8 took 10-30 s with two threads, .4 s with one.
 SMALL = 1e6
 Ids = NDArray[np.int64]
 
@@ -47,28 +47,28 @@ class TransformersBackend:
     """A causal language model of transformers, as a `Backend`.
 
     Probabilities are the model's own at temperature 1: no top-k, no top-p, whatever its generation
-    configuration says. Samples are drawn by inverse distribution in double precision from numbers
-    that belong to (seed, i), so a sample does not depend on the batch it is drawn in but for
+    configuration says. Samples are drawn by inverting the distribution in double precision with
+    random numbers determined by (seed, i), so a sample does not depend on its batch, except for
     rounding inside the model: in single precision about one token in a million, in half precision
     far more.
 
-    Weights are read from safetensors; a checkpoint that has pickled weights alone is read by
-    torch's restricted reader, which runs no code. Code in a checkpoint is never run.
+    Weights are read from safetensors; a checkpoint with only pickled weights is read by torch's
+    restricted reader, which runs no code. Code in a checkpoint is never run.
 
     Args:
-        path_or_id: a folder, a GGUF file (dequantised; extra `gguf`), the folder of a PEFT
-            adapter (worked into the model that it names), or an id on the hub.
+        path_or_id: a folder, a GGUF file (dequantised; extra `gguf`), the folder of a PEFT adapter
+            (merged into the model that it names), or an id on the hub.
         revision: branch, tag or commit on the hub, such as "step1000".
-        device: where it runs; a GPU if there is one. "auto" spreads it over several.
+        device: where it runs; a GPU if available. "auto" spreads it over several.
         dtype: precision, such as "bfloat16"; by default single on a CPU, the checkpoint's own on a
             GPU.
-        batch_tokens: bound on the tokens of a batch, prompts included: memory against speed.
-        chat: ask in the checkpoint's chat template; samples come without their reasoning.
+        batch_tokens: maximum tokens of a batch, including prompts: memory against speed.
+        chat: use the checkpoint's chat template; samples are returned without their reasoning.
 
     Raises:
         UsageError: the extra `models` is missing, an option is out of range, or the model keeps a
-            recurrent state (Mamba and its kin).
-        DataError: there is no such checkpoint, or it cannot be read.
+            recurrent state (Mamba and similar).
+        DataError: the checkpoint does not exist, or cannot be read.
     """
 
     def __init__(
@@ -113,9 +113,9 @@ class TransformersBackend:
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """Model, family, revision, step, params (non-embedding), params_total; dtype if asked for.
+        """Model, family, revision, step, params (non-embedding), params_total; dtype if requested.
 
-        An exported model of the lab says what its `LabBackend` says.
+        An exported lab model has the same columns as its `LabBackend`.
         """
         return self._about
 
@@ -130,11 +130,11 @@ class TransformersBackend:
         return False
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Text of tokens written behind a prompt, special tokens left out."""
+        """Return the text of tokens written after a prompt, without special tokens."""
         return self._text.texts([tokens])[0]
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
-        """Log-probabilities by teacher forcing, of the tokens `hf_text.TokenText.seam` names.
+        """Score by teacher forcing the tokens that `hf_text.TokenText.seam` gives.
 
         Raises:
             UsageError: the tokenizer cannot write a continuation, or a text is too long.
@@ -147,7 +147,7 @@ class TransformersBackend:
     def forced(
         self, rows: Sequence[tuple[str, tuple[int, ...]]], temperature: float
     ) -> list[float]:
-        """Log-probability of exactly these tokens behind each prompt; -inf of one it has not."""
+        """Return log-probabilities of exactly these tokens after each prompt; -inf if unknown."""
         pairs = [(self._text.prompt(prompt), list(tokens)) for prompt, tokens in rows]
         totals = np.full(len(rows), -np.inf)
         known = [i for i, (_, behind) in enumerate(pairs) if max(behind) < self._vocabulary]
@@ -157,23 +157,23 @@ class TransformersBackend:
 
     @property
     def context(self) -> int | None:
-        """Tokens that the model can read at once, if its configuration says."""
+        """Number of tokens that the model can read at once, if its configuration gives it."""
         return None if self._context is None else int(self._context)
 
     def document_tokens(self, text: str) -> list[int]:
-        """Tokens of a document, with what the tokenizer puts in front of a text."""
+        """Return the tokens of a document, with what the tokenizer puts before a text."""
         return self._text.prompt(text)
 
     def pair_logprobs(
         self, pairs: Sequence[tuple[list[int], list[int]]]
     ) -> list[NDArray[np.float64]]:
-        """Log-probabilities of the second tokens of each pair behind the first ones."""
+        """Return log-probabilities of the second tokens of each pair after the first ones."""
         return [score.tokens for score in self._forced(pairs, 1.0)]
 
     def _forced(
         self, pairs: Sequence[tuple[list[int], list[int]]], temperature: float
     ) -> list[Score]:
-        """Scores of tokens behind tokens."""
+        """Score tokens after tokens."""
         torch = needs_models("torch")
         scores: dict[int, Score] = {}
         sizes = [len(a) + len(b) - 1 for a, b in pairs]
@@ -198,7 +198,7 @@ class TransformersBackend:
         return [scores[i] for i in range(len(pairs))]
 
     def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
-        """(n, vocabulary) log-probabilities; requests that share a prompt share its reading.
+        """Return (n, vocabulary) log-probabilities; requests that share a prompt read it once.
 
         Raises:
             UsageError: a text is too long.
@@ -209,7 +209,7 @@ class TransformersBackend:
         for request in requests:
             sizes.append(len(prompts[request.prompt]) + len(request.written))
             self._fits(sizes[-1] + 1, request.prompt)
-        # One depth a batch: every row then ends in the place that is asked for.
+        # One depth per batch: every row then ends at the requested position.
         for depth in sorted({len(r.written) for r in requests}):
             at = [i for i, r in enumerate(requests) if len(r.written) == depth]
             for chosen in self._batches([sizes[i] for i in at], [1] * len(at)):
@@ -223,7 +223,7 @@ class TransformersBackend:
         return table
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[list[str]]:
-        """Continuations; requests of any kind share a batch, each row from its own stream.
+        """Draw continuations; requests of any kind share a batch, each row with its own stream.
 
         Raises:
             UsageError: prompt and length do not fit the model.
@@ -254,7 +254,7 @@ class TransformersBackend:
         parts: Sequence[tuple[int, int, int]],
         watches: Mapping[tuple[str, ...], StopWatch],
     ) -> list[list[int]]:
-        """Tokens of the samples `first` to `last` of requests, one batch."""
+        """Draw the tokens of samples `first` to `last` of requests, in one batch."""
         torch = needs_models("torch")
         of = [i for i, first, last in parts for _ in range(last - first)]
         number = [n for _, first, last in parts for n in range(first, last)]
@@ -301,13 +301,13 @@ class TransformersBackend:
             return [row[:n] for row, n in zip(tokens.tolist(), counts, strict=True)]
 
     def walk(self, prompts: Sequence[str]) -> TransformersWalk:
-        """Write a text behind each prompt token by token (`walk.TokenWalk`)."""
+        """Write a text after each prompt token by token (`walk.TokenWalk`)."""
         with self._running():
             logits, past = self._shared([self._text.prompt(prompt) for prompt in prompts])
         return TransformersWalk(logits, past, self._running)
 
     def walk_rows(self, prompt: str, length: int) -> int:
-        """Rows that fit the memory, with so many tokens written behind the prompt.
+        """Return the number of rows that fit the memory, with this many tokens after the prompt.
 
         Raises:
             UsageError: they do not fit the model.
@@ -318,7 +318,7 @@ class TransformersBackend:
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """No gradients, and one thread for a small model."""
+        """Disable gradients, and use one thread for a small model."""
         torch = needs_models("torch")
         threads = torch.get_num_threads()
         alone = self._small and threads > 1
@@ -332,7 +332,7 @@ class TransformersBackend:
                 torch.set_num_threads(threads)
 
     def _shared(self, prompts: Sequence[list[int]]) -> tuple[Any, _Past]:
-        """Next-token logits (rows, vocabulary) behind prompts, each distinct one read once."""
+        """Return next-token logits (rows, vocabulary) after prompts, read once if repeated."""
         torch = needs_models("torch")
         distinct = {tuple(p): i for i, p in enumerate(dict.fromkeys(map(tuple, prompts)))}
         logits, past = self._read([list(p) for p in distinct], 1)
@@ -343,7 +343,7 @@ class TransformersBackend:
         return logits[index, -1], past
 
     def _read(self, texts: Sequence[list[int]], keep: int) -> tuple[Any, _Past]:
-        """Logits (rows, keep, vocabulary) behind the last `keep` tokens, and what was cached."""
+        """Return logits (rows, keep, vocabulary) after the last `keep` tokens, and the cache."""
         torch = needs_models("torch")
         widest = max(map(len, texts))
         tokens = np.zeros((len(texts), widest), dtype=np.int64)
@@ -362,11 +362,11 @@ class TransformersBackend:
             )
 
     def _most(self, tokens: int, kept: int) -> int:
-        """Rows of a batch, at least one: `tokens` read and `kept` rows of logits each."""
+        """Return the rows per batch, at least one: `tokens` read and `kept` logit rows each."""
         return max(min(self._batch_tokens // tokens, LOGITS // (kept * self._vocabulary)), 1)
 
     def _batches(self, sizes: Sequence[int], kept: Sequence[int]) -> Iterator[list[int]]:
-        """Indices of texts that are read together, of similar length."""
+        """Yield indices of texts that are read together, of similar length."""
         batch: list[int] = []
         widest = 1
         for i in sorted(range(len(sizes)), key=lambda i: (sizes[i], kept[i])):
@@ -381,7 +381,7 @@ class TransformersBackend:
     def _parts(
         self, requests: Sequence[SampleRequest], prompts: Sequence[list[int]]
     ) -> Iterator[list[tuple[int, int, int]]]:
-        """Batches of (request, first, last sample), prompts of similar length together."""
+        """Yield batches of (request, first, last sample), similar prompt lengths together."""
         parts: list[tuple[int, int, int]] = []
         rows, longest = 0, 0
         for i in sorted(range(len(requests)), key=lambda i: len(prompts[i])):
@@ -401,7 +401,7 @@ class TransformersBackend:
 
 
 class _Past:
-    """Rows that a model has read, filled up on the left by `blank` (rows,) tokens; its cache."""
+    """Rows that a model has read, padded on the left by `blank` (rows,) tokens, and its cache."""
 
     def __init__(self, model: Any, takes: set[str], blank: Any) -> None:
         self._model, self._takes, self._blank = model, takes, blank
@@ -410,7 +410,7 @@ class _Past:
         self._padded = bool(blank.any())
 
     def read(self, tokens: Any, keep: int) -> Any:
-        """Read (rows, t) tokens more; logits (rows, keep, vocabulary) behind the last `keep`."""
+        """Read (rows, t) tokens; return logits (rows, keep, vocabulary) after the last `keep`."""
         torch = needs_models("torch")
         before, self._length = self._length, self._length + tokens.shape[1]
         inputs: dict[str, Any] = {"input_ids": tokens, "use_cache": True}
@@ -428,16 +428,16 @@ class _Past:
         return out.logits[:, -keep:]
 
     def step(self, token: Any) -> Any:
-        """Read (rows,) tokens; next-token logits (rows, vocabulary)."""
+        """Read (rows,) tokens; return next-token logits (rows, vocabulary)."""
         return self.read(token.to(self._blank.device)[:, None], 1)[:, -1]
 
     def extend(self, written: Sequence[tuple[int, ...]]) -> Any:
-        """Read as many tokens of every row; next-token logits (rows, vocabulary)."""
+        """Read equally many tokens per row; return next-token logits (rows, vocabulary)."""
         torch = needs_models("torch")
         return self.read(torch.tensor(written, device=self._blank.device), 1)[:, -1]
 
     def select(self, rows: Any) -> None:
-        """Keep these rows, in this order; one may come several times."""
+        """Keep these rows, in this order; a row may occur several times."""
         rows = rows.to(self._blank.device)
         self._cache.batch_select_indices(rows)
         self._blank = self._blank[rows]

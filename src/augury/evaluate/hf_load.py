@@ -1,4 +1,4 @@
-"""Loading a checkpoint of transformers: whole, without running its code, or not at all."""
+"""Loading a checkpoint of transformers: completely, without running its code, or not at all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def needs_models(name: str) -> Any:
 
 @contextmanager
 def without_bars(transformers: Any) -> Iterator[None]:
-    """No progress bars of transformers inside the block."""
+    """Disable progress bars of transformers inside the block."""
     bars = transformers.utils.logging
     shown = bars.is_progress_bar_enabled()
     bars.disable_progress_bar()
@@ -46,12 +46,12 @@ def without_bars(transformers: Any) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a checkpoint lies.
+    """Where a checkpoint is.
 
     Attributes:
         folder: its folder, or an id on the hub.
-        gguf: name of the GGUF file in there; None for a checkpoint of transformers.
-        adapter: folder of a PEFT adapter that is put on top; None without.
+        gguf: name of the GGUF file in the folder; None for a checkpoint of transformers.
+        adapter: folder of a PEFT adapter to merge; None without.
     """
 
     folder: str
@@ -60,19 +60,19 @@ class Place:
 
     @property
     def local(self) -> bool:
-        """Whether it lies on this machine."""
+        """Whether it is on this machine."""
         return Path(self.folder).is_dir()
 
 
 def place(path_or_id: str | Path) -> Place:
-    """What a path or an id means.
+    """Resolve a path or an id.
 
     Args:
         path_or_id: a folder, a GGUF file, the folder of a PEFT adapter, an id on the hub, or
             OWNER/REPOSITORY/FILE.gguf there.
 
     Raises:
-        DataError: an adapter does not say what it belongs to.
+        DataError: an adapter does not name its model.
     """
     path = Path(path_or_id)
     if path.suffix.lower() == ".gguf":
@@ -87,7 +87,7 @@ def place(path_or_id: str | Path) -> Place:
             base = json.loads(told.read_text(encoding="utf-8"))["base_model_name_or_path"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataError(
-                "does not say which model the adapter belongs to",
+                "does not name the model that the adapter belongs to",
                 source=str(told),
                 column="base_model_name_or_path",
                 expected="a PEFT adapter's configuration",
@@ -99,17 +99,17 @@ def place(path_or_id: str | Path) -> Place:
 def load(
     path_or_id: str | Path, revision: str | None, precision: str, spread: bool
 ) -> tuple[Any, Any]:
-    """Tokenizer and model.
+    """Load tokenizer and model.
 
     Args:
         path_or_id: as in `place`.
         revision: on the hub.
         precision: of torch, or "auto" for the checkpoint's own.
-        spread: over all GPUs there are.
+        spread: over all available GPUs.
 
     Raises:
-        DataError: there is no such checkpoint, it cannot be read, or it lacks weights (which
-            transformers would make up).
+        DataError: the checkpoint does not exist, cannot be read, or lacks weights (which
+            transformers would initialise at random).
         UsageError: the extra `models` is missing.
     """
     transformers, safetensors = needs_models("transformers"), needs_models("safetensors")
@@ -131,11 +131,11 @@ def load(
                 at.folder, dtype=precision, output_loading_info=True, **over, **options
             )
             if at.adapter:
-                model = _adapted(model, at.adapter)
+                model = _merge_adapter(model, at.adapter)
     except (OSError, ValueError, KeyError, RuntimeError, safetensors.SafetensorError) as error:
         text = " ".join(str(error).split())[:200]
         if not at.local and "connect to 'https://" in text:
-            text = "no such folder, and huggingface.co, where it may be, does not answer"
+            text = "no such folder, and huggingface.co does not answer"
         raise DataError(f"cannot be read: {text}", source=source, expected=wanted) from error
     if report["missing_keys"]:
         lacking = sorted(report["missing_keys"])
@@ -145,8 +145,8 @@ def load(
     return tokenizer, model
 
 
-def _adapted(model: Any, folder: str) -> Any:
-    """The model with a PEFT adapter worked into its weights: it reads as fast as without."""
+def _merge_adapter(model: Any, folder: str) -> Any:
+    """Merge a PEFT adapter into the model's weights: it reads as fast as without."""
     peft = needs_models("peft")
     with warnings.catch_warnings():
         # peft 0.21 asks transformers 5.23 for an attribute by its old name.
@@ -160,7 +160,7 @@ def _has_tokenizer(folder: str) -> bool:
 
 @contextmanager
 def _quiet_dequantising() -> Iterator[None]:
-    """No bar of tqdm while a GGUF file is read: transformers' switch does not reach it."""
+    """Disable tqdm while a GGUF file is read: transformers' switch does not reach it."""
     gguf: Any = importlib.import_module("transformers.modeling_gguf_pytorch_utils")
     bar = gguf.tqdm
     gguf.tqdm = lambda rows, *_, **__: rows
@@ -171,7 +171,7 @@ def _quiet_dequantising() -> Iterator[None]:
 
 
 def about(model: Any, path_or_id: str | Path, revision: str | None) -> dict[str, Any]:
-    """Columns of the observation table that say which model this is, as far as it tells them."""
+    """Return columns of the observation table that identify this model, as far as it tells."""
     told = getattr(model.config, "augury", None)
     if isinstance(told, dict):
         return dict(told)

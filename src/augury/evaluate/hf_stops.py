@@ -1,4 +1,4 @@
-"""Whether texts that are being written have met a stop, or cannot pass any more."""
+"""Whether texts being written have met a stop, or can no longer pass."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ CHARACTER_TOKENS = 4
 class StopWatch:
     """Looks for the stops of one kind of request in rows of one tokenizer.
 
-    What it calls ended has ended for certain: the whole text is decoded before it says so. A row
-    that it misses (tokens without text between those of a stop) is merely written further.
+    A row that it reports as ended has certainly ended: the whole text is decoded first. A row that
+    it misses (tokens without text between those of a stop) is merely continued.
 
     Args:
         text: of the model.
@@ -30,15 +30,15 @@ class StopWatch:
         self._known: dict[int, bool] = {}
 
     def may_end(self, token: int) -> bool:
-        """Whether a stop can end with this token."""
+        """Return whether a stop can end with this token."""
         if token not in self._known:
             piece = self._text.texts([[token]])[0]
-            # Of a part of a character only the row's text can tell.
+            # For a part of a character only the row's text can tell.
             self._known[token] = "\ufffd" in piece or not self._last.isdisjoint(piece)
         return self._known[token]
 
     def has_ended(self, tokens: Sequence[int]) -> bool:
-        """Whether the text of these tokens holds a stop that nothing behind it can move."""
+        """Return whether the text of these tokens holds a stop that later text cannot move."""
         tail = self._text.texts([tokens[-self._window :]])[0]
         if not any(s in tail for s in self._stops):
             return False
@@ -46,15 +46,15 @@ class StopWatch:
 
 
 class RowWatch:
-    """Says which rows of a batch need not be written any further.
+    """Tells which rows of a batch need not be continued.
 
     Args:
         text: of the model.
         requests: of each row.
-        number: of each row, which sample of its request it is.
-        stops: a watch for each kind of stops.
-        give_up: whether rows end where they cannot pass; not where a part of the text is taken out
-            later, as reasoning is.
+        number: (rows,) index of each row's sample in its request.
+        stops: one watch per kind of stops.
+        give_up: whether rows end if they cannot pass; not if a part of the text is removed later,
+            as reasoning is.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class RowWatch:
         self.looks = bool(stops or self._judged)
 
     def ended(self, rows: Sequence[int], tokens: Sequence[Sequence[int]]) -> list[bool]:
-        """Of each of these rows, with its tokens so far."""
+        """Return whether each of these rows, with its tokens so far, has ended."""
         met = [self._stopped(row, own) for row, own in zip(rows, tokens, strict=True)]
         left = [k for k, row in enumerate(rows) if row in self._judged and not met[k]]
         texts = self._text.texts([tokens[k] for k in left])

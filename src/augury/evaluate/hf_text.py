@@ -8,20 +8,20 @@ from typing import Any
 from augury.errors import UsageError
 from augury.evaluate.chat import Chat
 
-# Stands in front of tokens to decode: several tokenizers drop a space that begins a text.
+# Put before tokens to decode: several tokenizers drop a space that begins a text.
 _ANCHOR = "a"
 
 
 class TokenText:
     """Prompts and continuations as one model reads and writes them.
 
-    A prompt gets the special tokens that the tokenizer puts in front of a text (never those that
-    it puts behind), or the begin token where it puts none and the prompt is empty.
+    A prompt gets the special tokens that the tokenizer puts before a text (never those after it),
+    or the begin token if it adds none and the prompt is empty.
 
     Args:
         tokenizer: of transformers.
         name: of the model, for messages.
-        chat: ask in the tokenizer's chat template.
+        chat: use the tokenizer's chat template.
 
     Raises:
         UsageError: it has no chat template.
@@ -44,7 +44,7 @@ class TokenText:
         self._anchored = self._text(plain)
 
     def prompt(self, text: str) -> list[int]:
-        """Tokens that a model reads before it writes.
+        """Return the tokens that a model reads before it writes.
 
         Raises:
             UsageError: there is none, or the tokenizer cannot write the text.
@@ -60,13 +60,13 @@ class TokenText:
         return tokens
 
     def seam(self, prompt: str, continuation: str) -> tuple[list[int], list[int]]:
-        """Tokens of a prompt and of what follows it.
+        """Return the tokens of a prompt and of its continuation.
 
-        Both are tokenised as one text. Where a token then spans the seam, which a model that has
-        read the prompt can no longer write, the continuation is tokenised on its own.
+        Both are tokenised as one text. If a token then spans the seam, which a model that has read
+        the prompt can no longer write, the continuation is tokenised separately.
 
         Raises:
-            UsageError: no tokens stand for exactly this continuation.
+            UsageError: no tokens give exactly this continuation.
         """
         before = self.prompt(prompt)
         joint = self._read(prompt, continuation)
@@ -78,28 +78,28 @@ class TokenText:
             unknown in behind and self._tokenizer.unk_token not in continuation
         ):
             raise UsageError(
-                f"the tokenizer of {self._name} cannot write {continuation!r} behind "
-                f"{prompt[-40:]!r}: what comes nearest reads {written!r}"
+                f"the tokenizer of {self._name} cannot write {continuation!r} after "
+                f"{prompt[-40:]!r}: the closest text is {written!r}"
             )
         return before, behind
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """Columns that say how it is asked; none without a chat."""
+        """Return columns that describe the prompting; none without a chat."""
         template = self._tokenizer.chat_template
         return {} if self._chat is None else self._chat.about(str(template))
 
     def _read(self, prompt: str, continuation: str = "") -> list[int]:
-        """Tokens of a prompt, as it is asked, and of what follows it as one text."""
+        """Return the tokens of a prompt, formatted, and of its continuation as one text."""
         if self._chat is None:
             return self._front + self._plain(prompt + continuation)
         asked = self._tokenizer.apply_chat_template(
             self._chat.messages(prompt), tokenize=False, add_generation_prompt=True
         )
-        return self._plain(asked + continuation)  # the template writes what stands in front
+        return self._plain(asked + continuation)  # the template writes what comes before
 
     def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
-        """Texts of rows of tokens written behind a prompt, special tokens left out."""
+        """Return texts of rows of tokens written after a prompt, without special tokens."""
         cut = len(self._anchored)
         known: dict[tuple[int, ...], str] = {}  # rows repeat
         texts = []
@@ -110,7 +110,7 @@ class TokenText:
         return texts
 
     def _text(self, tokens: list[int]) -> str:
-        if self._tokenizer.is_fast:  # a fifth of the time that transformers takes around it
+        if self._tokenizer.is_fast:  # a fifth of the time of transformers' wrapper around it
             text = self._tokenizer.backend_tokenizer.decode(tokens, skip_special_tokens=True)
         else:
             text = self._tokenizer.decode(

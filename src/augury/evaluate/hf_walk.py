@@ -1,4 +1,4 @@
-"""Transformers checkpoints, walked token by token: what was read is kept in their cache."""
+"""Transformers checkpoints, walked token by token: what was read stays in their cache."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Cache(Protocol):
 
 
 class TransformersWalk:
-    """A `walk.TokenWalk`.
+    """A `walk.TokenWalk` for transformers.
 
     Args:
-        logits: (rows, vocabulary) behind the prompts.
+        logits: (rows, vocabulary) after the prompts.
         past: their cache.
         running: the backend's context for running the model.
     """
@@ -33,13 +33,13 @@ class TransformersWalk:
         self._logits, self._past, self._running = logits, past, running
 
     def logprobs(self) -> Floats:
-        """(rows, vocabulary), in double precision."""
+        """Return (rows, vocabulary) log-probabilities, in double precision."""
         with self._guard():
             table: Floats = self._logits.double().log_softmax(1).cpu().numpy()
         return table
 
     def advance(self, kept: NDArray[np.int64], tokens: NDArray[np.int64]) -> None:
-        """Keep these rows, in this order, and read one token behind each."""
+        """Keep these rows, in this order, and read one token after each."""
         torch = needs_models("torch")
         with self._guard():
             if len(kept) != len(self._logits) or (np.diff(kept) != 1).any():

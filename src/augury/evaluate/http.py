@@ -1,7 +1,7 @@
 """Any server that speaks OpenAI's completions: vLLM, SGLang, llama.cpp, transformers, hosted ones.
 
-Requests go out side by side up to a limit, each is tried again when the server is busy or the line
-breaks, and an answer that is not one is reported as what it was.
+Requests are sent in parallel up to a limit, each is retried if the server is busy or the connection
+breaks, and an invalid answer is reported with its content.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from augury.evaluate.stops import cut_text, sendable_stops
 from augury.evaluate.texts_only import TextsOnly, about_name
 
 KEY = "AUGURY_API_KEY"
-# vLLM's CPU build draws 1,200 samples/s of 8 tokens so, 240-440 one at a time.
+# With 16, vLLM's CPU build draws 1,200 samples/s of 8 tokens, against 240-440 one at a time.
 N_PER_REQUEST = 16
-# OpenAI's servers refuse more; what the others would cut is cut here.
+# OpenAI's servers refuse more; further stops are applied here.
 MOST_STOPS = 4
-# Where servers put reasoning; an answer that was cut off in it has no other content.
+# Where servers put reasoning; an answer cut off inside it has no other content.
 THOUGHTS = ("reasoning_content", "reasoning")
-# Likeliest tokens to be shown with each that is drawn: as many as vLLM gives unless told otherwise,
-# else as many as OpenAI's completions give.
+# Number of likeliest tokens to show with each drawn one: the most that vLLM gives by default, else
+# the most that OpenAI's completions give.
 SHOWN = (20, 5)
-# Statuses of a server that does not know a field; where it refuses anything else, fewer fields are
-# no help.
+# Statuses of a server that does not know a field; if it refuses anything else, fewer fields do not
+# help.
 UNREADABLE = frozenset({400, 422})
 _CORE: dict[str, Any] = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
-# Fields that switch off what servers do to a distribution, in the words of each: llama.cpp takes
-# repeat_penalty and typical_p, vLLM and SGLang repetition_penalty; -1 is SGLang's way to switch
-# top-k off, and that of vLLM before 0.9.
+# Fields that switch off what servers do to a distribution, in the names of each: llama.cpp takes
+# repeat_penalty and typical_p, vLLM and SGLang repetition_penalty; -1 switches top-k off in SGLang
+# and in vLLM before 0.9.
 OFF: dict[str, dict[str, Any]] = {
     "all": {
         **_CORE,
@@ -60,8 +60,9 @@ OFF: dict[str, dict[str, Any]] = {
     "core": _CORE,
     "minus one": {**_CORE, "top_k": -1},
     "top-k": {"top_k": 0},
-    # transformers serve refuses them all, and takes a whole configuration as text instead. Without
-    # it, it decodes greedily; what is not named here comes from the checkpoint, its end tokens too.
+    # transformers serve refuses them all, and takes a complete configuration as text instead.
+    # Without it, it decodes greedily; what is not named here comes from the checkpoint, including
+    # its end tokens.
     "configuration": {
         "generation_config": json.dumps(
             {"do_sample": True, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "typical_p": 1.0,
@@ -69,37 +70,37 @@ OFF: dict[str, dict[str, Any]] = {
         )
     },
 }  # fmt: skip
-# From the last that is tried to the first.
+# From the last to be tried to the first.
 EVERYTHING = ("configuration", "top-k", "minus one", "core", "all")
 
 
 class HTTPBackend(TextsOnly):
-    """A model behind a server, as a `Backend` that samples, and scores where the server can.
+    """A model behind a server, as a `Backend` that samples, and scores if the server can.
 
-    Sample i of a request comes with chunk i // n_per_request, whose seed is made of the request's
-    and the chunk's number. Servers that keep to seeds give the same samples again (vLLM does up to
+    Sample i of a request comes with chunk i // n_per_request, whose seed is made from the request's
+    and the chunk's number. Servers that respect seeds give the same samples again (vLLM does up to
     rounding between batches; some ignore them).
 
-    What switches top-k, top-p, min-p and penalties off is sent with every request, in the words of
-    the servers that are known; one that refuses a field is asked with fewer, and `refused` says
-    which it was not told. What `extra` says goes before these.
+    Fields that switch off top-k, top-p, min-p and penalties are sent with every request, in the
+    names of the known servers. A server that refuses a field is asked with fewer, and `refused`
+    lists those left out. Fields in `extra` take precedence.
 
     Attributes:
-        usage: tokens so far, where the server says how many they are.
-        refused: fields that this server would not take.
-        watch: where draws are held against the probabilities shown with them, if anywhere.
+        usage: tokens so far, if the server reports them.
+        refused: fields that this server did not accept.
+        watch: compares draws with the probabilities shown with them, if set.
 
     Args:
-        url: of the server, such as "http://localhost:8000"; "/v1" is added where it is missing.
-        model: as the server calls it.
-        in_flight: requests under way at a time.
-        n_per_request: samples asked for in one request; by default 16, or 1 where a first small
-            request shows that the server gives no more.
-        retries: how often a request is tried again before the run stops.
+        url: of the server, such as "http://localhost:8000"; "/v1" is added if missing.
+        model: its name on the server.
+        in_flight: number of simultaneous requests.
+        n_per_request: samples per request; by default 16, or 1 if a first small request shows that
+            the server gives no more.
+        retries: how often a request is retried before the run stops.
         timeout: seconds that a server may take to answer.
-        chat: ask /chat/completions, the prompt as the user's message, or as a `Chat` says; such a
-            model has no scores, and its samples come without their reasoning.
-        extra: more fields of every request, for the server at hand.
+        chat: use /chat/completions, with the prompt as the user's message, or as in a `Chat`; such
+            a model has no scores, and its samples come without their reasoning.
+        extra: further fields of every request, for this server.
         api_key: sent as bearer token; by default the environment's AUGURY_API_KEY, if any.
 
     Raises:
@@ -145,29 +146,29 @@ class HTTPBackend(TextsOnly):
         self.known_as = f"{model} at {self._shown}"
 
     def __enter__(self) -> HTTPBackend:
-        """The backend itself, to be closed at the end of the block."""
+        """Return the backend, which is closed at the end of the block."""
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Close."""
+        """Close the backend."""
         self.close()
 
     def close(self) -> None:
-        """Let go of the connections; a later request opens new ones."""
+        """Close the connections; a later request opens new ones."""
         self._line.close()
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """Model, family and step as far as its name tells them; what `extra` asks for."""
+        """Model, family and step as far as its name tells them; fields of `extra`."""
         chat = self._chat.about("server") if self._chat else {}
         return about_name(self._model, self._model, chat, self._extra)
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[list[str]]:
-        """Continuations; every chunk of a request is one call to the server.
+        """Draw continuations; every chunk of a request is one call to the server.
 
         Raises:
             UsageError: the server refuses the request, or there is none.
-            DataError: it answered something else than completions, or could not be reached.
+            DataError: it answered something other than completions, or could not be reached.
         """
         if not requests:
             return []
@@ -182,8 +183,8 @@ class HTTPBackend(TextsOnly):
             try:
                 return self._sample(requests, together)
             except RefusedError as error:
-                # Where others are taken with the same fields, it is this request that is wrong.
-                # The refusal may come before the first success of those sent with it: one is asked.
+                # If others are accepted with the same fields, this request is wrong. The refusal
+                # may arrive before the first success of those sent with it: one is retried.
                 known = (
                     error.status not in UNREADABLE
                     or self._line.successes > taken
@@ -212,30 +213,30 @@ class HTTPBackend(TextsOnly):
         return [[text for chunk in own for text in chunk] for own in chunks]
 
     def _advised(self, error: RefusedError) -> RefusedError:
-        """The refusal, with what to do where the server wants to be asked for a chat."""
+        """Return the refusal, with a hint if the server wants chat requests."""
         if self._chat is not None or "chat" not in str(error).lower():
             return error
-        advised = RefusedError(f"{error}; a chat model is asked with --chat (in Python: chat=True)")
+        advised = RefusedError(f"{error}; use --chat for a chat model (in Python: chat=True)")
         advised.status = error.status
         return advised
 
     def ask_singly(self) -> bool:
-        """Ask for one sample at a time from now on; whether that is another way than before."""
+        """Request one sample at a time from now on; return whether that is a change."""
         before, self._n = self._n, 1
         return before != 1
 
     def _level_down(self) -> bool:
-        """Send fewer of the fields that switch truncation off; whether there were any left."""
+        """Send fewer of the fields that switch truncation off; return whether any were left."""
         if not self._fields:
             return False
         self._fields -= 1
         sent = OFF[EVERYTHING[self._fields - 1]] if self._fields else {}
-        whole = "generation_config" in sent  # says all that the others would have said
+        whole = "generation_config" in sent  # includes everything that the others would have said
         self.refused = () if whole else tuple(n for n in OFF[EVERYTHING[-1]] if n not in sent)
         return True
 
     def _shows_draws(self, request: SampleRequest) -> int:
-        """How many likely tokens it shows with what it draws, from one small request or two."""
+        """Find how many likely tokens it shows with a drawn one, from one or two small requests."""
         body = {**self._body(request, 1, request.seed), "max_tokens": 1}
         for shown in SHOWN:
             try:
@@ -251,13 +252,13 @@ class HTTPBackend(TextsOnly):
         return {"logprobs": True, "top_logprobs": shown} if self._chat else {"logprobs": shown}
 
     def _watch(self, watch: DrawCheck, answer: Any) -> None:
-        """Hold tokens drawn against the probabilities that came with them."""
+        """Compare drawn tokens with the probabilities that came with them."""
         for choice in self._choices(answer):
             for drawn, shown in shown_draws(choice):
                 watch.add_draw(drawn, shown)
 
     def _count(self, answer: Any) -> None:
-        """Tokens that an answer took, where it says so."""
+        """Count the tokens of an answer, if it reports them."""
         told = answer.get("usage")
         told = told if isinstance(told, dict) else {}
         drawn, read = (token_count(told.get(k)) for k in ("completion_tokens", "prompt_tokens"))
@@ -265,19 +266,21 @@ class HTTPBackend(TextsOnly):
         self.usage.add(drawn, read, paid)
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
-        """Log-probabilities, from a server that echoes prompts with theirs (vLLM, SGLang).
+        """Return log-probabilities, from a server that echoes prompts with theirs (vLLM, SGLang).
 
         Raises:
-            UsageError: this one does not, or a continuation does not begin with a token.
-            DataError: it answered something else than completions, or could not be reached.
+            UsageError: this one does not, or a continuation does not begin at a token boundary.
+            DataError: it answered something other than completions, or could not be reached.
         """
         if self._chat:
-            raise UsageError(f"{self._shown} chats: it does not score texts; use chat=False")
+            raise UsageError(
+                f"{self._shown} is used as a chat: it does not score texts; use chat=False"
+            )
         bodies = [
             {
                 "model": self._model,
                 "prompt": r.prompt + r.continuation,
-                "max_tokens": 1,  # some servers fail at 0; what is written is cut off below
+                "max_tokens": 1,  # some servers fail at 0; extra tokens are cut off below
                 "temperature": 0.0,
                 "echo": True,
                 "logprobs": 1,
@@ -289,7 +292,7 @@ class HTTPBackend(TextsOnly):
         return [self._score(r, a) for r, a in zip(requests, answers, strict=True)]
 
     def _together(self, request: SampleRequest) -> int:
-        """How many samples to ask for at once, from what the server makes of a request for two."""
+        """Find how many samples to request at once, by requesting two."""
         while True:
             body = {**self._body(request, 2, request.seed), "max_tokens": 1}
             try:
@@ -303,7 +306,7 @@ class HTTPBackend(TextsOnly):
                 return N_PER_REQUEST if len(self._choices(answer)) == 2 else 1
 
     def _answers_one(self, request: SampleRequest) -> bool:
-        """Whether a request for one sample is taken with the same fields: then it was the n."""
+        """Return whether one sample is accepted with the same fields: then n was the problem."""
         try:
             self._line.ask([{**self._body(request, 1, request.seed), "max_tokens": 1}])
         except RefusedError:
@@ -357,7 +360,8 @@ class HTTPBackend(TextsOnly):
             whole = isinstance(choice, dict)
             if not whole or (self._chat and not isinstance(choice.get("message"), dict)):
                 raise self._garbage("a choice of another form", choice)
-        # Servers may answer in any order; where the indexes are no order, theirs is as good.
+        # Servers may answer in any order; if the indexes are not a permutation, their order is
+        # used.
         numbered = sorted(c["index"] for c in choices if isinstance(c.get("index"), int))
         if numbered != list(range(len(choices))):
             return choices
@@ -412,7 +416,7 @@ class HTTPBackend(TextsOnly):
 
 
 def chunk_seed(seed: int, chunk: int) -> int:
-    """Seed of a chunk, below 2^53 so that servers in any language read it whole.
+    """Return the seed of a chunk, below 2^53 so that servers in any language read it exactly.
 
     Mixed, not added: the second chunk of seed 1 must not repeat the first of seed 2.
     """

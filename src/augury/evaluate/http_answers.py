@@ -1,4 +1,4 @@
-"""What a server's answer says beside its texts, as far as it is what it should be."""
+"""What a server's answer contains beside its texts, if valid."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# A log-probability above 0 by rounding is one; beyond this it is something else.
+# A log-probability above 0 by rounding is accepted; beyond this it is something else.
 ROUNDING = 1e-3
-MOST_TOKENS = 2**53  # more is no count
+MOST_TOKENS = 2**53  # more is not a count
 
 
 def is_logprob(value: Any) -> bool:
-    """Whether it is a log-probability; -inf is one."""
+    """Return whether it is a log-probability; -inf is one."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and not math.isnan(value) and value <= ROUNDING
 
 
 def is_finite_logprob(value: Any) -> bool:
-    """Whether it is one of a token that can come."""
+    """Return whether it is the log-probability of a possible token."""
     return is_logprob(value) and value > -math.inf
 
 
 def token_count(value: Any) -> int | None:
-    """A count of tokens; None where it is none."""
+    """Parse a count of tokens; None if it is not one."""
     whole = isinstance(value, int) and not isinstance(value, bool)
     return value if whole and 0 <= value <= MOST_TOKENS else None
 
 
 def shown_draws(choice: Mapping[str, Any]) -> Iterator[tuple[float, dict[str, float]]]:
-    """Each token drawn, with the log-probabilities of the likeliest ones at its place.
+    """Yield each drawn token, with the log-probabilities of the likeliest ones at its position.
 
-    A place at which something else stands is passed over: the texts are what was asked for.
+    A position with anything else is skipped: the texts are what was requested.
     """
     told = choice.get("logprobs")
     if not isinstance(told, dict):
         return
-    if isinstance(told.get("content"), list):  # as chats say it
+    if isinstance(told.get("content"), list):  # the format of chats
         for token in told["content"]:
             if not isinstance(token, dict) or not isinstance(token.get("top_logprobs"), list):
                 continue

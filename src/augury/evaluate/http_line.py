@@ -1,4 +1,4 @@
-"""Many requests to one server: side by side up to a limit, tried again, reported when garbled."""
+"""Many requests to one server: in parallel up to a limit, retried, reported if garbled."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from typing import Any
 from augury.errors import DataError, UsageError
 from augury.evaluate.side_by_side import OwnLoop, ask_all
 
-# Said by servers that are busy, restarting or behind a gateway that is.
+# Sent by servers that are busy, restarting or behind such a gateway.
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 FIRST_WAIT, LONGEST_WAIT = 0.5, 60.0
 # A server may ask for more than LONGEST_WAIT, but not for a day.
 LONGEST_ASKED = 600.0
-# Bytes of an answer that are read: 16 samples of 1,024 tokens, each with 20 likely ones and their
-# log-probabilities, are about 20 MB. Of a refusal the beginning is enough.
+# Maximum bytes of an answer: 16 samples of 1,024 tokens, each with 20 likely ones and their
+# log-probabilities, are about 20 MB. For a refusal the beginning is enough.
 LARGEST_ANSWER, LARGEST_REFUSAL = 64 << 20, 1 << 16
 # What a key looks like in headers that a server repeats.
 _BEARER = re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]{6,}")
 
 
 class RefusedError(UsageError):
-    """The server says that the request is wrong.
+    """The server reports that the request is wrong.
 
     Attributes:
-        status: of HTTP.
+        status: HTTP status.
     """
 
     status = 0
@@ -42,7 +42,7 @@ class Line:
 
     Attributes:
         shown: the address, for messages.
-        successes: requests that were taken.
+        successes: number of accepted requests.
     """
 
     def __init__(
@@ -70,12 +70,12 @@ class Line:
             self._headers["Authorization"] = f"Bearer {key}"
         self._jitter = random.Random()  # noqa: S311
         self._answered = False
-        self.successes = 0  # requests that were taken
+        self.successes = 0  # number of accepted requests
         self._client: Any = None
         self._loop = OwnLoop("augury-http")
 
     def ask(self, bodies: Sequence[Mapping[str, Any]], retries: int | None = None) -> list[Any]:
-        """Answers in the order of the requests; tried again as often as the line does, or said."""
+        """Return answers in the order of the requests, retrying as given or as the line does."""
         tries = self._retries if retries is None else retries
         return self._loop.run(self._all(bodies, tries))
 
@@ -136,7 +136,7 @@ class Line:
         )
 
     async def _answer(self, body: str) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and content of one answer, which is read up to a bound."""
+        """Return status, headers and content of one answer, read up to a maximum."""
         async with self._client.stream("POST", self._url, content=body) as reply:
             most = LARGEST_ANSWER if reply.is_success else LARGEST_REFUSAL
             parts, size = [], 0
@@ -154,12 +154,12 @@ class Line:
             return reply.status_code, reply.headers, b"".join(parts)
 
     def masked(self, text: str) -> str:
-        """A server's words without the key, which some repeat."""
+        """Remove the key from a server's words, which some repeat."""
         text = _BEARER.sub(r"\1***", text)
         return text.replace(self._key, "***") if self._key else text
 
     def _wait(self, attempt: int, asked: float | None) -> float:
-        """Seconds: what the server asks for, else doubling; jitter keeps requests apart."""
+        """Return the seconds to wait: the server's wish, else doubling; with jitter."""
         longest = min(FIRST_WAIT * 2.0**attempt, LONGEST_WAIT)
         if asked is not None:
             return min(asked, LONGEST_ASKED) + self._jitter.uniform(0, FIRST_WAIT)
@@ -174,10 +174,10 @@ class Line:
 
 
 def error_inside(answer: Any) -> tuple[int, str] | None:
-    """Status and text of an error that came as a success, of the whole or of one sample.
+    """Return status and text of an error reported as a success, for the whole or one sample.
 
     Gateways answer so when the server behind them fails, or with an empty list of choices. An error
-    that names no status of HTTP is taken for one that passes (503).
+    without an HTTP status counts as temporary (503).
     """
     if not isinstance(answer, dict):
         return None
@@ -196,13 +196,13 @@ def error_inside(answer: Any) -> tuple[int, str] | None:
 
 
 def status_of(code: Any) -> int:
-    """A status of HTTP that says "error", or 0."""
+    """Return an HTTP status that means an error, or 0."""
     digits = "" if isinstance(code, bool) else str(code)
     return int(digits) if re.fullmatch(r"[45]\d\d", digits, re.ASCII) else 0
 
 
 def wait_asked(header: str | None) -> float | None:
-    """Seconds of a Retry-After header, which gives seconds or a date; None if it gives neither."""
+    """Parse a Retry-After header in seconds or as a date; None if it is neither."""
     if header is None:
         return None
     try:
@@ -218,7 +218,7 @@ def wait_asked(header: str | None) -> float | None:
 
 
 def garbage(url: str, problem: str, value: Any) -> DataError:
-    """A server answered something else."""
+    """Build the error for a server's invalid answer."""
     return DataError(
         problem,
         source=url,

@@ -1,8 +1,8 @@
-"""Draws from a mixture of a model and its proposals, and what they weigh.
+"""Draws from a mixture of a model and its proposals, and their weights.
 
-Every draw is written by one component, chosen at random. What passes weighs p / (e p + (1 - e) q),
-by the log-probability of its drawn tokens under all components (the balance heuristic; defensive,
-since no weight exceeds 1/e: Owen & Zhou 2000). What fails needs no weight.
+Every draw is written by one component, chosen at random. A draw that passes has weight p / (e p +
+(1 - e) q), from the log-probability of its tokens under all components (the balance heuristic;
+defensive, since no weight exceeds 1/e: Owen & Zhou 2000). Failures need no weight.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from augury.evaluate.streams import uniforms
 from augury.evaluate.tasks import Instance, Task
 from augury.evaluate.walk import Walkable, forced_logprobs, open_walk
 
-# Numbers in the tables of next-token probabilities that one step holds: 128 MB.
+# Maximum numbers in the next-token tables of one step: 128 MB.
 TABLE = 2**24
-# Rows at once where a model does not say what its memory allows.
+# Rows at once if a model does not report what its memory allows.
 ROWS = 1024
 
 
@@ -31,8 +31,8 @@ class Draws:
     """Draws of one instance, in their order.
 
     Attributes:
-        texts: (n,) cut at the first stop; None where the check could tell early that it fails.
-        tokens: (n,) what was drawn, an ending token included.
+        texts: (n,) cut at the first stop; None if the check could tell early that it fails.
+        tokens: (n,) the drawn tokens, including an end token.
         own: (n,) whether the model itself wrote it.
     """
 
@@ -48,7 +48,7 @@ class Mixture:
     Attributes:
         backend: the model that is measured.
         proposals: at least one.
-        share: of draws from the model itself; the rest is the proposals', in equal parts.
+        share: of draws from the model itself; the rest is split equally among the proposals.
     """
 
     backend: Backend
@@ -57,20 +57,20 @@ class Mixture:
 
     @property
     def shares(self) -> Floats:
-        """Of the components, the model first."""
+        """The shares of the components, the model first."""
         others = len(self.proposals)
         return np.array([self.share, *[(1 - self.share) / others] * others])
 
     @property
     def components(self) -> list[tuple[Backend, Callable[[Instance], str]]]:
-        """Who writes, and what it reads; the model first."""
+        """The components' backends and what each reads; the model first."""
         return [
             (self.backend, lambda instance: instance.prompt),
             *((p.backend, p.prompt) for p in self.proposals),
         ]
 
 
-# Whether a text of this instance that has begun so can pass.
+# Whether a text of this instance with this beginning can pass.
 Alive = Callable[[Instance, str], bool]
 
 
@@ -81,18 +81,18 @@ def draw_mixture(
     temperature: float,
     alive: Alive | None = None,
 ) -> list[Draws]:
-    """Draw texts.
+    """Draw texts from a mixture.
 
     Args:
-        mixture: what from.
-        task: says how long a text gets, and what stops it.
-        wanted: instance, number of draws and seed; a draw depends on its seed and number alone.
+        mixture: to draw from.
+        task: gives the length of texts, and their stops.
+        wanted: instance, number of draws and seed; a draw depends only on its seed and number.
         temperature: of the model and of the proposals.
-        alive: whether a text that has begun so can pass; those that cannot are given up.
+        alive: whether a text with this beginning can pass; others are abandoned.
     """
     drawn = [Draws([None] * n, [()] * n, np.zeros(n, dtype=bool)) for _, n, _ in wanted]
     below = np.cumsum(mixture.shares)
-    for part in _parts(mixture, task, wanted):
+    for part in _batches(mixture, task, wanted):
         which = [(at, k) for at, first, last in part for k in range(first, last)]
         numbers = np.concatenate(
             [uniforms(wanted[at][2], a, b - a, task.tokens + 1) for at, a, b in part]
@@ -116,7 +116,7 @@ def draw_mixture(
 def log_weights(
     mixture: Mixture, asked: Sequence[tuple[Instance, tuple[int, ...]]], temperature: float
 ) -> list[float]:
-    """Log p - log mixture of each (instance, drawn tokens), by teacher forcing."""
+    """Compute log p - log mixture of each (instance, drawn tokens), by teacher forcing."""
     distinct = {pair: n for n, pair in enumerate(dict.fromkeys((i.id, t) for i, t in asked))}
     first: dict[tuple[str, tuple[int, ...]], Instance] = {}
     for instance, tokens in asked:
@@ -131,7 +131,7 @@ def log_weights(
 
 
 class _Texts:
-    """Texts that one component writes at once. Those that have begun alike are read once."""
+    """Texts that one component writes at once. Those with the same beginning are read once."""
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class _Texts:
         self.tokens: list[tuple[int, ...]] = [()] * len(instances)
 
     def write(self, prompts: Sequence[str], numbers: Floats, temperature: float) -> None:
-        """All of them, to their ends."""
+        """Write all of them to their ends."""
         places: dict[tuple[str, str], int] = {}
         node = np.array(
             [
@@ -166,7 +166,7 @@ class _Texts:
             width = below.shape[1]
             key, at = np.unique(node * width + drawn, return_inverse=True)
             heads = np.array([rows[np.argmax(at == n)] for n in range(len(key))])
-            going = self._going(heads, at, rows, step + 1 == self._task.tokens)
+            going = self._continuing(heads, at, rows, step + 1 == self._task.tokens)
             kept = np.flatnonzero(going)
             if not len(kept):
                 return
@@ -175,14 +175,14 @@ class _Texts:
             on = going[at]
             rows, node = rows[on], place[at[on]]
 
-    def _going(
+    def _continuing(
         self,
         heads: NDArray[np.int64],
         node: NDArray[np.int64],
         rows: NDArray[np.int64],
         last: bool,
     ) -> NDArray[np.bool_]:
-        """Which nodes go on; the texts of those that have ended are kept."""
+        """Return which nodes continue; the texts of those that have ended are stored."""
         going = np.zeros(len(heads), dtype=bool)
         for n, head in enumerate(heads.tolist()):
             tokens = self.tokens[head]
@@ -209,16 +209,16 @@ def _tempered(table: Floats, temperature: float) -> Floats:
 
 
 def _invert(below: Floats, node: NDArray[np.int64], aim: Floats) -> NDArray[np.int64]:
-    """A token of each row, by the cumulative distribution of its node."""
+    """Return a token for each row, by the cumulative distribution of its node."""
     wanted = aim * below[node, -1]
     found = [np.searchsorted(below[n], x, side="right") for n, x in zip(node, wanted, strict=True)]
     return np.minimum(np.array(found, dtype=np.int64), below.shape[1] - 1)
 
 
-def _parts(
+def _batches(
     mixture: Mixture, task: Task, wanted: Sequence[tuple[Instance, int, int]]
 ) -> Iterator[list[tuple[int, int, int]]]:
-    """(which, first, last draw) of those that are written at once."""
+    """Yield (which, first, last draw) of those that are written at once."""
     most = max(TABLE // _vocabulary(mixture, task), 1)
     parts: list[tuple[int, int, int]] = []
     rows = 0

@@ -1,4 +1,4 @@
-"""Models of Inspect's providers (OpenAI, Anthropic, Google, Bedrock, Ollama and others): a backend.
+"""Models of Inspect's providers (OpenAI, Anthropic, Google, Bedrock, Ollama ...) as a backend.
 
 Written to the documented interface of `inspect_ai.model`: `get_model`, `Model.generate`,
 `GenerateConfig`. Tested with Inspect's own `mockllm`; no provider was reachable.
@@ -24,29 +24,29 @@ from augury.evaluate.side_by_side import OwnLoop, ask_all
 from augury.evaluate.stops import cut_text, sendable_stops
 from augury.evaluate.texts_only import TextsOnly, about_name
 
-# Some providers take a seed of 32 bits with a sign.
+# Some providers take a signed 32-bit seed.
 SEEDS = 1 << 31
-_STYLE = re.compile(r"\[/?[a-z ]+\]")  # Inspect's messages are marked up for its terminal
+_STYLE = re.compile(r"\[/?[a-z ]+\]")  # Inspect's messages have markup for its terminal
 
 
 class InspectBackend(TextsOnly):
     """A model of one of Inspect's providers, as a `Backend` that samples.
 
-    Every sample is a request of its own, with a seed made of the request's and its number. Inspect
+    Every sample is a separate request, with a seed made from the request's and its number. Inspect
     sends it to OpenAI, Google, Mistral, Groq, vLLM and Hugging Face; others take none. Keys and
     addresses are those that the provider reads from the environment (OPENAI_API_KEY ...). Nothing
     switches off what a provider does to its distribution.
 
     Attributes:
-        usage: tokens so far, where the provider says how many they are.
+        usage: tokens so far, if the provider reports them.
 
     Args:
-        model: as Inspect calls it: "openai/gpt-4o", "ollama/llama3.2", "bedrock/...".
-        in_flight: requests under way at a time.
-        retries: how often Inspect tries a request again.
-        timeout: seconds that a request may take, with all its retries.
+        model: its name in Inspect: "openai/gpt-4o", "ollama/llama3.2", "bedrock/...".
+        in_flight: number of simultaneous requests.
+        retries: how often Inspect retries a request.
+        timeout: seconds that a request may take, including its retries.
         chat: how prompts become conversations; by default a prompt is the user's message.
-        extra: more fields of Inspect's `GenerateConfig`, such as {"reasoning_effort": "low"}.
+        extra: further fields of Inspect's `GenerateConfig`, such as {"reasoning_effort": "low"}.
         model_args: of the provider, such as {"base_url": "http://localhost:8000/v1"}.
 
     Raises:
@@ -96,26 +96,24 @@ class InspectBackend(TextsOnly):
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """Model, family and step as far as its name tells them; what `extra` asks for."""
+        """Model, family and step as far as its name tells them; fields of `extra`."""
         name = self._name.rpartition("/")[2]
         return about_name(self._name, name, self._chat.about("inspect"), self._extra)
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
-        """Refused.
+        """Refuse the request.
 
         Raises:
             UsageError: always; Inspect's models are chats.
         """
-        raise UsageError(
-            f"{self._name} is asked as a chat and does not score texts; sample from it"
-        )
+        raise UsageError(f"{self._name} is used as a chat and does not score texts; sample from it")
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[list[str]]:
-        """Answers, each a request of its own.
+        """Draw answers, each by a separate request.
 
         Raises:
             UsageError: the provider refuses a request.
-            DataError: it gave something else than an answer, or none in the time there was.
+            DataError: it gave something other than an answer, or none in time.
         """
         asked = [(r, i) for r in requests for i in range(r.samples)]
         texts = iter(self._loop.run(ask_all(self._one, asked, self._in_flight)))
@@ -139,7 +137,7 @@ class InspectBackend(TextsOnly):
             kinds[m["role"]](content=m["content"]) for m in self._chat.messages(request.prompt)
         ]
         try:
-            # A task of its own: what Inspect notes of a request is forgotten with the task.
+            # A separate task: what Inspect notes about a request is dropped with the task.
             output = await asyncio.create_task(self._model.generate(turns, config=config))
         except TimeoutError as error:
             raise self._garbled("no answer in time", error) from error
@@ -158,8 +156,8 @@ class InspectBackend(TextsOnly):
         return cut_text(text, request.stop)
 
     def _trouble(self, error: Exception) -> UsageError | DataError:
-        """What is raised for an error of Inspect's: it gave up, or the request was refused."""
-        if type(error).__name__ == "RetryError":  # of tenacity, by which Inspect tries again
+        """Convert an error of Inspect's: it gave up, or the request was refused."""
+        if type(error).__name__ == "RetryError":  # from tenacity, with which Inspect retries
             last = error.__cause__ or error
             return self._garbled("gave up after its retries", last)
         if isinstance(error, OSError) or "Connect" in type(error).__name__:
@@ -177,6 +175,6 @@ class InspectBackend(TextsOnly):
 
 
 def _plain(error: BaseException) -> str:
-    """An error in a line, without the marks of Inspect's terminal."""
+    """Format an error in one line, without markup for Inspect's terminal."""
     text = " ".join(_STYLE.sub("", str(error)).split())
     return f"{type(error).__name__}: {text}"[:300]

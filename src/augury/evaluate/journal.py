@@ -1,9 +1,8 @@
-"""A journal: records that are on the disk before they are counted.
+"""A journal: records that are on disk before they are counted.
 
-One JSON object per line, each with the checksum of its text in front. A process that dies while it
-writes leaves a torn last line: it is cut off, and what it would have said is done again. Anything
-else that does not match its checksum is damage, and is named. One process at a time: the file is
-locked while it is open.
+One JSON object per line, each preceded by the checksum of its text. A process that dies while
+writing leaves a torn last line: it is cut off, and its work is repeated. Any other checksum
+mismatch is damage, and is reported. One process at a time: the file is locked while it is open.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ class Journal:
     """An open journal; use it in a `with` block.
 
     Args:
-        path: the file, made where there is none.
+        path: the file, created if missing.
 
     Attributes:
-        records: what was read when it was opened, in order.
+        records: what was read on opening, in order.
         torn: bytes of an unfinished last line that were cut off.
 
     Raises:
@@ -69,10 +68,10 @@ class Journal:
         os.close(self._file)  # and with it the lock
 
     def append(self, record: dict[str, Any]) -> None:
-        """Write one record; it is on the disk when this returns.
+        """Write one record; it is on disk when this returns.
 
         Raises:
-            DataError: the disk is full, or cannot be written to. The journal is as it was before.
+            DataError: the disk is full, or cannot be written to. The journal is unchanged.
         """
         line = _line(record)
         try:
@@ -84,14 +83,14 @@ class Journal:
             os.ftruncate(self._file, self._end)
             raise DataError(
                 f"could not be written to: {error.strerror}; nothing is lost up to here, and the "
-                "same command goes on from here",
+                "same command resumes from here",
                 source=str(self.path),
-                expected="room on the disk",
+                expected="space on the disk",
             ) from error
         self._end += len(line)
 
     def _read(self) -> tuple[list[dict[str, Any]], int, int]:
-        """Records, where the good ones end, and the size of the file."""
+        """Return records, the end of the valid ones, and the size of the file."""
         with open(os.dup(self._file), "rb") as file:
             file.seek(0)
             data = file.read()
@@ -126,7 +125,7 @@ def _line(record: dict[str, Any]) -> bytes:
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
-    """The record of a line; None if it is not whole."""
+    """Parse the record of a line; None if it is incomplete."""
     if not line.endswith(b"\n") or line[8:9] != b" ":
         return None
     text = line[9:-1]

@@ -1,7 +1,7 @@
-"""Samples kept to be read, with their verdicts: a few failures and a few passes of each instance.
+"""Samples kept for people to read, with verdicts: a few failures and passes per instance.
 
-They lie beside the journal as `samples.jsonl`. No count is made of them: a run that was killed may
-lack a few, and nothing else.
+They are beside the journal in `samples.jsonl`. They are not counted: a run that was killed may lack
+a few, but nothing else.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-# Of each verdict of an instance: enough to see what a model writes.
+# Per verdict of an instance: enough to see what a model writes.
 KEEP = 3
-# In all, and characters of each: some 20 MB at most for the longest answers.
+# In total, and characters of each: about 20 MB at most for the longest answers.
 MOST, LONGEST = 5_000, 4_000
 FILE = "samples.jsonl"
 
@@ -29,7 +29,7 @@ class KeptSample:
         instance: its id.
         text: what was judged: the sample up to its stop.
         passed: the verdict.
-        reason: why, as far as the checker says.
+        reason: why, as far as the checker tells.
     """
 
     instance: str
@@ -39,11 +39,11 @@ class KeptSample:
 
 
 class SampleKeeper:
-    """Keeps the first few of each instance and verdict.
+    """Keeps the first few samples of each instance and verdict.
 
     Args:
-        folder: where `samples.jsonl` lies; None keeps them in memory alone.
-        keep: of each verdict of an instance.
+        folder: where `samples.jsonl` is; None keeps them in memory.
+        keep: number per verdict of an instance.
     """
 
     def __init__(self, folder: Path | None, keep: int = KEEP) -> None:
@@ -55,11 +55,11 @@ class SampleKeeper:
 
     @property
     def whole(self) -> int:
-        """Samples of a batch that are worth writing to their end though they have failed."""
+        """Return how many failed samples of a batch are worth writing to their end."""
         return 2 * self._keep + 2
 
     def wants(self, instance: str, passed: bool) -> bool:
-        """Whether another one is kept."""
+        """Return whether another one is kept."""
         return self._have[instance, passed] < self._keep and len(self.samples) < MOST
 
     def add(self, sample: KeptSample) -> None:
@@ -69,7 +69,7 @@ class SampleKeeper:
             self.samples.append(sample)
 
     def save(self) -> None:
-        """Write what is new. A disk that is full costs samples to read, not the run."""
+        """Write new ones. A full disk costs samples to read, not the run."""
         new = self.samples[self._written :]
         if self._path is None or not new:
             return
@@ -83,7 +83,7 @@ class SampleKeeper:
 
 
 def read_kept(path: Path) -> Iterator[KeptSample]:
-    """Samples of a file; none where there is no file, and a torn last line is left out."""
+    """Yield the samples of a file; none without a file, and a torn last line is left out."""
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError:
@@ -100,7 +100,7 @@ def read_kept(path: Path) -> Iterator[KeptSample]:
 
 
 def study_samples(study: Path) -> list[dict[str, Any]]:
-    """Every sample that the measurements of a study kept, with its model and task."""
+    """Return every sample that the measurements of a study kept, with its model and task."""
     found = []
     for path in sorted(study.rglob(FILE)):
         try:

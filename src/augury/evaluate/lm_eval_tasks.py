@@ -1,14 +1,14 @@
-"""Tasks of lm-evaluation-harness, asked and judged as the harness does it.
+"""Tasks of lm-evaluation-harness, prompted and judged as in the harness.
 
     task = lm_eval_task("gsm8k", num_fewshot=5, limit=100)
     pass_until(backend, task)
 
-Prompts, references, stops and lengths are the harness's own; a sample passes where the harness's
+Prompts, references, stops and lengths are the harness's own; a sample passes if the harness's
 filter and metric give it 1. Written to lm-eval 0.4.13.
 
-Not covered: chat templates, groups of tasks, several prompts for one answer (Winogrande's way),
-rolling log-likelihood, pictures and sound, votes among several samples, and tasks whose metric runs
-model-written code in this process (take the checker `unit-tests`).
+Not covered: chat templates, groups of tasks, several prompts for one answer (as in Winogrande),
+rolling log-likelihood, images and audio, votes among several samples, and tasks whose metric runs
+model-written code in this process (use the checker `unit-tests`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any
 from augury.errors import DataError, UsageError
 from augury.evaluate.tasks import Instance, Task
 
-# Metrics that say passed or not, in the order they are looked for.
+# Pass/fail metrics, in order of preference.
 PASSING = ("exact_match", "acc")
 
 
@@ -41,24 +41,24 @@ def lm_eval_task(
     filter_name: str | None = None,
     metric: str | None = None,
 ) -> Task:
-    """A task of lm-evaluation-harness.
+    """Load a task of lm-evaluation-harness.
 
     Tasks that generate text are judged by their own filter and metric. Multiple choice becomes the
     checker `choice`, with the continuations that the harness scores. A task that scores one
-    continuation (LAMBADA) passes where a sample begins with it: what the harness's `acc` says of
+    continuation (LAMBADA) passes if a sample begins with it: the harness's `acc` says this of
     greedy decoding.
 
     Args:
-        name: as the harness calls it.
-        include_path: a folder of more tasks; they hide the harness's own of the same name.
+        name: its name in the harness.
+        include_path: a folder of more tasks; they override the harness's own of the same name.
         num_fewshot: examples before each question. Default: the task's own number, else none.
-        limit: take the first so many documents. Default: all.
-        filter_name: of the task's filter pipelines the one that counts. Default: its first.
-        metric: passes where this one is 1. Default: `exact_match`, else `acc`.
+        limit: take this many first documents. Default: all.
+        filter_name: the filter pipeline of the task that counts. Default: its first.
+        metric: passes if this one is 1. Default: `exact_match`, else `acc`.
 
     Raises:
-        UsageError: the extra is missing, there is no such task, filter or metric, a number is out
-            of range, or the task is of a kind not covered.
+        UsageError: the extra is missing, the task, filter or metric does not exist, a number is out
+            of range, or this kind of task is not covered.
         DataError: the harness cannot load the task or build its prompts.
     """
     for what, number, least in (("num_fewshot", num_fewshot, 0), ("limit", limit, 1)):
@@ -99,11 +99,11 @@ def lm_eval_task(
 
 
 def passes(instance: Instance, text: str) -> bool:
-    """The check of these tasks: whether the harness gives the sample 1."""
+    """Return whether the harness gives the sample 1: the check of these tasks."""
     judge = instance.data.get("harness")
     if not isinstance(judge, _Judge):
         raise DataError(
-            f"instance '{instance.id}' is not of lm-evaluation-harness",
+            f"instance '{instance.id}' is not from lm-evaluation-harness",
             expected="a task made by lm_eval_task",
         )
     return judge.passes(instance, text)
@@ -111,14 +111,14 @@ def passes(instance: Instance, text: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Judge:
-    """The harness's task, and which of its filters and metrics decides."""
+    """The harness's task, and the deciding filter and metric."""
 
     harness: Any
     filter: Any
     metric: str
 
     def passes(self, instance: Instance, text: str) -> bool:
-        """Filter the text, and score what is left of it."""
+        """Filter the text, and score the result."""
         from lm_eval.api.instance import Instance as Request
 
         doc: Mapping[str, Any] = instance.data["doc"]
@@ -136,7 +136,7 @@ class _Judge:
             ) from error
 
     def __str__(self) -> str:
-        """What tells this judge from any other, wherever the task's folder lies."""
+        """Return what distinguishes this judge from any other, wherever the task's folder is."""
         config = self.harness.config
         rules = [config.filter_list, config.metric_list, config.process_results]
         text = json.dumps(rules, sort_keys=True, default=_source)
@@ -145,7 +145,7 @@ class _Judge:
 
 
 def _source(value: object) -> str:
-    """A function by its source: its address would differ each time."""
+    """Represent a function by its source: its address would differ each time."""
     try:
         return inspect.getsource(value)  # type: ignore[arg-type] # anything else is caught
     except (TypeError, OSError):
@@ -153,7 +153,7 @@ def _source(value: object) -> str:
 
 
 def first_documents(name: str, limit: int) -> Task:
-    """The first documents of a task of the harness, as `lm-eval:NAME` has them."""
+    """Return the first documents of a task of the harness, for `lm-eval:NAME`."""
     return lm_eval_task(name, limit=limit)
 
 
@@ -167,7 +167,7 @@ def _load(name: str, include_path: str | Path | None) -> Any:
     if include_path is not None and not Path(include_path).is_dir():
         raise UsageError(f"{include_path}: no such folder; expected one of lm-eval tasks")
     manager = None
-    if include_path is not None:  # its thousands of own tasks take seconds to list
+    if include_path is not None:  # listing its thousands of own tasks takes seconds
         manager = TaskManager(include_path=str(include_path), include_defaults=False)
     if manager is None or name not in manager.task_index:
         manager = TaskManager(include_path=None if include_path is None else str(include_path))
@@ -193,7 +193,7 @@ def _broken(name: str, problem: str, error: Exception) -> DataError:
 
 
 def _covered(name: str, harness: Any) -> str:
-    """The kind of task, if it is one that can be measured."""
+    """Return the kind of task, if it can be measured."""
     kind = str(harness.OUTPUT_TYPE)
     problem = None
     if kind not in ("generate_until", "multiple_choice", "loglikelihood"):
@@ -201,7 +201,7 @@ def _covered(name: str, harness: Any) -> str:
     elif getattr(harness, "UNSAFE_CODE", False):
         problem = "its metric runs model-written code without walls; take the checker unit-tests"
     elif getattr(harness, "MULTIMODAL", False):
-        problem = "it shows pictures or plays sound"
+        problem = "it uses images or audio"
     elif getattr(harness, "multiple_input", 0):
         problem = "it scores one answer behind several prompts"
     elif kind == "generate_until" and harness.config.repeats > 1:
@@ -214,14 +214,14 @@ def _covered(name: str, harness: Any) -> str:
 def _documents(
     name: str, harness: Any, num_fewshot: int | None, limit: int | None
 ) -> list[tuple[int, list[Any]]]:
-    """Number and requests of each document, with few-shot examples as the harness draws them."""
+    """Return number and requests of each document, few-shot examples as in the harness."""
     from lm_eval.defaults import DEFAULT_OTHER_SEED
 
     own = harness.get_config("num_fewshot")
     if own == 0 and num_fewshot:
         raise UsageError(
-            f"task '{name}' allows no examples (num_fewshot 0), as the harness reads it; "
-            f"{num_fewshot} were asked for"
+            f"task '{name}' allows no examples (num_fewshot 0) in the harness; {num_fewshot} were "
+            "requested"
         )
     harness.set_config("num_fewshot", num_fewshot if num_fewshot is not None else own or 0)
     harness.set_fewshot_seed(DEFAULT_OTHER_SEED)
@@ -270,7 +270,7 @@ def _references(harness: Any, doc: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _choice(name: str, harness: Any, at: int, requests: list[Any]) -> Instance:
-    """Its options as the harness scores them, the delimiter before each."""
+    """Return its options as the harness scores them, with the delimiter before each."""
     doc = requests[0].doc
     options = harness.doc_to_choice(doc)
     gold = harness.doc_to_target(doc)
@@ -280,13 +280,13 @@ def _choice(name: str, harness: Any, at: int, requests: list[Any]) -> Instance:
         gold = options.index(gold)
     if not isinstance(gold, int) or not 0 <= gold < len(options):
         raise DataError(
-            f"document {at} does not say which option is right",
+            f"document {at} does not give the correct option",
             source=name,
             column="doc_to_target",
             value=gold,
             expected=f"one of {len(options)} options, or its index",
         )
-    # More requests than options: the options alone, for mutual information.
+    # More requests than options: use only the options; the others are for mutual information.
     scored = [request.args[1] for request in requests[: len(options)]]
     return Instance(
         str(at), requests[0].args[0], (scored[gold],), {"choices": scored, "answer": gold}

@@ -27,30 +27,30 @@ def measure(
     instances: int = INSTANCES,
     each: bool = False,
 ) -> pl.DataFrame:
-    """Exact pass probability, its logarithm and greedy accuracy of models on one task.
+    """Measure exact pass probability, its logarithm and greedy accuracy of models on one task.
 
     Args:
-        models: a model, whose `about` fills the columns that say which; or checkpoint folders that
-            the lab's training wrote.
-        task: one of the lab's tasks by name, or a task of your own.
-        instances: how many held-out instances of a lab task.
-        each: also one row an instance: metric "pass", with `instance` and `logprob`.
+        models: a model, whose `about` fills the identifying columns; or checkpoint folders that the
+            lab's training wrote.
+        task: one of the lab's tasks by name, or your own task.
+        instances: number of held-out instances of a lab task.
+        each: also one row per instance: metric "pass", with `instance` and `logprob`.
 
     Returns:
-        Observation table with one row a model and metric: "pass" (mean exact pass probability; with
-        `reference_logprob` and, where the model shows it, `reference_rank` of the first answer),
+        Observation table with one row per model and metric: "pass" (mean exact pass probability;
+        with `reference_logprob` and, if the model shows it, `reference_rank` of the first answer),
         "logprob" (mean log pass probability, nats) and "greedy" (accuracy of greedy decoding).
-        `stderr` is over instances; null where there is but one.
+        `stderr` is over instances; null if there is only one.
 
     Raises:
-        UsageError: there is no such task, its answers overlap, or there is no model.
-        DataError: a folder holds no whole checkpoint.
+        UsageError: the task does not exist, its answers overlap, or there is no model.
+        DataError: a folder holds no complete checkpoint.
     """
     asked = named_task(f"lab:{task}", instances) if isinstance(task, str) else task
     if isinstance(models, Backend):
         return observations(_rows(models, asked, each))
     if not models:
-        raise UsageError("there is no model to measure: the list of checkpoints is empty")
+        raise UsageError("no model to measure: the list of checkpoints is empty")
     rows: list[dict[str, Any]] = []
     for folder in models:
         rows += _rows(open_model(f"lab:{folder}"), asked, each)

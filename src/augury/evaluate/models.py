@@ -1,7 +1,7 @@
 """A model by the name a user gives it: `lab:DIR`, `hf:PATH`, `vllm:PATH`, `http:URL` ...
 
-A scheme is a row of `SCHEMES`; what opens it is imported when it is first asked for, so that
-evaluating needs neither the lab nor torch.
+A scheme is an entry of `SCHEMES`; its opener is imported on first use, so that evaluation needs
+neither the lab nor torch.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ SCHEMES: Mapping[str, str] = {
     "inspect": "augury.evaluate.models:_open_inspect",
 }
 EXPECTED = "lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH, http:URL#MODEL or inspect:PROVIDER/MODEL"
-# Packages that bring backends name their scheme here: [project.entry-points."augury.backends"].
+# Packages that provide backends name their scheme here: [project.entry-points."augury.backends"].
 ENTRY_POINTS = "augury.backends"
 # Schemes that name a server: what follows is not a path.
 SERVERS = ("http", "https", "inspect")
-# Options of `Loading` that the opener of a scheme takes; none where it is not named.
+# Options of `Loading` that a scheme's opener takes; none if it is not listed.
 TAKES: Mapping[str, tuple[str, ...]] = {
     "hf": ("device", "dtype", "batch_tokens", "chat"),
     "vllm": ("chat",),
@@ -43,14 +43,14 @@ TAKES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Loading:
-    """How a checkpoint is loaded; what is None is decided by the machine.
+    """How to load a checkpoint; None leaves the choice to Augury.
 
     Attributes:
         device: "cpu", "cuda", or "auto" to spread it over several GPUs.
         dtype: precision, such as "bfloat16".
-        batch_tokens: bound on the tokens of a batch: memory against speed.
-        extra: more fields of every request to a server.
-        chat: ask in the model's chat template.
+        batch_tokens: maximum tokens of a batch: memory against speed.
+        extra: further fields of every request to a server.
+        chat: use the model's chat template.
     """
 
     device: str | None = None
@@ -61,34 +61,34 @@ class Loading:
 
     @property
     def given(self) -> dict[str, Any]:
-        """What was asked for."""
+        """Return the options that were given."""
         return {k: v for k, v in vars(self).items() if v is not None and v != {}}
 
 
 @cache
 def schemes() -> dict[str, str]:
-    """Every scheme, those of other packages included; ours cannot be replaced."""
+    """Return every scheme, including those of other packages; Augury's own cannot be replaced."""
     return {e.name: e.value for e in entry_points(group=ENTRY_POINTS)} | dict(SCHEMES)
 
 
 def options_of(scheme: str) -> tuple[str, ...]:
-    """Options of `Loading` that models of a scheme take."""
+    """Return the options of `Loading` that models of a scheme take."""
     return TAKES.get(scheme, ())
 
 
 def open_model(spec: str, loading: Loading | None = None) -> Backend:
-    """The model called `spec`.
+    """Open the model called `spec`.
 
     Args:
-        spec: "lab:DIR" (a checkpoint's folder, or a run's, of which the last one is taken),
+        spec: "lab:DIR" (a checkpoint's folder, or a run's, whose last one is taken),
             "hf:PATH_OR_ID", "hf:FILE.gguf" or "hf:ID@REVISION", the same with "vllm:" for vLLM's
-            engine, "http:URL#MODEL" (or https:URL#MODEL) as a server at that address calls it,
-            "inspect:PROVIDER/MODEL" as Inspect calls it.
+            engine, "http:URL#MODEL" (or https:URL#MODEL) with the server's name of the model,
+            "inspect:PROVIDER/MODEL" with Inspect's name.
         loading: how, for checkpoints that are loaded in this process ("hf:").
 
     Raises:
         UsageError: the scheme is unknown, takes no such option, or an extra is missing.
-        DataError: there is no such model.
+        DataError: the model does not exist.
     """
     scheme, _, rest = spec.partition(":")
     if scheme not in schemes() or not rest:
@@ -133,7 +133,7 @@ def _open_inspect(rest: str, **options: Any) -> Backend:
     from augury.evaluate.inspect_api import InspectBackend
 
     if "chat" not in options:
-        raise UsageError("models named inspect: are asked as a chat: add --chat")
+        raise UsageError("models named inspect: are used as a chat: add --chat")
     return InspectBackend(rest, **options)
 
 

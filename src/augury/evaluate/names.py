@@ -6,6 +6,6 @@ from pathlib import Path
 
 
 def model_name(path_or_id: str | Path) -> str:
-    """A hub id as it is; of a path its last folder."""
+    """Return a hub id unchanged, and a path's last folder."""
     path = Path(path_or_id)
     return path.resolve().name if path.exists() else str(path_or_id)

@@ -1,11 +1,11 @@
 r"""Numbers as models write them: 9{,}500, -$5, 3/4, \frac{3}{4}, 1.6 \times 10^{-19}.
 
-- A comma groups thousands only where one to three digits stand before it and exactly three behind
-  each: "1,250" is a number, "2,3,5" are three, and so are "1,25" two. So do `{,}`, `\,`, `_`, `'`
-  and narrow blanks; an ordinary blank does not.
+- A comma groups thousands only if one to three digits precede it and exactly three follow each:
+  "1,250" is a number, "2,3,5" are three, and so are "1,25" two. So do `{,}`, `\,`, `_`, `'` and
+  narrow blanks; an ordinary blank does not.
 - A minus that follows a digit, a letter or a bracket is a hyphen: "3-5" ends in 5.
 - a/b, \frac{a}{b} and 2 1/2 are one number each; dates (5/10/2024) are not.
-- Percent and currency signs are left out: 45% is 45.
+- Percent and currency signs are ignored: 45% is 45.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import re
 from fractions import Fraction
 
 # More characters than any answer has; a longer number, or one beyond the largest float, has no
-# value here.
+# value.
 LONGEST = 1000
 LARGEST_EXPONENT = 400
 
@@ -42,12 +42,12 @@ _SIGNS = " \t\n$€£%."
 
 
 def numbers_in(text: str) -> list[Fraction | None]:
-    """The numbers of a text in order; None where one has no value (1/0) or is beyond reason."""
+    """Return the numbers of a text in order; None for one without a value (1/0) or too large."""
     return [_value(found) for found in _NUMBER.finditer(plain_text(text))]
 
 
 def number_in(text: str) -> Fraction | None:
-    """The number that a text is, or None where it is something else."""
+    """Return the number that a text is, or None if it is something else."""
     plain = plain_text(text).strip(" \t\r\n").removesuffix(".")
     plain = re.sub(r"\s*\\?%$", "", plain.strip("$").strip())
     found = _NUMBER.fullmatch(plain.strip(_SIGNS) if plain.endswith(tuple("€£")) else plain)
@@ -55,7 +55,7 @@ def number_in(text: str) -> Fraction | None:
 
 
 def plain_text(text: str) -> str:
-    """The same with one form of minus, of grouping commas, and of currency signs."""
+    """Normalise minus signs, grouping commas and currency signs."""
     for written, meant in (
         ("{,}", ","),
         ("\\!", ""),

@@ -1,9 +1,9 @@
 """How heavy the upper tail of importance weights is: k-hat of Pareto-smoothed importance sampling.
 
-Below .5 the weights have a finite variance and their mean behaves; above .7 a mean of any practical
-number of draws cannot be trusted (Vehtari et al. 2024, arXiv 1507.02646). Only the diagnosis is
-taken from there: the weights themselves are bounded and are left as they are, because smoothing
-would cost the estimate its unbiasedness.
+Below .5 the weights have a finite variance and their mean behaves well; above .7 a mean of any
+practical number of draws cannot be trusted (Vehtari et al. 2024, arXiv 1507.02646). Only the
+diagnosis is used: the weights themselves are bounded and left unchanged, because smoothing would
+bias the estimate.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from typing import Any
 
 import numpy as np
 
-# Tails of fewer weights say nothing: the paper's own limit.
+# Tails of fewer weights are uninformative: the paper's own limit.
 FEWEST = 5
-# Weights this close to each other are equal: what rounding inside a model leaves.
+# Weights this close to each other count as equal: the rounding inside a model.
 EQUAL = 1e-3
-# Above this k-hat a mean of weights is not to be trusted (arXiv 1507.02646, section 3).
+# Above this k-hat a mean of weights cannot be trusted (arXiv 1507.02646, section 3).
 UNRELIABLE = 0.7
 
 
 def pareto_k(weights: Any) -> float:
-    """k-hat of positive weights.
+    """Compute k-hat of positive weights.
 
     Args:
         weights: (n,) positive importance weights, on any scale.
 
     Returns:
         The shape of the generalised Pareto distribution that fits the largest weights, at most a
-        fifth of them; 0 where they are equal or take a few values only (a few texts that pass),
-        NaN where there are too few to tell.
+        fifth of them; 0 if they are equal or take only a few values (a few texts that pass), NaN if
+        there are too few to tell.
 
     Source: Vehtari et al. 2024 (arXiv 1507.02646), with the fit of Zhang & Stephens (2009) and the
     paper's weak prior towards .5.
@@ -46,13 +46,13 @@ def pareto_k(weights: Any) -> float:
     tail = ordered[-count:]
     tail = tail[tail > floor * (1 + EQUAL)]
     steps = np.diff(tail) > EQUAL * tail[:-1]
-    if steps.sum() + 1 < FEWEST:  # a few values that come again and again: bounded, no tail
+    if steps.sum() + 1 < FEWEST:  # a few recurring values: bounded, no tail
         return 0.0
     return _shape(tail - floor)
 
 
 def _shape(x: Any) -> float:
-    """Zhang & Stephens' posterior mean of the shape, x sorted and positive."""
+    """Compute Zhang & Stephens' posterior mean of the shape, x sorted and positive."""
     n = len(x)
     grid = 30 + int(math.sqrt(n))
     quarter = x[int(n / 4 + 0.5) - 1]

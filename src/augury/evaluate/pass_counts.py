@@ -1,4 +1,4 @@
-"""What PassUntil found of one model on one task: counts, and what they say."""
+"""PassUntil's result for one model on one task: counts, and estimates from them."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ class PassCounts(Shown):
     """Passes and samples of every instance; with method "exact" log-probabilities instead.
 
     Attributes:
-        about: columns that say which model this is.
+        about: columns that identify the model.
         task: its name.
-        chance: pass rate of a guesser.
+        chance: pass rate of random guessing.
         method: "exact", "tree", "independent" or "importance".
         ids: (n,) instances.
         passes, samples: (n,) counts; empty with method "exact". With "importance" they are counts
-            of the mixture that was drawn from, and say nothing of the model without `weights`.
+            of the mixture, and tell nothing about the model without `weights`.
         logprob: (n,) exact log-probability of passing; empty without.
-        reference: (n,) log-likelihood of the reference answers, which stands in for passes where
-            there are none (`augury passrate` uses it); NaN where the model does not show it.
-        r: passes at which an instance stopped; infinity where a budget stopped it.
-        max_samples: cap of samples an instance.
+        reference: (n,) log-likelihood of the reference answers, which replaces passes if there are
+            none (`augury passrate` uses it); NaN if the model does not show it.
+        r: passes at which an instance stopped; infinity if a budget stopped it.
+        max_samples: maximum samples per instance.
         temperature: of the sampling.
         checker: name of the check.
         examples: for instances that passed, a text that did.
-        notes: what to know about how this was measured.
+        notes: remarks on how this was measured.
         weights: importance weights of the passes; None with any other method.
-        tokens: what sampling took: tokens drawn (with a tree one for each distinct prefix), read
-            and paid for, None where a server does not say.
-        distribution: "own" if samples come from the model's own distribution, "cut" where a server
-            is known to leave part of it out or to repeat itself, "unknown" where it does not show.
+        tokens: cost of sampling: tokens drawn (with a tree one per distinct prefix), read and paid
+            for; None if a server does not report them.
+        distribution: "own" if samples come from the model's own distribution, "cut" if a server is
+            known to leave part of it out or to repeat itself, "unknown" if it does not show.
         kept: a few samples of each instance with their verdicts, to be read.
     """
 
@@ -79,7 +79,7 @@ class PassCounts(Shown):
 
     @cached_property
     def rates(self) -> Floats:
-        """(n,) pass rates: exact, or unbiased by `counts.rate`; NaN where nothing unbiased is."""
+        """(n,) pass rates: exact, or unbiased by `counts.rate`; NaN if there is none."""
         if self.weights is not None:
             return self.weights.rates
         return (
@@ -95,11 +95,11 @@ class PassCounts(Shown):
 
     @property
     def mean(self) -> float:
-        """Mean pass rate over instances; NaN where one of them is."""
+        """Mean pass rate over instances; NaN if one of them is."""
         return float(self.rates.mean())
 
     def intervals(self, level: float = 0.9) -> tuple[Floats, Floats]:
-        """(n,) ends of each instance's interval."""
+        """Return (n,) the ends of each instance's interval."""
         if self.exact:
             return self.rates, self.rates
         if self.weights is not None:
@@ -107,7 +107,7 @@ class PassCounts(Shown):
         return counts.rate_interval(self.passes, self.samples, self.r, level)
 
     def mean_interval(self, level: float = 0.9) -> tuple[float, float]:
-        """Interval of the mean pass rate over these instances; a point where it is exact."""
+        """Return the interval of the mean pass rate over these instances; a point if exact."""
         if self.exact:
             return self.mean, self.mean
         if self.weights is not None:
@@ -115,7 +115,7 @@ class PassCounts(Shown):
         return mean_rate_interval(self.passes, self.samples, self.r, level)
 
     def pass_at_k(self, k: int) -> float:
-        """Mean pass@k: unbiased where every instance has the samples for it, else by fitted beta.
+        """Return mean pass@k: unbiased if every instance has enough samples, else by a fitted beta.
 
         Raises:
             UsageError: k is not positive.
@@ -130,7 +130,7 @@ class PassCounts(Shown):
         return counts.pass_at_k_fitted(self.passes, self.samples, k)
 
     def table(self, level: float = 0.9) -> pl.DataFrame:
-        """Observation table: one row per instance with its counts, and one for the mean."""
+        """Build an observation table: one row per instance with counts, and one for the mean."""
         common = {
             **self.about,
             "task": self.task,
@@ -148,7 +148,7 @@ class PassCounts(Shown):
             row = {**common, "instance": name, "value": rates[i], "n": 1.0}
             if self.exact:
                 row["logprob"] = float(self.logprob[i])
-            elif self.weights is not None:  # counts of the mixture are none of the model's
+            elif self.weights is not None:  # counts of the mixture are not the model's
                 row |= {"low": lows[i], "high": highs[i]}
             else:
                 row |= {"passes": float(self.passes[i]), "samples": float(self.samples[i])}
@@ -174,7 +174,7 @@ class PassCounts(Shown):
                     pl.DataFrame([row]), self.notes, self.table())  # fmt: skip
 
     def to_dict(self, level: float = 0.9) -> dict[str, Any]:
-        """The dataset's answer, for JSON."""
+        """Return the result for the whole dataset, for JSON."""
         more: dict[str, Any] = {}
         if self.weights is not None:
             ends = zip(self.ids, self.rates, *self.intervals(level), strict=True)

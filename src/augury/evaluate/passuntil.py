@@ -1,9 +1,9 @@
 """PassUntil: sample each instance until r of its samples pass (Hu et al. 2023, arXiv 2310.03262).
 
 All instances are in flight together. Work goes in waves: a wave is planned from the counts alone,
-drawn, checked, and written to the journal as one record before it is counted; so a run that was
-killed plans the same waves again and ends with the same counts. Which samples an instance gets
-depends on seed, task, instance and batch alone.
+drawn, checked, and written to the journal as one record before it is counted. So a run that was
+killed plans the same waves again and ends with the same counts. The samples of an instance depend
+only on seed, task, instance and batch.
 """
 
 from __future__ import annotations
@@ -53,40 +53,39 @@ def pass_until(
     Args:
         backend: the model.
         task: its instances; `task.checker` names the check.
-        r: passes at which an instance stops. Default 2, with a proposal 20; none where a budget is
+        r: passes at which an instance stops. Default 2, with a proposal 20; none if a budget is
             given.
-        max_samples: cap of samples an instance. Default 100,000, with a proposal 2,000.
+        max_samples: maximum samples per instance. Default 100,000, with a proposal 2,000.
         temperature: of the sampling.
         method: "exact" (computed: accepted answers are known), "tree" (counts down the tree of
-            prefixes) or "independent" (plain samples). All have one distribution; by default the
-            cheapest that the model and the check allow. "importance" if there is a proposal.
+            prefixes) or "independent" (plain samples). All have the same distribution; by default
+            the cheapest that the model and the check allow. "importance" if there is a proposal.
         relative_error: choose r so that each rate has this relative standard error:
             1/sqrt(r - 2) bounds it (Haldane 1945).
-        budget: total of samples; each wave goes to the instances with fewest passes, then fewest
-            samples (arXiv 2510.05197).
-        max_tokens_total: cap of tokens drawn in all (on a server, drawn and read: what is billed).
+        budget: total number of samples; each wave goes to the instances with fewest passes, then
+            fewest samples (arXiv 2510.05197).
+        max_tokens_total: maximum total tokens drawn (on a server, drawn and read: what is billed).
             The run ends before a wave that may exceed it; the prompts of the last wave may.
-        seed: of everything random.
-        check: instead of the check that the task names.
-        study: folder for the journal. A run that was stopped goes on from there; one with any
-            other setting is another measurement.
+        seed: of all randomness.
+        check: replaces the check that the task names.
+        study: folder for the journal. A run that was stopped resumes from there; any other setting
+            makes another measurement.
         progress: called after each wave.
-        proposal: draw from these and weigh (importance sampling): "hint", the solved question
+        proposal: draw from these and reweight (importance sampling): "hint", the solved question
             before the prompt, a model by its name, larger or finetuned, with the same tokens, or
-            a `Proposal` of your own.
-        own_share: of the draws that come from the model itself, so that no weight exceeds
-            1 / own_share.
-        keep: samples of each instance that are kept to be read, this many of those that passed
-            and of those that failed (`augury samples`).
+            your own `Proposal`.
+        own_share: share of draws from the model itself, so that no weight exceeds 1 / own_share.
+        keep: samples of each instance that are kept to be read, this many passes and this many
+            failures (`augury samples`).
 
     Returns:
         `PassCounts`: (n,) passes and samples of the n instances, unbiased pass rates from 0 to 1,
         and the interval of their mean.
 
     Raises:
-        UsageError: a number is out of range, the method does not fit, or another process is at this
-            measurement.
-        DataError: the check raised, the model answered nonsense, or the journal is damaged.
+        UsageError: a number is out of range, the method does not fit, or another process is running
+            this measurement.
+        DataError: the check raised, the model gave an invalid answer, or the journal is damaged.
 
     Source: Hu et al. 2023 (arXiv 2310.03262); rates by Haldane 1945, without the bias of r/K.
 
@@ -118,7 +117,7 @@ def pass_until(
             folder = measurement_folder(Path(study), backend.about, task, judge.name, settings)
             journal = stack.enter_context(Journal(folder / "journal.jsonl"))
             if journal.torn:
-                notes.append(f"the journal ended in {journal.torn} torn bytes, done again")
+                notes.append(f"the journal ended in {journal.torn} torn bytes, which were redone")
         run = PassUntilRun(backend, task, judge, plan, mixture, folder, keep)
         if plan.method == "exact":
             run.compute(journal)
@@ -137,10 +136,10 @@ def _save_rows(result: PassCounts, path: Path) -> None:
     try:
         with atomic_file(path) as fresh:
             result.table().write_parquet(fresh)
-    except (OSError, pl.exceptions.ComputeError) as error:  # polars' own word for a full disk
+    except (OSError, pl.exceptions.ComputeError) as error:  # polars' name for a full disk
         raise DataError(
             f"could not be written: {error}; every sample is in the journal, and the same command "
-            "goes on from there",
+            "resumes from there",
             source=str(path),
-            expected="room on the disk",
+            expected="space on the disk",
         ) from error

@@ -1,4 +1,4 @@
-"""One run of PassUntil against its journal: waves are drawn, written down, and then counted."""
+"""One run of PassUntil against its journal: waves are drawn, recorded, and then counted."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from augury.evaluate.weights import PassWeights
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: for a live view.
+    """The progress of a run, for a live view.
 
     Attributes:
-        finished: instances that are done, of `instances`.
-        passes, samples, tokens: so far; tokens None where a server does not say.
-        expected_samples: when all are done, if instances go on passing as they have so far.
+        finished: number of finished instances, of `instances`.
+        passes, samples, tokens: so far; tokens is None if a server does not report them.
+        expected_samples: when all are done, if instances keep passing at the same rate.
     """
 
     finished: int
@@ -46,7 +46,7 @@ class Progress:
 
 
 class PassUntilRun:
-    """One run: counts, and the waves that move them.
+    """One run: counts, and the waves that change them.
 
     Args:
         backend: the model.
@@ -78,7 +78,7 @@ class PassUntilRun:
         self._drawer = WaveDrawer(backend, task, judge, plan, self._counts, self._kept, mixture)
 
     def compute(self, journal: Journal | None) -> None:
-        """Exact log-probabilities, once."""
+        """Compute exact log-probabilities, once."""
         if journal is not None and journal.records:
             self._logprob = np.array(
                 [-math.inf if x is None else x for x in journal.records[0]["logprob"]]
@@ -90,7 +90,7 @@ class PassUntilRun:
             journal.append({"logprob": known})
 
     def sample(self, journal: Journal | None, progress: Callable[[Progress], None] | None) -> None:
-        """Waves until every instance is done."""
+        """Draw waves until every instance is done."""
         past = [] if journal is None else journal.records
         for number, written in enumerate(past, 1):
             if [tuple(row[:2]) for row in written["wave"]] != self._counts.next_wave():
@@ -110,7 +110,7 @@ class PassUntilRun:
                     drawn = self._drawer.draw(wave, tokens)
             record: dict[str, Any] = {"wave": drawn}
             if self._plan.max_tokens is not None:
-                record["tokens"] = self._billed(wave)
+                record["tokens"] = self._billed_tokens(wave)
             if journal is not None:
                 journal.append(record)
             self._counts.add(drawn, record.get("tokens", 0))
@@ -130,15 +130,15 @@ class PassUntilRun:
             float(counts.samples.sum()) + counts.expected_left,
         )
 
-    def _billed(self, wave: list[tuple[int, int]]) -> int:
-        """Tokens of the last wave: paid for on a server, else drawn; at most if it does not say."""
+    def _billed_tokens(self, wave: list[tuple[int, int]]) -> int:
+        """Return the last wave's tokens: paid on a server, else drawn; the maximum if unknown."""
         spent = self._spent.last
         if spent.drawn is None:
             return sum(n for _, n in wave) * self._task.tokens
         return max(spent.drawn, spent.paid or 0)
 
     def result(self, notes: list[str]) -> PassCounts:
-        """What came of it."""
+        """Return the result."""
         plan, sampled = self._plan, self._plan.method != "exact"
         counts = self._counts
         nothing = np.zeros(0, np.int64)
@@ -158,14 +158,14 @@ class PassUntilRun:
             checker=self._judge.name,
             examples=counts.examples,
             notes=(*notes, *self._proof.notes, *self._judge.notes(), *self._cut_short()),
-            weights=self._weights(),
+            weights=self._pass_weights(),
             tokens=self._spent.tokens if sampled else TokenUsage(),
             kept=tuple(self._kept.samples),
             distribution=self._proof.distribution,
         )
 
     def _cut_short(self) -> list[str]:
-        """What a cap of tokens left open."""
+        """Return what a cap of tokens left open."""
         counts, cap = self._counts, self._plan.max_tokens
         open_ones = int(counts.open.sum())
         if cap is None or not open_ones or self._plan.method == "exact":
@@ -176,7 +176,7 @@ class PassUntilRun:
             told += f", {unseen} of them without a sample"
         return [told]
 
-    def _weights(self) -> PassWeights | None:
+    def _pass_weights(self) -> PassWeights | None:
         if self._mixture is None:
             return None
         counts = self._counts
@@ -192,7 +192,7 @@ class PassUntilRun:
         )
 
     def _reference(self) -> Floats:
-        """Log-likelihood of each instance's references, where it has any and the model tells."""
+        """Return the log-likelihood of each instance's references, if available."""
         unknown = np.full(len(self._counts.passes), np.nan)
         asked = [
             (n, ScoreRequest(i.prompt, answer))
@@ -202,7 +202,7 @@ class PassUntilRun:
         ]
         try:
             scores = self._backend.logprobs([request for _, request in asked])
-        except AuguryError:  # not shown, or not to be written with this model's tokens: NaN says so
+        except AuguryError:  # not shown, or not writable with this model's tokens: NaN
             return unknown
         for (n, _), score in zip(asked, scores, strict=True):
             unknown[n] = np.logaddexp(np.nan_to_num(unknown[n], nan=-np.inf), score.total)

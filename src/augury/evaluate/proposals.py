@@ -1,7 +1,7 @@
 """Proposals of importance sampling: the solved question before the prompt, or another model.
 
-A proposal writes texts from which the model's own pass rate is worked out: any will do that writes
-what passes more often than the model, with the same tokens.
+A proposal writes texts from which the model's own pass rate is computed: any proposal works that
+writes passing texts more often than the model, with the same tokens.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from augury.evaluate.tasks import Instance, Task
 
 HINT = "hint"
 # How often the solved question is shown. SmolLM2-135M writes the answer of 17 rare sums at a median
-# rate of .03 after one showing, .21 after two, .75 after three; four rare capitals, .01, .15, .33.
+# rate of .03 after one showing, .21 after two, .75 after three; for four rare capitals, .01, .15,
+# .33.
 SHOWN = 3
-# Fields of a task file that hold a text that passes, where `reference` does not.
+# Fields of a task file that contain a passing text, if `reference` does not.
 SOLUTIONS = ("solution", "canonical_solution")
 
 
@@ -37,19 +38,19 @@ def open_proposals(
     opener: Callable[[str], Backend],
     known: bool = True,
 ) -> tuple[Proposal, ...]:
-    """The proposals that these name.
+    """Open the proposals that these names describe.
 
     Args:
-        specs: "hint", a model as `--model` names it, or a proposal of your own.
+        specs: "hint", a model as in `--model`, or your own proposal.
         backend: the model that is measured.
-        task: what on.
+        task: to be measured.
         opener: opens a model by its name.
-        known: whether every text that passes is known. If not, a hint that is shown once is drawn
-            from as well: one that is shown often finds little but itself.
+        known: whether every passing text is known. If not, a hint that is shown once is drawn from
+            as well: one that is shown often finds little but itself.
 
     Raises:
         UsageError: a model has other tokens.
-        DataError: an instance has no reference that a hint could show.
+        DataError: an instance has no reference for a hint.
     """
     found = []
     for spec in dict.fromkeys(specs):
@@ -69,9 +70,9 @@ def open_proposals(
 
 
 def hinted(instance: Instance, shown: int = SHOWN) -> str:
-    """The prompt with the question and its solution before it, so many times.
+    """Return the prompt preceded by the question and its solution, this many times.
 
-    A field `hint` of the task's file is taken as it is. Otherwise, where the prompt is a list of
+    A field `hint` of the task's file is used unchanged. Otherwise, if the prompt is a list of
     solved questions and one more, that one is put before itself with its answer; else the whole
     prompt is.
 
@@ -85,7 +86,7 @@ def hinted(instance: Instance, shown: int = SHOWN) -> str:
     prompt = instance.prompt
     for gap in ("\n\n", "\n"):
         before, found, question = prompt.rpartition(gap)
-        # The question is asked in the form of those before: it ends in the same word.
+        # The question has the form of those before: it ends in the same word.
         mark = question.split()[-1] if question.split() else ""
         if found and mark and mark in before:
             return f"{before}{gap}" + f"{question}{answer}{gap}" * shown + question
@@ -108,7 +109,7 @@ def _solution(instance: Instance) -> str:
 
 
 def _same_tokens(backend: Backend, other: Backend, task: Task, spec: str) -> None:
-    """A token of one has to be the same text in the other."""
+    """Check that each token of one is the same text in the other."""
     asked = [NextRequest(task.instances[0].prompt)]
     size = min(
         backend.next_token_logprobs(asked).shape[1], other.next_token_logprobs(asked).shape[1]

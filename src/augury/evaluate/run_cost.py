@@ -1,4 +1,4 @@
-"""What a run of PassUntil will take, from a first small wave that is thrown away."""
+"""The cost of a run of PassUntil, estimated from a first small wave that is thrown away."""
 
 from __future__ import annotations
 
@@ -19,31 +19,32 @@ from augury.evaluate.run_plan import RunOptions, RunPlan, decide_run
 from augury.evaluate.tasks import Task
 from augury.evaluate.waves import FILL, FIRST, GROWTH
 
-# Instances that are tried, spread over the task, and samples of each.
+# Number of instances tried, spread over the task, and samples of each.
 TRIED = 8
 SAMPLES: dict[Method, int] = {"tree": 256, "independent": 8, "importance": 16}
-# Rates that an instance may have, each order of magnitude alike before it is tried: where none of
-# a few samples passed, a prior flat in the rate itself would expect the rest to be easy.
+# Possible rates of an instance, equally likely per order of magnitude before any sample: if none of
+# a few samples passed, a flat prior on the rate itself would expect the rest to be easy.
 RATES = np.logspace(-6, 0, 121)[:-1]
 MILLION = 1e6
 
 
 @dataclass(frozen=True)
 class RunCost:
-    """Samples, tokens, seconds and money of a run: at most, and as expected.
+    """Samples, tokens, seconds and money of a run: maximum, and expected.
 
     Attributes:
-        instances: of the task.
+        instances: number in the task.
         method: that will be used.
-        samples_at_most: every instance up to its cap.
-        samples_expected: as instances pass in the first small wave. What is drawn beyond the last
-            pass of a batch counts: it is paid for.
-        tokens_at_most: every sample at its full length, and its prompt where a server reads it;
-            no more than `max_tokens_total`.
-        tokens_expected: as long as in the small wave; None where a server does not say.
+        samples_at_most: if every instance reaches its cap.
+        samples_expected: if instances pass as in the first small wave. Samples beyond the last pass
+            of a batch count: they are paid for.
+        tokens_at_most: every sample at its full length, and its prompt if a server reads it; at
+            most `max_tokens_total`.
+        tokens_expected: samples as long as in the small wave; None if a server does not report
+        them.
         seconds_expected: at the speed of the small wave.
-        cost_at_most, cost_expected: at the prices given, in their unit; None without prices.
-        tried_samples, tried_tokens, tried_seconds: what this look itself took.
+        cost_at_most, cost_expected: at the given prices, in their unit; None without prices.
+        tried_samples, tried_tokens, tried_seconds: cost of this estimate itself.
     """
 
     instances: int
@@ -60,7 +61,7 @@ class RunCost:
     tried_seconds: float
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -92,12 +93,12 @@ def plan_run(
     price_in: float | None = None,
     price_out: float | None = None,
 ) -> RunCost:
-    """What `pass_until` with the same arguments will take: a small wave is drawn to see.
+    """Estimate the cost of `pass_until` with the same arguments by drawing a small wave.
 
     Args:
         backend, task, check: as `pass_until` takes them.
         asked: its other arguments.
-        price_in, price_out: of a million tokens read, and drawn.
+        price_in, price_out: per million tokens read, and drawn.
 
     Raises:
         UsageError: as `pass_until`, or a price is negative.
@@ -148,7 +149,7 @@ def _try_few(
     proposals: tuple[Proposal, ...],
     share: float,
 ) -> tuple[PassCounts, float]:
-    """Counts of a few samples of a few instances, and the seconds they took."""
+    """Return counts of a few samples of a few instances, and the seconds they took."""
     n = len(task.instances)
     which = np.unique(np.linspace(0, n - 1, min(TRIED, n)).round().astype(int))
     few = replace(task, instances=tuple(task.instances[i] for i in which), length=task.tokens)
@@ -162,7 +163,7 @@ def _try_few(
 
 
 def _expected_samples(plan: RunPlan, tried: PassCounts, n: int) -> float:
-    """Samples that n instances like these take, whole batches counted."""
+    """Return the samples that n similar instances take, counting whole batches."""
     if plan.budget is not None:
         return float(plan.budget)
     low, high = FIRST[plan.method]

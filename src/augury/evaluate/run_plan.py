@@ -1,4 +1,4 @@
-"""What decides a run of PassUntil: its method, when an instance stops, and what is drawn from."""
+"""What defines a run of PassUntil: its method, when an instance stops, and what is drawn from."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from augury.evaluate.pass_counts import Method
 from augury.evaluate.proposals import Proposal, open_proposals
 from augury.evaluate.tasks import Task
 
-# Longer texts share few prefixes: then a tree costs what it saves.
+# Longer texts share few prefixes: a tree then costs what it saves.
 TREE_TOKENS = 32
-# Passes that end an instance, and its cap, where a proposal is drawn from: its draws are few and
-# dear, and the weights of 20 passes say how much they spread.
+# Passes that end an instance, and its cap, with a proposal: its draws are few and expensive, and
+# the weights of 20 passes show how much they vary.
 WEIGHTED_PASSES, WEIGHTED_SAMPLES = 20, 2_000
-# Cap of samples of an instance elsewhere: rates down to some 2e-5 are seen.
+# Maximum samples per instance otherwise: rates down to about 2e-5 are seen.
 SAMPLES = 100_000
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What decides a run; all of it names the measurement."""
+    """What defines a run; all of it identifies the measurement."""
 
     method: Method
     r: float
@@ -39,7 +39,7 @@ class RunPlan:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What names the measurement; a cap of tokens that is not asked for names nothing."""
+        """Return what identifies the measurement; a cap of tokens counts only if given."""
         told = {**vars(self), "r": None if math.isinf(self.r) else self.r}
         if told["max_tokens"] is None:
             del told["max_tokens"]
@@ -48,7 +48,7 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run is asked for: the arguments of `pass_until` that decide it, with its defaults."""
+    """The requested settings of a run: the arguments of `pass_until` that define it."""
 
     r: int | None = None
     max_samples: int | None = None
@@ -65,7 +65,7 @@ class RunOptions:
 def decide_run(
     backend: Backend, task: Task, judge: Checker, asked: RunOptions
 ) -> tuple[RunPlan, Mixture | None, list[str]]:
-    """The plan of a run, what it draws from, and what to know of it.
+    """Return the plan of a run, what it draws from, and remarks.
 
     Raises:
         UsageError: a number is out of range, or the method does not fit.
@@ -88,13 +88,13 @@ def decide_run(
 
 
 def open_mixture(backend: Backend, task: Task, asked: RunOptions, *, known: bool) -> Mixture:
-    """What is drawn from."""
+    """Return what is drawn from."""
     if asked.method not in (None, "importance"):
         raise UsageError(f"a proposal needs method 'importance', not '{asked.method}'")
     if asked.budget is not None:
-        raise UsageError("a budget is spent by what plain samples show: it takes no proposal")
+        raise UsageError("a budget is allocated by plain samples: it takes no proposal")
     if not 0 < asked.own_share < 1:
-        raise UsageError(f"own_share lies between 0 and 1, not {asked.own_share}")
+        raise UsageError(f"own_share must lie between 0 and 1, not {asked.own_share}")
     backend.next_token_logprobs([NextRequest(task.instances[0].prompt)])  # does it show them?
     proposals = open_proposals(asked.proposal, backend, task, open_model, known)
     return Mixture(backend, proposals, asked.own_share)
@@ -103,7 +103,7 @@ def open_mixture(backend: Backend, task: Task, asked: RunOptions, *, known: bool
 def choose_method(
     backend: Backend, task: Task, judge: Checker, asked: Method | None, temperature: float
 ) -> tuple[Method, list[str]]:
-    """The method, and what there is to say about it."""
+    """Choose the method, and return remarks on it."""
     if asked == "importance":
         raise UsageError("method 'importance' needs a proposal: hint, or a model")
     if asked not in (None, *get_args(Method)):
@@ -117,7 +117,7 @@ def choose_method(
             )
         notes = []
         if not backend.unique_tokens:
-            notes = ["a lower bound: the same answers written with other tokens are left out"]
+            notes = ["a lower bound: the same answers written with other tokens are not counted"]
         return "exact", notes
     if asked is None and enumerable and backend.unique_tokens:
         return "exact", []
@@ -139,7 +139,7 @@ def wanted_passes(r: int | None, relative_error: float | None, budget: int | Non
         if r is not None:
             raise UsageError("choose one of r and relative_error")
         if not 0 < relative_error < 1:
-            raise UsageError(f"relative_error lies between 0 and 1, not {relative_error}")
+            raise UsageError(f"relative_error must lie between 0 and 1, not {relative_error}")
         return float(math.ceil(2 + 1 / relative_error**2))
     if r is None:
         return 2.0 if budget is None else math.inf
@@ -147,7 +147,7 @@ def wanted_passes(r: int | None, relative_error: float | None, budget: int | Non
 
 
 def check_numbers(plan: RunPlan) -> None:
-    """Say which setting is out of range.
+    """Check which setting is out of range.
 
     Raises:
         UsageError: one is.

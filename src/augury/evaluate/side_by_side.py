@@ -1,4 +1,4 @@
-"""Many requests to one server, side by side up to a limit, from code that does not wait itself."""
+"""Many parallel requests to one server, up to a limit, from synchronous code."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from augury.errors import DataError, UsageError
 
-GLANCE = 0.2  # seconds until Ctrl-C is noticed, at most
+GLANCE = 0.2  # maximum seconds until Ctrl-C is noticed
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class OwnLoop:
-    """A loop of its own in a thread, so that calls work inside a notebook's loop too."""
+    """An event loop in its own thread, so that calls also work inside a notebook's loop."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -26,11 +26,11 @@ class OwnLoop:
 
     @property
     def running(self) -> bool:
-        """Whether something was run since it was made or closed."""
+        """Whether something was run since it was created or closed."""
         return self._loop is not None
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine returns; Ctrl-C cancels it."""
+        """Run a coroutine and return its result; Ctrl-C cancels it."""
         if self._loop is None:
             loop = self._loop = asyncio.new_event_loop()
             thread = threading.Thread(target=loop.run_forever, name=self._name, daemon=True)
@@ -38,12 +38,12 @@ class OwnLoop:
             self._finish = weakref.finalize(self, _stop, loop, thread)
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            # Ctrl-C may be noticed by another thread; this one looks up now and then.
+            # Another thread may get Ctrl-C; this one checks from time to time.
             while not wait([future], timeout=GLANCE).done:
                 pass
             return future.result()
         except BaseException:
-            future.cancel()  # Ctrl-C reaches this thread; the loop must stop asking
+            future.cancel()  # Ctrl-C reaches this thread; the loop must stop its requests
             raise
 
     def close(self) -> None:
@@ -56,7 +56,7 @@ class OwnLoop:
 async def ask_all(
     one: Callable[[T], Coroutine[Any, Any, R]], requests: Sequence[T], in_flight: int
 ) -> list[R]:
-    """Answers in the order of the requests; the first error of ours ends them all."""
+    """Return answers in the order of the requests; the first error of ours cancels them all."""
     answers: list[Any] = [None] * len(requests)
     waiting = iter(enumerate(requests))
 

@@ -1,4 +1,4 @@
-"""Tokens that a measurement took, wave by wave: `tokens.json` beside the journal."""
+"""Tokens that a measurement used, wave by wave: `tokens.json` beside the journal."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ FILE = "tokens.json"
 
 
 class SpentTokens:
-    """What the waves of a measurement took; a wave that is done again counts once.
+    """What the waves of a measurement used; a repeated wave counts once.
 
     Args:
-        backend: the model, whose `usage` is watched; without one what it takes is unknown.
-        folder: of the measurement; None keeps it in memory alone.
+        backend: the model, whose `usage` is watched; without it the use is unknown.
+        folder: of the measurement; None keeps it in memory.
     """
 
     def __init__(self, backend: Backend, folder: Path | None) -> None:
@@ -32,7 +32,7 @@ class SpentTokens:
 
     @property
     def tokens(self) -> TokenUsage:
-        """In all."""
+        """Return the total."""
         total = TokenUsage()
         for wave in self._waves:
             total.add(wave.drawn, wave.read, wave.paid)
@@ -40,11 +40,11 @@ class SpentTokens:
 
     @property
     def last(self) -> TokenUsage:
-        """Of the last wave."""
+        """Return the last wave's tokens."""
         return self._waves[-1]
 
     def resume(self, waves: int) -> None:
-        """Go on behind so many waves; what an unknown one took stays unknown."""
+        """Resume after this many waves; the use of an unknown one stays unknown."""
         missing = [TokenUsage(None, None, None)] * (waves - len(self._waves))
         self._waves = [*self._waves[:waves], *missing]
 
@@ -64,7 +64,7 @@ class SpentTokens:
         self._waves.append(spent)
 
     def save(self) -> None:
-        """Write it. A disk that is full costs this figure, not the run."""
+        """Write it. A full disk costs this figure, not the run."""
         if self._path is None:
             return
         told: list[dict[str, Any]] = [vars(wave) for wave in self._waves]

@@ -1,4 +1,4 @@
-"""Texts that end a sample: as a user writes them, and where they cut."""
+"""Texts that end a sample: how a user writes them, and where they cut."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _LETTERS = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
 
 
 def unescape(text: str) -> str:
-    r"""Text from a shell or a study file, its escapes read: \n, \t, \r, \\, \x0a and \u000a.
+    r"""Interpret escapes in text from a shell or a study file: \n, \t, \r, \\, \x0a and \u000a.
 
-    A backslash before anything else stays what it is.
+    A backslash before anything else is kept.
     """
 
     def read(found: re.Match[str]) -> str:
@@ -25,39 +25,39 @@ def unescape(text: str) -> str:
 
 
 def cut_text(text: str, stops: Sequence[str]) -> str:
-    """The text before the first stop in it."""
+    """Return the text before its first stop."""
     ends = [at for s in stops if (at := text.find(s)) >= 0]
     return text[: min(ends)] if ends else text
 
 
 def is_settled(text: str, stops: Sequence[str]) -> bool:
-    """Whether the text holds a stop, and nothing written behind it can move the cut."""
+    """Return whether the text holds a stop whose cut no later text can move."""
     ends = [at for s in stops if (at := text.find(s)) >= 0]
     if not ends:
         return False
-    # A longer stop that has begun before the first whole one may still become whole.
+    # A longer stop that began before the first complete one may still be completed.
     return not any(s.startswith(text[at:]) for at in range(min(ends)) for s in stops)
 
 
 def half_written(text: str, stops: Sequence[str]) -> bool:
-    """Whether it ends in part of a character or of a stop, so that it says nothing yet."""
+    """Return whether it ends inside a character or a stop, so that it is undecided."""
     return text.endswith("\ufffd") or any(
         text.endswith(s[:k]) for s in stops for k in range(1, len(s))
     )
 
 
 def is_lost(text: str, stops: Sequence[str], possible: Callable[[str], bool]) -> bool:
-    """Whether a text that is being written cannot pass any more, however it goes on."""
+    """Return whether a text being written can no longer pass, however it continues."""
     if half_written(text, stops) or cut_text(text, stops) != text:
         return False
     return not possible(text)
 
 
 def sendable_stops(stops: Sequence[str], most: int) -> list[str]:
-    """The first stops that a server may cut at, so that the cut is where it would be here.
+    """Return the first stops that a server may cut at, with the same result as cutting here.
 
-    A stop that lies inside another one is not sent: the server would end a text before it could
-    tell which of the two comes.
+    A stop that is part of another one is not sent: the server would end a text before it could tell
+    which of the two comes.
     """
     alone = [s for s in stops if not any(s in other[1:] for other in stops if other != s)]
     return alone[:most]

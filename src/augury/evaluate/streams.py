@@ -1,4 +1,4 @@
-"""Random numbers that belong to a sample, not to the batch that it is drawn in."""
+"""Random numbers determined by a sample, not by the batch in which it is drawn."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import numpy as np
 
 from augury.evaluate.backend import Floats
 
-# Tokens whose numbers one Philox key gives: a key costs 5 us, and numbers that go unused almost
-# nothing. A Philox counter gives four 64-bit numbers.
+# Number of tokens per Philox key: a key costs 5 us, and unused numbers almost nothing. A Philox
+# counter gives four 64-bit numbers.
 BLOCK = 16
 _PER_COUNTER = 4
 
 
 def uniforms(seed: int, first: int, samples: int, length: int) -> Floats:
-    """(samples, length) uniform numbers in [0, 1) of samples `first`, `first` + 1 ... of a seed.
+    """Return (samples, length) uniform numbers in [0, 1) for samples from `first` of a seed.
 
-    The number of sample i and token k depends on (seed, i, k) alone: on no other sample, and not
-    on how many are asked for.
+    The number of sample i and token k depends only on (seed, i, k): not on other samples, nor on
+    their number.
 
     Args:
         seed: of the request, from 0 to 2^63 - 1.
         first: first sample, from 0.
-        samples: how many.
-        length: tokens a sample.
+        samples: number of samples.
+        length: tokens per sample.
     """
     blocks = []
     for block in range(-(-length // BLOCK)):

@@ -22,7 +22,7 @@ class Instance:
     Attributes:
         id: its name, unique in the task.
         prompt: what the model reads.
-        answers: references; for lab tasks all the continuations that pass.
+        answers: references; for lab tasks all passing continuations.
         data: every other field of its line.
     """
 
@@ -34,14 +34,14 @@ class Instance:
 
 @dataclass(frozen=True)
 class Task:
-    """A name, its instances, how an answer is judged, and the rate at which a guesser passes.
+    """A name, its instances, how an answer is judged, and the pass rate of random guessing.
 
     Attributes:
         name: of the task.
-        instances: at least one, of different ids.
-        chance: rate of a guesser.
+        instances: at least one, with different ids.
+        chance: pass rate of random guessing.
         checker: name of the check (see `checkers`).
-        length: tokens to sample.
+        length: number of tokens to sample.
         stop: sampled text is cut before the first of these.
 
     Raises:
@@ -70,13 +70,13 @@ class Task:
 
     @cached_property
     def tokens(self) -> int:
-        """Tokens to sample: as asked for, else as many as the longest answer has characters."""
+        """Tokens to sample: as given, else as many as the longest answer has characters."""
         longest = max((len(a) for i in self.instances for a in i.answers), default=0)
         return self.length or max(longest, 1)
 
     @cached_property
     def digest(self) -> str:
-        """What tells this task from any other: a hash of everything in it."""
+        """Return what distinguishes this task: a hash of everything in it."""
         whole = [
             self.name,
             self.checker,
@@ -88,7 +88,7 @@ class Task:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def cut(self, text: str) -> str:
-        """A sample up to the first stop."""
+        """Cut a sample at its first stop."""
         return cut_text(text, self.stop)
 
 
@@ -100,10 +100,10 @@ SCHEMES: Mapping[str, str] = {
 
 
 def named_task(spec: str, instances: int) -> Task:
-    """The task called `spec`, such as "lab:rule", with that many instances.
+    """Return the task called `spec`, such as "lab:rule", with this many instances.
 
     Raises:
-        UsageError: there is no such scheme, or no task of that name.
+        UsageError: the scheme does not exist, or has no task of that name.
     """
     scheme, _, name = spec.partition(":")
     if scheme not in SCHEMES:
@@ -121,22 +121,22 @@ def read_task(
     stop: tuple[str, ...] = (),
     chance: float = 0.0,
 ) -> Task:
-    """A task from a JSONL file: `id`, `prompt`, `reference` or `references`, and anything else.
+    """Read a task from a JSONL file: `id`, `prompt`, `reference` or `references`, and any others.
 
-    HumanEval's `task_id` serves as id; a line without an id is called by its number. `messages`,
-    a list of {role, content}, are turns before the prompt; without a prompt the last one is it.
+    HumanEval's `task_id` serves as id; a line without an id is named by its number. `messages`, a
+    list of {role, content}, are turns before the prompt; without a prompt, the last one is it.
 
     Args:
         path: the file.
         checker, length, stop, chance: as in `Task`.
 
     Raises:
-        DataError: there is no such file, a line is not JSON, or a field is missing or of another
+        DataError: the file does not exist, a line is not JSON, or a field is missing or of another
             type; it names the line.
     """
     path = Path(path)
     try:
-        # Not splitlines: within JSON text U+2028 and its like are letters.
+        # Not splitlines: within JSON text U+2028 and similar are characters.
         lines = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError as error:
         raise DataError("there is no such file", source=str(path), expected="JSON lines") from error

@@ -1,8 +1,8 @@
 """The validation loss of a checkpoint on texts: nats per token, and bits per byte.
 
-A text longer than the model's context is read in windows that overlap: every token is scored once,
-with as much in front of it as the overlap holds, the first window's from its beginning. Bits per
-byte compares models whose tokens differ; nats per token does not.
+A text longer than the model's context is read in overlapping windows: every token is scored once,
+with as much context as the overlap holds; the first window's from its beginning. Bits per byte
+compares models whose tokens differ; nats per token does not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from augury.errors import DataError, UsageError
 from augury.runtime.steps import count_steps
 
-# Tokens of a window, where neither the user nor the model's configuration says.
+# Window size in tokens if neither the user nor the model's configuration gives it.
 WINDOW = 1024
 Pair = tuple[list[int], list[int]]
 
@@ -30,13 +30,13 @@ class DocumentReader(Protocol):
 
     @property
     def context(self) -> int | None:
-        """Tokens that the model can read at once, if it says."""
+        """Number of tokens that the model can read at once, if known."""
 
     def document_tokens(self, text: str) -> list[int]:
-        """Tokens of a document, with what the tokenizer puts in front of a text."""
+        """Return the tokens of a document, with what the tokenizer puts before a text."""
 
     def pair_logprobs(self, pairs: Sequence[Pair]) -> list[NDArray[np.float64]]:
-        """Log-probabilities of the second tokens of each pair behind the first ones."""
+        """Return log-probabilities of the second tokens of each pair after the first ones."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,12 @@ class TextLoss:
 
     Attributes:
         loss: nats per token, over all tokens of all documents.
-        stderr: its standard error over documents; None of a single one.
-        tokens: scored; the first of a document is not, where nothing stands in front of it.
+        stderr: its standard error over documents; None for a single one.
+        tokens: number scored; the first of a document is not, unless something precedes it.
         bytes: of the texts, in UTF-8.
-        documents: how many.
-        window: tokens read at once.
-        stride: from one window to the next.
+        documents: number of documents.
+        window: tokens per window.
+        stride: tokens between window starts.
     """
 
     loss: float
@@ -67,7 +67,7 @@ class TextLoss:
         return self.loss * self.tokens / self.bytes / math.log(2)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
+        """Return everything, ready for JSON."""
         return {**vars(self), "bpb": self.bpb}
 
     def __str__(self) -> str:
@@ -80,10 +80,10 @@ class TextLoss:
 
 
 def windows(count: int, window: int, stride: int) -> Iterator[tuple[int, int, int]]:
-    """Windows over `count` tokens: where one begins, where its own tokens begin, where it ends.
+    """Yield windows over `count` tokens: start, start of its own part, end.
 
     Every token but the first is in exactly one window's own part, with at least `window - stride`
-    tokens in front of it, or all there are.
+    tokens before it, or all there are.
     """
     done = 1
     while done < count:
@@ -93,7 +93,7 @@ def windows(count: int, window: int, stride: int) -> Iterator[tuple[int, int, in
 
 
 def read_documents(path: Path) -> list[str]:
-    """The documents of a file: JSON lines with `text` in each, or one text.
+    """Read the documents of a file: JSON lines with `text` in each, or one text.
 
     Raises:
         DataError: it cannot be read, or holds no text.
@@ -119,7 +119,7 @@ def read_documents(path: Path) -> list[str]:
                                     value=found[-1], expected="a string")  # fmt: skip
     found = [document for document in found if document]
     if not found:
-        raise DataError("there is no text", source=str(path), expected="documents")
+        raise DataError("no text", source=str(path), expected="documents")
     return found
 
 
@@ -130,16 +130,16 @@ def text_loss(
     window: int | None = None,
     stride: int | None = None,
 ) -> TextLoss:
-    """The loss of a model on documents.
+    """Compute the loss of a model on documents.
 
     Args:
         reader: a backend of transformers.
         documents: texts.
-        window: tokens read at once; by default the model's context.
-        stride: tokens from one window to the next; by default half a window.
+        window: tokens per window; by default the model's context.
+        stride: tokens between window starts; by default half a window.
 
     Raises:
-        UsageError: window or stride cannot be, or no document has a token to score.
+        UsageError: window or stride is invalid, or no document has a token to score.
     """
     most = reader.context
     window = window or most or WINDOW
@@ -161,14 +161,14 @@ def text_loss(
             counts[i] += len(scored)
     total = int(counts.sum())
     if total == 0:
-        raise UsageError("the documents hold no token that has another in front of it")
+        raise UsageError("no document has a token with another before it")
     loss = float(sums.sum() / total)
     size = sum(len(text.encode()) for text in documents)
     return TextLoss(loss, _stderr(sums, counts, loss), total, size, len(documents), window, stride)
 
 
 def _stderr(sums: NDArray[np.float64], counts: NDArray[np.int64], loss: float) -> float | None:
-    """Of a ratio of sums over documents that were drawn at random."""
+    """Return the standard error of a ratio of sums over randomly drawn documents."""
     n = len(sums)
     if n < 2:
         return None

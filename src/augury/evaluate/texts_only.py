@@ -1,4 +1,4 @@
-"""What all models behind a server or a provider have in common: they give texts, no tokens."""
+"""What all models behind a server or a provider have in common: they return texts, no tokens."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TextsOnly:
 
     Attributes:
         known_as: the model, and where it is, for messages.
-        instead: what to do for all next tokens.
+        instead: what to do instead of asking for all next tokens.
     """
 
     known_as: str
@@ -24,7 +24,7 @@ class TextsOnly:
 
     @property
     def ends(self) -> frozenset[int]:
-        """None that are known: the server ends texts itself."""
+        """Empty: the server ends texts itself."""
         return frozenset()
 
     @property
@@ -33,7 +33,7 @@ class TextsOnly:
         return False
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Refused.
+        """Refuse the request.
 
         Raises:
             UsageError: always; a server does not show its tokens.
@@ -41,7 +41,7 @@ class TextsOnly:
         raise UsageError(f"{self.known_as} does not show its tokens")
 
     def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
-        """Refused.
+        """Refuse the request.
 
         Raises:
             UsageError: always; servers show a handful of likely tokens, not all.
@@ -54,13 +54,13 @@ class TextsOnly:
 def about_name(
     model: str, name: str, chat: Mapping[str, Any], extra: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Columns of a model known by its name alone: its family and step as far as that tells them.
+    """Return columns of a model known only by name: its family and step as far as that tells.
 
     Args:
-        model: as it is asked for.
-        name: the part of it that is the model's own.
-        chat: columns that say how it is asked.
-        extra: fields that are sent beside.
+        model: as requested.
+        name: the model's own part of it.
+        chat: columns that describe the prompting.
+        extra: further fields that are sent.
     """
     told = {
         "model": model,

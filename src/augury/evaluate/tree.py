@@ -1,15 +1,15 @@
-"""Samples as counts down the tree of distinct prefixes.
+"""Sample counts drawn down the tree of distinct prefixes.
 
-Samples of one prompt share prefixes. Where a model shows the probabilities of the next token, n
-independent samples are the same in distribution as n split at the first token by a multinomial
-draw, each part split again at the second, and so on: one forward pass for each distinct prefix
-instead of one for each token of each sample, and one check for each distinct text.
+Samples of one prompt share prefixes. If a model shows the probabilities of the next token, n
+independent samples have the same distribution as n split at the first token by a multinomial draw,
+each part split again at the second, and so on: one forward pass per distinct prefix instead of one
+per token of each sample, and one check per distinct text.
 
-Where the check can tell that nothing which begins so will pass, the branch ends there: its samples
+If the check can tell that no text with this beginning will pass, the branch ends there: its samples
 have failed, whatever they would have become.
 
-The order in which a draw's nodes are visited depends on nothing but the draw itself, so the same
-draws come of a run that was stopped and one that was not. What waits is held as blocks on a stack,
+The order in which a draw's nodes are visited depends only on the draw itself, so a run that was
+stopped gives the same draws as one that was not. Pending nodes are kept as blocks on a stack,
 deepest first: never more nodes than samples, whatever the width of the tree.
 """
 
@@ -27,15 +27,16 @@ from augury.evaluate.tasks import Task
 
 Ints = NDArray[np.int64]
 
-# Nodes asked about at once. 1,024 keep the lab's models and a small transformer busy.
+# Nodes processed at once. 1,024 keep the lab's models and a small transformer busy.
 ROWS = 1024
-# Below this many samples at a node, inverting the distribution beats a binomial draw a token.
+# Below this many samples at a node, inverting the distribution is faster than a binomial draw per
+# token.
 FEW = 64
 
 
 @dataclass
 class Draw:
-    """n samples of one instance, and the stream they come from."""
+    """n samples of one instance, and their random stream."""
 
     prompt: str
     samples: int
@@ -64,15 +65,15 @@ def draw_counts(
 
     Args:
         backend: a model that shows next-token probabilities.
-        task: says how long a text gets, and what stops it.
+        task: gives the length of texts, and their stops.
         draws: consumed.
         temperature: logits are divided by it.
-        leaves: called for distinct texts as they are finished, uncut; not for those that `alive`
-            has given up.
-        alive: whether a text that has begun so can pass.
+        leaves: called for distinct texts when they are finished, uncut; not for those that `alive`
+            has abandoned.
+        alive: whether a text with this beginning can pass.
 
     Returns:
-        Forward passes: how many distinct prefixes were asked about.
+        Number of forward passes, one per distinct prefix.
     """
     asked = 0
     while True:
@@ -102,7 +103,7 @@ def draw_counts(
 
 
 def _split(rng: np.random.Generator, weights: Floats, counts: Ints) -> tuple[Ints, Ints, Ints]:
-    """Each node's samples among the tokens: parent, token and count, those above 0."""
+    """Split each node's samples among the tokens: parent, token and count, those above 0."""
     found: list[tuple[Ints, Ints, Ints]] = []
     few = np.flatnonzero(counts < FEW)
     if len(few):
@@ -124,7 +125,7 @@ def _split(rng: np.random.Generator, weights: Floats, counts: Ints) -> tuple[Int
 
 
 def _invert(below: Floats, owner: Ints, aim: Floats) -> Ints:
-    """First column of each owner's row that is above the aim."""
+    """Return the first column of each owner's row that is above the aim."""
     ends = below[:, -1:]
     # Row i lies between i and i + 1, so that one search serves all rows.
     flat = (below / ends * (1 - 1e-12) + np.arange(len(below))[:, None]).ravel()
@@ -141,7 +142,7 @@ def _place(
     leaves: Leaves,
     alive: Alive | None,
 ) -> None:
-    """Finished texts to `leaves`, the rest back on the stack."""
+    """Pass finished texts to `leaves`, and put the rest back on the stack."""
     written, parents, tokens, split = children
     ended = np.isin(tokens, list(backend.ends))
     longer = np.concatenate([written[parents], tokens[:, None].astype(np.int32)], 1)

@@ -1,4 +1,4 @@
-"""How many programs a run could not judge plainly: they count as failed, and it is said."""
+"""How many programs of a run could not be judged normally: they count as failed, with a note."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PLAIN = ("passed", "failed")
 
 
 class VerdictTally:
-    """Verdicts of one run, counted by outcome and by the package that was not there."""
+    """Verdicts of one run, counted by outcome and by missing package."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -21,11 +21,11 @@ class VerdictTally:
             self.lacking[lacks] += 1
 
     def notes(self) -> list[str]:
-        """What a reader of the pass rate has to know."""
+        """Return remarks for the reader of the pass rate."""
         judged = self.outcomes.total()
         notes = [
-            f"{n:,} of {judged:,} different programs import {name}, which the sandbox lacks, and"
-            f" count as failed; where it is installed, the checker unit-tests:{name} offers it"
+            f"{n:,} of {judged:,} different programs import {name}, which the sandbox lacks, and "
+            f"count as failed; if it is installed, the checker unit-tests:{name} offers it"
             for name, n in self.lacking.most_common()
         ]
         odd = {name: n for name, n in self.outcomes.most_common() if name not in PLAIN}

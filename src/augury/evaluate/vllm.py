@@ -1,8 +1,8 @@
-"""vLLM in process, for a machine whose GPU is ours.
+"""vLLM in this process, for a machine with its own GPU.
 
 Written to vLLM's documented interface (`vllm.LLM`, `SamplingParams`, prompts of token ids). The
-tests do not run it: vLLM pins versions of its own, so it does not share an environment with the
-extra `models`. By hand it was run once, on an exported lab model with the CPU build of 0.32
+tests do not run it: vLLM pins its own versions, so it does not share an environment with the extra
+`models`. It was run once by hand, on an exported lab model with the CPU build of 0.32
 (`docs/backends.md` has the figures); never on a GPU.
 """
 
@@ -30,24 +30,25 @@ from augury.evaluate.http import chunk_seed
 from augury.evaluate.names import model_name
 from augury.evaluate.stops import cut_text, sendable_stops
 
-# Samples of one prompt in one request to the engine, which schedules each of them on its own.
+# Samples of one prompt in one request to the engine, which schedules each of them separately.
 TOGETHER = 256
 
 
 class VLLMBackend:
     """A model in vLLM's engine, as a `Backend`.
 
-    Sample i of a request comes with a seed of its own, made of the request's and i; vLLM gives the
-    same sample again but for rounding, which depends on what else is in its batch.
+    Sample i of a request has its own seed, made from the request's and i; vLLM gives the same
+    sample again except for rounding, which depends on what else is in its batch.
 
-    `next_token_logprobs` takes the whole table through vLLM's lists of likely tokens: right, and
-    slow. Use it for small vocabularies, or the transformers backend.
+    `next_token_logprobs` gets the whole table through vLLM's lists of likely tokens: correct, and
+    slow. Use it for small vocabularies, or use the transformers backend.
 
     Args:
         path_or_id: a folder, or an id on the hub.
         revision: branch, tag or commit on the hub.
-        engine: more options of `vllm.LLM`, such as {"tensor_parallel_size": 2, "dtype": "float32"}.
-        chat: ask in the checkpoint's chat template; samples come without their reasoning.
+        engine: further options of `vllm.LLM`, such as {"tensor_parallel_size": 2, "dtype":
+        "float32"}.
+        chat: use the checkpoint's chat template; samples are returned without their reasoning.
 
     Raises:
         UsageError: the extra `vllm` is missing.
@@ -110,11 +111,11 @@ class VLLMBackend:
         return False
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Text of tokens written behind a prompt, special tokens left out."""
+        """Return the text of tokens written after a prompt, without special tokens."""
         return self._text.texts([tokens])[0]
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[list[str]]:
-        """Continuations; the engine batches them as it sees fit.
+        """Draw continuations; the engine batches them.
 
         Raises:
             UsageError: prompt and length do not fit the model.
@@ -152,14 +153,14 @@ class VLLMBackend:
         return texts
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
-        """Log-probabilities by teacher forcing, of the tokens `hf_text.TokenText.seam` names.
+        """Score by teacher forcing the tokens that `hf_text.TokenText.seam` gives.
 
         Raises:
             UsageError: the tokenizer cannot write a continuation, or a text is too long.
         """
         pairs = [self._text.seam(r.prompt, r.continuation) for r in requests]
         for (before, behind), request in zip(pairs, requests, strict=True):
-            # The engine writes a token even where only the prompt's are asked for.
+            # The engine writes a token even if only the prompt's are requested.
             self._fits(len(before) + len(behind) + 1, request.prompt)
         option = self._vllm.SamplingParams(max_tokens=1, prompt_logprobs=1, detokenize=False)
         asked = self._ask([[*a, *b] for a, b in pairs], [option] * len(pairs))
@@ -173,7 +174,7 @@ class VLLMBackend:
         return scores
 
     def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
-        """(n, vocabulary) log-probabilities of the next token.
+        """Return (n, vocabulary) log-probabilities of the next token.
 
         Raises:
             UsageError: a text is too long.

@@ -1,7 +1,7 @@
 """Writing several texts token by token, with the model's probabilities at every step.
 
-`open_walk` takes the model's own way where it has one (transformers: `hf_walk`), which keeps what
-was read; any model that shows next-token probabilities can be walked without.
+`open_walk` uses the model's own implementation if it has one (transformers: `hf_walk`), which keeps
+what was read; any model that shows next-token probabilities can be walked without.
 """
 
 from __future__ import annotations
@@ -19,46 +19,48 @@ class TokenWalk(Protocol):
     """Rows that are being written."""
 
     def logprobs(self) -> Floats:
-        """(rows, vocabulary) log-probabilities of each row's next token at temperature 1."""
+        """Return (rows, vocabulary) log-probabilities of each row's next token at temperature 1."""
         ...
 
     def advance(self, kept: NDArray[np.int64], tokens: NDArray[np.int64]) -> None:
-        """Keep these rows, and write one token behind each of them."""
+        """Keep these rows, and write one token after each of them."""
         ...
 
 
 @runtime_checkable
 class Walkable(Protocol):
-    """A model with a way of its own."""
+    """A model with its own implementation."""
 
     def walk(self, prompts: Sequence[str]) -> TokenWalk:
-        """A row for each prompt; equal ones are read once."""
+        """Return one row per prompt; equal ones are read once."""
         ...
 
     def forced(
         self, rows: Sequence[tuple[str, tuple[int, ...]]], temperature: float
     ) -> list[float]:
-        """Log-probability of the tokens behind each prompt."""
+        """Return the log-probability of the tokens after each prompt."""
         ...
 
     def walk_rows(self, prompt: str, length: int) -> int:
-        """Rows that fit the memory, with so many tokens written behind the prompt."""
+        """Return the number of rows that fit the memory, with this many tokens after the prompt."""
         ...
 
 
 def open_walk(backend: Backend, prompts: Sequence[str]) -> TokenWalk:
-    """A walk with a row for each prompt.
+    """Open a walk with one row per prompt.
 
     Raises:
         UsageError: the model shows no probabilities, or a prompt does not fit.
     """
-    return backend.walk(prompts) if isinstance(backend, Walkable) else _AskedAgain(backend, prompts)
+    return (
+        backend.walk(prompts) if isinstance(backend, Walkable) else _RereadingWalk(backend, prompts)
+    )
 
 
 def forced_logprobs(
     backend: Backend, rows: Sequence[tuple[str, tuple[int, ...]]], temperature: float
 ) -> list[float]:
-    """Log-probability of exactly these tokens behind each prompt; -inf of one it does not have."""
+    """Return log-probabilities of exactly these tokens after each prompt; -inf if unknown."""
     if isinstance(backend, Walkable):
         return backend.forced(rows, temperature)
     totals = []
@@ -72,8 +74,8 @@ def forced_logprobs(
     return totals
 
 
-class _AskedAgain:
-    """What was written is read again at every step."""
+class _RereadingWalk:
+    """A walk that reads everything written again at every step."""
 
     def __init__(self, backend: Backend, prompts: Sequence[str]) -> None:
         self._backend = backend

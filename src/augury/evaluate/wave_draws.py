@@ -1,4 +1,4 @@
-"""Draws a wave of samples and judges them: by a mixture, down the tree of prefixes, or plainly."""
+"""Drawing and judging a wave of samples: from a mixture, down a tree of prefixes, or plainly."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from augury.evaluate.tasks import Instance, Task
 from augury.evaluate.tree import Draw, draw_counts
 from augury.evaluate.waves import RunCounts
 
-# Verdicts kept, so that a text that comes again is not checked again.
+# Number of verdicts kept, so that a recurring text is not checked again.
 VERDICTS = 200_000
-# Why a sample that a tree did not write to its end has failed.
-GIVEN_UP = "given up here: nothing that begins so passes"
+# The reason given for a failed sample that a tree did not complete.
+GIVEN_UP = "stopped here: no text with this beginning passes"
 
 
 class WaveDrawer:
@@ -34,10 +34,10 @@ class WaveDrawer:
         backend: the model.
         task: its instances.
         judge: the check.
-        plan: how it is drawn.
-        counts: so far: they say how many passes an instance still wants, and its next stream.
-        kept: takes samples to be read.
-        mixture: what from, with method "importance".
+        plan: how to draw.
+        counts: so far: they tell how many passes an instance still needs, and its next stream.
+        kept: collects samples to be read.
+        mixture: to draw from, with method "importance".
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class WaveDrawer:
         self._tokens = TokenUsage()
 
     def draw(self, wave: list[tuple[int, int]], tokens: TokenUsage) -> list[list[Any]]:
-        """Per batch: instance, samples drawn, passes and samples that count, a text that passed.
+        """Return per batch: instance, samples drawn, passes and samples that count, a passing text.
 
-        What the backend does not count by itself is added to `tokens`.
+        What the backend does not count itself is added to `tokens`.
         """
         self._tokens = tokens
         if self._mixture is not None:
@@ -66,12 +66,12 @@ class WaveDrawer:
         return self._tree(wave) if self._plan.method == "tree" else self._independent(wave)
 
     def _weighted(self, wave: list[tuple[int, int]], mixture: Mixture) -> list[list[Any]]:
-        """As others, and what counts of the weights: their logs, and the model's own draws."""
+        """Return the same, and the weights: logs, and the model's own draws."""
         task = self._task
         wanted = [(task.instances[i], n, self._stream(i)) for i, n in wave]
         drawn = draw_mixture(mixture, task, wanted, self._plan.temperature, self._judge.possible)
         self._tokens.add(sum(len(t) for own in drawn for t in own.tokens), None)
-        self._settle(
+        self._judge_texts(
             [(i, t) for (i, _), own in zip(wave, drawn, strict=True) for t in own.texts
              if t is not None]
         )  # fmt: skip
@@ -105,7 +105,7 @@ class WaveDrawer:
                 self._plan.temperature,
                 task.stop,
                 self._possible(i),
-                self._whole(i),
+                self._full_samples(i),
             )
             for i, n in wave
         ]
@@ -121,7 +121,7 @@ class WaveDrawer:
                 value=found[0][0],
                 expected=f"{found[0][1]} samples",
             )
-        self._settle([(i, t) for (i, _), own in zip(wave, texts, strict=True) for t in own])
+        self._judge_texts([(i, t) for (i, _), own in zip(wave, texts, strict=True) for t in own])
         rows: list[list[Any]] = []
         for (i, n), own in zip(wave, texts, strict=True):
             passed = np.flatnonzero([self._verdicts[i, t] for t in own])
@@ -135,13 +135,13 @@ class WaveDrawer:
             self._keep(i, [own[k] for k in passed if first <= k < used])
         return rows
 
-    def _whole(self, i: int) -> int:
-        """Samples of an instance's next batch that are written to their end, to be read."""
+    def _full_samples(self, i: int) -> int:
+        """Return how many samples of an instance's next batch are written in full, to be read."""
         wanted = self._kept.wants(self._task.instances[i].id, passed=False)
         return self._kept.whole if wanted else 0
 
     def _possible(self, i: int) -> Callable[[str], bool] | None:
-        """Whether a text that has begun so can pass, as far as the check knows."""
+        """Return a test of whether a text with this beginning can pass, if the check has one."""
         possible, instance = self._judge.possible, self._task.instances[i]
         return None if possible is None else lambda text: possible(instance, text)
 
@@ -157,7 +157,7 @@ class WaveDrawer:
         def leaves(which: int, texts: list[str], number: NDArray[np.int64]) -> None:
             i = wave[which][0]
             cut = [task.cut(text) for text in texts]
-            self._settle([(i, text) for text in cut])
+            self._judge_texts([(i, text) for text in cut])
             self._keep(i, cut)
             for text, count in zip(cut, number.tolist(), strict=True):
                 if self._verdicts[i, text]:
@@ -181,7 +181,7 @@ class WaveDrawer:
         rows: list[list[Any]] = []
         for which, (i, n) in enumerate(wave):
             wanted, got = self._counts.left(i), passed[which]
-            # Passes are exchangeable among the n places: where the last one stands is drawn.
+            # Passes are exchangeable among the n positions: the last one's position is drawn.
             used = place_of(int(wanted), got, n, draws[which].rng) if got >= wanted else n
             rows.append([i, n, int(min(got, wanted)), used, examples[which]])
         return rows
@@ -197,8 +197,8 @@ class WaveDrawer:
                 why = self._judge.reason(self._task.instances[i], text, passed)
                 self._kept.add(KeptSample(name, text, passed, why))
 
-    def _settle(self, pairs: list[tuple[int, str]]) -> None:
-        """Verdicts of these texts, each distinct one checked once."""
+    def _judge_texts(self, pairs: list[tuple[int, str]]) -> None:
+        """Judge these texts, each distinct one once."""
         if len(self._verdicts) > VERDICTS:
             self._verdicts.clear()
         new = [pair for pair in dict.fromkeys(pairs) if pair not in self._verdicts]
@@ -207,7 +207,7 @@ class WaveDrawer:
             self._verdicts.update(zip(new, said, strict=True))
 
     def _stream(self, i: int) -> int:
-        """Seed of an instance's next batch."""
+        """Return the seed of an instance's next batch."""
         key = [
             self._plan.seed,
             self._task.name,
@@ -218,10 +218,10 @@ class WaveDrawer:
 
 
 def place_of(which: int, passes: int, samples: int, rng: np.random.Generator) -> int:
-    """Where the `which`-th of `passes` lies among `samples`, counted from 1: drawn at random.
+    """Draw the position of the `which`-th of `passes` among `samples`, counted from 1.
 
-    Every order of the samples is as likely as any other, so the place is negative hypergeometric:
-    found by bisection of its distribution function.
+    Every order of the samples is equally likely, so the position is negative hypergeometric: found
+    by bisection of its distribution function.
     """
     aim = rng.random()
     low, high = which, samples - passes + which

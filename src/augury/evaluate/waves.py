@@ -12,28 +12,28 @@ from augury.evaluate.pass_counts import Method
 from augury.evaluate.run_plan import RunPlan
 from augury.evaluate.tasks import Task
 
-# Tokens of one wave: the memory of a tree (4 bytes each, a small factor for copies), and what a
-# killed run does again.
+# Tokens of one wave: limits the memory of a tree (4 bytes each, times a small factor for copies),
+# and what a killed run repeats.
 WAVE_TOKENS: dict[Method, int] = {"tree": 2**22, "independent": 2**17, "importance": 2**15}
-# Samples of an instance's first batch, at least and at most: in between, as many as it takes to
-# fill a wave of this many samples with the instances that are open.
+# Minimum and maximum samples of an instance's first batch: in between, as many as it takes to fill
+# a wave of this many samples with the open instances.
 FIRST: dict[Method, tuple[int, int]] = {
     "tree": (256, 4096),
     "independent": (32, 512),
     "importance": (32, 256),
 }
 FILL: dict[Method, int] = {"tree": 2**16, "independent": 2**12, "importance": 2**10}
-# How many times what an instance has its next batch brings: a tree shares more the more is drawn at
-# once, and half of all independent samples are never in vain.
+# Size of an instance's next batch relative to its samples so far: a tree shares more in larger
+# draws, and at least half of all independent samples are always useful.
 GROWTH: dict[Method, int] = {"tree": 3, "independent": 1, "importance": 1}
-# Share of the instances that each wave of a budget goes to: those of which least is known.
+# Share of the instances that each wave of a budget goes to: those about which least is known.
 NEEDIEST = 0.25
-# First batches of a budget take an eighth of it: the rest goes where they say.
+# First batches of a budget use an eighth of it: they decide where the rest goes.
 BUDGET_LOOKS = 8
 
 
 class RunCounts:
-    """Passes, samples and batches of every instance so far; with a proposal the weights of passes.
+    """Passes, samples and batches of every instance so far; with a proposal, the weights of passes.
 
     Args:
         task: its instances.
@@ -41,10 +41,10 @@ class RunCounts:
 
     Attributes:
         passes, samples, batches: (n,) counts.
-        logs: of each instance, log-weights of its passes.
+        logs: per instance, log-weights of its passes.
         own: (n, 2) draws that the model itself wrote, and how many of them passed.
-        examples: of instances that passed, a text that did.
-        tokens: drawn, or paid for, so far; counted where the plan caps them.
+        examples: for instances that passed, a text that did.
+        tokens: drawn, or paid for, so far; counted if the plan caps them.
     """
 
     def __init__(self, task: Task, plan: RunPlan) -> None:
@@ -60,16 +60,16 @@ class RunCounts:
 
     @property
     def open(self) -> NDArray[np.bool_]:
-        """(n,) which instances are neither done nor at their cap."""
+        """Return (n,) which instances are neither done nor at their cap."""
         return (self.passes < self._plan.r) & (self.samples < self._plan.max_samples)
 
     def left(self, i: int) -> float:
-        """Passes that an instance still wants."""
+        """Return the passes that an instance still needs."""
         return float(self._plan.r - self.passes[i])
 
     @property
     def expected_left(self) -> float:
-        """Samples that open instances still need, if they pass as often as they have so far."""
+        """Return the samples that open instances still need at their current pass rates."""
         plan, going = self._plan, self.open
         if plan.budget is not None:
             return float(plan.budget - self.samples.sum())
@@ -91,7 +91,7 @@ class RunCounts:
                 self.examples.setdefault(self._task.instances[i].id, example)
 
     def next_wave(self) -> list[tuple[int, int]]:
-        """Instances and samples of the next wave; none when all is done."""
+        """Return instances and samples of the next wave; none when all are done."""
         plan = self._plan
         index = np.arange(len(self.passes))
         going = np.flatnonzero(self.open)
@@ -117,7 +117,7 @@ class RunCounts:
             wanted = max(first, GROWTH[plan.method] * have)
             n = int(min(wanted, room, plan.max_samples - have, left))
             if n < min(wanted, plan.max_samples - have) and wave:
-                break  # a batch is not cut for want of room in this wave: it opens the next one
+                break  # a batch is not cut if this wave lacks room: it opens the next one
             if n < 1:
                 break
             wave.append((i, n))

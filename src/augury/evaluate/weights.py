@@ -1,9 +1,9 @@
-"""What weighted passes say: rates and intervals of samples drawn from a proposal.
+"""Estimates from weighted passes: rates and intervals of samples drawn from a proposal.
 
 Each instance is drawn from a mixture of the model itself (a share e) and proposals until r draws
-pass, or the cap. A draw y that passes weighs p(y) / mixture(y), at most 1/e. Given the number of
-draws K, which of the passes came when says nothing about their weights, so the unbiased pass rate
-of the mixture times the mean weight of the passes is unbiased for the model's own rate.
+pass, or the cap. A passing draw y has weight p(y) / mixture(y), at most 1/e. Given the number of
+draws K, the order of the passes tells nothing about their weights, so the unbiased pass rate of the
+mixture times the mean weight of the passes is unbiased for the model's own rate.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from augury.data import counts
 from augury.evaluate.backend import Floats
 from augury.evaluate.pareto import EQUAL, UNRELIABLE, pareto_k
 
-# Below this many effective passes a mean is not called reliable. In simulation, weights with a
-# coefficient of variation of 1.5 are covered 80 % of the time at 5 passes and 86 % at 20.
+# Below this many effective passes a mean is not called reliable. In simulation, intervals for
+# weights with a coefficient of variation of 1.5 cover 80 % of the time at 5 passes and 86 % at 20.
 FEWEST_EFFECTIVE = 5.0
-# Where weights larger than any that were drawn carry more than this of the mean, it is not called
-# reliable. Chosen by simulation with the truth in view (lognormal weights, 4 and 16 instances);
-# `python -m benchmarks.importance weights` tries it on others.
+# If weights larger than any drawn one carry more than this of the mean, it is not called reliable.
+# Chosen by simulation with the truth in view (lognormal weights, 4 and 16 instances); `python -m
+# benchmarks.importance weights` tries it on others.
 MOST_UNSEEN = 0.25
-# Between these two the lower half of logarithms is as far apart as 1.28 standard deviations.
+# The lower half of logarithms between these two quantiles spans 1.28 standard deviations.
 TENTH, MIDDLE, NORMAL_TENTH = 0.1, 0.5, 1.2816
-# Where the bound on weights is below so many times their mean, a pass is worth at least a tenth of
-# a plain one, whatever the tail.
+# If the bound on weights is below this many times their mean, a pass is worth at least a tenth of a
+# plain one, whatever the tail.
 BOUNDED = 10.0
 
 
@@ -40,10 +40,10 @@ class PassWeights:
     """Importance weights of the passes of every instance.
 
     Attributes:
-        proposals: as they were asked for.
-        share: e, of draws that come from the model itself.
-        known: whether every text that passes is known (the check compares with references). If
-            not, texts that the proposals never write are left out: values are lower bounds.
+        proposals: as given.
+        share: e, share of draws from the model itself.
+        known: whether every passing text is known (the check compares with references). If not,
+            texts that the proposals never write are missing: values are lower bounds.
         passes, samples: (n,) counts of the mixture, not of the model.
         r: passes at which an instance stopped.
         logs: n arrays of the log weights of the passes.
@@ -65,7 +65,7 @@ class PassWeights:
 
     @cached_property
     def rates(self) -> Floats:
-        """(n,) unbiased pass rates of the model. Unbiased also means: may exceed 1 by chance."""
+        """(n,) unbiased pass rates of the model, which may exceed 1 by chance."""
         mean = np.array([w.mean() if len(w) else 0.0 for w in self._weights])
         mixture = counts.rate(self.passes, self.samples, self.r)
         return np.where(mean > 0, mixture * mean, 0.0 * mixture)
@@ -82,11 +82,11 @@ class PassWeights:
 
     @cached_property
     def k_hat(self) -> float:
-        """Tail index of the weights, each relative to the mean of its instance, pooled.
+        """Tail index of the pooled weights, each relative to its instance's mean.
 
-        Of instances whose weights could exceed their mean by much: no weight is above 1/e. NaN
-        where there are too few passes to tell; 0 where the weights of an instance are equal, or
-        none can be large.
+        Only of instances whose weights could exceed their mean by much: no weight is above 1/e. NaN
+        if there are too few passes to tell; 0 if the weights of an instance are equal, or none can
+        be large.
         """
         relative = self._relative()
         if not len(relative):
@@ -95,17 +95,17 @@ class PassWeights:
 
     @cached_property
     def effective_share(self) -> float:
-        """Effective passes per pass, of the weights that `k_hat` looks at; 1 without any."""
+        """Effective passes per pass, for the weights that `k_hat` uses; 1 without any."""
         relative = self._relative()
         return _effective(relative) / len(relative) if len(relative) else 1.0
 
     @cached_property
     def unseen_share(self) -> float:
-        """Share of the mean that weights larger than any of so many draws are expected to carry.
+        """Expected share of the mean that weights larger than any drawn one carry.
 
-        As of a lognormal distribution, cut off at the bound 1/e. Its spread is read off the lower
-        half of the logarithms: that is the same whether the largest weights were drawn or not,
-        where the effective number of passes is largest just when they are missing. NaN where no
+        For a lognormal distribution, truncated at the bound 1/e. Its spread is estimated from the
+        lower half of the logarithms, which is the same whether the largest weights were drawn or
+        not; the effective number of passes is largest just when they are missing. NaN if no
         instance has two passes.
         """
         several = [x for x in self.logs if len(x) > 1]
@@ -120,7 +120,7 @@ class PassWeights:
         center = np.array([x.mean() for x in self.logs if len(x)])
         part = self.passes[passed] / self.samples[passed] * np.exp(center)
         part = part / part.sum()
-        # As many passes of instances that count alike.
+        # As many passes of instances that count equally.
         alike = 1 / float((part**2 / self.passes[passed]).sum())
         largest = stats.norm.isf(1 / max(alike, 2.0))
         bound = (np.log(1 / self.share) - center) / spread
@@ -129,7 +129,7 @@ class PassWeights:
         return float((part * above / np.maximum(inside, 1e-300)).sum())
 
     def _relative(self) -> Floats:
-        """Weights relative to the mean of their instance, where they could exceed it by much."""
+        """Return weights relative to their instance's mean, where they could exceed it by much."""
         passed = [w for w in self._weights if len(w)]
         relative = [w / w.mean() for w in passed if 1 / self.share > BOUNDED * w.mean()]
         return np.concatenate(relative) if relative else np.zeros(0)
@@ -141,11 +141,11 @@ class PassWeights:
         return enough and not self.k_hat > UNRELIABLE
 
     def intervals(self, level: float = 0.9) -> tuple[Floats, Floats]:
-        """(n,) ends of each instance's interval, of the rate along the ways that were drawn.
+        """Return (n,) the ends of each instance's interval, for the rate along the drawn ways.
 
-        A gamma distribution with mean and variance of the weighted sum; where weights differ its
+        A gamma distribution with mean and variance of the weighted sum; if weights differ, its
         upper end counts the largest weight once more, for what a few draws have not shown (Fay &
-        Feuer 1997). Where nothing passed: from 0 to what the model's own share allows.
+        Feuer 1997). If nothing passed: from 0 to what the model's own share allows.
         """
         ends = [self._interval(i, level) for i in range(len(self.passes))]
         return np.array([a for a, _ in ends]), np.array([b for _, b in ends])
@@ -166,7 +166,7 @@ class PassWeights:
         return low_end, min(high_end, 1.0)
 
     def mean_interval(self, level: float = 0.9) -> tuple[float, float]:
-        """Interval of the mean rate over these instances.
+        """Return the interval of the mean rate over these instances.
 
         As `counts.mean_interval`, with the variance of the weights added and the largest
         contribution counted once more at the upper end.
@@ -182,7 +182,7 @@ class PassWeights:
         for i, w in enumerate(self._weights):
             if len(w):
                 variance += self.rates[i] ** 2 * self._relative_variance(i, bool(done[i]))
-        # What instances at the cap may hide counts half a pass of the model's own draws.
+        # What capped instances may hide counts as half a pass of the model's own draws.
         silent = ~done & (self.passes == 0)
         hidden = float(np.max(np.where(silent, 0.5 / (self.share * self.samples), 0.0)))
         variance += 2 * hidden**2
@@ -202,12 +202,12 @@ class PassWeights:
         return max((1 - c / k) * count, 0.25 / k) + spread / c
 
     def _contributions(self) -> Floats:
-        """Of every pass to the mean over instances."""
+        """Return the contribution of every pass to the mean over instances."""
         parts = [w / (k * len(self.logs)) for w, k in zip(self._weights, self.samples, strict=True)]
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def notes(self, ids: Sequence[str]) -> list[str]:
-        """What to know before using the numbers."""
+        """Return what to know before using the numbers."""
         found = []
         drawn, passed = self.samples - self.own[:, 0], self.passes - self.own[:, 1]
         asked = " and ".join(self.proposals)
@@ -217,11 +217,12 @@ class PassWeights:
         )
         if not self.known:
             text = (
-                "a lower bound along the ways the proposal finds: the check accepts other texts too"
+                "a lower bound from the texts that the proposal finds: the check accepts other "
+                "texts too"
             )
             if self.own[:, 0].all():
                 high = counts.mean_interval(self.own[:, 1], self.own[:, 0], np.inf)[1]
-                text += f"; the model's own draws alone say at most {high:.2g}"
+                text += f"; the model's own draws alone give at most {high:.2g}"
             found.append(text)
         if self.k_hat > UNRELIABLE:
             found.append(
@@ -235,8 +236,8 @@ class PassWeights:
             )
         elif self.unseen_share > MOST_UNSEEN:
             found.append(
-                f"not reliable: the weights differ so much that some {self.unseen_share:.0%} of "
-                "the rate lies in weights larger than these draws show; draw more, or use a "
+                f"not reliable: the weights differ so much that about {self.unseen_share:.0%} of "
+                "the rate is in weights larger than these draws show; draw more, or use a "
                 "proposal closer to the model"
             )
         never = [name for name, c in zip(ids, self.passes, strict=True) if not c]
@@ -244,12 +245,12 @@ class PassWeights:
             shown = ", ".join(never[:5]) + (" ..." if len(never) > 5 else "")
             found.append(
                 f"the proposal did not help {len(never)} of {len(ids)} instances, which never "
-                f"passed ({shown}): only an upper limit is known of them"
+                f"passed ({shown}): only an upper limit is known for them"
             )
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return {
             "k_hat": self.k_hat,
             "effective": self.effective,
@@ -269,11 +270,11 @@ def _effective(w: Floats) -> float:
 
 def _gamma(at: float, w: Floats, k: float, extra: float) -> float:
     total, square = float(w.sum()), float((w**2).sum())
-    # Less the square of the mean: rates near 1 vary less than Poisson counts.
+    # Minus the square of the mean: rates near 1 vary less than Poisson counts.
     return _matched(at, total, max(square - total**2 / k, square / (k + 1)), extra) / k
 
 
 def _matched(at: float, mean: float, variance: float, extra: float) -> float:
-    """Quantile of the gamma distribution of this mean and variance, `extra` passes more."""
+    """Return a quantile of the gamma with this mean and variance, plus `extra` passes."""
     shape = mean**2 / variance
     return float(stats.gamma.ppf(at, shape + extra) * mean / shape)
