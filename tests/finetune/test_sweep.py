@@ -206,7 +206,7 @@ def test_a_task_of_ones_own_is_sampled(run: Path, tmp_path: Path) -> None:
 
 
 BAD: list[tuple[dict[str, Any], str]] = [
-    ({"models": []}, "there is no model to finetune"),
+    ({"models": []}, "no model to finetune"),
     ({"models": ["lab:nowhere"]}, "nowhere: holds no checkpoint; expected a checkpoint of the lab"),
     ({"models": ["gguf:x"]}, "--model 'gguf:x': expected lab:DIR, hf:PATH or hf:ID@REVISION"),
     ({"task": "chess"}, "the lab has no task 'chess'; it has: rule"),
@@ -221,7 +221,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"patience": 0}, "patience must be at least 1, not 0"),
     ({"instances": 0}, "at least one instance, not 0"),
     ({"samples": 0}, "samples must be at least 1, not 0"),
-    ({"workers": -1}, "workers must not be negative, as -1 is"),
+    ({"workers": -1}, "workers must not be negative, but is -1"),
     ({"task": "OWN", "amounts": [10, 500]},
      "task 'own' has 45 examples to learn from beside 50 that are scored and 5 that stop the "
      "finetuning: 500 are too many"),
@@ -343,7 +343,7 @@ def test_processes_give_the_same_table_and_outlive_a_failure(run: Path, tmp_path
             weights.write_bytes(good[:-50])
 
     asked = ([ladder], *asked[1:])
-    with pytest.raises(SweepError, match="finetuning failed at 1 checkpoints, what was done is"):
+    with pytest.raises(SweepError, match="finetuning failed at 1 checkpoints, finished units are"):
         finetune_sweep(*asked, out=tmp_path / "two", progress=breaks, **options)
     weights.write_bytes(good)
     assert finetune_sweep(*asked, out=tmp_path / "two", **options).equals(one)

@@ -134,7 +134,7 @@ def damaged(folder: Path, trained: list[Path], change: str) -> Path:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        ("truncated", "model.safetensors: is damaged: .*; expected a whole safetensors file"),
+        ("truncated", "model.safetensors: is damaged: .*; expected a complete safetensors file"),
         ("no weights", "model.safetensors: there is no such file; expected the weights"),
         ("not JSON", "config.json: is not JSON: .*; expected JSON, as training wrote it"),
         ("no folder", "bad: holds no checkpoint; expected a folder with config.json"),
@@ -158,7 +158,7 @@ def test_a_damaged_checkpoint_is_named(
         ({"steps": 70}, "steps must be a positive multiple of 50, not 70"),
         ({"checkpoints": (30,)}, "checkpoints must be multiples of 50 up to 1000, not 30"),
         ({"checkpoints": (2000,)}, "checkpoints must be multiples of 50 up to 1000, not 2000"),
-        ({"seed": -1}, "seed must not be negative, as -1 is"),
+        ({"seed": -1}, "seed must not be negative, but is -1"),
         ({"shares": {"rule": 0.7, "facts": 0.5}}, "shares must sum to at most 1, not 1.2"),
         ({"shares": {"rule": -0.1}}, "the share of 'rule' must be from 0 to 1, not -0.1"),
         ({"shares": {"chess": 0.1}}, "the lab has no task 'chess'"),

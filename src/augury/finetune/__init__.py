@@ -1,4 +1,4 @@
-"""Sweeps: train checkpoints further and measure what comes of it. Knows training and evaluating."""
+"""Sweeps: finetune checkpoints and measure the result. Imports training and evaluation."""
 
 from augury.finetune.outside import collect_outside, plan_outside
 from augury.finetune.sweep import SweepError, finetune_sweep

@@ -1,9 +1,9 @@
-"""Examples of a task: which are scored, which stop the finetuning, which it learns from.
+"""Examples of a task: which are scored, which stop the finetuning, which are trained on.
 
-The three never share a prompt. Examples of every (subset, amount) are drawn on their own, not as
-prefixes of one another: emergence laws give each such pair its own deviation, and nested subsets
-would share theirs. Which examples they are depends on task, subset and amount alone, so every model
-learns from the same ones.
+The three sets never share a prompt. Examples of every (subset, amount) are drawn independently, not
+as prefixes of one another: emergence laws give each such pair its own deviation, and nested subsets
+would share theirs. The examples depend only on task, subset and amount, so every model learns from
+the same ones.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from augury.errors import UsageError
 from augury.evaluate import Task
 from augury.lab import TASKS, Pair, lab_instances, lab_task
 
-# Examples by which finetuning stops. They are not counted among the finetuning examples.
+# Number of examples that decide when finetuning stops. They do not count as finetuning examples.
 HELD_OUT = 256
-# Of a task from a file at most this share stops the finetuning, and at most half is scored.
+# From a task in a file, at most this share stops the finetuning, and at most half is scored.
 HELD_OUT_SHARE = 0.1
-# A lab task of whose draws fewer than this share is free of scored prompts has too few prompts.
+# If less than this share of a lab task's draws is free of scored prompts, it has too few prompts.
 FEWEST_FREE = 0.1
 # In the prompts of the lab's tasks.
 SHOTS = {"rule": 1}
@@ -36,8 +36,8 @@ class Source:
 
     Attributes:
         scored: what every model is scored on.
-        held_out: what finetuning stops by.
-        free: what it may learn from; None for a task of the lab, which is drawn afresh.
+        held_out: what decides when finetuning stops.
+        free: what may be trained on; None for a lab task, which is drawn afresh.
         shots: solved examples in a prompt.
     """
 
@@ -48,16 +48,16 @@ class Source:
 
     @property
     def digest(self) -> str:
-        """What tells this split from any other."""
+        """Return what distinguishes this split."""
         free = "drawn" if self.free is None else self.free
         text = json.dumps([self.scored.digest, self.held_out, free])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def draw(self, subset: int, amount: int) -> list[Pair]:
-        """The examples of a subset of this size: distinct, unless the task is of the lab.
+        """Draw the examples of a subset of this size: distinct, unless it is a lab task.
 
         Raises:
-            UsageError: there are not so many.
+            UsageError: there are not enough.
         """
         rng = np.random.default_rng([2, subset, amount])
         if self.free is not None:
@@ -78,14 +78,14 @@ def source(
     """Split a task.
 
     Args:
-        task: one of the lab's by name, or a task of your own with references.
-        instances: how many to score. A task of your own is split at random, half of it at most.
+        task: a lab task by name, or your own task with references.
+        instances: number to score. Your own task is split at random, at most in half.
         shots: solved examples in a prompt; by default 1 for the lab's "rule", else 0.
-        pool: examples to learn from, where the task is scored whole; what shares a prompt with it
-            is left out.
+        pool: examples to learn from, if the whole task is scored; those that share a prompt with it
+            are left out.
 
     Raises:
-        UsageError: there is no such task, it has too few examples, or one has no reference.
+        UsageError: the task does not exist, has too few examples, or one has no reference.
     """
     if isinstance(task, str):
         if pool is not None:
@@ -143,7 +143,7 @@ def _prompts(task: Task) -> set[str]:
 
 
 def _fresh(name: str, rng: np.random.Generator, amount: int, taken: Iterable[str]) -> list[Pair]:
-    """Draws of a lab task whose prompts are not taken."""
+    """Draw instances of a lab task whose prompts are not taken."""
     taken = frozenset(taken)
     found: list[Pair] = []
     drawn = 0

@@ -1,7 +1,8 @@
-"""Finetune a checkpoint of transformers, in full or by LoRA, as the lab's models are finetuned.
+"""Finetune a checkpoint of transformers, fully or by LoRA, like the lab's models.
 
-The same recipe: only the answer counts in the loss, held-out examples say when to stop and which
-weights to keep. A model whose tokenizer has an end token learns to write it behind the answer.
+The recipe is the same: only the answer counts in the loss, and held-out examples decide when to
+stop and which weights to keep. If the tokenizer has an end token, the model learns to write it
+after the answer.
 """
 
 from __future__ import annotations
@@ -23,18 +24,19 @@ from augury.lab import LossCurve, Pair, Recipe, Stopping
 # Snell et al. 2024 (arXiv 2411.16035): rank 1 to 64 moves the elbow about as far as full
 # finetuning does.
 RANK = 8
-# Tokens read at once: a batch of longer texts is read in parts, and their gradients added up.
+# Tokens read at once: a batch of longer texts is read in parts whose gradients are summed.
 AT_ONCE = 16_384
-# Numbers in a table of logits: 256 MB in single precision, and as much for its gradient.
+# Maximum numbers in a table of logits: 256 MB in single precision, and as much for its gradient.
 LOGITS = 2**26
-# Looks at the held-out loss before the first regular one: small amounts are learned in a few steps.
+# Evaluations of the held-out loss before the first regular one: small amounts are learned in a few
+# steps.
 EARLY = (2, 4, 8, 16, 32)
-# Above as many parameters, activations are computed again on the way back instead of kept: a third
-# more time, a fraction of the memory.
+# Above this many parameters, activations are recomputed in the backward pass instead of kept: a
+# third more time, a fraction of the memory.
 CHECKPOINTED = 5e8
-# Called with the step, of how many, and the held-out loss.
+# Called with the step, the number of steps, and the held-out loss.
 Look = Callable[[int, int, float], None]
-# Behind a place that does not count in the loss (transformers' own mark).
+# Marks a position that does not count in the loss (as in transformers).
 IGNORED = -100
 
 
@@ -50,21 +52,21 @@ def finetune_transformers(
     out: Path,
     look: Look | None = None,
 ) -> LossCurve:
-    """Finetune a checkpoint and write the result, LoRA merged into it, as one more checkpoint.
+    """Finetune a checkpoint and write the result, with LoRA merged, as another checkpoint.
 
     Args:
         path, revision: the checkpoint.
         pairs: examples to learn.
-        held_out: examples by which to stop.
-        recipe: how.
+        held_out: examples that decide when to stop.
+        recipe: hyperparameters.
         rng: draws the order of examples, dropout, and where LoRA starts.
         method: "full", all weights; "lora", rank 8, alpha 16, on every linear map but the head;
-            "head", the output embedding alone, cut from the input's where the two are one.
+            "head", only the output embedding, separated from the input's if the two are tied.
         out: folder to write.
-        look: called at every look at the held-out loss.
+        look: called at every evaluation of the held-out loss.
 
     Returns:
-        The held-out loss as finetuning went on.
+        The held-out loss during finetuning.
 
     Raises:
         UsageError: the extra `models` is missing, or the tokenizer cannot write an example.
@@ -76,7 +78,7 @@ def finetune_transformers(
     with torch.random.fork_rng(devices=[]), _threads(torch) as alone:
         torch.manual_seed(int(rng.integers(2**62)))
         half = _bfloat16(torch, device)
-        # What is trained stays in single precision; weights that LoRA leaves alone need not.
+        # Trained weights stay in single precision; those that LoRA leaves alone need not.
         tokenizer, model = load(path, revision, "bfloat16" if half and lora else "float32", False)
         size = sum(p.numel() for p in model.parameters())
         alone(size < SMALL)
@@ -113,7 +115,7 @@ def finetune_transformers(
 
 
 def _train_head_alone(torch: Any, model: Any) -> None:
-    """Freeze all but the output embedding, which becomes a matrix of its own."""
+    """Freeze all but the output embedding, which becomes a separate matrix."""
     model.requires_grad_(False)
     head = model.get_output_embeddings()
     head.weight = torch.nn.Parameter(head.weight.detach().clone())
@@ -128,7 +130,7 @@ def _train(
     rng: np.random.Generator,
     say: Look | None,
 ) -> LossCurve:
-    """Train in place; the weights of the best look are left in the model."""
+    """Train in place; the weights of the best evaluation are left in the model."""
     torch = needs_models("torch")
     tuned = {name: p for name, p in model.named_parameters() if p.requires_grad}
     optimiser = torch.optim.AdamW(
@@ -161,7 +163,7 @@ def _train(
             say(done, steps, loss)
         if watch.look(done, loss):
             best = {name: p.detach().clone() for name, p in tuned.items()}
-        # Early looks choose the best weights; they do not end what has hardly begun.
+        # Early evaluations choose the best weights; they do not end a run that has hardly begun.
         if watch.ended and (done >= recipe.every or not np.isfinite(loss)):
             break
     with torch.no_grad():
@@ -172,7 +174,7 @@ def _train(
 
 
 def _held_out(model: Any, rows: list[Any]) -> float:
-    """Nats per answer token."""
+    """Return nats per answer token."""
     torch = needs_models("torch")
     model.eval()
     with torch.inference_mode():
@@ -181,7 +183,7 @@ def _held_out(model: Any, rows: list[Any]) -> float:
 
 
 def _loss(model: Any, rows: list[Any]) -> Any:
-    """Summed cross-entropy of the answers' tokens, nats; texts are filled up on the right."""
+    """Sum the cross-entropy of the answers' tokens, nats; texts are padded on the right."""
     torch = needs_models("torch")
     widest = max(len(text) for text, _ in rows)
     tokens = torch.zeros((len(rows), widest), dtype=torch.long)
@@ -204,19 +206,19 @@ def _vocabulary(model: Any) -> int:
 
 
 def _bfloat16(torch: Any, device: str) -> bool:
-    """Whether training in half precision is worth it: a GPU that has bfloat16."""
+    """Return whether training in half precision is worth it: a GPU with bfloat16."""
     return device == "cuda" and bool(torch.cuda.is_bf16_supported())
 
 
 def _parts(rows: list[Any], vocabulary: int) -> list[list[Any]]:
-    """Rows that are read at once, the longest together: little is filled up."""
+    """Return rows that are read at once, the longest together, for little padding."""
     rows = sorted(rows, key=lambda row: len(row[0]))
     size = max(min(AT_ONCE, LOGITS // vocabulary) // len(rows[-1][0]), 1)
     return [rows[first : first + size] for first in range(0, len(rows), size)]
 
 
 class _Batches:
-    """Pairs as tokens, with the place where the answer begins."""
+    """Pairs as tokens, with the position where the answer begins."""
 
     def __init__(self, tokenizer: Any, name: str, context: int) -> None:
         self._text = TokenText(tokenizer, name)
@@ -224,7 +226,7 @@ class _Batches:
         self._name, self._context = name, context
 
     def rows(self, pairs: Sequence[Pair]) -> list[tuple[list[int], int]]:
-        """(tokens, first token of the answer) of each pair."""
+        """Return (tokens, first token of the answer) of each pair."""
         found = []
         for prompt, answer in pairs:
             before, behind = self._text.seam(prompt, answer)
@@ -241,7 +243,7 @@ class _Batches:
 
 @contextmanager
 def _threads(torch: Any) -> Iterator[Callable[[bool], None]]:
-    """A function that says whether one thread will do; as before at the end."""
+    """Yield a function that sets whether one thread is enough; restored at the end."""
     before = torch.get_num_threads()
     try:
         yield lambda alone: torch.set_num_threads(1) if alone and before > 1 else None
@@ -251,5 +253,5 @@ def _threads(torch: Any) -> Iterator[Callable[[bool], None]]:
 
 
 def _transposed(model: Any) -> bool:
-    """Whether the linear maps are GPT-2's, which keep their matrices the other way round."""
+    """Return whether the linear maps are GPT-2's, which store their matrices transposed."""
     return any(type(module).__name__ == "Conv1D" for module in model.modules())

@@ -1,4 +1,4 @@
-"""Which checkpoints a sweep finetunes, identified from their records alone."""
+"""Which checkpoints a sweep finetunes, identified only by their records."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Model:
         kind: "lab" or "hf".
         path: folder, or an id on the hub.
         revision: on the hub.
-        width: of its residual stream, by which the learning rate is scaled.
-        params: all parameters of a lab model, 0 where they are not known before it is loaded.
+        width: of its residual stream, which scales the learning rate.
+        params: all parameters of a lab model, 0 if unknown before it is loaded.
         run: name of the pretraining run.
-        step: of the checkpoint, if it can be told.
-        about: what tells it from other checkpoints.
-        told: what the user says of it: columns such as loss and tokens.
+        step: of the checkpoint, if known.
+        about: what distinguishes it from other checkpoints.
+        told: what the user states about it: columns such as loss and tokens.
     """
 
     kind: str
@@ -50,24 +50,25 @@ class Model:
 
     @property
     def program(self) -> Hashable:
-        """Models that agree in this share compiled programs."""
+        """Models with the same value share compiled programs."""
         return self.kind, self.width, self.about.get("params")
 
     @property
     def digest(self) -> str:
-        """A short hash of what it is."""
+        """Return a short hash of what it is."""
         text = json.dumps(dict(self.about), sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def find_models(specs: Iterable[str | Path], about: str | Path | None = None) -> list[Model]:
-    """Every checkpoint that these name.
+    """Find every checkpoint that these specs name.
 
     Args:
-        specs: "lab:DIR", "hf:PATH", "hf:ID@REVISION"; a path alone is of the lab. DIR is a
-            checkpoint, a run's folder (all its checkpoints) or a ladder's (all of all its runs).
-        about: table of what checkpoints do not say themselves: model, and any of step, params,
-            tokens, loss ...; a row without a step is for all checkpoints of its model.
+        specs: "lab:DIR", "hf:PATH", "hf:ID@REVISION"; a path alone is a lab checkpoint. DIR is a
+            checkpoint, a run's folder (all its checkpoints) or a ladder's (all checkpoints of all
+            its runs).
+        about: table of what checkpoints do not state themselves: model, and any of step, params,
+            tokens, loss ...; a row without a step applies to all checkpoints of its model.
 
     Raises:
         UsageError: there is none, two are the same, or a spec is of another kind.
@@ -86,7 +87,7 @@ def find_models(specs: Iterable[str | Path], about: str | Path | None = None) ->
         else:
             raise UsageError(f"--model '{spec}': expected lab:DIR, hf:PATH or hf:ID@REVISION")
     if not models:
-        raise UsageError("there is no model to finetune: the list of models is empty")
+        raise UsageError("no model to finetune: the list of models is empty")
     seen: dict[str, Model] = {}
     for model in models:
         if model.name in seen:
@@ -99,7 +100,7 @@ def find_models(specs: Iterable[str | Path], about: str | Path | None = None) ->
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """The checkpoint itself, or all of a run, or of a ladder; earliest first."""
+    """Return the checkpoint itself, or all of a run or of a ladder, earliest first."""
     if (folder / "config.json").exists():
         return [folder]
     for pattern in ("step-*", "*/step-*"):

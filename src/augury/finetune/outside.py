@@ -1,4 +1,4 @@
-"""Sweeps that another trainer runs: its data out, its checkpoints in.
+"""Sweeps that another trainer runs: data out, checkpoints in.
 
 `plan_outside` writes a folder that TRL, axolotl or any script can train from:
 
@@ -12,7 +12,7 @@
     runs/RUN/held_out.jsonl     and held_out_chat.jsonl: examples by which to stop
     checkpoints/RUN             to be filled: a checkpoint of transformers, or a PEFT adapter
 
-`collect_outside` scores the checkpoints that came back as the sweep scores its own.
+`collect_outside` scores the returned checkpoints as the sweep scores its own.
 """
 
 from __future__ import annotations
@@ -62,15 +62,16 @@ def plan_outside(
 ) -> Path:
     """Write every run's data, and the manifest.
 
-    The manifest says how the sweep would train each run, so that another trainer can do the same.
+    The manifest describes how the sweep would train each run, so that another trainer can do the
+    same.
 
     Args:
         models: checkpoints of transformers that will be finetuned, "hf:PATH" or "hf:ID@REVISION".
         task, amounts, subsets, seeds, method, batch, steps, instances, samples, shots, pool, about:
             as in `finetune_sweep`.
-        learning_rate: peak rate at the middle width. By default the one that the sweep's search
-            begins with: nothing is trained here.
-        folder: to write, whole or not at all; it must not exist.
+        learning_rate: peak rate at the middle width. By default the start of the sweep's search:
+            nothing is trained here.
+        folder: to write, completely or not at all; it must not exist.
 
     Returns:
         The folder.
@@ -143,17 +144,18 @@ def plan_outside(
 
 
 def collect_outside(folder: str | Path, out: str | Path) -> tuple[pl.DataFrame, list[str]]:
-    """Score the checkpoints of a plan, and the models as they were.
+    """Score the checkpoints of a plan, and the untuned models.
 
     Args:
-        folder: that `plan_outside` wrote, with checkpoints/RUN for each run that is done.
-        out: the study's folder; what was scored before is read.
+        folder: that `plan_outside` wrote, with checkpoints/RUN for each finished run.
+        out: the study's folder; earlier scores are read from it.
 
     Returns:
-        The observation table, and the runs whose checkpoint is not there yet.
+        The observation table, and the runs whose checkpoint is still missing.
 
     Raises:
-        DataError: the manifest or what is scored was changed, or a checkpoint cannot be read.
+        DataError: the manifest or the scored instances were changed, or a checkpoint cannot be
+        read.
     """
     folder, study = Path(folder), Path(out)
     manifest = _manifest(folder)
@@ -198,7 +200,7 @@ def _scored_unit(
     settings: Settings,
     study: Path,
 ) -> dict[str, Any]:
-    """The record of a unit, from the study if it is there."""
+    """Return the record of a unit, from the study if it exists."""
     place = unit.folder(study, settings.task)
     before = load_unit(place, settings)
     if before is not None:
@@ -206,7 +208,7 @@ def _scored_unit(
     model = unit.model
     revision = None if unit.amount else model.revision
     backend = TransformersBackend(checkpoint, revision)
-    # A finetuned model is the model that it was made from, with so many examples.
+    # A finetuned model is its base model plus a number of examples.
     about = {**backend.about, **told["about"], **told["told"]}
     row = {
         **{column: x for column, x in about.items() if x is not None},
@@ -233,7 +235,7 @@ def _scored_unit(
 
 
 def _write_run(unit: Unit, examples: Source, folder: Path) -> dict[str, Any]:
-    """The files of one run; its line of the manifest."""
+    """Write the files of one run, and return its entry in the manifest."""
     safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in unit.model.name).lstrip(".-")
     name = f"{safe}-d{unit.amount}-s{unit.subset}-r{unit.seed}"
     run = folder / "runs" / name

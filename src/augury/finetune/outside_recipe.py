@@ -1,8 +1,8 @@
-"""How the sweep would train a run, in words that another trainer takes.
+"""How the sweep would train a run, in another trainer's terms.
 
-What another trainer does by default is another recipe: TRL's ends at a rate of zero, keeps the last
-weights rather than those of the least held-out loss, and trains at 2e-5. So each run of a plan says
-what the sweep does, as settings of its own and as arguments of TRL's `SFTConfig` and peft's
+Other trainers' defaults are a different recipe: TRL's rate decays to zero, it keeps the last
+weights rather than those of the lowest held-out loss, and trains at 2e-5. So each run of a plan
+describes what the sweep does, as settings and as arguments of TRL's `SFTConfig` and peft's
 `LoraConfig`.
 """
 
@@ -13,12 +13,12 @@ from typing import Any
 from augury.finetune.hf import RANK
 from augury.finetune.records import Settings, Unit
 
-# Looks at the held-out loss of a run that is shorter than two regular ones.
+# Evaluations of the held-out loss in a run shorter than two regular ones.
 LOOKS = 5
 
 
 def describe_recipe(unit: Unit, settings: Settings) -> dict[str, Any]:
-    """What the manifest says of how to train a run.
+    """Describe in the manifest how to train a run.
 
     Args:
         unit: the run.
@@ -41,8 +41,8 @@ def describe_recipe(unit: Unit, settings: Settings) -> dict[str, Any]:
             "warmup_steps": warmup,
             "schedule": "a cosine to a tenth of the rate",
             "optimiser": "AdamW, betas .9 and .98, weight decay .01, gradients clipped at 1",
-            "loss": "tokens of the completion and the end token behind it",
-            "kept": f"the weights of the least loss on held_out.jsonl, every {every} steps",
+            "loss": "tokens of the completion and the end token after it",
+            "kept": f"the weights of the lowest loss on held_out.jsonl, every {every} steps",
         },
         "trl": {
             "max_steps": steps,

@@ -1,4 +1,4 @@
-"""What a sweep leaves on the disk: a folder a unit, written whole or not at all.
+"""A sweep's files: one folder per unit, written completely or not at all.
 
 STUDY/measurements/UNIT/ holds `record.json` (hyperparameters, curve, score, seconds) and
 `rows.parquet` (the row of the observation table), so that a study's folder reads as a table.
@@ -27,7 +27,7 @@ from augury.runtime.atomic import atomic_file, atomic_folder
 FORMAT = 1
 
 
-# What is finetuned: all weights, adapters of rank 8, or the output embedding alone.
+# What is finetuned: all weights, adapters of rank 8, or only the output embedding.
 Method = Literal["full", "lora", "head"]
 
 
@@ -36,12 +36,12 @@ class Settings:
     """What the units of one task in one study have in common.
 
     Attributes:
-        task, task_digest: what is scored, and by what examples finetuning stops.
+        task, task_digest: what is scored, and which examples stop the finetuning.
         method: "full", "lora" or "head".
         rate: learning rate at the width `at`; elsewhere rate sqrt(at / width).
         at: width.
         batch, steps, passes, every, patience: as in `Recipe`.
-        samples: an instance, where the score is sampled.
+        samples: per instance, if the score is sampled.
         shots: solved examples in a prompt.
     """
 
@@ -59,17 +59,17 @@ class Settings:
     shots: int
 
     def recipe(self, width: int, rate: float | None = None) -> Recipe:
-        """The recipe of a model of this width; another rate at the width `at`, if one is given."""
+        """Return the recipe for a model of this width, with `rate` at the width `at` if given."""
         scaled = (rate or self.rate) * (self.at / width) ** 0.5
         return Recipe(scaled, self.batch, self.steps, self.passes, self.every, self.patience)
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One finetuning: a checkpoint, so many examples, which subset of them, which seed.
+    """One finetuning: a checkpoint, a number of examples, a random subset, a seed.
 
-    Amount 0 is the model as it is, few-shot; subset and seed are then 0. `dimensions`: of the
-    random subspace of the weights that is trained, where not all are.
+    Amount 0 is the untuned model, few-shot; subset and seed are then 0. `dimensions`: of the
+    trained random subspace of the weights, if not all are trained.
     """
 
     model: Model
@@ -79,7 +79,7 @@ class Unit:
     dimensions: int | None = None
 
     def folder(self, study: Path, task: str) -> Path:
-        """Where its record lies."""
+        """Return the folder of its record."""
         step = "" if self.model.step is None else f"-step-{self.model.step}"
         what = f"-d{self.amount}-s{self.subset}-r{self.seed}" if self.amount else "-as-it-is"
         if self.dimensions is not None:
@@ -99,7 +99,7 @@ def save_unit(folder: Path, record: Mapping[str, Any]) -> None:
 
 
 def load_unit(folder: Path, settings: Settings) -> dict[str, Any] | None:
-    """A unit's record; None if it was not run.
+    """Load a unit's record; None if it was not run.
 
     Raises:
         DataError: the record is damaged, or of another format.
@@ -129,7 +129,7 @@ def load_unit(folder: Path, settings: Settings) -> dict[str, Any] | None:
 
 
 def load_settings(study: Path, task: str) -> dict[str, Any] | None:
-    """What this study's units of a task have in common; None if there are none yet.
+    """Return what this study's units of a task have in common; None if there are none yet.
 
     Raises:
         DataError: the file is damaged.
@@ -148,7 +148,7 @@ def load_settings(study: Path, task: str) -> dict[str, Any] | None:
 
 
 def save_settings(study: Path, settings: Settings) -> None:
-    """Write them."""
+    """Write the settings."""
     path = settings_path(study, settings.task)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as fresh:
@@ -156,16 +156,16 @@ def save_settings(study: Path, settings: Settings) -> None:
 
 
 def settings_path(study: Path, task: str) -> Path:
-    """Where they lie."""
+    """Return the path of the settings."""
     safe = "".join(c if c.isalnum() or c in "-_." else "_" for c in task).lstrip(".") or "task"
     return study / "finetune" / safe / "settings.json"
 
 
 def same(found: Mapping[str, Any], wanted: Settings, path: Path) -> None:
-    """Refuse to mix units of different settings: their rows would be one measurement twice.
+    """Refuse to mix units with different settings: their rows would be one measurement twice.
 
     Raises:
-        UsageError: they differ; it says in what.
+        UsageError: they differ; the message says in what.
     """
     ours = asdict(wanted)
     differs = [name for name in ours if found.get(name) != ours[name]]
@@ -177,7 +177,7 @@ def same(found: Mapping[str, Any], wanted: Settings, path: Path) -> None:
 
 
 def table(records: list[dict[str, Any]]) -> pl.DataFrame:
-    """The observation table of units, in the order given."""
+    """Build the observation table of units, in the given order."""
     return observations([record["row"] for record in records])
 
 

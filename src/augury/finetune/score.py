@@ -1,4 +1,4 @@
-"""Score a model on a task: exactly where the answers that pass are listed, else by PassUntil."""
+"""Score a model on a task: exactly if the passing answers are listed, else by PassUntil."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from augury.evaluate import Backend, Task, checker, exact_scores, pass_until
 
 
 def score(backend: Backend, task: Task, samples: int, seed: int) -> dict[str, Any]:
-    """Columns of the observation table: value, stderr, n, method, and logprob or counts.
+    """Return columns of the observation table: value, stderr, n, method, and logprob or counts.
 
     Exact: value is the mean pass probability over instances, logprob the mean of its logarithm (a
-    lower bound where a text can be written with several sequences of tokens), greedy the accuracy
-    of greedy decoding; reference_logprob and, where it is shown, reference_rank are of the first
-    answer. Sampled: every instance gets the same number of samples, so that passes over
-    samples is unbiased whatever is done with it.
+    lower bound if a text can be written with several sequences of tokens), greedy the accuracy of
+    greedy decoding; reference_logprob and, if shown, reference_rank are of the first answer.
+    Sampled: every instance gets the same number of samples, so that passes over samples is unbiased
+    in any later use.
 
     Args:
         backend: the model.
         task: its instances.
-        samples: an instance, where it is sampled.
+        samples: per instance, if it is sampled.
         seed: of the sampling.
     """
     columns: dict[str, Any] = {"task": task.name, "metric": "pass", "chance": task.chance}

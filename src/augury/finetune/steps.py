@@ -1,4 +1,4 @@
-"""What a sweep decides before it trains: method, length of runs, where the rate is searched."""
+"""What a sweep decides before training: method, length of runs, width for the rate search."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from augury.errors import UsageError
 from augury.finetune.models import Model
 from augury.finetune.records import Method
 
-# Of checkpoints of transformers: a pretrained model learns from each example in a few passes, and a
-# step is dear. SmolLM2-135M on two cores: .6 s a step of 16 short examples, 3 s a look.
+# For checkpoints of transformers: a pretrained model learns from each example in a few passes, and
+# a step is expensive. SmolLM2-135M on two cores: .6 s per step of 16 short examples, 3 s per
+# evaluation.
 PASSES, FEWEST_STEPS, EVERY = 3, 20, 20
 
 
 def length_of_runs(
     real: bool, steps: int | None, passes: int | None, every: int | None
 ) -> tuple[int, int, int]:
-    """Steps, passes and steps between looks, as in `lab.Recipe`; what is None by default.
+    """Return steps, passes and steps between evaluations, as in `lab.Recipe`; None means default.
 
     Args:
         real: whether all models are checkpoints of transformers.
-        steps, passes, every: as they were asked for. Steps given alone are the most there are.
+        steps, passes, every: as requested. Steps given alone are the maximum.
     """
     if passes is None:
         passes = (PASSES if steps is None else 0) if real else 2
@@ -33,7 +34,7 @@ def length_of_runs(
 
 
 def check_method(method: str) -> None:
-    """Refuse a method that there is none of.
+    """Refuse an unknown method.
 
     Raises:
         UsageError: it is none of `Method`.
@@ -44,7 +45,7 @@ def check_method(method: str) -> None:
 
 
 def middle_of(models: Sequence[Model]) -> Model:
-    """The checkpoint in the middle by width, at its last step."""
+    """Return the checkpoint in the middle by width, at its last step."""
     widths = sorted({model.width for model in models})
     width = widths[(len(widths) - 1) // 2]
     return max((m for m in models if m.width == width), key=lambda m: (m.step or 0, m.name))

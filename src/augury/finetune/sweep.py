@@ -32,7 +32,7 @@ from augury.runtime.jobs import Progress, run_jobs
 
 
 class SweepError(AuguryError):
-    """Units of a sweep failed; those that did not are recorded.
+    """Some units of a sweep failed; the others are recorded.
 
     Attributes:
         failures: traceback by checkpoint.
@@ -42,7 +42,7 @@ class SweepError(AuguryError):
         self.failures = failures
         why = "; ".join(f"{n}: {t.strip().splitlines()[-1]}" for n, t in failures.items())
         super().__init__(
-            f"finetuning failed at {len(failures)} checkpoints, what was done is recorded: {why}"
+            f"finetuning failed at {len(failures)} checkpoints, finished units are recorded: {why}"
         )
 
 
@@ -70,43 +70,43 @@ def finetune_sweep(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
-    """Finetune every checkpoint on every subset of a task, and score what comes of it.
+    """Finetune every checkpoint on every subset of a task, and score the result.
 
-    A sweep that was killed goes on where it was, to the same table. Training ends early when the
-    loss on held-out examples of the task (256, beside the amount) no longer falls. Scores are exact
-    pass probabilities where the answers that pass are listed, else rates of sampling.
+    A sweep that was killed resumes, with the same final table. Training ends early when the loss on
+    held-out examples of the task (256, besides the amount) no longer falls. Scores are exact pass
+    probabilities if the passing answers are listed, else sampled rates.
 
     Learning rate: searched at the checkpoint in the middle by size (its last step) on the smallest
-    and the largest amount (a checkpoint of transformers: on the one in the middle), at first the
-    lab's own pretraining rate, by factors of 2 until both neighbours are worse; other widths get it
-    times sqrt(that width / width), the rule by which the lab pretrains. A study keeps the rate that
+    and the largest amount (for a checkpoint of transformers: on the middle one), starting at the
+    lab's own pretraining rate, by factors of 2 until both neighbours are worse. Other widths get it
+    times sqrt(that width / width), the rule of the lab's pretraining. A study keeps the rate that
     it found.
 
     Args:
         models: "lab:DIR" (a checkpoint, a run with all its checkpoints, or a ladder), "hf:PATH" or
             "hf:ID@REVISION". Checkpoints along pretraining are models like any other.
-        task: one of the lab's by name, or a task of your own with references. The first reference
-            is what is learned, put right behind the prompt.
-        amounts: finetuning examples. 0, the model as it is, is always among them.
+        task: a lab task by name, or your own task with references. The first reference is learned,
+            put right after the prompt.
+        amounts: numbers of finetuning examples. 0, the untuned model, is always included.
         subsets: how many random subsets of each amount, or which. Independent draws, the same for
             every model.
-        seeds: how many runs on each, or which: the order of examples, where LoRA starts.
-        out: the study's folder; `read_table(out)` reads what lies there.
-        method: "full"; "lora" (transformers only; rank 8 on every linear map); or "head", the
-            output embedding alone, which cannot teach what pretraining has not left in the layers.
-        subspace: also train in random subspaces of the weights of so many dimensions (models of
-            the lab; `measure_intrinsic_dimension` reads what comes of it). One draw a seed. A
-            model that has no more parameters than that is left out.
+        seeds: how many runs on each, or which: the order of examples, and where LoRA starts.
+        out: the study's folder; `read_table(out)` reads its contents.
+        method: "full"; "lora" (transformers only; rank 8 on every linear map); or "head", only the
+            output embedding, which cannot teach what pretraining has not left in the layers.
+        subspace: also train in random subspaces of the weights with these dimensions (lab models;
+            `measure_intrinsic_dimension` reads the result). One draw per seed. A model with no more
+            parameters than that is left out.
         learning_rate: peak rate at that middle width, instead of the search.
         batch, steps, passes, every, patience: see `lab.Recipe`. By default steps follow the amount
             for checkpoints of transformers (three passes, at least 20 steps), and are 1,000 where
             models of the lab take part. Steps given alone are the most there are.
-        instances: of the task to score on. They are never learned from.
-        samples: an instance, where the score is sampled.
+        instances: number of instances to score on. They are never trained on.
+        samples: per instance, if the score is sampled.
         shots: solved examples in a prompt; by default 1 for the lab's "rule", else 0.
-        pool: examples to learn from, where a task of your own is scored whole.
-        about: table of what checkpoints do not say themselves: model, and any of step, params,
-            tokens, loss ... . Those of the lab say all that.
+        pool: examples to learn from, if your own task is scored as a whole.
+        about: table of what checkpoints do not state themselves: model, and any of step, params,
+            tokens, loss ... . The lab's checkpoints state all of it.
         workers: processes, one thread each; 0 for this one. Default: one per core, but checkpoints
             of transformers, which use all cores or the GPU, one by one in this process.
         progress: called in this process with (checkpoint, units done, units to do).
@@ -118,7 +118,7 @@ def finetune_sweep(
         trained_params where a subspace was trained, else null.
 
     Raises:
-        UsageError: no models, an unknown task, more examples asked for than there are, an option
+        UsageError: no models, an unknown task, more examples requested than available, an option
             out of range, or `out` holds a sweep with other settings.
         DataError: a checkpoint or a unit's record is damaged.
         SweepError: finetuning failed at some checkpoints; the others are recorded.
@@ -133,9 +133,9 @@ def finetune_sweep(
     if samples < 1:
         raise UsageError(f"samples must be at least 1, not {samples}")
     if workers is not None and workers < 0:
-        raise UsageError(f"workers must not be negative, as {workers} is")
+        raise UsageError(f"workers must not be negative, but is {workers}")
     examples = source(task, instances, shots, pool)
-    examples.draw(0, max(which))  # before anything runs: are there so many?
+    examples.draw(0, max(which))  # before anything runs: are there enough?
     middle = middle_of(found)
     real = all(model.kind == "hf" for model in found)
     steps, passes, every = length_of_runs(real, steps, passes, every)
@@ -168,7 +168,7 @@ def finetune_sweep(
     done = {unit: load_unit(unit.folder(study, settings.task), settings) for unit in units}
     for unit, record in done.items():
         if record is not None and not unit.model.told.items() <= record["row"].items():
-            record["row"] |= unit.model.told  # the user knows more of it by now
+            record["row"] |= unit.model.told  # the user may know more about it by now
             save_unit(unit.folder(study, settings.task), record)
     jobs = []
     for model in sorted(found, key=lambda m: -m.params):
@@ -192,7 +192,7 @@ def _settled(
     workers: int | None,
     progress: Progress | None,
 ) -> Settings:
-    """The settings with their learning rate: the study's own, the one given, or searched for."""
+    """Return the settings with their learning rate: the study's, the given one, or searched."""
     before = load_settings(study, settings.task)
     if before is not None:
         kept = {"at": before["at"]} | ({} if rate is not None else {"rate": before["rate"]})
@@ -201,7 +201,7 @@ def _settled(
         return settings
     if rate is None:
         journal = settings_path(study, settings.task).parent / "search.jsonl"
-        # A step of a real checkpoint is dear: the amount in the middle stands for both ends.
+        # A step of a real checkpoint is expensive: the middle amount represents both ends.
         middle_amount = sorted(amounts)[len(amounts) // 2]
         ends = {middle_amount} if middle.kind == "hf" else {min(amounts), max(amounts)}
         blank = replace(settings, at=middle.width)
@@ -217,7 +217,7 @@ def _settled(
 def _run(
     jobs: Sequence[UnitsJob | SearchJob], workers: int | None, progress: Progress | None
 ) -> dict[str, str]:
-    """Failures by checkpoint; what fails in this process is raised as it is."""
+    """Return failures by checkpoint; an error in this process is raised unchanged."""
 
     def here(job: UnitsJob | SearchJob) -> bool:
         return workers == 0 or (workers is None and job.model.kind == "hf")

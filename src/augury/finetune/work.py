@@ -28,17 +28,17 @@ from augury.lab import (
 )
 from augury.runtime.jobs import Progress
 
-# The search for a learning rate starts here, at the width it is searched at, and goes on by factors
-# of 2 (lab) or about 3 (transformers) until its neighbours are worse. The lab's start is the rate
-# of its pretraining, .01 sqrt(16 / width): of its multiples the best on widths 12, 32 and 64, in
-# batches of 64. The others are common for large models; on a tiny one the search climbs to .01.
+# The search for a learning rate starts here, at its width, and continues by factors of 2 (lab) or
+# about 3 (transformers) until its neighbours are worse. The lab's start is the rate of its
+# pretraining, .01 sqrt(16 / width): of its multiples the best on widths 12, 32 and 64, in batches
+# of 64. The others are common for large models; on a tiny one the search climbs to .01.
 START = {"lab": 0.04, "full": 1e-4, "lora": 1e-3, "head": 1e-3}
 FACTOR = {"lab": 2.0, "full": 10**0.5, "lora": 10**0.5, "head": 10**0.5}
-# Rates tried at most.
+# Maximum number of rates tried.
 MOST = 9
-# The lowest rate within this share of the least held-out loss is taken: the optimum is flat, and a
-# step beyond it runs fall apart. On width 12 (batch 64), rates of .012 to .046 differ by 1.2 %, and
-# at .046 one of four runs learned nothing.
+# The lowest rate within this share of the lowest held-out loss is chosen: the optimum is flat, and
+# one step beyond it runs diverge. On width 12 (batch 64), rates of .012 to .046 differ by 1.2 %,
+# and at .046 one of four runs learned nothing.
 FLAT = 0.02
 
 
@@ -91,7 +91,7 @@ def work(job: UnitsJob | SearchJob, progress: Progress) -> None:
     if isinstance(job, SearchJob):
         search(job, progress)
         return
-    about = {**_opened(job.model).about, **job.model.told}
+    about = {**_open_untuned(job.model).about, **job.model.told}
     for done, unit in enumerate(job.units, 1):
 
         def look(step: int, of: int, loss: float, unit: Unit = unit, done: int = done) -> None:
@@ -108,13 +108,13 @@ def run_unit(
     about: Mapping[str, Any],
     look: Callable[[int, int, float], None] | None = None,
 ) -> None:
-    """Finetune, score, and write the record, whole or not at all.
+    """Finetune, score, and write the record, completely or not at all.
 
     Args:
         unit: what to do.
-        job: of which it is a part.
-        about: columns of the observation table that say which model it is.
-        look: called with step, steps and held-out loss, of a checkpoint of transformers.
+        job: that it is part of.
+        about: columns of the observation table that identify the model.
+        look: called with step, steps and held-out loss, for a checkpoint of transformers.
     """
     settings, source, began = job.settings, job.source, time.perf_counter()
     recipe = settings.recipe(unit.model.width)
@@ -144,7 +144,7 @@ def run_unit(
         if curve is None
         else {
             "steps": list(curve.steps),
-            # JSON has no infinity: a loss that was no number is null.
+            # JSON has no infinity: a loss that was not a number is null.
             "held_out": [x if np.isfinite(x) else None for x in curve.losses],
             "best": curve.steps[curve.best],
         },
@@ -155,10 +155,10 @@ def run_unit(
 
 
 def search(job: SearchJob, progress: Progress | None = None) -> float:
-    """The lowest learning rate about as good as the best; loss held out, mean over the amounts.
+    """Find the lowest learning rate about as good as the best, by mean held-out loss.
 
-    By climbing to the best, then down while it is about as good. Every rate that was tried is in
-    the journal: a search that was killed goes on.
+    It climbs to the best, then down while about as good. Every rate tried is in the journal: a
+    search that was killed resumes.
     """
     kind = "lab" if job.model.kind == "lab" else job.settings.method
     factor = FACTOR[kind]
@@ -210,13 +210,13 @@ def tuned(
     recipe: Recipe,
     look: Callable[[int, int, float], None] | None = None,
 ) -> Iterator[tuple[Backend, LossCurve | None]]:
-    """The finetuned model, and its curve; the model as it is for amount 0."""
+    """Yield the finetuned model, and its curve; the untuned model for amount 0."""
     model = unit.model
     if not unit.amount:
-        yield _opened(model), None
+        yield _open_untuned(model), None
         return
     pairs = source.draw(unit.subset, unit.amount)
-    # The order of the examples (and where LoRA starts) depends on these alone.
+    # The order of the examples (and where LoRA starts) depends only on these.
     rng = np.random.default_rng([4, unit.seed, unit.subset, unit.amount])
     if model.kind == "lab":
         saved = load_checkpoint(model.path)
@@ -257,8 +257,8 @@ def tuned(
         yield TransformersBackend(out), curve
 
 
-def _opened(model: Model) -> Backend:
-    """The model as it is."""
+def _open_untuned(model: Model) -> Backend:
+    """Open the untuned model."""
     if model.kind == "lab":
         return LabBackend(model.path)
     from augury.evaluate.hf import TransformersBackend

@@ -1,7 +1,7 @@
 """The lab's models as a backend: teacher forcing to score, cached keys and values to sample.
 
-Everything runs in a few fixed shapes, so that JAX compiles once a model and kind of question: rows
-are filled up to 64 or 1,024, places to a multiple of eight.
+Everything runs in a few fixed shapes, so that JAX compiles once per model and kind of question:
+rows are padded to 64 or 1,024, positions to a multiple of eight.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from augury.lab.tasks import ALPHABET, BEGIN, encode
 from augury.lab.trainer import shifted
 from augury.runtime.compiling import jit
 
-# Rows per compiled call. 1,024 draws as many samples a second as 4,096 at width 8 and more at 64.
+# Rows per compiled call. 1,024 draws as many samples per second as 4,096 at width 8 and more at 64.
 ROWS = (64, 1024)
 PLACES = 8
 _TEXT = np.array(list(ALPHABET))
 
 
 class LabBackend:
-    """A checkpoint of the lab, as a `Backend`. Prompt and answer hold at most 32 characters.
+    """A checkpoint of the lab, as a `Backend`; prompt and answer have at most 32 characters.
 
     Args:
         checkpoint: its folder, or a checkpoint in memory.
 
     Raises:
-        DataError: there is none, or it is damaged.
+        DataError: it does not exist, or is damaged.
     """
 
     def __init__(self, checkpoint: str | Path | Checkpoint) -> None:
@@ -57,7 +57,7 @@ class LabBackend:
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """Model, family, step, seed, params (all), tokens, flops, loss and what it is of."""
+        """Model, family, step, seed, params (all), tokens, flops, loss and the text's mixture."""
         saved = self.checkpoint
         return {
             "model": saved.config.name,
@@ -74,7 +74,7 @@ class LabBackend:
 
     @property
     def ends(self) -> frozenset[int]:
-        """None: the lab's models write characters until they are stopped."""
+        """Empty: the lab's models write characters until they are stopped."""
         return frozenset()
 
     @property
@@ -83,11 +83,11 @@ class LabBackend:
         return True
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Text of tokens, a character each."""
+        """Return the text of tokens, one character each."""
         return "".join(ALPHABET[token] for token in tokens)
 
     def logprobs(self, requests: Sequence[ScoreRequest]) -> list[Score]:
-        """Log-probabilities by teacher forcing.
+        """Return log-probabilities by teacher forcing.
 
         Raises:
             UsageError: prompt and continuation do not fit 32 characters, or are not of the lab's.
@@ -104,17 +104,17 @@ class LabBackend:
         return scores
 
     def next_token_logprobs(self, requests: Sequence[NextRequest]) -> Floats:
-        """(n, 57) log-probabilities of the next character.
+        """Return (n, 57) log-probabilities of the next character.
 
         Raises:
-            UsageError: a text has more than 31 characters, or some that are not of the lab's.
+            UsageError: a text has more than 31 characters, or some outside the lab's alphabet.
         """
         if not requests:
             return np.zeros((0, len(ALPHABET)))
         longest = max(len(r.written) for r in requests)
         for request in requests:
             _fits(len(request.prompt) + len(request.written) + 1, request.prompt)
-        # Prompts are read once each, whatever is written behind them.
+        # Prompts are read once each, whatever is written after them.
         place = {prompt: i for i, prompt in enumerate(dict.fromkeys(r.prompt for r in requests))}
         prompts = _with_begin(_filled(list(place), LENGTH - 1))
         lengths = np.array([len(prompt) + 1 for prompt in place], dtype=np.int32)
@@ -149,10 +149,10 @@ class LabBackend:
         return out
 
     def sample(self, requests: Sequence[SampleRequest]) -> list[list[str]]:
-        """Continuations; requests of any kind share a batch, each row from its own stream.
+        """Draw continuations; requests of any kind share a batch, each row with its own stream.
 
-        Probabilities are resolved to 2^-24 (single precision): a token rarer than that is hardly
-        ever drawn. `exact` has no such floor.
+        Probabilities are resolved to 2^-24 (single precision): a rarer token is hardly ever drawn.
+        `exact` has no such floor.
 
         Raises:
             UsageError: prompt and length do not fit 32 characters, or a character is not the lab's.
@@ -172,7 +172,7 @@ class LabBackend:
         which = np.arange(len(of)) - np.repeat(np.cumsum(counts) - counts, counts)
         streams = np.stack([seeds >> np.uint64(32), seeds & np.uint64(2**32 - 1)], 1)
         temperatures = np.array([r.temperature for r in requests], dtype=np.float32)
-        # What a row reads: the begin token and its prompt, cut where no prompt of the call reaches.
+        # What a row reads: the begin token and its prompt, cut at the longest prompt of the call.
         read = _with_begin(prompts)[:, :before]
         (tokens,) = _by_rows(
             lambda *rows: (draw(self._weights, longest, *rows),),
@@ -187,14 +187,14 @@ class LabBackend:
             rows = _TEXT[tokens[end - counts[i] : end, : requests[i].length]]
             texts = ["".join(row) for row in rows]
             request = requests[i]
-            # All places are drawn in one compiled call; what lies behind a stop is not kept.
+            # All positions are drawn in one compiled call; what follows a stop is dropped.
             self.usage.add(_kept(texts, request.stop), len(request.prompt) + 1)
             out.append([cut_text(text, request.stop) for text in texts])
         return out
 
 
 def _kept(texts: Sequence[str], stops: Sequence[str]) -> int:
-    """Characters up to the end of each text's first stop."""
+    """Count the characters up to the end of each text's first stop."""
     total = 0
     for text in texts:
         cut = cut_text(text, stops)
@@ -204,7 +204,7 @@ def _kept(texts: Sequence[str], stops: Sequence[str]) -> int:
 
 
 def open_lab_model(folder: str) -> LabBackend:
-    """The checkpoint in `folder`, or the last one of a run's folder."""
+    """Open the checkpoint in `folder`, or the last one of a run's folder."""
     path = Path(folder)
     steps = [p for p in path.glob("step-*") if p.name[5:].isdigit()]
     if (path / "config.json").exists() or not steps:
@@ -213,7 +213,7 @@ def open_lab_model(folder: str) -> LabBackend:
 
 
 def _filled(texts: Sequence[str], most: int) -> NDArray[np.int32]:
-    """(n, 32) tokens of texts of up to `most` characters, zeros behind."""
+    """Return (n, 32) tokens of texts with up to `most` characters, followed by zeros."""
     tokens = np.zeros((len(texts), LENGTH), dtype=np.int32)
     for i, text in enumerate(texts):
         _fits(len(text) + LENGTH - most, text)
@@ -239,7 +239,7 @@ def _rounded(places: int) -> int:
 
 
 def _by_rows(ask: Callable[..., tuple[Any, ...]], *inputs: Any) -> list[Any]:
-    """Ask in blocks of one of the fixed numbers of rows, and put the answers together."""
+    """Ask in blocks of one of the fixed numbers of rows, and join the answers."""
     parts = []
     for first, last, size in _blocks(len(inputs[0])):
         block = []
@@ -252,7 +252,7 @@ def _by_rows(ask: Callable[..., tuple[Any, ...]], *inputs: Any) -> list[Any]:
 
 
 def _blocks(n: int) -> Iterator[tuple[int, int, int]]:
-    """First row, last row and rows to fill up to; at least one block."""
+    """Yield first row, last row and rows to pad to; at least one block."""
     first = 0
     while True:
         size = next((rows for rows in ROWS if n - first <= rows), ROWS[-1])
@@ -265,7 +265,7 @@ def _blocks(n: int) -> Iterator[tuple[int, int, int]]:
 
 @lru_cache(maxsize=64)
 def _scorer(config: ModelConfig) -> Any:
-    """Compiled: log-probability of each character of (b, 32) texts; if the likeliest; rank."""
+    """Compile: log-probability of each character of (b, 32) texts; whether the likeliest; rank."""
     import jax
     import jax.numpy as jnp
 
@@ -279,7 +279,7 @@ def _scorer(config: ModelConfig) -> Any:
 
 @lru_cache(maxsize=64)
 def _reader(config: ModelConfig) -> Any:
-    """Compiled: logits behind (p, t) prompts of given lengths, and their cache."""
+    """Compile: logits after (p, t) prompts of given lengths, and their cache."""
     import jax.numpy as jnp
 
     def read(weights: Any, prompts: Any, lengths: Any) -> tuple[Any, Any]:
@@ -291,7 +291,7 @@ def _reader(config: ModelConfig) -> Any:
 
 @lru_cache(maxsize=64)
 def _looker(config: ModelConfig) -> Any:
-    """Compiled: log-probabilities (b, 57) of the character behind prompts and (b, t) tokens."""
+    """Compile: log-probabilities (b, 57) of the character after prompts and (b, t) tokens."""
     import jax
     import jax.numpy as jnp
 
@@ -307,7 +307,7 @@ def _looker(config: ModelConfig) -> Any:
 
 @lru_cache(maxsize=64)
 def _sampler(config: ModelConfig, before: int, behind: int) -> Any:
-    """Compiled: (b, behind) characters, of which the first `longest` are drawn."""
+    """Compile: (b, behind) characters, of which the first `longest` are drawn."""
     import jax
     import jax.numpy as jnp
 
@@ -329,7 +329,8 @@ def _sampler(config: ModelConfig, before: int, behind: int) -> Any:
             return jax.random.fold_in(key, i)
 
         keys = jax.vmap(own_key)(streams, which)
-        # One uniform number a character, by inverse distribution: Gumbel noise would need 57.
+        # One uniform number per character, by inverting the distribution: Gumbel noise would need
+        # 57.
         uniform = jax.vmap(lambda key: jax.random.uniform(key, (LENGTH,)))(keys)
 
         def one(k: Any, carry: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: a folder of safetensors and JSON, written whole or not at all.
+"""Checkpoints on disk: a folder of safetensors and JSON, written completely or not at all.
 
 A run's folder holds `step-N/` for every checkpoint (`model.safetensors`, `config.json`) and, while
 it trains, `restart.safetensors` with the weights and the optimiser's moments.
@@ -52,12 +52,12 @@ class Checkpoint:
 
 
 def checkpoint_folder(folder: str | Path, step: int) -> Path:
-    """Where the checkpoint of a step lies in a run's folder."""
+    """Return the folder of a step's checkpoint in a run's folder."""
     return Path(folder) / f"step-{step}"
 
 
 def save_checkpoint(folder: Path, saved: Checkpoint) -> None:
-    """Write a checkpoint's folder, whole or not at all; one that is there is replaced."""
+    """Write a checkpoint's folder, completely or not at all; an existing one is replaced."""
     from safetensors.numpy import save_file
 
     with atomic_folder(folder) as fresh:
@@ -82,7 +82,7 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        DataError: there is none, or it is damaged, of another format, or of another shape.
+        DataError: it does not exist, or is damaged, of another format, or of another shape.
     """
     folder = Path(folder)
     path = folder / "config.json"
@@ -111,10 +111,10 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
 
 
 def is_saved(folder: Path, config: RunConfig, step: int) -> bool:
-    """Whether this checkpoint of this run is there already.
+    """Return whether this checkpoint of this run already exists.
 
     Raises:
-        DataError: what is there is damaged, or is of another run.
+        DataError: it is damaged, or belongs to another run.
     """
     place = checkpoint_folder(folder, step)
     if not place.exists():
@@ -124,7 +124,7 @@ def is_saved(folder: Path, config: RunConfig, step: int) -> bool:
 
 
 def save_restart(folder: Path, config: RunConfig, step: int, arrays: Mapping[str, Any]) -> None:
-    """Write everything that training needs to go on, as one file."""
+    """Write everything that training needs to resume, as one file."""
     from safetensors.numpy import save_file
 
     about = {"format": str(FORMAT), "step": str(step), "run": json.dumps(config.to_json())}
@@ -133,7 +133,7 @@ def save_restart(folder: Path, config: RunConfig, step: int, arrays: Mapping[str
 
 
 def load_restart(folder: Path, config: RunConfig) -> tuple[int, dict[str, Any]] | None:
-    """Step and arrays to go on from; None if there is nothing.
+    """Return step and arrays to resume from; None if there is nothing.
 
     Raises:
         DataError: the file is damaged, of another format, or of another run.
@@ -190,7 +190,7 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _tensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Arrays and metadata of a safetensors file."""
+    """Read arrays and metadata of a safetensors file."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -203,11 +203,11 @@ def _tensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         ) from error
     except (SafetensorError, OSError) as error:
         raise DataError(
-            f"is damaged: {_line(error)}", source=str(path), expected="a whole safetensors file"
+            f"is damaged: {_line(error)}", source=str(path), expected="a complete safetensors file"
         ) from error
 
 
 def _line(error: BaseException) -> str:
-    """First line of an error's text, with its kind where the text alone says little."""
+    """Return the first line of an error's text, with its kind if the text alone tells little."""
     text = " ".join((str(error).splitlines() or [""])[0].split())
     return f"missing {text}" if isinstance(error, KeyError) else text or type(error).__name__

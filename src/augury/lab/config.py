@@ -1,4 +1,4 @@
-"""What is to be trained: one frozen record a run."""
+"""What to train: one frozen record per run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from augury.lab.model import ModelConfig
 from augury.lab.tasks import lab_task
 
 BATCH = 64
-# Steps per compiled call, drawn from one random stream: resuming starts at a multiple of it.
+# Steps per compiled call, drawn from one random stream: a run resumes at a multiple of it.
 BLOCK = 50
 
 
@@ -50,7 +50,7 @@ class RunConfig:
                     f"checkpoints must be multiples of {BLOCK} up to {self.steps}, not {step}"
                 )
         if self.seed < 0:
-            raise UsageError(f"seed must not be negative, as {self.seed} is")
+            raise UsageError(f"seed must not be negative, but is {self.seed}")
         for name, share in self.shares.items():
             lab_task(name)
             if not (math.isfinite(share) and share >= 0):
@@ -72,12 +72,12 @@ class RunConfig:
 
     @property
     def saves(self) -> list[int]:
-        """Steps at which a checkpoint is written, earliest first."""
+        """Return the steps at which a checkpoint is written, earliest first."""
         return sorted({*self.checkpoints, self.steps})
 
     @property
     def mixture(self) -> str:
-        """What the documents are made of, in words."""
+        """Describe what the documents consist of."""
         rest = 1 - sum(self.shares.values())
         parts = [f"{name} {share:g}" for name, share in self.shares.items() if share]
         return ", ".join([*parts, f"filler {rest:g}"] if rest > 1e-9 else parts)
@@ -91,19 +91,19 @@ class RunConfig:
         return training_flops(float(self.model.params), self.tokens(step))
 
     def same_run(self, other: RunConfig) -> bool:
-        """Whether both train the same weights; when they save does not matter."""
+        """Return whether both train the same weights; when they save does not matter."""
         return replace(self, checkpoints=()) == replace(other, checkpoints=())
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON."""
+        """Convert to plain JSON."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> RunConfig:
-        """From plain JSON.
+        """Build from plain JSON.
 
         Raises:
-            TypeError, KeyError, UsageError: it is no such record.
+            TypeError, KeyError, UsageError: it is not such a record.
         """
         values = dict(record)
         values["model"] = ModelConfig(**values["model"])

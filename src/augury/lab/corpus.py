@@ -1,4 +1,4 @@
-"""The tiny world's text: filler with statistics to learn, and a share of task documents.
+"""The tiny world's text: filler with learnable statistics, and a share of task documents.
 
 Documents have 32 characters. Filler is words of 2-5 letters from a lexicon of 2,000 with Zipf
 frequencies, each followed with probability .6 by one of its two favourite successors. Everything is
@@ -18,14 +18,14 @@ from augury.lab.tasks import CODE, NOTHING, Tokens, lab_task
 LENGTH = 32
 WORDS = 2000
 FAVOURITE = 0.6
-# Longest run of words that 32 characters can hold: words of two letters and a space.
+# Longest run of words in 32 characters: words of two letters and a space.
 MOST_WORDS = 11
 VALIDATION = 2048
 
 
 @lru_cache(maxsize=1)
 def lexicon() -> tuple[Tokens, Tokens, Tokens, NDArray[np.float64]]:
-    """Words (2000, 6) with a space behind, lengths with it, favourites (2000, 2), frequencies."""
+    """Return words (2000, 6) plus a space, lengths with it, favourites (2000, 2), frequencies."""
     rng = np.random.default_rng(2024)  # one language for every world
     lengths = rng.integers(2, 6, size=WORDS)
     letters = rng.integers(26, size=(WORDS, 6)) + CODE["a"]
@@ -35,7 +35,7 @@ def lexicon() -> tuple[Tokens, Tokens, Tokens, NDArray[np.float64]]:
 
 
 def filler(rng: np.random.Generator, n: int) -> Tokens:
-    """(n, 32) documents of filler."""
+    """Draw (n, 32) documents of filler."""
     words, lengths, successors, frequency = lexicon()
     cumulative = np.cumsum(frequency)
 
@@ -55,13 +55,13 @@ def filler(rng: np.random.Generator, n: int) -> Tokens:
 
 
 def documents(rng: np.random.Generator, n: int, shares: Mapping[str, float]) -> Tokens:
-    """(n, 32) documents: of each task its share, the rest filler.
+    """Draw (n, 32) documents: each task's share, the rest filler.
 
-    A task document is instances one after the other, as many as fit, and filler behind.
+    A task document consists of as many instances as fit, followed by filler.
 
     Args:
         rng: draws everything.
-        n: documents.
+        n: number of documents.
         shares: share of documents by task, at most 1 in all.
     """
     text = filler(rng, n)
@@ -83,10 +83,10 @@ def documents(rng: np.random.Generator, n: int, shares: Mapping[str, float]) -> 
 
 
 def training_text(seed: int, step: int, n: int, shares: Mapping[str, float]) -> Tokens:
-    """(n, 32) documents for the steps from `step` on, drawn for this seed and step alone."""
+    """Draw (n, 32) documents for the steps from `step` on, determined by this seed and step."""
     return documents(np.random.default_rng([seed, 1, step]), n, shares)
 
 
 def validation_text(shares: Mapping[str, float], n: int = VALIDATION) -> Tokens:
-    """(n, 32) held-out documents of the mixture, the same for every seed of training."""
+    """Draw (n, 32) held-out documents of the mixture, the same for every training seed."""
     return documents(np.random.default_rng([9, 9, 9, 9]), n, shares)

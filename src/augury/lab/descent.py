@@ -8,15 +8,15 @@ from typing import Any
 
 from augury.runtime.compiling import jit
 
-# (weights, what is fixed ..., rows ...) -> summed loss in nats, and of how many tokens.
+# (weights, what is fixed ..., rows ...) -> summed loss in nats, and the number of tokens.
 Loss = Callable[..., Any]
 
 
 @lru_cache(maxsize=32)
 def descent_block(loss: Loss) -> Any:
-    """Compiled: (weights, optimiser state) after as many steps as there are rates.
+    """Compile (weights, optimiser state) after as many steps as there are rates.
 
-    It takes the two, the rows of every step, the rates, and what the loss takes that stays the same
+    It takes the two, the rows of every step, the rates, and the constant arguments of the loss
     (`fixed`), between weights and rows.
     """
     import jax
@@ -43,7 +43,7 @@ def descent_block(loss: Loss) -> Any:
 
 
 def adamw(decay: float = 0.01) -> Any:
-    """AdamW (.9, .98) without its learning rate, which comes with each step; gradients clipped."""
+    """Return AdamW (.9, .98) with clipped gradients; the learning rate comes with each step."""
     import optax
 
     return optax.flatten(

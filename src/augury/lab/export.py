@@ -1,7 +1,7 @@
 """A model of the lab as a transformers checkpoint: the same function, in files others can serve.
 
-The lab's architecture is GPT-2's without biases in the attention; GPT-2 with these at zero computes
-the same. A character is a token, and the tokenizer writes the begin token in front of a text.
+The lab's architecture is GPT-2's without biases in the attention; GPT-2 with zero biases computes
+the same. A character is a token, and the tokenizer puts the begin token before a text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from augury.lab.corpus import LENGTH
 from augury.lab.tasks import ALPHABET, BEGIN
 from augury.runtime.atomic import atomic_folder
 
-# A chat is the text of its messages, so that servers that only chat can serve the model too.
+# A chat is the text of its messages, so that chat-only servers can serve the model too.
 CHAT = BEGIN + "{% for message in messages %}{{ message['content'] }}{% endfor %}"
 
 
@@ -27,11 +27,11 @@ def export_checkpoint(checkpoint: str | Path | Checkpoint, out: str | Path) -> P
     """Write a lab checkpoint as a GPT-2 of transformers: safetensors, configuration, tokenizer.
 
     `TransformersBackend(out)` and `LabBackend(checkpoint)` agree on log-probabilities to 1e-4, and
-    say the same about the model: the configuration carries it under "augury".
+    describe the model identically: the configuration carries it under "augury".
 
     Args:
         checkpoint: its folder, or a checkpoint in memory.
-        out: folder to write, whole or not at all; one that is there is replaced.
+        out: folder to write, completely or not at all; an existing one is replaced.
 
     Returns:
         The folder.
@@ -66,7 +66,7 @@ def export_checkpoint(checkpoint: str | Path | Checkpoint, out: str | Path) -> P
     missing, unexpected = model.load_state_dict(weights, strict=False)
     if unexpected or set(missing) - {"lm_head.weight"}:  # tied to the embedding
         raise RuntimeError(f"GPT-2 has other weights: missing {missing}, unexpected {unexpected}")
-    # Servers and `generate` decode greedily, or cut the tail off, unless they are told to sample.
+    # Servers and `generate` decode greedily, or truncate, unless they are told to sample.
     model.generation_config = transformers.GenerationConfig(
         do_sample=True, temperature=1.0, top_k=0, top_p=1.0
     )
@@ -78,7 +78,7 @@ def export_checkpoint(checkpoint: str | Path | Checkpoint, out: str | Path) -> P
 
 
 def gpt2_weights(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """The lab's weights under GPT-2's names, float32, with the biases that the lab leaves out."""
+    """Return the lab's weights under GPT-2's names, float32, with the biases that the lab omits."""
     named = {
         "transformer.wte.weight": weights["embedding"],
         "transformer.wpe.weight": weights["position"],
@@ -92,7 +92,7 @@ def gpt2_weights(weights: Mapping[str, Any]) -> dict[str, Any]:
             named[f"{here}.{theirs}.weight"] = weights[f"{i}.{ours}.scale"]
             named[f"{here}.{theirs}.bias"] = weights[f"{i}.{ours}.shift"]
         for ours, theirs in (("query_key_value", "attn.c_attn"), ("out", "attn.c_proj")):
-            matrix = weights[f"{i}.{ours}"]  # (inputs, outputs), as GPT-2 keeps them too
+            matrix = weights[f"{i}.{ours}"]  # (inputs, outputs), as in GPT-2
             named[f"{here}.{theirs}.weight"] = matrix
             named[f"{here}.{theirs}.bias"] = np.zeros(matrix.shape[1])
         for ours, theirs in (("up", "mlp.c_fc"), ("down", "mlp.c_proj")):
@@ -102,11 +102,11 @@ def gpt2_weights(weights: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lab_tokenizer() -> Any:
-    """A character a token, the begin token in front; other characters are an error."""
+    """Build a tokenizer with one token per character and a begin token; others are an error."""
     transformers = needs_models("transformers")
     tokenizers = needs_models("tokenizers")
     vocabulary = {character: i for i, character in enumerate(ALPHABET)}
-    # A vocabulary without an unknown token: a text that it cannot write is refused, not bent.
+    # A vocabulary without an unknown token: a text that it cannot write is refused, not altered.
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<none>"))  # noqa: S106
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Split(
         tokenizers.Regex(r"[\s\S]"), behavior="isolated"

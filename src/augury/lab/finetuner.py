@@ -1,9 +1,9 @@
-"""Finetune a tiny model on examples of a task, and stop before it learns them by heart.
+"""Finetune a tiny model on examples of a task, and stop before it memorises them.
 
 Only the answer's tokens count in the loss: the prompt is given. AdamW (.9, .98), weight decay .01,
 gradients clipped at 1, 5 % warm-up, cosine to 10 %. Every few steps the loss on held-out examples
-is taken, the best weights are kept, and training ends when it no longer falls. The weights before
-the first step count as well: finetuning never ends worse than it began, on those examples.
+is evaluated, the best weights are kept, and training ends when it no longer falls. The weights
+before the first step count as well: on those examples, finetuning never ends worse than it began.
 
 One compiled program serves every amount of data, learning rate and number of steps of a width.
 """
@@ -28,11 +28,11 @@ from augury.lab.tasks import encode
 from augury.lab.trainer import shifted
 from augury.runtime.compiling import jit
 
-# A prompt and the answer that is to be learned.
+# A prompt and the answer to learn.
 Pair = tuple[str, str]
-# Texts are filled up to a multiple of this: tasks of about one length share a program.
+# Texts are padded to a multiple of this: tasks of about the same length share a program.
 ROOM = 4
-# Rows of one call that takes the held-out loss.
+# Rows per call for the held-out loss.
 ROWS = 256
 
 
@@ -42,19 +42,19 @@ class Recipe:
 
     Attributes:
         rate: peak learning rate.
-        batch: examples a step.
-        steps: at most, unless the passes need more.
-        passes: over the examples, at least as many are allowed; 0 for no more than `steps`.
-        every: steps from one look at the held-out loss to the next.
-        patience: looks without a new best after which it ends.
+        batch: examples per step.
+        steps: maximum, unless the passes need more.
+        passes: minimum number of passes over the examples allowed; 0 for no more than `steps`.
+        every: steps between evaluations of the held-out loss.
+        patience: evaluations without improvement after which it ends.
 
     Raises:
         UsageError: a number is out of range.
     """
 
     rate: float
-    # Width 24 on the lab's rule: 16,000 examples once, in batches of 64, 32 or 16, give pass
-    # probabilities of .0009, .0010 and .0050; twice in batches of 16, .028. With one pass alone,
+    # Width 24 on the lab's rule: one pass over 16,000 examples in batches of 64, 32 or 16 gives
+    # pass probabilities of .0009, .0010 and .0050; two in batches of 16, .028. With only one pass,
     # 16,000 examples teach no more than 1,000 do in as many steps.
     batch: int = 16
     steps: int = 1000
@@ -66,18 +66,18 @@ class Recipe:
         if not 0 < self.rate < math.inf:
             raise UsageError(f"the learning rate must be positive, not {self.rate}")
         if self.passes < 0:
-            raise UsageError(f"passes must not be negative, as {self.passes} is")
+            raise UsageError(f"passes must not be negative, but is {self.passes}")
         for name in ("batch", "steps", "every", "patience"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} must be at least 1, not {getattr(self, name)}")
 
     def most(self, amount: int) -> int:
-        """Steps at most for so many examples, a multiple of `every`."""
+        """Return the maximum steps for this many examples, a multiple of `every`."""
         wanted = max(self.steps, -(-self.passes * amount // self.batch))
         return -(-wanted // self.every) * self.every
 
     def rates(self, steps: int) -> NDArray[np.float32]:
-        """(steps,) learning rates: 5 % warm-up, then a cosine to 10 % of the peak."""
+        """Return (steps,) learning rates: 5 % warm-up, then a cosine to 10 % of the peak."""
         warm = max(steps // 20, 1)
         at = np.arange(steps)
         falling = 0.1 + 0.45 * (1 + np.cos(np.pi * (at - warm) / max(steps - warm, 1)))
@@ -85,7 +85,7 @@ class Recipe:
         return np.asarray(self.rate * shape, np.float32)
 
     def batches(self, amount: int, steps: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """(steps, batch) which examples: all of them in a fresh order, again and again."""
+        """Return (steps, batch) example indices: all of them in a fresh order, again and again."""
         passes = -(-steps * self.batch // amount)
         order = np.concatenate([rng.permutation(amount) for _ in range(passes)])
         return order[: steps * self.batch].reshape(steps, self.batch)
@@ -93,10 +93,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class LossCurve:
-    """The held-out loss as finetuning went on.
+    """The held-out loss during finetuning.
 
     Attributes:
-        steps: (k,) steps done at each look, the first 0.
+        steps: (k,) steps done at each evaluation, the first 0.
         losses: (k,) nats per token of the answers.
     """
 
@@ -105,12 +105,12 @@ class LossCurve:
 
     @property
     def best(self) -> int:
-        """Which look was best."""
+        """Index of the best evaluation."""
         return int(np.argmin(self.losses))
 
 
 class Stopping:
-    """Watches the held-out loss: whether it is the best so far, and whether to go on."""
+    """Watches the held-out loss: whether it is the best so far, and whether to continue."""
 
     def __init__(self, patience: int) -> None:
         self._patience = patience
@@ -118,20 +118,20 @@ class Stopping:
         self._losses: list[float] = []
 
     def look(self, step: int, loss: float) -> bool:
-        """Whether this is the best loss so far. NaN is the worst."""
+        """Return whether this is the best loss so far. NaN is the worst."""
         self._steps.append(step)
         self._losses.append(loss if math.isfinite(loss) else math.inf)
         return self.curve.best == len(self._losses) - 1
 
     @property
     def ended(self) -> bool:
-        """Whether the patience is spent, or the loss is not a number any more."""
+        """Whether the patience is exhausted, or the loss is no longer a number."""
         since = len(self._losses) - 1 - self.curve.best
         return since >= self._patience or math.isinf(self._losses[-1])
 
     @property
     def curve(self) -> LossCurve:
-        """What was seen."""
+        """Return the losses so far."""
         return LossCurve(tuple(self._steps), tuple(self._losses))
 
 
@@ -141,7 +141,7 @@ class Examples:
 
     Attributes:
         text: (n, t) tokens, prompt and answer.
-        answer: (n, t) 1 where a token is of the answer.
+        answer: (n, t) 1 where a token belongs to the answer.
     """
 
     text: NDArray[np.int32]
@@ -149,7 +149,7 @@ class Examples:
 
 
 def as_examples(pairs: Sequence[Pair], places: int | None = None) -> Examples:
-    """Pairs of prompt and answer as tokens.
+    """Convert pairs of prompt and answer to tokens.
 
     Args:
         pairs: at least one.
@@ -188,16 +188,16 @@ def finetune(
     Args:
         config, weights: the model.
         pairs: examples to learn.
-        held_out: examples by which to stop; at least one.
-        recipe: how.
+        held_out: examples that decide when to stop; at least one.
+        recipe: hyperparameters.
         rng: draws the order of the examples.
-        only_head: leave the layers as they are, and train a head of its own on what they give
-            (weight "head"): it cannot teach what the model does not know yet.
-        subspace: train its coordinates alone, from 0, and move all weights with them. The rate
-            is then that of the coordinates.
+        only_head: leave the layers unchanged, and train a separate head on their output (weight
+            "head"): it cannot teach what the model does not know yet.
+        subspace: train only its coordinates, from 0, which move all weights. The rate is then that
+            of the coordinates.
 
     Returns:
-        The weights at the best look, and the curve.
+        The weights at the best evaluation, and the curve.
 
     Raises:
         UsageError: an example does not fit the lab's models.
@@ -232,16 +232,16 @@ def _descend(
     rng: np.random.Generator,
     fixed: tuple[Any, ...] = (),
 ) -> tuple[Weights, LossCurve]:
-    """Weights at the best look of a descent from `start`.
+    """Return the weights at the best evaluation of a descent from `start`.
 
     Args:
         start: what is trained.
-        parts: arrays (held_out + n, ...) of examples, those to stop by first.
-        held_out: how many these are.
+        parts: arrays (held_out + n, ...) of examples, starting with those that decide when to stop.
+        held_out: the number of these.
         loss: (weights, *fixed, *rows of the parts) -> summed loss and tokens.
-        recipe: how.
+        recipe: hyperparameters.
         rng: draws the order of the examples.
-        fixed: what the loss takes beside, and is not trained.
+        fixed: further arguments of the loss, which are not trained.
     """
     import jax.numpy as jnp
 
@@ -266,7 +266,7 @@ def _descend(
 
 
 def answer_loss(config: ModelConfig, weights: Weights, text: Any, answer: Any) -> Any:
-    """Sum over answer tokens of -log probability, nats, and how many tokens."""
+    """Sum -log probability over answer tokens, nats, and count the tokens."""
     return _cross_entropy(logits(config, weights, shifted(text)), text, answer)
 
 
@@ -280,17 +280,17 @@ def _cross_entropy(table: Any, text: Any, answer: Any) -> Any:
 
 @lru_cache(maxsize=16)
 def _whole_loss(config: ModelConfig) -> Loss:
-    """`answer_loss` of a shape: one function, so that its programs are compiled once."""
+    """Return `answer_loss` for a shape: one function, so that its programs are compiled once."""
     return lambda weights, text, answer: answer_loss(config, weights, text, answer)
 
 
 def _head_loss(weights: Weights, rows: Any, text: Any, answer: Any) -> Any:
-    """`answer_loss` of a head on what the layers gave."""
+    """Compute `answer_loss` of a head on the layers' output."""
     return _cross_entropy(rows @ weights["head"].T, text, answer)
 
 
 def _hidden_rows(config: ModelConfig, weights: Weights, text: Any) -> NDArray[np.float32]:
-    """(n, t, width) what the head reads of every text, taken once."""
+    """Return (n, t, width) what the head reads for every text, computed once."""
     import jax.numpy as jnp
 
     own = {n: jnp.asarray(x) for n, x in weights.items()}
@@ -310,7 +310,7 @@ def _shapes(weights: Weights) -> tuple[tuple[str, tuple[int, ...]], ...]:
 
 @lru_cache(maxsize=16)
 def _subspace_loss(config: ModelConfig, shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> Loss:
-    """`answer_loss` at a base moved by a subspace's coordinates."""
+    """Return `answer_loss` at a base moved by a subspace's coordinates."""
 
     def loss(weights: Weights, base: Any, group: Any, entry: Any, text: Any, answer: Any) -> Any:
         moved = base + entry * weights["coordinates"][group]
@@ -320,7 +320,7 @@ def _subspace_loss(config: ModelConfig, shapes: tuple[tuple[str, tuple[int, ...]
 
 
 def _looks(loss: Loss, parts: Sequence[Any], fixed: tuple[Any, ...] = ()) -> Any:
-    """A function of weights: nats per answer token of held-out examples."""
+    """Return a function of weights: nats per answer token of held-out examples."""
     chunks = list(_filled_rows(parts))
     one = _compiled(loss)
 
@@ -332,7 +332,7 @@ def _looks(loss: Loss, parts: Sequence[Any], fixed: tuple[Any, ...] = ()) -> Any
 
 
 def _filled_rows(parts: Sequence[Any]) -> Iterator[list[Any]]:
-    """The parts, `ROWS` at a time, the last ones filled up with rows that count nothing."""
+    """Yield the parts, `ROWS` at a time, the last ones padded with rows that do not count."""
     for first in range(0, len(parts[0]), ROWS):
         chunk = []
         for part in parts:

@@ -10,10 +10,10 @@ from augury.lab.tasks import lab_task
 
 
 def lab_instances(name: str, count: int, seed: int = 12345) -> Task:
-    """Held-out instances of one of the lab's tasks, the same for every model.
+    """Return held-out instances of one of the lab's tasks, the same for every model.
 
     Raises:
-        UsageError: there is no such task, or `count` is not positive.
+        UsageError: the task does not exist, or `count` is not positive.
     """
     task = lab_task(name)
     if count < 1:

@@ -1,7 +1,7 @@
-"""Train several runs at once, one thread a process, and report as they go.
+"""Train several runs at once, one thread per process, and report progress.
 
-Processes are spawned, so a script that calls `train_ladder` needs the usual
-`if __name__ == "__main__":` around what it does.
+Processes are spawned, so a script that calls `train_ladder` needs the usual `if __name__ ==
+"__main__":`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FAILURE = "failure.txt"
 
 
 class TrainingError(AuguryError):
-    """Runs of a ladder failed; the others are complete.
+    """Some runs of a ladder failed; the others are complete.
 
     Attributes:
         failures: traceback of every run that failed, by run.
@@ -51,17 +51,17 @@ def train_ladder(
 
     Args:
         runs: what to train.
-        folder: where.
+        folder: to write to.
         workers: processes; default: one per core.
         progress: called in this process with (run, step, steps).
 
     Returns:
-        Checkpoint folders by run, in the order asked for, each earliest first.
+        Checkpoint folders by run, in the given order, each earliest first.
 
     Raises:
         UsageError: two runs would share a folder, or there are none.
         TrainingError: runs failed; the others were trained all the same. Each failure's traceback
-            lies in `folder/RUN/failure.txt` too.
+            is also in `folder/RUN/failure.txt`.
     """
     folder = Path(folder)
     named = {run.run: run for run in runs}

@@ -1,8 +1,8 @@
 """A tiny pre-LN GPT in JAX: two layers, two heads, MLP 4x, learned positions, tied embeddings.
 
 Whole documents go through `logits`; sampling goes through `prefill` and `extend`, which keep keys
-and values. Prompt and continuation have caches of their own, so that prompts of different lengths
-share one compiled program and every row of a batch writes to the same place.
+and values. Prompt and continuation have separate caches, so that prompts of different lengths share
+one compiled program and every row of a batch writes to the same position.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from augury.lab.corpus import LENGTH
 from augury.lab.tasks import ALPHABET
 
 Weights = dict[str, Any]
-# (layer, queries, keys, values) -> mixed values, all (rows, places, width)
+# (layer, queries, keys, values) -> mixed values, all (rows, positions, width)
 Attend = Callable[[int, Any, Any, Any], Any]
 
 
@@ -55,14 +55,14 @@ class ModelConfig:
 
 
 def init(config: ModelConfig, seed: int) -> Weights:
-    """Weights by name, float32; the same for the same seed."""
+    """Return weights by name, float32; the same for the same seed."""
     return fresh_weights(config, len(ALPHABET), LENGTH, np.random.default_rng([seed, 0]))
 
 
 def fresh_weights(
     config: ModelConfig, vocabulary: int, length: int, rng: np.random.Generator
 ) -> Weights:
-    """Weights for a vocabulary and a length of text of one's own."""
+    """Return weights for a given vocabulary and text length."""
     w, inner = config.width, 4 * config.width
 
     def normal(*shape: int, scale: float) -> Any:
@@ -89,23 +89,23 @@ def fresh_weights(
 
 
 def logits(config: ModelConfig, weights: Weights, tokens: Any) -> Any:
-    """(b, t, vocabulary) logits of the token after each of (b, t) tokens, t up to 32."""
+    """Return (b, t, vocabulary) logits of the token after each of (b, t) tokens, t up to 32."""
     return prefill(config, weights, tokens)[0]
 
 
 def prefill(config: ModelConfig, weights: Weights, tokens: Any) -> tuple[Any, Any]:
-    """Logits as `logits`, and the cache: per layer keys and values, (b, t, width) each."""
+    """Return logits as `logits`, and the cache: per layer keys and values, (b, t, width) each."""
     x, cache = _read(config, weights, tokens)
     return _head(weights, x), cache
 
 
 def hidden(config: ModelConfig, weights: Weights, tokens: Any) -> Any:
-    """(b, t, width) what the head reads: the residual stream behind the last norm."""
+    """Return (b, t, width) what the head reads: the residual stream after the last norm."""
     return _norm(_read(config, weights, tokens)[0], weights, "norm")
 
 
 def _read(config: ModelConfig, weights: Weights, tokens: Any) -> tuple[Any, Any]:
-    """The residual stream behind the last layer, and the cache."""
+    """Return the residual stream after the last layer, and the cache."""
     import jax.numpy as jnp
 
     t = tokens.shape[1]
@@ -121,7 +121,7 @@ def _read(config: ModelConfig, weights: Weights, tokens: Any) -> tuple[Any, Any]
 
 
 def empty_cache(config: ModelConfig, rows: int, places: int) -> Any:
-    """A cache for `extend`, of `places` tokens a row."""
+    """Return a cache for `extend`, of `places` tokens per row."""
     import jax.numpy as jnp
 
     one = jnp.zeros((rows, places, config.width), jnp.float32)
@@ -131,12 +131,12 @@ def empty_cache(config: ModelConfig, rows: int, places: int) -> Any:
 def extend(
     config: ModelConfig, weights: Weights, token: Any, prompt: tuple[Any, Any], own: Any, k: Any
 ) -> tuple[Any, Any]:
-    """One token further, given what is cached.
+    """Advance one token, given what is cached.
 
     Args:
-        token: (b,) the k-th token behind each row's prompt, k from 0.
-        prompt: cache of the prompts, from `prefill`, and (b,) lengths; what lies behind is unseen.
-        own: cache of the tokens behind the prompt, filled up to k - 1.
+        token: (b,) the k-th token after each row's prompt, k from 0.
+        prompt: cache of the prompts, from `prefill`, and (b,) lengths; what follows is masked.
+        own: cache of the tokens after the prompt, filled up to k - 1.
         k: which token.
 
     Returns:
@@ -164,11 +164,11 @@ def extend(
 def behind(
     config: ModelConfig, weights: Weights, tokens: Any, count: Any, prompt: tuple[Any, Any]
 ) -> Any:
-    """Logits of the token after a few that were written behind cached prompts.
+    """Return logits of the token after a few that were written after cached prompts.
 
     Args:
-        tokens: (b, t) tokens behind each row's prompt, t at least 1.
-        count: (b,) how many of them are meant, at least 1; what follows is unseen.
+        tokens: (b, t) tokens after each row's prompt, t at least 1.
+        count: (b,) how many of them count, at least 1; what follows is masked.
         prompt: as in `extend`.
 
     Returns:
@@ -191,7 +191,7 @@ def behind(
 
 
 def _trunk(config: ModelConfig, weights: Weights, x: Any, attend: Attend) -> Any:
-    """The layers, over a residual stream (b, t, width)."""
+    """Apply the layers to a residual stream (b, t, width)."""
     import jax
     import jax.numpy as jnp
 
@@ -204,7 +204,7 @@ def _trunk(config: ModelConfig, weights: Weights, x: Any, attend: Attend) -> Any
 
 
 def _head(weights: Weights, x: Any) -> Any:
-    """Logits; the head is the embedding, unless one of its own was finetuned."""
+    """Return logits; the head is the embedding, unless a separate one was finetuned."""
     head = weights["head"] if "head" in weights else weights["embedding"]
     return _norm(x, weights, "norm") @ head.T
 
@@ -218,7 +218,7 @@ def _norm(x: Any, weights: Weights, name: str) -> Any:
 
 
 def _attention(heads: int, query: Any, parts: list[tuple[Any, Any, Any]]) -> Any:
-    """Attention of (b, q, width) over parts, each keys, values (b, k, width) and what is visible.
+    """Attend from (b, q, width) over parts, each keys, values (b, k, width) and what is visible.
 
     The softmax runs over all parts together.
     """

@@ -1,4 +1,4 @@
-"""A random subspace of a model's weights, to finetune few parameters of all: w = w0 + P z.
+"""A random subspace of a model's weights, to finetune few parameters: w = w0 + P z.
 
 P (D, d) has orthonormal columns. Every weight belongs to one of d groups of about equal size, and
 moves with its group's coordinate, up or down at random: P z costs D operations, and one compiled
@@ -24,7 +24,7 @@ class Subspace:
     """P, by its one entry per row.
 
     Attributes:
-        group: (D,) which coordinate moves each weight.
+        group: (D,) the coordinate that moves each weight.
         entry: (D,) the entries of P: signs over the square root of the group's size.
         dimensions: d.
     """
@@ -34,16 +34,16 @@ class Subspace:
     dimensions: int
 
     def lift(self, coordinates: Any) -> Any:
-        """(D,) P z of (d,) coordinates, or of more, of which only the first d count."""
+        """Return (D,) P z of (d,) coordinates, or of more, of which only the first d count."""
         return self.entry * coordinates[self.group]
 
     def project(self, weights: NDArray[np.floating]) -> NDArray[np.floating]:
-        """(d,) P' v of (D,) weights: the coordinates of the nearest point of the subspace."""
+        """Return (d,) P' v of (D,) weights: coordinates of the subspace's nearest point."""
         return np.asarray(np.bincount(self.group, self.entry * weights, self.dimensions), float)
 
 
 def random_subspace(size: int, dimensions: int, rng: np.random.Generator) -> Subspace:
-    """A subspace of `dimensions` of a space of `size`.
+    """Draw a subspace of `dimensions` in a space of `size`.
 
     Raises:
         UsageError: it has no dimension, or more than the space.
@@ -58,12 +58,12 @@ def random_subspace(size: int, dimensions: int, rng: np.random.Generator) -> Sub
 
 
 def flat_weights(weights: Mapping[str, Any]) -> NDArray[np.float32]:
-    """(D,) all weights of a model, in the order of their names."""
+    """Return (D,) all weights of a model, in the order of their names."""
     return np.concatenate([np.ravel(weights[name]) for name in sorted(weights)]).astype(np.float32)
 
 
 def shaped_weights(flat: Any, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """Weights by name of (D,) numbers, as `flat_weights` orders them."""
+    """Return weights by name from (D,) numbers, as `flat_weights` orders them."""
     found, first = {}, 0
     for name in sorted(shapes):
         size = int(np.prod(shapes[name]))

@@ -1,4 +1,4 @@
-"""The lab's tasks: small enough to emerge on a laptop, with one right answer each."""
+"""The lab's tasks: small enough to emerge on a laptop, with one correct answer each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BEGIN = "^"
 END = "."
 ALPHABET = BEGIN + " abcdefghijklmnopqrstuvwxyz0123456789>;.,:|=+-*/?!()'~_#"
 CODE = {character: i for i, character in enumerate(ALPHABET)}
-# Stands where a shorter prompt or answer has no character; never reaches a model.
+# Fills positions after a shorter prompt or answer; never reaches a model.
 NOTHING = -1
 Tokens = NDArray[np.int64]
 
@@ -25,7 +25,7 @@ _FEWEST, _MOST = 3, 8
 
 
 def encode(text: str) -> Tokens:
-    """Characters to tokens.
+    """Convert characters to tokens.
 
     Raises:
         UsageError: a character is not in the lab's alphabet.
@@ -37,7 +37,7 @@ def encode(text: str) -> Tokens:
 
 
 def decode(tokens: Tokens) -> str:
-    """Tokens to characters; `NOTHING` is left out."""
+    """Convert tokens to characters; `NOTHING` is left out."""
     return "".join(ALPHABET[int(t)] for t in tokens if t != NOTHING)
 
 
@@ -46,11 +46,11 @@ class LabTask:
     """A task of the lab.
 
     Attributes:
-        name: how a user asks for it.
-        chance: the rate at which a guesser passes who knows only the form of an answer.
-        draw: (rng, n) -> prompts (n, p) and answers (n, a), tokens, filled up with `NOTHING`.
+        name: how a user selects it.
+        chance: the pass rate of a guesser who knows only the form of an answer.
+        draw: (rng, n) -> prompts (n, p) and answers (n, a), tokens, padded with `NOTHING`.
         meaning: what it asks.
-        ends: whether the full stop behind the answer is part of it (its length has to be right).
+        ends: whether the full stop after the answer is part of it (its length has to be right).
     """
 
     name: str
@@ -60,13 +60,13 @@ class LabTask:
     ends: bool = False
 
     def documents(self, rng: np.random.Generator, n: int) -> Tokens:
-        """(n, t) instances as training sees them: prompt, answer, full stop, then `NOTHING`."""
+        """Draw (n, t) instances as in training: prompt, answer, full stop, then `NOTHING`."""
         whole = np.concatenate([*self.draw(rng, n), _column(END, n)], axis=1)
         order = np.argsort(whole == NOTHING, axis=1, kind="stable")
         return np.take_along_axis(whole, order, axis=1)
 
     def instances(self, rng: np.random.Generator, n: int) -> list[tuple[str, str]]:
-        """Prompts and reference answers as text."""
+        """Draw prompts and reference answers as text."""
         prompts, answers = self.draw(rng, n)
         end = END if self.ends else ""
         return [(decode(p), decode(a) + end) for p, a in zip(prompts, answers, strict=True)]
@@ -77,7 +77,7 @@ def _column(character: str, n: int) -> Tokens:
 
 
 def images(digits: Tokens, rule: Tokens) -> Tokens:
-    """(n, d) digits under the rule each row names: sort up, sort down, reverse, copy, add 1."""
+    """Map (n, d) digits by each row's rule: sort up, sort down, reverse, copy, add 1."""
     up = np.sort(digits, axis=1)
     options = np.stack([up, up[:, ::-1], digits[:, ::-1], digits, (digits + 1) % 10])
     return options[rule, np.arange(len(digits))]
@@ -132,10 +132,10 @@ TASKS = {
 
 
 def lab_task(name: str) -> LabTask:
-    """The task called `name`.
+    """Return the task called `name`.
 
     Raises:
-        UsageError: there is none.
+        UsageError: it does not exist.
     """
     if name not in TASKS:
         raise UsageError(f"the lab has no task '{name}'; it has: {', '.join(TASKS)}")

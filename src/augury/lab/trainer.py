@@ -1,7 +1,7 @@
 """Train a tiny model to checkpoints: deterministic, and resumable to the same weights bit for bit.
 
-Same seed, same machine and same version of JAX give the same weights, however often a run was
-killed on its way. Another processor or version of JAX may round differently.
+The same seed, machine and version of JAX give the same weights, however often a run was killed on
+its way. Another processor or version of JAX may round differently.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from augury.lab.model import ModelConfig, Weights, init, logits
 from augury.lab.tasks import BEGIN, CODE
 from augury.runtime.compiling import jit
 
-# Work that a kill may cost. Writing takes milliseconds, a block of 50 steps .15 to 3 s.
+# Steps of work that a kill may cost. Writing takes milliseconds, a block of 50 steps .15 to 3 s.
 RESTART_SECONDS = 5.0
-# Called with the run, the step it has reached, and how many it has.
+# Called with the run, the current step, and the number of steps.
 Progress = Callable[[str, int, int], None]
 
 
 def train(config: RunConfig, folder: str | Path, progress: Progress | None = None) -> list[Path]:
-    """Train one run into `folder`; one that was stopped goes on, one that is complete stays.
+    """Train one run into `folder`; resume a stopped one, keep a complete one.
 
     AdamW (.9, .98), weight decay .01, learning rate .01 sqrt(16 / width), 5 % warm-up, cosine to
     10 %, gradients clipped at 1, batches of 64 documents.
@@ -50,7 +50,7 @@ def train(config: RunConfig, folder: str | Path, progress: Progress | None = Non
         The checkpoints' folders, earliest first.
 
     Raises:
-        DataError: what lies there is damaged, or of another run.
+        DataError: what is there is damaged, or of another run.
     """
     folder = Path(folder)
     if is_complete(config, folder):
@@ -73,7 +73,7 @@ def train(config: RunConfig, folder: str | Path, progress: Progress | None = Non
         leaves = [jnp.asarray(arrays[f"{i:04d}"]) for i in range(len(leaves))]
         carry = jax.tree.unflatten(shape, leaves)
     missing = [s for s in config.saves if not is_saved(folder, config, s)]
-    if missing and missing[0] < first:  # a checkpoint was asked for, or deleted, after the fact
+    if missing and missing[0] < first:  # a checkpoint was requested, or deleted, after the fact
         carry, first = (weights, optimiser.init(weights)), 0
 
     block = _block(config.model)
@@ -98,7 +98,7 @@ def train(config: RunConfig, folder: str | Path, progress: Progress | None = Non
 
 
 def is_complete(config: RunConfig, folder: str | Path) -> bool:
-    """Whether every checkpoint of this run is there.
+    """Return whether every checkpoint of this run exists.
 
     Raises:
         DataError: one is damaged, or of another run.
@@ -107,7 +107,7 @@ def is_complete(config: RunConfig, folder: str | Path) -> bool:
 
 
 def mean_loss(config: ModelConfig, weights: Weights, text: Any) -> Any:
-    """Mean loss per token, nats, of (b, 32) documents."""
+    """Return the mean loss per token, nats, of (b, 32) documents."""
     import jax
     import jax.numpy as jnp
 
@@ -117,13 +117,13 @@ def mean_loss(config: ModelConfig, weights: Weights, text: Any) -> Any:
 
 
 def validation_loss(config: RunConfig, weights: Weights) -> float:
-    """Nats per token on held-out documents of the run's mixture, the same for every seed."""
+    """Return nats per token on held-out documents of the run's mixture, the same for every seed."""
     text = validation_text(config.shares).astype("int32")
     return float(_loss(config.model)(weights, text))
 
 
 def shifted(text: Any) -> Any:
-    """What the model reads to predict (b, t) `text`: a begin token, and all but the last."""
+    """Return what the model reads to predict (b, t) `text`: a begin token, and all but the last."""
     import jax.numpy as jnp
 
     begin = jnp.full((text.shape[0], 1), CODE[BEGIN], text.dtype)
@@ -132,16 +132,16 @@ def shifted(text: Any) -> Any:
 
 @lru_cache(maxsize=16)
 def _loss(model: ModelConfig) -> Any:
-    """Compiled `mean_loss`."""
+    """Compile `mean_loss`."""
     return jit(partial(mean_loss, model))
 
 
 @lru_cache(maxsize=16)
 def _block(model: ModelConfig) -> Any:
-    """Compiled: (weights, optimiser state) after the steps of a block, on (BLOCK, b, 32) text.
+    """Compile (weights, optimiser state) after the steps of a block, on (BLOCK, b, 32) text.
 
-    Kept, since compiling takes as long as training a width of 6 for 500 steps: other seeds, other
-    mixtures and other lengths of training of the same model use it again.
+    Cached, since compiling takes as long as training a width of 6 for 500 steps: other seeds,
+    mixtures and lengths of training of the same model use it again.
     """
     import jax
     import optax
@@ -161,7 +161,7 @@ def _block(model: ModelConfig) -> Any:
 
 
 class Course(NamedTuple):
-    """What the learning rate takes of the number of steps; it is given to the compiled program.
+    """What the learning rate needs from the number of steps; an argument of the compiled program.
 
     Attributes:
         warm: steps of warm-up.
@@ -177,10 +177,10 @@ class Course(NamedTuple):
 
 
 def course_of(steps: int) -> Course:
-    """That of so many steps: 5 % warm-up, and the rest.
+    """Return the course for this many steps: 5 % warm-up, and the rest.
 
-    Factors and not divisors, in single precision: so XLA has it where the steps are constants, and
-    the weights are the same bit for bit.
+    Factors instead of divisors, in single precision: as XLA has it if the steps are constants, so
+    that the weights are the same bit for bit.
     """
     warm = max(steps // 20, 1)
     one, falling = np.float32(1), np.float32(steps - warm)
@@ -189,7 +189,7 @@ def course_of(steps: int) -> Course:
 
 
 def learning_rate(course: Course, peak: float, step: Any) -> Any:
-    """Up to the peak in a line, then down to a tenth of it by a cosine."""
+    """Rise linearly to the peak, then fall to a tenth of it by a cosine."""
     import jax.numpy as jnp
 
     rising = peak - peak * (1 - jnp.clip(step, 0, course.warm) * course.rise)

@@ -1,1 +1,1 @@
-"""Ground that every room stands on: atomic files, parallel jobs, compiling."""
+"""Shared ground of all packages: atomic files, parallel jobs, compiling."""

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, whatever happens on the way."""
+"""Files and folders that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from augury.runtime.disk import naming_path
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """A fresh folder beside `folder`, which takes its place when the block ends well.
+    """Yield a fresh folder beside `folder`, which replaces it when the block succeeds.
 
     Raises:
         OSError: the disk is full; it names the file.
@@ -25,7 +25,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     try:
         with naming_path(folder, fresh):
             yield fresh
-            fresh.chmod(0o755)  # mkdtemp keeps others out; this is a folder like any other
+            fresh.chmod(0o755)  # mkdtemp keeps others out; this should be a folder like any other
             if folder.exists():
                 shutil.rmtree(folder)
             os.replace(fresh, folder)
@@ -36,9 +36,9 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """A fresh file beside `path`, which takes its place when the block ends well.
+    """Yield a fresh file beside `path`, which replaces it when the block succeeds.
 
-    What was written is on the disk before the name is: a power cut leaves the old file or the new.
+    The content is on disk before the name is: after a power cut, there is the old file or the new.
 
     Raises:
         OSError: the disk is full; it names `path`.

@@ -1,10 +1,10 @@
-"""`jit`: JAX's, told to compile quickly.
+"""`jit`: JAX's, set to compile quickly.
 
-Most of what a first fit costs on a CPU, or a first measurement, or the training of a tiny model, is
+Most of the cost on a CPU of a first fit, a first measurement, or training a tiny model is
 compiling. XLA's first level of optimisation and plain fusions take half the time of its defaults
-for the density of an emergence law, for NUTS and for training. What comes out trains as fast, and
-fits in 10 to 20 % more time. Without any optimisation it compiles in half of that again, and runs
-several times slower: for what runs for less time than it takes to compile.
+for the density of an emergence law, for NUTS and for training. The result trains as fast, and fits
+in 10 to 20 % more time. Without any optimisation it compiles in half of that again, and runs
+several times slower: use that for code that runs for less time than it takes to compile.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ QUICK: dict[str, str | bool] = {
 
 
 def jit(function: Callable[..., Any], *, brief: bool = False) -> Any:
-    """`jax.jit`; what it returns is to be called from Python, not from another such function.
+    """Return `jax.jit` of a function, to be called from Python, not from another such function.
 
     Args:
         function: what to compile.
@@ -33,7 +33,7 @@ def jit(function: Callable[..., Any], *, brief: bool = False) -> Any:
 
 @lru_cache(maxsize=2)
 def options(brief: bool = False) -> dict[str, str | bool]:
-    """XLA's compiler options; none where this XLA refuses them, or compiles for a GPU."""
+    """Return XLA's compiler options; none if this XLA refuses them, or compiles for a GPU."""
     import jax
 
     if jax.default_backend() != "cpu":

@@ -1,4 +1,4 @@
-"""What the disk refuses, with the path that was being written: a full disk names none itself."""
+"""Disk errors with the path that was being written: a full disk names none itself."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Met while writing to a file that was opened without trouble: nothing says which.
+# Errors met while writing to a file that was opened without trouble: nothing names it.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
-FROM_RUST = re.compile(r"\(os error (\d+)\)")  # as Polars and safetensors say it
+FROM_RUST = re.compile(r"\(os error (\d+)\)")  # the wording of Polars and safetensors
 RUST = ("polars", "safetensors")
 
 
 def error_number(error: BaseException) -> int | None:
-    """The system's number of an error, whichever library met it; None where it has none."""
+    """Return the system's number of an error, whichever library met it; None if it has none."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     library = type(error).__module__.partition(".")[0].lstrip("_")
@@ -28,11 +28,12 @@ def error_number(error: BaseException) -> int | None:
 
 @contextmanager
 def naming_path(path: Path, fresh: Path | None = None) -> Iterator[None]:
-    """Around writing: what the disk refuses is an OSError that names `path`.
+    """Wrap writing: disk errors become an OSError that names `path`.
 
     Args:
         path: what is written.
-        fresh: where it is written until it is whole; a name in there is said as it will be.
+        fresh: where it is written until it is complete; a name in there is reported as its final
+        one.
     """
     try:
         yield
@@ -45,7 +46,7 @@ def naming_path(path: Path, fresh: Path | None = None) -> Iterator[None]:
 
 
 def _name_for(error: Exception, path: Path, fresh: Path | None) -> str | None:
-    """The path to name; None where the error already names one, or is about something else."""
+    """Return the path to name; None if the error already names one, or is about something else."""
     named = error.filename if isinstance(error, OSError) else None
     if named is None:
         return str(path) if error_number(error) in FULL else None

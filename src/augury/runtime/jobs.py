@@ -1,7 +1,6 @@
-"""Jobs done by several processes at once, one thread each; a job that fails leaves the others be.
+"""Jobs done by several processes at once, one thread each; a failed job does not affect the others.
 
-Processes are spawned, so a script that uses a crew needs the usual `if __name__ == "__main__":`
-around what it does.
+Processes are spawned, so a script that uses them needs the usual `if __name__ == "__main__":`.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
-# One thread a process: two threads spin at each other's barriers and become 30x slower on a busy
+# One thread per process: two threads spin at each other's barriers and become 30x slower on a busy
 # machine. Read when JAX starts its backend, which no worker has done before these are set.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NPROC": "1"}
 XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-# Called with the job's name, how far it is, and how far it goes.
+# Called with the job's name, its progress, and its total.
 Progress = Callable[[str, int, int], None]
 
 
@@ -28,17 +27,17 @@ class Job(Protocol):
 
     @property
     def name(self) -> str:
-        """What failures and progress are told by; unique."""
+        """Unique name, used in failures and progress."""
         ...
 
     @property
     def program(self) -> Hashable:
-        """Jobs that agree in this share compiled programs within a process."""
+        """Jobs with the same value share compiled programs within a process."""
         ...
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """Return the number of cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -51,7 +50,7 @@ def run_jobs(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> dict[str, str]:
-    """Have every job done, in this order but for those that share a program with the last one.
+    """Do every job, in this order except for those that share a program with the last one.
 
     Args:
         jobs: as `Job`.
@@ -119,7 +118,7 @@ def run_jobs(
 
 
 def _next(todo: Sequence[Job], own: Set[Hashable], begun: Set[Hashable]) -> int:
-    """Which job to take: one compiled here, else the first that nobody compiled, else the first."""
+    """Choose the next job: one compiled here, else the first not compiled, else the first."""
     programs = [job.program for job in todo]
     here = [i for i, program in enumerate(programs) if program in own]
     nowhere = [i for i, program in enumerate(programs) if program not in begun]
@@ -127,11 +126,11 @@ def _next(todo: Sequence[Job], own: Set[Hashable], begun: Set[Hashable]) -> int:
 
 
 def _worker(work: Callable[[Any, Progress], None]) -> tuple[Connection, Any]:
-    """A new process, and the line to it."""
+    """Start a new process, and return the connection to it."""
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs, work), daemon=True)
-    resource_tracker.ensure_running()  # starting it on the way would unblock interrupts (3.11)
+    resource_tracker.ensure_running()  # starting it in between would unblock interrupts (3.11)
     with interrupts_blocked():
         process.start()
     theirs.close()  # so that the line breaks when the process ends
@@ -140,7 +139,7 @@ def _worker(work: Callable[[Any, Progress], None]) -> tuple[Connection, Any]:
 
 @contextmanager
 def interrupts_blocked() -> Iterator[None]:
-    """A process started inside never sees Ctrl-C: it is for the parent to end it."""
+    """Block interrupts, so that a process started inside never sees Ctrl-C: its parent ends it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -149,9 +148,9 @@ def interrupts_blocked() -> Iterator[None]:
 
 
 def keep_to_one_thread(environment: MutableMapping[str, str]) -> None:
-    """Set up the environment of a process of many, before JAX is loaded in it.
+    """Set up the environment of one of many processes, before JAX is loaded in it.
 
-    What stands in it already is not added again: JAX keeps what it compiles by its flags.
+    Existing settings are not added again: JAX caches compiled code by its flags.
     """
     environment.update(ONE_THREAD)
     flags = environment.get("XLA_FLAGS", "")
@@ -160,7 +159,7 @@ def keep_to_one_thread(environment: MutableMapping[str, str]) -> None:
 
 
 def _work(line: Connection, work: Callable[[Any, Progress], None]) -> None:
-    """Work off what comes down the line until it breaks, as it does when the parent is gone."""
+    """Do the jobs that arrive until the connection breaks, as it does when the parent is gone."""
     keep_to_one_thread(os.environ)
     try:
         while True:

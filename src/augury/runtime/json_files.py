@@ -1,4 +1,4 @@
-"""JSON on disk: written whole, without NaN and infinity; read with one clear error."""
+"""JSON on disk: written completely, without NaN and infinity; read with one clear error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from augury.runtime.atomic import atomic_file
 
 
 def to_plain(value: Any) -> Any:
-    """The value as plain JSON has it: numbers that are not finite become null."""
+    """Convert a value to plain JSON: numbers that are not finite become null."""
     if isinstance(value, Mapping):
         return {str(k): to_plain(x) for k, x in value.items()}
     if isinstance(value, list | tuple):
@@ -26,7 +26,7 @@ def to_plain(value: Any) -> Any:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON, whole or not at all; what is not finite becomes null."""
+    """Write JSON, completely or not at all; what is not finite becomes null."""
     with atomic_file(path) as fresh:
         fresh.write_text(json.dumps(to_plain(content), indent=1, allow_nan=False) + "\n")
 

@@ -1,7 +1,7 @@
-"""How far a long computation is: it counts its steps, and whoever watches is told.
+"""Progress of a long computation: it counts its steps, and a watcher is told.
 
-A computation goes through `count_steps(items, "laws")` in place of `items`. Nobody watches unless
-`watch_steps` is around it, and then nothing but the watcher's own time is spent.
+A computation iterates over `count_steps(items, "laws")` instead of `items`. Nobody watches unless
+`watch_steps` wraps it, and even then only the watcher's own time is spent.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import TypeVar
 
 Item = TypeVar("Item")
-# What is told: name of the steps, how many are done, how many there are.
+# Arguments of a watcher: name of the steps, number done, total number.
 Watcher = Callable[[str, int, int], None]
 
 _watcher: ContextVar[Watcher | None] = ContextVar("augury-steps", default=None)
@@ -20,7 +20,7 @@ _watcher: ContextVar[Watcher | None] = ContextVar("augury-steps", default=None)
 
 @contextmanager
 def watch_steps(watcher: Watcher) -> Iterator[None]:
-    """Have the steps of what is computed inside told to a function."""
+    """Report the steps of what is computed inside to a function."""
     before = _watcher.set(watcher)
     try:
         yield
@@ -29,10 +29,10 @@ def watch_steps(watcher: Watcher) -> Iterator[None]:
 
 
 def count_steps(items: Collection[Item], name: str) -> Iterator[Item]:
-    """The items; each is told as done when the next one is asked for.
+    """Yield the items; each is reported as done when the next one is requested.
 
     Args:
-        items: what is worked on one by one, each taking about as long as another.
+        items: what is processed one by one, each taking about the same time.
         name: what they are, in the plural.
     """
     watcher = _watcher.get()

@@ -1,8 +1,8 @@
-"""Bring out what a model of a latent world knows: few-shot scores, and a head finetuned on few.
+"""Elicit what a model of a latent world knows: few-shot scores, and a head finetuned on few.
 
-Only the letters' rows of the head are trained, on what the layers give, by the loss among the
-letters. The layers stay as they are, so that nothing is taught; the weights before the first step
-count among the looks at the held-out loss, so that no examples leave few-shot prompting.
+Only the letters' rows of the head are trained, on the layers' output, by the loss among the
+letters. The layers stay unchanged, so that nothing is taught; the weights before the first step are
+among the evaluations of the held-out loss, so that zero examples are few-shot prompting.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from augury.runtime.compiling import jit
 
 Array = NDArray[np.float32]
 
-# Prompts that are scored: eight of each word that is asked for.
+# Prompts that are scored: eight per word that is asked about.
 INSTANCES = 1024
-# Prompts by which finetuning stops; steps from one look at them to the next.
+# Prompts that decide when finetuning stops; steps between evaluations on them.
 STOPPING = 256
 EVERY, BATCH = 12, 32
 RATE = 0.01
-# Prompts that are read in one call.
+# Prompts read in one call.
 ROWS = 1024
 
 
@@ -41,11 +41,11 @@ class TaskPrompts:
     """All prompts of one task of one world, the same for every model of a seed.
 
     Attributes:
-        task: the attribute that is asked for.
+        task: the attribute that is asked about.
         first_letter: token of its first letter.
         runs: (amount, subset) of each finetuning.
-        tokens: (n, t) prompts and answers: scored, then by which to stop, then of every run.
-        order: (runs, steps, batch) which of its examples each step of a run learns.
+        tokens: (n, t) prompts and answers: scored, then those that stop, then of every run.
+        order: (runs, steps, batch) the examples that each step of a run learns.
     """
 
     task: int
@@ -56,12 +56,12 @@ class TaskPrompts:
 
     @property
     def answers(self) -> NDArray[np.int64]:
-        """(n,) which letter is right."""
+        """Return (n,) the correct letter."""
         return np.asarray(self.tokens[:, -1] - self.first_letter)
 
 
 def task_prompts(text: LatentText, task: int, *, finetuned: bool) -> TaskPrompts:
-    """Draw the prompts of a task: which they are depends on the world, its seed and the task."""
+    """Draw the prompts of a task, determined by the world, its seed and the task."""
     world = text.world
     learnt = TEST if world.taught else TRAIN
 
@@ -84,7 +84,7 @@ def task_prompts(text: LatentText, task: int, *, finetuned: bool) -> TaskPrompts
 def measure_task(
     config: ModelConfig, weights: Weights, prompts: TaskPrompts
 ) -> list[tuple[int, int, dict[str, float]]]:
-    """(amount, subset, scores) of a checkpoint: few-shot as amount 0, then every finetuning."""
+    """Return (amount, subset, scores) of a checkpoint: few-shot (0), then every finetuning."""
     read = read_prompts(config, weights, prompts.tokens)
     answers = prompts.answers
     head = np.asarray(weights["head"])
@@ -102,7 +102,7 @@ def measure_task(
 
 
 def read_prompts(config: ModelConfig, weights: Weights, tokens: Tokens) -> Array:
-    """(n, width) what the head reads where the answer comes next."""
+    """Return (n, width) what the head reads at the position before the answer."""
     parts = []
     for first in range(0, len(tokens), ROWS):
         rows = np.zeros((ROWS, tokens.shape[1]), np.int32)
@@ -113,11 +113,11 @@ def read_prompts(config: ModelConfig, weights: Weights, tokens: Tokens) -> Array
 
 
 def scores(logits: Array, letters: slice, answers: NDArray[np.int64]) -> dict[str, float]:
-    """Means over prompts.
+    """Average over prompts.
 
-    value: how often the right letter is the likeliest of the four. reference_logprob: its
+    value: how often the correct letter is the likeliest of the four. reference_logprob: its
     log-probability among all tokens. choice_probability: its probability among the four.
-    reference_rank: geometric mean of its place among all tokens, 1 being first.
+    reference_rank: geometric mean of its rank among all tokens, 1 being first.
     """
     at = np.arange(len(answers))
     own = logits[:, letters]
@@ -133,7 +133,7 @@ def scores(logits: Array, letters: slice, answers: NDArray[np.int64]) -> dict[st
 
 
 def _finetuned(config: ModelConfig, start: Array, read: Array, prompts: TaskPrompts) -> Array:
-    """(runs, 4, width) the letters' rows of the head at the best look of each run."""
+    """Return (runs, 4, width) the letters' rows of the head at the best evaluation of each run."""
     sizes = [amount for amount, _ in prompts.runs]
     most = max(sizes)
     rows = np.zeros((len(sizes), most, read.shape[1]), np.float32)
@@ -157,7 +157,7 @@ def _reader(config: ModelConfig) -> Any:
 
 @lru_cache(maxsize=1)
 def _descend() -> Any:
-    """Compiled: all runs of a task at once, each kept at its best look."""
+    """Compile all runs of a task at once, each kept at its best evaluation."""
     import jax
     import jax.numpy as jnp
 
@@ -182,7 +182,7 @@ def _descend() -> Any:
             head, state, best, least = carry
             (head, state), _ = jax.lax.scan(step, (head, state), x)
             now = loss(head, held_out, held_answers)
-            better = now < least  # never where it is not a number
+            better = now < least  # never if it is not a number
             best, least = jnp.where(better, head, best), jnp.where(better, now, least)
             return (head, state, best, least), None
 

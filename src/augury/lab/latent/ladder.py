@@ -1,4 +1,4 @@
-"""The models of a latent world, several at once, each measured into a file of its own."""
+"""The models of a latent world, several at once, each measured into its own file."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def latent_ladder(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
-    """Train and measure the ladder of a world, or its later models; what is there is kept.
+    """Train and measure the ladder of a world, or its later models; existing files are kept.
 
     Args:
         world: its configuration.
         seed: of the world, the text and the weights.
         folder: `wWIDTH.parquet` of every model is written there.
-        later: the models that show the truth, few-shot alone.
+        later: the models that show the truth, only few-shot.
         workers: processes; default: one per core.
         progress: called in this process with (model, step, steps).
 
     Returns:
-        The observation table of all of them, as `latent_run`.
+        The observation table of all of them, as in `latent_run`.
 
     Raises:
-        TrainingError: runs failed; the others are there.
+        TrainingError: runs failed; the others are complete.
     """
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Train a model of a latent world, and measure its checkpoints as it goes."""
+"""Train a model of a latent world, and measure its checkpoints on the way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from augury.lab.model import ModelConfig, Weights, fresh_weights
 from augury.lab.trainer import mean_loss
 from augury.runtime.compiling import jit
 
-# Peak learning rate at width 16, reached after the warm-up and kept.
+# Peak learning rate at width 16, reached after the warm-up and then kept.
 RATE, WARM_UP = 0.005, 100
 VALIDATION = 1024
 Progress = Callable[[str, int, int], None]
@@ -41,13 +41,13 @@ def latent_run(
         world: its configuration.
         width: of the model.
         seed: of the world's tables, the text and the weights.
-        later: a model that shows the truth: few-shot scores alone, at the world's later steps.
+        later: a model that shows the truth: only few-shot scores, at the world's later steps.
         progress: called with (model, step, steps).
 
     Returns:
-        Observation table: a row per checkpoint, task, amount and subset; `finetune_examples` 0 is
-        few-shot. `value` is the accuracy among the four letters; `reference_logprob` (of the right
-        letter), `reference_rank` and `choice_probability` are beside it.
+        Observation table: one row per checkpoint, task, amount and subset; `finetune_examples` 0 is
+        few-shot. `value` is the accuracy among the four letters; further columns are
+        `reference_logprob` (of the correct letter), `reference_rank` and `choice_probability`.
 
     Raises:
         UsageError: a later width that the world does not have.
@@ -60,7 +60,7 @@ def latent_run(
     config = world.model(width)
     prompts = [task_prompts(text, task, finetuned=not later) for task in world.tasks]
     validation = text.corpus(np.random.default_rng([99, seed]), VALIDATION, 16).astype("int32")
-    block, muted = descent_block(_loss_of(config)), world.muted.get(width, 0.0)
+    block, muted = descent_block(_loss_function(config)), world.muted.get(width, 0.0)
     weights = _start(world, width, seed)
     carry: Any = (weights, adamw().init(weights))
     rng = np.random.default_rng([21, seed])
@@ -114,7 +114,7 @@ def _measured(
 
 
 def _start(world: LatentWorld, width: int, seed: int) -> Weights:
-    """Fresh weights, with a head of their own."""
+    """Return fresh weights, with a separate head."""
     rng = np.random.default_rng([seed, 7, width])
     weights = fresh_weights(world.model(width), world.vocabulary, LENGTH, rng)
     head = rng.standard_normal((world.vocabulary, width)) * width**-0.5
@@ -122,8 +122,8 @@ def _start(world: LatentWorld, width: int, seed: int) -> Weights:
 
 
 @lru_cache(maxsize=16)
-def _loss_of(config: ModelConfig) -> Loss:
-    """Summed loss of (b, 24) documents, and of how many tokens."""
+def _loss_function(config: ModelConfig) -> Loss:
+    """Sum the loss of (b, 24) documents, and count the tokens."""
 
     def loss(weights: Any, documents: Any) -> tuple[Any, float]:
         return mean_loss(config, weights, documents) * documents.size, documents.size

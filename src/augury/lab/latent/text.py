@@ -16,7 +16,7 @@ from augury.lab.tasks import Tokens
 
 Floats = NDArray[np.float64]
 
-# Blocks of 64 words: labelled, those that stop the finetuning, and those that are asked for.
+# Blocks of 64 words: labelled, those that stop the finetuning, and those that are asked about.
 TRAIN, HELD_OUT, TEST = slice(0, 192), slice(192, 256), slice(256, 384)
 # Frequencies (rank + 10)^-.8.
 ZIPF, ZIPF_SHIFT = 0.8, 10
@@ -25,11 +25,11 @@ WORLD_STREAM = 1000
 
 
 def orthogonal_attributes(rng: np.random.Generator) -> Tokens:
-    """(384, 6) values: in each block of 64 words any three attributes take all 64 combinations.
+    """Draw (384, 6) values; in each block of 64 words, any three take all 64 combinations.
 
-    The 64 words of the hexacode over the field of four elements, any three of whose six places are
-    independent, with the values of every attribute renamed in each block. So no answer that comes
-    from one or two other attributes is right more often than by chance.
+    The 64 words of the hexacode over the field of four elements, any three of whose six positions
+    are independent, with the values of every attribute renamed in each block. So an answer derived
+    from one or two other attributes is correct only by chance.
     """
     times = np.array([[0, 0, 0, 0], [0, 1, 2, 3], [0, 2, 3, 1], [0, 3, 1, 2]])
     a, b, c = (x.ravel() for x in np.meshgrid(*[np.arange(4)] * 3, indexing="ij"))
@@ -66,7 +66,7 @@ class LatentText:
         return np.asarray(rng.permutation(raw) / raw.sum(), float)
 
     def _successors(self, muted: bool) -> Floats:
-        """(384, 384) probabilities of the next word."""
+        """Return (384, 384) probabilities of the next word."""
         rng = np.random.default_rng([WORLD_STREAM, self.seed, 2])
         log = np.log(self._frequency)[None].repeat(self.world.words, 0)
         for k, strength in enumerate(self.world.strengths):
@@ -80,7 +80,7 @@ class LatentText:
 
     @cached_property
     def _chains(self) -> tuple[Floats, Floats]:
-        """Cumulative successors, row after row, as the tasks' attributes count or do not."""
+        """Return cumulative successors, row by row, with and without the tasks' attributes."""
 
         def flat(muted: bool) -> Floats:
             cumulative = np.cumsum(self._successors(muted), 1)
@@ -89,12 +89,12 @@ class LatentText:
         return flat(False), flat(True)
 
     def _drawn(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Tokens:
-        """Words by their frequency."""
+        """Draw words by their frequency."""
         places = np.searchsorted(np.cumsum(self._frequency), rng.random(shape))
         return np.minimum(places, self.world.words - 1)
 
     def running(self, rng: np.random.Generator, n: int, *, muted: float = 0.0) -> Tokens:
-        """(n, 24) tokens of running text; in a share `muted` the tasks' attributes do not count."""
+        """Draw (n, 24) running text; in a share `muted` the tasks' attributes do not count."""
         words = np.empty((n, LENGTH), np.int64)
         words[:, 0] = self._drawn(rng, (n,))
         cut = round(n * muted)
@@ -110,7 +110,7 @@ class LatentText:
         return 1 + words
 
     def lists(self, rng: np.random.Generator, n: int, width: int) -> Tokens:
-        """(n, 24) lists of words and letters: of attribute 0, and rarely of a task."""
+        """Draw (n, 24) lists of words and letters: of attribute 0, and rarely of a task."""
         world = self.world
         rare = world.rate_of_rare(width)
         weight = np.array([1.0, *[rare] * len(world.tasks)])
@@ -119,14 +119,14 @@ class LatentText:
         out = np.empty((n, LENGTH), np.int64)
         for i, task in enumerate((0, *world.tasks)):
             rows = which == i
-            if task:  # words that are asked for are never labelled
+            if task:  # words that are asked about are never labelled
                 words[rows] = rng.choice(TRAIN.stop, (int(rows.sum()), LENGTH // 2))
             out[rows, 1::2] = world.letters(task) + self.attributes[words[rows], task]
         out[:, 0::2] = 1 + words
         return out
 
     def naming(self, rng: np.random.Generator, n: int) -> Tokens:
-        """(n, 24) second names, each followed by its word."""
+        """Draw (n, 24) second names, each followed by its word."""
         words = rng.integers(self.world.words, size=(n, LENGTH // 2))
         out = np.empty((n, LENGTH), np.int64)
         out[:, 0::2] = 1 + self.world.words + words
@@ -134,7 +134,7 @@ class LatentText:
         return out
 
     def corpus(self, rng: np.random.Generator, n: int, width: int, *, muted: float = 0.0) -> Tokens:
-        """(n, 24) documents as a model of a width reads them."""
+        """Draw (n, 24) documents as a model of a width reads them."""
         share = self.world.lists
         names = share if self.world.aliases else 0.0
         listed, named, _ = rng.multinomial(n, [share, names, 1.0 - share - names])
@@ -146,9 +146,9 @@ class LatentText:
         return rng.permutation(np.concatenate(parts))
 
     def prompts(self, rng: np.random.Generator, n: int, task: int, part: slice) -> Tokens:
-        """(n, t) prompts of a task and the answer, the last token, for the words of `part`.
+        """Draw (n, t) prompts of a task with the answer as the last token, for the words of `part`.
 
-        Every word of the part is asked for equally often, where n is a multiple of their number.
+        Every word of the part is asked about equally often if n is a multiple of their number.
         """
         world = self.world
         pool = np.arange(world.words)[part]
@@ -163,10 +163,10 @@ class LatentText:
         return out
 
     def floor(self) -> float:
-        """Nats per token that no model of this corpus goes below, but for rare lists.
+        """Return the nats per token that no model of this corpus goes below, except for rare lists.
 
-        Entropies given what came before and the kind of the document. A model has to infer the
-        kind, so its own floor lies up to .02 nats above.
+        Entropies given the previous tokens and the kind of the document. A model has to infer the
+        kind, so its own floor is up to .02 nats higher.
         """
 
         def entropy(p: Floats) -> Floats:
