@@ -100,6 +100,9 @@ def test_any_saved_result_is_told(tmp_path: Path) -> None:
     assert story.answer[0].startswith("At 1e+22 FLOPs, ")
     assert story.answer[0].endswith(" tokens are optimal.")
     assert [figure.id for figure in story.figures] == ["isoflop", "frontier"]
+    page = html_of(story)  # what the verdict says is no heading again
+    assert '<h3 id="isoflop-title" class="unseen">At 1e+22 FLOPs, ' in page
+    assert '<h3 id="frontier-title">' in page
     ahead = augury.predict(fitted, {"params": [1e10, 2e10], "tokens": [2e11, 4e11]})
     augury.save(ahead, tmp_path / "ahead")
     story = story_of(tmp_path / "ahead")

@@ -108,6 +108,9 @@ def test_a_study_that_cannot_be_made_leaves_no_folder(augury: Any, tmp_path: Pat
     (tmp_path / "runs.csv").write_text("n,colour\n1,red\n")
     assert augury("init", tmp_path / "mine", "--from", tmp_path / "runs.csv").status == 2
     assert not (tmp_path / "mine").exists()
+    said = augury("init", tmp_path / "mine", "--from", "-")
+    assert (said.status, "write this one to a file" in said.err) == (2, True)
+    assert not (tmp_path / "mine").exists()
 
 
 def test_what_no_study_can_be_made_of(tmp_path: Path) -> None:
