@@ -20,7 +20,7 @@ BEFORE = "__before__"
 # What is compiled is kept, for other workers, other processes and the next time.
 CACHE = Path(__file__).parent / ".pytest_cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
 # Compiled in one piece instead of 32, which takes a fifth less where every core has a test; and
 # what Augury does not compile by its own `jit` (NumPyro's sampler, single operations) as its own.

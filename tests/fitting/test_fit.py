@@ -61,11 +61,13 @@ def test_three_runs_never_identify_five_parameters(checkpoints: int) -> None:
         fit("chinchilla", runs(3, checkpoints), throw=True)
 
 
+@pytest.mark.slow
 def test_one_size_does_not_identify_an_exponent_of_size() -> None:
     table = runs(12).with_columns(params=pl.lit(1e8))
     assert fit("chinchilla", table).status == "not identifiable"
 
 
+@pytest.mark.slow
 def test_a_floor_below_zero_sits_at_its_bound() -> None:
     x = np.geomspace(1e6, 1e10, 20)
     table = pl.DataFrame({"params": x, "loss": 30 * x**-0.2 * (1 - 0.05 * np.log10(x / 1e6) / 4)})
@@ -113,6 +115,7 @@ def test_units_do_not_matter() -> None:
     assert other.objective == pytest.approx(plain.objective, rel=1e-8)
 
 
+@pytest.mark.slow
 def test_without_influence_all_else_is_the_same() -> None:
     told = fit("power", runs(40), likelihood="gaussian")
     quick = fit("power", runs(40), likelihood="gaussian", influence=False)

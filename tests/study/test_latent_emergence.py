@@ -77,6 +77,7 @@ def ended(folder: Path, tmp_path: Path, losses: list[float], shift: float = 0.0)
     return score_latent(tmp_path / "latent", WORLD, 0)
 
 
+@pytest.mark.slow
 def test_a_forecast_goes_on_record_and_is_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_forecast_goes_on_record_and_is_kept(
         forecast_latent(own, WORLD, 1)
 
 
+@pytest.mark.slow
 def test_what_came_is_told_as_held(folder: Path, tmp_path: Path) -> None:
     """The curve reaches .35 at 4.6 + .04 ln 5 = 4.664, between the second and the third."""
     found = ended(folder, tmp_path, [4.9, 4.69, 4.65, 4.5])

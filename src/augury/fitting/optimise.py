@@ -152,8 +152,9 @@ def evaluate(
                 p = space.unpack(jnp.concatenate([u[:own], v]))
                 return weighed(likelihood.terms(eta, p, points).loss).sum()
 
-            gradient = jnp.concatenate([gradient, jax.grad(loss)(u[own:])])
-            second = jnp.abs(jnp.diagonal(jax.hessian(loss)(u[own:])))
+            rest, push = jax.linearize(jax.grad(loss), u[own:])
+            gradient = jnp.concatenate([gradient, rest])
+            second = jnp.abs(jnp.diagonal(jax.vmap(push)(jnp.eye(size - own))))
             hessian = jax.scipy.linalg.block_diag(hessian, jnp.diag(second))
             bound = jnp.concatenate([bound, second])
         offset = u - mean
