@@ -10,14 +10,16 @@ import typer
 Table = Annotated[Path, typer.Argument(help="CSV, TSV, Parquet, JSON lines; - is standard input.")]
 Map = Annotated[
     list[str] | None,
-    typer.Option("--map", help='Our column from theirs, as in "params=Model Size". Repeatable.'),
+    typer.Option("--map", help='Read your column as ours: "params=Model Size". Repeatable.'),
 ]
 Scale = Annotated[
     list[str] | None,
-    typer.Option("--scale", help='Factor of a column: "tokens=1e9" if in billions. Repeatable.'),
+    typer.Option(
+        "--scale", help='Multiply a column: "tokens=1e9" if it is in billions. Repeatable.'
+    ),
 ]
 Where = Annotated[str | None, typer.Option(help='Rows to keep, SQL: "loss < 3.43".')]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable on standard output.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Level = Annotated[float, typer.Option(help="Level of the intervals.")]
 Seed = Annotated[int, typer.Option(help="Random seed.")]
 LikelihoodName = Annotated[
