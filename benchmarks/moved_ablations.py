@@ -1,13 +1,12 @@
 """Terms of the moved curve taken away one by one: what each does to width, error and coverage.
 
-python -m benchmarks.moved_ablations 60 --out FILE
-fits simulated studies (twenty of each shape where 60 are asked for) by the whole curve and without
-one term at a time, writes a line per study, goes on where it was stopped, and prints the table of
-docs/emergence.md. A study takes 30 CPU-seconds.
+python -m benchmarks.moved_ablations 24 [--out FILE]
+fits simulated studies, as many of each shape, by the whole curve and without one term at a time,
+writes a line per study, goes on where it was stopped, and prints the tables of
+docs/experiments/latent.md. A study takes some 20 CPU-seconds.
 
-python -m benchmarks.moved_ablations --worlds --out FILE
-the same of the ladders of `h2`: how wide intervals are at the cuts that are judged, no truth in
-view.
+python -m benchmarks.moved_ablations --worlds [--out FILE]
+the same of the ladders of `h2`: how wide intervals are at its cuts, no truth in view.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from augury.forecast.emergence.ensemble import WALKERS, Floats, run_ensemble
 from augury.forecast.emergence.moved_curve import FloorPrior, MovedCurve, MovedParameters
 from augury.forecast.emergence.moved_fit import few_shot_only, progress_at
 
-RECORD = Path(__file__).parent / "records" / "latent_worlds.parquet"
+RECORDS = Path(__file__).parent / "records"
 DISTANCE = 0.1
 # Cuts of the worlds at which forecasts are judged, nats above the floor.
 CUTS = (0.47, 0.42, 0.37, 0.32)
@@ -73,7 +72,7 @@ def main() -> None:
     """Run what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("studies", type=int, nargs="?", default=0)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=RECORDS / "moved_ablations.jsonl")
     parser.add_argument("--worlds", action="store_true")
     asked = parser.parse_args()
     lines = asked.out.read_text().splitlines() if asked.out.exists() else []
@@ -85,7 +84,9 @@ def main() -> None:
             done.append({"study": name, **one(case())})
             with asked.out.open("a") as out:
                 out.write(json.dumps(done[-1]) + "\n")
-    table(done)
+    for rows in ([r for r in done if r["point"]], [r for r in done if not r["point"]]):
+        if rows:
+            table(rows)
 
 
 class Case(NamedTuple):
@@ -111,7 +112,7 @@ def simulated(count: int) -> dict[str, Callable[[], Case]]:
 
 def worlds() -> dict[str, Callable[[], Case]]:
     """The ladders of `h2`, headline task, at every judged cut that six checkpoints are seen at."""
-    record = pl.read_parquet(RECORD).filter(
+    record = pl.read_parquet(RECORDS / "latent_worlds.parquet").filter(
         pl.col("model").str.starts_with("h2-"), ~pl.col("model").str.ends_with("-w32"),
         task="attribute-3",
     )  # fmt: skip
