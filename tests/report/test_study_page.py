@@ -104,9 +104,9 @@ def emergence(folder: Path, bracket: list[float | None], held: bool) -> Path:
 @pytest.mark.parametrize(
     ("bracket", "held", "told"),
     [
-        ([1.85, 1.94], True, "it came between losses of 1.94 and 1.85: as forecast."),
-        ([None, 1.6], False, "it had not come at a loss of 1.6: outside the interval."),
-        ([2.1, None], False, "it had come by a loss of 2.1: outside the interval."),
+        ([1.85, 1.94], True, "it appeared between losses of 1.94 and 1.85: as forecast."),
+        ([None, 1.6], False, "it had not appeared at a loss of 1.6: outside the interval."),
+        ([2.1, None], False, "it had appeared by a loss of 2.1: outside the interval."),
     ],
 )
 def test_where_it_emerges_is_told_with_what_it_takes_and_what_came(

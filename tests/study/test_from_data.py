@@ -115,13 +115,13 @@ def test_a_study_that_cannot_be_made_leaves_no_folder(augury: Any, tmp_path: Pat
 
 def test_what_no_study_can_be_made_of(tmp_path: Path) -> None:
     scores().drop("accuracy", "val_loss").write_csv(tmp_path / "sizes.csv")
-    with pytest.raises(DataError, match="there are neither scores nor losses"):
+    with pytest.raises(DataError, match="neither scores nor losses"):
         study_from(tmp_path / "sizes.csv", tmp_path, "x")
     scores().drop("N").write_csv(tmp_path / "small.csv")
     with pytest.raises(DataError, match="no model has a size"):
         study_from(tmp_path / "small.csv", tmp_path, "x")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="there is nothing to read"):
+    with pytest.raises(DataError, match="nothing to read"):
         study_from(tmp_path / "empty", tmp_path, "x")
 
 

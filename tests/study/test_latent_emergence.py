@@ -124,7 +124,7 @@ def test_what_came_is_told_as_held(folder: Path, tmp_path: Path) -> None:
 
 def test_a_forecast_that_failed_is_told_as_failed(folder: Path, tmp_path: Path) -> None:
     found = ended(folder, tmp_path, [5.6, 5.5, 5.4], shift=0.9)
-    assert latent_lines(found)[1].startswith("FAILED. Measured afterwards, it came between")
+    assert latent_lines(found)[1].startswith("FAILED. Measured afterwards, it appeared between")
     assert "outside the interval" in latent_lines(found)[1]
     assert scoreboard([tmp_path / "latent"])[0].held is False
 
@@ -134,7 +134,7 @@ def test_what_never_came_has_failed_where_it_should_have(folder: Path, tmp_path:
     found = ended(folder, tmp_path, [4.5, 4.4], shift=-0.9)
     assert found.crossing is None
     assert latent_lines(found)[1] == (
-        "FAILED. Measured afterwards, it had not come at a loss of 4.4: outside the interval."
+        "FAILED. Measured afterwards, it had not appeared at a loss of 4.4: outside the interval."
     )
 
 

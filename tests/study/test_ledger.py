@@ -79,7 +79,7 @@ def test_an_edit_that_makes_the_chain_whole_again_is_given_away_by_the_head(stud
     with pytest.raises(DataError, match="line 6 was changed"):
         Ledger(study)
     (study / HEAD).unlink()
-    with pytest.raises(DataError, match=r"forecasts\.head, which says how many lines"):
+    with pytest.raises(DataError, match=r"forecasts\.head, which gives the number of lines"):
         Ledger(study)
 
 

@@ -1,6 +1,6 @@
 """A study: a file that says what to train, measure and forecast, and the run that does it.
 
-Loaded when first asked for, so that the command line stays quick.
+Names are loaded on first use, so that the command line stays fast.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The world of latent attributes beside a study: forecast on record, then the model that shows it.
 
-Few-shot scores of the models fitted stay at chance, while a few examples bring the ability out;
-the moved curve says from them where it will come without. FOLDER holds:
+Few-shot scores of the fitted models stay at chance, while a few examples bring the ability out;
+from these, the moved curve forecasts where it will emerge without. FOLDER contains:
 
 world.json          the world, and its seed
 ladder/wWIDTH.parquet, observed.parquet   the models that the forecast rests on, and all in one
@@ -10,7 +10,7 @@ forecasts.jsonl     the same on record, with its time, in a chain of hashes (see
 later/wWIDTH.parquet   few-shot scores of the larger model
 score.json          what came
 
-Each is kept once it is there: stopped at any moment, a run goes on where it was.
+Each file is kept once it exists: a run that was stopped at any moment resumes.
 """
 
 from __future__ import annotations
@@ -43,22 +43,22 @@ from augury.study.results.ledger import ForecastLine, Ledger
 from augury.study.results.store import file_digest
 from augury.study.units.emergence import score_emergence
 
-# The folder in a study's.
+# Its folder inside a study's folder.
 LATENT = "latent"
 WORLD, OBSERVED, FORECAST, SCORE = "world.json", "observed.parquet", "forecast.json", "score.json"
 Progress = Callable[[str, int, int], None]
 
 
 class LatentResult(NamedTuple):
-    """What lies in the folder.
+    """The contents of the folder.
 
     Attributes:
         forecast: where the ability emerges.
-        line: of the record that holds it.
+        line: the line of the record that holds it.
         head: SHA-256 of the record's last line.
-        observed: the table that the forecast rests on.
-        score: what came; None while nobody knows.
-        later: the table of the larger model; None likewise.
+        observed: the table behind the forecast.
+        score: the result; None if not yet known.
+        later: the table of the larger model; None if not yet known.
     """
 
     forecast: EmergenceRecord
@@ -70,14 +70,14 @@ class LatentResult(NamedTuple):
 
     @property
     def few_shot(self) -> pl.DataFrame:
-        """Rows of the ladder that were not finetuned."""
+        """Return the rows of the ladder without finetuning."""
         return self.observed.filter(finetune_examples=0)
 
     @property
     def crossing(self) -> float | None:
-        """Loss at which the larger model's scores are so far above chance for good.
+        """Loss at which the larger model's scores are permanently this far above chance.
 
-        On a straight line between two checkpoints; None where it never gets there, or always was.
+        On a straight line between two checkpoints; None if it never gets there, or always was.
         """
         if self.later is None:
             return None
@@ -93,23 +93,23 @@ class LatentResult(NamedTuple):
 def forecast_latent(
     folder: Path, world: LatentWorld, seed: int, *, progress: Progress | None = None
 ) -> LatentResult:
-    """Train and finetune the ladder, and put on record where the ability comes without finetuning.
+    """Train and finetune the ladder, and record a forecast of where the ability emerges without.
 
     Args:
-        folder: for all of it.
+        folder: for all files.
         world: of one task.
         seed: of the world, the text, the weights and the fit.
         progress: called with (model, step, steps).
 
     Returns:
-        What is there now.
+        The current contents.
 
     Raises:
-        UsageError: the folder is of another world or seed.
+        UsageError: the folder belongs to another world or seed.
         DataError: the record was changed.
         TrainingError: a run failed.
     """
-    _claim(folder, world, seed)
+    _claim_folder(folder, world, seed)
     if not (folder / OBSERVED).exists():
         table = latent_ladder(world, seed, folder / "ladder", progress=progress)
         with atomic_file(folder / OBSERVED) as fresh:
@@ -125,17 +125,17 @@ def forecast_latent(
 def score_latent(
     folder: Path, world: LatentWorld, seed: int, *, progress: Progress | None = None
 ) -> LatentResult:
-    """Train the larger model of a world whose forecast is on record, and say what came.
+    """Train the larger model of a world whose forecast is on record, and score the forecast.
 
     Args:
         folder, world, seed, progress: as for `forecast_latent`.
 
     Raises:
-        UsageError: the folder is of another world or seed.
+        UsageError: the folder belongs to another world or seed.
         DataError: no forecast is on record, or it was changed.
         TrainingError: the run failed.
     """
-    _claim(folder, world, seed)
+    _claim_folder(folder, world, seed)
     found = latent_result(folder)
     if found.score is None:
         truth = latent_ladder(world, seed, folder / "later", later=True, progress=progress)
@@ -152,10 +152,10 @@ def score_latent(
 
 
 def latent_result(folder: Path) -> LatentResult:
-    """What lies in the folder of a forecast that is on record.
+    """Return the contents of a folder with a forecast on record.
 
     Raises:
-        DataError: none is, or the record or the forecast was changed.
+        DataError: there is none, or the record or the forecast was changed.
     """
     ledger = Ledger(folder)
     if not ledger.forecasts:
@@ -179,22 +179,22 @@ def latent_result(folder: Path) -> LatentResult:
     return LatentResult(record, line, ledger.head, observed, score, later)
 
 
-def _claim(folder: Path, world: LatentWorld, seed: int) -> None:
-    """Write down whose folder this is, unless it is.
+def _claim_folder(folder: Path, world: LatentWorld, seed: int) -> None:
+    """Record which world and seed the folder belongs to, unless done.
 
     Raises:
-        UsageError: it is another's.
+        UsageError: it belongs to another.
     """
     wanted = json.loads(json.dumps({"world": world.to_json(), "seed": seed}))
     path = folder / WORLD
     if path.exists() and read_json(path) != wanted:
-        raise UsageError(f"{path} is of another world or seed: give another folder")
+        raise UsageError(f"{path} belongs to another world or seed: give another folder")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(path, wanted)
 
 
 def _record(fitted: MovedFit, table: pl.DataFrame) -> EmergenceRecord:
-    """The forecast as a study writes one down; without a number where the status allows none."""
+    """Build the forecast's record as in a study; without a number if the status allows none."""
     said = fitted.to_dict()
     point, elbow = said["point"], said["elbow"]
     if not fitted.usable:

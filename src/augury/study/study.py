@@ -38,8 +38,8 @@ class StoredResult(Generic[T]):
 
     Attributes:
         unit: key of the unit that made it.
-        folder: where its files lie.
-        record: what it says.
+        folder: of its files.
+        record: its contents.
     """
 
     unit: str
@@ -48,18 +48,18 @@ class StoredResult(Generic[T]):
 
 
 class Study(Shown):
-    """A study file, and what came of it.
+    """A study file, and its results.
 
     Args:
         path: the file, or the folder that holds it as `study.toml`.
 
     Attributes:
-        file: what the file says.
+        file: the contents of the file.
         folder: of the study.
 
     Raises:
-        DataError: there is no such file.
-        StudyFileError: it has mistakes; each is named with its line.
+        DataError: the file does not exist.
+        StudyFileError: it has mistakes, each with its line.
 
     Examples:
         >>> study = augury.Study("study.toml")
@@ -73,7 +73,7 @@ class Study(Shown):
         self.file, self.folder = read_study(path)
 
     def plan(self) -> Plan:
-        """Every unit, what it waits for and what it costs; tables are read for it."""
+        """Return every unit, its dependencies and its cost; this reads tables."""
         return make_plan(self.file, self.folder)
 
     def run(
@@ -84,13 +84,13 @@ class Study(Shown):
         watch: Callable[[Tracker], None] | None = None,
         forecast_only: bool = False,
     ) -> RunOutcome:
-        """Run it, or go on with it: see `run_study`."""
+        """Run it, or resume it: see `run_study`."""
         return run_study(
             self._path, engine=engine, workers=workers, watch=watch, forecast_only=forecast_only
         )
 
     def table(self) -> pl.DataFrame:
-        """Everything measured, as one observation table.
+        """Return everything measured, as one observation table.
 
         Raises:
             DataError: nothing was measured yet.
@@ -101,15 +101,15 @@ class Study(Shown):
         return pl.read_parquet(path)
 
     def forecasts(self) -> list[StoredResult[TaskForecast]]:
-        """What every forecast unit found, one per task, those that are done."""
+        """Return the results of finished forecast units, one per task."""
         return self._results("forecast", read_forecast)
 
     def fits(self) -> list[StoredResult[FitRecord]]:
-        """What every fit unit found, those that are done."""
+        """Return the results of finished fit units."""
         return self._results("fit", read_fit)
 
     def chart(self) -> Any:
-        """What is forecast for every target, and what came: an Altair chart.
+        """Draw the forecast and result for every target as an Altair chart.
 
         Raises:
             UsageError: no pass rate is forecast yet.
@@ -125,7 +125,7 @@ class Study(Shown):
         return alt.Chart.from_dict(standalone_spec(story.figures[0]))
 
     def scoreboard(self) -> pl.DataFrame:
-        """Every forecast on record and how it fared: one row per forecast and run.
+        """Return every forecast on record and how it fared: one row per forecast and run.
 
         Raises:
             DataError: the record was tampered with or cut; it names the line.
@@ -148,7 +148,9 @@ class Study(Shown):
         )
         try:
             board = self.scoreboard()
-        except DataError as error:  # a record that was changed is no table, but has to be told
+        except (
+            DataError
+        ) as error:  # a record that was changed gives no table, but has to be reported
             return Card(heading, pl.DataFrame(), (str(error),))
         if board.is_empty():
             return Card(heading, board, ("no forecast is on record yet",))

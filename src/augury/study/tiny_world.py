@@ -10,11 +10,11 @@ from augury.lab.corpus import LENGTH
 from augury.lab.model import ModelConfig
 
 # Six widths to learn from, two seeds each, since the spread between seeds (up to a factor of 5) is
-# most of what a forecast of one run does not know; two widths to forecast.
+# most of the uncertainty of a forecast for one run; two widths to forecast.
 FITTED, HELD_OUT = (6, 8, 12, 16, 24, 32), (48, 64)
 SEEDS = 2
 RATE, EMERGING = "rule", "sort-digits"
-# Every model is measured so often on its way: trends over training need five checkpoints.
+# Number of measurements of every model during training: trends over training need five checkpoints.
 CHECKPOINTS = 5
 
 # Shares and steps were chosen on the fitted sizes of seeds 100 and 101, 500 steps: few-shot scores
@@ -71,14 +71,14 @@ widths = $held_out
 
 
 def tiny_world(steps: int, seed: int) -> str:
-    """Its study file.
+    """Return its study file.
 
     Args:
         steps: of every model's training.
         seed: the first of the two.
 
     Raises:
-        UsageError: the steps are no positive multiple of 50.
+        UsageError: the steps are not a positive multiple of 50.
     """
     if steps <= 0 or steps % BLOCK:
         raise UsageError(f"steps must be a positive multiple of {BLOCK}, not {steps}")

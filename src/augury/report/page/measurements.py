@@ -246,13 +246,13 @@ def _add_emergence(table: pl.DataFrame, parts: Parts) -> None:
             found = fit_emergence(emergence_data(own))
             made = emergence_point(found, "above")
         except AuguryError as error:
-            parts.missing.append(f"Where “{task}” emerges cannot be said: {error}.")
+            parts.missing.append(f"No forecast of where “{task}” emerges: {error}.")
         else:
             notes = tuple(found.notes)
             if np.isfinite([made.value, *made.interval]).all():
                 point = (made.value, made.interval[0], made.interval[1])
             lead = (
-                f"Where “{task}” emerges cannot be said: {found.status}."
+                f"No forecast of where “{task}” emerges: {found.status}."
                 if point is None
                 else _emerges(task, made.value, made.interval, made.level, str(made.scale))
             )

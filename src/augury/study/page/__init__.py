@@ -1,4 +1,4 @@
-"""The page of a study: its answers, what backs them, and every forecast on record."""
+"""The page of a study: its answers, what supports them, and every forecast on record."""
 
 from augury.study.page.answers import answers_of
 from augury.study.page.story import story_of, study_story

@@ -1,4 +1,4 @@
-"""The answers of a study in words: what was asked, what is forecast, and what came of it."""
+"""The answers of a study in words: the question, the forecast, and its result."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ USABLE = frozenset(status for status in Status if status.usable)
 
 
 def answers_of(folder: str | Path) -> list[str]:
-    """The answers of a study, as its page has them: those that are there.
+    """Return the answers of a study, as on its page, as far as available.
 
     Args:
         folder: of the study.
@@ -62,24 +62,24 @@ def answers_of(folder: str | Path) -> list[str]:
 
 
 def done_units(store: Store) -> list[UnitRecord]:
-    """Units of the plan whose results are there, in order."""
+    """Return the units of the plan whose results exist, in order."""
     return [u for u in store.plan().units if (store.result(u.key) / "unit.json").exists()]
 
 
 def scores_by_forecast(store: Store, units: list[UnitRecord]) -> dict[str, TaskScore]:
-    """How forecasts fared, by the key of the forecast's unit."""
+    """Return how forecasts fared, by the key of the forecast's unit."""
     return {u.needs[0]: read_score(store.result(u.key)) for u in units if u.kind == "score"}
 
 
 def task_verdicts(
     result: Path, record: TaskForecast, score: TaskScore | None, target: Mapping[str, float]
 ) -> list[StoryVerdict]:
-    """The answers on one task, that to what was asked first.
+    """Return the answers on one task, starting with the study's question.
 
     Args:
         result: folder of the forecast's result.
         record: the forecast.
-        score: how it fared, where that is known.
+        score: how it fared, if known.
         target: of the study.
     """
     if isinstance(record, EmergenceRecord):
@@ -103,7 +103,7 @@ def _rate_verdicts(
     }
     failed = record.status not in USABLE
     made = [f for f in record.forecasts if f.method == record.leading]
-    # What was asked is the answer; places that were held out support it, a line each.
+    # The question's forecast is the answer; held-out points support it, one line each.
     ordered = sorted(made, key=lambda f: not f.inputs.items() <= target.items())
     if not ordered:
         return []
@@ -158,7 +158,7 @@ def _loss_verdict(
 
 
 def _held(score: PassRateScoreRecord | None, made: ForecastRecord) -> list[bool]:
-    """Of each run measured at the forecast's place, whether its interval held it."""
+    """Return for each run measured at the forecast's point whether its interval held it."""
     return [
         bool(s.held)
         for s in (score.scores if score else ())
@@ -174,10 +174,10 @@ def _other_place(made: ForecastRecord, held: list[bool]) -> str:
 
 def _emergence_verdict(record: EmergenceRecord, score: EmergenceScoreRecord | None) -> StoryVerdict:
     name, point = task_name(record), record.above.point
-    came = [_came(s) for s in (score.scores if score else ()) if s.method == "emergence"]
+    came = [_result_text(s) for s in (score.scores if score else ()) if s.method == "emergence"]
     if point.value is None:
         return StoryVerdict(
-            f"Where {name} emerges cannot be said: {record.status}.", tuple(came), False, name
+            f"No forecast of where {name} emerges: {record.status}.", tuple(came), False, name
         )
     said = interval_text(point.value, *ends_of(point.interval))
     lead = (
@@ -212,7 +212,7 @@ def _emergence_verdict(record: EmergenceRecord, score: EmergenceScoreRecord | No
 
 
 def _reached(made: ForecastRecord, of: str) -> str:
-    """What it takes; None is what no draw of the loss law reaches."""
+    """Describe what to train; None if no draw of the loss law reaches it."""
     if made.value is None:
         return f"no number of {of} gets there (probability {known(made.never):.0%})"
     low, high = made.run_interval
@@ -221,14 +221,14 @@ def _reached(made: ForecastRecord, of: str) -> str:
     return f"that takes {said.value} {of} ({made.level:.0%} interval: {interval})"
 
 
-def _came(score: RunScoreRecord) -> str:
-    """What the held-out models say: where the ability came, as far as they show it."""
+def _result_text(score: RunScoreRecord) -> str:
+    """Describe the held-out models' result: where the ability appeared, as far as they show it."""
     low, high = score.bracket or (None, None)  # None: no held-out model has it, or none lacks it
     if low is None:
-        told = f"it had not come at a loss of {number(known(high))}"
+        told = f"it had not appeared at a loss of {number(known(high))}"
     elif high is None:
-        told = f"it had come by a loss of {number(low)}"
+        told = f"it had appeared by a loss of {number(low)}"
     else:
-        told = f"it came between losses of {number(high)} and {number(low)}"
+        told = f"it appeared between losses of {number(high)} and {number(low)}"
     inside = {True: "as forecast", False: "outside the interval", None: "nothing was forecast"}
     return f"Measured afterwards, {told}: {inside[score.held]}."

@@ -1,4 +1,4 @@
-"""What a study's page says of the world of latent attributes: answer, figure, table."""
+"""A study's page section on the world of latent attributes: answer, figure, table."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from augury.study.results.ledger import RECORD
 
 WHAT = (
     "Words have hidden attributes, which running text shows and a task asks for: six words with "
-    "their letters, then a seventh, which of four? No text labels the words that are asked for, "
-    "so that finetuning can bring the ability out, but not teach it."
+    "their letters, then a seventh, which of four? No text labels the words that are asked "
+    "about, so that finetuning can bring the ability out, but not teach it."
 )
 
 
 def latent_parts(folder: Path) -> tuple[list[StoryVerdict], list[Section]]:
-    """Answer and section of the `latent/` folder in a study's; nothing where there is none.
+    """Return answer and section of the `latent/` folder in a study; nothing without one.
 
     Raises:
         DataError: its record was changed.
@@ -33,20 +33,20 @@ def latent_parts(folder: Path) -> tuple[list[StoryVerdict], list[Section]]:
 
 
 def latent_verdict(found: LatentResult) -> StoryVerdict:
-    """Where the ability emerges, that no model fitted shows it, and what came."""
+    """Describe where the ability emerges, that no fitted model shows it, and the result."""
     (verdict,) = task_verdicts(Path(), found.forecast, found.score, {})
     details = [_at_chance(found), *verdict.details]
-    exactly = _exactly(found)
+    exactly = _crossing_text(found)
     return replace(verdict, details=(*details, exactly) if exactly else tuple(details))
 
 
 def latent_lines(found: LatentResult) -> list[str]:
-    """Two lines for a terminal: what was forecast, and what came."""
+    """Return two lines for a terminal: the forecast and its result."""
     record, made = found.forecast, found.forecast.forecasts[0]
-    first = f"Where {record.task} comes without finetuning cannot be said: {record.status}."
+    first = f"No forecast of where {record.task} emerges without finetuning: {record.status}."
     if made.value is not None:
         first = (
-            f"{record.task} forecast to come without finetuning at a loss of {made.value:.4f} "
+            f"{record.task} forecast to emerge without finetuning at a loss of {made.value:.4f} "
             f"({made.level:.0%} interval {_interval(found)})."
         )
     if found.score is None:
@@ -54,7 +54,7 @@ def latent_lines(found: LatentResult) -> list[str]:
     verdict = latent_verdict(found)
     came = next(d for d in verdict.details if d.startswith("Measured afterwards"))
     held = {True: "HELD", False: "FAILED", None: "NOTHING FORECAST"}[found.score.scores[0].held]
-    exactly = _exactly(found)
+    exactly = _crossing_text(found)
     edge = " AT ITS EDGE" if held == "HELD" and "outside" in exactly else ""
     return [first, f"{held}{edge}. {came} {exactly}".rstrip()]
 
@@ -72,12 +72,12 @@ def _at_chance(found: LatentResult) -> str:
     )
 
 
-def _exactly(found: LatentResult) -> str:
-    """Where a straight line puts it: finer than the bracket that the forecast is judged by."""
+def _crossing_text(found: LatentResult) -> str:
+    """Describe where a straight line puts it: finer than the bracket that judges the forecast."""
     at, made = found.crossing, found.forecast.forecasts[0]
     if at is None:
         return ""
-    told = f"On a straight line between those two checkpoints it came at {at:.4f}"
+    told = f"On a straight line between those two checkpoints it appeared at {at:.4f}"
     low, high = made.run_interval
     if low is None or high is None:
         return f"{told}."
@@ -100,7 +100,7 @@ def _section(found: LatentResult) -> Section:
         truth = pl.DataFrame(
             [{"run": m.model or "model", "loss": m.loss, "value": m.score} for m in score.models]
         )
-    # Subsets of one amount and checkpoint as one dot: how far they stray is the forecast's matter.
+    # Subsets of one amount and checkpoint as one dot: their spread matters only to the forecast.
     by = ["model", "step", "loss", "finetune_examples", "chance"]
     means = (
         found.observed.group_by(by)
@@ -112,7 +112,7 @@ def _section(found: LatentResult) -> Section:
         "As in every study, a forecast counts as held if its interval overlaps the range between "
         "the two checkpoints where the ability appeared. A straight line between the two says more "
         "exactly where.",
-        f"Forecast by the moved curve; written down {found.line.time.replace('T', ' ')[:-1]} UTC, "
+        f"Forecast by the moved curve; recorded {found.line.time.replace('T', ' ')[:-1]} UTC, "
         + ("before the larger model was begun." if found.line.blind else "with the truth known.")
         + f" Record: {LATENT}/{RECORD}, SHA-256 of its head {found.head}.",
     ]

@@ -32,23 +32,23 @@ def task_sections(
     notes: tuple[Note, ...],
     index: int,
 ) -> list[Section]:
-    """What backs the answer on one task.
+    """Build the sections that support the answer on one task.
 
     Args:
         result: folder of the forecast's result.
         record: the forecast.
-        score: how it fared, where that is known.
+        score: how it fared, if known.
         notes: on the forecast.
-        index: of the forecast on the page, to tell figures apart.
+        index: of the forecast on the page, to distinguish figures.
     """
     if isinstance(record, EmergenceRecord):
         assert not isinstance(score, PassRateScoreRecord)
-        return [_emergence(result, record, score, notes, index)]
+        return [_emergence_section(result, record, score, notes, index)]
     assert not isinstance(score, EmergenceScoreRecord)
-    return _pass_rates(result, record, score, notes, index)
+    return _pass_rate_sections(result, record, score, notes, index)
 
 
-def _pass_rates(
+def _pass_rate_sections(
     result: Path,
     record: PassRateRecord,
     score: PassRateScoreRecord | None,
@@ -114,7 +114,7 @@ def _pass_rates(
     return sections
 
 
-def _emergence(
+def _emergence_section(
     result: Path,
     record: EmergenceRecord,
     score: EmergenceScoreRecord | None,
@@ -149,7 +149,7 @@ def _emergence(
 
 
 def loss_sections(results: list[Path]) -> list[Section]:
-    """The laws of the loss among these results of fits."""
+    """Build the sections of the laws of the loss among these results of fits."""
     sections = []
     for i, result in enumerate(results):
         record = read_fit(result)

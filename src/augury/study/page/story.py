@@ -1,4 +1,4 @@
-"""The page of a study: its answers, what backs them, and every forecast it put on record."""
+"""The page of a study: its answers, what supports them, and every forecast it recorded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from augury.study.results.store import PLAN, Store
 
 
 def story_of(path: str | Path, *, at: Mapping[str, float] | None = None) -> Story:
-    """What lies at a path, told: a study, a fit, results of another tool, measurements, a table.
+    """Tell the story of a path: a study, a fit, results of another tool, measurements, a table.
 
     Args:
         path: folder of a study (`augury run`), of a saved result (`augury fit --out`, `augury
@@ -46,13 +46,13 @@ def story_of(path: str | Path, *, at: Mapping[str, float] | None = None) -> Stor
             twice the largest model.
 
     Raises:
-        DataError: it holds nothing that can be reported, or its record of forecasts was changed.
+        DataError: it contains nothing that can be reported, or its record of forecasts was changed.
         UsageError: `at` was given for a study.
     """
     path = Path(path)
     if (path / PLAN).exists():
         if at is not None:
-            raise UsageError("a study has its target in study.toml: --at is for measurements alone")
+            raise UsageError("a study has its target in study.toml: --at is only for measurements")
         return study_story(path)
     if (path / "fit.json").exists() or (path / "result.json").exists():
         return result_story(load(path), path.name, at=at)
@@ -67,7 +67,7 @@ def story_of(path: str | Path, *, at: Mapping[str, float] | None = None) -> Stor
 
 
 def _table_story(path: Path, at: Mapping[str, float] | None) -> Story:
-    """A table's, whose columns may go by common names; the page says which were taken for ours."""
+    """Tell the story of a table, guessing columns with common names; the page lists the guesses."""
     guessed = guess_all(column_names(path))
     story = table_story(read_table(path, columns=guessed), path.name, at=at)
     if not guessed:
@@ -77,7 +77,7 @@ def _table_story(path: Path, at: Mapping[str, float] | None) -> Story:
 
 
 def _foreign_results(folder: Path) -> pl.DataFrame:
-    """The table of a folder that another tool wrote, by the first reader that finds its files."""
+    """Read a folder that another tool wrote, with the first reader that finds its files."""
     as_tables = ""
     for kind in kinds():
         try:
@@ -95,7 +95,7 @@ def _foreign_results(folder: Path) -> pl.DataFrame:
 
 
 def study_story(folder: Path) -> Story:
-    """What the folder of a study tells, run to its end or not."""
+    """Tell the story of a study's folder, finished or not."""
     store = Store(folder)
     plan, units = store.plan(), done_units(store)
     sections: list[Section] = []
@@ -137,8 +137,8 @@ def study_story(folder: Path) -> Story:
     sections += written_sections(folder)
     ledger = Ledger(folder)
     outlooks = _outlooks(scoreboard([folder]))
-    drawn = outlooks  # as the answers go: the study's, then the latent world's
-    if more_sections:  # a record of its own, newer than the study's
+    drawn = outlooks  # in the order of the answers: the study's, then the latent world's
+    if more_sections:  # a separate record, newer than the study's
         latent = _outlooks(scoreboard([folder / LATENT]))
         outlooks, drawn = (*latent, *outlooks), (*outlooks, *latent)
     if not outlooks:
@@ -150,8 +150,8 @@ def study_story(folder: Path) -> Story:
     seeds = {f"{u.kind} {u.parameters['seed']}" for u in units if "seed" in u.parameters}
     head = {"record of forecasts, SHA-256 of its head": ledger.head} if ledger.lines else {}
     return Story(
-        f"{plan.name}: {_question(plan)}",
-        tuple(verdicts) or ("There is no answer yet: the study has not reached its forecast.",),
+        f"{plan.name}: {_question_text(plan)}",
+        tuple(verdicts) or ("No answer yet: the study has not reached its forecast.",),
         tuple(sections),
         outlooks,
         tuple(notes),
@@ -168,7 +168,7 @@ def study_story(folder: Path) -> Story:
     )
 
 
-def _question(plan: PlanRecord) -> str:
+def _question_text(plan: PlanRecord) -> str:
     asked = {
         "pass-rate": f"what will pass at {place_text(plan.target)}"
         if plan.target
@@ -182,14 +182,14 @@ def _question(plan: PlanRecord) -> str:
 
 
 def _outlooks(board: list[ScoreboardRow]) -> tuple[Outlook, ...]:
-    """The forecasts on record, newest first; each with all that was measured after it.
+    """Return the forecasts on record, newest first, each with all later measurements.
 
-    Forecasts of one rate by several methods are one, with the others folded into it.
+    Forecasts of one rate by several methods become one, with the others folded into it.
     """
     lines: dict[int, list[ScoreboardRow]] = {}
     for row in board:
         lines.setdefault(row.line, []).append(row)
-    # The newest first; those of one time in the order they were made.
+    # The newest first; those of the same time in the order they were made.
     order = {method: i for i, method in enumerate(LEADING)}
     led = sorted(lines.values(), key=lambda rows: order.get(rows[0].method, len(order)))
     newest = sorted(led, key=lambda rows: rows[0].time, reverse=True)
@@ -207,7 +207,7 @@ def _outlooks(board: list[ScoreboardRow]) -> tuple[Outlook, ...]:
 
 
 def _outlook(rows: list[ScoreboardRow], *, named: bool = False) -> Outlook:
-    """A forecast with all that was measured after it; `named` says by which method it is."""
+    """Build a forecast with all later measurements; `named` adds the method's name."""
     row = rows[0]
     return Outlook(
         _forecast_name(row, named=named),
@@ -224,7 +224,7 @@ def _outlook(rows: list[ScoreboardRow], *, named: bool = False) -> Outlook:
 
 
 def _forecast_name(row: ScoreboardRow, *, named: bool) -> str:
-    """Which quantity a line of the record forecasts, in words."""
+    """Describe in words which quantity a line of the record forecasts."""
     name, method = row.task or ("loss" if row.question == "loss" else "the task"), row.method
     if row.question == "emergence":
         of = method.removeprefix("emergence").removeprefix("-in-")

@@ -1,4 +1,4 @@
-"""What the models wrote: a few kept samples of each model and task, to be read."""
+"""Model outputs: a few kept samples of each model and task, to read."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import polars as pl
 from augury.evaluate.kept_samples import study_samples
 from augury.report.page.story import Section, Table
 
-# Of each verdict of a model on a task, and in all; characters of each. `augury samples` has all.
+# Per verdict of a model on a task, and in total; characters of each. `augury samples` has all.
 EACH, ALL, LONGEST = 2, 40, 200
 
 
 def written_sections(folder: Path) -> list[Section]:
-    """A table of samples with their verdicts; nothing where none were kept."""
+    """Return a table of samples with their verdicts; nothing if none were kept."""
     shown: list[dict[str, str]] = []
     seen: Counter[tuple[str, str, bool]] = Counter()
     kept = study_samples(folder)

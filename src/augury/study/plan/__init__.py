@@ -1,1 +1,1 @@
-"""What a study is to do: its file, checked, and the plan made of it."""
+"""What a study has to do: its file, checked, and the plan made from it."""

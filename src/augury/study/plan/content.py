@@ -1,4 +1,4 @@
-"""What tells a model from another: a digest of its files."""
+"""What distinguishes models: a digest of their files."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from augury.evaluate.models import SERVERS
 
-# A weight file is told by its size and this much of either end: reading 100 GB takes minutes.
+# A weight file is identified by its size and this much of either end: reading 100 GB takes minutes.
 END_BYTES = 2**20
 
 
 def model_digest(place: str) -> str:
-    """What tells a model from another: a hash of its files, or its name where it is not here.
+    """Return a hash of a model's files, or its name if it is not on this machine.
 
-    Of files beyond 2 MB, size and both ends are hashed.
+    For files beyond 2 MB, size and both ends are hashed.
     """
     kind, _, rest = place.partition(":")
     path = Path(rest)

@@ -1,4 +1,4 @@
-"""What units cost, guessed before they run: FLOPs, tokens, and seconds on one core."""
+"""What units cost, estimated before they run: FLOPs, tokens, and seconds on one core."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from augury.study.plan.models import StudyModel
 from augury.study.plan.sections import FinetuneSection, MeasureSection, TaskEntry
 from augury.study.units.unit import Cost
 
-# Of the lab's tiny models, from processor time of widths 6, 24 and 48 over 500 steps (3.0, 5.2 and
+# For the lab's tiny models, from processor time of widths 6, 24 and 48 over 500 steps (3.0, 5.2 and
 # 10.8 s): FLOP/s of one core, a step's fixed cost, and starting JAX and compiling.
 LAB_FLOPS, STEP_SECONDS, COMPILE_SECONDS = 4.5e10, 0.0015, 2.0
 # One core on models of transformers, CPU.
 CORE_FLOPS = 2e10
-# Tokens of an instance's prompt, where a file does not say.
+# Tokens of an instance's prompt, if a file does not tell.
 PROMPT = 128
-# Finetuning: examples a step, and rates that a search tries at most.
+# Finetuning: examples per step, and maximum number of rates that a search tries.
 FINETUNE_BATCH, SEARCHED = 64, 9
 TABLE = Cost(seconds=0.05)
 FIT, FORECAST, SCORE = Cost(seconds=4.0), Cost(seconds=15.0), Cost(seconds=0.5)
 
 
 def training_cost(run: RunConfig) -> Cost:
-    """Of a run of the lab."""
+    """Estimate the cost of a lab run."""
     flops, tokens = run.flops(run.steps), run.tokens(run.steps)
     return Cost(flops, tokens, COMPILE_SECONDS + run.steps * STEP_SECONDS + flops / LAB_FLOPS)
 
 
 def measuring_cost(place: StudyModel, task: TaskEntry, how: MeasureSection, instances: int) -> Cost:
-    """Of a model on a task; where samples are drawn, at most: every instance up to its cap."""
+    """Estimate the cost of a model on a task; if sampled, every instance up to its cap."""
     params = float(place.about.get("params") or 0.0)
     lab = place.run is not None
     if is_computed(task, how):
@@ -45,7 +45,7 @@ def measuring_cost(place: StudyModel, task: TaskEntry, how: MeasureSection, inst
 def finetuning_cost(
     place: StudyModel, amounts: Sequence[int], how: FinetuneSection, search: bool
 ) -> Cost:
-    """Of a model on some amounts: every subset and seed as long as it may take, then scored."""
+    """Estimate the cost of a model on some amounts: every subset and seed, full length, scored."""
     params = float(place.about.get("params") or 0.0)
     length = LENGTH if place.run is not None else PROMPT
     runs = len(amounts) * how.subsets * how.seeds + (SEARCHED * len(amounts) if search else 0)
@@ -58,5 +58,5 @@ def finetuning_cost(
 
 
 def is_computed(task: TaskEntry, how: MeasureSection) -> bool:
-    """Whether pass rates are most likely computed, not sampled."""
+    """Return whether pass rates are most likely computed, not sampled."""
     return how.method == "exact" or (how.method is None and task.is_lab)

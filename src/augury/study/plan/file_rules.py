@@ -1,4 +1,4 @@
-"""What has to hold between the sections of a study file."""
+"""Rules between the sections of a study file."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from augury.study.plan.sections import KNOWN_COLUMNS
 from augury.study.plan.toml_lines import Path as KeyPath
 
-# Fewer sizes than this carry no law and no backtest.
+# Fewer sizes than this do not support a law or a backtest.
 FEWEST_SIZES = 3
 
 Wrong = Callable[[KeyPath, str], None]
 
 
-def _has_models(good: Mapping[str, Any], wrong: Wrong) -> None:
+def _check_models(good: Mapping[str, Any], wrong: Wrong) -> None:
     if {"lab", "checkpoints", "tables"} <= good.keys():
         if not (good["lab"] or good["checkpoints"] or good["tables"]):
             wrong((), "nothing to learn from: give [lab], [[checkpoints]] or [[tables]]")
@@ -22,7 +22,7 @@ def _has_models(good: Mapping[str, Any], wrong: Wrong) -> None:
             wrong((), "nothing to measure: give [[tasks]]")
 
 
-def _tasks_differ(good: Mapping[str, Any], wrong: Wrong) -> None:
+def _check_task_names(good: Mapping[str, Any], wrong: Wrong) -> None:
     seen: set[str] = set()
     for i, task in enumerate(good.get("tasks", [])):
         if task.called in seen:
@@ -30,7 +30,7 @@ def _tasks_differ(good: Mapping[str, Any], wrong: Wrong) -> None:
         seen.add(task.called)
 
 
-def _held_out_fits(good: Mapping[str, Any], wrong: Wrong) -> None:
+def _check_held_out(good: Mapping[str, Any], wrong: Wrong) -> None:
     held, lab = good.get("held_out"), good.get("lab")
     if not held or "lab" not in good:
         return
@@ -49,7 +49,7 @@ def _held_out_fits(good: Mapping[str, Any], wrong: Wrong) -> None:
 
 
 def _held_out_can_be_told(good: Mapping[str, Any], wrong: Wrong) -> None:
-    """Tables are asked when they are read; of models it is known beforehand what they can say."""
+    """Tables are checked when they are read; what models can state is known beforehand."""
     held = good.get("held_out")
     if not held or held.where is None or good.get("tables", True):
         return
@@ -72,14 +72,16 @@ def _held_out_can_be_told(good: Mapping[str, Any], wrong: Wrong) -> None:
         )
         return
     for i, entry in enumerate(good.get("checkpoints", [])):
-        if answers[i] is None and not entry.model.startswith("lab:"):  # the lab's say it themselves
+        if answers[i] is None and not entry.model.startswith(
+            "lab:"
+        ):  # the lab's models state it themselves
             wrong(
                 ("checkpoints", i),
                 "held_out.where cannot be evaluated for it: give params and tokens",
             )
 
 
-def _asks_something(good: Mapping[str, Any], wrong: Wrong) -> None:
+def _check_questions_asked(good: Mapping[str, Any], wrong: Wrong) -> None:
     if not {"question", "tasks"} <= good.keys():
         return
     asked = _questions(good)
@@ -103,7 +105,7 @@ def _asks_something(good: Mapping[str, Any], wrong: Wrong) -> None:
 
 
 def _questions(good: Mapping[str, Any]) -> dict[KeyPath, str]:
-    """What is asked, by where the file says so."""
+    """Return what is asked, by its place in the file."""
     asked: dict[KeyPath, str] = {}
     for i, task in enumerate(good["tasks"]):
         if task.question is None:
@@ -134,10 +136,10 @@ def _finetuning_fits(good: Mapping[str, Any], wrong: Wrong) -> None:
 
 
 RULES: tuple[Callable[[Mapping[str, Any], Wrong], None], ...] = (
-    _has_models,
-    _tasks_differ,
-    _held_out_fits,
+    _check_models,
+    _check_task_names,
+    _check_held_out,
     _held_out_can_be_told,
-    _asks_something,
+    _check_questions_asked,
     _finetuning_fits,
 )

@@ -1,4 +1,4 @@
-"""What `augury init --from` writes: a study of the runs or results that are there."""
+"""What `augury init --from` writes: a study of existing runs or results."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ RESULTS = "results.parquet"
 KINDS = ("lm-eval", "inspect", "lighteval", "evalplus", "humaneval", "bigcode")
 # Of several metrics of a task one is forecast: the first of these that most tasks have.
 METRICS = ("pass", "acc_norm", "acc", "exact_match", "pass@1", "accuracy", "f1")
-# More tasks than these make a study slow to run and its page long; the others are a comment.
+# More tasks than these make a study slow and its page long; the others become a comment.
 MOST_TASKS = 8
 # With fewer sizes none is held out: laws need three to learn from.
 FEWEST_SIZES = 4
-# The target, so many times the largest model.
+# The target is this many times the largest model.
 AHEAD = 4.0
 
 
 @dataclass
 class Draft:
-    """A study file in the making.
+    """A study file in preparation.
 
     Attributes:
-        tables: path from the study's folder, and our columns from theirs.
+        tables: path from the study's folder, and our columns from the file's.
         rows: of all tables.
         notes: what was found, in sentences.
     """
@@ -47,7 +47,7 @@ class Draft:
 
 
 def study_from(source: Path, folder: Path, name: str) -> tuple[str, list[str]]:
-    """The text of a study file for what is there.
+    """Write the text of a study file for existing data.
 
     Args:
         source: a table, a folder of tables, or a folder of results of another tool, which are read
@@ -59,10 +59,10 @@ def study_from(source: Path, folder: Path, name: str) -> tuple[str, list[str]]:
         The text, and what was found, in sentences.
 
     Raises:
-        DataError: nothing there can be read, it holds neither scores nor losses, sizes are
-            missing, or there are too few of them.
+        DataError: nothing can be read, there are neither scores nor losses, sizes are missing, or
+            there are too few of them.
     """
-    draft = _read(source, folder)
+    draft = _read_source(source, folder)
     rows, of_scores = draft.rows, has_scores(draft.rows.columns)
     if of_scores:
         rows = whole_tasks(add_value(rows)).filter(pl.col("value").is_not_null())
@@ -70,7 +70,7 @@ def study_from(source: Path, folder: Path, name: str) -> tuple[str, list[str]]:
         rows = rows.filter(pl.col("loss").is_not_null())
     else:
         raise DataError(
-            "there are neither scores nor losses", source=str(source),
+            "neither scores nor losses", source=str(source),
             value=shorten(", ".join(rows.columns)),
             expected="a column loss, value, or passes and samples; for other names write the study "
             "with `augury init`, and map them in [[tables]]",
@@ -82,13 +82,13 @@ def study_from(source: Path, folder: Path, name: str) -> tuple[str, list[str]]:
             "of results",
         )  # fmt: skip
     if not of_scores:
-        return _losses(draft, rows.filter(pl.col("params").is_not_null()), name), draft.notes
+        return _loss_study(draft, rows.filter(pl.col("params").is_not_null()), name), draft.notes
     if "finetune_examples" in rows.columns and rows["finetune_examples"].max():
-        return _emergence(draft, name), draft.notes
-    return _rates(draft, rows.filter(pl.col("params").is_not_null()), name), draft.notes
+        return _emergence_study(draft, name), draft.notes
+    return _rate_study(draft, rows.filter(pl.col("params").is_not_null()), name), draft.notes
 
 
-def _read(source: Path, folder: Path) -> Draft:
+def _read_source(source: Path, folder: Path) -> Draft:
     draft = Draft()
     if source.is_dir():
         files = sorted(path for path in source.rglob("*") if path.is_file())
@@ -100,7 +100,7 @@ def _read(source: Path, folder: Path) -> Draft:
                         kind, source, models=models if models.exists() else None, keep_going=True
                     )
                 except DataError:
-                    continue  # named like this kind's, and something else
+                    continue  # named like this kind's, but something else
                 write_results(found, folder / RESULTS)
                 draft.tables = [(RESULTS, {})]
                 draft.rows = read_table(folder / RESULTS)
@@ -109,7 +109,7 @@ def _read(source: Path, folder: Path) -> Draft:
         tables = [path for path in files if path.suffix.lower() in SUFFIXES]
         if not tables:
             raise DataError(
-                "there is nothing to read", source=str(source),
+                "nothing to read", source=str(source),
                 expected=f"tables, or results of {', '.join(KINDS)}",
             )  # fmt: skip
     else:
@@ -127,8 +127,8 @@ def _read(source: Path, folder: Path) -> Draft:
     return draft
 
 
-def _rates(draft: Draft, rows: pl.DataFrame, name: str) -> str:
-    """A study of pass rates: the largest size held out, the next one the target."""
+def _rate_study(draft: Draft, rows: pl.DataFrame, name: str) -> str:
+    """Write a study of pass rates: the largest size held out, the next one the target."""
     where, tasks, left = _chosen(rows)
     with_loss = "loss" in rows.columns and not rows["loss"].null_count()
     laws = ["pass-rate", *(["power+pass-rate:over=loss"] if with_loss else [])]
@@ -143,8 +143,8 @@ def _rates(draft: Draft, rows: pl.DataFrame, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _losses(draft: Draft, rows: pl.DataFrame, name: str) -> str:
-    """A study of the loss, with the same target and the same models held out."""
+def _loss_study(draft: Draft, rows: pl.DataFrame, name: str) -> str:
+    """Write a study of the loss, with the same target and the same models held out."""
     laws = ["chinchilla", "power"] if _has_tokens(rows) else ["power"]
     lines = [*_head(name, "loss"), *_tables(draft, None, ()), *_forecast(laws, rows)]
     draft.notes.append(f"{rows['params'].n_unique()} sizes, and their losses")
@@ -156,7 +156,7 @@ def _has_tokens(rows: pl.DataFrame) -> bool:
 
 
 def _forecast(laws: list[str], rows: pl.DataFrame) -> list[str]:
-    """Laws, target and what is held out.
+    """Write laws, target and what is held out.
 
     Raises:
         DataError: there are too few sizes, and no tokens.
@@ -192,7 +192,7 @@ def _forecast(laws: list[str], rows: pl.DataFrame) -> list[str]:
 
 
 def _chosen(rows: pl.DataFrame) -> tuple[str | None, list[str], list[str]]:
-    """Which rows to keep, as SQL; the tasks that are forecast, and those left out."""
+    """Return which rows to keep, as SQL; the tasks that are forecast, and those left out."""
     parts = []
     if "metric" in rows.columns and rows["metric"].n_unique() > 1:
         counts = rows.group_by("metric").agg(pl.col("task").n_unique() if "task" in rows.columns
@@ -224,7 +224,7 @@ def _quoted(text: str) -> str:
     return f"'{doubled}'"
 
 
-def _emergence(draft: Draft, name: str) -> str:
+def _emergence_study(draft: Draft, name: str) -> str:
     lines = [*_head(name, "emergence"), *_tables(draft, None, ())]
     lines += ["[forecast]", "level = 0.9             # of the intervals"]
     return "\n".join(lines) + "\n"
@@ -233,7 +233,7 @@ def _emergence(draft: Draft, name: str) -> str:
 def _head(name: str, question: str) -> list[str]:
     return [
         "#:schema ./study.schema.json",
-        "# Written by `augury init --from`: what was found. Change what is not what you want.",
+        "# Written by `augury init --from` from existing data. Change whatever you like.",
         "#   augury run --plan .     says what is wrong, by line",
         "#   augury run .            forecasts, then compares with what is held out",
         "#   augury report .         one page, the answer first",

@@ -1,4 +1,4 @@
-"""Mistakes in a study file: each with its line and key, in plain words."""
+"""Mistakes in a study file, each with its line and key, in plain words."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from augury.study.plan.sections import SECTIONS
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing that is wrong in a study file."""
+    """One mistake in a study file."""
 
     line: int | None
     key: str
@@ -28,7 +28,7 @@ class Mistake:
 
 
 class StudyFileError(UsageError):
-    """A study file has mistakes, each named with its line.
+    """A study file has mistakes, each with its line.
 
     Attributes:
         mistakes: in the order of their lines.
@@ -46,7 +46,7 @@ class StudyFileError(UsageError):
 def translate_errors(
     error: ValidationError, at: toml_lines.Path, data: Any
 ) -> list[tuple[toml_lines.Path, str]]:
-    """Path and message of every validation error, one for each place."""
+    """Return path and message of every validation error, one per place."""
     messages: dict[toml_lines.Path, str] = {}
     for one in error.errors(include_url=False):
         path = _path_in_file((*at, *one["loc"]), data)
@@ -67,7 +67,7 @@ def translate_errors(
 
 
 def _path_in_file(path: toml_lines.Path, data: Any) -> toml_lines.Path:
-    """The part of a path that the file has, and one key more if that is missing."""
+    """Return the part of a path that the file has, plus one key if that is missing."""
     kept: toml_lines.Path = ()
     for key in path:
         inside = isinstance(data, dict) and key in data
@@ -78,7 +78,7 @@ def _path_in_file(path: toml_lines.Path, data: Any) -> toml_lines.Path:
 
 
 def _siblings(path: toml_lines.Path) -> list[str]:
-    """Keys that are allowed where an unknown one was given."""
+    """Return the keys that are allowed where an unknown one was given."""
     return list(SECTIONS[str(path[0])].model_fields)
 
 

@@ -1,4 +1,4 @@
-"""The models of a study, each with what is known of it before it is measured."""
+"""The models of a study, with what is known about each before it is measured."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class StudyModel:
 
     Attributes:
         name: for people.
-        about: params, tokens, flops, step, seed ... as far as they are known.
-        held_out: whether forecasts may not see it.
-        run: the lab's run that makes it, or None.
+        about: params, tokens, flops, step, seed ... as far as known.
+        held_out: whether it is hidden from forecasts.
+        run: the lab's run that produces it, or None.
         step: its checkpoint.
-        path: the model as `open_model` takes it, where it is there already.
-        given: columns that the study file says of it.
+        path: the model as `open_model` takes it, if it exists already.
+        given: columns that the study file states for it.
         asking: chat, system, chat_prompt and extra, as far as the file gives them.
     """
 
@@ -42,7 +42,7 @@ class StudyModel:
 
 
 def lab_models(study: StudyFile) -> Iterator[StudyModel]:
-    """Checkpoints that the study trains."""
+    """Yield checkpoints that the study trains."""
     if study.lab is None:
         return
     lab = study.lab
@@ -67,7 +67,7 @@ def lab_models(study: StudyFile) -> Iterator[StudyModel]:
 
 
 def named_models(study: StudyFile, folder: Path) -> Iterator[StudyModel]:
-    """Models that exist."""
+    """Yield existing models."""
     for entry in study.checkpoints:
         given = entry.model_dump(exclude={"model", "name", *ASKING}, exclude_none=True)
         if entry.name:
@@ -80,7 +80,7 @@ def named_models(study: StudyFile, folder: Path) -> Iterator[StudyModel]:
         local = kind not in SERVERS and here.exists()
         path = f"{kind}:{here}" if local else entry.model
         if kind == "lab" and not here.exists():
-            raise UsageError(f"there is no such model: {here}")
+            raise UsageError(f"no such model: {here}")
         if kind == "lab":
             about = {**_lab_about(here), **given}
         yield StudyModel(
@@ -94,17 +94,18 @@ def named_models(study: StudyFile, folder: Path) -> Iterator[StudyModel]:
 
 
 def _lab_about(folder: Path) -> dict[str, Any]:
-    """What a checkpoint of the lab says of itself."""
+    """Return what a checkpoint of the lab states about itself."""
     from augury.evaluate.models import open_model
 
     return dict(open_model(f"lab:{folder}").about)
 
 
 def split_table(path: Path, asked: Mapping[str, Any]) -> tuple[int, int, list[dict[str, Any]]]:
-    """What a table holds on either side of the line.
+    """Count what a table has on either side of the split.
 
     Returns:
-        Rows that may be seen; rows held out; params, tokens and flops of these, each place once.
+        Rows that may be used; rows held out; params, tokens and flops of the latter, each point
+        once.
     """
     from augury.study.units.rows import read_rows
 
@@ -116,7 +117,7 @@ def split_table(path: Path, asked: Mapping[str, Any]) -> tuple[int, int, list[di
 
 
 def complete_target(study: StudyFile) -> dict[str, float]:
-    """What the forecast is for, with the third of params, tokens and flops derived."""
+    """Return the target, with the third of params, tokens and flops derived."""
     if study.target is None:
         return {}
     about = study.target.model_dump(exclude_none=True)

@@ -1,4 +1,4 @@
-"""From a study file to a plan: every unit, after all it waits for."""
+"""From a study file to a plan: every unit, after all its dependencies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from augury.study.units.unit import StudyUnit
 
 # Draws of a fit that is shown: smooth bands.
 FIT_DRAWS = 1000
-# Of a task from a file, what does not decide its measurement.
+# Fields of a task from a file that do not affect its measurement.
 UNMEASURED = {"file", "name", "question"}
 
 
@@ -36,7 +36,7 @@ def make_plan(study: StudyFile, folder: str | Path) -> Plan:
 
     Args:
         study: from `read_study`.
-        folder: of the study; paths in the file start there.
+        folder: of the study; paths in the file are relative to it.
 
     Raises:
         UsageError, DataError: a table cannot be read, or nothing is left to learn from.
@@ -49,11 +49,11 @@ class _Planner:
         self.study, self.folder = study, folder
         self.units: dict[str, StudyUnit] = {}
         self.truth: set[str] = set()
-        # Rows that may be learned from, and those held out: keys of units by task; "" is any task.
+        # Rows that may be used, and those held out: keys of units by task; "" is any task.
         self.seen: dict[str, list[str]] = {}
         self.held: dict[str, list[str]] = {}
         self.tuned: dict[str, list[str]] = {}
-        # Where forecasts are made.
+        # Points to forecast.
         self.points: dict[tuple[tuple[str, float], ...], dict[str, float]] = {}
 
     def plan(self) -> Plan:
@@ -86,9 +86,9 @@ class _Planner:
         return unit
 
     def _plan_finetuning(self, places: Sequence[StudyModel]) -> None:
-        """Finetune every model that may be seen on every amount, for every task.
+        """Finetune every visible model on every amount, for every task.
 
-        Where no learning rate is given, the model in the middle looks for one first.
+        Without a given learning rate, the model in the middle searches for one first.
         """
         how = self.study.finetune
         if how is None:
@@ -96,7 +96,7 @@ class _Planner:
         if how.checkpoints:
             places = [p for p in places if p.run is None or p.step in how.checkpoints]
         middle = sorted(places, key=lambda p: (p.about.get("params") or 0, p.step))
-        # What is not said is no part of a key: a unit of an earlier version is found again.
+        # An unset option is not part of a key, so that a unit of an earlier version is found again.
         unsaid = {name for name in STOPPING if getattr(how, name) is None}
         for task in self.study.finetuned if middle else ():
             common: dict[str, Any] = {
@@ -124,7 +124,9 @@ class _Planner:
         assert how is not None
         model, needs, places = self._describe_model(place, ())
         amounts = ", ".join(map(str, asked["amounts"]))
-        search = " (looks for a learning rate)" if not found and how.learning_rate is None else ""
+        search = (
+            (" (searches for a learning rate)") if not found and how.learning_rate is None else ""
+        )
         unit = self._add(
             StudyUnit(
                 "finetune",
@@ -144,12 +146,12 @@ class _Planner:
 
     @staticmethod
     def _middle_width(places: Sequence[StudyModel]) -> int | None:
-        """The middle one of the lab's widths, at which a learning rate is given."""
+        """Return the middle one of the lab's widths, at which a learning rate is given."""
         widths = sorted({p.about["width"] for p in places if "width" in p.about})
         return widths[(len(widths) - 1) // 2] if widths else None
 
     def _plan_measuring(self, place: StudyModel, after: tuple[str, ...]) -> None:
-        """Train a model if the lab has to, and measure it on every task."""
+        """Train a model if it is the lab's, and measure it on every task."""
         study = self.study
         model, needs, known = self._describe_model(place, after)
         for task in study.tasks:
@@ -191,11 +193,11 @@ class _Planner:
     def _describe_model(
         self, place: StudyModel, after: tuple[str, ...]
     ) -> tuple[dict[str, Any], tuple[str, ...], dict[str, str]]:
-        """What a unit is told of its model, what it needs for it, and where it lies."""
+        """Return what a unit is told about its model, what it needs for it, and where it is."""
         if place.run is None:
             assert place.path is not None
             told = {"content": model_digest(place.path), "about": place.given}
-            if place.asking:  # named only where it is given: other measurements keep their keys
+            if place.asking:  # included only if given: other measurements keep their keys
                 told["asking"] = dict(place.asking)
             return told, (), {"model": place.path}
         train = self._add(
@@ -211,7 +213,7 @@ class _Planner:
         return {"step": place.step}, (train.key,), {}
 
     def _plan_tables(self) -> list[tuple[str, dict[str, Any]]]:
-        """Read what may be learned from; the tables that hold something held out."""
+        """Plan the readable tables, and return those with held-out rows."""
         where = self.study.held_out.where if self.study.held_out else None
         held = []
         for table in self.study.tables:
@@ -249,9 +251,9 @@ class _Planner:
         )
 
     def _add_place(self, about: Mapping[str, Any]) -> None:
-        """A place to forecast pass rates at, once; what was asked for it is no part of that."""
+        """Add a point to forecast pass rates at, once, without its model's prompting."""
         if not (self._asks("pass-rate") or self._asks("loss")):
-            return  # where something emerges is one point, wherever models lie
+            return  # emergence is a single point, whatever the models' sizes
         named = {n: about[n] for n in ("params", "tokens", "flops") if about.get(n) is not None}
         if {"params", "tokens"} <= named.keys():
             named.pop("flops", None)
@@ -263,15 +265,15 @@ class _Planner:
         self.points.setdefault(tuple(named.items()), named)
 
     def _can_be_forecast(self, place: StudyModel) -> bool:
-        """Laws of size alone say what a model of the lab does at its end, not on the way there."""
+        """Return whether laws of size apply: for a lab model only at its last step."""
         return place.run is None or place.step == place.run.steps or self._takes_tokens
 
     def _asks(self, question: Question) -> bool:
-        """Whether this is asked of any task."""
+        """Return whether this is asked about any task."""
         return any(self.study.question_of(task) == question for task in self._task_names())
 
     def _task_names(self) -> list[str | None]:
-        """Tasks to forecast; None is the loss, or what tables alone say was measured of one."""
+        """Return the tasks to forecast; None is the loss, or an unnamed task of tables."""
         named = [task.called for task in self.study.tasks]
         if self.study.question == "loss":
             return [None, *(t for t in named if self.study.question_of(t) != "loss")]
@@ -279,7 +281,7 @@ class _Planner:
 
     @cached_property
     def _table_tasks(self) -> list[str]:
-        """Tasks that the tables hold.
+        """Return the tasks in the tables.
 
         Raises:
             UsageError: one of them has several metrics, of which a forecast takes one.
@@ -298,18 +300,18 @@ class _Planner:
         return sorted(found)
 
     def _inputs_of(self, keys: Mapping[str, list[str]], task: str | None) -> tuple[str, ...]:
-        if task is None and self.study.question == "loss":  # every measurement knows it
+        if task is None and self.study.question == "loss":  # every measurement has it
             return tuple(dict.fromkeys(key for own in keys.values() for key in own))
         return (*keys.get("", ()), *(keys.get(task, ()) if task is not None else ()))
 
     def _plan_forecasts(self) -> list[StudyUnit]:
-        """Fits and forecasts of every task from all that may be seen."""
+        """Plan fits and forecasts of every task from all visible results."""
         study, made = self.study, []
         check_laws(study, self.folder)
         if (self._asks("pass-rate") or self._asks("loss")) and not self.points:
             raise DataError("no row is held out and there is no [target]: nothing to forecast")
         tasks = self._task_names()
-        # One law of the loss serves all tasks; those of pass rates say where it is asked for.
+        # One law of the loss serves all tasks; those of pass rates depend on the question.
         rates = [task for task in tasks if study.question_of(task) == "pass-rate"]
         for task in tasks:
             question = study.question_of(task)
@@ -366,12 +368,12 @@ class _Planner:
 
     @property
     def _untold(self) -> str:
-        """What is forecast where no task is named."""
+        """Describe what is forecast if no task is named."""
         return "the loss" if self.study.question == "loss" else "the scores"
 
     @cached_property
     def _loss_laws(self) -> list[str]:
-        """Laws of the loss to try: those of [forecast], or what the places can be asked for."""
+        """Return the laws of the loss to try: from [forecast], or what the points allow."""
         from augury.laws import parse_law
 
         said = self.study.forecast
@@ -422,6 +424,6 @@ class _Planner:
 
 
 def _program(place: StudyModel) -> str:
-    """Models of the lab of one width share compiled programs."""
+    """Return the program key: lab models of one width share compiled programs."""
     width = place.about.get("width")
     return "" if width is None else f"width {width}"

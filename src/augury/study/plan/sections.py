@@ -1,7 +1,7 @@
-"""The sections of a study file: which keys each may have, and what they mean.
+"""The sections of a study file: their keys, and what they mean.
 
-Descriptions go into the JSON schema, which editors show. What holds between sections is checked in
-`file`.
+Descriptions go into the JSON schema, which editors show. Rules between sections are checked in
+`file_rules`.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from augury.study.plan.value_types import (
 
 # Names of the lab's tasks are checked against the lab; steps are trained in blocks of this many.
 STEPS = 50
-# Keys of a checkpoint that say how it is asked.
+# Keys of a checkpoint that describe its prompting.
 ASKING = ("chat", "system", "chat_prompt", "extra")
-# What an expression for held-out models may use.
+# Names that an expression for held-out models may use.
 KNOWN_COLUMNS = (
     "model", "family", "params", "tokens", "flops", "loss", "step", "seed", "width",
 )  # fmt: skip
@@ -61,14 +61,14 @@ class LabSection(StudySection):
         list[Annotated[int, Field(ge=2, multiple_of=2)]],
         Field(min_length=1),
         AfterValidator(all_different),
-    ] = Field(description="Widths of the models, the held-out ones among them.")
+    ] = Field(description="Widths of the models, including the held-out ones.")
     steps: Annotated[int, Field(ge=STEPS, multiple_of=STEPS)] = Field(
         default=500, description=f"Training steps of every model, a multiple of {STEPS}."
     )
     checkpoints: list[Annotated[int, Field(ge=STEPS, multiple_of=STEPS)]] = Field(
         default=[], description="Steps to measure besides the last one."
     )
-    seeds: Seeds = Field(default=[0], description="How many seeds, or which: 2, or [0, 7].")
+    seeds: Seeds = Field(default=[0], description="Number of seeds, or a list: 2, or [0, 7].")
     shares: dict[LabTaskName, Annotated[float, Field(ge=0, le=1)]] = Field(
         default={"rule": 0.6},
         description="Share of each task in the training text; the rest is filler.",
@@ -86,13 +86,13 @@ class LabSection(StudySection):
 
 
 class CheckpointEntry(StudySection):
-    """A model that exists."""
+    """An existing model."""
 
     model: ModelName = Field(
         description="lab:DIR, hf:PATH, hf:ID@REVISION, vllm:PATH, http:URL#MODEL or "
         "inspect:PROVIDER/MODEL."
     )
-    name: Name | None = Field(default=None, description="What to call it.")
+    name: Name | None = Field(default=None, description="Its name in the study.")
     family: str | None = Field(default=None, description="Series of comparable models.")
     params: Positive | None = Field(default=None, description="Non-embedding parameters N.")
     tokens: Positive | None = Field(default=None, description="Pretraining tokens seen, D.")
@@ -102,13 +102,13 @@ class CheckpointEntry(StudySection):
         default=None,
         description="Seed of its training.",
     )
-    chat: bool = Field(default=False, description="Ask it in its chat template.")
+    chat: bool = Field(default=False, description="Use its chat template.")
     system: Escaped | None = Field(default=None, description="With chat: the system prompt.")
     chat_prompt: Escaped | None = Field(
-        default=None, description="With chat: the user's message, {prompt} in it."
+        default=None, description="With chat: the user's message, containing {prompt}."
     )
     extra: dict[str, Any] = Field(
-        default={}, description="http: models: more fields of every request, such as top_k."
+        default={}, description="http: models: further fields of every request, such as top_k."
     )
 
     @model_validator(mode="after")
@@ -120,17 +120,17 @@ class CheckpointEntry(StudySection):
             if asked and key not in options_of(scheme):
                 raise ValueError(f"{scheme}: models take no {key}")
         if scheme == "inspect" and not self.chat:
-            raise ValueError("inspect: models are asked as a chat: chat = true")
+            raise ValueError("inspect: models are used as a chat: chat = true")
         return self
 
     @property
     def asking(self) -> dict[str, Any]:
-        """How it is asked, where that is not the plain way."""
+        """Return how it is prompted, if not plainly."""
         return self.model_dump(include=set(ASKING), exclude_defaults=True)
 
 
 class TableEntry(StudySection):
-    """Scores that were measured already."""
+    """Existing scores."""
 
     path: File = Field(description="CSV, TSV, Parquet or JSON lines, from the study file's folder.")
     columns: dict[str, str] = Field(
@@ -160,11 +160,11 @@ class TaskEntry(StudySection):
     )
     chance: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0,
-        description="Score of a guesser.",
+        description="Score of random guessing.",
     )
     instances: Count = Field(default=256, description="Instances, for tasks by name.")
     question: Question | None = Field(
-        default=None, description="Asked of this task; by default the study's question."
+        default=None, description="Question for this task; by default the study's question."
     )
 
     @model_validator(mode="after")
@@ -201,8 +201,8 @@ class MeasureSection(StudySection):
     method: Literal["exact", "tree", "independent"] | None = Field(
         default=None, description="Default: the cheapest that model and checker allow."
     )
-    r: Count | None = Field(default=None, description="Passes that end an instance (2).")
-    max_samples: Count = Field(default=100_000, description="Cap of samples an instance.")
+    r: Count | None = Field(default=None, description="Passes after which an instance ends (2).")
+    max_samples: Count = Field(default=100_000, description="Maximum samples per instance.")
     temperature: Positive = Field(default=1.0, description="Temperature of the sampling.")
     seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Seed of the sampling.")
     keep: Annotated[int, Field(ge=0)] = Field(
@@ -214,7 +214,7 @@ class MeasureSection(StudySection):
 
     @property
     def deciding(self) -> dict[str, Any]:
-        """What decides a measurement; keeping as many samples as usual is not said."""
+        """Return what affects a measurement; keeping the default number of samples is left out."""
         told = self.model_dump(exclude={"gpus"})
         if self.keep == KEEP:
             del told["keep"]
@@ -222,10 +222,10 @@ class MeasureSection(StudySection):
 
 
 class FinetuneSection(StudySection):
-    """Finetuning amounts, for tasks of which it is asked where they emerge."""
+    """Finetuning amounts, for tasks whose emergence is forecast."""
 
     amounts: Annotated[list[Count], Field(min_length=1), AfterValidator(all_different)] = Field(
-        description="Examples to finetune on, each in turn; half of the one before is good."
+        description="Numbers of finetuning examples; halving from one to the next works well."
     )
     subsets: Count = Field(default=2, description="Random subsets of each amount.")
     seeds: Count = Field(default=1, description="Runs on each subset.")
@@ -236,39 +236,39 @@ class FinetuneSection(StudySection):
     learning_rate: Positive | None = Field(
         default=None, description="Peak rate at the middle width; by default it is searched for."
     )
-    steps: Count = Field(default=250, description="Steps at most.")
-    batch: Count | None = Field(default=None, description="Examples a step (16).")
+    steps: Count = Field(default=250, description="Maximum steps.")
+    batch: Count | None = Field(default=None, description="Examples per step (16).")
     passes: Count | None = Field(
-        default=None, description="Over the examples, at least as many are allowed (2)."
+        default=None, description="Passes over the examples that are always allowed (2)."
     )
     every: Count | None = Field(
-        default=None, description="Steps from one look at the held-out loss to the next (50)."
+        default=None, description="Steps between evaluations of the held-out loss (50)."
     )
     patience: Count | None = Field(
-        default=None, description="Looks without a new best after which it ends (4)."
+        default=None, description="Evaluations without improvement after which it ends (4)."
     )
     checkpoints: Annotated[list[Count], AfterValidator(all_different)] = Field(
         default=[], description="Steps of the lab's models to finetune; by default all measured."
     )
-    instances: Count = Field(default=256, description="Instances that scores are measured on.")
+    instances: Count = Field(default=256, description="Instances to score on.")
     gpus: Annotated[float, Field(ge=0)] = Field(
         default=0, description="GPUs that one finetuning takes, for --engine ray."
     )
 
 
 class ForecastSection(StudySection):
-    """Laws to try, and how to say what they find."""
+    """Laws to try, and how to report the result."""
 
     laws: Annotated[list[LawName], Field(min_length=1), AfterValidator(all_different)] = Field(
         default=["pass-rate"],
-        description="Laws or chains (`augury laws`), weighed by their backtest.",
+        description="Laws or chains (`augury laws`), weighted by their backtest.",
     )
     by: str = Field(default="params", description="Scale of the backtest's expanding window.")
     level: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.9,
         description="Level of the intervals.",
     )
-    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Seed of everything random.")
+    seed: Annotated[int, Field(ge=0)] = Field(default=0, description="Random seed.")
     loss_law: LawName | None = Field(
         default=None,
         description="Law of the loss, for emergence in parameters and tokens: chinchilla.",
@@ -293,7 +293,7 @@ class TargetSection(StudySection):
 
 
 class HeldOutSection(StudySection):
-    """Models that no forecast may see, measured after it is written down."""
+    """Models that no forecast may use, measured after it is recorded."""
 
     widths: Annotated[list[int], AfterValidator(all_different)] = Field(
         default=[], description="Widths of the lab's ladder."
@@ -308,7 +308,7 @@ class HeldOutSection(StudySection):
 
 
 class BudgetSection(StudySection):
-    """What the study may cost; `augury run` does not start what is planned to cost more."""
+    """What the study may cost; `augury run` does not start one that is planned to cost more."""
 
     flops: Positive | None = Field(default=None, description="Floating-point operations.")
     tokens: Positive | None = Field(
@@ -319,7 +319,7 @@ class BudgetSection(StudySection):
 
 
 class RunSection(StudySection):
-    """How it runs; none of it changes a result."""
+    """How it runs; none of this changes a result."""
 
     workers: Count | None = Field(default=None, description="Processes; default: one per core.")
     retries: Annotated[int, Field(ge=0)] = Field(

@@ -40,7 +40,7 @@ STUDY_FILE = "study.toml"
 
 
 class StudyFile(StudySection):
-    """What a study file says."""
+    """The contents of a study file."""
 
     name: Name = Field(description="Name of the study.")
     question: Question = Field(
@@ -49,9 +49,9 @@ class StudyFile(StudySection):
         "loss: of the pretraining loss at the target. A task can have a question of its own.",
     )
     lab: LabSection | None = None
-    checkpoints: list[CheckpointEntry] = Field(default=[], description="Models that exist.")
-    tables: list[TableEntry] = Field(default=[], description="Scores that were measured already.")
-    tasks: list[TaskEntry] = Field(default=[], description="What is measured.")
+    checkpoints: list[CheckpointEntry] = Field(default=[], description="Existing models.")
+    tables: list[TableEntry] = Field(default=[], description="Existing scores.")
+    tasks: list[TaskEntry] = Field(default=[], description="Tasks to measure.")
     measure: MeasureSection = MeasureSection()
     finetune: FinetuneSection | None = None
     forecast: ForecastSection = ForecastSection()
@@ -61,7 +61,7 @@ class StudyFile(StudySection):
     run: RunSection = RunSection()
 
     def question_of(self, task: str | None) -> Question:
-        """What is asked of a task; None is whatever tables hold."""
+        """Return the question for a task; None is an unnamed task of tables."""
         own = next((entry.question for entry in self.tasks if entry.called == task), None)
         return own or self.question
 
@@ -69,8 +69,8 @@ class StudyFile(StudySection):
     def finetuned(self) -> list[TaskEntry]:
         """Tasks that models are finetuned on: those that may emerge.
 
-        Where none is asked for that, [finetune] measures every task of the lab and the table has
-        it.
+        If no task is asked about emergence, [finetune] measures every task of the lab and the table
+        has it.
         """
         if self.finetune is None:
             return []
@@ -85,11 +85,11 @@ def read_study(path: str | Path) -> tuple[StudyFile, Path]:
         path: the file, or the study's folder, which holds it as `study.toml`.
 
     Returns:
-        What it says, and the study's folder: where the file lies.
+        Its contents, and the study's folder: where the file is.
 
     Raises:
-        DataError: there is no such file, or it is not UTF-8.
-        StudyFileError: it has mistakes; each is named with its line.
+        DataError: the file does not exist, or is not UTF-8.
+        StudyFileError: it has mistakes, each with its line.
     """
     path = Path(path)
     if path.is_dir():
@@ -109,13 +109,13 @@ def read_study(path: str | Path) -> tuple[StudyFile, Path]:
 
 
 def check_study(text: str, folder: Path) -> tuple[StudyFile | None, list[Mistake]]:
-    """A study from text, or all its mistakes.
+    """Parse a study from text, or return all its mistakes.
 
     Sections are checked one by one, so that a mistake in one hides none in another.
 
     Args:
         text: TOML.
-        folder: where the files it names are looked for.
+        folder: base of the relative paths in it.
     """
     try:
         data = tomllib.loads(text)
@@ -152,6 +152,6 @@ def check_study(text: str, folder: Path) -> tuple[StudyFile | None, list[Mistake
 
 
 def study_schema() -> str:
-    """The JSON schema of study files, for editors."""
+    """Return the JSON schema of study files, for editors."""
     record = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     return json.dumps(record | StudyFile.model_json_schema(), indent=2) + "\n"

@@ -15,7 +15,7 @@ class Plan:
 
     Attributes:
         study: what its file says.
-        units: by key, each after all it waits for.
+        units: by key, each after all its dependencies.
         truth: keys of the units that measure what is held out.
         truth_known: whether some of it is already in a table.
     """
@@ -27,12 +27,12 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """What tells this plan from any other."""
+        """Return what distinguishes this plan."""
         return digest(sorted(self.units))
 
     @property
     def before_truth(self) -> dict[str, StudyUnit]:
-        """The units up to the forecasts: without what waits for these, and what waits for that."""
+        """Return the units up to the forecasts, without those that wait for them."""
         kept: dict[str, StudyUnit] = {}
         for key, unit in self.units.items():
             if not unit.after and all(before in kept for before in unit.needs):
@@ -40,5 +40,5 @@ class Plan:
         return kept
 
     def of(self, *kinds: str) -> list[StudyUnit]:
-        """Units of these kinds, in order."""
+        """Return the units of these kinds, in order."""
         return [unit for unit in self.units.values() if unit.kind in kinds]

@@ -1,4 +1,4 @@
-"""What the tables of a study hold, looked at before anything runs: tasks, and columns of laws."""
+"""Checks of a study's tables before anything runs: tasks, and columns of laws."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from augury.laws.inputs import Share
 from augury.study.plan.study_file import StudyFile
 from augury.study.units.curve import required_inputs
 
-# What says where a model lies, in [target], in [[checkpoints]] and of the lab's models.
+# Columns that give a model's position, in [target], in [[checkpoints]] and for lab models.
 PLACES = frozenset({"params", "tokens", "flops"})
 
 
 def tasks_in(
     path: Path, columns: Mapping[str, str], where: str | None
 ) -> Iterator[tuple[str, str]]:
-    """Every task of a table with every metric of it; nothing where it does not name its task."""
+    """Yield every task of a table with each of its metrics; nothing if tasks are not named."""
     theirs = {name: columns.get(name, name) for name in ("task", "metric")}
     names = column_names(path)
     if theirs["task"] not in names:
         return
     if where is None and path.suffix == ".csv" and "instance" not in names:
-        # Two columns are read in a fraction of the time: studies can have thousands of tables.
+        # Reading two columns takes a fraction of the time: studies can have thousands of tables.
         wanted = [name for name in theirs.values() if name in names]
         rows = pl.read_csv(path, columns=wanted, infer_schema=False)
         rows = rows.rename({old: new for new, old in theirs.items() if old in wanted})
@@ -42,19 +42,19 @@ def tasks_in(
 
 
 def check_laws(study: StudyFile, folder: Path) -> None:
-    """Laws whose inputs nothing gives fail every fit: said before anything runs.
+    """Refuse laws whose inputs nothing provides before anything runs: every fit would fail.
 
     Raises:
-        UsageError: a law needs a column that no table has, or a place that no target can give;
-            or the tables hold no score.
+        UsageError: a law needs a column that no table has, or an input that no target can give; or
+            the tables have no score.
     """
     if study.lab is not None or study.checkpoints or study.finetune is not None:
-        return  # what is measured brings its columns
+        return  # measurements bring their columns
     if not study.tables or study.question != "pass-rate":
         return
     there = {n for t in study.tables for n in (*column_names(folder / t.path), *t.columns)}
     if not there:
-        return  # a format that its first line does not tell: reading it will
+        return  # a format whose first line does not tell: reading it will
     if not has_scores(sorted(there)):
         raise UsageError(
             "[[tables]] hold no scores (a column value, or passes and samples), and a pass rate "
@@ -76,6 +76,6 @@ def check_laws(study: StudyFile, folder: Path) -> None:
         beyond = [name for name in needed if name not in PLACES]
         if beyond:
             raise UsageError(
-                f"forecast.laws[{i}]: {text} takes {beyond[0]}, which a [target] does not say; "
+                f"forecast.laws[{i}]: {text} takes {beyond[0]}, which a [target] does not give; "
                 f"put a law of {beyond[0]} before it, as in power+{text}"
             )

@@ -1,4 +1,4 @@
-"""What `augury init` writes: a study that runs as it is, with every section explained."""
+"""What `augury init` writes: a study that runs unchanged, with every section explained."""
 
 from __future__ import annotations
 
@@ -94,12 +94,12 @@ retries = 1             # of a unit that fails
 
 
 def template(name: str) -> str:
-    """The file, for a study of this name."""
+    """Return the file, for a study of this name."""
     return TEMPLATE.replace("NAME", name, 1)
 
 
 def study_name(folder: Path) -> str:
-    """A name for the study in a folder: the folder's, without what names may not hold."""
+    """Return a name for the study in a folder: the folder's, without forbidden characters."""
     name = "".join(c if c.isalnum() or c in "-_." else "-" for c in folder.resolve().name)
     return name.lstrip("-_.") or "study"
 
@@ -110,12 +110,12 @@ def write_study(
     """Write `study.toml` and `study.schema.json` into a folder.
 
     Args:
-        folder: of the study; it is made.
-        schema_only: leave the study file alone.
-        text: gives the study file, once the folder is there; the template by default.
+        folder: of the study; created if missing.
+        schema_only: do not write the study file.
+        text: returns the study file, once the folder exists; the template by default.
 
     Raises:
-        UsageError: there is a study file already, or the folder cannot be made.
+        UsageError: a study file exists already, or the folder cannot be created.
     """
     from augury.study.plan.study_file import STUDY_FILE, study_schema
 
@@ -126,7 +126,7 @@ def write_study(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"{folder}: cannot be made: {error.strerror}") from error
+        raise UsageError(f"{folder}: cannot be created: {error.strerror}") from error
     content = {folder / SCHEMA: study_schema()}
     if not schema_only:
         try:

@@ -1,7 +1,7 @@
-"""On which line of a TOML file each key stands: what the standard library's reader does not say.
+"""The line of each key in a TOML file, which the standard library's reader does not give.
 
 A small scan of keys, tables, arrays and inline tables. It is for text that `tomllib` has accepted:
-it looks for places, not for mistakes.
+it finds positions, not mistakes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ _BARE_ENDS = frozenset(",]}#\n")
 
 
 def find_lines(text: str) -> dict[Path, int]:
-    """Line of every key, table and element of an array, counted from 1.
+    """Return the line of every key, table and element of an array, counted from 1.
 
     Args:
         text: TOML that `tomllib.loads` reads.
@@ -25,7 +25,7 @@ def find_lines(text: str) -> dict[Path, int]:
 
 
 def line_of(lines: dict[Path, int], path: Path) -> int | None:
-    """The line of a path, or of the nearest thing that holds it; None for the file as a whole."""
+    """Return the line of a path, or of the nearest parent; None for the file as a whole."""
     while path:
         if path in lines:
             return lines[path]
@@ -37,7 +37,7 @@ class _Scan:
     def __init__(self, text: str) -> None:
         self.text, self.at, self.line = text.replace("\r\n", "\n"), 0, 1
         self.lines: dict[Path, int] = {}
-        # How many elements each array of tables has so far.
+        # Number of elements of each array of tables so far.
         self.counts: dict[Path, int] = {}
         table: Path = ()
         while self._skip():
@@ -54,7 +54,7 @@ class _Scan:
         self.at += n
 
     def _skip(self) -> bool:
-        """Pass over space, line ends and comments; whether anything is left."""
+        """Skip space, line ends and comments; return whether anything is left."""
         while self.at < len(self.text):
             if self._sees("#"):
                 end = self.text.find("\n", self.at)
@@ -90,7 +90,7 @@ class _Scan:
         self._value(path)
 
     def _keys(self) -> list[str]:
-        """A dotted key; the scan then stands on what follows it."""
+        """Read a dotted key; the scan is then at what follows it."""
         keys = []
         while True:
             self._skip()
@@ -108,7 +108,7 @@ class _Scan:
             self._step()
 
     def _quoted(self) -> str:
-        """A string of any of the four kinds; its raw text, which for keys is enough."""
+        """Read a string of any of the four kinds; return its raw text, which is enough for keys."""
         quote = self.text[self.at]
         mark = quote * 3 if self._sees(quote * 3) else quote
         self._step(len(mark))

@@ -39,7 +39,7 @@ def _lab_task(name: str) -> str:
 
 
 def _seeds(value: Any) -> Any:
-    """A number of seeds, or the seeds."""
+    """Accept a number of seeds, or a list of seeds."""
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
             raise ValueError("must be a number of seeds, at least 1, or a list of seeds")
@@ -48,7 +48,7 @@ def _seeds(value: Any) -> Any:
 
 
 def _file(text: str, info: ValidationInfo) -> str:
-    """A file that exists, relative to the study file."""
+    """Check that a file exists, relative to the study file."""
     folder = (info.context or {}).get("folder")
     if folder is not None and not (Path(folder) / text).exists():
         raise ValueError(f"there is no such file or folder: {Path(folder) / text}")
@@ -71,7 +71,7 @@ def _model(text: str, info: ValidationInfo) -> str:
 
 
 def _task(name: str) -> str:
-    """A task of the lab by its bare name, or SCHEME:NAME."""
+    """Accept a task of the lab by its bare name, or SCHEME:NAME."""
     from augury.evaluate.tasks import SCHEMES
 
     scheme, colon, rest = name.partition(":")
@@ -119,7 +119,7 @@ def all_different(values: list[Any]) -> list[Any]:
     return values
 
 
-# What a study asks of a task: its pass rate at the target, or where it emerges.
+# What a study asks about a task: its pass rate at the target, or where it emerges.
 Question = Literal["pass-rate", "emergence", "loss"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 LawName = Annotated[str, AfterValidator(_law)]

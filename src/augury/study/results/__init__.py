@@ -1,1 +1,1 @@
-"""What came of a study: results on disk, the record of forecasts, the scoreboard."""
+"""The results of a study: files on disk, the record of forecasts, the scoreboard."""

@@ -1,4 +1,4 @@
-"""What fits, forecasts and scores of a study leave: `fit.json`, `forecast.json`, `score.json`."""
+"""Files of fits, forecasts and scores of a study: `fit.json`, `forecast.json`, `score.json`."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from augury.study.results.formats import (
     read_record,
 )
 
-# Of a pass rate's methods, the one to be read first is the first of these that there is:
-# docs/compare.md has what each is worth.
+# The leading method of a pass rate is the first of these that is available: docs/compare.md reports
+# the quality of each.
 LEADING = ("counts-average", "laws")
 
 
 class ForecastRecord(RecordPart):
-    """One forecast at one place.
+    """One forecast at one point.
 
     Attributes:
         method: "laws", "counts-NAME", "emergence" or "emergence-in-INPUT".
-        inputs: where, as it was asked for; empty for a point of emergence.
-        value: None where nothing can be said.
+        inputs: the point, as requested; empty for a point of emergence.
+        value: None if there is none.
         mean_interval, run_interval: for the mean of many runs, and for one new run.
         extrapolation: in ranges of the data beyond it; 0 inside.
         level: of the intervals.
@@ -49,7 +49,7 @@ class ForecastRecord(RecordPart):
 
 
 class FitRecord(Record):
-    """`fit.json`: one law on everything that may be seen."""
+    """`fit.json`: one law fitted to all visible data."""
 
     law: str
     output: str
@@ -94,7 +94,7 @@ class PassRateRecord(Record):
         weights: by law.
         drift: error beyond the laws' own, standard deviation one e-fold beyond the data; None in
             records of versions that widened by a factor.
-        growth: None where no instances were counted.
+        growth: None if no instances were counted.
         counts_notes: on the forecasts from counts.
     """
 
@@ -113,13 +113,13 @@ class PassRateRecord(Record):
 
     @property
     def leading(self) -> str:
-        """The method to be read first."""
+        """The leading method."""
         made = {f.method for f in self.forecasts if f.value is not None}
         return next((method for method in LEADING if method in made), LEADING[-1])
 
     @property
     def backtest_rows(self) -> pl.DataFrame:
-        """As `Backtest.rows`."""
+        """Return the rows in the format of `Backtest.rows`."""
         return pl.DataFrame([row.model_dump() for row in self.backtest], infer_schema_length=None)
 
 
@@ -152,8 +152,8 @@ class EmergenceRecord(Record):
 
     Attributes:
         elbow: where scores begin to rise.
-        above: where they are `distance` above chance; this is what the forecast says.
-        reach_notes: why losses could not be translated into what to train, where they could not.
+        above: where they are `distance` above chance; this is the forecast.
+        reach_notes: why losses could not be translated into what to train, if so.
     """
 
     question: Literal["emergence"] = "emergence"
@@ -173,13 +173,13 @@ class EmergenceRecord(Record):
 
 
 class RunScoreRecord(RecordPart):
-    """One forecast beside one run that was measured after it.
+    """One forecast compared with one run that was measured after it.
 
     Attributes:
-        forecast: which of the record's forecasts.
-        held: whether the interval holds the truth; None where nothing was forecast.
+        forecast: index of the record's forecast.
+        held: whether the interval holds the truth; None if nothing was forecast.
         error: log of truth over forecast; for emergence their difference.
-        bracket: for emergence, between which losses the ability came.
+        bracket: for emergence, the losses between which the ability appeared.
     """
 
     forecast: int = 0
@@ -206,7 +206,7 @@ class PassRateScoreRecord(Record):
 
 
 class HeldOutModelRecord(RecordPart):
-    """A held-out model: its few-shot score, and how likely the forecast held it to have emerged."""
+    """A held-out model: its few-shot score, and the forecast probability that it had emerged."""
 
     model: str | None = None
     seed: int | None = None
@@ -227,7 +227,7 @@ class EmergenceScoreRecord(Record):
 
 
 class LearningRateRecord(Record):
-    """`rate.json`: the learning rate that a finetuning found or was given, and at which width."""
+    """`rate.json`: the learning rate that a finetuning found or was given, and its width."""
 
     rate: float
     width: int
@@ -240,7 +240,7 @@ _SCORE: TypeAdapter[Any] = TypeAdapter(Annotated[TaskScore, Field(discriminator=
 
 
 def read_forecast(result: Path) -> TaskForecast:
-    """`forecast.json` in the folder of a result.
+    """Read `forecast.json` in a result's folder.
 
     Raises:
         DataError: as `read_record`.
@@ -251,7 +251,7 @@ def read_forecast(result: Path) -> TaskForecast:
 
 
 def read_score(result: Path) -> TaskScore:
-    """`score.json` in the folder of a result.
+    """Read `score.json` in a result's folder.
 
     Raises:
         DataError: as `read_record`.
@@ -262,7 +262,7 @@ def read_score(result: Path) -> TaskScore:
 
 
 def read_fit(result: Path) -> FitRecord:
-    """`fit.json` in the folder of a result.
+    """Read `fit.json` in a result's folder.
 
     Raises:
         DataError: as `read_record`.

@@ -1,7 +1,7 @@
-"""What every record of a study is: frozen, typed, and written with the number of its format.
+"""Records of a study: frozen, typed, and written with the number of their format.
 
-A record is written as JSON, numbers that are not finite as null. Files from before formats were
-numbered have none; they are read as format 1, which is what they are.
+A record is written as JSON, with null for numbers that are not finite. Files from before formats
+were numbered have none; they are read as format 1, which is what they are.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ def _finite_or_none(value: Any) -> Any:
 
 
 def _as_note(value: Any) -> Any:
-    """Remarks were plain sentences once."""
+    """Convert a note: older records have plain sentences."""
     return Note("note", "info", value) if isinstance(value, str) else value
 
 
-# A number, or None where it is unknown or infinite.
+# A number, or None if it is unknown or infinite.
 Known = Annotated[float | None, BeforeValidator(_finite_or_none)]
 Interval = tuple[Known, Known]
 Remark = Annotated[Note, BeforeValidator(_as_note)]
 
 
 class RecordPart(BaseModel):
-    """A part of a record. Keys that a later version may have added are passed over."""
+    """A part of a record. Keys that a later version may have added are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
 
 class Record(RecordPart):
-    """What one file of a study holds.
+    """The contents of one file of a study.
 
     Attributes:
         format: of the file.
@@ -54,7 +54,7 @@ R = TypeVar("R", bound=RecordPart)
 
 
 def save_record(path: Path, record: Record) -> None:
-    """Write a record, whole or not at all."""
+    """Write a record, completely or not at all."""
     write_json(path, record.model_dump(by_alias=True))
 
 
@@ -69,7 +69,7 @@ def read_record(path: Path, kind: type[R]) -> R:
 
 
 def parse_record(path: Path, content: Any, kind: type[R] | TypeAdapter[R], *, at: str = "") -> R:
-    """The record that a file's content is; `path`, and the place `at` in it, are for messages.
+    """Parse a file's content into a record; `path`, and the position `at`, are for messages.
 
     Raises:
         DataError: as `read_record`.

@@ -1,10 +1,10 @@
-"""The record of forecasts: written down before the truth is known, and never edited afterwards.
+"""The record of forecasts: written before the truth is known, and never edited afterwards.
 
-`forecasts.jsonl` is append-only. Each line is JSON and holds the SHA-256 of the line before it, so
-that a changed, removed or inserted line breaks the chain at a line that can be named;
-`forecasts.head` holds how many lines there are and the last one's hash, so that lines cut off the
-end are missed. Whoever can write both files can forge both: the head's hash, printed at the end of
-a run, is what to keep elsewhere (in a commit, a mail, a preregistration).
+`forecasts.jsonl` is append-only. Each line is JSON with the SHA-256 of the line before it, so that
+a changed, removed or inserted line breaks the chain at a known line; `forecasts.head` has the
+number of lines and the last one's hash, so that lines cut off the end are noticed. Whoever can
+write both files can forge both: the head's hash, printed at the end of a run, is what to keep
+elsewhere (in a commit, an e-mail, a preregistration).
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from augury.runtime.json_files import read_json
 from augury.study.results.formats import FORMAT, Interval, Known, RecordPart, parse_record
 
 RECORD, HEAD = "forecasts.jsonl", "forecasts.head"
-# What the first line holds for the line before it.
+# The first line's value for the hash of the line before it.
 START = "0" * 64
 
 
 class ForecastLine(RecordPart):
-    """A line that holds a forecast.
+    """A line with a forecast.
 
     Attributes:
         line, time: of the record, in UTC.
         unit: key of the unit that made it.
-        result_sha256: of the `forecast.json` it was taken from.
-        blind: whether nothing of the truth was known when it was written down.
+        result_sha256: of the `forecast.json` it comes from.
+        blind: whether no truth was known when it was recorded.
     """
 
     line: int
@@ -57,7 +57,7 @@ class ForecastLine(RecordPart):
 
 
 class ScoreLine(RecordPart):
-    """A line that holds how the forecast of line `of_line` fared with one run."""
+    """A line that tells how the forecast of line `of_line` fared with one run."""
 
     line: int
     time: str
@@ -83,7 +83,7 @@ class Ledger:
         folder: of the study.
 
     Attributes:
-        lines: what was written down, in order, as it is on the disk.
+        lines: what was recorded, in order, as on disk.
         forecasts, scores: the same lines, typed.
         head: SHA-256 of the last line.
 
@@ -96,18 +96,18 @@ class Ledger:
         self._end = Path(folder) / HEAD
         self.lines: list[dict[str, Any]] = []
         self.head = START
-        # Bytes of whole lines; a line that a kill has torn is written over.
+        # Bytes of complete lines; a line torn by a kill is overwritten.
         self._size = 0
         self._read()
 
     @property
     def forecasts(self) -> list[ForecastLine]:
-        """Lines that hold a forecast, in order."""
+        """Return the lines with a forecast, in order."""
         return self._typed("forecast", ForecastLine)
 
     @property
     def scores(self) -> list[ScoreLine]:
-        """Lines that hold how a forecast fared, in order."""
+        """Return the lines with the result of a forecast, in order."""
         return self._typed("score", ScoreLine)
 
     def _typed(self, kind: str, of: type[L]) -> list[L]:
@@ -118,13 +118,14 @@ class Ledger:
         ]
 
     def find(self, kind: str, unit: str) -> list[dict[str, Any]]:
-        """Lines of a kind, "forecast" or "score", that a unit brought."""
+        """Return the lines of a kind, "forecast" or "score", from a unit."""
         return [line for line in self.lines if line["kind"] == kind and line["unit"] == unit]
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Write lines behind the last one; they are on the disk on return.
+        """Append lines; they are on disk on return.
 
-        All lines of a call are written at once: after a kill, a unit's lines are there or not.
+        All lines of a call are written at once: after a kill, all of a unit's lines are there or
+        none.
         """
         text = b""
         for record in records:
@@ -164,7 +165,7 @@ class Ledger:
         except FileNotFoundError:
             raw = b""
         if raw and not self._end.exists():
-            raise self._broken(f"{HEAD}, which says how many lines there are, is missing", HEAD)
+            raise self._broken(f"{HEAD}, which gives the number of lines, is missing", HEAD)
         known = known or {"lines": 0, "sha256": START}
         whole = raw.splitlines(keepends=True)
         if whole and not whole[-1].endswith(b"\n") and len(whole) > known["lines"]:
@@ -187,13 +188,12 @@ class Ledger:
             raise self._broken(f"line {number} was changed: it is not a record", "JSON") from error
         if there != number:
             raise self._broken(
-                f"line {number} is missing, or lines were inserted: this line says it is "
-                f"line {there}",
+                f"line {number} is missing, or lines were inserted: this line is numbered {there}",
                 f"line {number}",
             )
         if previous != self.head:
             raise self._broken(
-                f"line {max(number - 1, 1)} was changed: line {number} holds the hash of another",
+                f"line {max(number - 1, 1)} was changed: line {number} holds another hash",
                 f"SHA-256 {previous}",
             )
         self.lines.append(line)

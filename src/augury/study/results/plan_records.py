@@ -1,4 +1,4 @@
-"""What a run leaves of its plan and its course: `plan.json`, `unit.json`, `state.json`."""
+"""A run's plan and progress: `plan.json`, `unit.json`, `state.json`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from augury.study.results.formats import Record, RecordPart
 
 
 class UnitRecord(Record):
-    """A unit of work, as a worker is sent it and as the plan lists it.
+    """A unit of work, as sent to a worker and listed in the plan.
 
     Attributes:
-        key: names the result; a hash of all that decides it.
+        key: names the result; a hash of everything that determines it.
         kind: "train", "table", "measure", "finetune", "fit", "forecast" or "score".
         label: for people.
-        parameters: plain JSON that decides the result.
+        parameters: plain JSON that determines the result.
         needs: keys of the units whose results it reads.
         after: keys of units that have to be done before.
         places: paths that are read, by name.
-        program: units that agree in this share compiled programs.
+        program: units with the same value share compiled programs.
     """
 
     key: str
@@ -33,10 +33,10 @@ class UnitRecord(Record):
 
 
 class DoneUnitRecord(UnitRecord):
-    """`unit.json`: a unit that is done.
+    """`unit.json`: a finished unit.
 
     Attributes:
-        augury: version that did it.
+        augury: version that ran it.
         started: seconds since 1970.
         seconds: how long it took.
     """
@@ -50,7 +50,7 @@ class PlanRecord(Record):
     """`plan.json`: the units of the last run, in order.
 
     Attributes:
-        target: what the forecast is for.
+        target: the point of the forecast.
         truth: keys of the units that measure what is held out.
     """
 
@@ -63,13 +63,13 @@ class PlanRecord(Record):
 
     @property
     def questions(self) -> tuple[str, ...]:
-        """What is asked, each question once; the study's own where no forecast is planned."""
+        """The questions asked, each once; the study's own if no forecast is planned."""
         asked = [u.parameters["question"] for u in self.units if u.kind == "forecast"]
         return tuple(dict.fromkeys(asked or [self.question]))
 
 
 class RunningUnit(RecordPart):
-    """A unit under way: since when (seconds since 1970), and which share is done."""
+    """A running unit: its start (seconds since 1970), and the finished share."""
 
     key: str
     label: str
@@ -78,7 +78,7 @@ class RunningUnit(RecordPart):
 
 
 class FailedUnit(RecordPart):
-    """A unit that failed for good: the last line of why, and the path of its log."""
+    """A unit that failed for good: the last line of the reason, and the path of its log."""
 
     key: str
     label: str
@@ -87,14 +87,14 @@ class FailedUnit(RecordPart):
 
 
 class BlockedUnit(RecordPart):
-    """A unit that waits for one that failed."""
+    """A unit that waits for a failed one."""
 
     key: str
     label: str
 
 
 class StateRecord(Record):
-    """`state.json`: how far a run is.
+    """`state.json`: the progress of a run.
 
     Attributes:
         started, now: seconds since 1970.

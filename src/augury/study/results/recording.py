@@ -18,7 +18,7 @@ class ScoreboardRow(RecordPart):
 
     Attributes:
         line: of the record.
-        time: when it was written down, UTC.
+        time: when it was recorded, UTC.
         blind: whether that was before the truth was measured.
         interval: for one new run.
         model, seed, truth, held, error: None while nothing was measured; error is the log of truth
@@ -48,14 +48,14 @@ class ScoreboardRow(RecordPart):
 def write_forecast(
     ledger: Ledger, store: Store, unit: UnitRecord, study: str, *, blind: bool
 ) -> None:
-    """Put a unit's forecasts on record, unless they are.
+    """Record a unit's forecasts, unless done.
 
     Args:
         ledger: the record.
         store: the study's results.
-        unit: a forecast unit that is done.
+        unit: a finished forecast unit.
         study: name of the study.
-        blind: whether nothing of the truth was known yet.
+        blind: whether no truth was known yet.
     """
     if ledger.find("forecast", unit.key):
         return
@@ -83,7 +83,7 @@ def write_forecast(
 
 
 def write_score(ledger: Ledger, store: Store, unit: UnitRecord) -> None:
-    """Put on record how a unit's forecasts fared, unless it is."""
+    """Record how a unit's forecasts fared, unless done."""
     if ledger.find("score", unit.key):
         return
     found = read_score(store.result(unit.key))
@@ -103,7 +103,7 @@ def write_score(ledger: Ledger, store: Store, unit: UnitRecord) -> None:
 
 
 def verify(ledger: Ledger, store: Store) -> None:
-    """Whether the results that forecasts were written down from are as they were.
+    """Check that the results behind recorded forecasts are unchanged.
 
     Raises:
         DataError: one was changed; it names the file and the line of the record.
@@ -122,7 +122,7 @@ def verify(ledger: Ledger, store: Store) -> None:
 
 
 def scoreboard(folders: Sequence[str | Path]) -> list[ScoreboardRow]:
-    """Every forecast on record and how it fared: one row per forecast and run.
+    """Return every forecast on record and how it fared: one row per forecast and run.
 
     Args:
         folders: of studies.

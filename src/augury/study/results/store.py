@@ -1,4 +1,4 @@
-"""Results on disk, by key: a folder each, which appears whole or not at all.
+"""Results on disk, by key: one folder each, which appears completely or not at all.
 
 STUDY/study.toml           what the user wrote
 STUDY/plan.json            the units of the last run, in order
@@ -45,37 +45,37 @@ class Store:
         self.folder = Path(folder)
 
     def result(self, key: str) -> Path:
-        """Where a unit's result lies, once it is done."""
+        """Return the folder of a unit's result."""
         return self.folder / "units" / key
 
     def log(self, key: str) -> Path:
-        """Where it says why a unit failed."""
+        """Return the log of why a unit failed."""
         return self.folder / "logs" / f"{key}.txt"
 
     def done(self) -> set[str]:
-        """Keys of all results that are there."""
+        """Return the keys of all existing results."""
         try:
             return {entry.name for entry in os.scandir(self.folder / "units")}
         except FileNotFoundError:
             return set()
 
     def record(self, key: str) -> DoneUnitRecord:
-        """What `unit.json` of a result says: kind, label, parameters, needs, seconds ..."""
+        """Read `unit.json` of a result: kind, label, parameters, needs, seconds ..."""
         return read_record(self.result(key) / RECORD, DoneUnitRecord)
 
     def plan(self) -> PlanRecord:
-        """What `plan.json` says: the units of the last run, in order."""
+        """Read `plan.json`: the units of the last run, in order."""
         return read_record(self.folder / PLAN, PlanRecord)
 
     def state(self) -> StateRecord:
-        """What `state.json` says: how far a run is."""
+        """Read `state.json`: the progress of a run."""
         return read_record(self.folder / STATE, StateRecord)
 
     @contextmanager
     def working(self, unit: UnitRecord) -> Iterator[Path]:
-        """The folder to work in; when the block ends well, it becomes the result.
+        """Yield the folder to work in; when the block succeeds, it becomes the result.
 
-        One process at a time: another waits, since a killed run may leave a worker that is just
+        One process at a time: others wait, since a killed run may leave a worker that is just
         ending. What an earlier, killed attempt left is still there.
         """
         key = unit.key
@@ -84,7 +84,7 @@ class Store:
         with (work.parent / f"{key}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if self.result(key).exists():
-                yield work  # done by that other process: the block asks `result` first
+                yield work  # done by that other process: the block checks `result` first
                 return
             work.mkdir(exist_ok=True)
             began, clock = time.time(), time.perf_counter()
@@ -101,18 +101,18 @@ class Store:
             Path(lock.name).unlink(missing_ok=True)
 
     def forget_work(self) -> None:
-        """Delete what killed units left: when no process works here and nothing is left to do."""
+        """Delete what killed units left, when no process works here and nothing is left to do."""
         shutil.rmtree(self.folder / "work", ignore_errors=True)
 
     def write(self, name: str, record: Record) -> None:
-        """Write a record of the study, whole."""
+        """Write a record of the study, completely or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         save_record(self.folder / name, record)
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """The lock of a run: two runs of one study would do everything twice.
+    """Hold the lock of a run: two runs of one study would do everything twice.
 
     Raises:
         UsageError: another process runs this study.
@@ -134,7 +134,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def runs_now(folder: Path) -> bool:
-    """Whether some process runs this study."""
+    """Return whether some process runs this study."""
     try:
         with (folder / "run.lock").open("a+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -146,5 +146,5 @@ def runs_now(folder: Path) -> bool:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Compute the SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,1 +1,1 @@
-"""Run a plan: which unit is next, where it runs, how far it is."""
+"""Run a plan: which unit is next, where it runs, and progress."""

@@ -1,6 +1,7 @@
-"""The local engine: spawned processes, one thread each, that do units as they are told to.
+"""The local engine: spawned processes, one thread each, that run units.
 
-An engine is anything with `slots`, `start`, `wait` and `close`; the other one is `ray_engine`.
+An engine is anything with `slots`, `start`, `wait` and `close`; others are in `ray_engine` and
+`slurm_engine`.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from typing import Any, Literal, Protocol
 from augury.runtime.jobs import keep_to_one_thread
 from augury.study.results.plan_records import UnitRecord
 
-# How often a worker looks whether the run is still there. A killed run cannot tell its workers.
+# How often a worker checks whether the run still exists. A killed run cannot tell its workers.
 WATCH_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Event:
-    """What an engine reports of a unit: "step" (done, of), "done", or "failed" with why."""
+    """What an engine reports about a unit: "step" (done, of), "done", or "failed" (reason)."""
 
     key: str
     kind: Literal["step", "done", "failed"]
@@ -36,27 +37,27 @@ class Event:
 
 
 class Engine(Protocol):
-    """Does units, several at once."""
+    """Runs units, several at once."""
 
     @property
     def slots(self) -> int:
-        """How many units may be under way at once."""
+        """How many units may run at once."""
         ...
 
     def start(self, unit: UnitRecord, cpus: float, gpus: float) -> None:
-        """Begin a unit; there has to be a free slot."""
+        """Start a unit; there has to be a free slot."""
         ...
 
     def warm(self) -> tuple[set[str], set[str]]:
-        """Programs compiled where the next unit would run, and those compiled anywhere."""
+        """Return programs compiled where the next unit would run, and those compiled anywhere."""
         ...
 
     def wait(self, seconds: float) -> list[Event]:
-        """What happened, once something did or the time is over."""
+        """Return events as soon as there are some, or when the time is over."""
         ...
 
     def close(self) -> None:
-        """End everything that is under way; nothing runs on return."""
+        """End all running units; nothing runs on return."""
         ...
 
 
@@ -65,7 +66,7 @@ class LocalPool:
 
     Args:
         folder: of the study.
-        workers: how many.
+        workers: number of processes.
     """
 
     def __init__(self, folder: Path, workers: int) -> None:
@@ -75,7 +76,7 @@ class LocalPool:
         self._compiled: dict[Connection, set[str]] = {}
 
     def start(self, unit: UnitRecord, cpus: float, gpus: float) -> None:
-        """As `Engine`. Processes are started as they are needed, and kept."""
+        """Start as in `Engine`. Processes are started as needed, and kept."""
         line = self._free() or self._hire()
         self._busy[line] = unit.key
         self._compiled.setdefault(line, set()).update({unit.program} - {""})
@@ -83,7 +84,7 @@ class LocalPool:
             line.send_bytes(unit.model_dump_json().encode())
 
     def warm(self) -> tuple[set[str], set[str]]:
-        """As `Engine`."""
+        """Return as in `Engine`."""
         line = self._free()
         here = self._compiled.get(line, set()) if line else set()
         return here, set().union(*self._compiled.values())
@@ -92,14 +93,14 @@ class LocalPool:
         return next((line for line in self._crew if line not in self._busy), None)
 
     def wait(self, seconds: float) -> list[Event]:
-        """As `Engine`."""
+        """Wait as in `Engine`."""
         events = []
         for line in wait(list(self._busy), seconds):
             assert isinstance(line, Connection)
             key = self._busy[line]
             try:
                 said = json.loads(line.recv_bytes())
-            except (EOFError, OSError):  # killed, for instance for want of memory
+            except (EOFError, OSError):  # killed, for example for lack of memory
                 process = self._crew.pop(line)
                 process.join()
                 del self._busy[line]
@@ -115,7 +116,7 @@ class LocalPool:
         return events
 
     def close(self) -> None:
-        """As `Engine`."""
+        """Close as in `Engine`."""
         for line, process in self._crew.items():
             line.close()
             process.terminate()
@@ -130,8 +131,8 @@ class LocalPool:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, str(self._folder)), daemon=True)
-        # A process started while SIGINT is blocked never sees Ctrl-C: it is for the run to end it.
-        # The first start would unblock it on the way, by starting the tracker (Python 3.11).
+        # A process started while SIGINT is blocked never sees Ctrl-C: the run ends it. The first
+        # start would unblock it in between, by starting the tracker (Python 3.11).
         resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
@@ -144,7 +145,7 @@ class LocalPool:
 
 
 def prepare(environment: Any) -> None:
-    """Set up a worker's environment before JAX is loaded: one thread, and programs kept on disk.
+    """Set up a worker's environment before JAX is loaded: one thread, and cached programs.
 
     Compiling takes most of a small unit's time; what one worker compiled, the next one loads.
     """
@@ -156,7 +157,7 @@ def prepare(environment: Any) -> None:
 
 
 def _work(line: Connection, folder: str) -> None:
-    """Do what comes down the line until it breaks, or the process at its other end is gone."""
+    """Do what arrives until the connection breaks, or the process at its other end is gone."""
     prepare(os.environ)
     parent = os.getppid()
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
@@ -179,7 +180,7 @@ def _work(line: Connection, folder: str) -> None:
 
 
 def _watch(parent: int) -> None:
-    """End this process when the one that started it is gone, in the middle of a unit too."""
+    """End this process when the one that started it is gone, even in the middle of a unit."""
     while os.getppid() == parent:
         time.sleep(WATCH_SECONDS)
     os._exit(1)

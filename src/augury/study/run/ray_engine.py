@@ -1,8 +1,8 @@
-"""The other engine: a Ray cluster, which decides where each unit runs.
+"""The Ray engine: a Ray cluster, which decides where each unit runs.
 
 Every machine has to see the study's folder under the same path, and to have the same Augury: units
 are sent as records, results are written into the folder. A process or machine that dies fails its
-units; they are tried again like any others, by us and not by Ray, so that both engines count alike.
+units; Augury, not Ray, retries them, so that all engines count alike.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ INSTALL = "the engine 'ray' needs the extra: pip install 'augury[ray]'"
 
 
 class RayEngine:
-    """Units as Ray tasks, each asking for the CPUs and GPUs it takes.
+    """Units as Ray tasks, each with its CPUs and GPUs.
 
     Args:
         folder: of the study, on a disk that all machines share.
@@ -46,16 +46,16 @@ class RayEngine:
         self._busy: dict[Any, str] = {}
 
     def start(self, unit: UnitRecord, cpus: float, gpus: float) -> None:
-        """As `Engine`."""
+        """Start as in `Engine`."""
         asked = self._do.options(num_cpus=cpus, num_gpus=gpus)
         self._busy[asked.remote(self._folder, unit.model_dump_json())] = unit.key
 
     def warm(self) -> tuple[set[str], set[str]]:
-        """As `Engine`: where a unit runs is for Ray to decide."""
+        """Return nothing: Ray decides where a unit runs."""
         return set(), set()
 
     def wait(self, seconds: float) -> list[Event]:
-        """As `Engine`; Ray tells no steps on the way."""
+        """Wait as in `Engine`; Ray reports no steps in between."""
         ready, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=seconds)
         events = []
         for reference in ready:
@@ -68,7 +68,7 @@ class RayEngine:
         return events
 
     def close(self) -> None:
-        """As `Engine`: what is under way is ended; a cluster that was there is left as it is."""
+        """Close as in `Engine`: running units are ended; an existing cluster is left running."""
         for reference in self._busy:
             self._ray.cancel(reference, force=True)
         self._busy = {}
@@ -77,7 +77,7 @@ class RayEngine:
 
 
 def _join(ray: Any) -> None:
-    """The cluster that is running (RAY_ADDRESS, or one on this machine), else one of our own."""
+    """Join the running cluster (RAY_ADDRESS, or one on this machine), else start one."""
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
     try:
         ray.init(address="auto", log_to_driver=False, logging_level="error")
@@ -86,7 +86,7 @@ def _join(ray: Any) -> None:
 
 
 def _do(folder: str, unit: str) -> str:
-    """Do a unit; empty, or why it failed."""
+    """Run a unit; return an empty text, or why it failed."""
     try:
         perform(folder, UnitRecord.model_validate_json(unit))
     except Exception:

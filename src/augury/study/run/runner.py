@@ -1,4 +1,4 @@
-"""Run a study: every unit whose result is not there, as many at once as there are workers."""
+"""Run a study: every unit without a result, as many at once as there are workers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from augury.study.run.tracker import Tracker
 from augury.study.units.unit import total
 
 EngineName = Literal["local", "ray", "slurm"]
-# How long an engine is waited for before the live view is drawn again.
+# How long to wait for an engine before the live view is redrawn.
 TICK_SECONDS = 0.25
 
 
@@ -34,11 +34,11 @@ class RunOutcome:
     Attributes:
         folder: of the study.
         done: labels of the units that this run did, in the order they ended.
-        kept: how many results were there already.
-        failed: by label, why and the log's path.
-        blocked: labels of units that could not run, since one they wait for failed.
+        kept: number of existing results.
+        failed: by label, the reason and the log's path.
+        blocked: labels of units that could not run, since a unit they wait for failed.
         head: SHA-256 of the last line of the record of forecasts.
-        seconds: in all.
+        seconds: in total.
     """
 
     folder: Path
@@ -55,7 +55,7 @@ class RunOutcome:
         return not self.failed and not self.blocked
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON."""
+        """Return a dictionary ready for JSON."""
         return {
             "folder": str(self.folder),
             "complete": self.complete,
@@ -89,20 +89,21 @@ def run_study(
     watch: Callable[[Tracker], None] | None = None,
     forecast_only: bool = False,
 ) -> RunOutcome:
-    """Run a study, or go on with it.
+    """Run a study, or resume it.
 
     Args:
         path: the study file, or the folder that holds it as `study.toml`.
         engine: "local", processes of this machine; "ray", a Ray cluster (extra `ray`), whose
-            machines all see the study's folder.
-        workers: units at once; by default what the file says, else one per core (Ray: what the
-            cluster has room for).
+            machines all see the study's folder; "slurm", one job per unit (extra `slurm`).
+        workers: units at once; by default as in the file, else one per core (Ray: what the cluster
+            has room for).
         watch: called with the run's state every quarter of a second, for a live view.
-        forecast_only: end when every forecast is on record, before anything held out is trained or
+        forecast_only: stop when every forecast is on record, before anything held out is trained or
             measured: the record's hash can then be put where nobody can change it. The next run
             does the rest.
 
-    Returns:
+    What was done, kept, and what failed. A unit that fails is retried once (`run.retries` in the
+    file); the rest continues.
         What was done, kept, and what failed. A unit that fails is tried again once (`run.retries`
         in the file); the rest goes on.
 
@@ -120,10 +121,10 @@ def run_study(
         units = plan.before_truth if forecast_only else plan.units
         schedule = Schedule(units, store.done(), study.run.retries)
         todo = [unit for key, unit in units.items() if key not in schedule.done]
-        _within_budget(plan, todo, workers or study.run.workers or cores())
+        _refuse_over_budget(plan, todo, workers or study.run.workers or cores())
         save_plan(plan, store)
         kept = len(schedule.done)
-        # What a kill left done but not on record is put there before anything that waits for it.
+        # What a kill left done but not on record is recorded before anything that waits for it.
         for key in schedule.units:
             if key in schedule.done:
                 _record_result(plan, key, ledger, store, schedule)
@@ -166,7 +167,7 @@ def run_study(
 def _take_event(
     event: Event, plan: Plan, ledger: Ledger, store: Store, schedule: Schedule, tracker: Tracker
 ) -> bool:
-    """Take note of an event. Returns whether it finished a unit."""
+    """Process an event. Returns whether it finished a unit."""
     unit = plan.units[event.key]
     if event.kind == "step":
         tracker.step(event.key, *event.step)
@@ -175,25 +176,25 @@ def _take_event(
         _record_result(plan, event.key, ledger, store, schedule)
         schedule.finish(event.key)
     else:
-        _log(store, event.key, unit.label, event.why)
+        _log_failure(store, event.key, unit.label, event.why)
         schedule.fail(event.key, event.why)
     tracker.end(unit, event.kind == "done")
     return event.kind == "done"
 
 
 def _record_result(plan: Plan, key: str, ledger: Ledger, store: Store, schedule: Schedule) -> None:
-    """Put a forecast on record once it is made, before anything that it forecasts begins."""
+    """Record a forecast once it is made, before any run that it forecasts begins."""
     unit = plan.units[key]
     if unit.kind == "forecast":
-        # Where the truth already existed this is not a forecast, and the record says so.
+        # If the truth already existed, this is not a forecast, and the record says so.
         blind = not plan.truth_known and not plan.truth & store.done()
         write_forecast(ledger, store, unit.record(), plan.study.name, blind=blind)
     elif unit.kind == "score":
         write_score(ledger, store, unit.record())
 
 
-def _log(store: Store, key: str, label: str, why: str) -> None:
-    """Why a unit failed, every attempt."""
+def _log_failure(store: Store, key: str, label: str, why: str) -> None:
+    """Log why a unit failed, every attempt."""
     path = store.log(key)
     path.parent.mkdir(exist_ok=True)
     with path.open("a") as log:
@@ -201,7 +202,7 @@ def _log(store: Store, key: str, label: str, why: str) -> None:
 
 
 def save_plan(plan: Plan, store: Store) -> None:
-    """Write `plan.json`: what `augury status` and the report go by."""
+    """Write `plan.json`, which `augury status` and the report use."""
     study = plan.study
     record = PlanRecord(
         name=study.name,
@@ -215,7 +216,7 @@ def save_plan(plan: Plan, store: Store) -> None:
 
 
 def write_table(plan: Plan, store: Store, schedule: Schedule) -> None:
-    """Everything measured as one observation table, `table.parquet`."""
+    """Write everything measured as one observation table, `table.parquet`."""
     import polars as pl
 
     from augury.runtime.atomic import atomic_file
@@ -227,13 +228,13 @@ def write_table(plan: Plan, store: Store, schedule: Schedule) -> None:
     ]
     if parts:
         with atomic_file(store.folder / "table.parquet") as fresh:
-            # Every amount of finetuning brings the score of the model as it is: once is enough.
+            # Every amount of finetuning repeats the untuned model's score: once is enough.
             table = pl.concat(parts, how="diagonal_relaxed").unique(maintain_order=True)
             table.write_parquet(fresh)
 
 
-def _within_budget(plan: Plan, todo: list[Any], workers: int) -> None:
-    """A study that would cost more than its file allows is not begun."""
+def _refuse_over_budget(plan: Plan, todo: list[Any], workers: int) -> None:
+    """Refuse to start a study that would cost more than its file allows."""
     for name, planned, most in over_budget(plan, todo, workers):
         raise UsageError(
             f"the study would cost {planned:.3g} {name}, its budget is {most:.3g}: raise it in "
@@ -242,7 +243,7 @@ def _within_budget(plan: Plan, todo: list[Any], workers: int) -> None:
 
 
 def over_budget(plan: Plan, todo: list[Any], workers: int) -> list[tuple[str, float, float]]:
-    """What is planned beyond the budget: (what, planned, budget)."""
+    """Return what is planned beyond the budget: (what, planned, budget)."""
     whole, left = total(plan.units.values()), total(todo)
     budget = plan.study.budget
     asked = (

@@ -1,4 +1,4 @@
-"""Which unit is next: ready ones, those with the most behind them first; and what failed."""
+"""Which unit is next: ready ones, those with the longest remaining chain first; and what failed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from augury.study.units.unit import StudyUnit, ranks
 
 
 class Schedule:
-    """The state of a plan under way.
+    """The state of a running plan.
 
     Args:
-        units: by key, each after all it waits for.
-        done: keys of the results that are there.
-        retries: how often a failed unit is tried again.
+        units: by key, each after all its dependencies.
+        done: keys of existing results.
+        retries: how often a failed unit is retried.
 
     Attributes:
         done: keys of units that are done.
-        failed: why, by key, of units that failed for good.
-        blocked: keys of units that cannot run, since one they wait for failed.
+        failed: the reason, by key, for units that failed for good.
+        blocked: keys of units that cannot run, since a unit they wait for failed.
     """
 
     def __init__(self, units: Mapping[str, StudyUnit], done: Collection[str], retries: int) -> None:
@@ -50,13 +50,13 @@ class Schedule:
         return len(self.done) + len(self.failed) + len(self.blocked) == len(self.units)
 
     def next(self, here: Collection[str] = (), begun: Collection[str] = ()) -> StudyUnit | None:
-        """The unit to begin now; None if none is ready.
+        """Return the unit to start now; None if none is ready.
 
         Args:
             here: programs that are compiled where it will run. Units of one of these come first:
                 compiling takes longer than most of them.
-            begun: programs that are compiled, or being compiled, anywhere. Then come units of
-                others, so that two processes do not compile the same thing at the same time.
+            begun: programs that are compiled, or being compiled, anywhere. Next come units of
+                others, so that two processes do not compile the same thing at once.
         """
         if not self._ready:
             return None
@@ -71,7 +71,7 @@ class Schedule:
         return self.units[chosen[2]]
 
     def finish(self, key: str) -> None:
-        """A unit is done."""
+        """Mark a unit as done."""
         self.done.add(key)
         for follower in self._followers[key]:
             self._missing[follower] -= 1
@@ -79,7 +79,7 @@ class Schedule:
                 self._push(follower)
 
     def fail(self, key: str, why: str) -> bool:
-        """A unit failed; whether it is tried again."""
+        """Mark a unit as failed; return whether it is retried."""
         self._attempts[key] = self._attempts.get(key, 0) + 1
         if self._attempts[key] <= self._retries:
             self._push(key)

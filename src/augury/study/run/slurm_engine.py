@@ -1,9 +1,9 @@
-"""The third engine: a job of SLURM per unit, through submitit.
+"""The SLURM engine: one job per unit, through submitit.
 
-Every node has to see the study's folder under the same path, and to have the same Augury. What a
-site asks of jobs is said by sbatch's own variables (SBATCH_PARTITION, SBATCH_ACCOUNT,
-SBATCH_TIMELIMIT ...), which go before what is asked here. submitit keeps scripts and logs in
-`slurm/` in the study's folder.
+Every node has to see the study's folder under the same path, and to have the same Augury. Site
+requirements are set by sbatch's own variables (SBATCH_PARTITION, SBATCH_ACCOUNT, SBATCH_TIMELIMIT
+...), which take precedence over the requests made here. submitit keeps scripts and logs in `slurm/`
+in the study's folder.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from augury.study.results.plan_records import UnitRecord
 from augury.study.run.local_pool import Event, prepare
 
 INSTALL = "the engine 'slurm' needs the extra: pip install 'augury[slurm]'"
-# Jobs in the queue at once, where the user does not say how many.
+# Maximum jobs in the queue, if the user gives no number.
 SLOTS = 64
-# Minutes of a job, where SBATCH_TIMELIMIT does not say.
+# Minutes per job, if SBATCH_TIMELIMIT is not set.
 MINUTES = 24 * 60
-# Seconds between two looks at the jobs' results, and between two at the queue.
+# Seconds between two checks of the jobs' results, and between two of the queue.
 LOOK, QUEUE = 0.5, 20.0
-# Seconds from when a job has left the queue until its result must be here: disks that nodes share
-# show a file late.
+# Seconds from when a job has left the queue until its result must be here: shared disks show a file
+# late.
 GRACE = 60.0
 
 
 class SlurmEngine:
-    """Units as jobs, each asking for the CPUs and GPUs it takes.
+    """Units as jobs, each with its CPUs and GPUs.
 
     Args:
         folder: of the study, on a disk that all nodes share.
@@ -59,15 +59,15 @@ class SlurmEngine:
             self._executor = submitit.AutoExecutor(folder=f"{self._folder}/slurm", cluster=cluster)
         except RuntimeError as error:
             raise UsageError(f"the engine 'slurm' finds no SLURM here: {error}") from error
-        # It asks sacct for every job, and complains each time where a cluster keeps no accounts.
+        # It asks sacct for every job, and complains each time if a cluster keeps no accounts.
         logging.getLogger("submitit").setLevel(logging.ERROR)
         self.slots = workers or SLOTS
         self._busy: dict[str, Any] = {}
         self._asked = 0.0
-        self._gone: dict[str, float] = {}  # since when a unit's job is not in the queue
+        self._gone: dict[str, float] = {}  # since when a unit's job has not been in the queue
 
     def start(self, unit: UnitRecord, cpus: float, gpus: float) -> None:
-        """As `Engine`."""
+        """Start as in `Engine`."""
         asked: dict[str, Any] = {"name": f"augury-{unit.kind}", "timeout_min": MINUTES}
         if self._limited:
             asked |= {"cpus_per_task": math.ceil(cpus), "gpus_per_node": math.ceil(gpus)}
@@ -75,11 +75,11 @@ class SlurmEngine:
         self._busy[unit.key] = self._executor.submit(_do, self._folder, unit.model_dump_json())
 
     def warm(self) -> tuple[set[str], set[str]]:
-        """As `Engine`: where a unit runs is for SLURM to decide."""
+        """Return nothing: SLURM decides where a unit runs."""
         return set(), set()
 
     def wait(self, seconds: float) -> list[Event]:
-        """As `Engine`; jobs tell no steps on the way."""
+        """Wait as in `Engine`; jobs report no steps in between."""
         end = time.monotonic() + seconds
         while not (over := [key for key, job in self._busy.items() if job.done()]):
             if lost := self._lost():
@@ -98,9 +98,9 @@ class SlurmEngine:
         return events
 
     def _lost(self) -> list[Event]:
-        """Units whose jobs left the queue without a result: killed, cancelled, out of memory.
+        """Return units whose jobs left the queue without a result: killed, cancelled ...
 
-        submitit learns that from sacct alone, and waits for ever where there is no accounting.
+        submitit learns that only from sacct, and waits for ever without accounting.
         """
         now = time.monotonic()
         if not self._limited or now < self._asked + QUEUE:
@@ -123,7 +123,7 @@ class SlurmEngine:
         return events
 
     def close(self) -> None:
-        """As `Engine`: jobs that are under way or in the queue are cancelled."""
+        """Close as in `Engine`: running and queued jobs are cancelled."""
         for job in self._busy.values():
             with suppress(Exception):  # it may have ended by itself
                 job.cancel(check=False)
@@ -131,7 +131,7 @@ class SlurmEngine:
 
 
 def _queued() -> set[str] | None:
-    """Jobs of this user that wait or run; None where the queue cannot be seen."""
+    """Return the jobs of this user that wait or run; None if the queue cannot be read."""
     asked = ["squeue", "--me", "--noheader", "--format=%A"]
     try:
         said = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60)  # noqa: S603
@@ -141,7 +141,7 @@ def _queued() -> set[str] | None:
 
 
 def _do(folder: str, unit: str) -> str:
-    """Do a unit; empty, or why it failed."""
+    """Run a unit; return an empty text, or why it failed."""
     prepare(os.environ)  # before JAX is loaded
     from augury.study.units.work import perform
 

@@ -1,4 +1,4 @@
-"""A plan, a state and a scoreboard, in words for the terminal."""
+"""A plan, a state and a scoreboard, as text for the terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from augury.study.results.store import STATE, Store, runs_now
 from augury.study.run.runner import over_budget
 from augury.study.units.unit import Cost, total
 
-# Results read to learn how long units of a kind take here.
+# Number of results read to learn how long units of a kind take here.
 SAMPLED = 50
 
 
@@ -36,7 +36,7 @@ class KindCost(RecordPart):
 
 
 class CostLeft(RecordPart):
-    """What is left to do: FLOPs, tokens, and seconds with all workers."""
+    """The remaining cost: FLOPs, tokens, and seconds with all workers."""
 
     flops: float
     tokens: float
@@ -44,7 +44,7 @@ class CostLeft(RecordPart):
 
 
 class OverBudget(RecordPart):
-    """A budget that the plan goes beyond."""
+    """A budget that the plan exceeds."""
 
     what: str
     planned: float
@@ -52,13 +52,13 @@ class OverBudget(RecordPart):
 
 
 class PlanSummary(RecordPart):
-    """What a study will cost, in all and what is left.
+    """What a study will cost, in total and remaining.
 
     Attributes:
-        held_out: units that measure what is held out.
+        held_out: number of units that measure what is held out.
         sampled: whether some pass rates are sampled, at most at their cap.
         kinds: by kind of unit.
-        todo: labels of units that are not done.
+        todo: labels of unfinished units.
     """
 
     study: str
@@ -78,14 +78,14 @@ class PlanSummary(RecordPart):
 
 
 class RecordHead(RecordPart):
-    """The record of forecasts: how many lines, and the SHA-256 of the last."""
+    """The record of forecasts: the number of lines, and the SHA-256 of the last."""
 
     lines: int
     sha256: str
 
 
 class StudyStatus(StateRecord):
-    """How far a study is: `state.json`, whether a process runs it now, and its record."""
+    """The progress of a study: `state.json`, whether a process runs it now, and its record."""
 
     folder: str
     runs: bool
@@ -93,10 +93,10 @@ class StudyStatus(StateRecord):
 
 
 def plan_of(path: Path) -> PlanSummary:
-    """What the study in this file will cost.
+    """Estimate what the study in this file will cost.
 
     Raises:
-        StudyFileError: the study file has mistakes; each is named with its line.
+        StudyFileError: the study file has mistakes, each with its line.
         DataError, UsageError: a table cannot be read, or nothing is left to learn from.
     """
     study, folder = read_study(path)
@@ -104,7 +104,7 @@ def plan_of(path: Path) -> PlanSummary:
 
 
 def summarize_plan(plan: Plan, store: Store, workers: int) -> PlanSummary:
-    """What a study will cost: in all and what is left, by kind."""
+    """Summarise what a study will cost: in total and remaining, by kind."""
     done = store.done()
     speed = _speed(plan, store, done)
     kinds: dict[str, list[tuple[bool, Cost]]] = {}
@@ -145,10 +145,10 @@ def summarize_plan(plan: Plan, store: Store, workers: int) -> PlanSummary:
 
 
 def plan_text(plan: PlanSummary) -> str:
-    """A plan for a person."""
+    """Format a plan for a person."""
     lines = [
-        f"{plan.study}: {plan.units} units, {plan.done} done already; "
-        f"{plan.held_out} measure what is held out, after the forecasts are written down.",
+        f"{plan.study}: {plan.units} units, {plan.done} already done; {plan.held_out} measure "
+        "what is held out, after the forecasts are recorded.",
         "",
         f"{'':10s} {'units':>6s} {'done':>6s} {'FLOPs left':>11s} {'tokens left':>12s} "
         f"{'one core':>9s}",
@@ -174,7 +174,7 @@ def plan_text(plan: PlanSummary) -> str:
 
 
 def status_of(folder: Path) -> StudyStatus:
-    """How far a study is: `state.json`, whether it runs now, and its record.
+    """Return the progress of a study: `state.json`, whether it runs now, and its record.
 
     Raises:
         DataError: the record of forecasts was tampered with.
@@ -193,7 +193,7 @@ def status_of(folder: Path) -> StudyStatus:
 
 
 def status_text(state: StudyStatus) -> str:
-    """A state for a person."""
+    """Format a state for a person."""
     if state.runs:
         what = f"running since {_clock(state.started)}, process {state.pid}"
     elif state.finished:
@@ -206,7 +206,7 @@ def status_text(state: StudyStatus) -> str:
         lines.append(f"  {unit.label}{share} ({duration(max(state.now - unit.since, 0))})")
     lines += [f"  failed: {u.label}: {u.why} (log: {u.log})" for u in state.failed]
     if state.blocked:
-        lines.append(f"  {len(state.blocked)} units wait for what failed")
+        lines.append(f"  {len(state.blocked)} units wait for failed ones")
     if state.record.lines:
         lines.append(
             f"Record of forecasts: {state.record.lines} lines, SHA-256 {state.record.sha256}"
@@ -215,7 +215,7 @@ def status_text(state: StudyStatus) -> str:
 
 
 def counts(state: StateRecord) -> str:
-    """Units, rate and expected end in a line."""
+    """Format units, rate and expected end in one line."""
     text = f"{state.done} of {state.units} units, {state.per_minute:.1f} per minute"
     if not state.finished:
         text += f", {duration(state.left_seconds)} to go"
@@ -224,7 +224,7 @@ def counts(state: StateRecord) -> str:
 
 
 def scoreboard_text(rows: Sequence[ScoreboardRow]) -> str:
-    """A scoreboard for a person: what did not hold is said as loudly as what did."""
+    """Format a scoreboard for a person: failures are as prominent as successes."""
     if not rows:
         return "no forecast is on record yet"
     lines = [
@@ -249,7 +249,7 @@ def scoreboard_text(rows: Sequence[ScoreboardRow]) -> str:
         failed = sum(not row.held for row in scored)
         lines.append(
             f"{len(scored) - failed} of {len(scored)} held, {failed} FAILED; {len(blind)} were "
-            "written down before the truth was measured."
+            "recorded before the truth was measured."
         )
     else:
         lines.append("None is scored yet.")
@@ -257,7 +257,7 @@ def scoreboard_text(rows: Sequence[ScoreboardRow]) -> str:
 
 
 def _speed(plan: Plan, store: Store, done: set[str]) -> dict[str, float]:
-    """How long units of each kind took here, over what was guessed."""
+    """Return how long units of each kind took here, relative to the estimate."""
     took: dict[str, tuple[float, float, int]] = {}
     for unit in plan.units.values():
         spent, guessed, n = took.get(unit.kind, (0.0, 0.0, 0))

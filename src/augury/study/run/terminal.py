@@ -1,4 +1,4 @@
-"""A live view of a run on standard error; none where that is not a terminal."""
+"""A live view of a run on standard error; none if that is not a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from augury.study.run.tracker import Tracker
 
 @contextmanager
 def live_view() -> Iterator[Callable[[Tracker], None]]:
-    """A function that draws a run's state: units, rate, expected end, what is under way."""
+    """Yield a function that draws a run's state: units, rate, expected end, running units."""
     from rich.console import Console, Group
     from rich.live import Live
     from rich.progress_bar import ProgressBar

@@ -1,4 +1,4 @@
-"""How far a run is: for the terminal, for `augury status`, and for who opens the study later."""
+"""The progress of a run: for the terminal, for `augury status`, and for later readers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from augury.study.results.store import STATE, Store
 from augury.study.run.schedule import Schedule
 from augury.study.units.unit import StudyUnit
 
-# Written at most this often: a person looks, and disks are slow.
+# Minimum seconds between writes: a person reads it, and disks are slow.
 WRITE_SECONDS = 0.5
 
 
 class Tracker:
-    """Follows a run, and guesses when it ends.
+    """Follows a run, and estimates when it ends.
 
     Args:
         store: of the study.
@@ -32,22 +32,22 @@ class Tracker:
         self._began = time.time()
         self._found = len(schedule.done)
         self.running: dict[str, RunningUnit] = {}
-        # Seconds that units took, and were guessed to take, by kind.
+        # Seconds that units took, and were estimated to take, by kind.
         self._took: dict[str, tuple[float, float]] = {}
         self._written = 0.0
 
     def begin(self, unit: StudyUnit) -> None:
-        """A unit was begun."""
+        """Record that a unit was started."""
         self.running[unit.key] = RunningUnit(key=unit.key, label=unit.label, since=time.time())
 
     def step(self, key: str, done: int, of: int) -> None:
-        """A unit is so far."""
+        """Record a unit's progress."""
         if key in self.running:
             share = done / max(of, 1)
             self.running[key] = self.running[key].model_copy(update={"share": share})
 
     def end(self, unit: StudyUnit, ok: bool) -> None:
-        """A unit is done, or failed."""
+        """Record that a unit is done, or failed."""
         about = self.running.pop(unit.key, None)
         if about is not None and ok:
             took, guessed = self._took.get(unit.kind, (0.0, 0.0))
@@ -55,7 +55,7 @@ class Tracker:
             self._took[unit.kind] = took + spent, guessed + unit.cost.seconds
 
     def left(self) -> float:
-        """Guessed seconds to the end: the work left over all workers, by what units took so far."""
+        """Estimate the seconds to the end: the remaining work over all workers, by units so far."""
         seconds = 0.0
         over = self._schedule.done | self._schedule.failed.keys() | self._schedule.blocked
         for key, unit in self._schedule.units.items():
@@ -67,7 +67,7 @@ class Tracker:
         return seconds / self._workers
 
     def state(self, finished: bool = False) -> StateRecord:
-        """All of it."""
+        """Return the complete state."""
         now, schedule = time.time(), self._schedule
         new = len(schedule.done) - self._found
         return StateRecord(
@@ -99,7 +99,7 @@ class Tracker:
         )
 
     def write(self, finished: bool = False) -> None:
-        """Write `state.json`, if the last time was long ago or this is the end."""
+        """Write `state.json`, if the last write was long ago or this is the end."""
         if finished or time.monotonic() - self._written >= WRITE_SECONDS:
             self._store.write(STATE, self.state(finished))
             self._written = time.monotonic()

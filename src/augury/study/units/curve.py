@@ -1,4 +1,4 @@
-"""Where laws are asked: the places of interest, and a grid that draws a smooth curve."""
+"""Where laws are evaluated: the points of interest, and a grid that draws a smooth curve."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import polars as pl
 from augury.data import observations
 from augury.laws import Chain, Law
 
-# Points of a drawn curve: smooth on paper, and few to embed.
+# Number of points of a drawn curve: smooth on paper, and few to embed.
 CURVE_POINTS = 60
-# How far beyond the farthest place of interest a curve is drawn, as a factor.
+# How far beyond the farthest point of interest a curve is drawn, as a factor.
 MARGIN = 1.15
 
 
 def required_inputs(*laws: Law | Chain) -> list[str]:
-    """Inputs that a forecast has to be given: those without a default."""
+    """Return the inputs that a forecast needs: those without a default."""
     names: dict[str, None] = {}
     for law in laws:
         first = law.loss if isinstance(law, Chain) else law
@@ -27,7 +27,7 @@ def required_inputs(*laws: Law | Chain) -> list[str]:
 
 
 def places_for(asked: Mapping[str, Any], *laws: Law | Chain) -> pl.DataFrame:
-    """The places to forecast at that give all inputs of the laws; other columns ride along."""
+    """Return the points that have all inputs of the laws; other columns are kept."""
     table = observations(asked["points"]) if asked["points"] else pl.DataFrame()
     wanted = [name for name in required_inputs(*laws) if name in table.columns]
     if len(wanted) < len(required_inputs(*laws)):
@@ -36,7 +36,7 @@ def places_for(asked: Mapping[str, Any], *laws: Law | Chain) -> pl.DataFrame:
 
 
 def curve_grid(table: pl.DataFrame, points: pl.DataFrame, *laws: Law | Chain) -> pl.DataFrame:
-    """Places of a curve along params (or the laws' first input), the other inputs held fixed."""
+    """Return points of a curve along params (or the laws' first input), other inputs fixed."""
     names = required_inputs(*laws)
     along = "params" if "params" in names else names[0]
     ends = [*table[along].drop_nulls(), *(points[along] if points.height else ())]
@@ -49,7 +49,7 @@ def curve_grid(table: pl.DataFrame, points: pl.DataFrame, *laws: Law | Chain) ->
 
 
 def curve_table(forecasts: Sequence[Any]) -> pl.DataFrame:
-    """Forecasts as rows: inputs, value, both intervals and the extrapolation."""
+    """Return forecasts as rows: inputs, value, both intervals and the extrapolation."""
     return pl.DataFrame(
         [
             {

@@ -1,4 +1,4 @@
-"""Units that say where a task emerges: finetuned scores in, a point with its interval out."""
+"""Units that forecast where a task emerges: from finetuned scores to a point with its interval."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ from augury.study.results.plan_records import UnitRecord
 from augury.study.results.store import Store
 from augury.study.units.rows import distinct_losses, join_rows
 
-# Quantiles of the point that are kept: enough to say how likely any model has emerged.
+# Quantiles of the point that are kept: enough to compute how likely any model has emerged.
 QUANTILES = tuple(float(q) for q in np.linspace(0.005, 0.995, 199))
-# Amounts of finetuning at which the curve and its elbow are drawn, besides none.
+# Number of finetuning amounts at which the curve and its elbow are drawn, besides none.
 CURVE = 80
 NO_LOSS_LAW = "no [forecast] loss_law: the point is a loss, not a number of parameters"
 
 
 def forecast_emergence(store: Store, unit: UnitRecord, work: Path) -> None:
-    """Where few-shot scores leave chance: `forecast.json`, `observed.parquet`, `elbows.parquet`."""
+    """Forecast where few-shot scores leave chance: write `forecast.json` and tables."""
     asked = unit.parameters
     rows = finetuned(join_rows(store, unit.needs), asked["task"])
     found = fit_emergence(emergence_data(rows), level=asked["level"], seed=asked["seed"])
@@ -90,12 +90,12 @@ def forecast_emergence(store: Store, unit: UnitRecord, work: Path) -> None:
 def score_emergence(
     forecast: EmergenceRecord, truth: pl.DataFrame, asked: Mapping[str, Any]
 ) -> EmergenceScoreRecord:
-    """The point beside the held-out models' few-shot scores.
+    """Compare the point with the held-out models' few-shot scores.
 
-    The truth is known as a bracket: the ability came between the best model that lacks it (score
-    less than `distance` above chance) and the worst that has it. The forecast held if its interval
-    and the bracket have a loss in common; where no held-out model has the ability, if its interval
-    reaches beyond the best of them.
+    The truth is known as a bracket: the ability appeared between the best model that lacks it
+    (score less than `distance` above chance) and the worst that has it. The forecast held if its
+    interval and the bracket overlap; if no held-out model has the ability, if its interval extends
+    beyond the best of them.
     """
     rows = truth
     for name in ("task", "metric"):
@@ -142,7 +142,7 @@ def score_emergence(
         high=made.run_interval[1],
         truth=middle,
         bracket=(bracket[0], bracket[1]),
-        # A forecast that says nothing neither holds nor fails.
+        # A forecast without a value neither holds nor fails.
         held=bool(least <= bracket[1] and most >= bracket[0]) if known else None,
         error=None if middle is None or made.value is None else middle - made.value,
     )
@@ -152,7 +152,7 @@ def score_emergence(
 
 
 def finetuned(table: pl.DataFrame, task: str | None) -> pl.DataFrame:
-    """Rows of finetuned models and of the same models as they are, on one task.
+    """Return rows of finetuned models and of the same models untuned, on one task.
 
     Raises:
         DataError: there are none.
@@ -171,7 +171,7 @@ def finetuned(table: pl.DataFrame, task: str | None) -> pl.DataFrame:
 def _reach(
     found: EmergenceFit, rows: pl.DataFrame, asked: Mapping[str, Any]
 ) -> tuple[list[ForecastRecord], list[Note]]:
-    """What has to be trained, through the loss law; or why that cannot be said."""
+    """Return what has to be trained, by the loss law; or why that is unknown."""
     if asked["loss_law"] is None:
         return [], [_remark(NO_LOSS_LAW)]
     target = asked["target"] or {}
@@ -179,18 +179,20 @@ def _reach(
         law = parse_law(asked["loss_law"])
         known = distinct_losses(rows, law)
         losses = fit(law, known, level=asked["level"])
-        if losses.status is Status.AT_BOUND:  # a normal approximation knows no bound
+        if losses.status is Status.AT_BOUND:  # a normal approximation ignores bounds
             losses = fit(law, known, level=asked["level"], uncertainty="bootstrap")
         if set(law.inputs) == {"params"}:
-            return _made([in_params(found, losses, _tokens(known), definition="above")]), []
+            return _reach_records(
+                [in_params(found, losses, _tokens(known), definition="above")]
+            ), []
         made = [in_flops(found, losses, definition="above")]
         if "tokens" in target:
             made.append(in_params(found, losses, target["tokens"], definition="above"))
         if "params" in target:
             made.append(in_tokens(found, losses, target["params"], definition="above"))
     except AuguryError as error:
-        return [], [_remark(f"no way from the loss to parameters: {error}")]
-    return _made(made), []
+        return [], [_remark(f"no translation from the loss to parameters: {error}")]
+    return _reach_records(made), []
 
 
 def _remark(text: str) -> Note:
@@ -198,10 +200,10 @@ def _remark(text: str) -> Note:
 
 
 def _tokens(rows: pl.DataFrame) -> float:
-    """On how many tokens all of these were trained.
+    """Return the number of tokens on which all of these were trained.
 
     Raises:
-        DataError: it is not known, or differs.
+        DataError: it is unknown, or differs.
     """
     found = rows["tokens"].unique().to_list() if "tokens" in rows.columns else [None]
     if len(found) != 1 or found[0] is None:
@@ -214,7 +216,7 @@ def _tokens(rows: pl.DataFrame) -> float:
     return float(found[0])
 
 
-def _made(reaches: Sequence[Reach]) -> list[ForecastRecord]:
+def _reach_records(reaches: Sequence[Reach]) -> list[ForecastRecord]:
     return [
         ForecastRecord(
             method=f"emergence-in-{reach.of}",
@@ -230,7 +232,7 @@ def _made(reaches: Sequence[Reach]) -> list[ForecastRecord]:
 
 
 def _elbows(found: EmergenceFit) -> pl.DataFrame:
-    """The elbow over the amount of finetuning: median and interval, as losses."""
+    """Return the elbow over the amount of finetuning: median and interval, as losses."""
     data = found.data
     tail = (1 - found.level) / 2
     rows = []
@@ -242,7 +244,7 @@ def _elbows(found: EmergenceFit) -> pl.DataFrame:
 
 
 def _beyond(found: EmergenceFit, value: float) -> float | None:
-    """How far beyond the best checkpoint, in units of the range of losses."""
+    """Return the distance beyond the best checkpoint, in units of the range of losses."""
     losses = found.data.place
     span = float(losses.max() - losses.min())
     if not np.isfinite(value) or span <= 0:

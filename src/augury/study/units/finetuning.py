@@ -17,15 +17,15 @@ from augury.study.units.rows import write_rows
 from augury.study.units.unit import Progress
 
 RATE = "rate.json"
-# Of [finetune], and as the sweep calls them: what is not said there is as the sweep has it.
+# Keys of [finetune], and their names in the sweep; unset ones have the sweep's defaults.
 STOPPING = ("batch", "passes", "every", "patience")
 
 
 def finetune_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> None:
-    """One checkpoint on all subsets of some amounts: `rows.parquet`, and `rate.json`.
+    """Finetune one checkpoint on all subsets of some amounts: `rows.parquet`, and `rate.json`.
 
     Without a learning rate it is searched for, here and for all units that need this one. A killed
-    unit goes on where it was: what is finetuned is recorded in the working folder.
+    unit resumes: finished work is recorded in the working folder.
     """
     from augury.finetune import finetune_sweep
     from augury.finetune.models import find_models

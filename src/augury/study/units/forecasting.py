@@ -24,7 +24,7 @@ from augury.study.units.unit import Progress
 
 
 def fit_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> None:
-    """One law on everything that may be seen: `fit.json`, `curve.parquet`, `observed.parquet`."""
+    """Fit one law to all visible data: `fit.json`, `curve.parquet`, `observed.parquet`."""
     asked = unit.parameters
     law = parse_law(asked["law"])
     rows = join_rows(store, unit.needs)
@@ -50,7 +50,7 @@ def fit_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> 
 
 
 def forecast_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> None:
-    """A task forecast from what may be seen: `forecast.json`, `observed.parquet` and a curve."""
+    """Forecast a task from visible data: `forecast.json`, `observed.parquet` and a curve."""
     make = {
         "pass-rate": forecast_rates, "loss": forecast_rates, "emergence": forecast_emergence
     }  # fmt: skip
@@ -58,7 +58,7 @@ def forecast_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress
 
 
 def score_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress) -> None:
-    """Forecasts beside the truth that was measured after them: `score.json`."""
+    """Compare forecasts with the truth that was measured after them: `score.json`."""
     forecast = read_forecast(store.result(unit.needs[0]))
     rows = join_rows(store, unit.needs[1:])
     score: Record

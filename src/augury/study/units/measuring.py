@@ -65,7 +65,7 @@ def measure_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress)
 
 
 def _extracting(task: Task, rule: str | None) -> Checker | None:
-    """The task's check of a part of an answer; None where the whole is judged."""
+    """Return the task's check of a part of an answer; None if the whole is judged."""
     from augury.evaluate.checkers import checker, extracting, validate_task
 
     if rule is None:
@@ -76,7 +76,7 @@ def _extracting(task: Task, rule: str | None) -> Checker | None:
 
 
 def _open_backend(store: Store, unit: UnitRecord, task: Task) -> tuple[Backend, dict[str, Any]]:
-    """The model of a measurement, and the columns that the study file states for it."""
+    """Return the model of a measurement, and the columns that the study file states for it."""
     from augury.evaluate.chat import chat_for
     from augury.evaluate.models import Loading, open_model
     from augury.lab import LabBackend

@@ -1,4 +1,4 @@
-"""Forecast pass rates and losses, and hold them against the truth that was measured after them."""
+"""Forecast pass rates and losses, and compare them with the truth measured afterwards."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ from augury.study.units.rows import (
 
 
 def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
-    """A task's pass rate, or the loss: `forecast.json`, `curve.parquet`, `observed.parquet`.
+    """Forecast a task's pass rate, or the loss: write `forecast.json` and tables.
 
-    Two methods: "laws", candidates weighted by their backtest, on mean scores; and "counts",
-    trends of the single instances, where those were measured: then their average leads.
+    Two methods: "laws", candidates weighted by their backtest, on mean scores; and "counts", trends
+    of the single instances, if those were measured: then their average leads.
     """
     asked = unit.parameters
     laws = [parse_law(text) for text in asked["laws"]]
@@ -101,7 +101,7 @@ def forecast_rates(store: Store, unit: UnitRecord, work: Path) -> None:
 
 
 class _Basis(NamedTuple):
-    """What a forecast from laws rests on."""
+    """What a forecast from laws is based on."""
 
     weights: Mapping[str, float]
     drift: float | None = None
@@ -112,7 +112,7 @@ class _Basis(NamedTuple):
 def score_rates(
     forecast: PassRateRecord, rows: pl.DataFrame, asked: Mapping[str, Any]
 ) -> PassRateScoreRecord:
-    """Each forecast beside each run that was measured at its place."""
+    """Compare each forecast with each run that was measured at its point."""
     if forecast.question == "loss":
         truth = pretraining_losses(rows, last_step=asked["last_step"]).with_columns(value="loss")
     else:
@@ -131,7 +131,7 @@ def score_rates(
 
 
 def _score_run(which: int, made: ForecastRecord, row: Mapping[str, Any]) -> RunScoreRecord:
-    """How one forecast fared with one new run. A forecast that says nothing is not scored."""
+    """Score one forecast with one new run. A forecast without a value is not scored."""
     low, high = made.run_interval
     known = made.value is not None
     least, most = -math.inf if low is None else low, math.inf if high is None else high
@@ -151,14 +151,14 @@ def _score_run(which: int, made: ForecastRecord, row: Mapping[str, Any]) -> RunS
 
 
 def rate_likelihood(law: Law | Chain, table: pl.DataFrame) -> Likelihood | None:
-    """What `augury fit` would take for the whole table, so that every backtest cut takes it too."""
+    """Return the whole table's likelihood, so that every backtest cut uses it too."""
     if law.output != "value":
         return None
     return likelihood_for(law, None, suited=suited_likelihood(table))
 
 
 def _asked_inputs(point: Mapping[str, Any]) -> dict[str, float]:
-    """A place as it was asked for, without FLOPs where they follow from the others."""
+    """Return a point as requested, without FLOPs if they follow from the others."""
     known = {name: x for name, x in point.items() if x is not None}
     if {"params", "tokens"} <= known.keys():
         known.pop("flops", None)
@@ -166,7 +166,7 @@ def _asked_inputs(point: Mapping[str, Any]) -> dict[str, float]:
 
 
 class _Counted(NamedTuple):
-    """What the counts of single instances say."""
+    """Results from the counts of single instances."""
 
     growth: GrowthRecord | None = None
     notes: tuple[Note, ...] = ()
@@ -175,7 +175,7 @@ class _Counted(NamedTuple):
 
 
 def _forecast_counts(table: pl.DataFrame, asked: Mapping[str, Any], grid: pl.DataFrame) -> _Counted:
-    """Forecasts from the counts of single instances, or why there are none; and along a grid."""
+    """Forecast from the counts of single instances, and along a grid; or say why not."""
 
     def none(why: str) -> _Counted:
         return _Counted(notes=(Note("note", "info", f"{why}: no forecast from counts"),))
@@ -215,7 +215,7 @@ def _forecast_counts(table: pl.DataFrame, asked: Mapping[str, Any], grid: pl.Dat
 
 
 def _counts_curve(grid: pl.DataFrame, along: Sequence[PassRateForecast]) -> pl.DataFrame:
-    """As `curve_table`: the leading method, whose intervals are for one new run."""
+    """Return the same as `curve_table`, for the leading method, with new-run intervals."""
     ends = [one.leading for one in along]
     return grid.with_columns(
         value=pl.Series([e.value for e in ends]),
@@ -228,10 +228,10 @@ def _counts_curve(grid: pl.DataFrame, along: Sequence[PassRateForecast]) -> pl.D
 
 
 def _rows_at(table: pl.DataFrame, inputs: Mapping[str, float]) -> pl.DataFrame:
-    """Rows at a place."""
+    """Return the rows at a point."""
     for name, value in inputs.items():
         if name in table.columns:
-            # Another way of counting would be another place: only rounding is forgiven.
+            # Another way of counting would be another point: only rounding is tolerated.
             table = table.filter((pl.col(name) / value - 1).abs() < 1e-9)
     return table
 

@@ -26,12 +26,12 @@ def write_rows(rows: pl.DataFrame, work: Path) -> None:
 
 
 def read_rows(path: str | Path, asked: Mapping[str, Any]) -> pl.DataFrame:
-    """The rows of a table that a unit asks for: those held out, or the others.
+    """Read the rows of a table that a unit asks for: those held out, or the others.
 
     Args:
         path: the table.
-        asked: columns (ours from theirs), where, and `held_out` (an SQL expression, or None) with
-            `side`, "seen" or "held".
+        asked: columns (ours from the file's), where, and `held_out` (an SQL expression, or None)
+            with `side`, "seen" or "held".
 
     Raises:
         DataError: the table cannot be read.
@@ -53,13 +53,13 @@ def read_rows(path: str | Path, asked: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def join_rows(store: Store, keys: Sequence[str]) -> pl.DataFrame:
-    """The observation tables of these units as one."""
+    """Join the observation tables of these units."""
     parts = [pl.read_parquet(store.result(key) / ROWS) for key in keys]
     return pl.concat(parts, how="diagonal_relaxed")
 
 
 def distinct_losses(table: pl.DataFrame, law: Law | Chain) -> pl.DataFrame:
-    """Each checkpoint's pretraining loss once, without its scores.
+    """Return each checkpoint's pretraining loss once, without its scores.
 
     A law of size alone gets only the last checkpoint of each model: it does not describe training.
 
@@ -70,7 +70,7 @@ def distinct_losses(table: pl.DataFrame, law: Law | Chain) -> pl.DataFrame:
 
 
 def pretraining_losses(table: pl.DataFrame, *, last_step: bool) -> pl.DataFrame:
-    """Each checkpoint's pretraining loss once, without its scores.
+    """Return each checkpoint's pretraining loss once, without its scores.
 
     Args:
         table: observation table.
@@ -94,7 +94,7 @@ def pretraining_losses(table: pl.DataFrame, *, last_step: bool) -> pl.DataFrame:
 
 
 def task_scores(table: pl.DataFrame, asked: Mapping[str, Any]) -> pl.DataFrame:
-    """Mean scores of the task and metric in `asked`, in a fixed order.
+    """Return mean scores of the task and metric in `asked`, in a fixed order.
 
     Raises:
         DataError: there are none.
@@ -108,7 +108,7 @@ def task_scores(table: pl.DataFrame, asked: Mapping[str, Any]) -> pl.DataFrame:
         rows = rows.filter(pl.col("value").is_not_null())
     if rows.is_empty():
         raise DataError(
-            "there is no score to learn from",
+            "no score to learn from",
             column="task",
             value=asked["task"],
             expected=f"rows of metric {asked['metric']}",
@@ -118,7 +118,7 @@ def task_scores(table: pl.DataFrame, asked: Mapping[str, Any]) -> pl.DataFrame:
 
 
 def last_steps(rows: pl.DataFrame, *, only: bool) -> pl.DataFrame:
-    """With `only`, the last checkpoint of each model: laws of size do not describe training."""
+    """Keep, with `only`, the last checkpoint of each model: laws of size ignore training."""
     if not only or "step" not in rows.columns:
         return rows
     own = [n for n in ("model", "family", "seed") if n in rows.columns]

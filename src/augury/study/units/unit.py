@@ -1,8 +1,8 @@
 """A unit of work: what it does, what it needs, and the key that names its result.
 
-The key is a hash of everything that decides the result: the kind of work and the version of its
-code, its parameters, and the keys of the units it needs. Two units with one key are one unit; a
-change anywhere changes the keys of all that follows from it, and of nothing else.
+The key is a hash of everything that determines the result: the kind of work and the version of its
+code, its parameters, and the keys of the units it needs. Two units with the same key are one unit;
+a change anywhere changes the keys of everything that depends on it, and of nothing else.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 from augury.study.results.plan_records import UnitRecord
 
-# Called with how far a unit is, and how far it goes.
+# Called with a unit's progress, and its total.
 Progress = Callable[[int, int], None]
 Kind = Literal["train", "table", "measure", "finetune", "fit", "forecast", "score"]
 # Raised when a new version of Augury gives another result for the same parameters: then units of
-# that kind, and what follows from them, are done again.
+# that kind, and those that depend on them, are redone.
 CODE: Mapping[str, int] = {
     "train": 1,
     "table": 1,
@@ -40,8 +40,8 @@ class Cost:
 
     Attributes:
         flops: floating-point operations.
-        tokens: tokens trained on, scored or sampled; for sampling at most this many.
-        seconds: guessed time on one core.
+        tokens: tokens trained on, scored or sampled; for sampling the maximum.
+        seconds: estimated time on one core.
     """
 
     flops: float = 0.0
@@ -61,15 +61,15 @@ class StudyUnit:
     Attributes:
         kind: what is done.
         label: for people.
-        parameters: plain JSON that decides the result.
+        parameters: plain JSON that determines the result.
         needs: keys of the units whose results it reads, in the order it expects them.
-        after: keys of units that have to be done before, though their results are not read: what
-            is held out is measured after it is forecast. No part of the key.
+        after: keys of units that have to be done before, though their results are not read: what is
+            held out is measured after it is forecast. Not part of the key.
         places: paths that are read, by name; the digest of their content is in the parameters.
-        cost: see there.
-        cpus, gpus: what it takes while it runs.
-        program: units that agree in this share compiled programs within a process; empty where
-            nothing is compiled. No part of the key.
+        cost: see `Cost`.
+        cpus, gpus: what it uses while it runs.
+        program: units with the same value share compiled programs within a process; empty if
+            nothing is compiled. Not part of the key.
     """
 
     kind: Kind
@@ -97,11 +97,11 @@ class StudyUnit:
 
     @property
     def waits(self) -> tuple[str, ...]:
-        """Keys of all that has to be done before."""
+        """Return the keys of all that has to be done before."""
         return (*self.needs, *self.after)
 
     def record(self) -> UnitRecord:
-        """What a worker is sent, and what the plan lists."""
+        """Return what a worker is sent, and what the plan lists."""
         return UnitRecord(
             key=self.key,
             kind=self.kind,
@@ -115,19 +115,20 @@ class StudyUnit:
 
 
 def digest(content: Any) -> str:
-    """Hash of plain JSON, the same whatever the order of its keys."""
+    """Hash plain JSON, independent of the order of its keys."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
 def ranks(units: Mapping[str, StudyUnit]) -> dict[str, float]:
-    """Seconds from the start of each unit to the end of all that waits for it, at the longest.
+    """Return the longest time from the start of each unit to the end of all that waits for it.
 
     Args:
-        units: by key, each after all it waits for.
+        units: by key, each after all its dependencies.
 
     Returns:
-        By key. Those with the most behind them are best begun first (Topcuoglu et al. 2002, HEFT).
+        Seconds by key. Units with the longest time are best started first (Topcuoglu et al. 2002,
+        HEFT).
     """
     behind = dict.fromkeys(units, 0.0)
     for key in reversed(list(units)):
@@ -138,5 +139,5 @@ def ranks(units: Mapping[str, StudyUnit]) -> dict[str, float]:
 
 
 def total(units: Iterable[StudyUnit]) -> Cost:
-    """Cost of all."""
+    """Sum the costs."""
     return sum((unit.cost for unit in units), Cost())

@@ -1,7 +1,7 @@
-"""Do a unit. It runs in another process, and writes into the folder it is given.
+"""Run a unit, in another process; it writes into the folder it is given.
 
 What a kind does is a function of its unit's record and the results that the unit needs; nothing
-else decides what it writes, so that the key names the result.
+else determines what it writes, so that the key names the result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from augury.study.units.unit import Progress
 
 
 def perform(folder: str | Path, unit: UnitRecord, progress: Progress | None = None) -> None:
-    """Do a unit, unless its result is there.
+    """Run a unit, unless its result exists.
 
     Args:
         folder: of the study.
@@ -24,7 +24,7 @@ def perform(folder: str | Path, unit: UnitRecord, progress: Progress | None = No
         progress: called on the way by kinds that take long.
 
     Raises:
-        Exception: whatever goes wrong in the unit's work; its result is then not there.
+        Exception: any error in the unit's work; there is then no result.
     """
     store = Store(folder)
     if store.result(unit.key).exists():
@@ -34,7 +34,7 @@ def perform(folder: str | Path, unit: UnitRecord, progress: Progress | None = No
             _function_of(unit.kind)(store, unit, work, progress or (lambda done, of: None))
 
 
-# Where the function of each kind lives. Imported when it is called: a table needs no JAX.
+# Where the function of each kind is. Imported when called: a table needs no JAX.
 _HOME = {
     "train": ("measuring", "train_unit"),
     "table": ("measuring", "table_unit"),
