@@ -131,7 +131,7 @@ def test_what_no_study_can_be_made_of(tmp_path: Path) -> None:
         (lambda t: pl.concat([t.with_columns(metric=pl.lit(m)) for m in ("acc", "f1")]),
          ["pass-rate"], "2 metrics of easy (acc, f1); keep one: where = \"metric = 'acc'\""),
         (lambda t: t.drop("val_loss"), ["power+pass-rate:over=loss"], "needs a column 'loss'"),
-        (lambda t: t, ["pass-rate:over=loss"], "takes loss, which a [target] does not say"),
+        (lambda t: t, ["pass-rate:over=loss"], "takes loss, which a [target] does not give"),
         (lambda t: t.drop("accuracy"), ["pass-rate"], "[[tables]] hold no scores"),
     ],
 )  # fmt: skip
