@@ -133,7 +133,7 @@ def bootstraps(table: pl.DataFrame, sample: int = 60) -> None:
     """4,000 resamples, each from the optimum; what either side leaves to gain is printed too."""
     law = Chinchilla()
     problem = problem_of(law, table)
-    solution, best = optimum(problem)
+    _, solution, best = optimum(problem)
     u = solution.u[best]
 
     def ours() -> Any:
