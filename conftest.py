@@ -13,6 +13,7 @@ from typing import Any
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
+from augury.runtime.garbage import collect_garbage_less
 from augury.runtime.jobs import keep_to_one_thread
 
 BEFORE = "__before__"
@@ -37,7 +38,7 @@ os.environ["XLA_FLAGS"] = " ".join([*given, *(flag for flag in FLAGS if flag not
 
 # Collecting garbage takes a tenth of what the tests do: what has been imported is looked at no more
 # (below), and what is new less often.
-gc.set_threshold(10_000, 20, 20)
+collect_garbage_less()
 
 
 def pytest_collection_finish() -> None:

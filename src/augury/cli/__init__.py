@@ -27,6 +27,7 @@ from augury.cli.application import app
 from augury.cli.disk_problems import disk_problem
 from augury.cli.printing import is_verbose
 from augury.errors import AuguryError
+from augury.runtime.garbage import collect_garbage_less
 
 __all__ = ["app", "main"]
 
@@ -36,6 +37,7 @@ STOPPED = 130
 
 def main() -> None:
     """Run the command line: user mistakes print one line and exit with status 2."""
+    collect_garbage_less()
     try:
         code = app(
             standalone_mode=False

@@ -14,6 +14,8 @@ from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
+from augury.runtime.garbage import collect_garbage_less
+
 # One thread per process: two threads spin at each other's barriers and become 30x slower on a busy
 # machine. Read when JAX starts its backend, which no worker has done before these are set.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NPROC": "1"}
@@ -161,6 +163,7 @@ def keep_to_one_thread(environment: MutableMapping[str, str]) -> None:
 def _work(line: Connection, work: Callable[[Any, Progress], None]) -> None:
     """Do the jobs that arrive until the connection breaks, as it does when the parent is gone."""
     keep_to_one_thread(os.environ)
+    collect_garbage_less()
     try:
         while True:
             job = line.recv()

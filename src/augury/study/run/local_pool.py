@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from augury.runtime.garbage import collect_garbage_less
 from augury.runtime.jobs import keep_to_one_thread
 from augury.study.results.plan_records import UnitRecord
 
@@ -159,6 +160,7 @@ def prepare(environment: Any) -> None:
 def _work(line: Connection, folder: str) -> None:
     """Do what arrives until the connection breaks, or the process at its other end is gone."""
     prepare(os.environ)
+    collect_garbage_less()
     parent = os.getppid()
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
     from augury.study.units.work import perform
