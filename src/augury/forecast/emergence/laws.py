@@ -10,8 +10,8 @@ cannot push the elbow back. The point of emergence is e(D_0) = e_max + S. With f
 (log D)^alpha and a ReLU this is k (log D)^alpha + C of Snell et al. 2024 (arXiv 2411.16035), its k
 and C replaced by two elbows that can be seen.
 
-A member of the family is data, not code: which parameters are free, the others pinned. One compiled
-function serves them all, and all of them on many studies in one call.
+A member of the family is data, not code: which parameters are free, with the others pinned. One
+compiled function serves all members, on many studies in one call.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Array = Any
 # A ReLU's corner is rounded over this share of the unit of scale (.4 nats or more): .002 nats, a
 # twentieth of the error of the best elbows measured so far, yet enough for gradients.
 CORNER = 0.005
-# A plateau this many times the largest rise seen is none.
+# A plateau this many times the largest observed rise counts as none.
 NO_PLATEAU = 1e4
 # Prior standard deviation of the logarithm of a base of about 0.
 RARE_SD = 1.5
@@ -62,7 +62,7 @@ _PINNED = {"plateau": float(np.log(NO_PLATEAU)), "corner": float(np.log(CORNER))
 
 
 class Scales(NamedTuple):
-    """What a study's own numbers make of the priors; every entry a float.
+    """The numbers of a study that scale the priors; every entry a float.
 
     `low`, `span`: smallest progress and its range. `unit`: the span, or .4 nats (one decade of
     FLOPs) where the span is smaller. `chance`, `chance_sd`: what is known of the base; `rare`: 1
@@ -84,7 +84,7 @@ class Scales(NamedTuple):
 
 
 class Member(NamedTuple):
-    """A law as arrays. mean, sd: (P,) priors, sd 0 where pinned. active: (P,) 1 where free.
+    """A law as arrays. mean, sd: (P,) priors, sd 0 if pinned. active: (P,) 1 if free.
     kind: (3,) 1 at its shift, in the order of `SHIFTS`.
     """
 
@@ -100,13 +100,13 @@ class EmergenceLaw:
 
     Attributes:
         curve: "relu", or "saturating": a rounded elbow, and a height at which the rise ends. A
-            one-slope ReLU is biased where curves bend over.
+            one-slope ReLU is biased if curves bend over.
         shift: "log-power" (Snell et al.'s main model), "power" (their ablation), or "s-shaped":
             flat for few examples and flat again for many, as 53 public models show (data of
             Dominguez-Olmedo et al. 2024, arXiv 2407.07890).
-        slopes: whether A varies with log D; on those models it halves from none to much.
-        delta: whether few-shot rows have a base of their own (Snell et al.'s Delta). Without,
-            they share B.
+        slopes: whether A varies with log D; on those models it halves from none to much finetuning.
+        delta: whether few-shot rows have their own base (Snell et al.'s Delta). Otherwise they
+            share B.
     """
 
     curve: Literal["relu", "saturating"] = "relu"
@@ -116,7 +116,7 @@ class EmergenceLaw:
 
     @property
     def free(self) -> tuple[str, ...]:
-        """The parameters that are fitted."""
+        """The fitted parameters."""
         pinned = set() if self.curve == "saturating" else {"plateau", "corner"}
         pinned |= set() if self.slopes else {"tilt"}
         pinned |= set() if self.delta else {"delta"}
@@ -141,7 +141,7 @@ class EmergenceLaw:
 
 
 def natural(coordinates: Array, member: Member, s: Scales) -> SimpleNamespace:
-    """(..., P) standard-normal coordinates to parameters in natural units, (...) each.
+    """Map (..., P) standard-normal coordinates to parameters in natural units, (...) each.
 
     end, shift, corner, luck, subset in progress; slope in score per progress; base, few_base (of
     few-shot rows) and plateau in score; run as `density` reads it.
@@ -175,7 +175,7 @@ def natural(coordinates: Array, member: Member, s: Scales) -> SimpleNamespace:
 
 
 def shift_fraction(p: SimpleNamespace, log_amount: Array, kind: Array, s: Scales) -> Array:
-    """f: share of the whole shift that an amount has made, 0 at D_0, 1 at the largest."""
+    """Return f, the share of the whole shift at an amount: 0 at D_0, 1 at the largest."""
     import jax.numpy as jnp
 
     span = s.log_high - s.log_low
@@ -193,34 +193,34 @@ def shift_fraction(p: SimpleNamespace, log_amount: Array, kind: Array, s: Scales
 
 
 def elbow(p: SimpleNamespace, log_amount: Array, kind: Array, s: Scales) -> Array:
-    """e(D) in progress: (n,) for (n,) logarithms of amounts."""
+    """Return e(D) in progress: (n,) for (n,) logarithms of amounts."""
     return p.end + p.shift * (1.0 - shift_fraction(p, log_amount, kind, s))
 
 
 def steepness(p: SimpleNamespace, log_amount: Array, s: Scales) -> Array:
-    """A(D): slope just past the elbow, score per unit of progress."""
+    """Return A(D), the slope just past the elbow, score per unit of progress."""
     import jax.numpy as jnp
 
     return p.slope * jnp.exp(p.tilt * (s.log_high - log_amount) / (s.log_high - s.log_low))
 
 
 def score_above_base(p: SimpleNamespace, past: Array, steep: Array) -> tuple[Array, Array]:
-    """Score above the base, `past` the elbow, and its slope there: (n,) each."""
+    """Return the score above the base, `past` the elbow, and its slope there: (n,) each."""
     import jax
     import jax.numpy as jnp
 
     lifted = steep * p.corner * jnp.logaddexp(0.0, past / p.corner)
     left = jnp.exp(-lifted / p.plateau)
-    # Through expm1: against a plateau that is none, 1 - left would lose all digits.
+    # Through expm1: with a plateau that counts as none, 1 - left would lose all digits.
     return -p.plateau * jnp.expm1(-lifted / p.plateau), (
         left * steep * jax.nn.sigmoid(past / p.corner)
     )
 
 
 def past_for(p: SimpleNamespace, distance: float, steep: Array) -> Array:
-    """How far past its elbow a curve stands `distance` above its base; inf where it never does.
+    """Return how far past its elbow a curve is `distance` above its base; inf if never.
 
-    The inverse of `rise` in its first value.
+    The inverse of the first value of `score_above_base`.
     """
     import jax.numpy as jnp
 
@@ -232,7 +232,7 @@ def past_for(p: SimpleNamespace, distance: float, steep: Array) -> Array:
 
 
 def _growth(y: Array) -> Array:
-    """expm1(y) / y, through 0."""
+    """Compute expm1(y) / y, through 0."""
     import jax.numpy as jnp
 
     small = jnp.abs(y) < 1e-6
@@ -253,7 +253,7 @@ LAWS: Mapping[str, EmergenceLaw] = {
 
 
 def emergence_law(name: EmergenceLaw | str) -> EmergenceLaw:
-    """A law by its name.
+    """Return a law by its name.
 
     Raises:
         UsageError: there is none of that name.

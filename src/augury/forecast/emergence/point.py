@@ -30,16 +30,16 @@ class EmergencePoint(Shown):
     """Where the few-shot ability appears.
 
     Attributes:
-        value: posterior median; loss in nats per token, or FLOPs. NaN where all is at chance.
-        interval: (low, high) at `level`, equal-tailed. Where all is at chance, all that is known:
-            beyond the best checkpoint.
+        value: posterior median; loss in nats per token, or FLOPs. NaN if all is at chance.
+        interval: (low, high) at `level`, equal-tailed. If all is at chance, it only says that the
+            point is beyond the best checkpoint.
         level: such as 0.9.
         scale: "loss" or "flops".
-        definition: "elbow", or "above" with the `distance` above the base that counts.
-        distance: see there; None for the elbow.
+        definition: "elbow", or "above" with its `distance` above the base.
+        distance: of "above"; None for the elbow.
         law: the law, or the laws averaged with their weights.
-        status: whether the data can say; `status.remedy` says what to do if not.
-        notes: what a reader has to know.
+        status: whether the data determine it; `status.remedy` says what to do if not.
+        notes: warnings and remarks for the reader.
         methods: the same by each law alone: name -> (value, low, high).
     """
 
@@ -67,7 +67,7 @@ class EmergencePoint(Shown):
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON: point{value, interval, level}, law, status, notes, methods."""
+        """Return a dictionary for JSON: point{value, interval, level}, law, status, notes, methods."""
 
         def number(x: float) -> float | None:
             return float(x) if np.isfinite(x) else None
@@ -121,7 +121,7 @@ class EmergencePoint(Shown):
 
 
 def _told(x: float) -> str:
-    """A loss or FLOPs; infinite where the score never gets there."""
+    """Format a loss or FLOPs; infinite if the score never gets there."""
     return f"{x:.4g}" if np.isfinite(x) else "never"
 
 
@@ -132,7 +132,7 @@ def emergence_point(
     distance: float | None = None,
     level: float | None = None,
 ) -> EmergencePoint:
-    """Where the few-shot score will leave chance.
+    """Estimate where the few-shot score will leave chance.
 
     Args:
         fit: from `fit_emergence`.
@@ -142,9 +142,9 @@ def emergence_point(
         level: of the interval; the fit's own by default.
 
     Returns:
-        An `EmergencePoint`, in nats per token or FLOPs, with what each law says alone. "above" is
-        not answered where scores bend upwards past their elbow, or where much of the way from
-        the elbow lies beyond the best checkpoint.
+        An `EmergencePoint`, in nats per token or FLOPs, with the result of each law alone. "above"
+        is not answered if scores bend upwards past their elbow, or if much of the distance from the
+        elbow lies beyond the best checkpoint.
 
     Raises:
         UsageError: an option is unknown or out of range.
@@ -190,7 +190,7 @@ def emergence_point(
 
 
 def distance_of(definition: str, distance: float | None) -> float | None:
-    """The distance that a definition means, None for the elbow; checked."""
+    """Check a definition and return its distance, None for the elbow."""
     if definition not in ("elbow", "above"):
         raise UsageError(f"no definition is called '{definition}'; there are: elbow, above")
     if definition == "elbow":
@@ -210,7 +210,7 @@ def probability_emerged(
     definition: Definition = "elbow",
     distance: float | None = None,
 ) -> float:
-    """Probability that a model has emerged whose loss (or FLOPs) is `place`.
+    """Return the probability that a model with loss (or FLOPs) `place` has emerged.
 
     Args:
         fit: from `fit_emergence`.
@@ -236,10 +236,10 @@ class Order:
     Attributes:
         first: name of the one that emerges at the higher loss (or fewer FLOPs).
         probability: that the order is right.
-        difference: median of how much sooner, in nats (or as a ratio of FLOPs).
+        difference: median of how much earlier, in nats (or as a ratio of FLOPs).
         interval: of the difference, at `level`.
         level: such as 0.9.
-        sure: whether the probability reaches the level; if not, the data cannot say.
+        sure: whether the probability reaches the level; if not, the data do not decide.
     """
 
     first: str
@@ -269,8 +269,8 @@ def emerges_first(
     """Compare two studies of one task: which pretraining corpus emerges first.
 
     Args:
-        a, b: fits on the same scale. Losses must be of one validation set, or they do not compare.
-        names: how to call them.
+        a, b: fits on the same scale. Losses must be on the same validation set to be comparable.
+        names: of the two, for messages.
         definition, distance: as in `emergence_point`.
 
     Raises:

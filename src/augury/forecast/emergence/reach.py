@@ -1,8 +1,8 @@
 """From a loss to what has to be trained: parameters, tokens, FLOPs, through a fitted loss law.
 
 Every draw of the point of emergence is paired with a draw of the loss law and followed through, so
-that the interval holds what is uncertain in both. The laws are inverted numerically: any law of the
-loss in params and tokens will do, so long as more of either does not raise it.
+that the interval contains the uncertainty of both. The laws are inverted numerically: any law of
+the loss in params and tokens works, as long as more of either does not raise it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from augury.forecast.emergence.search import Floats
 HALVINGS = 26
 # Shapes tried along the compute-optimal path: tokens per parameter from e^-3 to e^10.
 SHAPES = np.linspace(-3.0, 10.0, 53)
-# Searched between these parameters, tokens and FLOPs.
+# Search range of parameters, tokens and FLOPs.
 RANGE = {"params": (1e2, 1e16), "tokens": (1e4, 1e19), "flops": (1e6, 1e34)}
 # Pairs of draws followed.
 DRAWS = 400
@@ -38,7 +38,7 @@ class Reach:
     Attributes:
         of: "params", "tokens" or "flops".
         value: median, infinite if more than half of the draws never reach it.
-        interval: (low, high) at `level`; high is infinite where it may never be reached.
+        interval: (low, high) at `level`; high is infinite if it may never be reached.
         level: such as 0.9.
         never: probability that it is out of reach: the loss stays above the point however much is
             trained (within 1e16 parameters, 1e19 tokens, 1e34 FLOPs).
@@ -56,7 +56,7 @@ class Reach:
     tokens: float = float("nan")
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON: no infinities."""
+        """Return a dictionary ready for JSON: no infinities."""
 
         def number(x: float) -> float | None:
             return float(x) if np.isfinite(x) else None
@@ -90,7 +90,7 @@ def in_params(
     definition: Definition = "elbow",
     distance: float | None = None,
 ) -> Reach:
-    """The parameters at which the ability appears, trained on `tokens`.
+    """Find the parameters at which the ability appears, trained on `tokens`.
 
     Args:
         fit: on the loss scale.
@@ -100,7 +100,7 @@ def in_params(
         definition, distance: as in `emergence_point`.
 
     Raises:
-        UsageError: the fits do not go together.
+        UsageError: the fits do not match.
     """
     return _along("params", "tokens", tokens, fit, loss, definition, distance)
 
@@ -113,7 +113,7 @@ def in_tokens(
     definition: Definition = "elbow",
     distance: float | None = None,
 ) -> Reach:
-    """The pretraining tokens at which it appears in a model of `params`; see `in_params`."""
+    """Find the pretraining tokens at which it appears in a model of `params`; see `in_params`."""
     return _along("tokens", "params", params, fit, loss, definition, distance)
 
 
@@ -124,11 +124,11 @@ def in_flops(
     definition: Definition = "elbow",
     distance: float | None = None,
 ) -> Reach:
-    """The FLOPs (6 N D) at which it appears along the compute-optimal path; see `in_params`."""
+    """Find the FLOPs (6 N D) at which it appears on the compute-optimal path; see `in_params`."""
     points, parameters = _pairs(fit, loss, distance_of(definition, distance))
 
     def best(log_flops: Floats) -> tuple[Floats, Floats]:
-        """Lowest loss at each draw's FLOPs, and log(tokens / params) there."""
+        """Return the lowest loss at each draw's FLOPs, and log(tokens / params) there."""
         ratio = SHAPES[None, :]
         log_params = 0.5 * (log_flops[:, None] - np.log(6.0) - ratio)
         wide = {k: v[:, None] for k, v in parameters.items()}
@@ -148,14 +148,14 @@ def in_flops(
 def planned_losses(
     loss: Fit, params: float, tokens: float, *, count: int = 1000, seed: int = 0
 ) -> Floats:
-    """(count,) draws of the loss of one planned model: the law's doubt and the run's own luck.
+    """Draw (count,) losses of one planned model, with the law's and the run's uncertainty.
 
     For `probability_emerged`.
 
     Args:
         loss: a fit in params and tokens with draws.
         params, tokens: of the model.
-        count: draws.
+        count: number of draws.
         seed: of the draws.
     """
     rng = np.random.default_rng(seed)
@@ -194,7 +194,7 @@ def _pairs(
     distance: float | None,
     takes: Sequence[set[str]] = ({"params", "tokens"},),
 ) -> tuple[Floats, dict[str, Floats]]:
-    """(S,) losses at which it appears, and the loss law's parameters, paired at random."""
+    """Return (S,) losses at which it appears, and the loss law's parameters, paired at random."""
     if fit.data.scale != "loss":
         raise UsageError("a point in FLOPs needs no loss law: fit with scale='loss'")
     if fit.status in (EmergenceStatus.AT_CHANCE, MovedStatus.AT_CHANCE):
@@ -210,7 +210,7 @@ def _pairs(
 
 
 def _losses(fit: EmergenceFit | MovedFit, distance: float | None) -> Floats:
-    """(S,) draws of the loss at which it appears."""
+    """Return (S,) draws of the loss at which it appears."""
     if isinstance(fit, MovedFit):
         return fit.elbow_draws() if distance is None else fit.point_draws(distance)
     return -fit.point_draws(distance=distance)
@@ -225,7 +225,7 @@ def _drawn(loss: Fit, rng: np.random.Generator, count: int) -> dict[str, Floats]
 
 
 def _bisected(at: Callable[[Floats], Floats], goal: Floats, of: str) -> Floats:
-    """(S,) logarithms where the falling `at` meets each goal; inf where it never does."""
+    """Return (S,) logarithms where the falling `at` meets each goal; inf if it never does."""
     low = np.full(len(goal), np.log(RANGE[of][0]))
     high = np.full(len(goal), np.log(RANGE[of][1]))
     never = ~(at(high) <= goal)

@@ -1,4 +1,4 @@
-"""Pass rates: which class of growth they follow, and what a larger model's will be."""
+"""Pass rates: which class of growth they follow, and forecasts for larger models."""
 
 from augury.forecast.passrate.forecast import MethodForecast, PassRateForecast, forecast_pass_rate
 from augury.forecast.passrate.growth_forms import Growth, growth

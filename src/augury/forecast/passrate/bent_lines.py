@@ -1,4 +1,4 @@
-"""The average that leads the forecasts of pass rates: two lines that may wander and usually bend.
+"""The average that leads the forecasts of pass rates: two lines that may drift and usually bend.
 
 On log(-log p) and on the logit, a ladder of models is
 
@@ -50,7 +50,7 @@ HALVINGS = 50
 
 @dataclass(frozen=True)
 class LadderPrior:
-    """What ladders have in common on one link, an e-fold of the scale.
+    """What ladders have in common on one link, per e-fold of the scale.
 
     Attributes:
         link: on which it is a line.
@@ -93,7 +93,7 @@ PRIORS = (
 
 @dataclass(frozen=True)
 class BentLine:
-    """Of m points on a link: (G,) weights of the grid's nodes, and what each of them says.
+    """The forecast of m points on a link: (G,) weights of the grid's nodes, and each node's values.
 
     Attributes:
         weights: (G,) that sum to 1.
@@ -109,7 +109,7 @@ class BentLine:
     ahead: Floats
 
     def quantiles(self, levels: Floats, *, trend: bool = True, noise: bool = True) -> Floats:
-        """(K, m) of a new model; of the mean of many without noise, of noise alone without trend.
+        """Return (K, m) quantiles of a new model, or without noise (the mean) or trend (noise).
 
         Each node is half a normal distribution on either side of its middle.
         """
@@ -129,7 +129,7 @@ class BentLine:
 
 
 def average_of_lines(found: RateSeries, x: Floats, tails: Floats) -> Averaged:
-    """Mean of the quantiles of two lines at (q, k) scales, taken on log(-log p); NaN if too few.
+    """Average the quantiles of two lines at (q, k) scales on log(-log p); NaN if too few models.
 
     Args:
         found: the series; models whose rate is not above chance are left out.
@@ -166,7 +166,7 @@ def mixture(
     run: NDArray[np.int64],
     relative: Floats,
 ) -> BentLine:
-    """The posterior of one line.
+    """Compute the posterior of one line.
 
     Args:
         z, at: (n, k), (m, k) logarithms of the scales; the ladder grows along the first.
@@ -221,7 +221,7 @@ def bend(size: Floats, first: float, last: float) -> Floats:
 
 
 def _grid(prior: LadderPrior) -> tuple[Floats, Floats, Floats]:
-    """(G,) sigma, tau and the logarithm of their prior density."""
+    """Return (G,) sigma, tau and the logarithm of their prior density."""
     noise, step = (np.linspace(-BELOW, ABOVE, count) for count in (NOISES, STEPS))
     noise, step = (x.ravel() for x in np.meshgrid(noise, step, indexing="ij"))
     density = -0.5 * (noise**2 + step**2)
@@ -234,7 +234,7 @@ def _grid(prior: LadderPrior) -> tuple[Floats, Floats, Floats]:
 
 
 def _slope_of(link: Link, rate: Floats) -> Floats:
-    """(n,) how much the link moves with the logarithm of a rate."""
+    """Return (n,) the derivative of the link with respect to the logarithm of a rate."""
     step = 1e-4
     below, above = (np.clip(rate * np.exp(s), 1e-300, 1 - 1e-9) for s in (-step, step))
     return np.asarray((link.to(above) - link.to(below)) / (2 * step))

@@ -1,12 +1,12 @@
-"""Forecast a pass rate from a table of counts, four ways side by side.
+"""Forecast a pass rate from a table of counts, by four methods side by side.
 
 - average: the equal-weight mean of the quantiles of two lines, on log(-log PU) and on the logit,
-  that bend and wander as ladders usually do (`bent_lines`). It leads: on the development half of
+  that bend and drift as ladders usually do (`bent_lines`). It leads: on the development half of
   benchmarks/scorecard it has the best skill.
 - line: the dataset-level line of Hu et al. 2023 (arXiv 2310.03262), least squares on log(-log PU).
 - instances: a line for every instance, drawn from one distribution (`instances.py`).
 - pooled: a trend that may bend or end at a ceiling, with the noise between models estimated
-  (`smooth`), and the instances' forecast, weighed by how each did when the larger models of the
+  (`smooth`), and the instances' forecast, weighted by how each did when the larger models of the
   table were forecast from the smaller ones.
 """
 
@@ -32,23 +32,24 @@ from augury.forecast.prediction import known
 from augury.forecast.score import crps
 from augury.notes import Note
 
-# More do not move a 90 % interval by a tenth of its width.
+# More draws do not move a 90 % interval by a tenth of its width.
 DRAWS = 4000
 BACKTEST_DRAWS = 400
-# Cuts of the backtest, at most: each is two fits.
+# Maximum cuts of the backtest: each takes two fits.
 MOST_CUTS = 8
-# The method that a reader is shown first.
+# The method that is shown first.
 LEADING = "average"
-# Forecasts of a backtest that are worth as much as the prior, which trusts the smooth trend alone:
-# on the lab's ladders, verdicts of three forecasts swung from 7 % to 93 % and meant nothing.
+# Number of backtest forecasts that are worth as much as the prior, which trusts the smooth trend
+# alone: on the lab's ladders, verdicts of three forecasts swung from 7 % to 93 % and were
+# meaningless.
 PRIOR_WORTH = 30
-# Noise between models is worth a note where it is this many times the sampling error.
+# Noise between models is worth a note if it is this many times the sampling error.
 NOISY = 2.0
 
 
 @dataclass(frozen=True)
 class MethodForecast:
-    """One method's forecast at one place."""
+    """One method's forecast at one point."""
 
     value: float
     interval: tuple[float, float]
@@ -56,7 +57,7 @@ class MethodForecast:
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return {
             "value": known(self.value),
             "interval": [known(x) for x in self.interval],
@@ -67,20 +68,19 @@ class MethodForecast:
 
 @dataclass(frozen=True)
 class PassRateForecast(Shown):
-    """Forecasts at one place, and what they rest on.
+    """Forecasts at one point, and what they are based on.
 
     Attributes:
-        at: the place.
+        at: the point.
         growth: the class of growth of the series.
         methods: "average", which leads, and "line", "instances", "pooled". Intervals are for a new
             model's pass rate.
         mean_interval: by the average, for the mean of many models of that scale.
-        noise: width that the spread of models around their trend would have alone, over the
-            average's whole width, on log(-log p): no forecast can remove that part. NaN where
-            there is no average.
-        models, instances: how many there were.
+        noise: width due to the spread of models around their trend alone, over the average's whole
+            width, on log(-log p): no forecast can remove that part. NaN if there is no average.
+        models, instances: their numbers.
         extrapolation: how far beyond the data, in units of its range in log scale; 0 inside.
-        notes: what to know before believing it.
+        notes: what to know before trusting it.
     """
 
     at: Mapping[str, float]
@@ -95,7 +95,7 @@ class PassRateForecast(Shown):
 
     @property
     def leading(self) -> MethodForecast:
-        """The forecast of the method to be read first."""
+        """The forecast of the leading method."""
         return self.methods[LEADING]
 
     def _card(self) -> Card:
@@ -112,7 +112,7 @@ class PassRateForecast(Shown):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return {
             "at": dict(self.at),
             "models": self.models,
@@ -157,19 +157,19 @@ def forecast_pass_rate(
 
     Args:
         table: counts: one row per model and instance, with `passes` and `samples` (or exact
-            `logprob`), the scale, and `chance` where a guesser passes. `reference_logprob`, the
-            log-likelihood of the reference answer, helps where instances never pass.
-        at: places, each naming every scale.
+            `logprob`), the scale, and `chance` if random guessing passes. `reference_logprob`, the
+            log-likelihood of the reference answer, helps if instances never pass.
+        at: points, each with every scale.
         scale: columns along which models grow: params, flops or loss, or several.
         level: of the intervals, which are for the rate of one new model on these instances.
         seed: of the draws.
 
     Returns:
-        A list with a `PassRateForecast` per place: pass rates, from 0 to 1, by each method.
+        A list with one `PassRateForecast` per point: pass rates, from 0 to 1, by each method.
 
     Raises:
         DataError: as `series`.
-        UsageError: fewer than three models, no two different scales, or a place without a scale.
+        UsageError: fewer than three models, no two different scales, or a point without a scale.
 
     Source: Hu et al. 2023 (arXiv 2310.03262) for "line" and "instances"; "average" and "pooled"
     are described in docs/passuntil.md.
@@ -249,7 +249,7 @@ def _named(point: Mapping[str, float], name: str) -> float:
 
 
 def _line(found: RateSeries, x: Floats, tails: Sequence[float]) -> Floats:
-    """(q, tails) quantiles of least squares on log(-log PU) over log scale.
+    """Return (q, tails) quantiles of least squares on log(-log PU) over log scale.
 
     PU = passes / samples averaged; quantiles are of Student's t, for a new model.
     """
@@ -288,15 +288,15 @@ def _drawn(
 
 
 def _weights(found: RateSeries, rng: np.random.Generator) -> tuple[float, int]:
-    """Share of the instances' forecast, and how many forecasts of larger models it rests on.
+    """Return the weight of the instances' forecast, and the number of forecasts behind it.
 
-    Every model is forecast from those that are smaller; weights are as 1 / CRPS^2 of log rates
-    (Bates & Granger 1969, with a proper score), shrunk towards none where there are few forecasts.
-    A part whose score is not finite has no weight.
+    Every model is forecast from the smaller ones; weights are as 1 / CRPS^2 of log rates (Bates &
+    Granger 1969, with a proper score), shrunk towards none if there are few forecasts. A part whose
+    score is not finite has no weight.
     """
     along = found.z[:, 0]
     scores: dict[str, list[float]] = {"smooth": [], "instances": []}
-    if found.passes.shape[1] == 1:  # one instance has nothing to pool
+    if found.passes.shape[1] == 1:  # with one instance there is nothing to pool
         return 0.0, 0
     cuts = np.unique(along)[2:-1]
     which = np.linspace(0, len(cuts) - 1, min(len(cuts), MOST_CUTS)).round().astype(int)

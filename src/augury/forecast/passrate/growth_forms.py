@@ -1,9 +1,9 @@
-"""Which class of growth: below, along or above the scaling law?
+"""The class of growth: below, along or above the scaling law.
 
-Hu et al. 2023 (arXiv 2310.03262) tell three classes apart by the curve F = log(-log pass) makes
-over log scale: convex is sub-scaling, a line is scaling-law growth, concave is accelerated. They
-judge by eye; here the curvature has an interval and a test against the line, in which models stray
-from any curve by a noise of their own that the counts know nothing of.
+Hu et al. 2023 (arXiv 2310.03262) distinguish three classes by the curve of F = log(-log pass) over
+log scale: convex is sub-scaling, a line is scaling-law growth, concave is accelerated. They judge
+by eye; here the curvature has an interval and a test against the line, in which models scatter
+around any curve with a noise that the counts do not show.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ Class = Literal["sub-scaling", "scaling-law", "accelerated", "unknown"]
 # How sharply the best of two circuits takes over, in units of F. The paper mixes them by softmax
 # weights of a form it does not give.
 SHARPNESS = 0.1
-# Below this many models a curve of four parameters has nothing left to be judged by.
+# With fewer models than this, a curve of four parameters leaves nothing to judge it by.
 FEWEST_FOR_FORMS = 7
 
 
 @dataclass(frozen=True)
 class Growth:
-    """The class of growth and what it rests on.
+    """The class of growth and its evidence.
 
     Attributes:
         kind: "sub-scaling" (convex), "scaling-law", "accelerated" (concave), "unknown".
-        curvature: q of F = a - alpha z + q z^2, z = log scale; of the fitted line squared where
-            there are several scales.
+        curvature: q of F = a - alpha z + q z^2, z = log scale; of the squared fitted line if there
+            are several scales.
         interval: of q, at `level`.
         p: two-sided p value against the line.
-        level: of the interval; the class is other than "scaling-law" where it leaves out 0.
-        held_out: mean log density of each model's F, left out, under the line, two steps that are
-            both needed (convex) and two circuits of which the better answers (concave); empty
-            below 7 models.
+        level: of the interval; the class differs from "scaling-law" if the interval excludes 0.
+        held_out: mean log density of each left-out model's F, under the line, two steps that are
+            both needed (convex) and two circuits of which the better answers (concave); empty below
+            7 models.
     """
 
     kind: Class
@@ -49,7 +49,7 @@ class Growth:
     held_out: Mapping[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         return {
             "class": self.kind,
             "curvature": self.curvature,
@@ -68,7 +68,7 @@ def growth(series: RateSeries, level: float = 0.9) -> Growth:
     likelihood under the curve.
 
     Args:
-        series: of models; "unknown" below four, or where they have fewer than three scales.
+        series: of models; "unknown" below four, or if they have fewer than three scales.
         level: of the interval.
     """
     z = series.z - series.z.mean(0)
@@ -99,7 +99,7 @@ def growth(series: RateSeries, level: float = 0.9) -> Growth:
 
 
 def between(series: RateSeries, design: Floats) -> Floats:
-    """(M,) variance of F by noise between models: constant in logits, by restricted likelihood."""
+    """Return (M,) the variance of F from noise between models: constant in logits, by REML."""
     slope = _slope(series) ** 2
 
     def minus(log_variance: float) -> float:
@@ -125,12 +125,12 @@ def _line(p: Floats, z: Floats) -> Floats:
 
 
 def _steps(p: Floats, z: Floats) -> Floats:
-    """Both steps have to work: log of the sum of two exponentials of lines."""
+    """Require both steps to work: log of the sum of two exponentials of lines."""
     return np.logaddexp(p[0] - p[1] * z, p[2] - p[3] * z)
 
 
 def _circuits(p: Floats, z: Floats) -> Floats:
-    """The better circuit answers: a soft minimum of two lines."""
+    """Let the better circuit answer: a soft minimum of two lines."""
     first, second = p[0] - p[1] * z, p[2] - p[3] * z
     return -SHARPNESS * np.logaddexp(-first / SHARPNESS, -second / SHARPNESS)
 
@@ -143,7 +143,7 @@ FORMS: Mapping[str, tuple[Callable[[Floats, Floats], Floats], int]] = {
 
 
 def _forms(series: RateSeries) -> dict[str, float]:
-    """Mean held-out log density of F under every form, a model left out at a time."""
+    """Return the mean log density of left-out models' F under every form, one at a time."""
     m = len(series.x)
     if series.x.shape[1] > 1 or m < FEWEST_FOR_FORMS:
         return {}
