@@ -67,7 +67,7 @@ class EmergencePoint(Shown):
         )  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a dictionary for JSON: point{value, interval, level}, law, status, notes, methods."""
+        """Return point{value, interval, level}, law, status, notes and methods, for JSON."""
 
         def number(x: float) -> float | None:
             return float(x) if np.isfinite(x) else None
