@@ -22,7 +22,7 @@ from augury.forecast.emergence.thin import check_precision, too_thin
 from augury.notes import Note
 
 Uncertainty = Literal["importance", "laplace", "nuts"]
-# The laws averaged by default. The power law is the paper's ablation, and worse: by name only.
+# The laws averaged by default. The power law is the paper's ablation, and worse: only by name.
 AVERAGED = ("relu", "slopes", "saturating", "s-shaped", "full")
 
 
@@ -35,19 +35,19 @@ def fit_emergence(
     seed: int = 0,
     throw: bool = False,
 ) -> EmergenceFit:
-    """Fit how finetuning moves the elbow; `emergence_point` then extrapolates to none.
+    """Fit how finetuning moves the elbow; `emergence_point` then extrapolates to no finetuning.
 
     Args:
         data: from `emergence_data`.
         laws: a law or its name ("relu", the paper's; "relu-power", "slopes", "saturating",
-            "s-shaped", "full"), several to average, or "average": all but the power law, weighed by
-            how well each predicts checkpoints held out of its fit.
-        uncertainty: "importance", draws by adaptive importance sampling, a tenth of a second a law;
-            "nuts", slower, with R-hat and effective sample size in the diagnostics, the check on
-            the former; "laplace", a normal approximation, too narrow where data are thin.
+            "s-shaped", "full"), several to average, or "average": all but the power law, weighted
+            by how well each predicts checkpoints held out of its fit.
+        uncertainty: "importance", draws by adaptive importance sampling, a tenth of a second per
+            law; "nuts", slower, with R-hat and effective sample size in the diagnostics, a check on
+            the former; "laplace", a normal approximation, too narrow where data are few.
         level: of the intervals.
-        seed: of everything random.
-        throw: raise `FitError` where everything is at chance, instead of returning that.
+        seed: of all randomness.
+        throw: raise `FitError` if everything is at chance, instead of returning that.
 
     Returns:
         An `EmergenceFit`.
@@ -102,7 +102,7 @@ def fit_emergence_many(
     level: float = 0.9,
     seed: int = 0,
 ) -> list[EmergenceFit]:
-    """One law on many studies (tasks, ablations, simulations) in one batched call.
+    """Fit one law to many studies (tasks, ablations, simulations) in one batched call.
 
     Args:
         studies: all with counts, or all without.
@@ -110,7 +110,7 @@ def fit_emergence_many(
         uncertainty, level, seed: as in `fit_emergence`.
 
     Returns:
-        A fit each, in order, without the notes that need more fits.
+        One fit per study, in order, without the notes that need more fits.
 
     Raises:
         UsageError: there are no studies, or some have counts and some do not.
@@ -171,7 +171,7 @@ def _checked(uncertainty: str, level: float) -> None:
 def _drawn(
     rows: Rows, *, counts: bool, uncertainty: Uncertainty, seed: int
 ) -> tuple[Peaks, Floats, list[dict[str, float]]]:
-    """Peaks, (S, D, P) draws and diagnostics of every study."""
+    """Return peaks, (S, D, P) draws and diagnostics of every study."""
     if uncertainty == "nuts":
         from augury.forecast.emergence import nuts
 
@@ -196,7 +196,7 @@ def _drawn(
 
 
 def _late(fitted: EmergenceFit) -> list[Note]:
-    """Few-shot scores against the best law fitted to the finetuned rows alone."""
+    """Compare few-shot scores with the best law fitted to the finetuned rows alone."""
     data = fitted.data
     tuned = data.amount > 0
     if tuned.all() or fitted.status in (EmergenceStatus.AT_CHANCE, EmergenceStatus.TOO_FEW_AMOUNTS):

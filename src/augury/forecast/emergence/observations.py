@@ -19,25 +19,25 @@ from augury.forecast.emergence.laws import EmergenceLaw, Member, Scales
 from augury.forecast.emergence.search import Floats
 
 Scale = Literal["loss", "flops"]
-# The least unit of the priors, in nats and in decades: a study of a few late checkpoints knows no
-# less of how far finetuning may shift an elbow than one of many.
+# The smallest unit of the priors, in nats and in decades: a study of a few late checkpoints tells
+# as much about how far finetuning may shift an elbow as one of many.
 LEAST_UNIT = {"loss": 0.4, "flops": 1.0}
-# Prior standard deviation of the base where chance is known, and where it is guessed from the data.
+# Prior standard deviation of the base if chance is known, and if it is guessed from the data.
 KNOWN_CHANCE, GUESSED_CHANCE = 0.02, 0.05
 # A base below this, in counts, is known by its order of magnitude, and is at least 1 in 1,000.
 RARE, LEAST_BASE = 0.02, 1e-3
-# The least D_0: log D_0 must be positive.
+# The smallest D_0: log D_0 must be positive.
 LEAST_AMOUNT = 2.0
 # No run has 1e99 FLOPs.
 NO_LIMIT = 99.0
 # Each size of a study is compiled anew, 3 CPU-seconds; a row, padding or not, costs a fit half a
-# millisecond. So sizes are few: rows and subsets are padded to at least these.
+# millisecond. So there are few sizes: rows and subsets are padded to at least these.
 LEAST_ROWS, LEAST_SUBSETS = 128, 16
 
 
 @dataclass(frozen=True)
 class EmergenceData:
-    """What is fitted. All arrays (n,), one entry per evaluation.
+    """The fitted data. All arrays (n,), one entry per evaluation.
 
     Attributes:
         scale: "loss" (nats per token) or "flops".
@@ -46,14 +46,14 @@ class EmergenceData:
         place: (n,) loss, or FLOPs.
         amount: finetuning examples, 0 for few-shot.
         y: score.
-        trials: instances or samples behind it; all 0 where the table has no counts.
-        stderr: standard error where there are no counts, 0 if unknown.
+        trials: instances or samples behind it; all 0 if the table has no counts.
+        stderr: standard error if there are no counts, 0 if unknown.
         subset: index of the (amount, subset) pair, -1 for few-shot rows.
-        params: non-embedding parameters, NaN where unknown.
-        chance: score of a guesser, NaN if unknown.
+        params: non-embedding parameters, NaN if unknown.
+        chance: score of random guessing, NaN if unknown.
         few_shot_examples: N, in the prompt.
-        low_data: D_0, the amount of finetuning that stands for none.
-        lowest_loss: below which no model goes, nats; the point of emergence lies above it.
+        low_data: D_0, the finetuning amount that counts as none.
+        lowest_loss: nats, which no model goes below; the point of emergence lies above it.
     """
 
     scale: Scale
@@ -77,17 +77,17 @@ class EmergenceData:
 
     @property
     def progress(self) -> Floats:
-        """(n,) minus the loss, or log10 FLOPs: what rises as a model gets better."""
+        """(n,) minus the loss, or log10 FLOPs: rises as a model gets better."""
         return progress_of(self.place, self.scale)
 
     @property
     def amounts(self) -> Floats:
-        """Distinct finetuning amounts, ascending, few-shot not among them."""
+        """Distinct finetuning amounts, ascending, without few-shot."""
         return np.unique(self.amount[self.amount > 0])
 
     @property
     def base(self) -> float:
-        """Chance, or where it is unknown the median score of the least capable fifth of rows."""
+        """Chance, or if unknown the median score of the least capable fifth of rows."""
         if np.isfinite(self.chance):
             return self.chance
         worst = self.progress <= np.quantile(self.progress, 0.2)
@@ -124,7 +124,7 @@ class EmergenceData:
         )
 
     def subset_rows(self, keep: NDArray[np.bool_]) -> EmergenceData:
-        """The rows of a mask (n,): an ablation, or checkpoints held out."""
+        """Return the rows of a mask (n,): an ablation, or checkpoints held out."""
         at = np.unique(self.checkpoint[keep])
         return EmergenceData(
             scale=self.scale,
@@ -144,7 +144,7 @@ class EmergenceData:
         )
 
     def rows(self, law: EmergenceLaw, room: int, groups: int) -> Rows:
-        """Padded to (room,) rows and (groups,) subsets."""
+        """Return the data padded to (room,) rows and (groups,) subsets."""
         n = len(self.y)
         first = np.unique(self.subset[self.subset >= 0], return_inverse=True)
         onehot = np.zeros((room, groups))
@@ -171,7 +171,7 @@ class EmergenceData:
 
 
 def stacked(studies: Sequence[EmergenceData], laws: Sequence[EmergenceLaw]) -> Rows:
-    """(S, n) arrays of many studies, each with its law, padded to one of few sizes."""
+    """Stack (S, n) arrays of many studies, each with its law, padded to one of few sizes."""
     room = max(LEAST_ROWS, round_up(max(len(s.y) for s in studies)))
     subsets = max(len(np.unique(s.subset[s.subset >= 0])) for s in studies)
     groups = LEAST_SUBSETS if subsets <= LEAST_SUBSETS else round_up(subsets)
@@ -180,7 +180,7 @@ def stacked(studies: Sequence[EmergenceData], laws: Sequence[EmergenceLaw]) -> R
 
 
 def join(parts: Sequence[Rows]) -> Rows:
-    """Rows of equal room as one stack, (S, n) each."""
+    """Stack rows of equal room, (S, n) each."""
     arrays = ("progress", "log_amount", "few", "y", "trials", "variance", "weight", "groups")
     plain = {name: np.stack([getattr(p, name) for p in parts]) for name in arrays}
     scales = Scales(*(np.stack(column) for column in zip(*(p.scales for p in parts), strict=True)))
@@ -189,13 +189,13 @@ def join(parts: Sequence[Rows]) -> Rows:
 
 
 def progress_of(place: Any, scale: Scale) -> Floats:
-    """Losses or FLOPs as progress: what rises as models get better."""
+    """Convert losses or FLOPs to progress, which rises as models get better."""
     place = np.asarray(place, float)
     return -place if scale == "loss" else np.log10(place)
 
 
 def place_of(progress: Any, scale: Scale) -> Floats:
-    """Progress as losses or FLOPs."""
+    """Convert progress to losses or FLOPs."""
     progress = np.asarray(progress, float)
     return -progress if scale == "loss" else 10.0**progress
 
@@ -212,16 +212,16 @@ def emergence_data(
     """Read a study of finetuned checkpoints from a table.
 
     Args:
-        table: one row per evaluation. Needed: `loss` or `flops` (of pretraining),
+        table: one row per evaluation. Required: `loss` or `flops` (of pretraining),
             `finetune_examples` (0 = few-shot), and `passes` with `samples`, or `value` (with `n` if
-            it is a share of n instances, or with `stderr`). Used if there: model, step, seed,
+            it is a share of n instances, or with `stderr`). Used if present: model, step, seed,
             subset, shots, chance, params, tokens. One task: filter others out first.
-        scale: "loss", nats per token, or "flops" where the loss is missing.
+        scale: "loss", nats per token, or "flops" if the loss is missing.
         few_shot_examples: N in the prompt of few-shot rows; by default their `shots`, else 5.
-        low_data: D_0, the finetuning amount that stands for none; by default N, at least 2.
-        chance: score of a guesser, if the table does not say it.
-        lowest_loss: below which no model goes, in nats (the floor of a fitted loss law, say): the
-            point of emergence is sought above it.
+        low_data: D_0, the finetuning amount that counts as none; by default N, at least 2.
+        chance: score of random guessing, if the table does not give it.
+        lowest_loss: nats, which no model goes below (for example, the floor of a fitted loss law):
+            the point of emergence is searched above it.
 
     Returns:
         `EmergenceData`, for `fit_emergence`: arrays (n,), one entry per evaluation.
@@ -336,7 +336,7 @@ def _chance(table: pl.DataFrame) -> float:
 
 
 def _labels(table: pl.DataFrame, place: Floats) -> NDArray[np.str_]:
-    """Which checkpoint each row is of: model, step and params together, else its place."""
+    """Return each row's checkpoint: model, step and params together, else its place."""
     key = [c for c in ("family", "model", "run", "params", "step", "tokens") if c in table.columns]
     if not key or not {"model", "run", "step"} & set(key):
         return np.array([f"{x:.6g}" for x in place])
@@ -346,7 +346,7 @@ def _labels(table: pl.DataFrame, place: Floats) -> NDArray[np.str_]:
 
 
 def _subsets(table: pl.DataFrame, amount: Floats) -> NDArray[np.int64]:
-    """Index of the (amount, subset) pair of every row, -1 for few-shot rows."""
+    """Return the index of each row's (amount, subset) pair, -1 for few-shot rows."""
     subset = (
         table["subset"].cast(pl.String).fill_null("").to_list()
         if "subset" in table.columns

@@ -1,4 +1,4 @@
-"""What a fit of emergence laws leaves: frozen data that says how far to trust it."""
+"""The result of fitting emergence laws: frozen data that says how far to trust it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ABOVE_CHANCE = 0.03
 
 
 class EmergenceStatus(StrEnum):
-    """How a study ended. Points of the others are missing, wrong, or lean on the priors."""
+    """How a study ended. Unless answered, its point is missing, wrong, or relies on the priors."""
 
     ANSWERED = "answered"
     CONTRADICTED = "few-shot scores contradict the law"
@@ -112,10 +112,10 @@ class EmergenceFit(Shown):
         weights: (K,) of the laws in the average, by prediction of held-out checkpoints.
         scores: (K, M) log predictive density of each held-out checkpoint, or empty.
         status: how it ended; `status.remedy` says what to do.
-        notes: what a reader has to know.
+        notes: warnings and remarks for the reader.
         uncertainty: how draws were made: "importance", "laplace" or "nuts".
         level: of the intervals reported.
-        seed: of everything random.
+        seed: of all randomness.
     """
 
     data: EmergenceData
@@ -152,32 +152,32 @@ class EmergenceFit(Shown):
     def point_draws(
         self, *, distance: float | None = None, low_data: float | None = None
     ) -> Floats:
-        """(S,) draws of the point of emergence, as progress, of the average.
+        """Return (S,) draws of the average's point of emergence, as progress.
 
         Args:
             distance: score above the base that counts as emerged; None is the elbow itself.
-            low_data: another D_0 than the one fitted with.
+            low_data: another D_0 than in the fit.
         """
         parts = [self._drawn(f, distance, low_data) for f in self.fits]
         return mixed(parts, self.weights, self.seed)
 
     def law_draws(self, k: int, *, distance: float | None = None) -> Floats:
-        """(S,) draws of the point of emergence by the k-th law alone."""
+        """Return (S,) draws of the point of emergence by the k-th law alone."""
         return self._drawn(self.fits[k], distance, None)
 
     def _drawn(self, f: LawFit, distance: float | None, low_data: float | None) -> Floats:
         return point_of(f.law, f.draws, self.data, distance=distance, low_data=low_data)
 
     def elbow_draws(self, amount: float) -> Floats:
-        """(S,) draws of the elbow at a finetuning amount, as progress, of the average."""
+        """Return (S,) draws of the average's elbow at a finetuning amount, as progress."""
         parts = [point_of(f.law, f.draws, self.data, low_data=amount) for f in self.fits]
         return mixed(parts, self.weights, self.seed)
 
 
 def mixed(parts: list[Floats], weights: tuple[float, ...], seed: int) -> Floats:
-    """(S,) draws of a mixture: from each part its share, in an order of its own.
+    """Return (S,) draws of a mixture: from each part its share, in shuffled order.
 
-    Shuffled with one seed, so that the draws of two quantities belong together.
+    Shuffled with one seed, so that the draws of two quantities stay paired.
     """
     count = len(parts[0])
     ends = np.round(np.cumsum(weights) / np.sum(weights) * count).astype(int)
@@ -191,7 +191,7 @@ def mixed(parts: list[Floats], weights: tuple[float, ...], seed: int) -> Floats:
 
 
 def parameters(law: EmergenceLaw, z: Floats, scales: Scales) -> Any:
-    """(S, P) coordinates to natural parameters, (S,) each, as attributes (see `laws.natural`)."""
+    """Map (S, P) coordinates to natural parameters, (S,) attributes (see `laws.natural`)."""
     return placed(z, law.member, scales, float(scales.log_low))[2]
 
 
@@ -203,7 +203,7 @@ def point_of(
     distance: float | None = None,
     low_data: float | None = None,
 ) -> Floats:
-    """(S,) point of emergence, as progress, at (S, P) coordinates."""
+    """Return (S,) the point of emergence, as progress, at (S, P) coordinates."""
     import jax
 
     scales = data.scales
@@ -211,7 +211,7 @@ def point_of(
     if distance is not None:
         with jax.enable_x64(True):
             place = place + np.asarray(past_for(p, distance, steep))
-    # What only a loss below the lowest would bring never comes.
+    # A point that needs a loss below the lowest is never reached.
     return np.where(place > scales.limit, np.inf, place) if distance is not None else place
 
 
@@ -221,9 +221,9 @@ def coordinate_names() -> tuple[str, ...]:
 
 
 def interval_of(progress: Floats, level: float, scale: Any) -> tuple[float, float, float]:
-    """Median and equal-tailed interval of draws, as loss or FLOPs, the interval ascending."""
+    """Return median and equal-tailed interval of draws, as loss or FLOPs, in ascending order."""
     tail = (1 - level) / 2
-    # Between draws at infinity (never emerges) interpolation would give NaN.
+    # Interpolating between infinite draws (never emerges) would give NaN.
     low, middle, high = np.quantile(progress, [tail, 0.5, 1 - tail], method="nearest")
     value = place_of(np.array([middle, low, high]), scale)
     return float(value[0]), float(min(value[1:])), float(max(value[1:]))

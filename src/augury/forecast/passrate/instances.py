@@ -1,12 +1,11 @@
-"""Instance-level forecasts (IPU): a line for every instance, each leaning on all the others.
+"""Instance-level forecasts (IPU): one line per instance, with partial pooling.
 
-Hu et al. 2023 (arXiv 2310.03262) fit PU_s(N) = exp(-c_s N^-alpha_s) instance by instance and
-average the predictions; an instance that never passed has no line then. Here the lines are drawn
-from a common normal distribution (partial pooling), the counts enter by their likelihood, so that
-an instance without a pass says that its rate is small, and every model of the series is off by an
-error of its own that all its instances share. Fitted by EM with Laplace's approximation for each
-instance. Where the log-likelihood of the reference answer is known, it stands in for passes that
-are too few, as far as it predicts those that there are.
+Hu et al. 2023 (arXiv 2310.03262) fit PU_s(N) = exp(-c_s N^-alpha_s) per instance and average the
+predictions; an instance that never passed then has no line. Here the lines are drawn from a common
+normal distribution (partial pooling); the counts enter by their likelihood, so that an instance
+without a pass shows that its rate is small; and every model of the series has an error that all its
+instances share. Fitted by EM with Laplace's approximation per instance. If the log-likelihood of
+the reference answer is known, it replaces missing passes, as far as it predicts the existing ones.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from scipy import special
 from augury.forecast.passrate.rate_series import Floats, RateSeries
 from augury.forecast.passrate.smooth import NOISE_PRIOR, square_root
 
-# An instance's passes beyond this many say no more of its line: what is left is how far a single
-# instance strays from any line, about a fifth in its rate.
+# An instance's passes beyond this number tell no more about its line: the rest is how far a single
+# instance deviates from any line, about a fifth in its rate.
 WORTH = 20.0
 # Prior of the noise between models, worth this many models.
 NOISE_WORTH = 2.0
 ROUNDS = 200
-LEAST_LEFT = 0.1  # what a likelihood leaves open of F at least, where it seems to tell all
+LEAST_LEFT = 0.1  # minimum uncertainty of F, even if a likelihood seems to determine it
 STEP = 1.0  # largest change of F in one Newton step
 
 
@@ -47,7 +46,7 @@ class Instances:
     design: Floats
 
     def draws(self, x: Floats, n: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """(n, q) mean pass rates above chance at (q, k) scales: of the mean, and of a new model."""
+        """Return (n, q) pass rates above chance at (q, k) scales: the mean's, a new model's."""
         at = _design(self.series, x)
         size = self.lines.shape[1]
         roots = square_root(self.covariances + 1e-9 * np.eye(size))
@@ -104,7 +103,7 @@ def fit_instances(series: RateSeries) -> Instances:
         pull = -(score * slope).sum(0) - error / noise**2
         known = (information * slope**2).sum(0) + 1 / noise**2
         error = np.clip(error + np.clip(pull / known, -0.5, 0.5), -4, 4)
-        # What of the errors is a line belongs to the lines.
+        # The part of the errors that is a line belongs to the lines.
         pulled = _slope(series.rate)
         straight = design @ (onto_line @ (pulled * error)) / pulled
         error = error - straight
@@ -121,7 +120,7 @@ def fit_instances(series: RateSeries) -> Instances:
 
 
 def _worth(series: RateSeries) -> tuple[Floats, Floats]:
-    """Counts, with those of many passes made smaller, and stopped ones worth what is unbiased."""
+    """Return counts, with large numbers of passes reduced, and stopped ones made unbiased."""
     passes, samples = series.passes, series.samples
     if np.isfinite(series.stopped):
         done = passes >= series.stopped
@@ -138,7 +137,7 @@ def _design(series: RateSeries, x: Floats) -> Floats:
 
 
 def _slope(rate: Floats) -> Floats:
-    """How much F falls as logit p rises by one."""
+    """Return how much F falls as logit p rises by one."""
     p = np.clip(rate, 1e-300, 1 - 1e-9)
     return (1 - p) / np.abs(np.log(p))
 
@@ -148,7 +147,7 @@ def _slope_f(f: Floats) -> Floats:
 
 
 def _terms(f: Floats, passes: Floats, samples: Floats, chance: float) -> tuple[Floats, Floats]:
-    """Slope and Fisher information of the counts' log-likelihood in F."""
+    """Return slope and Fisher information of the counts' log-likelihood in F."""
     g = np.exp(np.clip(f, -20, 6.5))
     above = np.exp(-g)
     p = np.clip(chance + (1 - chance) * above, 1e-300, 1 - 1e-12)
@@ -157,10 +156,10 @@ def _terms(f: Floats, passes: Floats, samples: Floats, chance: float) -> tuple[F
 
 
 def _reference(series: RateSeries) -> tuple[Floats, Floats] | None:
-    """(S, M) what F the reference's likelihood expects where nothing passed, and its weight.
+    """Return (S, M) the F that the reference's likelihood predicts without a pass, and its weight.
 
     log(-log-likelihood of the reference) predicts F along a line, fitted to the counts of all
-    pairs, those without a pass among them: only pairs that passed would be a biased choice.
+    pairs, including those without a pass: only pairs that passed would be a biased selection.
     """
     known = np.isfinite(series.reference) & (series.reference < 0) & (series.samples > 0)
     told = known & (series.passes >= 3)
@@ -168,7 +167,7 @@ def _reference(series: RateSeries) -> tuple[Floats, Floats] | None:
         return None
     by = np.log(-series.reference[known])
     design = np.stack([np.ones_like(by), by], 1)
-    line = np.array([0.0, 1.0])  # where the reference is the only answer that passes
+    line = np.array([0.0, 1.0])  # if the reference is the only answer that passes
     for _ in range(50):
         score, information = _terms(
             design @ line, series.passes[known], series.samples[known], series.chance

@@ -1,7 +1,7 @@
-"""A table of counts as a series of models: rates, how sure they are, and the scale they grow along.
+"""A table of counts as a series of models: rates, their precision, and the scale they grow along.
 
-Growth is read where the law of Hu et al. 2023 (arXiv 2310.03262) is a straight line:
-F = log(-log p) over the logarithms of the scale, p the pass rate above chance.
+Growth is measured where the law of Hu et al. 2023 (arXiv 2310.03262) is a straight line: F =
+log(-log p) over the logarithms of the scale, p the pass rate above chance.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from augury.laws.pass_rate import FALLS_WITH
 
 Floats = NDArray[np.float64]
 
-# What tells one model of a series from another, of the columns that are there.
+# Columns that distinguish the models of a series; those present are used.
 IDENTITY = ("model", "family", "run", "params", "tokens", "step", "seed")
-# Exact probabilities enter as so many samples: no series is long enough to tell the difference.
+# Exact probabilities count as this many samples: no series is long enough to tell the difference.
 AS_SAMPLES = 1e12
 
 
@@ -34,13 +34,13 @@ class RateSeries:
     Attributes:
         scales: names of the scale's columns.
         x: (M, k) scale of each model, increasing in the first one.
-        passes, samples: (M, S) counts; 0 samples where a pair was not measured.
+        passes, samples: (M, S) counts; 0 samples if a pair was not measured.
         rate: (M,) mean pass rate over instances, chance removed.
-        shape: (M,) how many passes that mean is worth: mean^2 / variance of sampling.
-        chance: pass rate of a guesser.
-        reference: (M, S) log-likelihood of the reference answer where known, else NaN.
-        stopped: passes at which sampling stopped; infinite where samples were a fixed number.
-        run: (M,) which training run a model is of: checkpoints of one run share a label.
+        shape: (M,) effective passes behind that mean: mean^2 / variance of sampling.
+        chance: pass rate of random guessing.
+        reference: (M, S) log-likelihood of the reference answer if known, else NaN.
+        stopped: passes at which sampling stopped; infinite if the number of samples was fixed.
+        run: (M,) training run of each model: checkpoints of one run share a label.
     """
 
     scales: tuple[str, ...]
@@ -60,7 +60,7 @@ class RateSeries:
         return self.along(self.x)
 
     def along(self, x: Floats) -> Floats:
-        """(q, k) logarithms of scales, the other way round for those of which less is better."""
+        """Return (q, k) logarithms of scales, with the sign reversed if less is better."""
         return np.log(x) * np.array([-1.0 if s in FALLS_WITH else 1.0 for s in self.scales])
 
     @property
@@ -70,19 +70,19 @@ class RateSeries:
 
     @property
     def f_variance(self) -> Floats:
-        """(M,) variance that sampling alone puts into `f`."""
+        """(M,) sampling variance of `f`."""
         return 1.0 / (self.shape * np.log(np.clip(self.rate, 1e-300, 1 - 1e-9)) ** 2)
 
     @property
     def above_chance(self) -> tuple[Floats, NDArray[np.bool_]]:
-        """(M,) mean rates above chance, each instance alike, and which are above 0."""
+        """(M,) mean rates above chance, with equal weight per instance, and which are above 0."""
         with np.errstate(invalid="ignore"):
             each = np.where(self.samples > 0, self.passes / self.samples, np.nan)
         rate = (np.nanmean(each, 1) - self.chance) / (1 - self.chance)
         return rate, rate > 0
 
     def some(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> RateSeries:
-        """The series of these models alone."""
+        """Return the series of only these models."""
         return RateSeries(
             self.scales,
             self.x[rows],
@@ -98,12 +98,12 @@ class RateSeries:
 
 
 def to_f(rate: Floats) -> Floats:
-    """log(-log p)."""
+    """Compute log(-log p)."""
     return np.log(-np.log(np.clip(rate, 1e-300, 1 - 1e-9)))
 
 
 def from_f(f: Floats) -> Floats:
-    """The pass rate of F."""
+    """Compute the pass rate of F."""
     return np.exp(-np.exp(np.minimum(f, 7.0)))
 
 
@@ -112,7 +112,7 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
 
     Args:
         table: rows of instances with `passes` and `samples`, or with the exact `logprob`; rows
-            without `instance` are means of others and left out where there are any with. One task.
+            without `instance` are means and left out if there are any with. One task.
         scales: columns along which models grow, such as ("params",) or ("params", "tokens").
 
     Raises:
@@ -180,7 +180,7 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
         there = samples[m] > 0
         rate[m], shape[m] = mean_and_shape(passes[m, there], samples[m, there], stopped)
     above = (rate - chance) / (1 - chance)
-    # Of a mean near chance only what lies above it is known, and that less well.
+    # For a mean near chance only the part above it is known, and less precisely.
     least = rate * 0.05
     shape = shape * (np.maximum(above, least) / rate) ** 2
     return RateSeries(
@@ -198,7 +198,7 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
 
 
 def _counted(table: pl.DataFrame) -> pl.DataFrame:
-    """With `passes` and `samples`, made of exact probabilities where those are what there is."""
+    """Return the table with `passes` and `samples`, computed from exact probabilities if needed."""
     have: Mapping[str, bool] = {c: c in table.columns for c in ("passes", "samples", "logprob")}
     if have["passes"] and have["samples"]:
         if have["logprob"]:
@@ -232,11 +232,11 @@ def _counted(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _stop(table: pl.DataFrame, passes: Floats, samples: Floats) -> float:
-    """Passes at which sampling stopped; infinite where it did not.
+    """Return the passes at which sampling stopped; infinite if it did not.
 
-    The column `stop_passes` says it. In a table without that column (an older one, or counts of
-    another tool) "r passes or the cap" is recognised only where nothing else can have made the
-    counts: everything below the largest number of samples has just r passes, and nothing has more.
+    From the column `stop_passes`. In a table without it (an older one, or counts of another tool)
+    "r passes or the cap" is recognised only if nothing else can explain the counts: everything
+    below the largest number of samples has exactly r passes, and nothing has more.
     """
     if "stop_passes" in table.columns and table["stop_passes"].count():
         told = np.unique(stop_of(table))
@@ -247,7 +247,7 @@ def _stop(table: pl.DataFrame, passes: Floats, samples: Floats) -> float:
                 value=", ".join(f"{x:g}" for x in told[:5]),
                 expected="one number; choose with --where",
             )
-        # From the only pass that ended sampling nothing unbiased follows: counted as it is.
+        # No unbiased estimate follows from the single pass that ended sampling: counted as it is.
         return float(told[0]) if told[0] >= 2 else float("inf")
     below = (samples > 0) & (samples < samples.max())
     found = np.unique(passes[below])

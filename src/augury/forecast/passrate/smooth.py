@@ -1,10 +1,10 @@
-"""Growth without a form: a line that may bend, with the noise between models estimated.
+"""Growth without a fixed form: a line that may bend, with the noise between models estimated.
 
 F = log(-log p) is a line in log scale plus an integrated Wiener process (a cubic smoothing spline,
 Wahba 1978) plus noise of each model: what another seed would have given, on the logit of its pass
-rate, besides the sampling error that the counts tell. How much it bends and how large the noise is
-are integrated over, not fixed: with five models neither is known. Beyond the data it goes on with
-the slope it has there, ever less sure.
+rate, besides the sampling error known from the counts. The size of the bend and of the noise are
+integrated out, not fixed: five models determine neither. Beyond the data it continues with its last
+slope, with growing uncertainty.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ NOISE_PRIOR = (np.log(0.4), 0.8)
 BEND = np.concatenate([[0.0], np.geomspace(0.05, 2.0, 9)])
 BEND_PRIOR = (np.log(0.3), 1.0)
 LINE_SHARE = 0.3
-# Ceilings, as multiples of the largest rate seen; and the share of the prior that has none. On the
-# development half of benchmarks/scorecard a share of .9, and noise that grows with scale, cost
-# width and gained nothing: interval scores of .51, .55, .82 (arithmetic, worlds, rule) against
+# Ceilings, as multiples of the largest rate seen; and the prior probability of no ceiling. On the
+# development half of benchmarks/scorecard a probability of .9, and noise that grows with scale,
+# cost width and gained nothing: interval scores of .51, .55, .82 (arithmetic, worlds, rule) against
 # .41, .40, .57 as it is here.
 CEILINGS = (2.0, 5.0, 15.0, 50.0)
 NO_CEILING_SHARE = 0.98
-# Lines are known to fall; how fast is left to the data within ten times what it seems.
+# Lines are known to fall; how fast is left to the data within a factor of ten of the estimate.
 LEVEL_SCALE, SLOPE_SCALE = 30.0, 10.0
 
 
@@ -61,7 +61,7 @@ class Smooth:
     weights: Floats
 
     def draws(self, x: Floats, n: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """(n, q) pass rates above chance at (q, k) scales: of the mean, and of a new model each."""
+        """Return (n, q) pass rates above chance at (q, k) scales: the mean's, new models'."""
         which = rng.choice(len(self.forms), size=n, p=self.weights)
         mean, run = np.empty((n, len(x))), np.empty((n, len(x)))
         for i in np.unique(which):
@@ -76,16 +76,16 @@ class Smooth:
         return mean, run
 
     def share(self, what: str, above: float = 0.0) -> float:
-        """Posterior probability that noise, bend or ceiling lies above this."""
+        """Return the posterior probability that noise, bend or ceiling exceeds this."""
         return float(self.weights[[getattr(f, what) > above for f in self.forms]].sum())
 
 
 def fit_smooth(series: RateSeries, *, bends: bool = True, ceilings: bool = True) -> Smooth:
-    """Weigh every member of the family by its marginal likelihood and prior.
+    """Weight every member of the family by its marginal likelihood and prior.
 
     Args:
         series: at least three models.
-        bends, ceilings: False leaves these members out: neither is a line with noise.
+        bends, ceilings: False leaves these members out; without both it is a line with noise.
     """
     forms, score = [], []
     top = float(series.rate.max())
@@ -104,7 +104,7 @@ def fit_smooth(series: RateSeries, *, bends: bool = True, ceilings: bool = True)
 
 
 def square_root(covariance: Floats) -> Floats:
-    """A root R with R R^T = covariance, also where rounding has left it short of positive."""
+    """Return a root R with R R^T = covariance, even if rounding made it slightly non-positive."""
     try:
         return np.asarray(np.linalg.cholesky(covariance), dtype=float)
     except np.linalg.LinAlgError:
@@ -127,19 +127,19 @@ def _f(series: RateSeries, ceiling: float) -> Floats:
 
 
 def _below(series: RateSeries, ceiling: float) -> Floats:
-    """(M,) log(ceiling / rate): 1 over the slope of F in log p."""
+    """Return (M,) log(ceiling / rate): 1 over the slope of F in log p."""
     return -np.log(np.clip(series.rate / ceiling, 1e-300, 1 - 1e-9))
 
 
 def _scaled(series: RateSeries, x: Floats) -> Floats:
-    """(q, k) places on a scale where the models of the series span 0 to 1."""
+    """Map (q, k) points to a scale where the models of the series span 0 to 1."""
     z = series.z
     low, span = z.min(0), np.maximum(np.ptp(z, axis=0), 1e-9)
     return (series.along(x) - low) / span
 
 
 def _kernel(a: Floats, b: Floats) -> Floats:
-    """Covariance of an integrated Wiener process that starts where the data do, per scale, added.
+    """Sum per scale the covariance of an integrated Wiener process that starts at the data's start.
 
     Its standard deviation is 1 one range beyond the data's end, where t = 2.
     """
@@ -157,7 +157,7 @@ def _design(t: Floats) -> Floats:
 
 
 def _spread(f: Floats) -> float:
-    """How far F falls over the data: the unit of slopes and bends."""
+    """Return how far F falls over the data: the unit of slopes and bends."""
     return max(float(np.ptp(f)), 0.05)
 
 
@@ -195,7 +195,7 @@ def _parts(series: RateSeries, forms: Sequence[Form]) -> _Parts:
 
 
 def _evidence(series: RateSeries, forms: Sequence[Form]) -> Floats:
-    """(G,) log marginal likelihoods of the logarithms of the rates, which all ceilings share."""
+    """Return (G,) log marginal likelihoods of the log rates, which all ceilings share."""
     parts = _parts(series, forms)
     root = np.linalg.cholesky(parts.covariance)
     off = np.linalg.solve(root, (parts.f - parts.f.mean(1, keepdims=True))[:, :, None])[:, :, 0]
@@ -204,7 +204,7 @@ def _evidence(series: RateSeries, forms: Sequence[Form]) -> Floats:
 
 
 def _posterior(series: RateSeries, x: Floats, form: Form) -> tuple[Floats, Floats]:
-    """Mean and covariance of F at (q, k) places, without the noise of a new model."""
+    """Return mean and covariance of F at (q, k) points, without the noise of a new model."""
     t, (f,), (prior,), (bend,), (covariance,), _ = _parts(series, [form])
     at = _scaled(series, x)
     cross = _design(at) @ prior @ _design(t).T + bend * _kernel(at, t)
