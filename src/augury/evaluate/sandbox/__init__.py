@@ -3,7 +3,7 @@
     with Sandbox() as sandbox:
         verdicts = sandbox.run([Program("1", code, tests=tests, entry_points=("f",))])
 
-docs/sandbox.md says what it stops, how, and what it does not promise.
+docs/sandbox.md describes what it stops, how, and what it does not promise.
 """
 
 from augury.evaluate.sandbox.checking import check_programs, unit_tests_checker

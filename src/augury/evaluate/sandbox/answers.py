@@ -25,7 +25,7 @@ _CODE_BEGINS = re.compile(r"^(?:from\s+\S+\s+import\s|import\s|def\s|class\s|@\w
 
 
 def judged_program(prompt: str, stub: str, text: str, entry_point: str) -> str:
-    """The program that a text makes of a prompt.
+    """Return the program that a text makes of a prompt.
 
     Args:
         prompt: as the model read it.
@@ -54,7 +54,7 @@ def judged_program(prompt: str, stub: str, text: str, entry_point: str) -> str:
 
 
 def longest_python(code: str) -> str:
-    """The code without the lines at its end that keep it from being Python; empty if nothing is."""
+    """Return the code without trailing lines that are not Python; empty if nothing is."""
     lines = code.splitlines(keepends=True)
     for end in range(len(lines), max(len(lines) - MOST_TRIED, 0), -1):
         part = "".join(lines[:end])
@@ -64,7 +64,7 @@ def longest_python(code: str) -> str:
 
 
 def is_python(code: str) -> bool:
-    """Whether it can be parsed; nothing of it runs."""
+    """Return whether it can be parsed; nothing of it runs."""
     try:
         ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

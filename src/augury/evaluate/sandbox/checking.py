@@ -1,4 +1,4 @@
-"""HumanEval's way of checking: a text passes when the program it completes passes its tests."""
+"""HumanEval's check: a text passes if the program that it completes passes its tests."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Pair = tuple[Instance, str]
 
 
 class Judge(Protocol):
-    """What runs programs and says what came of each: ours, or one of Inspect's."""
+    """What runs programs and judges each: Augury's sandbox, or one of Inspect's."""
 
     def run(self, programs: Iterable[Program]) -> list[Verdict]:
-        """One verdict per program, in the order given."""
+        """Return one verdict per program, in the given order."""
         ...
 
 
 def check_programs(sandbox: Judge, pairs: Sequence[Pair]) -> list[Verdict]:
-    """One verdict per (instance, text), in order; the text goes on where the prompt ends.
+    """Return one verdict per (instance, text), in order; the text continues the prompt.
 
     The instance is a HumanEval problem as `read_task` reads it: its prompt, and in its data
     `entry_point` and `test`.
@@ -36,7 +36,7 @@ def check_programs(sandbox: Judge, pairs: Sequence[Pair]) -> list[Verdict]:
 
 
 def instance_program(instance: Instance, text: str) -> Program:
-    """The program that a text completes.
+    """Return the program that a text completes.
 
     Raises:
         DataError: the instance lacks a field of HumanEval's, or its prompt is not Python.
@@ -47,12 +47,11 @@ def instance_program(instance: Instance, text: str) -> Program:
 
 
 def validate_tests(instances: Sequence[Instance], offered: Sequence[str] | None = ()) -> None:
-    """Find what would keep every program from being judged, before one is written.
+    """Find errors that would keep every program from being judged, before one is written.
 
     Args:
         instances: of the task.
-        offered: packages that the sandbox has besides the standard library; None if that is not
-            known here.
+        offered: packages that the sandbox has besides the standard library; None if unknown here.
 
     Raises:
         DataError: an instance lacks a field of HumanEval's, its prompt is not Python, or its tests
@@ -74,5 +73,5 @@ def validate_tests(instances: Sequence[Instance], offered: Sequence[str] | None 
 
 
 def unit_tests_checker(sandbox: Sandbox) -> Callable[[Sequence[Pair]], list[bool]]:
-    """The same as a check of many texts at once: whether each passed."""
+    """Return the same as a check of many texts at once: whether each passed."""
     return lambda pairs: [verdict.passed for verdict in check_programs(sandbox, pairs)]

@@ -1,4 +1,4 @@
-"""One walled fork server, as the harness holds it."""
+"""One walled fork server, as the harness controls it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class LostError(Exception):
 
 
 class Enclosure:
-    """A fork server behind walls (or, when told so, without).
+    """A fork server behind walls (or, if requested, without).
 
-    The thread that makes it must live as long: the kernel kills bubblewrap with it.
+    The thread that creates it must live as long: the kernel kills bubblewrap with it.
 
     Raises:
         UsageError: the walls cannot be built here; the message says what is missing.
@@ -61,7 +61,7 @@ class Enclosure:
         raise walls.refused("; then ".join(complaints))
 
     def _start(self, command: list[str], config: dict[str, Any], path: str) -> dict[str, Any]:
-        """Start the server and hear which walls it found."""
+        """Start the server and read which walls it found."""
         self.control, theirs = socket.socketpair()
         start = [*command, "-c", walls.START.format(path=path), json.dumps(config)]
         with theirs:
@@ -101,10 +101,11 @@ class Enclosure:
             self.control.send(json.dumps(["end", self.number]).encode().ljust(MESSAGE))
 
     def report(self, deadline: float) -> dict[str, Any] | None:
-        """How the child ended; None if it still runs at the deadline (on the monotonic clock).
+        """Return how the child ended; None if it still runs at the deadline (on the monotonic
+        clock).
 
         Raises:
-            LostError: the server is gone or talks nonsense.
+            LostError: the server is gone or its answer is invalid.
         """
         while True:
             self.control.settimeout(max(deadline - time.monotonic(), 0.001))
@@ -116,7 +117,7 @@ class Enclosure:
                 return message
 
     def ended(self, until: float | None = None) -> dict[str, Any]:
-        """How the child ended: by itself up to a time (on the monotonic clock), then killed."""
+        """Wait until a time (on the monotonic clock), then kill the child; return how it ended."""
         report = None if until is None else self.report(until)
         if report is None:
             self.end()
@@ -157,7 +158,7 @@ class Enclosure:
 
 
 def missing() -> str | None:
-    """Why no walls can be built here; None where they can."""
+    """Return why no walls can be built here; None if they can."""
     try:
         Enclosure(Limits(), walled=True).close()
     except UsageError as error:

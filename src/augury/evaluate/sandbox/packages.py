@@ -1,4 +1,4 @@
-"""Packages that a user offers to programs and tests, read-only, beside the standard library."""
+"""Packages that a user offers to programs and tests, read-only, besides the standard library."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THR
 
 
 def checked(packages: Iterable[str]) -> tuple[str, ...]:
-    """The names to import, each installed here.
+    """Return the names to import, each checked to be installed.
 
     Raises:
-        UsageError: one is not, or is no name of a package.
+        UsageError: one is not installed, or is not the name of a package.
     """
     names = tuple(dict.fromkeys(packages))
     for name in names:
@@ -29,10 +29,10 @@ def checked(packages: Iterable[str]) -> tuple[str, ...]:
 
 
 def places(name: str) -> list[Path]:
-    """Files and folders that a package is made of: its own, and libraries beside it.
+    """Return the files and folders of a package: its own, and libraries beside it.
 
     Raises:
-        UsageError: it is not installed, or is no name of a package.
+        UsageError: it is not installed, or is not the name of a package.
     """
     if not name.isidentifier() or name in sys.stdlib_module_names:
         raise UsageError(f"'{name}' is not a package that can be offered to programs")
@@ -57,7 +57,7 @@ def places(name: str) -> list[Path]:
 
 
 def shown(packages: Iterable[str]) -> list[str]:
-    """Options of bubblewrap that show packages, and settings they read when imported."""
+    """Return bubblewrap options that show packages, and settings they read when imported."""
     options = ["--dir", SHOWN_AT]
     for path in dict.fromkeys(path for name in packages for path in places(name)):
         options += ["--ro-bind", str(path), f"{SHOWN_AT}/{path.name}"]
@@ -67,7 +67,7 @@ def shown(packages: Iterable[str]) -> list[str]:
 
 
 def lacking(code: str, packages: Iterable[str]) -> list[str]:
-    """Packages that code imports and the sandbox does not have, in order.
+    """Return the packages that code imports and the sandbox does not have, in order.
 
     Imports that the code itself guards with `try` are left out, and so is code that is not Python.
     """

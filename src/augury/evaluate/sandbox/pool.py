@@ -29,20 +29,20 @@ class _Job(NamedTuple):
 
 
 class Sandbox:
-    """Runs model-written programs behind walls, and says what came of each.
+    """Runs model-written programs behind walls, and judges each.
 
     Use it as a context manager. It is safe to call from several threads. Programs never share a
-    process, and see nothing of each other, of the host or of the tests that judge them; what stands
-    in their way here is in `walls`.
+    process, and see nothing of each other, of the host or of the tests that judge them; `walls`
+    lists the barriers in place.
 
     Args:
         limits: what each program may use.
         workers: programs judged at a time, each with a fork server for programs and one for tests;
-            as many as this process has cores, unless told.
-        packages: installed here and offered to programs and tests, read-only; without the
-            packages that these need, which are named as well.
-        unsafe_no_walls: run programs as plain child processes, with limits on their resources
-            alone. For machines that may be lost.
+            by default as many as this process has cores.
+        packages: installed packages offered to programs and tests, read-only; packages that these
+            need have to be named as well.
+        unsafe_no_walls: run programs as plain child processes, with only resource limits. For
+            disposable machines.
 
     Raises:
         UsageError: walls cannot be built here, or a package is not installed; the message says
@@ -82,7 +82,7 @@ class Sandbox:
             self.walls = walls
 
     def run(self, programs: Iterable[Program]) -> list[Verdict]:
-        """One verdict per program, in the order given.
+        """Return one verdict per program, in the given order.
 
         Raises:
             UsageError: the sandbox is closed, or a worker that was lost cannot be replaced.
@@ -108,11 +108,11 @@ class Sandbox:
 
     @property
     def processes(self) -> list[int]:
-        """Process ids of its enclosures, of which all else that it starts descends."""
+        """Return the process ids of its enclosures, the parents of all else that it starts."""
         return [room.process.pid for w in self._workers for room in list(w.rooms.values())]
 
     def close(self) -> None:
-        """End the workers, when what they are at is done. Nothing is left running."""
+        """End the workers after their current programs. Nothing is left running."""
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
@@ -150,7 +150,7 @@ class Sandbox:
 
 
 def _cores() -> int:
-    """Cores this process may use."""
+    """Return the number of cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What is run, within what limits, and what comes of it."""
+"""What is run, within which limits, and the verdict."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Limits:
     """What one program may use. Every program starts with all of it.
 
     `cpu_seconds` decides a timeout, so a busy machine does not change a verdict. `wall_seconds` is
-    only for programs that sleep: a program that computes reaches it first only where the machine
-    gives it less than a tenth of the time of one core.
+    only for programs that sleep: a program that computes reaches it first only if the machine gives
+    it less than a tenth of one core's time.
     """
 
     cpu_seconds: int = 5
@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Program:
-    """One model-written program, and how it is judged.
+    """One model-written program, and how to judge it.
 
     With `tests`, the program's functions named in `entry_points` are called by the tests, which run
     in another sandbox: arguments and answers cross as plain values. `setup` is trusted code, given
@@ -85,12 +85,12 @@ class Program:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one program.
+    """The verdict on one program.
 
-    Passed is only who passed: what was refused, stopped or crashed is told apart in `outcome`, and
-    `lacks` names a package that the program imports and the sandbox does not have. `detail` says
-    why in a line. Where it quotes the program it may hold anything the program liked to say.
-    `cpu_seconds` is the program's own; `output` what a script printed.
+    Only `passed` counts as a pass: `outcome` distinguishes what was refused, stopped or crashed,
+    and `lacks` names a package that the program imports and the sandbox does not have. `detail`
+    gives the reason in one line. Where it quotes the program, it may contain anything.
+    `cpu_seconds` is the program's own; `output` is what a script printed.
     """
 
     id: str
@@ -107,7 +107,8 @@ class Verdict:
 
 
 def humaneval_program(problem: Mapping[str, Any], completion: str) -> Program:
-    """A completion of a HumanEval problem (fields task_id, prompt, entry_point, test).
+    """Build a program from a completion of a HumanEval problem (task_id, prompt, entry_point,
+    test).
 
     Chen et al. 2021 (arXiv 2107.03374). The tests see the prompt's helper functions as the prompt
     has them, and the completed function through the sandbox. Whole functions and code in fences are

@@ -39,7 +39,7 @@ UNSAFE = (
 
 
 def required() -> str:
-    """The path of bubblewrap.
+    """Return the path of bubblewrap.
 
     Raises:
         UsageError: this machine cannot have the walls, or lacks what they need.
@@ -65,7 +65,7 @@ def required() -> str:
 
 
 def refused(complaint: str) -> UsageError:
-    """What to say where bubblewrap is there, and could not build the sandbox."""
+    """Build the error for a bubblewrap that is installed but could not build the sandbox."""
     return UsageError(
         f"bubblewrap could not build the sandbox: {complaint.strip() or 'it said nothing'}. It"
         " needs user namespaces (sysctl user.max_user_namespaces above 0; on Ubuntu 24.04 also"
@@ -76,12 +76,12 @@ def refused(complaint: str) -> UsageError:
 
 
 def python() -> str:
-    """The interpreter itself, behind any virtual environment."""
+    """Return the interpreter itself, outside any virtual environment."""
     return os.path.realpath(getattr(sys, "_base_executable", sys.executable))
 
 
 def shown() -> tuple[list[str], list[str]]:
-    """Options that show the interpreter and its libraries, and the paths they show."""
+    """Return options that show the interpreter and its libraries, and the paths they show."""
     paths = [*SYSTEM_LIBRARIES, TIME_ZONES, os.path.join(sys.base_prefix, "lib"), python()]
     options: list[str] = []
     real: list[str] = []
@@ -101,7 +101,7 @@ def shown() -> tuple[list[str], list[str]]:
 
 
 def configuration(limits: Limits, offered: Sequence[str] = ()) -> dict[str, Any]:
-    """What the fork server is told, before it is known whether there are walls."""
+    """Return the fork server's configuration, before it is known whether there are walls."""
     return {
         "walled": False,
         "uid": os.getuid() if hasattr(os, "getuid") else 0,
@@ -121,7 +121,7 @@ def configuration(limits: Limits, offered: Sequence[str] = ()) -> dict[str, Any]
 def commands(
     bwrap: str, limits: Limits, offered: Sequence[str] = ()
 ) -> list[tuple[list[str], dict[str, Any]]]:
-    """The ways to build the walls here, strongest first: a command up to the interpreter's
+    """Return the ways to build the walls here, strongest first: a command up to the interpreter's
     arguments, and the server's configuration.
 
     As root, bubblewrap needs no user namespace, and the server becomes a user that owns nothing.
@@ -164,18 +164,20 @@ def commands(
 
 
 def interpreter(executable: str) -> list[str]:
-    """The interpreter without site-packages, bytecode files or the current folder on its path."""
+    """Return the interpreter without site-packages, bytecode files or the current folder on its
+    path.
+    """
     return [executable, "-s", "-S", "-P", "-B", "-X", "utf8"]
 
 
 def kernel_version() -> tuple[int, int]:
-    """Major and minor version of the running kernel."""
+    """Return major and minor version of the running kernel."""
     major, minor = platform.release().split(".")[:2]
     return int(major), int("".join(c for c in minor if c.isdigit()))
 
 
 def described(config: dict[str, Any], hello: dict[str, Any], command: list[str]) -> dict[str, str]:
-    """Each wall, and how it stands."""
+    """Describe each wall, and its state."""
     landlock = hello.get("landlock", 0)
     as_root = "--unshare-all" not in command
     return {

@@ -1,7 +1,7 @@
 """One program after another, each judged from outside its process.
 
 A worker holds two enclosures: programs run in one, their tests in the other. What the tests expect
-is never where the program is, and a program that is lost takes nothing with it but its enclosure.
+is never where the program is, and a lost program takes only its enclosure with it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MOST_JUDGED = 1000  # by one process of tests; a new one costs what one program 
 
 
 class Worker:
-    """Judges programs one by one. It must be made, used and closed in one thread (`Enclosure`)."""
+    """Judges programs one by one; must be created, used and closed in one thread (`Enclosure`)."""
 
     def __init__(self, limits: Limits, *, walled: bool, packages: Sequence[str] = ()) -> None:
         self.limits, self.walled, self.packages = limits, walled, packages
@@ -41,7 +41,7 @@ class Worker:
         self.room("tests")
 
     def room(self, name: str) -> Enclosure:
-        """The enclosure of programs or of tests, made anew where there is none."""
+        """Return the enclosure of programs or of tests, creating it if there is none."""
         if name not in self.rooms:
             self.rooms[name] = Enclosure(self.limits, walled=self.walled, packages=self.packages)
         return self.rooms[name]
@@ -53,7 +53,7 @@ class Worker:
             room.close()
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Close everything."""
         if self.judge is not None:
             self.judge.close()
         self.judge, self.judged = None, 0
@@ -61,7 +61,7 @@ class Worker:
             self.leave(name)
 
     def verdict(self, program: Program) -> Verdict:
-        """What comes of one program.
+        """Judge one program.
 
         Raises:
             UsageError: an enclosure had to be replaced, and could not be.
@@ -110,7 +110,7 @@ class Worker:
         return Verdict(program.id, outcome, detail, report["cpu"], lacks=lacks)
 
     def _of_tests(self, judged: dict[str, Any]) -> tuple[Outcome, str]:
-        """The outcome where the process of the tests ended before they did."""
+        """Return the outcome if the process of the tests ended before they did."""
         outcome, detail = self._end_of(judged) or ("crash", f"exit status {judged['code']}")
         return outcome, f"its tests: {detail}"
 
@@ -145,7 +145,7 @@ class Worker:
         return Verdict(program.id, *(end or ("passed", "")), report["cpu"], text)
 
     def _judge(self) -> socket.socket:
-        """The channel to the process of the tests, made anew where there is none."""
+        """Return the channel to the process of the tests, creating it if there is none."""
         if self.judged >= MOST_JUDGED:
             self._dismissed()
         if self.judge is None:
@@ -154,14 +154,14 @@ class Worker:
         return self.judge
 
     def _dismissed(self) -> dict[str, Any]:
-        """How the process of the tests ended, killed if need be; the next one is new."""
+        """Return how the process of the tests ended, killed if need be; the next one is new."""
         if self.judge is not None:
             self.judge.close()
         self.judge, self.judged = None, 0
         return self._ended("tests")
 
     def _start(self, room: str, kind: str, *peer: int) -> socket.socket:
-        """Fork a child; our end of its channel."""
+        """Fork a child, and return our end of its channel."""
         enclosure = self.room(room)
         ours, theirs = socket.socketpair()
         with theirs:
@@ -180,7 +180,7 @@ class Worker:
         return report
 
     def _end_of(self, report: dict[str, Any], *, gone: bool = False) -> tuple[Outcome, str] | None:
-        """The outcome, where the way a process ended decides it.
+        """Return the outcome, if the way a process ended decides it.
 
         `gone`: it had hung up. A process that is being killed hangs up a moment before it counts as
         dead, so that a kill of ours may come between.
@@ -224,7 +224,7 @@ def _send(channel: socket.socket, data: bytes, descriptor: int | None = None) ->
 
 
 def _word(channel: socket.socket, deadline: float) -> dict[str, Any] | None:
-    """What the judge says; None if it says nothing."""
+    """Return what the judge says; None if it says nothing."""
     channel.settimeout(max(deadline - time.monotonic(), 0.001))
     try:
         data = frames.receive(channel, WORD)
@@ -234,7 +234,7 @@ def _word(channel: socket.socket, deadline: float) -> dict[str, Any] | None:
 
 
 def _said(channel: socket.socket) -> str:
-    """Why a script that has ended says it stopped: its own words, cut."""
+    """Return why a script that has ended says it stopped: its own words, cut."""
     channel.settimeout(0)
     with contextlib.suppress(OSError, ValueError):
         return (frames.receive(channel, WORD) or b"").decode("utf-8", "replace")[:LONGEST_DETAIL]
@@ -242,7 +242,7 @@ def _said(channel: socket.socket) -> str:
 
 
 def _printed(pipe: int, most: int, deadline: float) -> bytes:
-    """What comes out of a pipe until its end, the deadline, or `most` bytes."""
+    """Read a pipe until its end, the deadline, or `most` bytes."""
     output = b""
     waiting = select.poll()
     waiting.register(pipe, select.POLLIN)
@@ -258,5 +258,5 @@ def _printed(pipe: int, most: int, deadline: float) -> bytes:
 
 
 def _lines(text: str) -> list[str]:
-    """A text's lines up to white space at their ends and at its own."""
+    """Return a text's lines without trailing white space, on lines or at the end."""
     return [line.rstrip() for line in text.rstrip().split("\n")]
