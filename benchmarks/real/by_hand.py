@@ -1,35 +1,74 @@
-"""Pass rates by hand: plain transformers, one forward pass per question, nothing of Augury's.
+"""Pass rates by hand: plain transformers, nothing of Augury's.
 
-The probability of the answer's tokens times that of every token that begins with a line break, or
-ends the text. One way of writing the answer: others add less than one per cent.
+Every way of writing the answer is summed: its tokenisations, white space before it (at most a token
+of its own), and after it up to a token with a line break or the end of the text. What is rarer than
+`RARE` of the likeliest way is left out.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 # What llama.cpp's server leaves of a distribution unless it is told not to, in this order.
 TOP_K, TOP_P, MIN_P = 40, 0.95, 0.05
+RARE = 1e-4
 
 
 def rates(
-    model: Any, tokenizer: Any, questions: list[tuple[str, str]], *, cut: bool = False
+    model: Any,
+    tokenizer: Any,
+    questions: list[tuple[str, str]],
+    *,
+    longest: int,
+    cut: bool = False,
 ) -> list[float]:
-    """Of each (prompt, answer), at temperature 1; `cut` as llama.cpp's server does by default."""
-    import torch
+    """Of each (prompt, answer), at temperature 1, in texts of at most `longest` tokens.
 
-    ends = [t for t in range(len(tokenizer)) if tokenizer.decode([t]).startswith("\n")]
-    ends.append(tokenizer.eos_token_id)
+    With `cut`, of the distribution that llama.cpp's server leaves by default.
+    """
+    pieces = [tokenizer.decode([t]) for t in range(len(tokenizer))]
+    pieces[tokenizer.eos_token_id] = "\n"
     found = []
     for prompt, answer in questions:
-        asked = tokenizer(prompt)["input_ids"]
-        said = tokenizer(answer, add_special_tokens=False)["input_ids"]
-        with torch.inference_mode():
-            logits = model(torch.tensor([asked + said])).logits[0].double()
-        table = (truncated(logits) if cut else logits).log_softmax(-1)
-        log = sum(float(table[len(asked) - 1 + k, t]) for k, t in enumerate(said))
-        found.append(float(torch.exp(torch.tensor(log)) * table[-1, ends].exp().sum()))
+        ahead = partial(_next_token, model, tokenizer(prompt)["input_ids"], cut)
+        found.append(_sum_of_ways(ahead, pieces, answer.strip(), longest))
     return found
+
+
+def _sum_of_ways(ahead: Any, pieces: list[str], answer: str, longest: int) -> float:
+    """The probability of all texts that are the answer, white space around it aside."""
+    total, best, open_ways = 0.0, 0.0, [([], "", 1.0)]
+    while open_ways:
+        open_ways.sort(key=lambda way: way[2])
+        said, text, p = open_ways.pop()
+        if len(said) >= longest:  # it ends here, with no line break
+            total += p if text.strip() == answer else 0.0
+            continue
+        if p <= RARE * best:
+            continue
+        table = ahead(said)
+        for token, piece in enumerate(pieces):
+            line, broken, _ = (text + piece).partition("\n")
+            q = p * float(table[token])
+            if broken and line.strip() == answer:
+                total += q
+                best = max(best, q)
+            elif piece and _may_become(line, answer) and not broken and (line.strip() or not said):
+                open_ways.append(([*said, token], line, q))
+    return total
+
+
+def _may_become(text: str, answer: str) -> bool:
+    return answer.startswith(text.lstrip()) or text.strip() == answer
+
+
+def _next_token(model: Any, asked: list[int], cut: bool, said: list[int]) -> Any:
+    import torch
+
+    with torch.inference_mode():
+        logits = model(torch.tensor([asked + said])).logits[0, -1:].double()
+    return (truncated(logits) if cut else logits).softmax(-1)[0].tolist()
 
 
 def truncated(logits: Any) -> Any:
