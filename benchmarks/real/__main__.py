@@ -255,8 +255,9 @@ def told(record: dict[str, Any]) -> list[str]:
         ]
         found.append(
             "## Finetuning\n\nEven or odd, by LoRA on two amounts, the learning rate searched for: "
-            f"{s['seconds'] / 60:.0f} minutes of CPU. The answer's form is learned from sixteen "
-            "examples; parity itself (.5 is guessing) is not.\n\n" + "\n".join(lines)
+            f"{s['seconds'] / 60:.0f} minutes of CPU time on one core. The "
+            "answer's form is learned from sixteen examples; parity itself (.5 is guessing) is not.\n\n"
+            + "\n".join(lines)
         )
     return found
 

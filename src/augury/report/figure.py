@@ -115,7 +115,12 @@ def ladder_figure(
         .configure_axis(labelFontSize=12, titleFontSize=13, titleFontWeight="normal")
         .configure_title(fontSize=16, subtitleFontSize=12, offset=12)
         .configure_legend(
-            orient="bottom", titleFontWeight="normal", labelFontSize=12, labelLimit=260, columns=2
+            orient="bottom",
+            titleFontWeight="normal",
+            labelFontSize=12,
+            labelLimit=260,
+            columns=2,
+            columnPadding=36,
         )
         .configure_view(stroke=None)
     )
