@@ -253,11 +253,11 @@ def told(record: dict[str, Any]) -> list[str]:
             f"| {r['finetune_examples']} | {r['value']:.3f} | {r['logprob']:.2f} |"
             for r in s["rows"]
         ]
+        minutes = f"{s['seconds'] / 60:.0f} minutes of CPU time on one core"
         found.append(
             "## Finetuning\n\nEven or odd, by LoRA on two amounts, the learning rate searched for: "
-            f"{s['seconds'] / 60:.0f} minutes of CPU time on one core. The "
-            "answer's form is learned from sixteen examples; parity itself (.5 is guessing) is not.\n\n"
-            + "\n".join(lines)
+            f"{minutes}. The answer's form is learned from sixteen examples; parity itself (.5 is "
+            "guessing) is not.\n\n" + "\n".join(lines)
         )
     return found
 
