@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     seed = config.getoption("shuffle", None)
     if seed is None:
-        items.sort(key=lambda item: not _needs_torch(item.module))  # type: ignore[attr-defined]
+        items.sort(key=lambda item: not _needs_torch(getattr(item, "module", None)))
         return
     rng = random.Random(seed)  # the same order in every worker
     order = {path: rng.random() for path in sorted({item.path for item in items})}

@@ -205,7 +205,7 @@ def pass_until() -> Numbers:
             found = augury.pass_until(
                 model, task, study=study, r=2, max_samples=2000, method=method
             )
-            journal = next(study.rglob("*.jsonl"))
+            journal = next(study.rglob("journal.jsonl"))
             out[method] = {
                 "passes": [int(x) for x in found.passes],
                 "samples": [int(x) for x in found.samples],

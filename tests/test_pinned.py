@@ -24,7 +24,7 @@ REASONS: dict[str, str] = {
     "pass_rates": "`average` is the mean of two lines that bend and wander as ladders usually do: "
     "its skill rose from .16 to .25 on the scorecard; the others as they were",
     "pass_until": "the same counts; a journal's lines have the tokens drawn and read, and samples "
-    "are kept (f730f50)",
+    "are kept (f730f50); the journal itself is pinned, not whichever file of lines is found first",
 }
 
 

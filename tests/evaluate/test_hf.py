@@ -219,7 +219,7 @@ def test_a_reference_that_the_tokenizer_cannot_write_is_named(tmp_path: Path) ->
     transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path)
     fast.save_pretrained(tmp_path)
     backend = TransformersBackend(tmp_path)
-    with pytest.raises(UsageError, match="cannot write ' perhaps' behind 'yes'"):
+    with pytest.raises(UsageError, match="cannot write ' perhaps' after 'yes'"):
         backend.logprobs([ScoreRequest("yes", " perhaps")])
     with pytest.raises(UsageError, match="has no begin token: a prompt must not be empty"):
         backend.sample([SampleRequest("", 1, 1, seed=0)])

@@ -99,7 +99,7 @@ def test_density_doubles_as_it_was_made_to() -> None:
     ("change", "model", "reference", "error", "message"),
     [
         ({}, "none", None, UsageError, "no model 'none'"),
-        ({}, "mine", "nobody", UsageError, "no family 'nobody'"),
+        ({}, "mine", "nobody", UsageError, "no family is called 'nobody'"),
         ({"value": -pl.col("value")}, "mine", "ref", UsageError, "cannot measure mine"),
         ({"family": None}, "mine", None, DataError, "family"),
     ],

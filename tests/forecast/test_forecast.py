@@ -53,7 +53,7 @@ def test_tokens_follow_from_flops() -> None:
     a = predict(fitted, {"params": 1e9, "tokens": 2e10})[0]
     b = predict(fitted, {"params": 1e9, "flops": 6 * 1e9 * 2e10})[0]
     assert a.value == pytest.approx(b.value, rel=1e-12)
-    with pytest.raises(UsageError, match="there is no 'tokens'"):
+    with pytest.raises(UsageError, match="'tokens' is missing"):
         predict(fitted, {"params": 1e9})
     with pytest.raises(DataError, match="column 'params'"):
         predict(fitted, {"params": -1.0, "tokens": 1.0})

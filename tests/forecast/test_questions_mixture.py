@@ -89,7 +89,7 @@ def test_what_is_asked_wrongly_is_said(table: pl.DataFrame) -> None:
         find_mixture(table)
     with pytest.raises(DataError, match="column 'no_loss'"):
         find_mixture(table, minimise=["no_loss"])
-    with pytest.raises(UsageError, match="no domain 'sea'"):
+    with pytest.raises(UsageError, match="no domain is called 'sea'"):
         find_mixture(table, minimise=["web_loss"], caps={"sea": 0.1})
     with pytest.raises(UsageError, match="no mixture fits the limits"):
         find_mixture(table, minimise=["web_loss"], caps=dict.fromkeys(DOMAINS, 0.2))

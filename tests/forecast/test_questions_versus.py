@@ -124,7 +124,7 @@ def test_what_is_asked_wrongly_is_said() -> None:
     table = power_runs(2.0, 0.001, 0)
     with pytest.raises(DataError, match="column 'arm'"):
         compare_series(table, "arm")
-    with pytest.raises(UsageError, match="holds no 'c'"):
+    with pytest.raises(UsageError, match="has no 'c'"):
         compare_series(table, "series", between=("a", "c"))
     with pytest.raises(UsageError, match="compared with itself"):
         compare_series(table, "series", between=("a", "a"))

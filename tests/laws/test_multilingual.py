@@ -50,7 +50,7 @@ def test_effective_parameters_come_back_from_a_joint_fit() -> None:
     low, high = found["low"].to_numpy(), found["high"].to_numpy()
     held = ((low <= truth + 1e-12) & (truth - 1e-12 <= high)).sum()
     assert held >= 6
-    with pytest.raises(UsageError, match="no mixture '2'"):
+    with pytest.raises(UsageError, match="no mixture is called '2'"):
         effective_fractions(joint, "2")
 
 

@@ -40,6 +40,9 @@ def compile_ahead(problem: Problem) -> Thread | None:
     if not enough_runs(problem.law, problem.points, problem.runs):
         return None
     _BEGUN.add(key)
+    # Here, not first in the thread: two threads that import JAX at once see it half initialised.
+    import jax.numpy  # noqa: F401
+
     starts = np.zeros((BLOCK, size))
     weights = np.repeat(problem.ones, BLOCK, 0)
     law, likelihood, points = problem.law, problem.likelihood, problem.points
