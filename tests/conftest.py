@@ -39,9 +39,9 @@ EXPORTED = "tests.evaluate.exported"
 
 
 @cache
-def _needs_torch(module: ModuleType) -> bool:
-    """Whether a module of tests uses models of transformers."""
-    return any(
+def _needs_torch(module: ModuleType | None) -> bool:
+    """Whether a module of tests uses models of transformers; a document has no module."""
+    return module is not None and any(
         EXPORTED in (getattr(x, "__module__", None), getattr(x, "__name__", None))
         for x in vars(module).values()
     )
