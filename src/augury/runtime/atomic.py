@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from augury.runtime.disk import naming_path
+
+# The names that `tempfile` gives below.
+UNFINISHED = re.compile(r"\..+-[a-z0-9_]{8}")
 
 
 @contextmanager
@@ -57,3 +61,17 @@ def atomic_file(path: Path) -> Iterator[Path]:
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete what processes that were killed while writing left anywhere in `folder`.
+
+    For a folder in which nobody else is writing.
+    """
+    for path in sorted(folder.rglob(".*")):
+        if not UNFINISHED.fullmatch(path.name):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

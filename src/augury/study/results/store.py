@@ -23,6 +23,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from augury.errors import UsageError
+from augury.runtime.atomic import remove_unfinished
 from augury.study.results.formats import Record, read_record, save_record
 from augury.study.results.plan_records import (
     DoneUnitRecord,
@@ -76,7 +77,7 @@ class Store:
         """Yield the folder to work in; when the block succeeds, it becomes the result.
 
         One process at a time: others wait, since a killed run may leave a worker that is just
-        ending. What an earlier, killed attempt left is still there.
+        ending. What an earlier, killed attempt finished is still there.
         """
         key = unit.key
         work = self.folder / "work" / key
@@ -87,6 +88,7 @@ class Store:
                 yield work  # done by that other process: the block checks `result` first
                 return
             work.mkdir(exist_ok=True)
+            remove_unfinished(work)
             began, clock = time.time(), time.perf_counter()
             yield work
             about = DoneUnitRecord(
