@@ -14,6 +14,8 @@ from augury.laws.registry import register
 
 # Inputs of which less is better: the pass rate falls as they grow.
 FALLS_WITH = ("loss", "bpb")
+# Bound of the logarithm of a start value: beyond 709 its exponential overflows.
+LARGEST_LOG = 600.0
 
 
 @register
@@ -58,7 +60,7 @@ class PassRate(Law):
         slope, level = line_through_log_log(x, np.asarray(y), np.asarray(inputs["chance"]))
         sign = 1.0 if self.over in FALLS_WITH else -1.0
         alpha = max(sign * slope, 0.02)
-        log_c = level - sign * alpha * float(x.mean())
+        log_c = float(np.clip(level - sign * alpha * float(x.mean()), -LARGEST_LOG, LARGEST_LOG))
         return {
             "alpha": (alpha / 3, 3 * alpha),
             "c": (float(np.exp(log_c - 3.0)), float(np.exp(log_c + 3.0))),
