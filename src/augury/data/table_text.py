@@ -26,12 +26,20 @@ def decode_table(data: bytes, source: str) -> str:
             return data.decode("utf-16")
         except UnicodeDecodeError:
             pass
+    return decode_utf8(data, source)
+
+
+def decode_utf8(data: bytes, source: str, line: int = 1) -> str:
+    """Decode UTF-8 text whose first line has this number.
+
+    Raises:
+        DataError: it names the line that is not UTF-8.
+    """
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
         raise DataError(
-            f"line {line} is not UTF-8",
+            f"line {line + data[: error.start].count(10)} is not UTF-8",
             source=source,
             value=data[error.start : error.start + 1],
             expected="UTF-8 text",

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from augury.data.readers.part import LeftOut
+from augury.data.table_text import decode_utf8
 from augury.errors import DataError
 
 APART = re.compile(rb'"\s+:')  # a key apart from its colon
@@ -135,23 +136,6 @@ def parse_strictly(data: bytes, source: str, line: int | None = None) -> Any:
     except ValueError:
         problem = f"line {first}: {TOO_LONG}"
     raise DataError(problem, source=source, expected="complete JSON without duplicate keys")
-
-
-def decode_utf8(data: bytes, source: str, line: int = 1) -> str:
-    """Decode UTF-8 text whose first line has this number.
-
-    Raises:
-        DataError: it names the line that is not UTF-8.
-    """
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"line {line + data[: error.start].count(10)} is not UTF-8",
-            source=source,
-            value=data[error.start : error.start + 1],
-            expected="UTF-8 text",
-        ) from error
 
 
 def count_keys(value: Any) -> int:

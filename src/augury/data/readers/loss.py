@@ -25,11 +25,11 @@ import polars as pl
 
 from augury.data.metrics import why_not_a_score
 from augury.data.numbers import MISSING
-from augury.data.readers.files import decode_utf8, lines_of, read_content, shorten
+from augury.data.readers.files import lines_of, read_content, shorten
 from augury.data.readers.part import ForeignFileError, LeftOut, ModelInfo, Part
 from augury.data.readers.reader import Reader
 from augury.data.readers.tensorboard import Scalar, read_scalars
-from augury.data.table_text import read_delimited
+from augury.data.table_text import decode_utf8, read_delimited
 from augury.errors import DataError
 
 STEPS = ("_step", "step", "global_step", "trainer/global_step", "train/global_step", "iteration")
