@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from augury.errors import DataError, UsageError
 
 GLANCE = 0.2  # maximum seconds until Ctrl-C is noticed
+LAST = 2.5  # seconds that cancelled requests have to end
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -77,7 +78,17 @@ async def ask_all(
 
 
 def _stop(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join(timeout=5)
+    """Cancel what runs, let it end, and close the loop; tasks cut off would print warnings."""
+
+    async def end() -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        if others:
+            await asyncio.wait(others, timeout=LAST)
+        loop.stop()
+
+    asyncio.run_coroutine_threadsafe(end(), loop)
+    thread.join(timeout=2 * LAST)
     if not thread.is_alive():
         loop.close()
