@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 from typer.testing import CliRunner
 
-from augury.errors import DataError, UsageError
+from augury.errors import AuguryError, DataError, FitError, UsageError
 from augury.evaluate import exact_scores
 from augury.forecast import rare
 from augury.forecast.rare import elicitation_logprobs, forecast_rare
@@ -59,11 +59,11 @@ def coverage(sample: Callable[[Rng], tuple[Any, Any]], times: int) -> tuple[floa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("draw", [exponential, normal, beta, gumbel])
-@pytest.mark.parametrize(("m", "n"), [(100, 10_000), (500, 20_000)])
+@pytest.mark.parametrize(("m", "n"), [(100, 10_000), (500, 20_000), (100, 5)])
 def test_intervals_cover_from_few_queries_to_many(
     draw: Any, m: int, n: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hundred times as many queries; distributions that follow the law, and that do not.
+    """A hundred times as many queries, and a handful; also distributions that break the law.
 
     With 100 queries the tail has ten, and intervals are wide rather than narrow.
     """
@@ -121,7 +121,14 @@ def test_silent_queries_take_part_and_are_told() -> None:
     [
         ([-1.0] * 5, 100, DataError, "5 of 5 queries"),
         ([-1.0] * 50 + [0.5], 100, DataError, "not a log-probability"),
-        ([-1.0] * 50, 0, UsageError, "at least 1, not 0"),
+        ([-1.0] * 50, 0, UsageError, "at least 1 and at most 1e18, not 0"),
+        ([-1.0] * 50, 1e300, UsageError, "at most 1e18, not 1e\\+300"),
+        (
+            [-9.0] * 5 + [-3.0] * 50,
+            100,
+            FitError,
+            "11 likeliest queries all .* 0.0498.*; draw more",
+        ),
     ],
 )
 def test_what_is_refused(logs: list[float], queries: float, error: Any, message: str) -> None:
@@ -169,3 +176,46 @@ def test_answers_that_are_all_but_certain_leave_finite_ends() -> None:
     found = forecast_rare(np.log(rates), 1e5)
     assert found.any.interval == (1.0, 1.0)
     assert found.any.value == found.largest.value == 1.0
+
+
+def test_queries_that_are_all_certain_are_certain_among_many_and_few() -> None:
+    """Likeliest queries that tie at 1 have no tail; the worst case is known without one."""
+    found = forecast_rare([0.0] * 12 + [-2.0] * 88, 1e5)
+    assert found.largest.interval == found.any.interval == (1.0, 1.0)
+    assert "12 of 100 queries are certain" in found.notes[0]
+    assert found.to_dict()["slope"] != found.slope, "NaN"
+    few = forecast_rare([0.0] * 12 + [-2.0] * 88, 3)
+    assert few.largest.interval == pytest.approx((np.exp(-2.0), 1.0))
+    # At least one of three answers shows it: of three likely ones, none, or one that is certain.
+    assert few.any.interval == pytest.approx((1 - (1 - np.exp(-2.0)) ** 3, 1.0))
+
+
+def test_any_table_of_probabilities_gives_an_interval_or_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Zeros, ones, ties, few rows, and probabilities near the ends of floating point."""
+    monkeypatch.setattr(rare, "DRAWS", 40)
+    rng, told = np.random.default_rng(5), []
+    kinds: list[Callable[[int], Any]] = [
+        rng.random,
+        lambda n: rng.choice([0.0, 1.0], n),
+        lambda n: rng.choice([0.0, 0.05, 0.1, 1.0], n),
+        np.ones,
+        lambda n: 10 ** rng.uniform(-320, 0, n),
+        lambda n: np.round(20 * rng.beta(0.3, 3, n)) / 20,
+        lambda n: 1 - 10 ** rng.uniform(-17, 0, n),
+        lambda n: np.full(n, rng.random()),
+    ]
+    for trial in range(160):
+        with np.errstate(divide="ignore"):
+            logs = np.log(kinds[trial % len(kinds)](int(rng.integers(60))))
+        try:
+            found = forecast_rare(logs, 10 ** rng.uniform(0, 18), seed=trial)
+        except AuguryError as error:
+            told.append(str(error))
+            continue
+        for estimate in (found.largest, found.any):
+            low, high = estimate.interval
+            assert 0 <= low <= estimate.value <= high <= 1
+    assert 20 < len(told) < 80
+    assert all("draw more samples" in message for message in told)

@@ -20,7 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from augury.data.counts import rate
-from augury.errors import DataError, UsageError
+from augury.errors import DataError, FitError, UsageError
 
 Floats = NDArray[np.float64]
 
@@ -32,8 +32,13 @@ SHAPE_SPREAD = 0.25
 DRAWS = 4_000
 # The largest queries of a draw are drawn one by one; the sum over the others hardly varies.
 TOP = 1_000
+# Counts of queries stay integers of 64 bits.
+MOST_QUERIES = 1e18
 # For an answer that is practically certain: its absence still has a logarithm.
 ALMOST = 1 - 1e-12
+# Excesses of psi below this are rounding: the queries tie. A log-probability nearer to zero than
+# this is certain.
+TIED = 1e-9
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,8 @@ class RareForecast:
         measured: number of queries behind the forecast.
         never: number of those that never passed, for which only an upper limit is known.
         tail: number of queries in the fitted tail.
-        slope: of log-survival over psi in the tail, at its middle; Jones et al.'s a.
+        slope: of log-survival over psi in the tail, at its middle; Jones et al.'s a. NaN where
+            the tail is certain.
         level: of the intervals.
         notes: what to know before using it.
     """
@@ -115,14 +121,15 @@ def forecast_rare(
 
     Raises:
         UsageError: n or the level is out of range.
-        DataError: fewer than ten queries have a probability above zero, or one lies outside (0, 1).
+        DataError: ten queries or fewer have a probability above zero, or one lies outside [0, 1].
+        FitError: the likeliest queries all have the same probability, below 1: there is no tail.
 
     Source: Jones et al. 2025 (arXiv 2502.16797), with the uncertainty of the tail and of future
     queries.
     """
     logs = np.asarray(logprob, float)
-    if not queries >= 1 or not np.isfinite(queries):
-        raise UsageError(f"queries must be at least 1, not {queries:g}")
+    if not 1 <= queries <= MOST_QUERIES:
+        raise UsageError(f"queries must be at least 1 and at most 1e18, not {queries:g}")
     if not 0 < level < 1:
         raise UsageError(f"level must lie between 0 and 1, not {level}")
     if np.isnan(logs).any() or (logs > 0).any():
@@ -139,18 +146,37 @@ def forecast_rare(
     tail = min(max(int(TAIL_SHARE * len(logs)), FEWEST_TAIL), len(seen) - 1)
     base, above = psi[-tail - 1], psi[-tail:] - psi[-tail - 1]
     rng = np.random.default_rng(seed)
-    shape, scale = _posterior(above, rng)
+    certain = above[-1] < TIED and _is_certain(seen[-1])
+    if above[-1] < TIED and not certain:
+        raise FitError(
+            f"the {tail + 1} likeliest queries all have probability {np.exp(seen[-1]):.3g}, so "
+            "there is no tail to extrapolate; draw more samples per query until their rates "
+            "differ, or measure more queries"
+        )
+    if certain:
+        base, shape, scale = np.inf, np.zeros(DRAWS), np.zeros(DRAWS)
+    else:
+        shape, scale = _posterior(above, rng)
     share = rng.beta(tail, len(logs) - tail + 1, DRAWS)
     largest, silent = np.empty(DRAWS), np.empty(DRAWS)
-    bulk = float(np.log1p(-np.exp(np.minimum(seen[:-tail], -1e-12))).sum()) / (len(logs) - tail)
+    rest = np.sort(logs)[:-tail]
+    bulk = float(_silence(rest).sum()) / len(rest)
     for d in range(DRAWS):
-        count = int(rng.poisson(queries * share[d]))
-        silent[d] = max(queries - count, 0) * bulk
+        if queries <= TOP:
+            # So few that chance decides how many of them lie in the tail, and which the others are.
+            count = int(rng.binomial(int(queries), share[d]))
+            others = rest[rng.integers(len(rest), size=int(queries) - count)]
+            silent[d] = _silence(others).sum()
+            best = others.max(initial=-np.inf)
+        else:
+            count = int(rng.poisson(queries * share[d]))
+            silent[d] = max(queries - count, 0) * bulk
+            best = rest[-1]
         top = min(count, TOP)
         # Survival of the largest of `count` queries, in order: a Poisson process.
         order = np.minimum(np.cumsum(rng.exponential(size=top)) / max(count, 1), 1.0)
         p = _probability(base + _above(order, shape[d], scale[d]))
-        largest[d] = p[0] if top else np.exp(seen[-tail - 1])
+        largest[d] = p[0] if top else np.exp(best)
         silent[d] += np.log1p(-np.minimum(p, ALMOST)).sum()
         if count > top:
             middles = order[-1] + (1 - order[-1]) * (np.arange(64) + 0.5) / 64
@@ -169,6 +195,11 @@ def forecast_rare(
             f"{never} of {len(logs)} queries never passed: the forecast uses only the tail that "
             "was seen"
         )
+    if certain:
+        notes.append(
+            f"{int(_is_certain(logs).sum())} of {len(logs)} queries are certain to show it: the "
+            "worst case is known from them, and no tail is extrapolated"
+        )
     low, middle, high = np.quantile(largest, ends).tolist()
     a, b, c = (-np.expm1(np.quantile(silent, ends[::-1]))).tolist()
     return RareForecast(
@@ -178,7 +209,7 @@ def forecast_rare(
         measured=len(logs),
         never=never,
         tail=tail,
-        slope=float(-1 / np.median(scale)),
+        slope=float("nan") if certain else float(-1 / np.median(scale)),
         level=level,
         notes=tuple(notes),
     )
@@ -230,22 +261,31 @@ def elicitation_logprobs(table: pl.DataFrame) -> Floats:
     return np.asarray(logs[~np.isnan(logs)])
 
 
+def _is_certain(logprob: Any) -> Any:
+    return np.asarray(logprob) > -TIED
+
+
+def _silence(logprob: Floats) -> Floats:
+    """Return the log-probability that a query does not show it."""
+    return np.log1p(-np.exp(np.minimum(logprob, -1e-12)))
+
+
 def _posterior(above: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Draw shape and scale of the excesses, on a grid: flat in log scale."""
     shapes = np.linspace(-3, 3, 61) * SHAPE_SPREAD
     mean = float(above.mean())
     scales = mean * np.exp(np.linspace(-2.5, 2.5, 121))
     xi, sigma = np.meshgrid(shapes, scales, indexing="ij")
-    z = 1 + xi[..., None] * above / sigma[..., None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        straight = np.abs(xi) < 1e-9
-        log = np.where(
-            straight,
-            -mean * len(above) / sigma,
-            -(1 + 1 / np.where(straight, 1.0, xi)) * np.log(np.maximum(z, 1e-300)).sum(-1),
-        )
-    log = log - len(above) * np.log(sigma) - 0.5 * (xi / SHAPE_SPREAD) ** 2
-    log = np.where((z > 0).all(-1), log, -np.inf).ravel()
+    log = np.empty(xi.shape)
+    # One shape at a time: a table of a million queries has a hundred thousand excesses.
+    for row, x in enumerate(shapes):
+        if abs(x) < 1e-9:
+            log[row] = -mean * len(above) / scales
+            continue
+        z = 1 + x * above / scales[:, None]
+        told = -(1 + 1 / x) * np.log(np.maximum(z, 1e-300)).sum(-1)
+        log[row] = np.where((z > 0).all(-1), told, -np.inf)
+    log = (log - len(above) * np.log(sigma) - 0.5 * (xi / SHAPE_SPREAD) ** 2).ravel()
     weight = np.exp(log - log.max())
     chosen = rng.choice(weight.size, DRAWS, p=weight / weight.sum())
     return xi.ravel()[chosen], sigma.ravel()[chosen]
