@@ -22,6 +22,14 @@ def test_import_stays_light() -> None:
     assert out.stdout.strip() == "[]"
 
 
+def test_a_process_of_a_study_loads_no_statistics() -> None:
+    """Half a second of CPU: `import scipy` loads `scipy.stats` where it is first used."""
+    code = "import sys, augury.lab, augury.finetune, augury.forecast, augury.study.run.runner\n"
+    code += "print([m for m in ('scipy.stats', 'scipy.optimize', 'jax') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
 @pytest.mark.slow
 def test_mypy_reads_no_package_that_only_an_extra_brings() -> None:
     """So that `make lint` says the same with the extras and without."""

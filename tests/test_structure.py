@@ -44,11 +44,12 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    for cached in (structure.modules, structure.tree, structure.imports):
+    for cached in (structure.modules, structure.tree, structure.imports, structure.bare):
         cached.cache_clear()
 
 
 def write(package: Path, **modules: str) -> None:
+    forget()
     for name, text in modules.items():
         path = package / (name.replace("__", "/") + ".py")
         path.parent.mkdir(exist_ok=True)

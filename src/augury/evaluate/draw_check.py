@@ -16,7 +16,7 @@ from itertools import zip_longest
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from augury.evaluate.backend import Floats
 
@@ -66,7 +66,7 @@ def judge_places(places: Sequence[float]) -> tuple[Distribution, float]:
     if n < FEWEST:
         return "unknown", 1.0
     found: Floats = np.asarray(places, dtype=float)
-    values = [float(stats.binom.cdf(int((found > t).sum()), n, 1 - t)) for t in THRESHOLDS]
+    values = [float(scipy.stats.binom.cdf(int((found > t).sum()), n, 1 - t)) for t in THRESHOLDS]
     value = min(1.0, min(values) * len(THRESHOLDS))
     return ("cut" if value < FALSE_ALARM else "own"), value
 

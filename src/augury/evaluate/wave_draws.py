@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from augury.errors import DataError
 from augury.evaluate.backend import Backend, SampleRequest, TokenUsage
@@ -228,7 +228,7 @@ def place_of(which: int, passes: int, samples: int, rng: np.random.Generator) ->
     while low < high:
         middle = (low + high) // 2
         # At most `middle` if that many samples hold `which` passes or more.
-        if stats.hypergeom.sf(which - 1, samples, passes, middle) >= aim:
+        if scipy.stats.hypergeom.sf(which - 1, samples, passes, middle) >= aim:
             high = middle
         else:
             low = middle + 1

@@ -14,8 +14,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import stats
 
 from augury.data import counts
 from augury.evaluate.backend import Floats
@@ -122,10 +122,10 @@ class PassWeights:
         part = part / part.sum()
         # As many passes of instances that count equally.
         alike = 1 / float((part**2 / self.passes[passed]).sum())
-        largest = stats.norm.isf(1 / max(alike, 2.0))
+        largest = scipy.stats.norm.isf(1 / max(alike, 2.0))
         bound = (np.log(1 / self.share) - center) / spread
-        inside = stats.norm.cdf(bound - spread)
-        above = np.maximum(inside - stats.norm.cdf(largest - spread), 0.0)
+        inside = scipy.stats.norm.cdf(bound - spread)
+        above = np.maximum(inside - scipy.stats.norm.cdf(largest - spread), 0.0)
         return float((part * above / np.maximum(inside, 1e-300)).sum())
 
     def _relative(self) -> Floats:
@@ -277,4 +277,4 @@ def _gamma(at: float, w: Floats, k: float, extra: float) -> float:
 def _matched(at: float, mean: float, variance: float, extra: float) -> float:
     """Return a quantile of the gamma with this mean and variance, plus `extra` passes."""
     shape = mean**2 / variance
-    return float(stats.gamma.ppf(at, shape + extra) * mean / shape)
+    return float(scipy.stats.gamma.ppf(at, shape + extra) * mean / shape)

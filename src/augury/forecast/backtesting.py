@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import stats
+import scipy
 
 from augury.data.scores import add_value, trials_of
 from augury.display import Card, Shown
@@ -164,7 +164,7 @@ def paired_difference(rows: pl.DataFrame, best: str, other: str) -> tuple[float,
     if count < 2:
         return mean, np.inf
     spread = np.sqrt(((total - mean * weight) ** 2).sum() * count / (count - 1)) / weight.sum()
-    return mean, float(stats.t.isf((1 - CLEAR) / 2, count - 1) * spread)
+    return mean, float(scipy.stats.t.isf((1 - CLEAR) / 2, count - 1) * spread)
 
 
 def backtest(

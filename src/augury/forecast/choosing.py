@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import stats
+import scipy
 
 from augury.data.scores import add_value, has_scores
 from augury.display import Card, Shown
@@ -209,7 +209,7 @@ def _explains_more(law: Fit, constant: Fit) -> bool:
         return False
     own, null = (float(np.sum(np.square(x.residuals))) for x in (law, constant))
     ratio = (null - own) / more / (own / left) if own > 0 else np.inf
-    return bool(stats.f.sf(ratio, more, left) < REFUTED)
+    return bool(scipy.stats.f.sf(ratio, more, left) < REFUTED)
 
 
 def suited_laws(
@@ -367,7 +367,9 @@ def _windows(
 def normal_crps(mean: Any, spread: Any, y: Any) -> Any:
     """Compute the CRPS of normal forecasts: Gneiting & Raftery 2007, eq. 21."""
     z = (y - mean) / spread
-    return spread * (z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - np.pi**-0.5)
+    return spread * (
+        z * (2 * scipy.stats.norm.cdf(z) - 1) + 2 * scipy.stats.norm.pdf(z) - np.pi**-0.5
+    )
 
 
 def _summary(rows: pl.DataFrame, laws: Sequence[Law]) -> pl.DataFrame:

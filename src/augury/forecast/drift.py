@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
-from scipy import stats
+import scipy
 from scipy.special import expit, logit
 
 from augury.fitting.space import Floats
@@ -87,7 +87,7 @@ def learn_drift(rows: pl.DataFrame, weights: dict[str, float], level: float, sca
         for n in ("value", "observed", "low", "high")
     )
     error, distance = observed - value, rows["distance"].to_numpy()
-    own = (high - low) / 2 / stats.norm.isf((1 - level) / 2)
+    own = (high - low) / 2 / scipy.stats.norm.isf((1 - level) / 2)
     if scale == "logit":  # a count of none or all gives the side, not the distance
         seen = rows["observed"].to_numpy()
         error = np.where((seen <= 0) | (seen >= 1), 0.0, error)
@@ -99,7 +99,7 @@ def learn_drift(rows: pl.DataFrame, weights: dict[str, float], level: float, sca
     count = rows.select(n=pl.len().over("law", "cut"))["n"].to_numpy()
     share = np.array([weights[n] for n in rows["law"]]) / count
     spread = np.sqrt(own**2 + values[:, None] ** 2 * distance) + 1e-12
-    density = stats.t.logpdf(error / spread, FREEDOM) - np.log(spread)
+    density = scipy.stats.t.logpdf(error / spread, FREEDOM) - np.log(spread)
     found = np.log(prior) + (share * density).sum(1)
     found = np.exp(found - found.max())
     return Drift(scale, values, found / found.sum())

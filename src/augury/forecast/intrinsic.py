@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import stats
+import scipy
 
 from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
@@ -108,9 +108,9 @@ def measure_intrinsic_dimension(
     found = models.drop_nulls("dimension")
     exponent = None
     if found["params"].n_unique() >= FEWEST_MODELS:
-        fit = stats.linregress(np.log(found["params"].to_numpy()),
-                               np.log(found["dimension"].to_numpy()))  # fmt: skip
-        t = stats.t.ppf((1 + level) / 2, found.height - 2)
+        fit = scipy.stats.linregress(np.log(found["params"].to_numpy()),
+                                     np.log(found["dimension"].to_numpy()))  # fmt: skip
+        t = scipy.stats.t.ppf((1 + level) / 2, found.height - 2)
         slope, spread = float(fit.slope), float(t * fit.stderr)
         exponent = Estimate(slope, (slope - spread, slope + spread))
     return IntrinsicDimension(share, level, models, curves, exponent)
@@ -176,7 +176,11 @@ def _model_row(own: pl.DataFrame, share: float, level: float) -> tuple[Any, ...]
     value = float(np.exp(logs.mean())) if every else None
     low = high = None
     if every and len(logs) > 1:
-        far = stats.t.ppf((1 + level) / 2, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
+        far = (
+            scipy.stats.t.ppf((1 + level) / 2, len(logs) - 1)
+            * logs.std(ddof=1)
+            / np.sqrt(len(logs))
+        )
         low, high = (float(np.exp(logs.mean() + x)) for x in (-far, far))
     gain = float(np.mean([x["gain"][0] for _, x in own.group_by("seed")]))
     return own["run"][0], own["params"][0], value, low, high, len(found), len(logs), gain
@@ -206,4 +210,6 @@ def _line(models: pl.DataFrame, level: float, params: float) -> tuple[float, flo
     at, free = np.log(params), len(x) - 2
     scatter = np.sqrt(np.sum((y - start - slope * x) ** 2) / free)
     own = np.sqrt(1 + 1 / len(x) + (at - x.mean()) ** 2 / np.sum((x - x.mean()) ** 2))
-    return float(start + slope * at), float(stats.t.ppf((1 + level) / 2, free) * scatter * own)
+    return float(start + slope * at), float(
+        scipy.stats.t.ppf((1 + level) / 2, free) * scatter * own
+    )

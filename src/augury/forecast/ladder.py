@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-from scipy import stats
+import scipy
 
 from augury.data.compute import training_flops
 from augury.display import Card, Shown
@@ -172,7 +172,7 @@ def forecast_ladder(
         for k, (_, _, future) in enumerate(folds)
     ]
     spread = pooled_spread(errors_in_sd)
-    inside = np.concatenate(errors_in_sd) <= spread * stats.norm.ppf(0.5 + level / 2)
+    inside = np.concatenate(errors_in_sd) <= spread * scipy.stats.norm.ppf(0.5 + level / 2)
     steps = _fit(best, finals, checkpoints, {})
     tasks = steps.loss.groups["task"].to_list()
     target = pl.DataFrame({"task": tasks, **{n: [float(x)] * len(tasks) for n, x in at.items()}})
@@ -378,7 +378,7 @@ def _standardised(
     value = _forecast_values(steps, future)
     low, high = _interval(_draws(steps, future, rng), value, level, 1.0)
     off = future["value"].to_numpy() - value
-    side = np.where(off > 0, high - value, value - low) / stats.norm.ppf(0.5 + level / 2)
+    side = np.where(off > 0, high - value, value - low) / scipy.stats.norm.ppf(0.5 + level / 2)
     return np.abs(off) / np.maximum(side, 1e-12)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from augury.fitting.space import Floats
 from augury.forecast.ahead.links import Link
@@ -112,10 +112,10 @@ class LineForecast:
         Student's t applies to the residuals alone: with two residuals it is a factor of six at 90
         %, which would be wrong for the walk, known from many ladders.
         """
-        own = stats.t.ppf(levels, self.freedom)[:, None] * np.sqrt(
+        own = scipy.stats.t.ppf(levels, self.freedom)[:, None] * np.sqrt(
             self.trend + self.noise * new_run
         )
-        stray = stats.t.ppf(levels, WALK_FREEDOM)[:, None] * np.sqrt(self.walk)
+        stray = scipy.stats.t.ppf(levels, WALK_FREEDOM)[:, None] * np.sqrt(self.walk)
         return np.asarray(self.middle + np.copysign(np.hypot(own, stray), own))
 
 
@@ -196,7 +196,7 @@ def multiple_squared(ladder: Ladder, to: Callable[[Floats], Floats], walk: Walk,
         fitted, strays = fit(past)
         error = to(ladder.y[ladder.size > cut]) - fitted.middle
         spread = np.sqrt(fitted.trend + fitted.noise + MULTIPLES[:, None] ** 2 * strays) + 1e-9
-        density = stats.t.logpdf(error / spread, max(fitted.freedom, LEAST_FREEDOM))
+        density = scipy.stats.t.logpdf(error / spread, max(fitted.freedom, LEAST_FREEDOM))
         found = found + WORTH * (density - np.log(spread)).mean(1)
     weights = np.exp(found - found.max())
     return float(weights @ MULTIPLES**2 / weights.sum())
@@ -221,4 +221,4 @@ def last_value(ladder: Ladder, link: Link, levels: Floats) -> Floats:
     v = np.array([link.to(ladder.y[ladder.size == x]).mean() for x in sizes])
     variance = float(np.sum(np.diff(v) ** 2) / (sizes[-1] - sizes[0]))
     ahead = np.sqrt(variance * np.maximum(ladder.far - sizes[-1], 0.0))
-    return np.asarray(v[-1] + stats.t.ppf(levels, len(sizes) - 1)[:, None] * ahead)
+    return np.asarray(v[-1] + scipy.stats.t.ppf(levels, len(sizes) - 1)[:, None] * ahead)

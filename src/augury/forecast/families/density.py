@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import stats
+import scipy
 
 from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
@@ -125,8 +125,8 @@ def density_trend(
 def _doubling(records: pl.DataFrame, level: float) -> tuple[float, tuple[float, float]]:
     """Return the months to double, and their interval."""
     days = (records["date"] - records["date"].min()).dt.total_days().to_numpy().astype(float)
-    line = stats.linregress(days / DAYS_PER_MONTH, np.log(records["density"].to_numpy()))
-    reach = float(stats.t.ppf(0.5 + level / 2, records.height - 2)) * float(line.stderr)
+    line = scipy.stats.linregress(days / DAYS_PER_MONTH, np.log(records["density"].to_numpy()))
+    reach = float(scipy.stats.t.ppf(0.5 + level / 2, records.height - 2)) * float(line.stderr)
     slope = float(line.slope)
     ends = [np.log(2) / s if s > 0 else np.inf for s in (slope + reach, slope - reach)]
     return float(np.log(2) / slope) if slope > 0 else np.inf, (float(ends[0]), float(ends[1]))

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import stats
+import scipy
 from scipy.special import logsumexp
 
 from augury.data import observations
@@ -296,7 +296,7 @@ def by_reference(
         variance = (line.squares + SHARED_FREEDOM * shared) / freedom + 1e-6
         wide = 1 + 1 / line.count + (grid - line.middle[0]) ** 2 / line.width
         scale = np.sqrt(variance * wide)
-        score += stats.t.logpdf((y - line.at(grid)) / scale, freedom) - np.log(scale)
+        score += scipy.stats.t.logpdf((y - line.at(grid)) / scale, freedom) - np.log(scale)
         where = line.middle[0] + (y - line.middle[1]) / line.slope
         rows.append({"task": task, "score": float(given["value"].mean()),  # type: ignore[arg-type]
                      "params": float(np.exp(np.clip(where, grid[0], grid[-1])))})  # fmt: skip

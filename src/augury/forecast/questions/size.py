@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import stats
+import scipy
 
 from augury.display import Card
 from augury.errors import DataError, UsageError
@@ -282,5 +282,7 @@ def _geometric_mean(sizes: Any, level: float) -> Estimate:
     value = float(np.exp(logs.mean()))
     if len(logs) < TASKS:
         return Estimate(value, (np.nan, np.nan))
-    reach = stats.t.ppf(0.5 + level / 2, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
+    reach = (
+        scipy.stats.t.ppf(0.5 + level / 2, len(logs) - 1) * logs.std(ddof=1) / np.sqrt(len(logs))
+    )
     return Estimate(value, (float(value * np.exp(-reach)), float(value * np.exp(reach))))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import stats
+import scipy
 
 from augury.data.compute import params_for_flops, tokens_for_flops, training_flops
 from augury.data.table import run_ids
@@ -201,12 +201,12 @@ def probability_above(
     value: float, low: float, high: float, level: float, threshold: float
 ) -> float:
     """Probability that a score exceeds a threshold, from its interval: normal on each side."""
-    reach = stats.norm.ppf(0.5 + level / 2)
+    reach = scipy.stats.norm.ppf(0.5 + level / 2)
     width = (value - low if threshold < value else high - value) / reach
     off = value - threshold
     if width <= 0:
         return float(off > 0) if off else 0.5
-    return float(stats.norm.cdf(off / width))
+    return float(scipy.stats.norm.cdf(off / width))
 
 
 def ladder_tables(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
