@@ -154,7 +154,7 @@ def test_choices(augury: Any, run: Path, tmp_path: Path) -> None:
         (("--temperature", "0"), "temperature must be positive, not 0"),
         (("--method", "exact"), "method 'exact' needs a check that accepts listed answers"),
         (("--r", "two"), "Invalid value for '--r'"),
-        (("--out", "TASK"), "digits.jsonl/measurements/"),
+        (("--out", "TASK"), "digits.jsonl is a file; expected a study's folder"),
     ],
 )
 def test_a_users_mistake_is_one_line_and_exit_status_2(
@@ -169,6 +169,27 @@ def test_a_users_mistake_is_one_line_and_exit_status_2(
     assert said.err.startswith("augury: ")
     assert said.err.count("\n") == 1
     assert line in said.err
+
+
+def test_a_mistake_is_told_before_a_model_is_loaded(augury: Any, task: Path) -> None:
+    """The model does not exist: each of these is said first."""
+    mistakes = [
+        (("--r", 0), "r must be at least 1, not 0"),
+        (("--temperature", -1), "temperature must be positive, not -1"),
+        (("--max-tokens-total", 0), "max_tokens_total must be at least 1, not 0"),
+        (("--method", "three"), "no method is called 'three'; there are: exact, tree, independent"),
+        (("--method", "exact", "--stop", r"\n"), r"not checker 'exact', stops '\n' at 1"),
+        (("--extract", "("), "extract '(': expected fence, last-line or a regular expression"),
+        (("--proposal", "hint", "--own-share", 2), "own_share must lie between 0 and 1, not 2"),
+        (("--proposal", "hint", "--budget", 9), "a budget is allocated by plain samples"),
+        (("--plan", "--price-in", -3), "a price cannot be -3"),
+        (("--out", task), "digits.jsonl is a file; expected a study's folder"),
+        ((), "no/checkpoint"),
+    ]
+    for options, line in mistakes:
+        said = augury("passuntil", "--model", "lab:no/checkpoint", "--task", task, *options)
+        assert (said.status, said.out, said.err.count("\n")) == (2, "", 1)
+        assert line in said.err
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,16 @@ def test_a_checkpoint_without_a_template_is_refused(tmp_path: Path) -> None:
         Chat(ask="no place")
 
 
+def test_a_template_that_refuses_a_role_is_quoted(tmp_path: Path) -> None:
+    """Some templates, such as Gemma's, take no system prompt."""
+    path = Path(bpe_model(tmp_path / "tiny"))
+    refusal = "{{ raise_exception('System role not supported') }}" + TEMPLATE
+    (path / "chat_template.jinja").write_text(refusal)
+    backend = TransformersBackend(path, chat=Chat("be brief"))
+    with pytest.raises(UsageError, match=r"refuses this conversation: System role not supported"):
+        backend.sample([SampleRequest("the cat", 4, 6, 1)])
+
+
 def test_a_server_is_asked_for_a_chat() -> None:
     message = {"content": "<think>hm\n</think>\n\nParis"}
     cut_off = {"content": None, "reasoning_content": "still thinking"}

@@ -47,10 +47,12 @@ GSM8K = "He has 6 * 7 = <<6*7=42>>42 apples.\n#### 42"
     ("name", "fields", "right", "wrong"),
     [
         ("exact", {"reference": " 12 "}, ["12", " 12\n"], ["12.", "", "112"]),
+        ("exact", {"references": [" 12", "twelve"]}, ["12", " twelve\n"], ["12.", "", "1"]),
         ("any-of", {"references": ["yes", "Yes"]}, ["yes", "Yes "], ["YES", "yes!", ""]),
         ("prefix", {"references": ["ab", "cd"]}, ["ab", "abx", "cd."], ["a", " ab", ""]),
         ("regex", {"pattern": r"\b4[0-9]\b"}, ["it is 42", "40"], ["140", "four", ""]),
         ("regex", {"reference": "^(a|b)$"}, ["a", "b"], ["ab", ""]),
+        ("regex", {"references": ["^a", "b$"]}, ["ac", "cb"], ["ca", ""]),
         ("numeric:0.01", {"reference": "100"}, ["100.9", " 99.1 ", "$100"], ["102", "ten", "nan"]),
         ("numeric:0.01", {"references": [1, 2]}, ["2.01", "1"], ["1.5", "1 or 2"]),
         ("numeric", {"reference": "1,000"}, ["1000", "1,000.0", "1e3"], ["1001", "inf"]),

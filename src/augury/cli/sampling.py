@@ -137,6 +137,8 @@ def passuntil(
         raise UsageError(f"--level must lie between 0 and 1, not {level}")
     if not plan and (price_in is not None or price_out is not None):
         raise UsageError("--price-in and --price-out are for --plan")
+    if out is not None and out.is_file():
+        raise UsageError(f"--out {out} is a file; expected a study's folder")
     from augury.evaluate import checkers, pass_until, read_task
     from augury.evaluate.chat import chat_for
     from augury.evaluate.checkers import extracting, validate_task
@@ -159,27 +161,30 @@ def passuntil(
         asked = lab_instances(task, 256 if instances is None else instances)
     if asked.checker != "choice":
         validate_task(asked)
-    conversation = chat_for(chat, system, chat_prompt, asked)
-    loading = Loading(device, dtype, batch_tokens, parse_extra(extra), conversation)
-    backend = open_model(model, loading)
-    startup.keep_compiled()
-    if asked.checker == "choice":
-        if plan:
-            raise UsageError("multiple choice is scored in one pass per option: nothing to plan")
-        _print_choices(backend, asked, out, as_json)
-        return
-    from augury.evaluate.run_plan import RunOptions
+    from augury.evaluate.run_cost import check_prices, plan_run
+    from augury.evaluate.run_plan import RunOptions, check_options
 
+    check_prices(price_in, price_out)
     options = RunOptions(
         r, max_samples, temperature, cast("Method | None", method), relative_error, budget,
         max_tokens_total, seed, tuple(proposal or ()), own_share,
     )  # fmt: skip
     judge = None
-    if extract is not None:
-        judge = extracting(checkers.checker(asked.checker), extract)
+    if asked.checker != "choice":
+        named = checkers.checker(asked.checker)
+        if extract is not None:
+            judge = extracting(named, extract)
+        check_options(asked, judge or named, options)
+    elif plan:
+        raise UsageError("multiple choice is scored in one pass per option: nothing to plan")
+    conversation = chat_for(chat, system, chat_prompt, asked)
+    loading = Loading(device, dtype, batch_tokens, parse_extra(extra), conversation)
+    backend = open_model(model, loading)
+    startup.keep_compiled()
+    if asked.checker == "choice":
+        _print_choices(backend, asked, out, as_json)
+        return
     if plan:
-        from augury.evaluate.run_cost import plan_run
-
         cost = plan_run(
             backend, asked, options, check=judge, price_in=price_in, price_out=price_out
         )

@@ -2,10 +2,12 @@
 
 A checker is a function of (instance, text). Built-in ones are configured by name:
 
-    exact           text is the reference, spaces at the ends aside
-    any-of          text is one of the references
+    exact           text is the reference (one of them, if there are several), spaces at the ends
+                    aside
+    any-of          another name of exact
     prefix          text begins with one of the references
-    regex           the pattern of the instance (field `pattern`, else a reference) matches
+    regex           the pattern of the instance (field `pattern`, else one of the references)
+                    matches
     numeric:REL     text is a number within REL (relative; 1e-6) of a reference that is not 0;
                     numeric:REL,ABS allows an absolute difference as well
     last-number     the last number in the text is the reference's (GSM8K style, `#### 42` too)
@@ -58,7 +60,7 @@ AT_ZERO = 1e-3
 class Checker:
     """A named check.
 
-    name: as the user gave it; part of the measurement's identity.
+    Attributes:
         name: as the user gave it; part of what identifies a measurement.
         check: the function.
         prefixes: whether it passes exactly the texts that begin with an answer, so that pass
@@ -149,13 +151,7 @@ def checker(name: str) -> Checker:
         UsageError: it does not exist, or cannot be imported.
     """
     kind, _, rest = name.partition(":")
-    if name == "exact":
-        return Checker(
-            name,
-            lambda i, t: t.strip() == _references(i)[0].strip(),
-            possible=lambda i, t: _begins(t, _references(i)[:1]),
-        )
-    if name == "any-of":
+    if name in ("exact", "any-of"):
         return Checker(
             name,
             lambda i, t: t.strip() in {a.strip() for a in _references(i)},
@@ -242,7 +238,12 @@ def _references(instance: Instance) -> tuple[str, ...]:
 
 def _regex(instance: Instance, text: str) -> bool:
     given = instance.data.get("pattern")
-    pattern = _references(instance)[0] if given is None else str(given)
+    patterns = _references(instance) if given is None else (str(given),)
+    found = [_matches(instance, pattern, text) for pattern in patterns]  # validates every one
+    return any(found)
+
+
+def _matches(instance: Instance, pattern: str, text: str) -> bool:
     try:
         return re.search(pattern, text) is not None
     except re.error as error:

@@ -24,7 +24,7 @@ class TokenText:
         chat: use the tokenizer's chat template.
 
     Raises:
-        UsageError: it has no chat template.
+        UsageError: it has no chat template, or the template refuses the conversation.
     """
 
     def __init__(self, tokenizer: Any, name: str, chat: Chat | None = None) -> None:
@@ -93,9 +93,14 @@ class TokenText:
         """Return the tokens of a prompt, formatted, and of its continuation as one text."""
         if self._chat is None:
             return self._front + self._plain(prompt + continuation)
-        asked = self._tokenizer.apply_chat_template(
-            self._chat.messages(prompt), tokenize=False, add_generation_prompt=True
-        )
+        try:
+            asked = self._tokenizer.apply_chat_template(
+                self._chat.messages(prompt), tokenize=False, add_generation_prompt=True
+            )
+        except Exception as error:  # a template raises what its author chose
+            raise UsageError(
+                f"the chat template of {self._name} refuses this conversation: {error}"
+            ) from error
         return self._plain(asked + continuation)  # the template writes what comes before
 
     def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:

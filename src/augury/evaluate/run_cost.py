@@ -103,9 +103,7 @@ def plan_run(
     Raises:
         UsageError: as `pass_until`, or a price is negative.
     """
-    for price in (price_in, price_out):
-        if price is not None and not 0 <= price < math.inf:
-            raise UsageError(f"a price cannot be {price:g}")
+    check_prices(price_in, price_out)
     judge = check or checker(task.checker)
     if check is None:
         validate_task(task, judge)
@@ -139,6 +137,17 @@ def plan_run(
         None if tokens is None else capped * tokens, capped * seconds * scale, cost_most, cost,
         drawn, usage.drawn, seconds,
     )  # fmt: skip
+
+
+def check_prices(*prices: float | None) -> None:
+    """Refuse a price that is negative, infinite or not a number.
+
+    Raises:
+        UsageError: one is.
+    """
+    for price in prices:
+        if price is not None and not 0 <= price < math.inf:
+            raise UsageError(f"a price cannot be {price:g}")
 
 
 def _try_few(

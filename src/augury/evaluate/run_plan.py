@@ -70,6 +70,19 @@ def decide_run(
     Raises:
         UsageError: a number is out of range, or the method does not fit.
     """
+    plan = check_options(task, judge, asked)
+    if not asked.proposal:
+        how, notes = choose_method(backend, task, judge, asked.method, asked.temperature)
+        return replace(plan, method=how), None, notes
+    return plan, open_mixture(backend, task, asked, known=judge.possible is not None), []
+
+
+def check_options(task: Task, judge: Checker, asked: RunOptions) -> RunPlan:
+    """Return the plan of a run as far as it is known without the model, so before it is loaded.
+
+    Raises:
+        UsageError: a number is out of range, or the method does not fit.
+    """
     weighted, r, cap = bool(asked.proposal), asked.r, asked.max_samples
     if weighted and r is None and asked.relative_error is None and asked.budget is None:
         r = WEIGHTED_PASSES
@@ -82,39 +95,46 @@ def decide_run(
     )  # fmt: skip
     check_numbers(plan)
     if not weighted:
-        how, notes = choose_method(backend, task, judge, asked.method, asked.temperature)
-        return replace(plan, method=how), None, notes
-    return plan, open_mixture(backend, task, asked, known=judge.possible is not None), []
-
-
-def open_mixture(backend: Backend, task: Task, asked: RunOptions, *, known: bool) -> Mixture:
-    """Return what is drawn from."""
+        check_method(task, judge, asked.method, asked.temperature)
+        return plan
     if asked.method not in (None, "importance"):
         raise UsageError(f"a proposal needs method 'importance', not '{asked.method}'")
     if asked.budget is not None:
         raise UsageError("a budget is allocated by plain samples: it takes no proposal")
     if not 0 < asked.own_share < 1:
         raise UsageError(f"own_share must lie between 0 and 1, not {asked.own_share}")
+    return plan
+
+
+def open_mixture(backend: Backend, task: Task, asked: RunOptions, *, known: bool) -> Mixture:
+    """Return what is drawn from."""
     backend.next_token_logprobs([NextRequest(task.instances[0].prompt)])  # does it show them?
     proposals = open_proposals(asked.proposal, backend, task, open_model, known)
     return Mixture(backend, proposals, asked.own_share)
+
+
+def check_method(task: Task, judge: Checker, asked: str | None, temperature: float) -> bool:
+    """Return whether passing answers can be listed; refuse a method that does not fit the task."""
+    if asked == "importance":
+        raise UsageError("method 'importance' needs a proposal: hint, or a model")
+    if asked not in (None, *get_args(Method)):
+        raise UsageError(f"no method is called '{asked}'; there are: {', '.join(get_args(Method))}")
+    enumerable = judge.prefixes and not task.stop and temperature == 1
+    if asked == "exact" and not enumerable:
+        stops = f", stops {', '.join(map(repr, task.stop))}" if task.stop else ""
+        raise UsageError(
+            "method 'exact' needs a check that accepts listed answers (checker 'prefix'), no stop "
+            f"and temperature 1, not checker '{judge.name}'{stops} at {temperature:g}"
+        )
+    return enumerable
 
 
 def choose_method(
     backend: Backend, task: Task, judge: Checker, asked: Method | None, temperature: float
 ) -> tuple[Method, list[str]]:
     """Choose the method, and return remarks on it."""
-    if asked == "importance":
-        raise UsageError("method 'importance' needs a proposal: hint, or a model")
-    if asked not in (None, *get_args(Method)):
-        raise UsageError(f"no method is called '{asked}'; there are: {', '.join(get_args(Method))}")
-    enumerable = judge.prefixes and not task.stop and temperature == 1
+    enumerable = check_method(task, judge, asked, temperature)
     if asked == "exact":
-        if not enumerable:
-            raise UsageError(
-                "method 'exact' needs a check that accepts listed answers (checker 'prefix'), no "
-                f"stop and temperature 1, not checker '{judge.name}' at {temperature}"
-            )
         notes = []
         if not backend.unique_tokens:
             notes = ["a lower bound: the same answers written with other tokens are not counted"]
