@@ -67,17 +67,29 @@ def measure(
         if not program.exists():
             print(f"{name}: skipped, {program.parent.parent.name} is not installed in {folder}")
             continue
-        with _running([str(program), *arguments(gguf, checkpoint, port := _port())], port) as url:
-            model = str(checkpoint) if name == "transformers serve" else "m"
-            rows = {}
-            for way, extra in (("as asked", {}), ("told to cut", DEFAULTS)):
-                rows[way] = _ask(url, model, extra)
-                print(name, way, json.dumps(rows[way]), flush=True)
-            if name.startswith("llama"):
-                rows["plain request"] = {"value": _plain_rate(url, model), "samples": _total()}
-                print(name, "plain request", json.dumps(rows["plain request"]), flush=True)
-        found[name] = rows
-        save()
+        command = [str(program), *arguments(gguf, checkpoint, port := _port())]
+        try:
+            with _running(command, port) as url:
+                found[name] = _measure_one(name, url, checkpoint)
+        except RuntimeError as error:  # it did not start: the others are measured all the same
+            print(f"{name}: skipped, {error}", flush=True)
+        else:
+            save()
+
+
+def _measure_one(name: str, url: str, checkpoint: Path) -> dict[str, Any]:
+    model, cut = "m", DEFAULTS
+    if name == "transformers serve":  # refuses single fields, and takes a whole configuration
+        model, cut = str(checkpoint), {"generation_config": json.dumps({"do_sample": True, **cut})}
+    rows: dict[str, Any] = {}
+    asked: tuple[tuple[str, Mapping[str, Any]], ...] = (("as asked", {}), ("told to cut", cut))
+    for way, extra in asked:
+        rows[way] = _ask(url, model, extra)
+        print(name, way, json.dumps(rows[way]), flush=True)
+    if name.startswith("llama"):
+        rows["plain request"] = {"value": _plain_rate(url, model), "samples": _total()}
+        print(name, "plain request", json.dumps(rows["plain request"]), flush=True)
+    return rows
 
 
 def _ask(url: str, model: str, extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +148,8 @@ def _running(command: list[str], port: int) -> Iterator[str]:
         "VLLM_CPU_KVCACHE_SPACE": "1",
     }
     quiet.pop("PYTHONPATH", None)
-    with tempfile.TemporaryFile() as log:
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as cache:
+        quiet["HF_HUB_CACHE"] = cache  # transformers serve lists what is there
         server = subprocess.Popen(command, stdout=log, stderr=log, env=quiet)
         try:
             until = time.monotonic() + START_SECONDS

@@ -180,6 +180,8 @@ def test_a_mistake_is_told_before_a_model_is_loaded(augury: Any, task: Path) -> 
         (("--method", "three"), "no method is called 'three'; there are: exact, tree, independent"),
         (("--method", "exact", "--stop", r"\n"), r"not checker 'exact', stops '\n' at 1"),
         (("--extract", "("), "extract '(': expected fence, last-line or a regular expression"),
+        (("--proposal", "hnt"), "--proposal 'hnt': expected hint, lab:DIR, hf:PATH"),
+        (("--checker", "choice"), "instance 'a' has no options to choose from"),
         (("--proposal", "hint", "--own-share", 2), "own_share must lie between 0 and 1, not 2"),
         (("--proposal", "hint", "--budget", 9), "a budget is allocated by plain samples"),
         (("--plan", "--price-in", -3), "a price cannot be -3"),

@@ -236,12 +236,21 @@ def test_requests_that_do_not_fit_are_named(
         same.next_token_logprobs([NextRequest("a" * 30, (1, 2))])
     with pytest.raises(UsageError, match="cannot write 'Z'"):
         same.next_token_logprobs([NextRequest("Z")])
-    with pytest.raises(UsageError, match="dtype must be one of torch's, such as 'bfloat16', not"):
-        TransformersBackend(folders[1], dtype="float31")
+    for dtype in ("float31", "int32"):
+        with pytest.raises(UsageError, match="floating-point types, such as 'bfloat16', not"):
+            TransformersBackend(folders[1], dtype=dtype)
+    for device, why in (("cud", "unknown"), ("cuda:99", "not usable here")):
+        with pytest.raises(UsageError, match=f"device '{device}' is {why}; expected cpu, cuda"):
+            TransformersBackend(folders[1], device=device)
     with pytest.raises(UsageError, match="batch_tokens must be positive, not 0"):
         TransformersBackend(folders[1], batch_tokens=0)
-    with pytest.raises(DataError, match="expected a checkpoint of a causal language model"):
-        TransformersBackend(tmp_path)
+    for path, line in (
+        (tmp_path, "has no config.json; expected a checkpoint of a causal language model"),
+        (tmp_path / "none", "there is no such folder"),
+        (folders[1] / "config.json", "is a file, and not a GGUF file"),
+    ):
+        with pytest.raises(DataError, match=f"^{path}: {line}"):
+            TransformersBackend(path)
 
 
 def cut(folder: Path) -> None:

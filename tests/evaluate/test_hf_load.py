@@ -83,7 +83,7 @@ def test_a_gguf_file_is_the_same_model(
     assert read.about["params"] == whole.about["params"]
     assert read.ends == whole.ends
     assert read.decode([30, 31]) == whole.decode([30, 31])
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=r"none.gguf: there is no such file"):
         open_model(f"hf:{tmp_path / 'none.gguf'}")
 
 
@@ -113,6 +113,10 @@ def test_an_adapter_is_the_model_that_was_trained(folder: Path, tmp_path: Path) 
     assert np.abs(tables(read) - tables(TransformersBackend(folder))).max() > 0.1
     assert (read.about["model"], read.about["adapter_of"]) == ("adapter", "tiny-1k")
     assert read.about["params_total"] == TransformersBackend(folder).about["params_total"]
+    told = json.dumps({"base_model_name_or_path": "/no/model"})
+    (tmp_path / "adapter" / "adapter_config.json").write_text(told)
+    with pytest.raises(DataError, match="there is no folder /no/model"):
+        open_model(f"hf:{tmp_path / 'adapter'}")
     (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
     with pytest.raises(DataError, match="the model that the adapter belongs to"):
         open_model(f"hf:{tmp_path / 'adapter'}")

@@ -142,6 +142,7 @@ def passuntil(
     from augury.evaluate import checkers, pass_until, read_task
     from augury.evaluate.chat import chat_for
     from augury.evaluate.checkers import extracting, validate_task
+    from augury.evaluate.choices import validate_choices
     from augury.evaluate.models import Loading, open_model
     from augury.lab import lab_instances
 
@@ -159,7 +160,9 @@ def passuntil(
         raise UsageError(f"the lab's tasks have the checker prefix, not '{checker}'")
     else:
         asked = lab_instances(task, 256 if instances is None else instances)
-    if asked.checker != "choice":
+    if asked.checker == "choice":
+        validate_choices(asked)
+    else:
         validate_task(asked)
     from augury.evaluate.run_cost import check_prices, plan_run
     from augury.evaluate.run_plan import RunOptions, check_options

@@ -112,6 +112,16 @@ def save_choices(backend: Backend, task: Task, study: Path) -> Path:
     return rows
 
 
+def validate_choices(task: Task) -> None:
+    """Find an instance without options, or without a correct one, before a model is loaded.
+
+    Raises:
+        DataError: one is.
+    """
+    for instance in task.instances:
+        _options(instance)
+
+
 def _options(instance: Instance) -> tuple[list[str], int]:
     options = instance.data.get("choices")
     wrong = DataError(

@@ -25,7 +25,7 @@ from augury.evaluate.backend import (
     TokenUsage,
 )
 from augury.evaluate.chat import Chat, without_reasoning
-from augury.evaluate.hf_load import about, load, needs_models
+from augury.evaluate.hf_load import about, check_device, load, needs_models
 from augury.evaluate.hf_stops import RowWatch, StopWatch
 from augury.evaluate.hf_text import TokenText
 from augury.evaluate.hf_walk import TransformersWalk
@@ -84,9 +84,14 @@ class TransformersBackend:
         torch = needs_models("torch")
         if batch_tokens < 1:
             raise UsageError(f"batch_tokens must be positive, not {batch_tokens}")
-        if dtype is not None and not isinstance(getattr(torch, dtype, None), torch.dtype):
-            raise UsageError(f"dtype must be one of torch's, such as 'bfloat16', not {dtype!r}")
+        kind = None if dtype is None else getattr(torch, dtype, None)
+        if dtype is not None and not (isinstance(kind, torch.dtype) and kind.is_floating_point):
+            raise UsageError(
+                f"dtype must be one of torch's floating-point types, such as 'bfloat16', not "
+                f"{dtype!r}"
+            )
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        check_device(device)
         precision = dtype or ("float32" if device == "cpu" else "auto")
         spread = device == "auto"
         tokenizer, model = load(path_or_id, revision, precision, spread)

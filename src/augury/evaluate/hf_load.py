@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -14,6 +15,8 @@ from typing import Any
 from augury.data.model_names import family_of, step_of
 from augury.errors import DataError, UsageError
 from augury.evaluate.names import model_name
+
+WANTED = "a checkpoint of a causal language model and its tokenizer"
 
 
 def needs_models(name: str) -> Any:
@@ -115,12 +118,12 @@ def load(
     transformers, safetensors = needs_models("transformers"), needs_models("safetensors")
     source = f"{path_or_id} at {revision}" if revision else str(path_or_id)
     at = place(path_or_id)
+    _check_place(at, source)
     local = {"local_files_only": True} if at.local else {}
     options: dict[str, Any] = {"revision": revision or "main", "trust_remote_code": False, **local}
     if at.gguf:
         options["gguf_file"] = at.gguf
     over = {"device_map": "auto"} if spread else {}
-    wanted = "a checkpoint of a causal language model and its tokenizer"
     words = at.adapter if at.adapter and _has_tokenizer(at.adapter) else None
     try:
         with without_bars(transformers), _quiet_dequantising() if at.gguf else nullcontext():
@@ -136,13 +139,53 @@ def load(
         text = " ".join(str(error).split())[:200]
         if not at.local and "connect to 'https://" in text:
             text = "no such folder, and huggingface.co does not answer"
-        raise DataError(f"cannot be read: {text}", source=source, expected=wanted) from error
+        raise DataError(f"cannot be read: {text}", source=source, expected=WANTED) from error
     if report["missing_keys"]:
         lacking = sorted(report["missing_keys"])
         raise DataError(
-            f"lacks {len(lacking)} of the weights", source=source, value=lacking[0], expected=wanted
+            f"lacks {len(lacking)} of the weights", source=source, value=lacking[0], expected=WANTED
         )
     return tokenizer, model
+
+
+def check_device(device: str) -> None:
+    """Check that this machine has a device, before a checkpoint is read for it.
+
+    Raises:
+        UsageError: torch does not know it, or cannot use it here.
+    """
+    torch = needs_models("torch")
+    if device == "auto":
+        return
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        known = "unknown" if "device string" in str(error) else "not usable here"
+        raise UsageError(
+            f"device '{device}' is {known}; expected cpu, cuda, cuda:1, mps or auto"
+        ) from error
+
+
+def _check_place(at: Place, source: str) -> None:
+    """Find what is wrong with a path on this machine; transformers takes it for an id."""
+    path = Path(at.folder)
+    problem = None
+    if at.gguf:
+        a_path = path.exists() or "/" not in at.folder or not _is_id(at.folder)
+        problem = "there is no such file" if a_path and not (path / at.gguf).is_file() else None
+    elif path.is_file():
+        problem = "is a file, and not a GGUF file"
+    elif path.is_dir():
+        problem = None if (path / "config.json").is_file() else "has no config.json"
+    elif not _is_id(at.folder):
+        problem = f"there is no folder {path}" if at.adapter else "there is no such folder"
+    if problem:
+        raise DataError(problem, source=source, expected=WANTED)
+
+
+def _is_id(name: str) -> bool:
+    """Return whether this can be an id on the hub, NAME or OWNER/NAME."""
+    return re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", name) is not None
 
 
 def _merge_adapter(model: Any, folder: str) -> Any:

@@ -71,6 +71,12 @@ def schemes() -> dict[str, str]:
     return {e.name: e.value for e in entry_points(group=ENTRY_POINTS)} | dict(SCHEMES)
 
 
+def is_model(spec: str) -> bool:
+    """Return whether this names a model of a known scheme; it may still not exist."""
+    scheme, _, rest = spec.partition(":")
+    return bool(rest) and scheme in schemes()
+
+
 def options_of(scheme: str) -> tuple[str, ...]:
     """Return the options of `Loading` that models of a scheme take."""
     return TAKES.get(scheme, ())
@@ -91,7 +97,7 @@ def open_model(spec: str, loading: Loading | None = None) -> Backend:
         DataError: the model does not exist.
     """
     scheme, _, rest = spec.partition(":")
-    if scheme not in schemes() or not rest:
+    if not is_model(spec):
         raise UsageError(f"--model '{spec}': expected {EXPECTED}")
     module, _, name = schemes()[scheme].partition(":")
     opener: Callable[..., Backend] = getattr(import_module(module), name)

@@ -11,9 +11,9 @@ from augury.errors import UsageError
 from augury.evaluate.backend import Backend, NextRequest
 from augury.evaluate.checkers import Checker
 from augury.evaluate.importance import Mixture
-from augury.evaluate.models import open_model
+from augury.evaluate.models import EXPECTED, is_model, open_model
 from augury.evaluate.pass_counts import Method
-from augury.evaluate.proposals import Proposal, open_proposals
+from augury.evaluate.proposals import HINT, Proposal, open_proposals
 from augury.evaluate.tasks import Task
 
 # Longer texts share few prefixes: a tree then costs what it saves.
@@ -99,6 +99,9 @@ def check_options(task: Task, judge: Checker, asked: RunOptions) -> RunPlan:
         return plan
     if asked.method not in (None, "importance"):
         raise UsageError(f"a proposal needs method 'importance', not '{asked.method}'")
+    for spec in asked.proposal:
+        if isinstance(spec, str) and spec != HINT and not is_model(spec):
+            raise UsageError(f"--proposal '{spec}': expected {HINT}, {EXPECTED}")
     if asked.budget is not None:
         raise UsageError("a budget is allocated by plain samples: it takes no proposal")
     if not 0 < asked.own_share < 1:
