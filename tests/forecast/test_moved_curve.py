@@ -330,7 +330,7 @@ def test_where_everything_is_at_chance_no_number_is_told() -> None:
     assert told["narrowed"] is None
     assert told["probability_per_run"] is None
     assert told["status"] == "everything is at chance"
-    assert "is not known, but beyond the best checkpoint" in str(answer)
+    assert "is unknown, but lies beyond the best checkpoint" in str(answer)
     with pytest.raises(UsageError, match="nothing is known about the point"):
         answer.fitted.probability_per_run(1.0)
     flops = flat.with_columns(flops=10 ** (22 - pl.col("loss"))).drop("loss")

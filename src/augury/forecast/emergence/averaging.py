@@ -1,8 +1,8 @@
-"""Weights of laws, by how well each predicts checkpoints that it was not fitted to.
+"""Weights of laws, by how well each predicts held-out checkpoints.
 
-Every checkpoint is left out in turn. Where that hardly moves the posterior, the draws of the full
-fit are weighed anew; where it does, and they would break down at just those checkpoints that matter
-most, the law is fitted again, exactly.
+Each checkpoint is left out in turn. Where that hardly moves the posterior, the draws of the full
+fit are reweighted. Where it does move it, reweighting would fail at exactly the checkpoints that
+matter most, so the law is refitted.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from augury.forecast.emergence.laws import EmergenceLaw
 from augury.forecast.emergence.observations import EmergenceData, stacked
 from augury.forecast.emergence.search import Floats, Peaks
 
-# Resamples of checkpoints behind the weights.
+# Bootstrap resamples of checkpoints used for the weights.
 RESAMPLES = 1000
-# Draws weighed anew that are worth this many of 1,000 replace a refit. In two studies by five laws
-# they then differ from it by .06 nats, as two refits differ; worth less than 50, by up to 1.1.
+# Reweighted draws replace a refit if their effective sample size reaches this, out of 1,000. In two
+# studies with five laws they then differ from a refit by .06 nats, as two refits do; below an
+# effective sample size of 50 they differ by up to 1.1.
 TRUSTED = 300.0
 
 
@@ -30,13 +31,13 @@ def held_out(
 ) -> Floats:
     """(K, M) log predictive density of each checkpoint's rows, given all other checkpoints.
 
-    The effects of subsets on a held-out checkpoint are those that its neighbours show.
+    A held-out checkpoint gets the subset effects that the other checkpoints show.
 
     Args:
         data: the study.
         laws: (K,).
-        draws: (K, D, P) of the full fits, from which the samplers of the refits start.
-        seed: of the draws.
+        draws: (K, D, P) draws of the full fits; the refits start their samplers from them.
+        seed: seed of the draws.
     """
     whole = stacked([data] * len(laws), laws)
     counts, count = data.counts, len(data.checkpoints)
@@ -50,7 +51,7 @@ def held_out(
         own = k // count
         if k % count == 0:
             both = values(draws[own], subset_rows(whole, own), counts=counts)
-        # The prior is in both, and drops out.
+        # Both contain the prior, so it cancels.
         gain = both - values(draws[own], subset_rows(rows, k), counts=counts)
         density[k] = np.log(len(gain)) - logsumexp(-gain)
         if np.exp(2 * logsumexp(-gain) - logsumexp(-2 * gain)) < TRUSTED:
@@ -70,8 +71,8 @@ def held_out(
 def pseudo_weights(scores: Floats, rng: np.random.Generator) -> Floats:
     """(K,) weights from (K, M) held-out log densities: pseudo-BMA+.
 
-    Softmax of the summed scores, averaged over Bayesian bootstraps of the checkpoints, so that a
-    lead that rests on one checkpoint is not taken for certain (Yao et al. 2018, arXiv 1704.02030).
+    Softmax of the summed scores, averaged over Bayesian bootstraps of the checkpoints. A lead that
+    rests on a single checkpoint then does not decide (Yao et al. 2018, arXiv 1704.02030).
     """
     count = scores.shape[1]
     share = rng.dirichlet(np.ones(count), RESAMPLES) * count  # (R, M)

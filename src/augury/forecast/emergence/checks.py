@@ -1,4 +1,4 @@
-"""Notes on a finished fit: what bends, what leans on what, how far the point lies."""
+"""Notes on a finished fit: bends, assumptions that matter, and how far away the point is."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from augury.forecast.emergence.search import Floats
 from augury.notes import Note
 from augury.runtime.compiling import jit
 
-# Held-out checkpoints speak against a law that is this many standard errors and nats behind.
+# Held-out checkpoints contradict a law that trails by this many standard errors and nats.
 SURE, NATS = 1.5, 2.0
 # At this effective sample size a 5 % quantile rests on five draws.
 ENOUGH_DRAWS = 100.0
 # R-hat and effective sample size as in augury.fitting.posterior.
 WORST_RHAT, LEAST_ESS = 1.01, 200.0
-# How far the point moves between D_0 = N and 10 N, in widths of its interval, before it is told.
+# How far the point may move between D_0 = N and 10 N, in interval widths, before it is a warning.
 LOW_DATA = 0.25
-# One-sided p below which a drift of the elbow with model size is told.
+# A drift of the elbow with model size is reported below this one-sided p-value.
 SIZE_P = 0.01
-# A few-shot score speaks against the law that is this many standard errors off, by .03, or where a
-# guesser fails by .01; checkpoints at chance differ by .02 on multiple choice. Two have to.
+# A few-shot score contradicts the law if it is off by this many standard errors and by .03, or by
+# .01 where guessing almost never passes. Checkpoints at chance differ by .02 on multiple choice.
+# Two checkpoints must do so.
 FAR_OFF, RARE_DISTANCE, FEWEST_OFF = 3.5, 0.01, 2
 
 
 def contradicted(fit: EmergenceFit) -> tuple[EmergenceStatus, list[Note]]:
-    """Whether few-shot scores are where the law says; ANSWERED if they are, or cannot tell."""
+    """Whether few-shot scores are where the law says; ANSWERED if so, or if they cannot tell."""
     data = fit.data
     few = data.amount == 0
     error = np.sqrt(np.maximum(data.y * (1 - data.y), 1 / np.maximum(data.trials, 1)))
@@ -55,7 +56,7 @@ def contradicted(fit: EmergenceFit) -> tuple[EmergenceStatus, list[Note]]:
             "few-shot-misfit",
             "serious",
             f"{len(where)} of {int(told.sum())} few-shot scores are not where the law puts them: "
-            f"{name} scores {data.y[worst]:.3g}, not {wanted[worst]:.3g}. {status.remedy}",
+            f"{name} scores {data.y[worst]:.3g} instead of {wanted[worst]:.3g}. {status.remedy}",
             {
                 "off": len(where),
                 "checkpoint": str(name),
@@ -101,7 +102,8 @@ def _draws(fit: EmergenceFit) -> list[Note]:
                 Note(
                     "few-draws",
                     "warning",
-                    f"Draws of '{f.law}' are worth only {size:.0f}: take uncertainty='nuts'.",
+                    f"The effective sample size of '{f.law}' is only {size:.0f}: use "
+                    "uncertainty='nuts'.",
                     dict(found),
                 )
             )
@@ -119,7 +121,7 @@ def _draws(fit: EmergenceFit) -> list[Note]:
 
 
 def _bends(fit: EmergenceFit) -> list[Note]:
-    """Whether held-out checkpoints speak against the one-slope ReLU."""
+    """Whether held-out checkpoints contradict the one-slope ReLU."""
     names = [str(f.law) for f in fit.fits]
     if "relu" not in names or not fit.scores.size:
         return []
@@ -143,7 +145,7 @@ def _bends(fit: EmergenceFit) -> list[Note]:
 
 
 def _low_data(fit: EmergenceFit) -> list[Note]:
-    """How much the point depends on which amount of finetuning stands for none."""
+    """How much the point depends on the amount that counts as no finetuning."""
     base = fit.data.low_data
     middle = [np.median(fit.point_draws(low_data=k * base)) for k in (1, 3, 10)]
     values = place_of(np.array(middle), fit.data.scale)
@@ -154,7 +156,7 @@ def _low_data(fit: EmergenceFit) -> list[Note]:
         Note(
             "low-data",
             "warning" if matters else "info",
-            f"D_0 = {base:g} examples stand for no finetuning; with {3 * base:g} or {10 * base:g} "
+            f"D_0 = {base:g} examples count as no finetuning; with {3 * base:g} or {10 * base:g} "
             f"the point would be {values[1]:.4g} or {values[2]:.4g}, not {values[0]:.4g}.",
             told,
         )
@@ -163,7 +165,7 @@ def _low_data(fit: EmergenceFit) -> list[Note]:
 
 @lru_cache(maxsize=4)
 def _residuals(counts: bool) -> Any:
-    """Compiled: at a peak, residuals over their standard errors and slopes over them, (n,) each."""
+    """Compiled: residuals and slopes at a peak, (n,) each, divided by their standard errors."""
     import jax.numpy as jnp
 
     def at(z: Any, rows: Any) -> Any:
@@ -178,7 +180,7 @@ def _residuals(counts: bool) -> Any:
 
 
 def residuals(fit: EmergenceFit, f: LawFit) -> tuple[Floats, Floats]:
-    """(n,) residuals over their standard errors; (n,) what a unit of progress would move them."""
+    """(n,) residuals in standard errors; (n,) how far one unit of progress would move them."""
     import jax
 
     rows = jax.tree.map(lambda a: a[0], stacked([fit.data], [f.law]))
@@ -195,12 +197,12 @@ def _sizes(fit: EmergenceFit) -> list[Note]:
     if not np.isfinite(size).all() or len(np.unique(size)) < 2:
         return []
     off, slope = residuals(fit, fit.fits[int(np.argmax(fit.weights))])
-    # Each checkpoint's shift of the elbow, then its trend over sizes: checkpoints are the sample.
+    # Each checkpoint's shift of the elbow, then the trend over sizes: the unit is the checkpoint.
     shift, sizes, weight = [], [], []
     for m in range(len(data.checkpoints)):
         own = data.checkpoint == m
         held = float((slope[own] ** 2).sum())
-        if held * data.scales.unit**2 > 25.0:  # seen past an elbow, to a fifth of the unit
+        if held * data.scales.unit**2 > 25.0:  # past its elbow, known to a fifth of the unit
             shift.append(float((off[own] * slope[own]).sum()) / held)
             sizes.append(float(size[own][0]))
             weight.append(1.0)
@@ -215,9 +217,9 @@ def _sizes(fit: EmergenceFit) -> list[Note]:
         Note(
             "by-size",
             "warning",
-            f"At one {'loss' if data.scale == 'loss' else 'compute'}, each doubling of the model "
-            f"leaves chance {abs(found.slope):.3g} {name} {later}: for a larger model the point "
-            "moves on.",
+            f"At equal {'loss' if data.scale == 'loss' else 'compute'}, a model twice as large "
+            f"leaves chance {abs(found.slope):.3g} {name} {later}: the point differs for larger "
+            "models.",
             {"per_doubling": float(found.slope), "p": float(found.pvalue)},
         )
     ]

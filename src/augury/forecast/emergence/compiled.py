@@ -1,8 +1,8 @@
-"""The posterior density of many studies, through two compiled functions that serve everything.
+"""The posterior density of many studies, through two compiled functions.
 
-A first fit costs what it compiles, so that little is compiled: the density at many points of one
-study, and the density with its gradient at a few points of a few studies. Searches and samplers are
-NumPy around them, and the number of studies never makes a new size.
+Most of the cost of a first fit is compiling, so only two functions are compiled: the density at
+many points of one study, and the density with its gradient at a few points of a few studies.
+Searches and samplers are NumPy code around them. More studies never need a new compilation.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from augury.forecast.emergence.laws import (
 from augury.runtime.compiling import jit
 
 Floats = NDArray[np.float64]
-# Points per call of `values`: 11 us of CPU time each, 50 at a time 19.
+# Points per call of `values`: 11 us of CPU time each; with 50 per call, 19.
 MANY = 250
 # Pairs of study and points per call of `slopes`: 25 us per point with 4
 # pairs of 16 points; 57 us with 1 pair, 35 us with 16 (more than the cache of one core holds).
@@ -51,7 +51,7 @@ def _slopes(counts: bool) -> Any:
 
 
 def subset_rows(rows: Rows, at: Any) -> Rows:
-    """Some of stacked studies; one of them where `at` is a number."""
+    """Select some of the stacked studies, or one if `at` is a number."""
     import jax
 
     return jax.tree.map(lambda leaf: np.asarray(leaf)[at], rows)
@@ -71,7 +71,7 @@ def values(z: Floats, rows: Rows, *, counts: bool) -> Floats:
 
 
 def slopes(z: Floats, rows: Rows, at: NDArray[np.int64], *, counts: bool) -> tuple[Floats, Floats]:
-    """(U, D) log posterior and (U, D, P) gradients at (U, D, P) coordinates, of studies at (U,)."""
+    """(U, D) log posterior and (U, D, P) gradients at (U, D, P) coordinates of (U,) studies."""
     import jax
 
     count = len(z)
@@ -80,7 +80,7 @@ def slopes(z: Floats, rows: Rows, at: NDArray[np.int64], *, counts: bool) -> tup
         for first in range(0, count, FEW):
             picked = np.minimum(np.arange(first, first + FEW), count - 1)
             found.append(_slopes(counts)(z[picked], subset_rows(rows, at[picked])))
-        # Read only once all are under way, so that both cores of a machine work.
+        # Start all calls before reading any result, to keep every core busy.
         value, slope = (np.concatenate([np.asarray(f[i]) for f in found]) for i in (0, 1))
     return value[:count], slope[:count]
 
@@ -99,9 +99,9 @@ def _placed() -> Any:
 def placed(
     z: Floats, member: Member, scales: Scales, log_amount: float
 ) -> tuple[Floats, Floats, SimpleNamespace]:
-    """Elbow, slope just past it (S,) and natural parameters, as attributes, at (S, P) coordinates.
+    """(S,) elbow, slope just past it and natural parameters, as attributes, at (S, P) coordinates.
 
-    In one function: step by step, JAX compiles fifty small ones, 3 CPU-seconds.
+    One function, because step by step JAX compiles fifty small ones, 3 CPU-seconds.
     """
     import jax
 

@@ -1,19 +1,19 @@
 """The posterior density of an emergence law, in coordinates whose prior is standard normal.
 
-A row is one evaluation: a checkpoint, finetuned on an amount or not. Three kinds of noise:
+A row is one evaluation of a checkpoint, finetuned or not. There are three kinds of noise:
 
-- counting: known, from the instances behind a score (or from its standard error);
-- between runs (seeds, checkpoints): `run` of the score and `luck` of the elbow, of which a share
-  slope * luck is seen. For counts the variance of a proportion is p (1-p) (1/n + run) +
-  (slope * luck)^2: `run` is the correlation of a beta-binomial, and `luck` what remains of it just
-  past the elbow of a task whose base is 0, where 5 passes of 1,000 would else place the elbow to
-  .002 nats. The likelihood is Efron's double binomial (1986, JASA 81:709): the binomial if both are
-  0, and without gamma functions. Scores without counts are normal with standard deviation
-  5 run * height: 1 % of the rise by default, which the data soon correct;
+- counting: known, from the number of instances of a score (or from its standard error);
+- between runs (seeds, checkpoints): `run` in the score and `luck` in the elbow, which appears in
+  the score as slope * luck. For counts the variance of a proportion is p (1-p) (1/n + run) +
+  (slope * luck)^2. `run` is the correlation of a beta-binomial. `luck` remains just past the elbow
+  of a task whose base is 0; without it, 5 passes of 1,000 would place the elbow to .002 nats. The
+  likelihood is Efron's double binomial (1986, JASA 81:709): the binomial if both are 0, and free of
+  gamma functions. Scores without counts are normal with standard deviation 5 run * height: 1 % of
+  the rise by default, which the data soon correct;
 - between subsets: all checkpoints finetuned on one subset share a shift of the elbow, normal with
-  standard deviation `subset`, integrated out (Laplace at a Newton step; exact for normal scores
-  while a row stays on its side of the elbow). Without it ten checkpoints on a lucky subset would
-  count as ten pieces of evidence.
+  standard deviation `subset`. It is integrated out (Laplace at a Newton step; exact for normal
+  scores while a row stays on its side of the elbow). Without it, ten checkpoints finetuned on a
+  lucky subset would count as ten independent observations.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ FARTHEST = 4.0
 class Rows(NamedTuple):
     """One study and one law, padded; (n,) each but the last three.
 
-    progress: -loss or log10 FLOPs. log_amount: log D, log D_0 for few-shot rows. few: 1 for them.
-    y: score. trials: instances behind it, 0 for none. variance: squared standard error where there
-    are no trials. weight: 1, or 0 for padding and held-out rows. groups: (n, G) 1 where a row is of
-    a subset. scales: of the priors. law: the law.
+    progress: -loss or log10 FLOPs. log_amount: log D; log D_0 for few-shot rows. few: 1 for those
+    rows. y: score. trials: number of instances, 0 for none. variance: squared standard error where
+    there are no trials. weight: 1, or 0 for padding and held-out rows. groups: (n, G) 1 where a row
+    belongs to a subset. scales: scales of the priors. law: the law.
     """
 
     progress: Array
@@ -67,7 +67,7 @@ def base_of(p: Any, rows: Rows) -> Array:
 
 
 def expected(p: Any, rows: Rows) -> Array:
-    """Expected score of every row, (n,), of a subset like any other."""
+    """(n,) expected score of every row, for an average subset."""
     past = rows.progress - elbow(p, rows.log_amount, rows.law.kind, rows.scales)
     up, _ = score_above_base(p, past, steepness(p, rows.log_amount, rows.scales))
     return base_of(p, rows) + up
@@ -76,7 +76,7 @@ def expected(p: Any, rows: Rows) -> Array:
 def row_terms(
     p: Any, mean: Array, slope: Array, rows: Rows, *, counts: bool
 ) -> tuple[Array, Array, Array]:
-    """Log-likelihood, score and information of each row in its expected score."""
+    """Log-likelihood of each row, and its derivative and information in the expected score."""
     import jax.numpy as jnp
     from jax.scipy.special import xlog1py, xlogy
 
@@ -96,7 +96,7 @@ def row_terms(
 
 
 def log_likelihood(p: Any, rows: Rows, *, counts: bool) -> Array:
-    """Of all rows, subset effects integrated out: a float."""
+    """Log-likelihood of all rows, with subset effects integrated out: a float."""
     import jax.numpy as jnp
 
     steep = steepness(p, rows.log_amount, rows.scales)
@@ -117,7 +117,7 @@ def log_likelihood(p: Any, rows: Rows, *, counts: bool) -> Array:
 
 
 def log_posterior(z: Array, rows: Rows, *, counts: bool) -> Array:
-    """Of (P,) coordinates, but for a constant: a float, never NaN."""
+    """Log posterior of (P,) coordinates, up to a constant: a float, never NaN."""
     import jax.numpy as jnp
 
     p = natural(z, rows.law, rows.scales)

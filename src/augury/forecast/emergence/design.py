@@ -1,13 +1,13 @@
 """What to run next: the finetunes and checkpoints that shrink the interval most per FLOP.
 
-The posterior draws already hold every curve that the data allow. A unit whose score they disagree
-on, in step with the point of emergence, is worth running; the expected variance of the point after
-it is the linear-Bayes one (Goldstein & Wooff 2007),
+The posterior draws contain every curve that the data allow. A unit is worth running if the draws
+disagree on its score and that disagreement correlates with the point of emergence. The expected
+variance of the point after the run is the linear-Bayes one (Goldstein & Wooff 2007),
 
     var(e | y) = var(e) - cov(e, m)^2 / (var(m) + noise)
 
-with m the unit's expected score, over draws. It needs no further fit, for any number of units, and
-a second unit is judged given the first.
+where m is the unit's expected score over the draws. This needs no further fit, however many units
+there are. The second unit is judged as if the first had been run.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from augury.forecast.emergence.search import Floats
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """Something that could be run: one checkpoint, finetuned on one amount, scored.
+    """A possible run: one checkpoint, finetuned on one amount and scored.
 
     Attributes:
         place: its loss (or FLOPs).
         amount: finetuning examples, 0 for a few-shot evaluation.
-        price: FLOPs, with the checkpoint's own training if it does not exist yet.
-        instances: behind its score, where scores are counts; 0 takes the study's median.
-        name: how to call it.
+        price: FLOPs, including the checkpoint's pretraining if it does not exist yet.
+        instances: number of instances scored, where scores are counts; 0 means the study's median.
+        name: label for the ranking.
     """
 
     place: float
@@ -48,18 +48,18 @@ class PlannedRun:
 def rank_units(
     fit: EmergenceFit, units: Sequence[PlannedRun], *, first: int | None = None
 ) -> pl.DataFrame:
-    """Units, best first: what shrinks the point's interval most per FLOP.
+    """Rank units by how much they shrink the point's interval per FLOP, best first.
 
-    The list is greedy: each entry is the best one given that those above it are run as well.
+    The ranking is greedy: each unit is the best one given that those above it are run as well.
 
     Args:
         fit: what has been run so far.
-        units: what could be.
-        first: length of the list; all by default.
+        units: what could be run.
+        first: number of units to rank; all by default.
 
     Returns:
-        A row a unit: rank, name, place, amount, price, width (expected width of the interval once
-        it and all above it are run), gain (by how much this one shrinks it), gain_per_flop.
+        One row per unit: rank, name, place, amount, price, width (expected width of the interval
+        once it and all above it are run), gain (how much this unit shrinks it), gain_per_flop.
 
     Raises:
         UsageError: there are no units, or a price is not positive.
@@ -73,7 +73,7 @@ def rank_units(
     tail = (1 - fit.level) / 2
     low, high = np.quantile(point, [tail, 1 - tail], method="nearest")
     scores, noise = predicted(fit, units)
-    # Far tails of the point would rule a covariance: they count as the edge of the interval.
+    # Far tails of the point would dominate a covariance, so they are clipped to the interval.
     spread = float(high - low)
     own = np.clip(point, low - spread / 4, high + spread / 4)
     e = own - own.mean()
@@ -104,7 +104,7 @@ def rank_units(
                 "gain_per_flop": float(gain[best] / price[k]),
             }
         )
-        # All that is left to learn, given this one.
+        # What remains to be learnt once this unit has been run.
         row = every[k] / (every[k, k] + noise[k])
         cross = cross - row * cross[k]
         every = every - np.outer(row, every[k])
@@ -112,7 +112,7 @@ def rank_units(
 
 
 def predicted(fit: EmergenceFit, units: Sequence[PlannedRun]) -> tuple[Floats, Floats]:
-    """(U, S) expected scores over the draws of the average, and (U,) variances of their noise."""
+    """(U, S) expected scores over the draws of the averaged law, and (U,) noise variances."""
     data = fit.data
     scales = data.scales
     progress = progress_of(np.array([u.place for u in units]), data.scale)

@@ -1,10 +1,10 @@
 """Posterior draws by an ensemble of walkers: no gradients, and nothing to compile.
 
-Half of the walkers move at a time, each along a line through others of the other half: stretch
-moves (Goodman & Weare 2010, CAMCoS 5:65), or by the difference of two of them (ter Braak 2006,
-Stat. Comput. 16:239), which mixes better in ten dimensions. Both leave the posterior invariant
-under any linear change of coordinates, so that the curved, scale-free posteriors here need no
-tuning. The first half of the steps is burn-in.
+Half of the walkers move at a time. Each moves along a line through a walker of the other half
+(stretch moves, Goodman & Weare 2010, CAMCoS 5:65) or by the difference of two of them (ter Braak
+2006, Stat. Comput. 16:239), which mixes better in ten dimensions. Both moves are unaffected by
+linear changes of coordinates, so the curved, scale-free posteriors here need no tuning. The first
+half of the steps is burn-in.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ Floats = NDArray[np.float64]
 
 WALKERS = 96
 STEPS = 1400
-# Every so many steps after burn-in are kept: neighbours say the same.
+# One step in this many is kept after burn-in: neighbouring steps are nearly identical.
 THIN = 10
-# Share of steps at which a difference is added whole, to jump between separate modes.
+# Share of steps that add the full difference, to jump between separate modes.
 WHOLE = 0.1
 # A walker this far below the best has not found the posterior's mass and is dropped.
 LOST = 30.0
 
 
 class EnsembleDraws(NamedTuple):
-    """What the walkers leave.
+    """The walkers' draws.
 
-    z: (S, P) draws. density: (S,) log posterior, up to a constant. rhat: (P,) of the first against
-    the second half of the steps kept; 1 where they agree. accepted: share of proposals taken.
+    z: (S, P) draws. density: (S,) log posterior, up to a constant. rhat: (P,) R-hat between the two
+    halves of the kept steps; 1 where they agree. accepted: share of proposals accepted.
     """
 
     z: Floats
@@ -50,10 +50,10 @@ def run_ensemble(
     """Draw from a density.
 
     Args:
-        log_density: (W, P) coordinates to (W,), minus infinity where there is none.
+        log_density: maps (W, P) coordinates to (W,) values; minus infinity outside the support.
         start: (W, P) starting points of an even number of walkers, W > 2 P.
-        rng: of everything random.
-        steps: of all walkers; the first half is thrown away.
+        rng: random generator.
+        steps: steps per walker; the first half is discarded.
     """
     z = start.copy()
     count, size = z.shape
@@ -77,7 +77,7 @@ def run_ensemble(
             at.append(density.copy())
     draws, logs = np.stack(kept), np.stack(at)  # (K, W, P), (K, W)
     found = logs.mean(0) > logs.max() - LOST
-    if not found.any():  # so few steps that none has arrived
+    if not found.any():  # too few steps for any walker to arrive
         found = logs.mean(0) > logs.mean(0).max() - LOST
     rhat = _rhat(draws[:, found])
     return EnsembleDraws(
@@ -93,7 +93,7 @@ def _stretch(own: Floats, other: Floats, rng: np.random.Generator) -> tuple[Floa
 
 
 def _difference(own: Floats, other: Floats, rng: np.random.Generator) -> Floats:
-    """A walker, moved by the scaled difference of two of the other half."""
+    """Move a walker by the scaled difference of two from the other half."""
     count, size = own.shape
     a = rng.integers(len(other), size=count)
     b = (a + rng.integers(1, len(other), size=count)) % len(other)

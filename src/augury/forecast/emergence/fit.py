@@ -22,7 +22,7 @@ from augury.forecast.emergence.thin import check_precision, too_thin
 from augury.notes import Note
 
 Uncertainty = Literal["importance", "laplace", "nuts"]
-# The laws averaged by default. The power law is the paper's ablation, and worse: only by name.
+# The laws averaged by default. The power law, the paper's ablation, is worse: by name only.
 AVERAGED = ("relu", "slopes", "saturating", "s-shaped", "full")
 
 
@@ -41,13 +41,13 @@ def fit_emergence(
         data: from `emergence_data`.
         laws: a law or its name ("relu", the paper's; "relu-power", "slopes", "saturating",
             "s-shaped", "full"), several to average, or "average": all but the power law, weighted
-            by how well each predicts checkpoints held out of its fit.
-        uncertainty: "importance", draws by adaptive importance sampling, a tenth of a second per
-            law; "nuts", slower, with R-hat and effective sample size in the diagnostics, a check on
-            the former; "laplace", a normal approximation, too narrow where data are few.
-        level: of the intervals.
-        seed: of all randomness.
-        throw: raise `FitError` if everything is at chance, instead of returning that.
+            by how well each predicts held-out checkpoints.
+        uncertainty: "importance": adaptive importance sampling, a tenth of a second per law;
+            "nuts": slower, a check on the former, with R-hat and effective sample size in the
+            diagnostics; "laplace": a normal approximation, too narrow with few data.
+        level: level of the intervals.
+        seed: seed of all random numbers.
+        throw: raise `FitError` if everything is at chance, instead of returning that status.
 
     Returns:
         An `EmergenceFit`.
@@ -203,7 +203,7 @@ def _late(fitted: EmergenceFit) -> list[Note]:
         return []
     law = fitted.fits[int(np.argmax(fitted.weights))].law
     rows = stacked([data], [law])
-    rows = rows._replace(weight=rows.weight * (1.0 - rows.few))  # no other size to compile
+    rows = rows._replace(weight=rows.weight * (1.0 - rows.few))  # keeps the compiled size
     at, draws, found = _drawn(rows, counts=data.counts, uncertainty="importance", seed=fitted.seed)
     fits = (_law_fit(law, at, draws, found, 0),)
     none = np.empty((1, 0))

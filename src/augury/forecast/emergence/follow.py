@@ -27,15 +27,15 @@ def reaches(
     """The point in parameters (at given tokens) and in FLOPs; None where no loss law is known.
 
     Args:
-        fitted: on the loss scale; on FLOPs there is nothing to follow.
-        table: what it was fitted to; its few-shot rows give a Chinchilla law where `loss_law` does
-            not.
+        fitted: a fit on the loss scale; on FLOPs both results are None.
+        table: the table it was fitted to. Without `loss_law`, its few-shot rows are fitted with
+            Chinchilla's law.
         loss_law: folder of a saved fit of a law in params and tokens.
         tokens: pretraining tokens; by default the most that a checkpoint of the table has seen.
         definition, distance: as in `emergence_point`.
 
     Raises:
-        UsageError: the loss law is of something else.
+        UsageError: the loss law does not take params and tokens.
         DataError: there is no such folder.
     """
     nothing: dict[str, Reach | None] = {"in_params": None, "in_flops": None}
@@ -59,4 +59,4 @@ def reaches(
     except UsageError:
         if loss_law is not None:
             raise
-        return nothing  # everything is at chance: there is no point to follow
+        return nothing  # everything is at chance: there is no point to convert

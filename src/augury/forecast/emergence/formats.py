@@ -1,9 +1,10 @@
-"""A format that emerges: few-shot scores wait for a skill that any finetuning teaches at once.
+"""A prompt format that emerges: few-shot scores wait for a skill that any finetuning teaches.
 
-Tasks asked in one format of prompt (multiple choice, say) stay at chance until models can read it,
-however able they are; finetuned ones read it at once. Finetuning then tells where the task would
-emerge, not the format. One study shows it once few-shot scores are late: at chance at checkpoints
-that finetuned models say are past the point. Two studies show it when both leap at once.
+Tasks asked in one prompt format (multiple choice, say) stay at chance until models can read the
+format, however able they are; finetuned models read it at once. Finetuning then shows where the
+task would emerge, not where the format does. One study reveals this once few-shot scores are late:
+still at chance at checkpoints that finetuned models place past the point. Two studies reveal it
+when both leap at once.
 """
 
 from __future__ import annotations
@@ -20,27 +21,28 @@ from augury.forecast.emergence.result import EmergenceFit
 from augury.forecast.emergence.search import Floats
 from augury.notes import Note
 
-# Few-shot scores this unlikely, given finetuned models alone, are late.
+# Few-shot scores are late if finetuned models alone make them less likely than this.
 LATE = 0.01
-# A few-shot score has left its base at this many standard errors, as have all after it.
+# A few-shot score has left its base if it and all later ones are this many standard errors above.
 ABOVE = 4.0
-# Leaps that coincide by chance less often than this are shared (as in forecast.trends.leaps).
+# Leaps are shared if they would coincide by chance less often than this (see
+# forecast.trends.leaps).
 COINCIDENCE = 0.01
-# Two elbows lie apart when the posteriors are this sure of their order.
+# Two elbows differ when the posteriors are this sure of their order.
 APART = 0.95
 
 
 def few_shot_lag_note(alone: EmergenceFit, data: EmergenceData) -> list[Note]:
-    """Whether few-shot scores stay at chance where finetuned models say that they have left it.
+    """Whether few-shot scores stay at chance where finetuned models say they have left it.
 
     Args:
-        alone: fitted to its finetuned rows only.
+        alone: a fit to the finetuned rows only.
         data: the whole study.
     """
     few = np.flatnonzero(data.amount == 0)
     units = [PlannedRun(float(data.place[i]), 0, 1.0, float(data.trials[i])) for i in few]
     scores, noise = predicted(alone, units)
-    # All few-shot scores as one, each as far as it should have risen and is known.
+    # One test of all few-shot scores, weighted by their expected rise over their noise.
     lifted = np.maximum(scores.mean(1) - scores.min(), 0.0) / noise
     if not lifted.sum() > 0:
         return []
@@ -53,18 +55,19 @@ def few_shot_lag_note(alone: EmergenceFit, data: EmergenceData) -> list[Note]:
         Note(
             "few-shot-late",
             "warning",
-            "Few-shot scores are lower than finetuned models say (a chance of "
-            f"{chance:.1g}), who put the point at {point:.4g}. The way from the smallest amount to "
-            "none is longer than it looks, or the format of the prompt is a skill of its own, that "
-            "any finetuning teaches: then the point is where the format emerges, which finetuning "
-            "cannot show. Ask in another format, or score the log-probability of the answer.",
+            "Few-shot scores are lower than finetuned models predict (probability "
+            f"{chance:.1g}); these put the point at {point:.4g}. Either the step from the smallest "
+            "amount to none is larger than it looks, or the prompt format is a skill of its own "
+            "that any finetuning teaches. Then few-shot scores rise only where the format emerges, "
+            "which finetuning cannot show. Use another format, or score the answer's "
+            "log-probability.",
             {"chance": chance, "finetuned_only": point},
         )
     ]
 
 
 def _left(data: EmergenceData) -> tuple[float, float] | None:
-    """Progress of the two checkpoints between which few-shot scores leave their base for good."""
+    """Progress of the two checkpoints between which few-shot scores finally leave their base."""
     few = np.flatnonzero(data.amount == 0)
     few = few[np.argsort(data.progress[few], kind="stable")]
     y, base = data.y[few], data.base
@@ -79,14 +82,15 @@ def _left(data: EmergenceData) -> tuple[float, float] | None:
 
 
 def shared_leap(fits: Mapping[str, EmergenceFit]) -> Note | None:
-    """Whether tasks leave chance between the same two checkpoints: then it may be their format.
+    """Whether tasks leave chance between the same two checkpoints, perhaps because of their format.
 
     Args:
-        fits: by task, over the same checkpoints, with few-shot scores past emergence.
+        fits: one per task, over the same checkpoints, with few-shot scores past emergence.
 
     Returns:
-        None if no two do. Else a note, a warning if it is no coincidence: three or more tasks
-        rarely do so by chance, and two are suspicious if finetuned they leave chance apart.
+        None if no two tasks do. Otherwise a note, which is a warning if it is not a coincidence:
+        three or more tasks rarely coincide by chance, and two are suspicious if they leave chance
+        at different places when finetuned.
 
     Raises:
         UsageError: fewer than two fits, or scales differ.
@@ -119,12 +123,12 @@ def _told(
         "shared-leap",
         "warning" if sure else "info",
         f"{' and '.join(names)} leave chance few-shot between the same two checkpoints ({low:.4g} "
-        f"to {high:.4g} {unit}), as happens by chance once in {1 / max(chance, 1e-9):.3g} times; "
-        f"finetuned on their smallest amounts at {listed}. "
+        f"to {high:.4g} {unit}), which happens by chance once in {1 / max(chance, 1e-9):.3g} "
+        f"times; finetuned on their smallest amounts, they leave it at {listed}. "
         + (
-            "One skill that they share emerged there, their format perhaps, not each task."
+            "A skill that they share, perhaps the prompt format, emerged there, not each task."
             if sure
-            else "It may be their format, or a coincidence."
+            else "The cause may be their format, or this is a coincidence."
         ),
         {
             "tasks": names,
@@ -136,6 +140,6 @@ def _told(
 
 
 def _order(a: Floats, b: Floats) -> float:
-    """How sure it is which of two is first."""
+    """Probability of the likelier order of two."""
     before = float(np.mean(a < b))
     return max(before, 1.0 - before)

@@ -1,11 +1,11 @@
 """Posterior draws of many studies, by adaptive importance sampling.
 
-A Laplace approximation is wrong where it matters here: the posterior of a point that is
-extrapolated to is skewed, and a ReLU's has corners. So draws from a wide Student's t at the peak
-are weighed by the density, a better t is read off them, and so on; all draws of all rounds count,
-each against the mixture of all proposals (Cornuet et al. 2012, arXiv 0907.1254). No gradients, no
-chains, the same cost for every study: a tenth of a second, where NUTS takes seconds. What it finds
-agrees with NUTS (tests/claims).
+A Laplace approximation fails where it matters here: the posterior of an extrapolated point is
+skewed, and a ReLU's has corners. Instead, draws from a wide Student's t at the peak are weighted by
+the density, a better t is estimated from them, and so on. The draws of all rounds count, each
+weighted against the mixture of all proposals (Cornuet et al. 2012, arXiv 0907.1254). There are no
+gradients and no chains, and every study costs the same: a tenth of a second, where NUTS takes
+seconds. The results agree with NUTS (tests/claims).
 """
 
 from __future__ import annotations
@@ -21,23 +21,24 @@ from augury.forecast.emergence.density import Rows
 from augury.forecast.emergence.laws import NAMES
 from augury.forecast.emergence.search import Peaks
 
-# Rounds, and draws of each part of each round.
+# Rounds, and draws per proposal in each round.
 ROUNDS, EACH = 5, MANY
-# Each round has three proposals, one a third of the draws before it, sorted by the point: the
-# posterior is bent, with a long tail towards points far off. With one proposal the 5 % quantile of
-# three studies was off by .04, .01 and .01 nats of NUTS's.
+# Each round has three proposals, one per third of the earlier draws sorted by the point: the
+# posterior is curved, with a long tail towards distant points. With a single proposal the 5 %
+# quantile of three studies differed by .04, .01 and .01 nats from NUTS's.
 PARTS = 3
-# Log weight that draws of other parts lose: a part of too few draws borrows from its neighbours.
+# Log weight that draws of other parts lose: a part with too few draws borrows from its neighbours.
 OUTSIDE = 6.0
 FREEDOM = 3.0
 # Draws kept, resampled by weight.
 KEPT = 1000
-# How much wider a proposal is than the moments it is read off, and by how much (in prior standard
-# deviations, squared) the first is wider still: curvature at a corner says little of the bulk.
+# How much wider a proposal is than the moments of its draws, and how much is added to the variance
+# of the first (in prior standard deviations, squared): curvature at a corner says little about the
+# bulk.
 WIDER, WIDEST = 1.5, 0.05
-# A study below this effective sample size is sampled again, from where it ended.
+# A study below this effective sample size is sampled again from its last moments.
 SURE, ATTEMPTS = 150.0, 3
-# A round whose effective sample size is lower flattens its weights before reading off moments.
+# A round below this effective sample size flattens its weights before it estimates moments.
 ENOUGH = 60.0
 POWERS = np.array([1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1, 0.05])
 
@@ -47,8 +48,8 @@ Proposal = tuple[Floats, Floats]
 
 
 class ImportanceDraws(NamedTuple):
-    """Of S studies. z: (S, KEPT, P) coordinates, equally weighted. size: (S,) effective sample
-    size. evidence: (S,) log marginal likelihood, but for a constant of the rows. density:
+    """Draws of S studies. z: (S, KEPT, P) coordinates, equally weighted. size: (S,) effective
+    sample size. evidence: (S,) log marginal likelihood, up to a constant of the rows. density:
     (S, KEPT) log posterior of each draw.
     """
 
@@ -59,7 +60,7 @@ class ImportanceDraws(NamedTuple):
 
 
 class _Sample(NamedTuple):
-    """One study's draws, and the moments of its posterior to start from again."""
+    """One study's draws, and the moments of its posterior to restart from."""
 
     draws: ImportanceDraws
     mean: Floats
@@ -69,7 +70,7 @@ class _Sample(NamedTuple):
 def _log_t(z: Floats, mean: Floats, root: Floats) -> Floats:
     """(D,) log density of a Student's t about `mean` whose scale matrix has the `root`."""
     size = len(mean)
-    # einsum here and below: BLAS would share ten by ten numbers between threads, and wait for them.
+    # einsum here and below: BLAS would split a ten-by-ten product between threads and wait.
     off = np.einsum("dp,qp->dq", z - mean, np.linalg.inv(root))
     tail = (FREEDOM + size) / 2 * np.log1p((off**2).sum(1) / FREEDOM)
     constant = gammaln((FREEDOM + size) / 2) - size / 2 * np.log(FREEDOM * np.pi)
@@ -81,7 +82,7 @@ def _root(spread: Floats) -> Floats:
 
 
 def moments(z: Floats, log_weight: Floats) -> tuple[Floats, Floats]:
-    """Weighted mean and covariance; weights flattened until enough of them count."""
+    """Weighted mean and covariance; weights are flattened until enough of them count."""
     for power in POWERS:
         w = softmax(power * log_weight)
         if 1.0 / (w**2).sum() >= ENOUGH:
@@ -105,7 +106,7 @@ def _proposals(z: Floats, log_weight: Floats, point: Floats) -> list[Proposal]:
 
 
 def _study(peak: Floats, covariance: Floats, rows: Rows, counts: bool, seed: int) -> _Sample:
-    """One study; everything happens in the coordinates that are free."""
+    """Sample one study, in its free coordinates only."""
     rng = np.random.default_rng(seed)
     law = rows.law
     free = np.flatnonzero(law.active)
@@ -123,11 +124,11 @@ def _study(peak: Floats, covariance: Floats, rows: Rows, counts: bool, seed: int
         roots = np.stack([root for _, root in made])
         new = np.stack([m for m, _ in made])[:, None] + normal @ roots.swapaxes(1, 2) / np.sqrt(chi)
         new = new.reshape(-1, size)
-        # Every proposal at every draw: the old at the new draws, the new ones at all.
+        # Every proposal at every draw: old proposals at the new draws, new ones at all draws.
         before = zip(mixed, everyone, strict=True)
         z = np.concatenate([z, new])
         mixed = [np.concatenate([old, _log_t(new, *t)]) for old, t in before]
-        own = made if k else made[:1]  # the first three are one
+        own = made if k else made[:1]  # the first three are identical
         mixed += [_log_t(z, *t) for t in own]
         everyone += own
         share = np.array([PARTS] + [1] * (len(everyone) - 1)) / (PARTS * (k + 1))
@@ -150,7 +151,7 @@ def _study(peak: Floats, covariance: Floats, rows: Rows, counts: bool, seed: int
 
 
 def _point(z: Floats, free: NDArray[np.int64], rows: Rows) -> Floats:
-    """(D,) something that rises with the point of emergence: draws are only sorted by it."""
+    """(D,) values that increase with the point of emergence, used only to sort draws."""
     end, shift = (list(NAMES).index(name) for name in ("end", "shift"))
     own = rows.law.mean + rows.law.sd * _whole(z, free)
     return np.asarray(own[:, end] + np.exp(own[:, shift]))
@@ -170,7 +171,7 @@ def sample(rows: Rows, at: Peaks, *, counts: bool, seed: int) -> ImportanceDraws
         rows: (S, n) each, stacked studies, each with its law.
         at: their peaks.
         counts: whether scores are counts.
-        seed: of the draws; study k uses seed + k.
+        seed: seed of the draws; study k uses seed + k.
     """
     found = []
     for k in range(len(at.z)):

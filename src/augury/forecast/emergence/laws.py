@@ -1,17 +1,17 @@
 """Laws of emergence: how the score rises past its elbow, and how finetuning moves the elbow.
 
-All are one family. With x the progress of pretraining (minus the loss, or log10 FLOPs), D the
-finetuning examples and z = x - e(D) the way past the elbow,
+They form one family. With x the progress of pretraining (minus the loss, or log10 FLOPs), D the
+number of finetuning examples and z = x - e(D) the distance past the elbow,
 
     score = B + A(D) * rise(z)          e(D) = e_max + S * (1 - f(D)),  S >= 0
 
 f runs from 0 at the low-data limit D_0 to 1 at the largest amount, and never falls: more finetuning
 cannot push the elbow back. The point of emergence is e(D_0) = e_max + S. With f built from
-(log D)^alpha and a ReLU this is k (log D)^alpha + C of Snell et al. 2024 (arXiv 2411.16035), its k
-and C replaced by two elbows that can be seen.
+(log D)^alpha and a ReLU this is k (log D)^alpha + C of Snell et al. 2024 (arXiv 2411.16035), with k
+and C replaced by two observable elbows.
 
-A member of the family is data, not code: which parameters are free, with the others pinned. One
-compiled function serves all members, on many studies in one call.
+A member of the family is data, not code: it says which parameters are free and which are pinned.
+One compiled function serves all members, on many studies in one call.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from augury.errors import UsageError
 Array = Any
 """A NumPy or JAX array."""
 
-# A ReLU's corner is rounded over this share of the unit of scale (.4 nats or more): .002 nats, a
-# twentieth of the error of the best elbows measured so far, yet enough for gradients.
+# A ReLU's corner is rounded over this share of the unit of scale (.4 nats or more). That is .002
+# nats: a twentieth of the error of the best elbows measured so far, yet enough for gradients.
 CORNER = 0.005
-# A plateau this many times the largest observed rise counts as none.
+# A plateau this many times the largest observed rise counts as no plateau.
 NO_PLATEAU = 1e4
-# Prior standard deviation of the logarithm of a base of about 0.
+# Prior standard deviation of the log of a base near 0.
 RARE_SD = 1.5
 SHIFTS = ("log-power", "power", "s-shaped")
-# Prior mean and standard deviation of each parameter, in coordinates free of units: positions and
-# shifts in the study's `unit`, the slope in height / unit, positive ones as logarithms. Wide: the
-# shift may be .12 to 1.7 units (90 %), alpha .4 to 2.7, the few-shot slope a third to three times
-# the finetuned one, the plateau .6 to 4.4 times the largest rise seen.
+# Prior mean and standard deviation of each parameter, in dimensionless coordinates: positions and
+# shifts in the study's `unit`, the slope in height / unit, positive parameters as logs. The priors
+# are wide: 90 % of the shift lies in .12 to 1.7 units, of alpha in .4 to 2.7, of the few-shot slope
+# in a third to three times the finetuned one, of the plateau in .6 to 4.4 times the largest rise.
 PRIORS: Mapping[str, tuple[float, float]] = {
     "end": (0.0, 0.5),  # the elbow at the largest amount, from the middle of the checkpoints
     "shift": (-0.8, 0.8),
@@ -65,9 +65,9 @@ class Scales(NamedTuple):
     """The numbers of a study that scale the priors; every entry a float.
 
     `low`, `span`: smallest progress and its range. `unit`: the span, or .4 nats (one decade of
-    FLOPs) where the span is smaller. `chance`, `chance_sd`: what is known of the base; `rare`: 1
-    where it is about 0, and its logarithm is what is known. `height`: largest score above it.
-    `limit`: progress that no model exceeds, a loss of 0.
+    FLOPs) if the span is smaller. `chance`, `chance_sd`: prior mean and standard deviation of the
+    base; `rare`: 1 if the base is about 0, where the prior is on its log. `height`: largest score
+    above the base. `limit`: progress that no model exceeds, a loss of 0.
     `log_low`, `log_high`: log D_0 and log of the largest amount.
     """
 
@@ -99,14 +99,15 @@ class EmergenceLaw:
     """One member of the family.
 
     Attributes:
-        curve: "relu", or "saturating": a rounded elbow, and a height at which the rise ends. A
-            one-slope ReLU is biased if curves bend over.
+        curve: "relu", or "saturating": a rounded elbow and a plateau. A one-slope ReLU is biased
+            where curves flatten.
         shift: "log-power" (Snell et al.'s main model), "power" (their ablation), or "s-shaped":
             flat for few examples and flat again for many, as 53 public models show (data of
             Dominguez-Olmedo et al. 2024, arXiv 2407.07890).
-        slopes: whether A varies with log D; on those models it halves from none to much finetuning.
-        delta: whether few-shot rows have their own base (Snell et al.'s Delta). Otherwise they
-            share B.
+        slopes: whether A varies with log D; on those models it halves between no finetuning and
+            much of it.
+        delta: whether few-shot rows have their own base (Snell et al.'s Delta) instead of sharing
+            B.
     """
 
     curve: Literal["relu", "saturating"] = "relu"
@@ -143,14 +144,14 @@ class EmergenceLaw:
 def natural(coordinates: Array, member: Member, s: Scales) -> SimpleNamespace:
     """Map (..., P) standard-normal coordinates to parameters in natural units, (...) each.
 
-    end, shift, corner, luck, subset in progress; slope in score per progress; base, few_base (of
-    few-shot rows) and plateau in score; run as `density` reads it.
+    end, shift, corner, luck and subset are in progress; slope in score per progress; base, few_base
+    (of few-shot rows) and plateau in score; run as in `density`.
     """
     import jax.numpy as jnp
 
     free = member.mean + member.sd * coordinates
     c = SimpleNamespace(**{name: free[..., j] for j, name in enumerate(NAMES)})
-    # A base of about 0 is known by its order of magnitude: it cannot be negative.
+    # A base near 0 has its prior on the log scale: it cannot be negative.
     rare = s.chance * jnp.exp(RARE_SD * c.base)
     usual = s.chance + s.chance_sd * c.base
     base = jnp.where(s.rare > 0, rare, usual)
@@ -211,7 +212,7 @@ def score_above_base(p: SimpleNamespace, past: Array, steep: Array) -> tuple[Arr
 
     lifted = steep * p.corner * jnp.logaddexp(0.0, past / p.corner)
     left = jnp.exp(-lifted / p.plateau)
-    # Through expm1: with a plateau that counts as none, 1 - left would lose all digits.
+    # By expm1: with a plateau that counts as none, 1 - left would lose all digits.
     return -p.plateau * jnp.expm1(-lifted / p.plateau), (
         left * steep * jax.nn.sigmoid(past / p.corner)
     )
@@ -249,14 +250,14 @@ LAWS: Mapping[str, EmergenceLaw] = {
     "s-shaped": EmergenceLaw(shift="s-shaped", slopes=True),
     "full": EmergenceLaw("saturating", "s-shaped", slopes=True),
 }
-"""By name. "relu" is the paper's law, "full" bends in every way that real data were seen to."""
+"""Laws by name. "relu" is the paper's; "full" has every bend that was seen in real data."""
 
 
 def emergence_law(name: EmergenceLaw | str) -> EmergenceLaw:
     """Return a law by its name.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: no law has that name.
     """
     if isinstance(name, EmergenceLaw):
         return name

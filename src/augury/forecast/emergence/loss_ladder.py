@@ -9,7 +9,7 @@ import polars as pl
 from augury.errors import AuguryError
 from augury.fitting import Fit, Status, fit
 
-# Checkpoints below which a law of five parameters is not fitted.
+# Fewest checkpoints for a law of five parameters.
 FEWEST = 8
 
 
@@ -26,11 +26,11 @@ def loss_law_of(table: pl.DataFrame) -> Fit | None:
 
 @lru_cache(maxsize=16)
 def _fitted(points: tuple[tuple[float, float, float], ...]) -> Fit | None:
-    """Of sorted rows of params, tokens and loss. One command asks for it three times."""
+    """Fit sorted rows of params, tokens and loss. Cached: one command asks for it three times."""
     table = pl.DataFrame(points, schema=["params", "tokens", "loss"], orient="row")
     try:
         found = fit("chinchilla", table)
-        if found.status is Status.AT_BOUND:  # a normal approximation knows no bound
+        if found.status is Status.AT_BOUND:  # a normal approximation ignores bounds
             found = fit("chinchilla", table, uncertainty="bootstrap")
     except AuguryError:
         return None

@@ -1,4 +1,4 @@
-"""All that is asked of the moved curve at once: a task's point, what it takes, one planned run."""
+"""Everything the moved curve answers for a task: its point, the scale needed, a planned run."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class MovedAnswer:
     """The answer for one task.
 
     Attributes:
-        task: its name; None where the table has one task without a name.
+        task: its name; None if the table has a single unnamed task.
         fitted: the moved curve.
-        distance: above the base that counts as emerged.
-        reach: what has to be trained, "in_params" and "in_flops"; None where no loss law is known.
-        probability_per_run: that one run of the planned model has the ability; None without a
-            planned model, and where everything is at chance.
+        distance: score above the base that counts as emerged.
+        reach: the scale needed, "in_params" and "in_flops"; None where no loss law is known.
+        probability_per_run: probability that one run of the planned model has the ability; None
+            without a planned model, and where everything is at chance.
     """
 
     task: str | None
@@ -56,7 +56,7 @@ class MovedAnswer:
         lines.append(self.fitted.describe(self.distance))
         if self.probability_per_run is not None:
             lines.append(
-                f"  One run of the planned model has it with probability "
+                f"  A run of the planned model has the ability with probability "
                 f"{self.probability_per_run:.0%}"
             )
         lines += [f"  {reach}" for reach in self.reach.values() if reach is not None]
@@ -76,24 +76,25 @@ def answer_moved(
     level: float = 0.9,
     seed: int = 0,
 ) -> list[MovedAnswer]:
-    """Fit every task of a table by the moved curve, together where there are several.
+    """Fit the moved curve to every task of a table, jointly if there are several.
 
     Args:
         table: as for `moved_study`; a column `task` tells tasks apart.
         scale: "loss" or "flops".
-        above: distance above the base that counts as emerged, .1 by default.
-        floor: the loss that no model goes below, if it is known.
+        above: score above the base that counts as emerged, .1 by default.
+        floor: the lowest possible loss, if it is known.
         loss_law: folder of a saved fit in params and tokens.
-        few_shot_examples: in the prompt of few-shot rows.
-        params, tokens: of a planned model.
-        level, seed: of the intervals, and of everything random.
+        few_shot_examples: number of examples in the prompt of few-shot rows.
+        params, tokens: size and tokens of a planned model.
+        level: level of the intervals.
+        seed: seed of all random numbers.
 
     Returns:
-        An answer per task.
+        One answer per task.
 
     Raises:
-        DataError, UsageError: as `moved_study`; a planned model needs both numbers, and on the
-            scale of the loss a loss law.
+        DataError, UsageError: as `moved_study`. A planned model needs both numbers and, on the
+            loss scale, a loss law.
     """
     distance = ABOVE if above is None else above
     if not distance > 0:

@@ -1,19 +1,19 @@
-"""The moved curve: one smooth rise, moved by finetuning, few-shot being no finetuning.
+"""The moved curve: one smooth rise that finetuning shifts; few-shot is no finetuning.
 
     score = base + A sigmoid((x - e(D)) / w(D))
     e(D) = e0 - s / t ln[(1 + (D / D_h)^t) / (1 + (D / D_c)^t)]
 
-x is progress: -ln(loss - floor), or log10 FLOPs. Few-shot rows enter as D = 0, so there is no
-amount that has to stand for none; D_h, the examples that pretraining and the prompt are already
-worth, is fitted, and so is D_c, from which on more data move the curve no further: the shift is
-S-shaped over log D, or the plain logarithm of 1 + D / D_h where t = 1 and D_c lies beyond the
-amounts; t is how sharply it sets in. w may differ between much data and none. On FLOPs a prompt is
-worth examples of its own: D + h and h stand for D and none, and w follows the shift. The floor of
-the loss is not known: it is integrated over, with what a loss law says of it as its prior.
+x is progress: -ln(loss - floor), or log10 FLOPs. Few-shot rows enter as D = 0, so no amount has to
+count as none. Two amounts are fitted: D_h, the examples that pretraining and the prompt are already
+worth, and D_c, beyond which more data do not move the curve. So the shift is S-shaped over log D,
+or simply the log of 1 + D / D_h where t = 1 and D_c lies beyond the amounts; t is how sharply the
+shift sets in. The width w may differ between much data and none. On FLOPs the prompt itself is
+worth h examples: D + h and h replace D and none, and w follows the shift. The floor of the loss is
+unknown and integrated over; a loss law gives its prior.
 
-Its noise is in `moved_noise`.
+`moved_noise` describes the noise.
 
-Ours, after Snell et al. 2024 (arXiv 2411.16035), whose ReLU laws stand beside it.
+This is our law, after Snell et al. 2024 (arXiv 2411.16035); their ReLU laws are in `laws`.
 """
 
 from __future__ import annotations
@@ -33,59 +33,60 @@ NAMES = (
     "e0", "log_s", "log_dh", "log_cap", "log_turn", "log_w", "tilt", "height", "base",
     "log_luck", "log_run", "floor", "log_family", "log_subset",
 )  # fmt: skip
-# Where there are several families, their finetuning differs too; on FLOPs, where little is known
-# of how the shift begins, a prompt is worth examples beside those from which it does.
+# With several families, their finetuning differs too. On FLOPs little is known about where the
+# shift begins, so the prompt's examples are a parameter of their own.
 FAMILY_NAMES, FLOPS_NAMES = ("log_recipe",), ("log_prompt",)
-# Least range of progress that the priors are scaled by: a study of a few late checkpoints knows no
-# less of how far finetuning may shift the curve than one of many. Log units, and decades.
+# Smallest range of progress that scales the priors, in log units and decades: a few late
+# checkpoints do not make a large shift by finetuning less likely.
 LEAST_SPAN = {"loss": 0.5, "flops": 1.0}
-# Standard deviations of the prior, in the coordinates of `place`. The shift, the examples that a
-# prompt is worth, and the height are wide; noise and width within a factor of two either way.
+# Prior standard deviations, in the coordinates of `place`. The shift, the prompt's worth in
+# examples and the height are wide; noise and width are within a factor of two either way.
 PRIOR = {
     "e0": 1.0, "log_s": 1.0, "log_dh": 2.0, "log_cap": 1.0, "log_turn": 0.5, "log_w": 0.6,
     "tilt": 0.3, "height": 1.5, "base": 1.0, "log_luck": 0.6, "log_run": 0.6,
     "floor": 1.0, "log_family": 0.7, "log_subset": 0.7, "log_recipe": 0.7,
     "log_prompt": 1.5,
 }  # fmt: skip
-# On FLOPs public models of many families were seen to shift in an S over log D, early or late, and
-# to rise half as steeply with much data as with none: wider there. Models span decades, and a point
-# is asked for that lies within some of them.
+# The priors are wider on FLOPs: public models of many families shift in an S over log D, early or
+# late, and rise half as steeply with much data as with none. Models span decades, and the point
+# sought lies within a few of them.
 ON_FLOPS = {"e0": 0.3, "log_dh": 2.5, "log_cap": 2.5, "tilt": 0.4}
-# Middle of the prior: the shift per e-fold of examples, the width, a family's own place and a
-# subset's, over the span of progress. On FLOPs models span decades, of which shift and rise are a
-# smaller part, and the prior is of the whole shift: an S of any length may make it.
+# Prior medians, relative to the span of progress: the shift per e-fold of examples, the width, the
+# offset of a family and of a subset. On FLOPs models span decades, and shift and rise cover less of
+# them. There the prior is on the whole shift, which an S of any length may produce.
 SHIFT = 0.15
 WHOLE = (-1.0, 0.7)
 WIDTH = {"loss": 0.15, "flops": 0.1}
 FAMILY = {"loss": 0.1, "flops": 0.05}
 SUBSET = 0.03
 TILT = {"loss": 0.0, "flops": 0.35}
-# Examples that a prompt and pretraining are worth, for each in the prompt: where the shift begins.
-# On FLOPs the prompt's own examples count as so many for finetuning, within a factor of 12 (90 %).
+# Finetuning examples that prompt and pretraining are worth, per example in the prompt: the shift
+# begins there. On FLOPs one prompt example counts as one for finetuning, within a factor of 12
+# (90 %).
 WORTH = {"loss": 2.0, "flops": 20.0}
-# Middle of the prior: how much the logarithm of the shift differs between families.
+# Prior median of the spread of ln(shift) between families.
 RECIPE = 0.2
-# Middle of the prior of ln(D_c / largest amount): a little beyond the data.
+# Prior median of ln(D_c / largest amount): a little beyond the data.
 LEVELS_OFF = {"loss": 1.0, "flops": -2.0}
-# Noise of a score: a checkpoint's luck and a run's own.
+# Noise in a score: the checkpoint's luck and the run's own noise.
 LUCK, RUN = 0.015, 0.03
-# Standard deviation of the base where chance is known, and where it is read off the data.
+# Standard deviation of the base where chance is known, and where the data give it.
 KNOWN, READ = 0.01, 0.04
-# The height is at least this share of what chance leaves.
+# Smallest height, as a share of the room above chance.
 LEAST_HEIGHT = 0.15
-# Where nothing is known of the floor, it lies this share of the lowest loss below it, within a
-# factor of 2.7 either way (90 %). Assumed, not measured: the scorecard has to set it.
+# Without information, the floor lies below the lowest loss by this share of it, within a factor of
+# 2.7 either way (90 %). This is assumed, not measured: the scorecard has to set it.
 UNKNOWN_GAP, UNKNOWN_SPREAD = 0.1, 0.6
 PRIOR_STARTS = 6000
-# Most numbers per array and pass: a quarter of a megabyte fits into a core's cache. The density of
-# 48 draws on 864 rows of eight families takes 7.5 ms this way, 12 ms in one pass.
+# Most numbers per array and pass: a quarter of a megabyte fits in a core's cache. The density of 48
+# draws on 864 rows of eight families takes 7.5 ms this way, and 12 ms in one pass.
 PIECE = 32_000
-# Turns in which a draw's own family effects are sought, from where all draws' are.
+# Iterations that find a draw's own family effects, starting from those common to all draws.
 REFINED = 1
 
 
 class FloorPrior(NamedTuple):
-    """What is known of the loss that no model goes below.
+    """Prior of the floor of the loss, which no model goes below.
 
     ln(lowest loss seen - floor) is normal with this mean and standard deviation.
     """
@@ -96,14 +97,14 @@ class FloorPrior(NamedTuple):
 
 @dataclass(frozen=True)
 class MovedStudy:
-    """What the moved curve is fitted to.
+    """The data the moved curve is fitted to.
 
     Attributes:
         data: scores, amounts, losses or FLOPs.
-        floor: of the loss; None on the scale of FLOPs.
-        family: (n,) index of each row's family, all 0 where there is one.
-        shift: prior of ln(shift between no finetuning and the largest amount, over the span): mean
-            and standard deviation, from other tasks under the same recipe; None for the wide one.
+        floor: prior of the floor of the loss; None on FLOPs.
+        family: (n,) index of each row's family, all 0 if there is one.
+        shift: prior mean and standard deviation of ln(shift between no finetuning and the largest
+            amount, over the span), from other tasks under the same recipe; None for the wide prior.
     """
 
     data: EmergenceData
@@ -116,15 +117,15 @@ class MovedStudy:
         return int(self.family.max()) + 1
 
     def subset_rows(self, keep: NDArray[np.bool_]) -> MovedStudy:
-        """The rows of a mask (n,)."""
+        """Select the rows of a mask (n,)."""
         return MovedStudy(self.data.subset_rows(keep), self.floor, self.family[keep], self.shift)
 
 
 class Families(NamedTuple):
-    """Where families are found, (F,) each.
+    """Effects of the families, (F,) each.
 
-    ahead: progress by which a family leads at equal loss or FLOPs. recipe: ln of how far
-    finetuning moves it, against the others.
+    ahead: progress by which a family leads at equal loss or FLOPs. recipe: ln of how far finetuning
+    moves it relative to the others.
     """
 
     ahead: Floats
@@ -132,11 +133,11 @@ class Families(NamedTuple):
 
 
 class MovedParameters(NamedTuple):
-    """Natural parameters of (W,) draws, and the axis they live on.
+    """Natural parameters of (W,) draws, and their axis of progress.
 
     e0, s, dh, cap, turn, w, tilt, height, base, luck, run, family, subset, recipe: (W,) each.
-    floor: (W,), NaN on the scale of FLOPs.
-    best, span: (W,) progress of the best checkpoint, and the range of progress, on that axis.
+    floor: (W,), NaN on FLOPs.
+    best, span: (W,) progress of the best checkpoint, and the range of progress.
     """
 
     e0: Floats
@@ -160,9 +161,10 @@ class MovedParameters(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """What a draw says of its rows, whatever the families: (W, n) each.
+    """A draw's values for each row, without family effects: (W, n) each.
 
-    past: progress beyond half height. width: of the rise. shift: how far finetuning has moved it.
+    past: progress beyond half height. width: width of the rise. shift: how far finetuning has moved
+    the curve.
     """
 
     past: Floats
@@ -174,10 +176,10 @@ class MovedCurve:
     """The posterior of the moved curve on one study, in coordinates whose prior is standard normal.
 
     Args:
-        study: what is fitted.
-        centre: where its families are found; None is none. Their effects are integrated out to
-            first order about where each draw has them, sought from there.
-        turns: of that search; 0 takes the centre for all draws.
+        study: the data.
+        centre: effects of the families; None is none. Family effects are integrated out to first
+            order about each draw's own, which are searched from this centre.
+        turns: iterations of that search; 0 uses the centre for all draws.
     """
 
     def __init__(
@@ -212,19 +214,19 @@ class MovedCurve:
         return name != "log_family" or self.study.families > 1
 
     def place(self, place: Any, floor: Floats) -> Floats:
-        """(W, n) progress of losses or FLOPs."""
+        """Convert losses or FLOPs to (W, n) progress."""
         place = np.asarray(place, float)
         if self.study.data.scale == "flops":
             return np.broadcast_to(np.log10(place), (len(floor), *place.shape))
         return -np.log(np.maximum(place[None] - floor[:, None], 1e-12))
 
     def loss_of(self, x: Floats, floor: Floats) -> Floats:
-        """(W,) progress as losses or FLOPs."""
+        """Convert (W,) progress to losses or FLOPs."""
         with np.errstate(over="ignore"):
             return 10.0**x if self.study.data.scale == "flops" else floor + np.exp(-x)
 
     def natural(self, z: Floats) -> MovedParameters:
-        """(W, P) coordinates to natural parameters."""
+        """Convert (W, P) coordinates to natural parameters."""
         z = z * self.free
         data = self.study.data
         spread = PRIOR if data.scale == "loss" else PRIOR | ON_FLOPS
@@ -247,7 +249,7 @@ class MovedCurve:
         if whole is None:
             s = SHIFT * span * np.exp(at["log_s"])
         else:
-            # The whole shift has a prior, from other tasks too; `log_s` is its coordinate.
+            # The prior is on the whole shift, also from other tasks; `log_s` is its coordinate.
             s = span * np.exp(whole[0] + whole[1] * at["log_s"])
             s = s / _grown(self.most, dh, cap, turn, prompt)
         height = LEAST_HEIGHT + (1.0 - LEAST_HEIGHT) * expit(1.5 + at["height"])
@@ -301,14 +303,14 @@ class MovedCurve:
         Args:
             p: (W,) parameters.
             place, amount: (n,) losses or FLOPs, and finetuning amounts.
-            ahead: (W, n) progress that the models are ahead of others.
+            ahead: (W, n) progress by which the models lead others.
         """
-        levels, of = np.unique(amount, return_inverse=True)  # few, of many rows
+        levels, of = np.unique(amount, return_inverse=True)  # few levels, many rows
         width, middle = self.width(p, levels)[:, of], self.middle(p, levels)[:, of]
         return self._risen(p, self.place(place, p.floor) - middle + ahead, width)
 
     def _risen(self, p: MovedParameters, past: Floats, width: Floats) -> tuple[Floats, Floats]:
-        """Scores and slopes, `past` half height."""
+        """Scores and slopes at a distance `past` half height."""
         share = expit(past / width)
         height = p.height[:, None]
         return p.base[:, None] + height * share, height * share * (1.0 - share) / width
@@ -337,7 +339,7 @@ class MovedCurve:
         return np.where(np.isfinite(fit), fit + prior, -np.inf)
 
     def family_effects(self, z: Floats) -> Families:
-        """Where the families are, by (W, P) coordinates together."""
+        """Family effects, averaged over (W, P) coordinates."""
         with np.errstate(all="ignore"):
             p = self.natural(z)
             ahead, recipe = self.noise.effects(*self._strayed(p, self._rows(p), self._centre))
@@ -346,7 +348,7 @@ class MovedCurve:
     def _strayed(
         self, p: MovedParameters, rows: _Rows, centre: Families
     ) -> tuple[Floats, Floats, Floats, Spreads, Floats | None]:
-        """Scores less what is expected, and all else that their likelihood needs."""
+        """Residuals of the scores, and what else their likelihood needs."""
         data = self.study.data
         ahead: Floats | float = 0.0
         pull, moved = None, None
@@ -364,16 +366,16 @@ class MovedCurve:
         return off, variance, slope, Spreads(p.luck, p.subset, p.family, p.recipe), pull
 
     def starts(self, rng: np.random.Generator) -> Floats:
-        """(W, P) walkers: the best of many draws from the prior, spread a little."""
+        """(W, P) walkers: the best of many prior draws, slightly perturbed."""
         z = rng.standard_normal((PRIOR_STARTS, len(self.names)))
         best = np.argsort(-self.log_density(z))[:WALKERS]
         return z[best] + 0.05 * rng.standard_normal((WALKERS, len(self.names)))
 
 
 def _grown(amount: Any, dh: Any, cap: Any, turn: Any, prompt: Any) -> Floats:
-    """How far finetuning has moved the curve: 0 at D = 0, logarithmic from D_h on, level at cap.
+    """How far finetuning has moved the curve: 0 at D = 0, logarithmic from D_h on, flat past cap.
 
-    A prompt that is worth examples of its own has moved it already: what counts is beyond that.
+    A prompt worth examples of its own has already moved the curve; the result counts from there.
     """
 
     def up(examples: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A table of finetuned and few-shot scores, as the moved curve takes it."""
+"""Read a table of finetuned and few-shot scores for the moved curve."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from augury.forecast.emergence.moved_curve import (
 )
 from augury.forecast.emergence.observations import Scale, emergence_data
 
-# Checkpoints below which a loss law of five parameters is not fitted for its floor.
+# Fewest checkpoints for fitting a loss law of five parameters to find the floor.
 FEWEST = 8
-# A loss law knows its floor no better than this, in ln(lowest loss - floor); a user no better than
-# the other.
+# Smallest prior spread of ln(lowest loss - floor): from a loss law, and from the user.
 LEAST_SPREAD, KNOWN_SPREAD = 0.4, 0.2
 
 
@@ -36,12 +35,12 @@ def moved_study(
     """Read a study of one task for the moved curve.
 
     Args:
-        table: as for `emergence_data`; a column `family` tells series of models apart, and names
-            one in every row or in none.
+        table: as for `emergence_data`. A column `family` distinguishes series of models; it is
+            filled in every row or in none.
         scale: "loss" or "flops".
-        loss_law: a fit whose floor E, with its draws, says how low the loss can go; by default
-            Chinchilla's on the few-shot rows, where the table carries params and tokens.
-        floor: the loss that no model goes below, in nats, where it is known.
+        loss_law: a fit whose floor E, with its draws, gives the lowest possible loss; by default
+            Chinchilla's law on the few-shot rows, if the table has params and tokens.
+        floor: the lowest possible loss in nats, if it is known.
         few_shot_examples, chance: as for `emergence_data`.
 
     Raises:
@@ -52,7 +51,7 @@ def moved_study(
         raise DataError(
             "there are no few-shot rows",
             column="finetune_examples",
-            expected="rows with 0: the curve without finetuning is what is asked for",
+            expected="rows with 0: the forecast is of the curve without finetuning",
         )
     outside = (data.y < 0) | (data.y > 1)
     if outside.any():
@@ -76,7 +75,7 @@ def moved_study(
 
 
 def _families(table: pl.DataFrame) -> NDArray[np.int64]:
-    """(n,) index of each row's family; all 0 where no row names one."""
+    """(n,) index of each row's family; all 0 if no row names one."""
     if "family" not in table.columns or table["family"].null_count() == table.height:
         return np.zeros(table.height, np.int64)
     names = table["family"]
@@ -92,11 +91,11 @@ def _families(table: pl.DataFrame) -> NDArray[np.int64]:
 
 
 def floor_prior(loss_law: Fit | None, lowest: float, floor: float | None = None) -> FloorPrior:
-    """What is known of the floor, seen from the lowest loss.
+    """Prior of the floor, as a gap below the lowest loss.
 
-    A floor that the user knows (the entropy of the corpus, say) is taken to within a fifth of the
-    gap. A fitted law's E is evidence beside the general prior, never sharper than a factor of 1.5
-    in the gap: on three small ladders Chinchilla's E lay .1 to 1.5 nats below the entropy.
+    A floor that the user knows (the entropy of the corpus, say) is trusted to a fifth of the gap.
+    A fitted law's E adds to the general prior, but never more sharply than a factor of 1.5 in the
+    gap: on three small ladders Chinchilla's E lay .1 to 1.5 nats below the entropy.
     """
     if floor is not None:
         return FloorPrior(float(np.log(lowest - floor)), KNOWN_SPREAD)

@@ -1,10 +1,11 @@
-"""Where the families of a study are: the point about which their effects are integrated out.
+"""Find the effects of a study's families, about which they are integrated out.
 
-To first order about none, a family that is early by a width of the rise looks like noise, and the
-curve of the families' mean comes out too flat and too late. So effects are expanded about where
-they are found, in turns with the curve (first-order conditional estimation, Lindstrom & Bates 1990,
-Biometrics 46:673): first about one place for all draws, here; then, from there, about each draw's
-own. About one place for all, points came out late by another .1 to .2 decades.
+If effects are expanded to first order about zero, a family that is early by a width of the rise
+looks like noise, and the curve of the average family comes out too flat and too late. So effects
+are expanded about their estimates, which alternate with the curve's (first-order conditional
+estimation, Lindstrom & Bates 1990, Biometrics 46:673): first about estimates common to all draws,
+found here; then about each draw's own, starting from these. With common estimates alone, points
+came out late by another .1 to .2 decades.
 """
 
 from __future__ import annotations
@@ -16,19 +17,19 @@ import numpy as np
 from augury.forecast.emergence.ensemble import Floats, run_ensemble
 from augury.forecast.emergence.moved_curve import Families, MovedCurve, MovedStudy
 
-# Turns, and steps of the walkers in each.
+# Iterations, and steps of the walkers in each.
 TURNS, STEPS = 3, 160
 
 
 class FoundFamilies(NamedTuple):
-    """Where the families of a study are, and (W, P) walkers among the draws that say so."""
+    """Effects of a study's families, and (W, P) walkers from the draws behind them."""
 
     centre: Families
     walkers: Floats
 
 
 def find_families(study: MovedStudy, seed: int) -> FoundFamilies | None:
-    """Find the families of a study; None where there is one."""
+    """Find the effects of a study's families; None if there is only one."""
     if study.families < 2:
         return None
     rng = np.random.default_rng([seed, 1])
@@ -40,7 +41,7 @@ def find_families(study: MovedStudy, seed: int) -> FoundFamilies | None:
         drawn = run_ensemble(curve.log_density, start, rng, steps=STEPS)
         z = drawn.z[rng.integers(len(drawn.z), size=len(start))]
         found = curve.family_effects(z)
-        # Their mean is the curve's: left in, curve and families drift along together.
+        # The mean belongs to the curve: if kept, curve and families drift together.
         centre = Families(found.ahead - found.ahead.mean(), found.recipe - found.recipe.mean())
     assert z is not None
     return FoundFamilies(centre, z)

@@ -1,7 +1,7 @@
-"""Fits of the moved curve: where the few-shot ability will appear, beside its control.
+"""Fit the moved curve: where the few-shot ability will appear, compared with a control.
 
-The control is the same curve under the same prior, fitted to the few-shot rows alone. Finetuning
-must earn its cost: the result says by how much it narrowed the interval.
+The control is the same curve with the same prior, fitted to the few-shot rows alone. Finetuning has
+to earn its cost, so the result says by how much it narrowed the interval.
 """
 
 from __future__ import annotations
@@ -25,35 +25,35 @@ from augury.forecast.emergence.result import EmergenceStatus
 from augury.forecast.emergence.thin import risen, too_thin
 from augury.notes import Note
 
-# What "above" means unless said otherwise.
+# Default of "above".
 ABOVE = 0.1
-# The chains of walkers disagree beyond this R-hat, and are run again, longer.
+# Above this R-hat the walkers have not mixed and are run again for longer.
 MIXED, LONGER = 1.05, 3
-# Steps of walkers that begin within the posterior's mass.
+# Steps of walkers that start inside the bulk of the posterior.
 FEWER = 1000
-# An interval wider than the range of the checkpoints, or than this, says little: nats, decades.
+# An interval wider than the range of the checkpoints and than this (nats, decades) says little.
 LEAST_RANGE = {"loss": 0.4, "flops": 1.0}
-# Where finetuning leaves this share of the prior's spread of the shift, the shift rests on the
-# prior. Twelve simulated studies (tests/moved_studies.py) kept .13 to .51 of it in ten, .80 in one
-# all at chance, .89 in the one that ended so.
+# The shift rests on its prior if the data leave this share of the prior's spread. Of twelve
+# simulated studies (tests/moved_studies.py) ten kept .13 to .51 of it, one that was all at chance
+# kept .80, and the only one with this status kept .89.
 LEARNED = 0.7
-# Teachers have their few-shot rows this many standard errors above the base.
+# A task teaches others if its few-shot rows are this many standard errors above the base.
 RISEN = 3.5
 
 
 @dataclass(frozen=True)
 class MovedFit(Shown):
-    """The moved curve on one task.
+    """The moved curve fitted to one task.
 
     Attributes:
-        study: what was fitted.
-        draws: of the posterior.
-        control: the same from few-shot rows alone; None where there are too few.
+        study: the data.
+        draws: posterior draws.
+        control: the fit to few-shot rows alone; None if there are too few.
         premise: whether scores depend on the loss.
         status: how it ended; `status.remedy` says what to do.
-        notes: what a reader has to know.
-        level: of the intervals.
-        seed: of everything random.
+        notes: warnings and remarks for the reader.
+        level: level of the intervals.
+        seed: seed of all random numbers.
     """
 
     study: MovedStudy
@@ -71,18 +71,18 @@ class MovedFit(Shown):
 
     @property
     def data(self) -> EmergenceData:
-        """What was fitted."""
+        """The data that were fitted."""
         return self.study.data
 
     @property
     def remedy(self) -> str:
-        """Why the status is what it is, where a rule decides it, and what to do about it."""
+        """What to do about the status, preceded by its reason if a rule decided it."""
         ruled = self.status in (MovedStatus.PREMISE, MovedStatus.UNCLEAR)
         return f"{self.premise}. {self.status.remedy}" if ruled else self.status.remedy
 
     @property
     def usable(self) -> bool:
-        """Whether the point means something."""
+        """Whether the point is meaningful."""
         return self.status is MovedStatus.ANSWERED
 
     def point_draws(self, distance: float = ABOVE, *, control: bool = False) -> Floats:
@@ -91,7 +91,7 @@ class MovedFit(Shown):
         Minus infinity (plus infinity for FLOPs) where a draw never gets there.
 
         Raises:
-            UsageError: no score can be so far above chance.
+            UsageError: no score can be that far above chance.
         """
         self._check_distance(distance)
         curve, p = self._natural(control=control)
@@ -107,7 +107,7 @@ class MovedFit(Shown):
     ) -> tuple[float, float, float]:
         """Median and equal-tailed interval of `point_draws`.
 
-        Where everything is at chance, all that is known: NaN, and beyond the best checkpoint.
+        Where everything is at chance: NaN, with an interval beyond the best checkpoint.
         """
         if self._at_chance:
             self._check_distance(distance)
@@ -123,7 +123,7 @@ class MovedFit(Shown):
     def control_point(
         self, distance: float = ABOVE, *, level: float | None = None
     ) -> tuple[float, float, float] | None:
-        """The same from few-shot rows alone; None where they are too few."""
+        """The same point from few-shot rows alone; None if they are too few."""
         if self.control is None:
             return None
         if self._at_chance:
@@ -134,13 +134,13 @@ class MovedFit(Shown):
         """Probability that one run of the planned model has the ability.
 
         Args:
-            place: its loss or FLOPs, a number or (S,) draws of what it may come out at.
-            distance: above the base that counts as having it.
+            place: its loss or FLOPs: a number, or (S,) draws if they are uncertain.
+            distance: score above the base that counts as having the ability.
 
-        The luck of a single run is part of it; near the threshold runs differ.
+        The luck of a single run is included; near the threshold runs differ.
 
         Raises:
-            UsageError: everything is at chance, so that nothing is known beyond the checkpoints.
+            UsageError: everything is at chance, so nothing is known beyond the checkpoints.
         """
         if self._at_chance:
             raise UsageError(f"{self.status}: nothing is known about the point. {self.remedy}")
@@ -160,11 +160,11 @@ class MovedFit(Shown):
 
     @property
     def _at_chance(self) -> bool:
-        """Whether no score is above chance, so that draws of the point are the prior's."""
+        """Whether no score is above chance; draws of the point are then those of the prior."""
         return self.status is MovedStatus.AT_CHANCE
 
     def _beyond(self) -> tuple[float, float, float]:
-        """No value, and beyond the best checkpoint."""
+        """A point without a value, with an interval beyond the best checkpoint."""
         best = float(place_of(self.data.progress.max(), self.scale))
         return (np.nan, -np.inf, best) if self.scale == "loss" else (np.nan, best, np.inf)
 
@@ -184,14 +184,14 @@ class MovedFit(Shown):
         return curve, curve.natural(drawn.z)
 
     def judged_at(self, distance: float) -> MovedFit:
-        """The same with the status of an answer at this distance: `status` is of .1."""
+        """The same fit with the status for this distance; `status` is for .1."""
         curve, p = self._natural(control=False)
         if self.usable and distance != ABOVE and _is_vague(curve, p, self.level, distance):
             return replace(self, status=MovedStatus.VAGUE)
         return self
 
     def to_dict(self, distance: float = ABOVE) -> dict[str, Any]:
-        """Ready for JSON: point, elbow, status, premise, control and what finetuning narrowed."""
+        """For JSON: point, elbow, status, premise, control, and how much finetuning narrowed."""
         own = self.judged_at(distance)
         control = self.control_point(distance)
         point = self.point(distance)
@@ -244,7 +244,7 @@ class MovedFit(Shown):
         return self.describe()
 
     def describe(self, distance: float = ABOVE) -> str:
-        """The answer in lines: point, elbow, control, premise, notes."""
+        """The answer as lines: point, elbow, control, premise, notes."""
         unit = "nats per token" if self.scale == "loss" else "FLOPs"
 
         def told(three: tuple[float, float, float]) -> str:
@@ -254,8 +254,9 @@ class MovedFit(Shown):
         if self._at_chance:
             best = next(x for x in self.point(distance)[1:] if np.isfinite(x))
             return (
-                f"No score is clearly above chance: where the few-shot score is {distance:g} above "
-                f"it is not known, but beyond the best checkpoint, {best:.4g} {unit} "
+                f"No score is clearly above chance: the point where the few-shot score is "
+                f"{distance:g} above it is unknown, but lies beyond the best checkpoint, "
+                f"{best:.4g} {unit} "
                 f"({self.status})\n  {self.remedy}"
             )
         own = self.judged_at(distance)
@@ -281,12 +282,12 @@ def fit_moved(
 
     Args:
         study: from `moved_study`.
-        level: of the intervals.
-        seed: of everything random.
+        level: level of the intervals.
+        seed: seed of all random numbers.
         control: also fit the few-shot rows alone.
 
     Returns:
-        A `MovedFit`; `point(distance)` is the headline answer.
+        A `MovedFit`; `point(distance)` is the main result.
 
     Raises:
         UsageError: the level is out of range.
@@ -309,7 +310,7 @@ def few_shot_risen(data: EmergenceData) -> bool:
 
 
 def few_shot_only(study: MovedStudy) -> MovedStudy:
-    """The control: the rows without finetuning."""
+    """The control: a fit to the rows without finetuning."""
     return study.subset_rows(study.data.amount == 0)
 
 
@@ -320,7 +321,7 @@ def _drawn(study: MovedStudy, seed: int) -> EnsembleDraws:
         curve = MovedCurve(study)
         start, steps = curve.starts(rng), STEPS
     else:
-        # Its walkers have found the posterior's mass already, and a step takes twice as long.
+        # Its walkers start inside the bulk of the posterior, and a step takes twice as long.
         curve, (start, steps) = MovedCurve(study, families.centre), (families.walkers, FEWER)
     found = run_ensemble(curve.log_density, start, rng, steps=steps)
     if found.rhat[curve.free].max() > MIXED:
@@ -345,7 +346,7 @@ def _status(
             Note(
                 "chains-disagree",
                 "warning",
-                f"The chains have not mixed (R-hat {worst:.2f}): draw with another seed.",
+                f"The chains have not mixed (R-hat {worst:.2f}): try another seed.",
                 {"rhat": worst},
             )
         )
@@ -364,13 +365,13 @@ def _status(
             Note(
                 "families-late",
                 "info",
-                "In simulation, points of several families on FLOPs that missed came out late.",
+                "In simulations with several families on FLOPs, points that missed came out late.",
                 {"families": study.families},
             )
         )
     if premise.holds is False:
         return MovedStatus.PREMISE, notes
-    # On FLOPs, and between families, much else moves scores, and the fit allows for it.
+    # On FLOPs and between families, much else affects scores, and the fit allows for it.
     one_ladder = study.data.scale == "loss" and study.families == 1
     if premise.holds is None and premise.shares and not premise.confounded and one_ladder:
         return MovedStatus.UNCLEAR, notes
@@ -386,7 +387,7 @@ def _status(
                 "shift-from-prior",
                 "serious",
                 f"The data leave {kept:.0%} of the prior's spread of the shift by finetuning, and "
-                "no other task shows it.",
+                "no other task informs it.",
                 {"kept": kept},
             )
         )
@@ -430,7 +431,7 @@ def _prior_spread(study: MovedStudy) -> float:
 
 
 def _on_scale(curve: MovedCurve, x: Floats, p: MovedParameters) -> Floats:
-    """(S,) progress as losses or FLOPs; what is never reached lies beyond every model."""
+    """(S,) progress as losses or FLOPs; points that are never reached lie beyond every model."""
     never = -np.inf if curve.study.data.scale == "loss" else np.inf
     return np.where(np.isfinite(x), curve.loss_of(x, p.floor), never)
 

@@ -1,12 +1,13 @@
 """The noise of scores about the moved curve, and their likelihood.
 
-A score strays by counting; by a run's own noise; by the luck of its checkpoint, shared by all of
-its finetunes; by its subset of examples, shared by all checkpoints that learn from it; and, where
-models of several families meet, by its family, which is early or late and is moved by finetuning
-more or less than others. Subset and family move the curve along the axis: they are integrated out
-to first order, families about where they are found (`moved_families`). Twenty-seven checkpoints
-finetuned on one subset are one draw of it: without that term they count as twenty-seven pieces of
-evidence of how far so many examples move the curve, and intervals are too narrow.
+A score deviates from the curve by counting noise; by its run's own noise; by the luck of its
+checkpoint, shared by all of that checkpoint's finetunes; by its subset of examples, shared by all
+checkpoints finetuned on it; and, if there are several families of models, by its family, which is
+early or late and which finetuning moves more or less than others. Subsets and families move the
+curve along the axis: they are integrated out to first order, families about their estimated effects
+(`moved_families`). Twenty-seven checkpoints finetuned on one subset see a single draw of it:
+without the subset term they would count as twenty-seven independent observations of how far that
+many examples move the curve, and intervals would be too narrow.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from scipy import sparse
 from augury.forecast.emergence.ensemble import Floats
 from augury.forecast.emergence.observations import EmergenceData
 
-# Multiplications of a product of matrices above which BLAS shares it between cores: on cores that
-# others use too, it then waits for them, 39 ms instead of 1 (612 scores of 51 models).
+# BLAS splits a matrix product with more multiplications than this between cores. On busy cores it
+# then waits for them: 39 ms instead of 1 (612 scores of 51 models).
 ALONE = 1_000_000
 
 
 class Spreads(NamedTuple):
     """(W,) standard deviations.
 
-    Of luck, in scores; of subsets and families, in progress; of what a family's recipe brings, in
-    the logarithm of the shift.
+    Luck is in scores; subsets and families are in progress; a family's recipe effect is in the log
+    of the shift.
     """
 
     luck: Floats
@@ -39,10 +40,10 @@ class Spreads(NamedTuple):
 
 
 class _Luck(NamedTuple):
-    """What the scores say of each checkpoint's luck.
+    """What the scores say about each checkpoint's luck.
 
-    weight: (W, n) of the scores. (W, M) each: known, how well luck is known against its spread;
-    shrink, its variance given the scores; pulled, the weighted scores that speak of it.
+    weight: (W, n) weights of the scores. (W, M) each: known, the information on luck relative to
+    its spread; shrink, its variance given the scores; pulled, the weighted sum of the scores.
     """
 
     weight: Floats
@@ -52,11 +53,11 @@ class _Luck(NamedTuple):
 
 
 class ScoreNoise:
-    """Normal scores with what checkpoints, subsets and families share.
+    """Normal scores with effects shared by checkpoints, subsets and families.
 
     Args:
-        data: which row is of which checkpoint and subset.
-        family: (n,) index of each row's family; one family is none.
+        data: gives each row's checkpoint and subset.
+        family: (n,) index of each row's family; a single family has no effect.
     """
 
     def __init__(self, data: EmergenceData, family: NDArray[np.int64]) -> None:
@@ -78,12 +79,12 @@ class ScoreNoise:
         rows = np.concatenate([b[0] for b in blocks])
         columns = np.concatenate([b[1] for b in blocks]).astype(int)
         power = np.concatenate([np.full(len(b[0]), b[2]) for b in blocks])
-        powers = int(power.max(initial=0))  # no rows share anything where neither is said
+        powers = int(power.max(initial=0))  # without either, rows share nothing
         self._member = _sums(columns, rows + n * power, (self._groups, n * (1 + powers)))
         place = columns * self._checkpoints + data.checkpoint[rows]
         cells = (self._groups * self._checkpoints, n * (1 + powers))
         self._cell = _sums(place, rows + n * power, cells)
-        # Rows that two columns share: each with itself, and with every other of its row.
+        # Entries that share a row, as pairs of columns: each with itself and with all others.
         own = [np.flatnonzero(rows == i) for i in range(n)]
         pairs = np.array([(i, a, b) for i in range(n) for a in own[i] for b in own[i]], int)
         pairs = pairs.reshape(-1, 3)
@@ -102,16 +103,16 @@ class ScoreNoise:
     ) -> Floats:
         """(W,) log density, up to a constant.
 
-        Covariance: K = diag(v) + luck^2 of each checkpoint, and B B' with a column b per subset
-        and family, its spread times the slopes of its rows, and per family another with its rows'
-        slopes times `pull`. By Woodbury's identity.
+        The covariance is K = diag(v) + luck^2 for each checkpoint, plus B B'. B has a column b per
+        subset and family, its spread times the slopes of its rows, and another per family with its
+        rows' slopes times `pull`. Computed by Woodbury's identity.
 
         Args:
-            off: (W, n) scores minus what is expected.
-            variance: (W, n) of counting and runs.
-            slope: (W, n) of the expected scores in progress.
-            spread: of what is shared.
-            pull: (W, n) progress per unit of a family's recipe; needed where there are families.
+            off: (W, n) scores minus their expected values.
+            variance: (W, n) variance of counting and runs.
+            slope: (W, n) slope of the expected scores in progress.
+            spread: standard deviations of the shared effects.
+            pull: (W, n) progress per unit of a family's recipe; needed with several families.
         """
         luck = self._luck_given(off, variance, spread)
         quadratic = (off * off * luck.weight).sum(1) - (luck.shrink * luck.pulled**2).sum(1)
@@ -141,9 +142,9 @@ class ScoreNoise:
         spread: Spreads,
         pull: Floats | None = None,
     ) -> tuple[Floats, Floats]:
-        """(W, families) how far each family is ahead, and the log of what its recipe brings.
+        """(W, families) how far each family is ahead, and the log of its recipe's effect.
 
-        Their means given the scores; arguments as for `log_likelihood`.
+        These are their means given the scores; arguments as for `log_likelihood`.
         """
         luck = self._luck_given(off, variance, spread)
         inner, cross, scale = self._shared(off, slope, luck, spread, pull)
@@ -168,10 +169,9 @@ class ScoreNoise:
         spread: Spreads,
         pull: Floats | None,
     ) -> tuple[Floats, Floats, Floats]:
-        """What columns share in units of their spreads, the scores that speak of it, and the
-        spreads.
+        """The columns' information matrix, the scores projected on the columns, and the spreads.
 
-        (W, G, G), (W, G) and (W, G); not finite where the draw is not.
+        (W, G, G), (W, G) and (W, G), in units of the spreads; not finite where the draw is not.
         """
         walkers, g = len(off), self._groups
         steep = slope * luck.weight
@@ -195,7 +195,7 @@ class ScoreNoise:
 
 
 def _product(many: Floats, few: Floats) -> Floats:
-    """`many @ few`, in parts that one core computes alone."""
+    """`many @ few`, in parts small enough for one core."""
     room = max(ALONE // few.size, 1)
     return np.concatenate([many[i : i + room] @ few for i in range(0, len(many), room)])
 
@@ -203,5 +203,5 @@ def _product(many: Floats, few: Floats) -> Floats:
 def _sums(
     to: NDArray[np.int64], source: NDArray[np.int64], shape: tuple[int, int]
 ) -> sparse.csr_array:
-    """The matrix that adds what lies at `source` up at `to`."""
+    """The matrix that adds the entries at `source` into those at `to`."""
     return sparse.csr_array((np.ones(len(to)), (to, source)), shape)

@@ -29,19 +29,19 @@ _REMEDIES = {
         "use the forecast. Forecast from the few-shot scores alone, measured finely (PassUntil)."
     ),
     MovedStatus.UNCLEAR: (
-        "The loss explains too little of the scores. Add checkpoints along training, so that size "
-        "and loss can be told apart, more instances or more subsets."
+        "The loss explains too little of the scores. Add checkpoints along training to separate "
+        "size from loss, or add instances or subsets."
     ),
     MovedStatus.UNTAUGHT: (
-        "The amounts say little about how far the curve lies from no finetuning at all. Add "
-        "smaller amounts, or tasks of the same ladder whose few-shot scores have risen."
+        "The amounts say little about how far finetuning moves the curve. Add smaller amounts, or "
+        "tasks of the same ladder whose few-shot scores have risen."
     ),
     MovedStatus.VAGUE: (
         "The interval is wider than the range of the checkpoints: add smaller amounts or better "
         "checkpoints."
     ),
     MovedStatus.TOO_FEW_AMOUNTS: (
-        "How the curve moves with data was hardly seen: finetune on at least three amounts."
+        "Too few amounts show how the curve moves with data: finetune on at least three."
     ),
     MovedStatus.AT_CHANCE: (
         "No score is above chance: finetune on more examples, use better checkpoints, or measure "

@@ -1,4 +1,4 @@
-"""Tasks of one ladder fitted together: how far finetuning moves a curve belongs to the recipe."""
+"""Fit tasks of one ladder jointly: the recipe sets how far finetuning moves a curve."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from augury.forecast.emergence.moved_fit import MovedFit, few_shot_risen, fit_mo
 from augury.forecast.emergence.moved_status import MovedStatus
 from augury.notes import Note
 
-# Prior of the spread of ln(shift) between tasks under one recipe; with few teachers it decides.
+# Prior of the spread of ln(shift) between tasks under one recipe; it decides with few teachers.
 BETWEEN = 0.35
 
 
 def fit_moved_tasks(
     studies: Mapping[str, MovedStudy], *, level: float = 0.9, seed: int = 0
 ) -> dict[str, MovedFit]:
-    """Fit several tasks of one ladder and one finetuning recipe together.
+    """Fit several tasks of one ladder and one finetuning recipe jointly.
 
-    How far finetuning moves the curve belongs to the recipe more than to the task. Tasks whose
-    few-shot scores have risen inside the ladder show their shift; the others take theirs from a
-    common distribution of ln(shift), whose mean and spread those tasks give (random effects, by
-    restricted maximum likelihood under a half-normal prior of the spread).
+    How far finetuning moves the curve depends more on the recipe than on the task. Tasks whose
+    few-shot scores have risen inside the ladder show their shift. They determine the mean and
+    spread of a common distribution of ln(shift), from which the others take theirs (random effects,
+    by restricted maximum likelihood with a half-normal prior on the spread).
 
     Args:
         studies: task -> study, all on one scale.
         level, seed: as in `fit_moved`.
 
     Returns:
-        A fit each. Tasks that were taught say by whom, in a note.
+        One fit per task. A note names the tasks that a task's shift was taken from.
 
     Raises:
         UsageError: there is no study, or scales differ.
@@ -45,10 +45,10 @@ def fit_moved_tasks(
 
 
 def teach_shifts(alone: Mapping[str, MovedFit]) -> dict[str, MovedFit]:
-    """Fit again those tasks whose shift others show, from fits of each task alone.
+    """Refit the tasks whose shift is taken from others.
 
     Args:
-        alone: task -> its fit by itself.
+        alone: task -> its separate fit.
     """
     teachers = {
         name: log_shift(f) for name, f in alone.items()
@@ -71,7 +71,7 @@ def teach_shifts(alone: Mapping[str, MovedFit]) -> dict[str, MovedFit]:
             "risen under the same recipe.",
             {"teachers": list(others), "log_shift": mean, "spread": spread},
         )
-        # The control has no finetuned rows: what others teach does not change it.
+        # The control has no finetuned rows, so other tasks do not change it.
         out[name] = replace(taught, control=own.control, notes=(note, *taught.notes))
     return out
 
@@ -84,10 +84,10 @@ def log_shift(fitted: MovedFit) -> tuple[float, float]:
 
 
 def pooled_shift(found: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Mean and spread of a new task's ln(shift), from those of others with their errors.
+    """Mean and spread of a new task's ln(shift), from other tasks' values and errors.
 
-    Random effects: the spread between tasks is averaged over its posterior on a grid, under a
-    half-normal prior; the mean's own error is part of the spread.
+    Random effects: the spread between tasks is averaged over its posterior on a grid, with a
+    half-normal prior. The returned spread includes the error of the mean.
     """
     at = np.array([m for m, _ in found])
     error = np.array([s for _, s in found])

@@ -1,4 +1,4 @@
-"""The same posterior by NUTS (NumPyro), with the figures that say whether chains agree."""
+"""The same posterior by NUTS (NumPyro), with diagnostics of whether chains agree."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ _COMPILED: dict[tuple[Any, ...], Any] = {}
 
 
 def sampler(rows: Rows, *, counts: bool) -> Any:
-    """For studies of this size, compiled: start, potential and its gradient there, keys, a study,
-    root and middle of its draws -> (CHAINS, T, P) draws and (CHAINS, T) whether they diverged.
+    """Compile a sampler for studies of this size. It maps start, potential and its gradient there,
+    keys, a study, root and middle of its draws to (CHAINS, T, P) draws and (CHAINS, T) whether
+    they diverged.
 
-    Chains one after another, and all of NumPyro's sampler in one function: side by side it takes
-    18 seconds of CPU time to trace and compile, not 9, and saves no work, as gradients of four
-    points cost four. Density and slope at the starts are given, so that the gradient is compiled
-    once.
+    Chains run one after another, and NumPyro's whole sampler is one function. Side by side, it
+    would take 18 seconds of CPU time to trace and compile instead of 9, and save no work: gradients
+    at four points cost four times one. The density and slope at the starts are inputs, so that the
+    gradient is compiled only once.
     """
     import jax
     from numpyro.infer.hmc import hmc
@@ -72,8 +73,8 @@ def chains(
 ) -> tuple[Floats, list[dict[str, float]]]:
     """(S, CHAINS * KEPT_EACH, P) draws of every study, and rhat, ess and divergences of each.
 
-    R-hat and effective sample size are those of the point of emergence, split chains and the worst
-    of bulk and tail: chains start apart, at draws of `near` (S, D, P), and must agree. `run` is the
+    R-hat and effective sample size are for the point of emergence, with split chains and the worse
+    of bulk and tail. Chains start apart, at draws of `near` (S, D, P), and must agree. `run` is the
     `sampler` for these rows.
     """
     import jax
@@ -120,13 +121,13 @@ def chains(
 
 
 def _shape(near: Floats, active: Any) -> tuple[Floats, Floats]:
-    """Root of the draws' covariance and their mean: what makes the posterior about round."""
+    """Root of the draws' covariance and their mean, which make the posterior nearly round."""
     free = np.asarray(active)
     spread = np.cov(near.T) * free[:, None] * free + np.diag(1.0 - free) + 1e-6 * np.diag(free)
     return np.linalg.cholesky(spread), near.mean(0) * free
 
 
 def _tails(point: Floats) -> list[Floats]:
-    """Indicators of the lower and upper tail, whose mixing quantiles rest on."""
+    """Indicators of the lower and upper tail; quantiles depend on how well these mix."""
     low, high = np.quantile(point, [0.05, 0.95])
     return [(point <= low).astype(float), (point >= high).astype(float)]

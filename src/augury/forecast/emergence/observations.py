@@ -1,4 +1,4 @@
-"""A table of finetuned and few-shot scores, as the arrays that emergence laws are fitted to."""
+"""Read a table of finetuned and few-shot scores into the arrays that emergence laws fit."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from augury.forecast.emergence.laws import EmergenceLaw, Member, Scales
 from augury.forecast.emergence.search import Floats
 
 Scale = Literal["loss", "flops"]
-# The smallest unit of the priors, in nats and in decades: a study of a few late checkpoints tells
-# as much about how far finetuning may shift an elbow as one of many.
+# The smallest unit of the priors, in nats and in decades: a few late checkpoints do not make a
+# large shift by finetuning less likely.
 LEAST_UNIT = {"loss": 0.4, "flops": 1.0}
-# Prior standard deviation of the base if chance is known, and if it is guessed from the data.
+# Prior standard deviation of the base if chance is known, and if it is estimated from the data.
 KNOWN_CHANCE, GUESSED_CHANCE = 0.02, 0.05
-# A base below this, in counts, is known by its order of magnitude, and is at least 1 in 1,000.
+# A base below this, with counts, has its prior on the log scale, and is at least 1 in 1,000.
 RARE, LEAST_BASE = 0.02, 1e-3
 # The smallest D_0: log D_0 must be positive.
 LEAST_AMOUNT = 2.0
 # No run has 1e99 FLOPs.
 NO_LIMIT = 99.0
-# Each size of a study is compiled anew, 3 CPU-seconds; a row, padding or not, costs a fit half a
-# millisecond. So there are few sizes: rows and subsets are padded to at least these.
+# Each new study size costs 3 CPU-seconds of compiling; each row, padding included, costs a fit half
+# a millisecond. So there are few sizes: rows and subsets are padded to at least these.
 LEAST_ROWS, LEAST_SUBSETS = 128, 16
 
 
@@ -46,14 +46,14 @@ class EmergenceData:
         place: (n,) loss, or FLOPs.
         amount: finetuning examples, 0 for few-shot.
         y: score.
-        trials: instances or samples behind it; all 0 if the table has no counts.
+        trials: number of instances or samples; all 0 if the table has no counts.
         stderr: standard error if there are no counts, 0 if unknown.
         subset: index of the (amount, subset) pair, -1 for few-shot rows.
         params: non-embedding parameters, NaN if unknown.
         chance: score of random guessing, NaN if unknown.
-        few_shot_examples: N, in the prompt.
+        few_shot_examples: N, the number in the prompt.
         low_data: D_0, the finetuning amount that counts as none.
-        lowest_loss: nats, which no model goes below; the point of emergence lies above it.
+        lowest_loss: in nats; no model goes below it, and the point of emergence lies above it.
     """
 
     scale: Scale
@@ -220,14 +220,14 @@ def emergence_data(
         few_shot_examples: N in the prompt of few-shot rows; by default their `shots`, else 5.
         low_data: D_0, the finetuning amount that counts as none; by default N, at least 2.
         chance: score of random guessing, if the table does not give it.
-        lowest_loss: nats, which no model goes below (for example, the floor of a fitted loss law):
-            the point of emergence is searched above it.
+        lowest_loss: in nats; no model goes below it (for example, the floor of a fitted loss law).
+            The point of emergence is searched above it.
 
     Returns:
         `EmergenceData`, for `fit_emergence`: arrays (n,), one entry per evaluation.
 
     Raises:
-        DataError: a column is missing or a value is wrong; it names row and column.
+        DataError: a column is missing or a value is wrong; the error names row and column.
         UsageError: an option is out of range.
 
     Examples:
@@ -327,7 +327,7 @@ def _chance(table: pl.DataFrame) -> float:
     own = table["chance"].drop_nulls().unique().to_list()
     if len(own) > 1:
         raise DataError(
-            "the score of a guesser differs between rows",
+            "the chance score differs between rows",
             column="chance",
             value=", ".join(f"{c:g}" for c in sorted(own)[:5]),
             expected="one number: one task",
@@ -336,7 +336,7 @@ def _chance(table: pl.DataFrame) -> float:
 
 
 def _labels(table: pl.DataFrame, place: Floats) -> NDArray[np.str_]:
-    """Return each row's checkpoint: model, step and params together, else its place."""
+    """Return each row's checkpoint: model, step and params together, or else its place."""
     key = [c for c in ("family", "model", "run", "params", "step", "tokens") if c in table.columns]
     if not key or not {"model", "run", "step"} & set(key):
         return np.array([f"{x:.6g}" for x in place])

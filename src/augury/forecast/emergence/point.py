@@ -30,17 +30,17 @@ class EmergencePoint(Shown):
     """Where the few-shot ability appears.
 
     Attributes:
-        value: posterior median; loss in nats per token, or FLOPs. NaN if all is at chance.
-        interval: (low, high) at `level`, equal-tailed. If all is at chance, it only says that the
-            point is beyond the best checkpoint.
+        value: posterior median; loss in nats per token, or FLOPs. NaN if everything is at chance.
+        interval: (low, high) at `level`, equal-tailed. If everything is at chance, it says only
+            that the point is beyond the best checkpoint.
         level: such as 0.9.
         scale: "loss" or "flops".
         definition: "elbow", or "above" with its `distance` above the base.
-        distance: of "above"; None for the elbow.
+        distance: distance of "above"; None for the elbow.
         law: the law, or the laws averaged with their weights.
         status: whether the data determine it; `status.remedy` says what to do if not.
         notes: warnings and remarks for the reader.
-        methods: the same by each law alone: name -> (value, low, high).
+        methods: the result of each law alone: name -> (value, low, high).
     """
 
     value: float
@@ -137,9 +137,9 @@ def emergence_point(
     Args:
         fit: from `fit_emergence`.
         definition: "elbow", where the curve bends; or "above", where the expected score is
-            `distance` above its base: the more useful of the two where curves bend slowly.
-        distance: score, such as .03 (the default of "above").
-        level: of the interval; the fit's own by default.
+            `distance` above its base, the more useful of the two where curves bend slowly.
+        distance: a score difference, such as .03 (the default of "above").
+        level: level of the interval; the fit's own by default.
 
     Returns:
         An `EmergencePoint`, in nats per token or FLOPs, with the result of each law alone. "above"
@@ -218,14 +218,14 @@ def probability_emerged(
         definition, distance: as in `emergence_point`.
 
     Raises:
-        UsageError: everything is at chance, so that nothing is known beyond the checkpoints.
+        UsageError: everything is at chance, so nothing is known beyond the checkpoints.
     """
     _said(fit)
     points = fit.point_draws(distance=distance_of(definition, distance))
     own = progress_of(np.asarray(place, float), fit.data.scale)
     if own.ndim == 0:
         return float(np.mean(points <= own))
-    # All pairs: the two are independent.
+    # Compare all pairs: the two are independent.
     return float(np.mean(np.searchsorted(np.sort(points), own, side="right") / len(points)))
 
 
@@ -235,9 +235,9 @@ class Order:
 
     Attributes:
         first: name of the one that emerges at the higher loss (or fewer FLOPs).
-        probability: that the order is right.
-        difference: median of how much earlier, in nats (or as a ratio of FLOPs).
-        interval: of the difference, at `level`.
+        probability: probability that this order is right.
+        difference: median difference, in nats (or as a ratio of FLOPs).
+        interval: interval of the difference, at `level`.
         level: such as 0.9.
         sure: whether the probability reaches the level; if not, the data do not decide.
     """
@@ -270,11 +270,11 @@ def emerges_first(
 
     Args:
         a, b: fits on the same scale. Losses must be on the same validation set to be comparable.
-        names: of the two, for messages.
+        names: names of the two, for messages.
         definition, distance: as in `emergence_point`.
 
     Raises:
-        UsageError: the scales differ, or one of them is all at chance.
+        UsageError: the scales differ, or all scores of one are at chance.
     """
     if a.data.scale != b.data.scale:
         raise UsageError(f"cannot compare a point in {a.data.scale} with one in {b.data.scale}")
@@ -282,7 +282,7 @@ def emerges_first(
         _said(fit)
     reach = distance_of(definition, distance)
     ours, theirs = a.point_draws(distance=reach), b.point_draws(distance=reach)
-    # Points that are never reached compare equal: neither is first.
+    # Points that are never reached compare as equal: neither is first.
     finite = np.isfinite(ours) | np.isfinite(theirs)
     gap = np.where(finite, np.nan_to_num(theirs, posinf=1e9) - np.nan_to_num(ours, posinf=1e9), 0.0)
     gap = np.random.default_rng(0).permutation(gap)

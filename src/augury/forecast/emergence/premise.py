@@ -1,10 +1,11 @@
 """The premise of an emergence law: scores depend on the loss, not on size or amount.
 
-Finetuning can only bring forward what pretraining has left behind. Then, at every amount, how far a
-checkpoint gets depends on its loss (or on its FLOPs), whatever its size. Where finetuning *teaches*
-the task instead, larger models score better at equal loss, and nothing about few-shot emergence can
-be read off. So the scores of each amount are regressed on the loss and on the size, monotonically
-and without a formula, and the shares of variance over all amounts are compared.
+The law assumes that finetuning only reveals sooner what pretraining has taught. Then, at every
+amount, a checkpoint's score depends on its loss (or its FLOPs), whatever its size. If finetuning
+*teaches* the task instead, larger models score better at equal loss, and the scores say nothing
+about few-shot emergence. So the scores of each amount are regressed on the loss and on the size,
+monotonically and without a formula, and the explained shares of variance over all amounts are
+compared.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ from scipy.optimize import isotonic_regression
 from augury.forecast.emergence.ensemble import Floats
 from augury.forecast.emergence.observations import EmergenceData
 
-# The premise holds where the loss explains this share of the variance, over all amounts whose
-# scores have risen, and this much more than the size does. Error rates in simulation:
+# The premise holds where the loss explains this share of the variance over all amounts whose scores
+# have risen, and this much more than the size explains. Error rates in simulation:
 # tests/claims/test_premise.py.
 LEAST_SHARE, LEAD = 0.85, 0.3
-# It is refuted where the size explains this much, and nearly as much as the loss: within this.
+# It is refuted where the size explains this much, and almost as much as the loss, within this.
 BY_SIZE, CLOSE = 0.4, 0.15
-# Fewer checkpoints of an amount than this say nothing of shares.
+# Fewest checkpoints of an amount for shares to mean anything.
 FEWEST = 6
-# An amount counts where its best checkpoints, the upper tenth, score this far above chance,
-# and this many times the scatter of scores at chance.
+# An amount counts where its best checkpoints, the top tenth, score this far above chance and this
+# many times the scatter of scores at chance.
 RISEN, CLEAR = 0.05, 4.0
 # Where the size explains this share of the losses themselves (one checkpoint per size, say), the
 # two cannot be told apart.
 CONFOUNDED = 0.9
-# Amounts that fall short are named, up to so many.
+# Number of amounts that fall short and are named in the message.
 MOST_NAMED = 6
 
 
@@ -46,8 +47,8 @@ class Premise:
         on_loss: share explained by the loss (or FLOPs), over all amounts that count; NaN if none.
         on_size: share explained by the size, NaN if sizes are unknown.
         shares: amount -> (share by loss, share by size).
-        confounded: whether the checkpoints' losses follow their sizes, so that nobody can tell.
-        axis: what progress is read from, "loss" or "compute".
+        confounded: whether the checkpoints' losses follow their sizes; then nobody can tell.
+        axis: the measure of progress, "loss" or "compute".
     """
 
     holds: bool | None
@@ -58,7 +59,7 @@ class Premise:
     axis: str = "loss"
 
     def __str__(self) -> str:
-        """The shares, the rule they are judged by, and the amounts that fall short of it."""
+        """The shares, the rule that judges them, and the amounts that fall short of it."""
         if not self.shares:
             return "The premise cannot be checked: no amount's scores have risen at six checkpoints"
         told = f"the {self.axis} explains {_percent(self.on_loss)} of the variance of risen scores"
@@ -110,11 +111,11 @@ class Premise:
 def check_premise(data: EmergenceData) -> Premise:
     """Compare how well loss and size explain the scores of each amount.
 
-    Shares are of the variance that noise leaves: scores of weak checkpoints at chance, few-shot or
-    finetuned on the smallest amount, say how far luck and counting alone scatter.
+    Shares are of the variance beyond noise. The noise comes from weak checkpoints at chance,
+    few-shot or finetuned on the smallest amount: their scores scatter only by luck and counting.
 
     Args:
-        data: a study; `params` tells the sizes apart.
+        data: a study; `params` gives the sizes.
 
     Source: ours; thresholds in the loss are Du et al. 2024 (arXiv 2403.15796).
     """
@@ -136,7 +137,7 @@ def check_premise(data: EmergenceData) -> Premise:
             continue
         x, size = data.progress[rows][first], data.params[rows][first]
         by_loss = unexplained(x, y, noise)
-        # Larger models may be better at equal loss, or worse: either way the size decides.
+        # Larger models may be better or worse at equal loss: in both cases the size decides.
         by_size = min(unexplained(size, y, noise), unexplained(-size, y, noise))
         left = np.minimum([by_loss, by_size], total)
         totals += [*left, total]
@@ -157,7 +158,7 @@ def _losses_follow_sizes(data: EmergenceData) -> bool:
 
 
 def _shares(left: Floats, total: float, sizes_known: bool) -> tuple[float, float]:
-    """Shares of a variance that loss and size explain, from what they leave."""
+    """Shares of a variance that loss and size explain, from their residual variances."""
     by_loss, by_size = (1.0 - np.asarray(left) / total).tolist()
     return by_loss, by_size if sizes_known else np.nan
 
@@ -166,8 +167,8 @@ def _verdict(on_loss: float, on_size: float, axis: str) -> bool | None:
     """Whether the premise holds, from the shares by loss (or FLOPs) and by size."""
     if _enough(on_loss, on_size):
         return True
-    # Of models trained on about as many tokens, or unequally well, FLOPs say no more than the size
-    # does: that is no sign of finetuning that teaches.
+    # For models trained on similar numbers of tokens, or unequally well, FLOPs say no more than the
+    # size: that does not mean that finetuning teaches.
     refuted = axis == "loss" and on_size >= BY_SIZE and on_loss - on_size < CLOSE
     return False if refuted else None
 
@@ -186,11 +187,11 @@ def _points(share: float) -> str:
 
 
 def unexplained(x: Floats, y: Floats, noise: float = 0.0) -> float:
-    """Squares of (n,) `y` that the best rising function of (n,) `x` leaves, beyond noise.
+    """Squared residuals of (n,) `y` from the best rising function of (n,) `x`, less the noise.
 
     Args:
         x, y: points.
-        noise: variance of `y` that nothing can explain.
+        noise: unexplainable variance of `y`.
     """
     _, index = np.unique(x, return_inverse=True)
     count = np.bincount(index).astype(float)
@@ -201,7 +202,7 @@ def unexplained(x: Floats, y: Floats, noise: float = 0.0) -> float:
 
 
 def _noise(data: EmergenceData) -> float:
-    """Variance of scores at chance: of the weaker third of the checkpoints, least finetuned."""
+    """Variance of scores at chance: the weakest third of the checkpoints, least finetuned."""
     rows = data.amount <= np.unique(data.amount)[:2].max()
     weak = rows & (data.progress <= np.quantile(data.progress[rows], 1 / 3))
     y = data.y[weak]
@@ -209,6 +210,6 @@ def _noise(data: EmergenceData) -> float:
     if data.counts:
         rate = float(np.clip(data.base, 1e-3, 1 - 1e-3))
         counting = rate * (1 - rate) / float(data.trials[weak].mean())
-    # By the median: a few strong models among the weak by loss would be taken for noise.
+    # By the median: otherwise a few strong models with a weak loss would count as noise.
     scatter = 1.4826 * float(np.median(np.abs(y - np.median(y))))
     return max(scatter**2, counting, 1e-12)

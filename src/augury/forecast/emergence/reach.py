@@ -1,8 +1,8 @@
-"""From a loss to what has to be trained: parameters, tokens, FLOPs, through a fitted loss law.
+"""Convert a loss to the parameters, tokens or FLOPs it needs, by a fitted loss law.
 
-Every draw of the point of emergence is paired with a draw of the loss law and followed through, so
-that the interval contains the uncertainty of both. The laws are inverted numerically: any law of
-the loss in params and tokens works, as long as more of either does not raise it.
+Every draw of the point of emergence is paired with a draw of the loss law, so that the interval
+contains the uncertainty of both. The laws are inverted numerically: any law of the loss in params
+and tokens works, provided that more of either does not raise the loss.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ HALVINGS = 26
 SHAPES = np.linspace(-3.0, 10.0, 53)
 # Search range of parameters, tokens and FLOPs.
 RANGE = {"params": (1e2, 1e16), "tokens": (1e4, 1e19), "flops": (1e6, 1e34)}
-# Pairs of draws followed.
+# Number of pairs of draws.
 DRAWS = 400
 
 
 @dataclass(frozen=True)
 class Reach:
-    """What has to be trained for the ability to appear.
+    """The scale needed for the ability to appear.
 
     Attributes:
         of: "params", "tokens" or "flops".
         value: median, infinite if more than half of the draws never reach it.
         interval: (low, high) at `level`; high is infinite if it may never be reached.
         level: such as 0.9.
-        never: probability that it is out of reach: the loss stays above the point however much is
-            trained (within 1e16 parameters, 1e19 tokens, 1e34 FLOPs).
-        given: what was held fixed, such as {"tokens": 2e12}; empty on the compute-optimal path.
+        never: probability that it is out of reach: the loss stays above the point at any scale (up
+            to 1e16 parameters, 1e19 tokens, 1e34 FLOPs).
+        given: quantities held fixed, such as {"tokens": 2e12}; empty on the compute-optimal path.
         params, tokens: medians along the compute-optimal path, or NaN.
     """
 
@@ -90,12 +90,12 @@ def in_params(
     definition: Definition = "elbow",
     distance: float | None = None,
 ) -> Reach:
-    """Find the parameters at which the ability appears, trained on `tokens`.
+    """Find the parameters at which the ability appears when training on `tokens`.
 
     Args:
-        fit: on the loss scale.
-        loss: of a law in params and tokens ("chinchilla"), with draws, to losses on the same
-            validation set; or of one in params alone ("power"), to models trained on `tokens`.
+        fit: a fit on the loss scale.
+        loss: a fit with draws, on the same validation set: of a law in params and tokens
+            ("chinchilla"), or in params alone ("power") for models trained on `tokens`.
         tokens: pretraining tokens.
         definition, distance: as in `emergence_point`.
 
@@ -150,13 +150,13 @@ def planned_losses(
 ) -> Floats:
     """Draw (count,) losses of one planned model, with the law's and the run's uncertainty.
 
-    For `probability_emerged`.
+    Pass them to `probability_emerged`.
 
     Args:
         loss: a fit in params and tokens with draws.
-        params, tokens: of the model.
+        params, tokens: size and tokens of the model.
         count: number of draws.
-        seed: of the draws.
+        seed: seed of the draws.
     """
     rng = np.random.default_rng(seed)
     parameters = _drawn(loss, rng, count)
@@ -194,7 +194,7 @@ def _pairs(
     distance: float | None,
     takes: Sequence[set[str]] = ({"params", "tokens"},),
 ) -> tuple[Floats, dict[str, Floats]]:
-    """Return (S,) losses at which it appears, and the loss law's parameters, paired at random."""
+    """Return (S,) losses at which it appears, randomly paired with the loss law's parameters."""
     if fit.data.scale != "loss":
         raise UsageError("a point in FLOPs needs no loss law: fit with scale='loss'")
     if fit.status in (EmergenceStatus.AT_CHANCE, MovedStatus.AT_CHANCE):
@@ -225,7 +225,7 @@ def _drawn(loss: Fit, rng: np.random.Generator, count: int) -> dict[str, Floats]
 
 
 def _bisected(at: Callable[[Floats], Floats], goal: Floats, of: str) -> Floats:
-    """Return (S,) logarithms where the falling `at` meets each goal; inf if it never does."""
+    """Return (S,) logs at which the falling `at` reaches each goal; inf if it never does."""
     low = np.full(len(goal), np.log(RANGE[of][0]))
     high = np.full(len(goal), np.log(RANGE[of][1]))
     never = ~(at(high) <= goal)

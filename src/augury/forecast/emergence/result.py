@@ -1,4 +1,4 @@
-"""The result of fitting emergence laws: frozen data that says how far to trust it."""
+"""The result of fitting emergence laws: immutable, with a status that says how far to trust it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from augury.forecast.emergence.observations import EmergenceData, place_of
 from augury.forecast.emergence.search import Floats
 from augury.notes import Note
 
-# What "above" means unless said otherwise: two standard errors of a benchmark of 1,000 questions.
+# Default of "above": two standard errors of a benchmark of 1,000 questions.
 ABOVE_CHANCE = 0.03
 
 
@@ -43,29 +43,29 @@ class EmergenceStatus(StrEnum):
 _REMEDIES = {
     EmergenceStatus.ANSWERED: "",
     EmergenceStatus.CONTRADICTED: (
-        "Finetuning does not move one curve along here (it may teach the task instead of bringing "
-        "out what is there): do not believe the point; forecast from the few-shot scores "
-        "themselves, measured finely (PassUntil, `augury passrate`)."
+        "Finetuning does not simply shift a curve here (it may teach the task instead of revealing "
+        "it): do not trust the point. Forecast from the few-shot scores themselves, measured "
+        "finely (PassUntil, `augury passrate`)."
     ),
     EmergenceStatus.VAGUE: (
-        "The interval is wider than all checkpoints measured: add smaller finetuning amounts, "
+        "The interval is wider than the range of the checkpoints: add smaller finetuning amounts, "
         "which are closest to none, or better checkpoints (`rank_units` says which)."
     ),
     EmergenceStatus.FAR: (
         "The point lies too far beyond the best checkpoint to be trusted: use better checkpoints, "
-        "and look whether the laws agree."
+        "and check whether the laws agree."
     ),
     EmergenceStatus.STRAIGHT: (
-        "Past their elbow scores bend upwards, or may do so beyond the best checkpoint, where much "
-        "of the way to the point lies: ask for the elbow, or for the moved curve (`--law moved`)."
+        "Scores bend upwards past their elbow, or may do so between the best checkpoint and the "
+        "distant point: ask for the elbow, or use the moved curve (`--law moved`)."
     ),
     EmergenceStatus.TOO_FEW_AMOUNTS: (
-        "How the elbow moves with data was hardly seen, and the prior fills in: finetune on at "
-        "least three amounts, each about half of the one before."
+        "Too few amounts show how the elbow moves with data, so the prior decides: finetune on at "
+        "least three amounts, each about half the one before."
     ),
     EmergenceStatus.NOT_EMERGED: (
         "The elbow of the most finetuned models lies beyond the checkpoints: finetune on more "
-        "examples, or take better checkpoints. The point given leans on the prior."
+        "examples, or use better checkpoints. The reported point relies on the prior."
     ),
     EmergenceStatus.NO_ELBOW: (
         "Scores must leave chance within the range of checkpoints for at least one amount: add "
@@ -74,24 +74,24 @@ _REMEDIES = {
         "would emerge without it."
     ),
     EmergenceStatus.AT_CHANCE: (
-        "No score is above chance, so that there is no elbow to move: finetune on more examples, "
-        "take better checkpoints, or measure more finely (PassUntil, log-probabilities)."
+        "No score is above chance, so there is no elbow to move: finetune on more examples, use "
+        "better checkpoints, or measure more finely (PassUntil, log-probabilities)."
     ),
 }
 
 
 @dataclass(frozen=True)
 class LawFit:
-    """One law on one study.
+    """One law fitted to one study.
 
     Attributes:
         law: which.
         peak: (P,) coordinates of the highest posterior density.
-        density: log posterior there.
-        agree: share of polished starts that end there.
+        density: log posterior at the peak.
+        agree: share of polished starts that end at the peak.
         draws: (S, P) posterior draws, equally weighted.
-        diagnostics: effective_size of the draws and evidence (log marginal likelihood); with NUTS
-            rhat and ess of the point of emergence, and divergences.
+        diagnostics: effective_size of the draws and evidence (log marginal likelihood); with NUTS,
+            also rhat and ess of the point of emergence, and divergences.
     """
 
     law: EmergenceLaw
@@ -107,15 +107,15 @@ class EmergenceFit(Shown):
     """A study and the laws fitted to it.
 
     Attributes:
-        data: what was fitted.
+        data: the study that was fitted.
         fits: one per law.
-        weights: (K,) of the laws in the average, by prediction of held-out checkpoints.
+        weights: (K,) weights of the averaged laws, by how well they predict held-out checkpoints.
         scores: (K, M) log predictive density of each held-out checkpoint, or empty.
         status: how it ended; `status.remedy` says what to do.
         notes: warnings and remarks for the reader.
         uncertainty: how draws were made: "importance", "laplace" or "nuts".
-        level: of the intervals reported.
-        seed: of all randomness.
+        level: level of the reported intervals.
+        seed: seed of all random numbers.
     """
 
     data: EmergenceData
@@ -175,9 +175,9 @@ class EmergenceFit(Shown):
 
 
 def mixed(parts: list[Floats], weights: tuple[float, ...], seed: int) -> Floats:
-    """Return (S,) draws of a mixture: from each part its share, in shuffled order.
+    """Return (S,) draws of a mixture: each part contributes its share, in shuffled order.
 
-    Shuffled with one seed, so that the draws of two quantities stay paired.
+    The shuffle has a fixed seed, so that the draws of two quantities stay paired.
     """
     count = len(parts[0])
     ends = np.round(np.cumsum(weights) / np.sum(weights) * count).astype(int)
@@ -203,7 +203,7 @@ def point_of(
     distance: float | None = None,
     low_data: float | None = None,
 ) -> Floats:
-    """Return (S,) the point of emergence, as progress, at (S, P) coordinates."""
+    """Return the point of emergence, (S,) in progress, at (S, P) coordinates."""
     import jax
 
     scales = data.scales

@@ -1,8 +1,9 @@
-"""Highest posterior density of many studies at once, and the curvature there.
+"""Find the posterior mode of many studies at once, and the curvature there.
 
-Random starts from the prior are ranked by their density, the best few polished by Newton steps
-whose Hessian is made positive by the absolute values of its eigenvalues: a ReLU's posterior has
-corners and saddles. Starts of all studies go side by side, and each stops when it has arrived.
+Random starts from the prior are ranked by their density, and the best few are polished by Newton
+steps. Because a ReLU's posterior has corners and saddles, the Hessian is made positive by taking
+the absolute values of its eigenvalues. Starts of all studies run side by side, and each stops when
+it has converged.
 """
 
 from __future__ import annotations
@@ -17,21 +18,21 @@ from augury.forecast.emergence.compiled import MANY, slopes, subset_rows, values
 from augury.forecast.emergence.compiled import Floats as Floats
 from augury.forecast.emergence.density import Rows
 
-# Starts tried and polished. In 64 simulated studies 94 to 99 % of those polished end in one place.
+# Starts tried and polished. In 64 simulated studies 94 to 99 % of polished starts end together.
 TRIED, POLISHED = MANY, 4
-# Newton steps of each, at most; most starts arrive in a dozen.
+# Most Newton steps per start; most starts converge in a dozen.
 STEPS = 40
-# A start has arrived when its next step promises less than this, in nats.
+# A start has converged when its next step promises a gain below this, in nats.
 ARRIVED = 1e-6
-# Step of the differences, in prior standard deviations; a rounded corner is wider by 1,000.
+# Step of the differences, in prior standard deviations; a rounded corner is 1,000 times wider.
 PROBE = 1e-5
-# Curvature is read as at least this (the prior's own is 1): a corner may show any sign.
+# Smallest curvature assumed (the prior's is 1): at a corner it may have any sign.
 LEAST_CURVATURE = 0.3
 
 
 class Peaks(NamedTuple):
-    """Of S studies. z: (S, P) coordinates. density: (S,) log posterior. covariance: (S, P, P),
-    Laplace. agree: (S,) polished starts that end within .01 of the best density, of `POLISHED`.
+    """Modes of S studies. z: (S, P) coordinates. density: (S,) log posterior. covariance: (S, P, P)
+    Laplace. agree: (S,) share of the `POLISHED` starts that end within .01 of the best density.
     """
 
     z: Floats
@@ -41,8 +42,8 @@ class Peaks(NamedTuple):
 
 
 class Curvature(NamedTuple):
-    """Of U starts: log posterior (U,), its gradient (U, P), and eigenvalues (U, P) and
-    eigenvectors (U, P, P) of its negative Hessian.
+    """Log posterior (U,) at U starts, its gradient (U, P), and eigenvalues (U, P) and eigenvectors
+    (U, P, P) of its negative Hessian.
     """
 
     density: Floats
@@ -52,7 +53,7 @@ class Curvature(NamedTuple):
 
 
 def _local(z: Floats, rows: Rows, at: NDArray[np.int64], counts: bool) -> Curvature:
-    """Differences of gradients: as exact as is of use, and nothing more to compile."""
+    """Hessian by differences of gradients: accurate enough, and nothing more to compile."""
     active = rows.law.active[at]
     size = z.shape[1]
     probes = np.concatenate([np.zeros((1, size)), PROBE * np.eye(size)])
@@ -67,7 +68,7 @@ def _local(z: Floats, rows: Rows, at: NDArray[np.int64], counts: bool) -> Curvat
 def _polished(
     z: Floats, rows: Rows, at: NDArray[np.int64], counts: bool
 ) -> tuple[Floats, Curvature]:
-    """(U, P) starts, moved uphill until they have arrived, and what is there."""
+    """Move (U, P) starts uphill until they converge; return them with what is found there."""
     here = _local(z, rows, at, counts)
     z, damping = z.copy(), np.full(len(z), 0.1)
     going = np.arange(len(z))
@@ -105,7 +106,7 @@ def peaks(rows: Rows, *, counts: bool) -> Peaks:
     starts[0] = 0.0
     chosen = []
     with ThreadPoolExecutor(1) as aside:
-        # In a new process both functions are compiled here: side by side.
+        # A new process compiles both functions here, side by side.
         aside.submit(slopes, np.zeros((1, size + 1, size)), rows, np.zeros(1, int), counts=counts)
         for k in range(count):
             own = starts * active[k]

@@ -1,8 +1,8 @@
-"""Simulated finetuning studies: to plan one, and to check what intervals are worth.
+"""Simulate finetuning studies, to plan one and to check intervals.
 
-Not drawn from the fitted family's priors, and noisier than its likelihood knows: rates vary between
-runs as a beta-binomial's, a subset is worth more or fewer examples, and every checkpoint is a
-little better or worse than its loss.
+Truths are not drawn from the fitted family's priors, and data are noisier than its likelihood
+assumes: rates vary between runs like a beta-binomial's, a subset is worth more or fewer examples,
+and every checkpoint is a little better or worse than its loss.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ import polars as pl
 
 @dataclass(frozen=True)
 class Truth:
-    """How scores come about.
+    """The true process behind simulated scores.
 
     Attributes:
         elbow: loss at which the few-shot score leaves chance, nats.
         shift: how much higher the elbow is at the largest amount, nats.
         alpha: exponent of log D.
         slope: score per nat past the elbow, at the largest amount.
-        chance: score of a guesser.
-        tilt: log of the few-shot slope over the one at the largest amount; 0 is one slope.
+        chance: score of guessing.
+        tilt: log ratio of the few-shot slope to that at the largest amount; 0 is one slope.
         plateau: height above chance at which the rise ends; infinite for a ReLU.
         s_shaped: the shift is a logistic curve in log D, centred .55 of the way.
         run: correlation of two trials of one run (beta-binomial).
         subset: standard deviation of a subset's shift of the elbow, nats.
         checkpoint: standard deviation of a checkpoint's own deviation from its loss, nats.
-        by_size: how much later (in nats) the elbow comes at each doubling of the model.
-        format_loss: loss at which the format of the prompt emerges, a skill of its own that any
-            finetuning teaches at once: until then few-shot scores of every task asked in it stay at
+        by_size: how much later (in nats) the elbow comes with each doubling of the model.
+        format_loss: loss at which the prompt format emerges, a skill of its own that any
+            finetuning teaches. Until then, few-shot scores of every task in this format stay at
             chance, whatever the task's own elbow. Infinite for a format that all models know.
     """
 
@@ -68,7 +68,7 @@ class Truth:
         return np.asarray(self.elbow + self.shift * moved)
 
     def score(self, past: np.ndarray, way: np.ndarray) -> np.ndarray:
-        """Expected score, `past` the elbow, with `way` (0 to 1) of the finetuning's logarithm."""
+        """Expected score `past` the elbow, with a share `way` (0 to 1) of the log of finetuning."""
         rise = self.slope * np.exp(self.tilt * (1 - way)) * np.maximum(past, 0.0)
         if np.isfinite(self.plateau):
             rise = self.plateau * -np.expm1(-rise / self.plateau)
@@ -86,16 +86,16 @@ def simulate_study(
     items: int = 1200,
     sizes: int = 3,
 ) -> pl.DataFrame:
-    """One study as a table for `emergence_data`.
+    """Simulate one study as a table for `emergence_data`.
 
     Args:
-        truth: how scores come about.
-        rng: of everything random.
-        losses: pretraining loss of each checkpoint; sizes take turns.
+        truth: the true process.
+        rng: random generator.
+        losses: pretraining loss of each checkpoint; sizes alternate.
         amounts: finetuning examples; the largest has one subset, the others `subsets`.
         subsets: random subsets of each smaller amount.
         shots: examples in the prompt of the few-shot rows; also D_0.
-        items: instances behind every score.
+        items: number of instances per score.
         sizes: number of model sizes, each twice the one before.
     """
     own = np.asarray(losses() if callable(losses) else losses, float)

@@ -1,8 +1,8 @@
-"""Whether a straight rise past the elbow can say where scores stand a distance above chance.
+"""Whether a straight rise past the elbow can locate scores at a distance above chance.
 
-Scores often rise the faster the closer the loss comes to its floor. A law that is straight in the
-loss then finds an elbow, but asks for too low a loss to be well past it, the more so the farther
-the point lies beyond the checkpoints.
+Scores often rise faster as the loss nears its floor. A law that is straight in the loss then finds
+the elbow, but puts scores well above chance at too low a loss, and more so the farther the point
+lies beyond the checkpoints.
 """
 
 from __future__ import annotations
@@ -19,22 +19,21 @@ from augury.forecast.emergence.result import (
 from augury.forecast.emergence.search import Floats
 from augury.notes import Note
 
-# Scores past their elbow bend upwards where they do so by this many standard errors (few
-# checkpoints make heavy tails); fewer scores say nothing of it.
+# Scores past their elbow bend upwards if they do so by this many standard errors (few checkpoints
+# make heavy tails); fewer scores than this cannot show it.
 BENT, FEWEST = 2.5, 8
-# The point rests on a straight rise where so much of the way from the elbow to it lies beyond the
-# best checkpoint, as a share of the unit of scale. Both limits were chosen on 40 simulated studies
-# whose scores accelerate and 24 whose scores do not (tests/forecast/test_emergence_above.py has
-# others).
+# The point relies on the rise being straight if more than this lies between the best checkpoint and
+# the point, as a share of the unit of scale. Both limits were chosen on 40 simulated studies whose
+# scores accelerate and 24 whose scores do not (tests/forecast/test_emergence_above.py has others).
 BEYOND = 0.25
 
 
 def check_straight(fit: EmergenceFit, distance: float) -> tuple[EmergenceStatus, list[Note]]:
-    """Whether the point that far above the base can be believed; ANSWERED if so.
+    """Whether the point at this distance above the base can be trusted; ANSWERED if so.
 
     Args:
         fit: a fit that is answered.
-        distance: above the base.
+        distance: score above the base.
     """
     law = fit.fits[int(np.argmax(fit.weights))]
     unit = float(fit.data.scales.unit)
@@ -59,10 +58,10 @@ def check_straight(fit: EmergenceFit, distance: float) -> tuple[EmergenceStatus,
 
 
 def upward_bend(fit: EmergenceFit, law: LawFit) -> float:
-    """How many standard errors scores past their elbow bend upwards; NaN where too few are.
+    """By how many standard errors scores past their elbow bend upwards; NaN if too few are past it.
 
-    Residuals are regressed on the square of the way past the elbow, less its straight part;
-    checkpoints, not scores, are the sample.
+    Residuals are regressed on the square of the distance past the elbow, less its straight part.
+    The sampling unit is the checkpoint, not the score.
     """
     data = fit.data
     past = np.empty(len(data.y))
@@ -87,5 +86,5 @@ def upward_bend(fit: EmergenceFit, law: LawFit) -> float:
 
 
 def _rest(y: Floats, columns: Floats) -> Floats:
-    """What (n,) `y` leaves of its regression on (n, k) columns."""
+    """Residuals of (n,) `y` from its regression on (n, k) columns."""
     return np.asarray(y - columns @ np.linalg.lstsq(columns, y, rcond=None)[0])

@@ -1,4 +1,4 @@
-"""What a study is too thin to answer, said before and after it is fitted."""
+"""Detect studies with too little data, before and after they are fitted."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from augury.forecast.emergence.result import EmergenceStatus
 from augury.forecast.emergence.search import Floats
 from augury.notes import Note
 
-# An amount whose better checkpoints stand this many standard errors above the base has left it.
-# Of 600 simulated studies that were all at chance, 2 were said to have left it.
+# An amount has left the base if its better checkpoints are this many standard errors above it.
+# Of 600 simulated studies that were all at chance, 2 were wrongly found to have left it.
 ABOVE = 3.5
-# Sure enough that the best checkpoints are past the elbow of the largest amount.
+# Probability needed that the best checkpoint is past the elbow of the largest amount.
 PAST = 0.9
 # An interval wider than this many units of scale (the range of checkpoints, .4 nats or more) says
-# little more than the prior, whose own 90 % interval is 2.4 units.
+# little more than the prior, whose 90 % interval is 2.4 units wide.
 VAGUE = 1.5
-# A point that is more units than this beyond the best checkpoint is too far to be trusted: in the
-# lab one such was off by .9 nats, with an interval of .8.
+# A point more than this many units beyond the best checkpoint cannot be trusted: in the lab, one
+# was off by .9 nats with an interval of .8.
 FAR = 1.0
 FEWEST_AMOUNTS = 3
 
 
 def risen(data: EmergenceData, *, worst: bool = False) -> Floats:
-    """(amounts,) how many standard errors the best third of each amount's rows is above base.
+    """(amounts,) how many standard errors the best third of each amount's rows is above the base.
 
-    The worst third, if that is asked for.
+    If requested, the worst third instead.
 
-    The noise is read off differences between neighbours in progress, which a rise hardly touches,
-    and is never less than counting.
+    The noise is estimated from differences between neighbours in progress, which a rise hardly
+    affects, and is at least the counting noise.
     """
     base = data.base
     jumps, out = [], []
@@ -51,7 +51,7 @@ def risen(data: EmergenceData, *, worst: bool = False) -> Floats:
 
 
 def _any_risen(data: EmergenceData) -> bool:
-    """Whether any amount has left the base, or all of them together."""
+    """Whether any amount, or all amounts pooled, have left the base."""
     found = risen(data)
     return bool(found.max() >= ABOVE or found.sum() / np.sqrt(len(found)) >= ABOVE)
 
@@ -62,7 +62,7 @@ def _elbow_seen(data: EmergenceData) -> bool:
 
 
 def too_thin(data: EmergenceData) -> tuple[EmergenceStatus, list[Note]]:
-    """What can be said before a fit: a status, ANSWERED if nothing stands against it, and notes."""
+    """Check a study before it is fitted: a status, ANSWERED if all is well, and notes."""
     notes = []
     amounts = data.amounts
     told = {"amounts": [float(a) for a in amounts], "checkpoints": len(data.checkpoints)}
@@ -106,7 +106,7 @@ def too_thin(data: EmergenceData) -> tuple[EmergenceStatus, list[Note]]:
             Note(
                 "one-subset",
                 "info",
-                "Every amount has one subset: how far subsets differ is taken from the prior.",
+                "Every amount has one subset: the prior says how far subsets differ.",
                 told,
             )
         )
@@ -124,7 +124,7 @@ def too_thin(data: EmergenceData) -> tuple[EmergenceStatus, list[Note]]:
             Note(
                 "no-few-shot",
                 "info",
-                "No few-shot scores: those at chance would say where emergence has not happened.",
+                "No few-shot scores: scores at chance would show where emergence has not happened.",
                 told,
             )
         )
@@ -134,7 +134,7 @@ def too_thin(data: EmergenceData) -> tuple[EmergenceStatus, list[Note]]:
 def check_precision(
     data: EmergenceData, draws: Floats, end: Floats, level: float
 ) -> tuple[EmergenceStatus, list[Note]]:
-    """What can be said after it, from draws of the point and of the largest amount's elbow."""
+    """Check a fit by its draws of the point and of the elbow at the largest amount."""
     unit = data.scales.unit
     tail = (1 - level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], method="nearest")
