@@ -66,7 +66,7 @@ def test_limits_that_cannot_be(limits: dict[str, int], problem: str) -> None:
 def test_calls_that_cannot_be() -> None:
     with pytest.raises(UsageError, match="at least one worker, not 0"):
         Sandbox(workers=0)
-    with pytest.raises(UsageError, match="program 'p' has tests, but no entry_points"):
+    with pytest.raises(UsageError, match="program 'p' has tests but no entry_points"):
         Program("p", "", tests="assert True")
     with pytest.raises(UsageError, match="program 'p' is judged by its tests or by its output"):
         Program("p", "", tests="f()", entry_points=("f",), expected_output="x")

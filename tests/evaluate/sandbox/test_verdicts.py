@@ -155,7 +155,7 @@ def test_scripts_are_judged_by_what_they_print(sandbox: Sandbox) -> None:
     )
     found = [(v.outcome, v.output, v.detail) for v in verdicts]
     assert found[0] == ("passed", "7  \n\n", "")
-    assert found[1][::2] == ("failed", "it printed something else than expected")
+    assert found[1][::2] == ("failed", "its output differs from the expected output")
     assert found[2] == ("failed", "", "EOFError: EOF when reading a line (line 2)")
     assert found[3] == ("failed", "a\n", "exit status 3")
     assert found[4] == ("passed", "ü\n", "")

@@ -1,9 +1,9 @@
-"""Running model-written Python: behind walls, or not at all.
+"""Run model-written Python behind walls, or not at all.
 
     with Sandbox() as sandbox:
         verdicts = sandbox.run([Program("1", code, tests=tests, entry_points=("f",))])
 
-docs/sandbox.md describes what it stops, how, and what it does not promise.
+docs/sandbox.md says what it blocks, how, and what it does not promise.
 """
 
 from augury.evaluate.sandbox.checking import check_programs, unit_tests_checker

@@ -1,14 +1,14 @@
-"""From what a model wrote to the program that is judged: bodies, whole functions, fenced code.
+"""Turn a model's answer into the program to judge: bodies, whole functions, fenced code.
 
-1. If prompt and text are Python as they stand, that is the program.
-2. Else code is looked for: the first fenced block that defines the function asked for, the first
-   one that is not empty, or, without a fence, the text from its first line of code on.
-3. If it defines the function, it stands behind the prompt, whose own function gets an empty body:
-   the later definition holds, and the prompt's imports and helpers are there. Lines at its end that
-   are not Python (words, a block that was cut off) are left out.
-4. Else it is a body: it goes on where the prompt ends, indented if it was not.
+1. If prompt plus text is valid Python, that is the program.
+2. Otherwise the code is extracted: the first fenced block that defines the requested function, or
+   the first non-empty one, or, without a fence, the text from its first line of code on.
+3. If the code defines the function, it is put after the prompt, whose own function gets an empty
+   body: the later definition applies, and the prompt's imports and helpers are available. Lines at
+   the end that are not Python (words, a truncated block) are dropped.
+4. Otherwise the code is a body: it continues the prompt, indented if necessary.
 
-What is none of these stays as it was written, and fails as it would have.
+Any other text is left unchanged, and fails as it would have without this step.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import textwrap
 
 from augury.evaluate.extract import FENCE
 
-# Lines of an answer that are tried without their last ones: longer ones are cut off by far.
+# Most trailing lines to drop while searching for valid Python; longer answers are far too long.
 MOST_TRIED = 200
 _CODE_BEGINS = re.compile(r"^(?:from\s+\S+\s+import\s|import\s|def\s|class\s|@\w)", re.MULTILINE)
 
@@ -28,10 +28,10 @@ def judged_program(prompt: str, stub: str, text: str, entry_point: str) -> str:
     """Return the program that a text makes of a prompt.
 
     Args:
-        prompt: as the model read it.
-        stub: the prompt as a module, its last function with an empty body.
-        text: what the model wrote.
-        entry_point: the function that is tested.
+        prompt: the prompt as the model read it.
+        stub: the prompt as a module, with an empty body for its last function.
+        text: the model's answer.
+        entry_point: name of the tested function.
     """
     whole = prompt + text
     if is_python(whole):
@@ -43,7 +43,7 @@ def judged_program(prompt: str, stub: str, text: str, entry_point: str) -> str:
     else:
         first = _CODE_BEGINS.search(text)
         if first is None or not defines.search(text):
-            return whole  # a body that is not Python
+            return whole  # the body is not Python
         code = text[first.start() :]
     code = textwrap.dedent(code)
     if defines.search(code):
@@ -64,7 +64,7 @@ def longest_python(code: str) -> str:
 
 
 def is_python(code: str) -> bool:
-    """Return whether it can be parsed; nothing of it runs."""
+    """Return whether the code can be parsed; none of it runs."""
     try:
         ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -1,4 +1,4 @@
-"""HumanEval's check: a text passes if the program that it completes passes its tests."""
+"""HumanEval's check: a text passes if its completed program passes the tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Pair = tuple[Instance, str]
 
 
 class Judge(Protocol):
-    """What runs programs and judges each: Augury's sandbox, or one of Inspect's."""
+    """Runs and judges programs: Augury's sandbox, or one of Inspect's."""
 
     def run(self, programs: Iterable[Program]) -> list[Verdict]:
         """Return one verdict per program, in the given order."""
@@ -30,7 +30,7 @@ def check_programs(sandbox: Judge, pairs: Sequence[Pair]) -> list[Verdict]:
 
     Raises:
         DataError: an instance lacks one of these, or its prompt is not Python.
-        UsageError: the sandbox is closed or cannot go on.
+        UsageError: the sandbox is closed or cannot continue.
     """
     return sandbox.run(instance_program(instance, text) for instance, text in pairs)
 
@@ -39,7 +39,7 @@ def instance_program(instance: Instance, text: str) -> Program:
     """Return the program that a text completes.
 
     Raises:
-        DataError: the instance lacks a field of HumanEval's, or its prompt is not Python.
+        DataError: the instance lacks a HumanEval field, or its prompt is not Python.
     """
     return humaneval_program(
         {**instance.data, "task_id": instance.id, "prompt": instance.prompt}, text
@@ -47,14 +47,14 @@ def instance_program(instance: Instance, text: str) -> Program:
 
 
 def validate_tests(instances: Sequence[Instance], offered: Sequence[str] | None = ()) -> None:
-    """Find errors that would keep every program from being judged, before one is written.
+    """Find errors that would prevent judging, before any program is generated.
 
     Args:
-        instances: of the task.
+        instances: the task's instances.
         offered: packages that the sandbox has besides the standard library; None if unknown here.
 
     Raises:
-        DataError: an instance lacks a field of HumanEval's, its prompt is not Python, or its tests
+        DataError: an instance lacks a HumanEval field, its prompt is not Python, or its tests
             import a package that the sandbox does not have.
     """
     for instance in instances:
@@ -73,5 +73,5 @@ def validate_tests(instances: Sequence[Instance], offered: Sequence[str] | None 
 
 
 def unit_tests_checker(sandbox: Sandbox) -> Callable[[Sequence[Pair]], list[bool]]:
-    """Return the same as a check of many texts at once: whether each passed."""
+    """Return a check of many texts at once: whether each passed."""
     return lambda pairs: [verdict.passed for verdict in check_programs(sandbox, pairs)]

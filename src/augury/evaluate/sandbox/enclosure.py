@@ -18,13 +18,13 @@ from augury.evaluate.sandbox import walls
 from augury.evaluate.sandbox.inside.server import MESSAGE
 from augury.evaluate.sandbox.program import Limits
 
-START_SECONDS = 60.0  # to come up; it takes .1 s, and many times that on a machine under load
-GRACE_SECONDS = 20.0  # to report a child that was killed; it takes a millisecond
-CLOSE_SECONDS = 5.0  # to leave by itself after its channel is closed
+START_SECONDS = 60.0  # for the server to start: .1 s, or many times that on a busy machine
+GRACE_SECONDS = 20.0  # for the server to report a killed child, which takes a millisecond
+CLOSE_SECONDS = 5.0  # for the server to exit after its channel is closed
 
 
 class LostError(Exception):
-    """The fork server is gone or does not answer: it has to be replaced."""
+    """The fork server is gone or does not answer and has to be replaced."""
 
 
 class Enclosure:
@@ -71,10 +71,8 @@ class Enclosure:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 cwd=self.folder or "/",
-                start_new_session=True,  # Ctrl-C is for us: we close it
-                env={
-                    "PYTHONHASHSEED": "0"
-                },  # nothing of ours, not even where nothing else is hidden
+                start_new_session=True,  # Ctrl-C is for this process, which closes the server
+                env={"PYTHONHASHSEED": "0"},  # pass on no variables of ours, even without walls
             )
         assert self.process.stderr is not None
         with self.process.stderr as complaints:
@@ -87,7 +85,7 @@ class Enclosure:
                 raise LostError(said.splitlines()[-1] if said else "no answer") from None
 
     def go(self, kind: str, descriptors: list[int]) -> None:
-        """Fork a child of this kind and give it two descriptors: its job's channel, and a peer."""
+        """Fork a child of this kind with two descriptors: its job's channel, and a peer."""
         self.number += 1
         message = json.dumps(["go", self.number, kind]).encode().ljust(MESSAGE)
         try:

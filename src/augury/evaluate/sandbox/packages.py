@@ -12,7 +12,7 @@ from pathlib import Path
 from augury.errors import UsageError
 
 SHOWN_AT = "/packages"
-# One thread each, or a program would have as many as the machine has cores.
+# One thread each; otherwise a program would start as many as the machine has cores.
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -29,7 +29,7 @@ def checked(packages: Iterable[str]) -> tuple[str, ...]:
 
 
 def places(name: str) -> list[Path]:
-    """Return the files and folders of a package: its own, and libraries beside it.
+    """Return the files and folders of a package: its own, and those of its shared libraries.
 
     Raises:
         UsageError: it is not installed, or is not the name of a package.
@@ -50,14 +50,14 @@ def places(name: str) -> list[Path]:
             files = distribution(title).files or []
         except PackageNotFoundError:
             continue
-        # Shared libraries of wheels lie beside the package: numpy.libs.
+        # Wheels put shared libraries next to the package: numpy.libs.
         tops = {file.parts[0] for file in files if file.parts[0].endswith(".libs")}
         found |= {path for top in tops if (path := own.parent / top).exists()}
     return sorted(found)
 
 
 def shown(packages: Iterable[str]) -> list[str]:
-    """Return bubblewrap options that show packages, and settings they read when imported."""
+    """Return bubblewrap options that expose packages, and environment settings for them."""
     options = ["--dir", SHOWN_AT]
     for path in dict.fromkeys(path for name in packages for path in places(name)):
         options += ["--ro-bind", str(path), f"{SHOWN_AT}/{path.name}"]

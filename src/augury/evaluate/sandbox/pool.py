@@ -32,21 +32,21 @@ class Sandbox:
     """Runs model-written programs behind walls, and judges each.
 
     Use it as a context manager. It is safe to call from several threads. Programs never share a
-    process, and see nothing of each other, of the host or of the tests that judge them; `walls`
-    lists the barriers in place.
+    process, and cannot see each other, the host or the tests that judge them; `walls` lists the
+    barriers in place.
 
     Args:
         limits: what each program may use.
-        workers: programs judged at a time, each with a fork server for programs and one for tests;
-            by default as many as this process has cores.
-        packages: installed packages offered to programs and tests, read-only; packages that these
-            need have to be named as well.
+        workers: number of programs judged at a time, each with a fork server for programs and one
+            for tests; by default one per core of this process.
+        packages: installed packages offered to programs and tests, read-only; their dependencies
+            have to be named as well.
         unsafe_no_walls: run programs as plain child processes, with only resource limits. For
             disposable machines.
 
     Raises:
-        UsageError: walls cannot be built here, or a package is not installed; the message says
-            what to install or to set.
+        UsageError: walls cannot be built here, or a package is not installed; the message says what
+            to install or change.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Sandbox:
         """Return one verdict per program, in the given order.
 
         Raises:
-            UsageError: the sandbox is closed, or a worker that was lost cannot be replaced.
+            UsageError: the sandbox is closed, or a lost worker cannot be replaced.
         """
         if not self._threads:
             raise UsageError("this sandbox is closed")
@@ -108,11 +108,11 @@ class Sandbox:
 
     @property
     def processes(self) -> list[int]:
-        """Return the process ids of its enclosures, the parents of all else that it starts."""
+        """Return the process ids of its enclosures, the parents of all its other processes."""
         return [room.process.pid for w in self._workers for room in list(w.rooms.values())]
 
     def close(self) -> None:
-        """End the workers after their current programs. Nothing is left running."""
+        """Stop the workers after their current programs. Nothing is left running."""
         for _ in self._threads:
             self._jobs.put(None)
         for thread in self._threads:
@@ -131,7 +131,7 @@ class Sandbox:
         self.close()
 
     def _work(self, started: SimpleQueue[dict[str, str] | Exception]) -> None:
-        """One worker: it lives in its own thread, because the kernel ties the walls to that."""
+        """Run one worker in its own thread, because the kernel ties the walls to that thread."""
         try:
             worker = Worker(self.limits, walled=self._walled, packages=self.packages)
         except Exception as error:

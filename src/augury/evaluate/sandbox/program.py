@@ -1,4 +1,4 @@
-"""What is run, within which limits, and the verdict."""
+"""A program, its limits, and its verdict."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from augury.evaluate.sandbox.answers import judged_program
 
 Outcome = Literal["passed", "failed", "timeout", "memory", "crash", "refused"]
 
-# CPython with the preloaded modules has about 40 MB of addresses before a program starts.
+# CPython with the preloaded modules uses about 40 MB of addresses before a program starts.
 LEAST_MEMORY = 64 << 20
 HUMANEVAL_FIELDS = ("task_id", "prompt", "entry_point", "test")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one program may use. Every program starts with all of it.
+    """What one program may use. Every program starts with the full limits.
 
     `cpu_seconds` decides a timeout, so a busy machine does not change a verdict. `wall_seconds` is
     only for programs that sleep: a program that computes reaches it first only if the machine gives
@@ -44,7 +44,7 @@ class Limits:
             raise UsageError(f"cpu_seconds is a whole number of seconds, not {self.cpu_seconds}")
         if self.memory_bytes < LEAST_MEMORY:
             raise UsageError(
-                f"memory_bytes must be at least {LEAST_MEMORY}, which Python itself takes,"
+                f"memory_bytes must be at least {LEAST_MEMORY}, which Python itself needs,"
                 f" not {self.memory_bytes}"
             )
         if self.open_files < 8:
@@ -57,13 +57,12 @@ class Limits:
 class Program:
     """One model-written program, and how to judge it.
 
-    With `tests`, the program's functions named in `entry_points` are called by the tests, which run
-    in another sandbox: arguments and answers cross as plain values. `setup` is trusted code, given
-    by the task, that the tests need (helper functions of a prompt). Without `tests` the program
-    is a script: it reads `stdin`, and passes if it ends with status 0 and prints
-    `expected_output`, up to white space at the ends of lines and of the text; with
-    `expected_output=None` status 0 is enough, and what it printed is in the verdict for the
-    caller to judge.
+    With `tests`, the tests call the program's functions named in `entry_points` from another
+    sandbox: arguments and answers are exchanged as plain values. `setup` is trusted code from the
+    task that the tests need (helper functions of a prompt). Without `tests`, the program is a
+    script: it reads `stdin`, and passes if it ends with status 0 and prints `expected_output`,
+    ignoring white space at the ends of lines and of the text. With `expected_output=None`, status 0
+    is enough, and the verdict contains the output for the caller to judge.
     """
 
     id: str
@@ -76,7 +75,7 @@ class Program:
 
     def __post_init__(self) -> None:
         if self.tests is not None and not self.entry_points:
-            raise UsageError(f"program '{self.id}' has tests, but no entry_points for them to call")
+            raise UsageError(f"program '{self.id}' has tests but no entry_points for them to call")
         if self.tests is not None and (self.stdin or self.expected_output is not None):
             raise UsageError(
                 f"program '{self.id}' is judged by its tests or by its output, not by both"
@@ -87,10 +86,10 @@ class Program:
 class Verdict:
     """The verdict on one program.
 
-    Only `passed` counts as a pass: `outcome` distinguishes what was refused, stopped or crashed,
-    and `lacks` names a package that the program imports and the sandbox does not have. `detail`
-    gives the reason in one line. Where it quotes the program, it may contain anything.
-    `cpu_seconds` is the program's own; `output` is what a script printed.
+    Only `passed` counts as a pass. `outcome` distinguishes programs that were refused, stopped or
+    crashed, and `lacks` names a package that the program imports and the sandbox does not have.
+    `detail` gives the reason in one line; where it quotes the program, it may contain anything.
+    `cpu_seconds` is the program's own CPU time; `output` is what a script printed.
     """
 
     id: str
@@ -102,7 +101,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether the program did what it should."""
+        """Whether the program passed."""
         return self.outcome == "passed"
 
 
@@ -139,7 +138,7 @@ def humaneval_program(problem: Mapping[str, Any], completion: str) -> Program:
 
 @lru_cache(maxsize=1024)
 def _complete(prompt: str, task: str) -> str:
-    """The prompt as a module: its last function has a docstring for a body, or gets one."""
+    """The prompt as a module, whose last function has a docstring as its body, or gets one."""
     for ending in ("", "\n    pass\n"):
         try:
             ast.parse(prompt + ending)

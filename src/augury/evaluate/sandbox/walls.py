@@ -22,10 +22,10 @@ SYSTEM_LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/
 TIME_ZONES = "/usr/share/zoneinfo"
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 START = "import sys; sys.path.insert(0, {path!r}); from inside.server import main; main()"
-# Users that nobody is, so that a limit on processes counts this sandbox's alone.
+# Unused user ids, so that a limit on processes counts only this sandbox's.
 SPARE_UIDS = range(1_900_000_000, 1_901_000_000)
-# Since Linux 5.14 the limit on processes counts per user namespace; before, it would count all of
-# the user's processes, and no figure would be right.
+# Since Linux 5.14 the limit on processes is counted per user namespace; before, it counted all of
+# the user's processes, and no limit would be right.
 COUNTS_PER_NAMESPACE = (5, 14)
 
 INSTALL = (
@@ -33,7 +33,7 @@ INSTALL = (
     " bubblewrap; Arch: pacman -S bubblewrap)."
 )
 UNSAFE = (
-    "To run model-written code without walls all the same, on a machine that may be lost, pass"
+    "To run model-written code without walls anyway, on a disposable machine, pass"
     " unsafe_no_walls=True."
 )
 
@@ -42,7 +42,7 @@ def required() -> str:
     """Return the path of bubblewrap.
 
     Raises:
-        UsageError: this machine cannot have the walls, or lacks what they need.
+        UsageError: the walls cannot be built on this machine, or something they need is missing.
     """
     system, machine = platform.system(), platform.machine()
     if system != "Linux":
@@ -81,7 +81,7 @@ def python() -> str:
 
 
 def shown() -> tuple[list[str], list[str]]:
-    """Return options that show the interpreter and its libraries, and the paths they show."""
+    """Return options that expose the interpreter and its libraries, and the exposed paths."""
     paths = [*SYSTEM_LIBRARIES, TIME_ZONES, os.path.join(sys.base_prefix, "lib"), python()]
     options: list[str] = []
     real: list[str] = []
@@ -94,14 +94,14 @@ def shown() -> tuple[list[str], list[str]]:
     options += ["--ro-bind", str(INSIDE), f"{SHOWN_AT}/inside"]
     for device in DEVICES:
         options += ["--dev-bind", device, device]
-    # Made by name, or bubblewrap would keep them to the user that starts it.
+    # Created explicitly; otherwise bubblewrap would make them private to the user that starts it.
     above = {p for path in (*real, f"{SHOWN_AT}/inside", DEVICES[0]) for p in Path(path).parents}
     folders = [word for p in sorted(above)[1:] for word in ("--dir", str(p))]
     return [*folders, *options], [*real, SHOWN_AT, *DEVICES[1:]]
 
 
 def configuration(limits: Limits, offered: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the fork server's configuration, before it is known whether there are walls."""
+    """Return the fork server's configuration, independent of the walls."""
     return {
         "walled": False,
         "uid": os.getuid() if hasattr(os, "getuid") else 0,
@@ -125,8 +125,8 @@ def commands(
     arguments, and the server's configuration.
 
     As root, bubblewrap needs no user namespace, and the server becomes a user that owns nothing.
-    Root's way around a limit on processes is closed with it, and an interpreter below /root, which
-    no other user could open, is still shown. Otherwise a user namespace gives the rights.
+    That user cannot evade the limit on processes as root can, and an interpreter below /root, which
+    other users cannot open, is still exposed. Otherwise a user namespace gives the rights.
     """
     options, readable = shown()
     if offered:
@@ -142,7 +142,7 @@ def commands(
             "sandbox",
             "--clearenv",
         ),
-        *("--setenv", "PYTHONHASHSEED", "0"),  # the same program gets the same verdict
+        *("--setenv", "PYTHONHASHSEED", "0"),  # the same program must get the same verdict
         *("--setenv", "LD_LIBRARY_PATH", os.path.join(sys.base_prefix, "lib")),
         *options,
         *("--dir", "/work", "--remount-ro", "/", "--chdir", "/"),
@@ -157,7 +157,7 @@ def commands(
         as_root = [f"--unshare-{name}" for name in namespaces] + ["--cap-drop", "ALL"]
         as_root += [word for name in capabilities for word in ("--cap-add", name)]
         ways.append(([bwrap, *as_root, *rest], {**config, "uid": uid, "count_threads": True}))
-        counted = False  # the kernel does not hold root to this limit, in any namespace
+        counted = False  # the kernel exempts root from this limit in every namespace
     unprivileged = [bwrap, "--unshare-all", "--cap-add", "CAP_SYS_ADMIN", *rest]
     ways.append((unprivileged, {**config, "count_threads": counted}))
     return ways
@@ -171,13 +171,13 @@ def interpreter(executable: str) -> list[str]:
 
 
 def kernel_version() -> tuple[int, int]:
-    """Return major and minor version of the running kernel."""
+    """Return the major and minor version of the running kernel."""
     major, minor = platform.release().split(".")[:2]
     return int(major), int("".join(c for c in minor if c.isdigit()))
 
 
 def described(config: dict[str, Any], hello: dict[str, Any], command: list[str]) -> dict[str, str]:
-    """Describe each wall, and its state."""
+    """Describe each wall and its state."""
     landlock = hello.get("landlock", 0)
     as_root = "--unshare-all" not in command
     return {

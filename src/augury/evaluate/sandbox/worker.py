@@ -1,7 +1,7 @@
-"""One program after another, each judged from outside its process.
+"""Judge one program after another, each from outside its process.
 
-A worker holds two enclosures: programs run in one, their tests in the other. What the tests expect
-is never where the program is, and a lost program takes only its enclosure with it.
+A worker holds two enclosures: programs run in one, their tests in the other. The expected values
+are never where the program is, and a program that crashes its enclosure loses only that one.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from augury.evaluate.sandbox.inside.candidate import LONGEST_DETAIL, OUT_OF_MEMO
 from augury.evaluate.sandbox.inside.judge import GONE, LONGEST_JOB
 from augury.evaluate.sandbox.program import Limits, Outcome, Program, Verdict
 
-ATTEMPTS = 2  # in a new enclosure where the first was lost; it may have been lost without fault
-# Bytes of a message that says why: JSON writes a character in up to 12, and a line number follows.
+ATTEMPTS = 2  # retry in a new enclosure if the first was lost; the program may not be at fault
+# Bytes of a failure message: JSON writes a character in up to 12, and a line number follows.
 WORD = 16 * LONGEST_DETAIL
 READ = 1 << 16
-MOST_JUDGED = 1000  # by one process of tests; a new one costs what one program costs
+MOST_JUDGED = 1000  # programs per process of tests; a new process costs as much as one program
 
 
 class Worker:
-    """Judges programs one by one; must be created, used and closed in one thread (`Enclosure`)."""
+    """Judges programs one by one; create, use and close it in one thread (see `Enclosure`)."""
 
     def __init__(self, limits: Limits, *, walled: bool, packages: Sequence[str] = ()) -> None:
         self.limits, self.walled, self.packages = limits, walled, packages
@@ -41,7 +41,7 @@ class Worker:
         self.room("tests")
 
     def room(self, name: str) -> Enclosure:
-        """Return the enclosure of programs or of tests, creating it if there is none."""
+        """Return the enclosure for programs or for tests, creating it if needed."""
         if name not in self.rooms:
             self.rooms[name] = Enclosure(self.limits, walled=self.walled, packages=self.packages)
         return self.rooms[name]
@@ -64,7 +64,7 @@ class Worker:
         """Judge one program.
 
         Raises:
-            UsageError: an enclosure had to be replaced, and could not be.
+            UsageError: a lost enclosure could not be replaced.
         """
         for _ in range(ATTEMPTS):
             try:
@@ -89,8 +89,8 @@ class Worker:
         with contextlib.ExitStack() as channels:
             asked, answering = map(channels.enter_context, socket.socketpair())
             said = channels.enter_context(self._start("programs", "functions", answering.fileno()))
-            answering.close()  # or the judge would not hear the program hang up
-            # Nobody listens: it must not wait for that, nor begin before it would be told.
+            answering.close()  # otherwise the judge would not notice that the program hung up
+            # Nothing reads this channel: it must not wait for it, nor start early.
             said.shutdown(socket.SHUT_RD)
             _send(said, jobs[0])
             judge = self._judge()
@@ -98,7 +98,7 @@ class Worker:
             asked.close()
             answer = _word(judge, deadline)
             late = answer is None and time.monotonic() >= deadline
-            report = self._ended("programs")  # whatever it does now, its tests are over
+            report = self._ended("programs")  # its tests are over, whatever it does now
         end = None if answer is None else (answer["outcome"], answer["detail"])
         if end is None or end[0] not in ("passed", "failed"):
             judged = self._dismissed()
@@ -141,11 +141,11 @@ class Worker:
             end = "failed", why or f"exit status {report['code']}"
         expected = program.expected_output
         if end is None and expected is not None and _lines(text) != _lines(expected):
-            end = "failed", "it printed something else than expected"
+            end = "failed", "its output differs from the expected output"
         return Verdict(program.id, *(end or ("passed", "")), report["cpu"], text)
 
     def _judge(self) -> socket.socket:
-        """Return the channel to the process of the tests, creating it if there is none."""
+        """Return the channel to the process of the tests, creating it if needed."""
         if self.judged >= MOST_JUDGED:
             self._dismissed()
         if self.judge is None:
@@ -154,7 +154,7 @@ class Worker:
         return self.judge
 
     def _dismissed(self) -> dict[str, Any]:
-        """Return how the process of the tests ended, killed if need be; the next one is new."""
+        """Return how the process of the tests ended, killing it if needed; the next one is new."""
         if self.judge is not None:
             self.judge.close()
         self.judge, self.judged = None, 0
@@ -173,7 +173,7 @@ class Worker:
         return ours
 
     def _ended(self, room: str, until: float | None = None) -> dict[str, Any]:
-        """How the child of an enclosure ended, killed if need be; what is not as new is left."""
+        """Return how a child ended, killing it if needed; close an enclosure that is not clean."""
         report = self.room(room).ended(until)
         if not report["clean"]:
             self.leave(room)
@@ -183,7 +183,7 @@ class Worker:
         """Return the outcome, if the way a process ended decides it.
 
         `gone`: it had hung up. A process that is being killed hangs up a moment before it counts as
-        dead, so that a kill of ours may come between.
+        dead, so a kill of ours may come in between.
         """
         code, limit = report["code"], self.limits.cpu_seconds
         if code == -signal.SIGXCPU or (code == -signal.SIGKILL and report["cpu"] >= limit):
@@ -193,7 +193,7 @@ class Worker:
         if code == -signal.SIGSYS:
             return "refused", "a system call that no program needs (network, other processes, ...)"
         if code == -signal.SIGKILL and report["ended"] and not gone:
-            return None  # that was us
+            return None  # we killed it
         if code < 0:
             return "crash", signal.Signals(-code).name
         return None
@@ -224,17 +224,17 @@ def _send(channel: socket.socket, data: bytes, descriptor: int | None = None) ->
 
 
 def _word(channel: socket.socket, deadline: float) -> dict[str, Any] | None:
-    """Return what the judge says; None if it says nothing."""
+    """Return the judge's message; None if there is none."""
     channel.settimeout(max(deadline - time.monotonic(), 0.001))
     try:
         data = frames.receive(channel, WORD)
-    except (OSError, frames.TooLongError):  # the deadline has passed, the judge is dead or mad
+    except (OSError, frames.TooLongError):  # too late, or the judge died or sent nonsense
         return None
     return None if data is None else json.loads(data)
 
 
 def _said(channel: socket.socket) -> str:
-    """Return why a script that has ended says it stopped: its own words, cut."""
+    """Return the reason that a finished script gave for stopping, truncated."""
     channel.settimeout(0)
     with contextlib.suppress(OSError, ValueError):
         return (frames.receive(channel, WORD) or b"").decode("utf-8", "replace")[:LONGEST_DETAIL]
@@ -258,5 +258,5 @@ def _printed(pipe: int, most: int, deadline: float) -> bytes:
 
 
 def _lines(text: str) -> list[str]:
-    """Return a text's lines without trailing white space, on lines or at the end."""
+    """Return a text's lines without trailing white space or trailing empty lines."""
     return [line.rstrip() for line in text.rstrip().split("\n")]

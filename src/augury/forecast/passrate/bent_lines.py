@@ -1,20 +1,21 @@
-"""The average that leads the forecasts of pass rates: two lines that may drift and usually bend.
+"""The leading forecast of pass rates: the average of two lines that may drift and usually bend.
 
 On log(-log p) and on the logit, a ladder of models is
 
     v = level + slope s + bend(s) + walk(s) + noise
 
-with s the logarithm of the scale: a random walk of step tau an e-fold, and noise sigma between
-models, a part of which checkpoints of one run share. A handful of models tells little of sigma, tau
-and the slope; their priors are what the ladders of the development half of benchmarks/scorecard
-have in common. Abilities take off: there, lines bend upwards on average, and what remains misses
-above more than below, the more so the further ahead. sigma and tau are integrated over on a grid,
-all else in closed form; the two links' quantiles are averaged on log(-log p).
+with s the log of the scale. The walk is random with step tau per e-fold. The noise sigma between
+models is partly shared by checkpoints of one run. A handful of models says little about sigma, tau
+and the slope; their priors are what the ladders in the development half of benchmarks/scorecard
+have in common. Abilities take off in these ladders: lines bend upwards on average, and the
+remaining errors are larger above than below, increasingly so further ahead. sigma and tau are
+integrated on a grid, the rest in closed form; the two links' quantiles are averaged on log(-log p).
 
-Modes of sigma's and tau's priors are about the maximum of the ladders' likelihoods, each corpus
-alike. Below them the priors are broader than these few corpora ask for: in simulated ladders that
-are straight to within counting, narrow ones kept the bend against all evidence. Slope, curvature,
-`up` and `DOWN` were chosen among some eighty settings by skill on that half (docs/compare.md).
+The modes of the priors of sigma and tau are near the maximum of the ladders' likelihoods, with
+equal weight per corpus. Below the modes, the priors are broader than these few corpora suggest: in
+simulated ladders that are straight within counting noise, narrow priors kept the bend against all
+evidence. Slope, curvature, `up` and `DOWN` were chosen among some eighty settings by skill on that
+half (docs/compare.md).
 """
 
 from __future__ import annotations
@@ -31,33 +32,33 @@ from augury.forecast.ahead.links import Link
 from augury.forecast.passrate.rate_series import Floats, RateSeries, from_f, to_f
 
 # Nodes of the grids, and how far they reach around the prior's median, in its own units: further
-# above, where a ladder may be wilder than any that was seen.
+# above it, because a ladder may be wilder than any measured so far.
 NOISES, STEPS, BELOW, ABOVE = 14, 11, 2.5, 5.0
-# Correlation of the noise of a run's checkpoints.
+# Correlation of noise between a run's checkpoints.
 SHARED = 0.3
-# Lines bend over so many e-folds of the ladder's end and so many ahead, as far as was seen.
+# Lines bend over this many e-folds at the ladder's end and this many ahead: data reach no further.
 BENDS_OVER, BENDS_AHEAD = 6.0, 3.5
-# Standard deviation of a level, of which nothing is known.
+# Prior standard deviation of the level: uninformative.
 ANY_LEVEL = 10.0
-# Half-widths below the middle are this much of what the model says.
+# Half-widths below the middle are multiplied by this.
 DOWN = 0.85
-# An e-fold of loss is as far as so many of compute: losses fall about as its twentieth root.
+# An e-fold of loss equals this many of compute: losses fall about as its twentieth root.
 PACE = {"loss": 20.0}
-# More points than these are thinned evenly: they tell no more of what lies ahead.
+# Above this number, points are thinned evenly: more of them do not improve the forecast.
 MOST_POINTS = 100
 HALVINGS = 50
 
 
 @dataclass(frozen=True)
 class LadderPrior:
-    """What ladders have in common on one link, per e-fold of the scale.
+    """Prior of one line, per e-fold of the scale: what ladders have in common.
 
     Attributes:
-        link: on which it is a line.
+        link: scale on which it is a line.
         slope, curvature: mean and standard deviation; slopes grow by the curvature.
-        noise, step: mode of sigma and of tau, and standard deviations of their logarithms below
-            and above it.
-        up: standard deviation, an e-fold ahead, of what is added above the middle alone.
+        noise, step: mode of sigma and of tau, and standard deviations of their logs below and above
+            it.
+        up: standard deviation, one e-fold ahead, of the extra width above the middle.
     """
 
     link: Link
@@ -99,7 +100,7 @@ class BentLine:
         weights: (G,) that sum to 1.
         middle, trend: (G, m) mean and variance of the trend.
         noise: (G,) variance of models around it.
-        ahead: (m,) variance of what is added above the middle.
+        ahead: (m,) variance of the extra width above the middle.
     """
 
     weights: Floats
@@ -109,9 +110,9 @@ class BentLine:
     ahead: Floats
 
     def quantiles(self, levels: Floats, *, trend: bool = True, noise: bool = True) -> Floats:
-        """Return (K, m) quantiles of a new model, or without noise (the mean) or trend (noise).
+        """Return (K, m) quantiles of a new model, or of the mean (no noise) or noise (no trend).
 
-        Each node is half a normal distribution on either side of its middle.
+        Each node is a normal distribution with its own width on either side of its middle.
         """
         own = self.trend * trend + self.noise[:, None] * noise
         middle = self.middle if trend else np.broadcast_to(self.weights @ self.middle, own.shape)
@@ -134,7 +135,7 @@ def average_of_lines(found: RateSeries, x: Floats, tails: Floats) -> Averaged:
     Args:
         found: the series; models whose rate is not above chance are left out.
         x: (q, k) scales.
-        tails: (K,) levels, increasing and symmetric.
+        tails: (K,) quantile levels, increasing and symmetric.
     """
     rate, seen = found.above_chance
     z = found.z[seen]
@@ -185,7 +186,7 @@ def mixture(
     mean += v.mean() - mean[:n].mean()
     known = ANY_LEVEL**2 + prior.slope[1] ** 2 * off @ off.T
     known += prior.curvature[1] ** 2 * np.outer(bent, bent)
-    # It starts at the smallest model, to either side.
+    # The walk starts at the smallest model, in both directions.
     walk = np.where(
         np.multiply.outer(size, size) > 0, np.minimum.outer(np.abs(size), np.abs(size)), 0.0
     )
@@ -213,7 +214,7 @@ def mixture(
 
 
 def bend(size: Floats, first: float, last: float) -> Floats:
-    """(n,) half the square of the distance from where lines begin to bend; a line far ahead."""
+    """(n,) half the squared distance from where lines begin to bend; linear far ahead."""
     begins = max(first, last - BENDS_OVER)
     s = np.maximum(size - begins, 0.0)
     most = last - begins + BENDS_AHEAD
@@ -229,7 +230,7 @@ def _grid(prior: LadderPrior) -> tuple[Floats, Floats, Floats]:
     for at, (mode, below, above) in ((noise, prior.noise), (step, prior.step)):
         spread = np.where(at < 0, below, above)
         scaled.append(mode * np.exp(spread * at))
-        density = density + np.log(spread)  # nodes lie so far apart
+        density = density + np.log(spread)  # distance between nodes
     return scaled[0], scaled[1], density
 
 

@@ -1,13 +1,13 @@
 """Forecast a pass rate from a table of counts, by four methods side by side.
 
 - average: the equal-weight mean of the quantiles of two lines, on log(-log PU) and on the logit,
-  that bend and drift as ladders usually do (`bent_lines`). It leads: on the development half of
-  benchmarks/scorecard it has the best skill.
+  that bend and drift as ladders usually do (`bent_lines`). It leads because it has the best skill
+  on the development half of benchmarks/scorecard.
 - line: the dataset-level line of Hu et al. 2023 (arXiv 2310.03262), least squares on log(-log PU).
 - instances: a line for every instance, drawn from one distribution (`instances.py`).
 - pooled: a trend that may bend or end at a ceiling, with the noise between models estimated
-  (`smooth`), and the instances' forecast, weighted by how each did when the larger models of the
-  table were forecast from the smaller ones.
+  (`smooth`), and the instances' forecast, weighted by how well each forecasts the larger models of
+  the table from the smaller ones.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ class PassRateForecast(Shown):
         methods: "average", which leads, and "line", "instances", "pooled". Intervals are for a new
             model's pass rate.
         mean_interval: by the average, for the mean of many models of that scale.
-        noise: width due to the spread of models around their trend alone, over the average's whole
-            width, on log(-log p): no forecast can remove that part. NaN if there is no average.
-        models, instances: their numbers.
+        noise: share of the average's width, on log(-log p), that comes from the spread of models
+            around their trend: no forecast can remove that part. NaN if there is no average.
+        models, instances: how many there are.
         extrapolation: how far beyond the data, in units of its range in log scale; 0 inside.
         notes: what to know before trusting it.
     """
@@ -161,8 +161,8 @@ def forecast_pass_rate(
             log-likelihood of the reference answer, helps if instances never pass.
         at: points, each with every scale.
         scale: columns along which models grow: params, flops or loss, or several.
-        level: of the intervals, which are for the rate of one new model on these instances.
-        seed: of the draws.
+        level: level of the intervals, which are for the rate of one new model on these instances.
+        seed: seed of the draws.
 
     Returns:
         A list with one `PassRateForecast` per point: pass rates, from 0 to 1, by each method.
@@ -236,13 +236,15 @@ def forecast_pass_rate(
     return out
 
 
-AVERAGE_NOTES = ("mean of the quantiles of two lines that bend and stray as ladders usually do",)
-LINE_NOTES = ("the published way: models without a pass left out, no noise of their own",)
+AVERAGE_NOTES = ("mean of the quantiles of two lines that bend and drift as ladders usually do",)
+LINE_NOTES = (
+    "the published method: models without a pass are left out, models have no noise of their own",
+)
 
 
 def _named(point: Mapping[str, float], name: str) -> float:
     if name not in point:
-        raise UsageError(f"the place {dict(point)} does not say its {name}")
+        raise UsageError(f"the point {dict(point)} has no {name}")
     if not point[name] > 0:
         raise UsageError(f"{name} must be positive, not {point[name]}")
     return float(point[name])
@@ -290,9 +292,9 @@ def _drawn(
 def _weights(found: RateSeries, rng: np.random.Generator) -> tuple[float, int]:
     """Return the weight of the instances' forecast, and the number of forecasts behind it.
 
-    Every model is forecast from the smaller ones; weights are as 1 / CRPS^2 of log rates (Bates &
-    Granger 1969, with a proper score), shrunk towards none if there are few forecasts. A part whose
-    score is not finite has no weight.
+    Every model is forecast from the smaller ones. Weights are proportional to 1 / CRPS^2 of log
+    rates (Bates & Granger 1969, with a proper score) and shrunk towards zero if there are few
+    forecasts. A part whose score is not finite has no weight.
     """
     along = found.z[:, 0]
     scores: dict[str, list[float]] = {"smooth": [], "instances": []}
@@ -322,12 +324,12 @@ def _weights(found: RateSeries, rng: np.random.Generator) -> tuple[float, int]:
 
 def _how(found: RateSeries, weight: float, tested: int) -> str:
     if found.passes.shape[1] == 1:
-        return "a single instance: the smooth trend alone"
+        return "a single instance: smooth trend only"
     if not tested:
-        return "too few models to backtest: the smooth trend alone"
+        return "too few models to backtest: smooth trend only"
     return (
-        f"smooth trend {1 - weight:.0%}, instances {weight:.0%}, by {tested} forecasts of larger "
-        "models of this table from smaller ones"
+        f"smooth trend {1 - weight:.0%}, instances {weight:.0%}, from {tested} forecasts of the "
+        "table's larger models from smaller ones"
     )
 
 
@@ -348,9 +350,9 @@ def _notes(found: RateSeries, smooth: Smooth, kind: Growth) -> tuple[Note, ...]:
             Note(
                 "noise-between-models",
                 "info",
-                f"models stray from their trend by a factor of about {np.exp(noise):.2g}, sampling "
-                f"alone would explain {np.exp(sampling):.2g}: more samples would not help, more "
-                "models or seeds would",
+                f"models deviate from their trend by a factor of about {np.exp(noise):.2g}; "
+                f"sampling alone would explain {np.exp(sampling):.2g}: more samples would not "
+                "help, more models or seeds would",
                 {"between": noise, "sampling": sampling},
             )
         )
@@ -372,7 +374,7 @@ def _notes(found: RateSeries, smooth: Smooth, kind: Growth) -> tuple[Note, ...]:
                 "never-passed",
                 "info",
                 f"{never:.0%} of the instances never passed in any model; they count as rates too "
-                "small to be seen",
+                "small to measure",
                 {"share": never},
             )
         )

@@ -1,4 +1,4 @@
-"""The class of growth: below, along or above the scaling law.
+"""Classify growth as below, along or above the scaling law.
 
 Hu et al. 2023 (arXiv 2310.03262) distinguish three classes by the curve of F = log(-log pass) over
 log scale: convex is sub-scaling, a line is scaling-law growth, concave is accelerated. They judge
@@ -18,10 +18,10 @@ from scipy import optimize, stats
 from augury.forecast.passrate.rate_series import Floats, RateSeries
 
 Class = Literal["sub-scaling", "scaling-law", "accelerated", "unknown"]
-# How sharply the best of two circuits takes over, in units of F. The paper mixes them by softmax
-# weights of a form it does not give.
+# How sharply the better of two circuits takes over, in units of F. The paper mixes them by softmax
+# weights whose form it does not give.
 SHARPNESS = 0.1
-# With fewer models than this, a curve of four parameters leaves nothing to judge it by.
+# With fewer models than this, too few are left to judge a curve of four parameters.
 FEWEST_FOR_FORMS = 7
 
 
@@ -36,9 +36,9 @@ class Growth:
         interval: of q, at `level`.
         p: two-sided p value against the line.
         level: of the interval; the class differs from "scaling-law" if the interval excludes 0.
-        held_out: mean log density of each left-out model's F, under the line, two steps that are
-            both needed (convex) and two circuits of which the better answers (concave); empty below
-            7 models.
+        held_out: mean log density of each left-out model's F, under the line, under two steps that
+            are both needed (convex) and under two circuits whose better one answers (concave);
+            empty below 7 models.
     """
 
     kind: Class
@@ -68,8 +68,8 @@ def growth(series: RateSeries, level: float = 0.9) -> Growth:
     likelihood under the curve.
 
     Args:
-        series: of models; "unknown" below four, or if they have fewer than three scales.
-        level: of the interval.
+        series: the models; "unknown" below four, or if they have fewer than three scales.
+        level: level of the interval.
     """
     z = series.z - series.z.mean(0)
     m, k = z.shape
@@ -86,7 +86,7 @@ def growth(series: RateSeries, level: float = 0.9) -> Growth:
     best = inverse @ (design.T @ (weight * series.f))
     free = m - design.shape[1]
     off = series.f - design @ best
-    # Estimated noise fits its own residuals: never believe less than they show.
+    # The noise is estimated from these residuals, so never assume less than they show.
     scale = max(1.0, float(weight @ off**2) / free)
     error = float(np.sqrt(inverse[-1, -1] * scale))
     q = float(best[-1])
@@ -158,7 +158,7 @@ def _forms(series: RateSeries) -> dict[str, float]:
             rest = np.arange(m) != i
             p = _fitted(form, size, z[rest], series.f[rest], variance[rest])
             off = series.f - form(p, z)
-            # Noise between models by what this form leaves: constant in logits, as in `between`.
+            # Noise between models from this form's residuals: constant in logits, as in `between`.
             left = (off[rest] ** 2).sum() * (m - 1) / max(m - 1 - size, 1)
             tau = max(left - series.f_variance[rest].sum(), 0.0) / slope[rest].sum()
             spread = np.sqrt(series.f_variance[i] + tau * slope[i])

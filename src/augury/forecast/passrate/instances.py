@@ -2,10 +2,10 @@
 
 Hu et al. 2023 (arXiv 2310.03262) fit PU_s(N) = exp(-c_s N^-alpha_s) per instance and average the
 predictions; an instance that never passed then has no line. Here the lines are drawn from a common
-normal distribution (partial pooling); the counts enter by their likelihood, so that an instance
-without a pass shows that its rate is small; and every model of the series has an error that all its
-instances share. Fitted by EM with Laplace's approximation per instance. If the log-likelihood of
-the reference answer is known, it replaces missing passes, as far as it predicts the existing ones.
+normal distribution (partial pooling). The counts enter by their likelihood, so an instance without
+a pass shows that its rate is small. Every model has an error that all its instances share. The fit
+is by EM with Laplace's approximation per instance. If the log-likelihood of the reference answer is
+known, it replaces missing passes, to the extent that it predicts the existing ones.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from scipy import special
 from augury.forecast.passrate.rate_series import Floats, RateSeries
 from augury.forecast.passrate.smooth import NOISE_PRIOR, square_root
 
-# An instance's passes beyond this number tell no more about its line: the rest is how far a single
-# instance deviates from any line, about a fifth in its rate.
+# An instance's passes beyond this number add nothing about its line: then the limit is how far a
+# single instance deviates from any line, about a fifth in its rate.
 WORTH = 20.0
 # Prior of the noise between models, worth this many models.
 NOISE_WORTH = 2.0
@@ -34,7 +34,7 @@ class Instances:
 
     Attributes:
         lines: (S, 1 + k) intercept and slopes of F over the scaled logarithms of the scale.
-        covariances: (S, 1 + k, 1 + k) of each line.
+        covariances: (S, 1 + k, 1 + k) covariance of each line.
         noise: standard deviation of the error that a model's instances share, in logits.
         design: (M, 1 + k) of the series.
     """
@@ -103,7 +103,7 @@ def fit_instances(series: RateSeries) -> Instances:
         pull = -(score * slope).sum(0) - error / noise**2
         known = (information * slope**2).sum(0) + 1 / noise**2
         error = np.clip(error + np.clip(pull / known, -0.5, 0.5), -4, 4)
-        # The part of the errors that is a line belongs to the lines.
+        # Errors that form a line belong to the lines.
         pulled = _slope(series.rate)
         straight = design @ (onto_line @ (pulled * error)) / pulled
         error = error - straight
@@ -120,7 +120,7 @@ def fit_instances(series: RateSeries) -> Instances:
 
 
 def _worth(series: RateSeries) -> tuple[Floats, Floats]:
-    """Return counts, with large numbers of passes reduced, and stopped ones made unbiased."""
+    """Return counts with large numbers of passes reduced and stopped samples made unbiased."""
     passes, samples = series.passes, series.samples
     if np.isfinite(series.stopped):
         done = passes >= series.stopped
@@ -156,7 +156,7 @@ def _terms(f: Floats, passes: Floats, samples: Floats, chance: float) -> tuple[F
 
 
 def _reference(series: RateSeries) -> tuple[Floats, Floats] | None:
-    """Return (S, M) the F that the reference's likelihood predicts without a pass, and its weight.
+    """Return (S, M) the F that the reference's likelihood predicts where nothing passed, weighted.
 
     log(-log-likelihood of the reference) predicts F along a line, fitted to the counts of all
     pairs, including those without a pass: only pairs that passed would be a biased selection.

@@ -1,4 +1,4 @@
-"""A table of counts as a series of models: rates, their precision, and the scale they grow along.
+"""Read a table of counts as a series of models: rates, their precision, and the scale.
 
 Growth is measured where the law of Hu et al. 2023 (arXiv 2310.03262) is a straight line: F =
 log(-log p) over the logarithms of the scale, p the pass rate above chance.
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 # Columns that distinguish the models of a series; those present are used.
 IDENTITY = ("model", "family", "run", "params", "tokens", "step", "seed")
-# Exact probabilities count as this many samples: no series is long enough to tell the difference.
+# Exact probabilities count as this many samples: no series is long enough to show a difference.
 AS_SAMPLES = 1e12
 
 
@@ -36,7 +36,7 @@ class RateSeries:
         x: (M, k) scale of each model, increasing in the first one.
         passes, samples: (M, S) counts; 0 samples if a pair was not measured.
         rate: (M,) mean pass rate over instances, chance removed.
-        shape: (M,) effective passes behind that mean: mean^2 / variance of sampling.
+        shape: (M,) effective number of passes of that mean: mean^2 / sampling variance.
         chance: pass rate of random guessing.
         reference: (M, S) log-likelihood of the reference answer if known, else NaN.
         stopped: passes at which sampling stopped; infinite if the number of samples was fixed.
@@ -75,7 +75,7 @@ class RateSeries:
 
     @property
     def above_chance(self) -> tuple[Floats, NDArray[np.bool_]]:
-        """(M,) mean rates above chance, with equal weight per instance, and which are above 0."""
+        """(M,) mean rates above chance, with equal weight per instance; and which exceed 0."""
         with np.errstate(invalid="ignore"):
             each = np.where(self.samples > 0, self.passes / self.samples, np.nan)
         rate = (np.nanmean(each, 1) - self.chance) / (1 - self.chance)
@@ -111,8 +111,8 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
     """Read a series from a table of counts.
 
     Args:
-        table: rows of instances with `passes` and `samples`, or with the exact `logprob`; rows
-            without `instance` are means and left out if there are any with. One task.
+        table: rows of instances with `passes` and `samples`, or with the exact `logprob`. Rows
+            without `instance` are means; they are left out if other rows have one. One task.
         scales: columns along which models grow, such as ("params",) or ("params", "tokens").
 
     Raises:
@@ -180,7 +180,7 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
         there = samples[m] > 0
         rate[m], shape[m] = mean_and_shape(passes[m, there], samples[m, there], stopped)
     above = (rate - chance) / (1 - chance)
-    # For a mean near chance only the part above it is known, and less precisely.
+    # Near chance, only the part of the mean above it counts, and it is less precise.
     least = rate * 0.05
     shape = shape * (np.maximum(above, least) / rate) ** 2
     return RateSeries(
@@ -247,7 +247,7 @@ def _stop(table: pl.DataFrame, passes: Floats, samples: Floats) -> float:
                 value=", ".join(f"{x:g}" for x in told[:5]),
                 expected="one number; choose with --where",
             )
-        # No unbiased estimate follows from the single pass that ended sampling: counted as it is.
+        # The single pass that ended sampling gives no unbiased estimate: keep the raw count.
         return float(told[0]) if told[0] >= 2 else float("inf")
     below = (samples > 0) & (samples < samples.max())
     found = np.unique(passes[below])

@@ -1,10 +1,10 @@
-"""Growth without a fixed form: a line that may bend, with the noise between models estimated.
+"""Growth without a fixed form: a line that may bend, with estimated noise between models.
 
 F = log(-log p) is a line in log scale plus an integrated Wiener process (a cubic smoothing spline,
-Wahba 1978) plus noise of each model: what another seed would have given, on the logit of its pass
-rate, besides the sampling error known from the counts. The size of the bend and of the noise are
-integrated out, not fixed: five models determine neither. Beyond the data it continues with its last
-slope, with growing uncertainty.
+Wahba 1978) plus noise per model. This noise is the variation between seeds, on the logit of the
+pass rate, in addition to the sampling error known from the counts. The sizes of bend and noise are
+integrated out, not fixed, because five models determine neither. Beyond the data the curve
+continues with its last slope and growing uncertainty.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from augury.forecast.passrate.rate_series import Floats, RateSeries, from_f, to_
 # of 1.3 at small sizes and up to 10 where an ability is just appearing.
 NOISE = np.geomspace(0.05, 2.5, 12)
 NOISE_PRIOR = (np.log(0.4), 0.8)
-# Bend, as the standard deviation of the deviation from the line one range of the data further on,
-# in units of how far F falls over that range. 0 is the line.
+# Bend: the standard deviation of the deviation from the line one range of the data beyond it, in
+# units of F's fall over that range. 0 is the line.
 BEND = np.concatenate([[0.0], np.geomspace(0.05, 2.0, 9)])
 BEND_PRIOR = (np.log(0.3), 1.0)
 LINE_SHARE = 0.3
-# Ceilings, as multiples of the largest rate seen; and the prior probability of no ceiling. On the
-# development half of benchmarks/scorecard a probability of .9, and noise that grows with scale,
-# cost width and gained nothing: interval scores of .51, .55, .82 (arithmetic, worlds, rule) against
-# .41, .40, .57 as it is here.
+# Ceilings, as multiples of the largest rate seen, and the prior probability of no ceiling. On the
+# development half of benchmarks/scorecard, a probability of .9 and noise that grows with scale cost
+# width and gained nothing: interval scores of .51, .55, .82 (arithmetic, worlds, rule) instead of
+# .41, .40, .57 with these settings.
 CEILINGS = (2.0, 5.0, 15.0, 50.0)
 NO_CEILING_SHARE = 0.98
-# Lines are known to fall; how fast is left to the data within a factor of ten of the estimate.
+# Lines are known to fall; the data decide how fast, within a factor of ten of the estimate.
 LEVEL_SCALE, SLOPE_SCALE = 30.0, 10.0
 
 
@@ -43,7 +43,7 @@ class Form:
     """One member of the family.
 
     Attributes:
-        noise: between models, standard deviation of a logit.
+        noise: noise between models, the standard deviation of a logit.
         bend, ceiling: as above.
     """
 
@@ -162,9 +162,9 @@ def _spread(f: Floats) -> float:
 
 
 class _Parts(NamedTuple):
-    """Of G members: t (M, k) places. f (G, M). prior (G, 1 + k, 1 + k) of level and slopes. bend
-    (G,) variance of the bend. covariance (G, M, M) of f. change (G,) log of what turns a density
-    of f into one of log rates.
+    """Arrays of G members: t (M, k) places; f (G, M) values of F; prior (G, 1 + k, 1 + k) of level
+    and slopes; bend (G,) variance of the bend; covariance (G, M, M) of f; change (G,) log Jacobian
+    from f to log rates.
     """
 
     t: Floats
@@ -186,7 +186,7 @@ def _parts(series: RateSeries, forms: Sequence[Form]) -> _Parts:
         [np.diag([LEVEL_SCALE**2, *[(SLOPE_SCALE * u) ** 2] * t.shape[1]]) for u in unit]
     )
     bend = (np.array([form.bend for form in forms]) * unit[of]) ** 2
-    # Variance of F: of sampling, and of the noise between models.
+    # Variance of F from sampling, and from the noise between models.
     noise = np.array([form.noise for form in forms])[:, None]
     variance = (1 / (series.shape * below**2))[of] + (noise * (1 - series.rate) / below[of]) ** 2
     covariance = (h @ prior @ h.T)[of] + bend[:, None, None] * _kernel(t, t)

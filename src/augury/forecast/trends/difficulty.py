@@ -1,9 +1,9 @@
 """A task split by the difficulty of its instances: easy, medium, hard.
 
 Easy questions may rise, fall and rise again while hard ones fall and then rise; together they look
-flat, and then jump (arXiv 2410.01692). An instance's difficulty must not be read off the scores
-that are analysed: an instance that happened to do well would count as easy and fall later, by
-regression to the mean alone. So each run's instances are sorted by the *other* runs' results.
+flat, and then jump (arXiv 2410.01692). The scores under analysis must not define an instance's
+difficulty: an instance that happened to do well would count as easy and fall later, by regression
+to the mean alone. So each run's instances are sorted by the *other* runs' results.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ depend on each other, so the size of the test needs no model of the noise (the s
 approach: Matthews et al. 1990; Wilks' lambda: Rao 1951). Slope and bend may vary with the logarithm
 of size.
 
-With fewer than `FEW_RUNS` runs this is impossible: then the F test of the whitened series is used,
-which is as good as the estimated serial dependence; the result says so.
+This is impossible with fewer than `FEW_RUNS` runs. The F test of the whitened series is used
+instead. It is only as good as the estimated serial dependence, and the result says so.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Leaps that coincide: several tasks that jump between the same two checkpoints of a run.
 
-Then one thing was learned, not several: in public OLMo 2 runs four benchmarks in multiple-choice
-form leave chance within one interval of 5,000 steps, where the cloze form of one of them rises
-smoothly. The format emerged, not the tasks.
+Coinciding leaps mean that one skill was learned, not several. In public OLMo 2 runs four
+multiple-choice benchmarks leave chance within one interval of 5,000 steps, while the cloze form of
+one of them rises smoothly. The format emerged, not the tasks.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ COINCIDENCE = 0.01
 
 
 def leaps(series: TrendSeries, run: int) -> tuple[np.ndarray, Floats]:
-    """Return (T,) the interval in which each task leaps most, -1 for none; x of checkpoints."""
+    """Return (T,) the interval of each task's largest leap, -1 for none; and checkpoints' x."""
     own = series.design.run == run
     rises = np.diff(series.y[:, own], axis=1)
     if rises.shape[1] < 4:

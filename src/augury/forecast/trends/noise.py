@@ -1,11 +1,11 @@
 """The noise of a run's checkpoints: over-dispersed, and correlated between close checkpoints.
 
-Scores of neighbouring checkpoints miss the trend together. Per task, the covariance of a run is
+Neighbouring checkpoints deviate from the trend together. Per task, the covariance of a run is
 
     s^2 [(1 - w) I + w exp(-|x - x'| / l)]
 
 with x in logarithms of tokens: sampling and fast noise, and a slow part of share w and range l.
-Eight points of eight runs tell little about w and l, so tasks of a family inform each other: the
+Eight points of eight runs tell little about w and l, so tasks of a family share information: the
 grid of (w, l) has a prior whose weights are estimated from all tasks (empirical Bayes by EM on the
 restricted likelihoods), and every task takes its own best under it.
 """

@@ -2,11 +2,11 @@
 
 Two naive forecasts are hard to beat: the last value (nothing changes) and a line in logarithms
 (everything continues). Over training, the tasks of one run show how far to follow a slope
-(`shrunk_lines`). Over sizes, the family itself shows which of the two is closer to the truth:
-forecasts are made inside the table from ever shorter histories, and how far to follow a task's own
-recent slope, its slope over all, and the mean slope of its other runs is fitted to what then came
-(a ridge regression over all tasks: stacking, Wolpert 1992). Intervals are quantiles of the same
-errors (split conformal prediction), in units of each task's own scatter.
+(`shrunk_lines`). Over sizes, the family itself shows which of the two is closer to the truth.
+Forecasts are made inside the table from ever shorter histories. A ridge regression over all tasks
+(stacking, Wolpert 1992) then learns from their outcomes how far to follow a task's recent slope,
+its overall slope, and the mean slope of its other runs. Intervals are quantiles of the same errors
+(split conformal prediction), in units of each task's own scatter.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Axis = Literal["training", "size"]
 FEWEST = 3
 # Ridge penalties tried, in units of the mean square of a feature.
 PENALTIES = (0.01, 0.1, 1.0, 10.0)
-# Number of late points that determine the current scatter of a line, not its early one.
+# Number of late points that determine the current scatter of a line, not its early scatter.
 RECENT = 8
-# Learning looks at most this many horizons back, and at most that many ahead: the first thousand
-# steps of a run tell nothing about its last doubling.
+# Learning looks at most this many horizons back, and this many ahead: the first thousand steps of a
+# run tell nothing about its last doubling.
 BACK, AHEAD = 4.0, 1.5
 # With fewer learned errors than this, a 90 % quantile is unreliable.
 ENOUGH = 30
@@ -109,7 +109,7 @@ class Step:
     truth: Floats
 
     def within(self, most: float) -> Step:
-        """Keep those that look at most this far ahead; all, if none does."""
+        """Keep problems that look at most this far ahead, or all if none does."""
         near = self.ahead <= most
         return Step(*(getattr(self, f.name)[near] for f in fields(self))) if near.any() else self
 
@@ -215,7 +215,7 @@ def _over_training(
 def _over_sizes(
     lines: Sequence[TrendLine], cut: float, ahead: float, step: Step, level: float
 ) -> tuple[Ahead, int]:
-    """Forecast by what was learned inside the history; also return from how many forecasts."""
+    """Forecast by what the history taught; also return the number of forecasts it rests on."""
     learned = learn(lines, cut, ahead)
     value, unit = learned.forecast(step), error_scale(step)
     if not learned.count:
@@ -425,12 +425,12 @@ def backtest_outlook(
     by: Sequence[str] = ("family",),
     level: float = 0.9,
 ) -> pl.DataFrame:
-    """Forecast everything beyond `cut` from what lies up to it, beside two naive forecasts.
+    """Forecast everything beyond `cut` from the data up to it, with two naive forecasts.
 
     Args:
         table: observation table.
         cut: last tokens (or step), or last params, that may be used.
-        axis: which of them.
+        axis: which axis is cut.
         by: columns that separate families.
         level: of the intervals.
 
@@ -475,7 +475,7 @@ def backtest_outlook(
 
 
 def _straight_forecast(series: TrendSeries, axis: Axis, cut: float, step: Step) -> Floats:
-    """Fit least squares in both logarithms up to the cut, evaluated at the problems of `step`."""
+    """Fit least squares in both logarithms up to the cut; evaluate at the problems of `step`."""
     design = series.design
     along, across = (design.x, design.z) if axis == "training" else (design.z, design.x)
     seen = along <= cut + 1e-9

@@ -1,4 +1,4 @@
-"""From an observation table to series: per family, task and metric, scores of runs over training.
+"""Group an observation table into series: scores of runs over training per family, task, metric.
 
 Scores between 0 and 1 are analysed as 2 arcsin(sqrt(score)), on which a binomial proportion of n
 items has the standard error 1 / sqrt(n) everywhere (Freeman & Tukey 1950), and noise between
@@ -205,7 +205,7 @@ def direction_of(own: pl.DataFrame, metric: str) -> bool | None:
 
 
 def scale_of(values: Floats) -> Scale:
-    """Return the scale for rates between 0 and 1, for positive numbers, or for anything."""
+    """Return the scale for rates between 0 and 1, for positive numbers, or for any numbers."""
     if values.min() >= 0 and values.max() <= 1:
         return RATE
     return POSITIVE if values.min() > 0 else PLAIN

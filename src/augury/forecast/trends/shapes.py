@@ -1,4 +1,4 @@
-"""Which shape? Lines, leaps, plateaus and turns compared on the whitened series.
+"""Choose a shape: lines, leaps, plateaus and turns are compared on the whitened series.
 
 All are broken sticks in the logarithm of training (or of size): a slope before a knot c and one
 after it. A line has one slope, a leap none before, a plateau none after, a turn two of opposite
@@ -210,10 +210,11 @@ def _at_start(form: Form, values: Floats, before: float) -> float:
 def _knot(
     where: Floats, rss: Callable[[Floats], Floats], df: int, floor: float, level: float
 ) -> tuple[float, float, float]:
-    """Find the best knot between the candidates, and those that the data allow.
+    """Find the best knot between the candidates, and the knots that the data allow.
 
-    An interval may be narrower than the grid: the profile of the sum of squares is followed on ever
-    finer grids around what remains, and its crossings of the F quantile are interpolated.
+    An interval may be narrower than the grid. So the profile of the sum of squares is refined on
+    ever finer grids around the remaining knots, and its crossings of the F quantile are
+    interpolated.
     """
     grid, values = where, rss(where)
     for _ in range(3):

@@ -1,12 +1,12 @@
-"""Forecasts of the tasks of one run: lines whose slopes and scatter inform each other.
+"""Forecasts of the tasks of one run: lines that share information on slopes and scatter.
 
-A line through eight checkpoints of one task determines its slope poorly; a hundred tasks of the
-same run show how much slopes differ, and how far checkpoints scatter. So every slope is shrunk
-towards the mean of the run's tasks, by as much as chance explains of their differences (Efron &
-Morris 1973), and scatter is pooled. Lines through all points, through the later and through the
-last ones are averaged with the last value: trends bend, and early checkpoints of a run tell little
-about its end. The run's own past decides which of them to follow, for all tasks together: each is
-fitted to ever shorter histories and scored on what then came.
+Eight checkpoints of one task determine its slope poorly; a hundred tasks of the same run show how
+much slopes differ, and how far checkpoints scatter. So every slope is shrunk towards the mean of
+the run's tasks, by the share of their differences that chance explains (Efron & Morris 1973), and
+scatter is pooled. Lines through all points, through the later and through the last points are
+averaged with the last value, because trends bend and early checkpoints tell little about the end of
+a run. The run's own past decides their weights, for all tasks together: each is fitted to ever
+shorter histories and scored on the points that follow.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from scipy import stats
 Floats = NDArray[np.float64]
 
 # Weights of a line fall by a factor e over these shares of the range in u, from the end; None
-# weighs all points equally.
+# weights all points equally.
 NEAR = (None, 0.3, 0.1)
 # Prior weight of the last value with a random walk from there.
 LAST = 0.3
-# Weights go with the past score to this power; this share keeps its prior weight.
+# Weights are the past score to this power; this share keeps its prior weight.
 POWER, KEPT = 4.0, 0.1
 # Number of histories tried, their fewest points, and how many horizons back and ahead they look.
 CUTS, FEWEST, BACK, AHEAD = 4, 5, 4.0, 1.5
 SCORED = np.round(np.arange(0.05, 0.96, 0.05), 2)
-# Number of points that the scatter of the other tasks is worth, for that of one.
+# Number of points that the scatter of the other tasks is worth for the scatter of one.
 WORTH = 6.0
 # Minimum degrees of freedom of a line's residuals: local weights leave less than one.
 FEWEST_SPARE = 1.0
@@ -114,7 +114,7 @@ def shrunk_line(u: Floats, y: Floats, at: Floats, near: float | None) -> SharedL
 
 
 def shrinkage(slope: Floats, variance: Floats) -> tuple[Floats, float]:
-    """Return how much of its distance from the mean each of T slopes keeps, and that mean.
+    """Return the share of its distance from the mean that each of T slopes keeps, and that mean.
 
     Positive-part James-Stein: with three tasks or fewer, all of it.
 
@@ -132,7 +132,7 @@ def shrinkage(slope: Floats, variance: Floats) -> tuple[Floats, float]:
 
 
 def _last_value(u: Floats, y: Floats, at: Floats) -> SharedLines:
-    """Return the last value with a random walk: steps as large as the task's, less drift."""
+    """Return the last value with a random walk whose steps are the task's, less drift."""
     gaps = np.diff(u)
     drift = (y[:, -1:] - y[:, :1]) / (u[-1] - u[0])
     squares = ((np.diff(y, axis=1) - drift * gaps) ** 2).sum(1)

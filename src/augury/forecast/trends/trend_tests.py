@@ -21,8 +21,8 @@ from augury.forecast.trends.shapes import Shape, TrendCurve, curves
 from augury.notes import Note
 from augury.runtime.steps import count_steps
 
-# The last quarter of the observed logarithmic range of training counts as "trained": where sizes
-# are compared, its checkpoints are averaged.
+# The last quarter of the observed log range of training counts as "trained": its checkpoints are
+# averaged where sizes are compared.
 LATE = 0.75
 # A falling task is called inverse if the rest of its family rises by more than this many standard
 # errors.
@@ -222,7 +222,7 @@ def _over_sizes(series: TrendSeries) -> TrendSeries | None:
     over = Design(
         np.log(sizes[order]), flat, flat.astype(np.int64), sizes[order][:1], "params", 0.0
     )
-    # Checkpoints of a run share most of their noise: their average is not worth n of them.
+    # Checkpoints of a run share most of their noise, so averaging n of them gains little.
     return TrendSeries(
         series.family, series.keys, over, y, series.sampling, series.scales, series.chance,
         series.higher_is_better,
@@ -354,7 +354,7 @@ def _shape(curve: TrendCurve) -> Shape:
 
 
 def _threshold_notes(series: TrendSeries, task: int, curve: TrendCurve) -> list[Note]:
-    """Note whether the level it leaves is chance."""
+    """Note whether the score started at chance."""
     chance = series.chance[task]
     before = float(series.scales[task].back(np.array([curve.start]))[0])
     if not np.isfinite(chance):

@@ -1,4 +1,4 @@
-"""What runs inside the walls, on the bare interpreter: standard library only, nothing of Augury.
+"""Code that runs inside the walls on the bare interpreter, with only the standard library.
 
-This folder alone is shown, read-only, inside a sandbox, so its modules import only each other.
+A sandbox sees only this folder of Augury, read-only, so its modules import only each other.
 """

@@ -1,7 +1,7 @@
-"""The process of one model-written program. Nothing here is secret; nothing it says is believed.
+"""The process of one model-written program. It holds no secrets, and its messages are not trusted.
 
-It has two channels: to the harness, for a bounded word on why it stopped, and to its judge, who
-asks for calls and gets plain values back. The program may do with both as it likes.
+It has two channels: one to the harness, for a bounded message on why it stopped, and one to its
+judge, which requests calls and gets plain values back. The program may misuse both.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from typing import Any, NoReturn
 from . import frames
 from .codec import CannotCrossError, decode, dumps, encode, loads
 
-OUT_OF_MEMORY = 77  # exit status that names a MemoryError; only a kinder word for not passing
+OUT_OF_MEMORY = 77  # exit status of a MemoryError; it only makes the failure clearer
 LONGEST_DETAIL = 500
-MOST_OBJECTS = 100_000  # of a program's own, in the hands of one set of tests
-# Of objects of the program's own, as Python's module `operator` calls it. What orders or equals
-# them with plain values is left out: the verdict would be the program's.
+MOST_OBJECTS = 100_000  # objects of the program that one set of tests may hold
+# Operations on the program's own objects, named as in Python's module `operator`. Ordering and
+# equality with plain values are left out: the program would decide the verdict.
 ARITHMETIC = (
     "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "neg", "pos", "abs",
     "and_", "or_", "xor",
 )  # fmt: skip
-LONGEST_REQUEST = 1 << 26  # bytes of one call's arguments: the tests are trusted
+LONGEST_REQUEST = 1 << 26  # bytes of one call's arguments: tests are trusted
 
 
 class Objects:
-    """Values that stay here, because they have no plain form: their judge has numbers for them.
+    """Values without a plain form. They stay here, and the judge refers to them by number.
 
-    What the judge does with one comes as a call of an operation of this process; what it makes of
-    the answer is the judge's business.
+    The judge uses such a value by calling an operation in this process, and decides what the answer
+    means.
     """
 
     def __init__(self, names: dict[str, Any]) -> None:
         self.names = names
         self.kept: list[Any] = []
-        self.numbers: dict[int, int] = {}  # by identity: what is kept lives
+        self.numbers: dict[int, int] = {}  # by identity: values here stay alive
 
     def form(self, value: Any) -> Any:
-        """The number of a value, a new one where it is new."""
+        """The number of a value; a new value gets a new number."""
         number = self.numbers.setdefault(id(value), len(self.kept))
         if number == len(self.kept):
             if number >= MOST_OBJECTS:
@@ -52,11 +52,11 @@ class Objects:
         return {"object": number}
 
     def encoded(self, value: Any) -> Any:
-        """The form of a value, with numbers for what has none."""
+        """The form of a value, with numbers for values that have none."""
         return encode(value, self.form)
 
     def decoded(self, form: Any) -> Any:
-        """The value of a form that the judge has sent."""
+        """The value of a form that the judge sent."""
         return decode(form, self.kept.__getitem__)
 
     def function(self, name: str) -> Any:
@@ -65,7 +65,7 @@ class Objects:
 
 
 def state(value: Any) -> list[Any]:
-    """What an object of the program's own holds, by name."""
+    """The contents of one of the program's own objects, by name."""
     held = dict(getattr(value, "__dict__", {}))
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
@@ -75,7 +75,7 @@ def state(value: Any) -> list[Any]:
     return [type(value).__name__, held]
 
 
-# What tests do with an object that stays here: `Remote` in the judge asks for these.
+# Operations that tests may request on an object that stays here, through `Remote` in the judge.
 OPERATIONS: dict[str, Any] = {
     ".call": lambda value, *arguments, **keywords: value(*arguments, **keywords),
     ".get": getattr,
@@ -108,7 +108,9 @@ def serve(code: str, judge: socket.socket, limit: int) -> NoReturn:
         try:
             answer = dumps(called(objects, loads(request)))
             if len(answer) > limit:
-                answer = dumps({"broken": f"an answer of {len(answer)} bytes; {limit} are allowed"})
+                answer = dumps(
+                    {"broken": f"an answer of {len(answer)} bytes; at most {limit} are allowed"}
+                )
         except MemoryError:
             os._exit(OUT_OF_MEMORY)
         except CannotCrossError as error:
@@ -121,7 +123,7 @@ def serve(code: str, judge: socket.socket, limit: int) -> NoReturn:
 
 
 def called(objects: Objects, request: Any) -> dict[str, Any]:
-    """One call: its value, and the arguments where the call has changed them."""
+    """One call: its value, and the arguments if the call changed them."""
     name, sent, keywords = request
     arguments = [objects.decoded(a) for a in sent]
     function = objects.function(name)
@@ -134,9 +136,9 @@ def called(objects: Objects, request: Any) -> dict[str, Any]:
 
 
 def module_of(name: str, code: str = "") -> dict[str, Any]:
-    """The names of a new module that is imported under a name, as code expects of its own.
+    """The namespace of a new module, registered under its name as code expects of itself.
 
-    `unittest.main`, `doctest.testmod` and dataclasses look for a program where it says it is.
+    `unittest.main`, `doctest.testmod` and dataclasses look a program up by its `__name__`.
     """
     module = ModuleType(name)
     vars(module)["__builtins__"] = builtins
@@ -148,7 +150,7 @@ def module_of(name: str, code: str = "") -> dict[str, Any]:
 
 
 def lacking(error: BaseException) -> str | None:
-    """The package that the sandbox lacks, where that is what an exception says."""
+    """The package that the sandbox lacks, if the exception is about one."""
     if not isinstance(error, ModuleNotFoundError) or not isinstance(error.name, str):
         return None
     return error.name.partition(".")[0]
@@ -163,7 +165,7 @@ def run(code: str, harness: socket.socket) -> NoReturn:
     try:
         exec(compile(code, "<program>", "exec"), names)  # noqa: S102 - behind walls, in its own process
         if "threading" in sys.modules:
-            sys.modules["threading"]._shutdown()  # wait for its threads, as Python would
+            sys.modules["threading"]._shutdown()  # wait for its threads, as Python does
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except MemoryError:
@@ -179,7 +181,7 @@ def run(code: str, harness: socket.socket) -> NoReturn:
 
 
 def described(error: BaseException) -> str:
-    """An exception in one line, with the line of the program where it started."""
+    """An exception in one line, with the program's line that raised it."""
     line, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == "<program>":

@@ -1,8 +1,8 @@
-"""Plain values as JSON text: what may cross between a program and its tests.
+"""Plain values as JSON text: the only values that cross between a program and its tests.
 
-A value is rebuilt on the other side from its content alone, so an object with methods of its own
-(an `__eq__` that is always true, say) cannot cross: subclasses arrive as the plain type. Where both
-sides agree on it, such an object stays where it is, and a number crosses in its place.
+A value is rebuilt on the other side from its content alone, so an object with its own methods (an
+`__eq__` that is always true, say) cannot cross: subclasses arrive as the plain type. If both sides
+agree, such an object stays where it is, and a number is sent in its place.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 from .library_values import MAKE, OTHER, SPECIAL, plain
 
 Other = Callable[[Any], Any]
-LONGEST_ITERATOR = 10_000  # an answer of `yield` is sent whole up to here; `check`s look at dozens
-SMALL = 1 << 63  # beyond this, integers travel in base 16: decimal text is quadratic, and capped
+LONGEST_ITERATOR = 10_000  # most items of a `yield` answer that are sent; `check`s use dozens
+SMALL = 1 << 63  # larger integers are sent in base 16: decimal text is quadratic, and capped
 
 
 class CannotCrossError(TypeError):
@@ -26,7 +26,7 @@ class CannotCrossError(TypeError):
 
 
 def refuse(value: Any) -> Any:
-    """What becomes of a value that has no plain form.
+    """Refuse a value that has no plain form.
 
     Raises:
         CannotCrossError: always.
@@ -38,8 +38,8 @@ def encode(value: Any, other: Other = refuse) -> Any:
     """The JSON form of a value: scalars and lists are themselves, the rest is {tag: content}.
 
     Args:
-        value: anything.
-        other: gives the form of what has no plain one, or raises.
+        value: any value.
+        other: returns the form of a value that has no plain one, or raises.
 
     Raises:
         CannotCrossError: the value, or one inside it, is not made of plain types.
@@ -102,17 +102,17 @@ def decode(form: Any, object_of: Callable[[int], Any] | None = None) -> Any:
 
     Args:
         form: as `encode` makes it.
-        object_of: what a number that stands for an object means.
+        object_of: returns the object that a number refers to.
 
     Raises:
-        ValueError, TypeError: it is no such form.
+        ValueError, TypeError: it is not such a form.
     """
     if isinstance(form, list):
         return [decode(f, object_of) for f in form]
     if not isinstance(form, dict):
         return form
     if len(form) != 1:
-        raise ValueError("a tagged value has one tag")
+        raise ValueError("a tagged value must have one tag")
     ((tag, content),) = form.items()
     if tag == "dict":
         return {decode(k, object_of): decode(v, object_of) for k, v in content}
@@ -138,7 +138,7 @@ def decode(form: Any, object_of: Callable[[int], Any] | None = None) -> Any:
 
 _FROM_ITEMS: dict[str, Any] = {"tuple": tuple, "set": set, "frozenset": frozenset}
 _FROM_NUMBERS: dict[str, Any] = {"complex": complex, "range": range, "Fraction": Fraction}
-# Types that nothing special is made of.
+# Types that need no special form.
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _COMMON = frozenset({tuple, dict, set, frozenset, bytes, bytearray})
 
@@ -153,12 +153,12 @@ _text = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def dumps(message: Any) -> bytes:
-    """One message as bytes."""
+    """Encode one message as bytes."""
     return _text(message).encode()
 
 
 def loads(data: bytes) -> Any:
-    """One message from bytes.
+    """Decode one message from bytes.
 
     Raises:
         ValueError: it is not JSON.

@@ -1,4 +1,4 @@
-"""Messages over a stream socket: four bytes of length, then as many bytes."""
+"""Messages over a stream socket: four bytes of length, then that many bytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ HEADER = struct.Struct(">I")
 
 
 class TooLongError(ValueError):
-    """The other side announced more than it may send."""
+    """The other side announced a message longer than allowed."""
 
 
 def send(channel: socket.socket, data: bytes) -> None:
@@ -22,7 +22,7 @@ def send(channel: socket.socket, data: bytes) -> None:
 
 
 def receive(channel: socket.socket, limit: int) -> bytes | None:
-    """The next message, or None where the other side has hung up.
+    """Receive the next message, or None if the other side has hung up.
 
     Raises:
         TooLongError: the message is longer than `limit` bytes.
@@ -48,7 +48,7 @@ def send_with(channel: socket.socket, data: bytes, descriptor: int) -> None:
 
 
 def receive_with(channel: socket.socket, limit: int) -> tuple[bytes, int] | None:
-    """The next message and its descriptor, or None where the other side has hung up.
+    """Receive the next message and its descriptor, or None if the other side has hung up.
 
     Raises:
         TooLongError: the message is longer than `limit` bytes.

@@ -1,9 +1,9 @@
-"""The process of the tests, in a sandbox where no program is.
+"""The process of the tests, in a sandbox without programs.
 
-The tests call the program through a channel and compare plain values here: they, and what they
-expect, are never in reach of the program. This process alone says whether the tests passed. It
-judges one program after another, each over a channel of its own, until one ends in anything but a
-plain pass or fail: then the harness has it replaced.
+The tests call the program through a channel and compare plain values here. The program can reach
+neither the tests nor the expected values, and this process alone decides whether the tests passed.
+It judges one program after another, each over its own channel, until one ends in anything but a
+plain pass or fail. Then the harness replaces it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from .candidate import LONGEST_DETAIL, lacking, module_of
 from .codec import CannotCrossError, decode, dumps, encode, loads, refuse
 from .remote import Remote
 
-LONGEST_NAME = 60  # of a package, as a program says it
+LONGEST_NAME = 60  # of a package, as reported by the program
 NO_SETUP = "the tests cannot be set up"
 GONE = "the program ended before its tests did"  # and hung up
 LONGEST_JOB = 1 << 26  # bytes of a program's tests: the harness is trusted
 
 
 class GoneError(BaseException):
-    """The program has hung up or said nonsense. No `except Exception` in a test may swallow it."""
+    """The program hung up or sent nonsense. No `except Exception` in a test may swallow this."""
 
 
 class ProgramError(Exception):
@@ -40,13 +40,13 @@ class ProgramError(Exception):
 
 
 class Candidate:
-    """The program, as its tests see it: functions to be called."""
+    """The program as its tests see it: functions to call."""
 
     def __init__(self, channel: socket.socket, limit: int) -> None:
         self.channel, self.limit = channel, limit
-        self.lost: str | None = None  # why nothing can pass any more, whatever the tests catch
+        self.lost: str | None = None  # why nothing can pass any more, even if tests catch it
         self.cannot_ask: str | None = None
-        self.lacks: str | None = None  # a package that the program asked for in vain
+        self.lacks: str | None = None  # a missing package that the program asked for
 
     def heard(self) -> dict[str, Any]:
         """The program's next message."""
@@ -81,7 +81,7 @@ class Candidate:
     def ask(
         self, name: str, arguments: tuple[Any, ...], keywords: dict[str, Any] | None = None
     ) -> Any:
-        """What a call of the program, or an operation on one of its objects, comes to."""
+        """The result of a call of the program, or of an operation on one of its objects."""
         if self.lost is not None:
             raise GoneError(self.lost)
         try:
@@ -99,22 +99,22 @@ class Candidate:
         return self.answer(self.heard(), arguments)
 
     def refused(self, why: str) -> GoneError:
-        """The tests want what cannot be asked from outside."""
+        """Fail, because the tests need something that cannot be requested from outside."""
         self.cannot_ask = why
         return self.gone(why)
 
     def form(self, value: Any) -> Any:
-        """The number of an object of the program's."""
+        """The number of an object of the program."""
         if isinstance(value, Remote) and value._of() is self:
             return {"object": value._number()}
         return refuse(value)
 
     def object_of(self, number: int) -> Remote:
-        """What stands here for an object of the program's."""
+        """The stand-in for an object of the program."""
         return Remote(self, number)
 
     def answer(self, message: dict[str, Any], arguments: tuple[Any, ...]) -> Any:
-        """What a message says, with its effect on the arguments."""
+        """The result in a message, with its effect on the arguments."""
         if "raised" in message:
             raise rebuilt(message["raised"], str(message.get("detail"))[:LONGEST_DETAIL])
         try:
@@ -122,7 +122,7 @@ class Candidate:
             after = [decode(a, self.object_of) for a in message.get("arguments", [])]
         except MemoryError:
             raise
-        except Exception as error:  # whatever is made again may fail in its own way
+        except Exception as error:  # rebuilding a value may fail in any way
             raise self.gone(f"the program's answer is unreadable: {error}") from None
         for old, new in zip(arguments, after, strict=False):
             if type(old) is not type(new):
@@ -139,13 +139,13 @@ class Candidate:
 
 
 def rebuilt(kinds: Any, detail: str) -> Exception:
-    """The nearest built-in exception of the kinds named, so that tests can expect it."""
+    """The nearest built-in exception among the named kinds, so that tests can expect it."""
     for name in kinds if isinstance(kinds, list) else ():
         kind = getattr(builtins, name, None) if isinstance(name, str) else None
         if isinstance(kind, type) and issubclass(kind, Exception):
             try:
                 return kind(detail)
-            except TypeError:  # some take more than a text
+            except TypeError:  # some need more than a text
                 continue
     return ProgramError(detail)
 
@@ -155,13 +155,13 @@ def judge(job: dict[str, Any], program: socket.socket, limit: int) -> dict[str, 
     candidate = Candidate(program, limit)
     names = module_of("tests")
     try:
-        exec(compiled(job["setup"], "<setup>"), names)  # noqa: S102 - behind walls as well
+        exec(compiled(job["setup"], "<setup>"), names)  # noqa: S102 - also behind walls
         tests = compiled(job["tests"], "<tests>")
     except BaseException as error:
         return {"outcome": "refused", "detail": needed(error) or f"{NO_SETUP}: {told(error)}"}
     names.update((name, candidate.function(name)) for name in job["entry_points"])
     try:
-        candidate.heard()  # that its definitions are loaded
+        candidate.heard()  # wait until its definitions are loaded
         exec(tests, names)  # noqa: S102
     except MemoryError:
         return {"outcome": "memory", "detail": "the tests ran out of memory"}
@@ -187,19 +187,19 @@ def judge(job: dict[str, Any], program: socket.socket, limit: int) -> dict[str, 
 
 
 def needed(error: BaseException) -> str | None:
-    """What to say where the tests themselves ask for a package that is not here."""
+    """The message if the tests themselves import a missing package."""
     name = lacking(error)
     return None if name is None else f"the tests import {name}, which the sandbox lacks"
 
 
 @lru_cache(maxsize=256)
 def compiled(text: str, name: str) -> CodeType:
-    """The same tests come again and again, with one sample after another."""
+    """Compile tests once: the same ones come with every sample."""
     return compile(text, name, "exec")
 
 
 def serve(harness: socket.socket, limit: int, cpu_seconds: int) -> NoReturn:
-    """Judge programs and tell the harness, until it hangs up."""
+    """Judge programs and report to the harness until it hangs up."""
     while (received := frames.receive_with(harness, LONGEST_JOB)) is not None:
         job, descriptor = received
         spent = int(time.process_time())
@@ -218,7 +218,7 @@ def told(error: BaseException) -> str:
             line = trace.tb_lineno
         trace = trace.tb_next
     kind, said = type(error).__name__, str(error)
-    # An exception of the program's comes with its kind in front.
+    # An exception from the program starts with its kind.
     text = said if said.startswith(f"{kind}: ") else f"{kind}: {said}".removesuffix(": ")
     text = text[:LONGEST_DETAIL]
     return text if line is None else f"{text} (line {line} of the tests)"

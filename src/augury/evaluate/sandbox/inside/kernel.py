@@ -1,4 +1,4 @@
-"""Linux calls that Python has no names for: capabilities, mounts, Landlock."""
+"""Linux calls that Python does not wrap: capabilities, mounts, Landlock."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ MAKE_DEVICES = (1 << 6) | (1 << 9) | (1 << 10) | (1 << 11)  # char, socket, fifo
 
 
 def call(number: int, *arguments: int) -> int:
-    """A bare system call.
+    """Make a system call directly.
 
     Raises:
-        OSError: the kernel said no.
+        OSError: the kernel refused.
     """
     answer = int(libc.syscall(ctypes.c_long(number), *[ctypes.c_long(a) for a in arguments]))
     if answer < 0:
@@ -38,22 +38,22 @@ def call(number: int, *arguments: int) -> int:
 
 
 def prctl(option: int, *arguments: int) -> int:
-    """The system call of that name: -1 where the kernel says no."""
+    """Make the system call of that name: -1 if the kernel refuses."""
     padded = [ctypes.c_ulong(a) for a in (*arguments, 0, 0, 0, 0)[:4]]
     return int(libc.prctl(option, *padded))
 
 
 def mount_tmpfs(where: str, uid: int, size: int, files: int) -> None:
-    """An empty file system in memory, of bounded size and number of files."""
+    """Mount an empty file system in memory, with limited size and number of files."""
     options = f"mode=0700,uid={uid},gid={uid},size={size},nr_inodes={files}"
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
     if libc.mount(b"tmpfs", where.encode(), b"tmpfs", flags, options.encode()) != 0:
         code = ctypes.get_errno()
-        raise OSError(code, f"no tmpfs on {where}: {os.strerror(code)}")
+        raise OSError(code, f"cannot mount tmpfs on {where}: {os.strerror(code)}")
 
 
 def drop_privileges(uid: int) -> None:
-    """Become an ordinary user without any capability, for good."""
+    """Become an ordinary user without capabilities, permanently."""
     for capability in range(LAST_CAPABILITY + 1):
         prctl(PR_CAPBSET_DROP, capability)
     if os.getuid() != uid:
@@ -65,11 +65,11 @@ def drop_privileges(uid: int) -> None:
     nothing = ctypes.create_string_buffer(24)
     call(CAPSET[os.uname().machine], ctypes.addressof(header), ctypes.addressof(nothing))
     prctl(PR_SET_NO_NEW_PRIVS, 1)
-    prctl(PR_SET_DUMPABLE, 0)  # nobody attaches to us or reads our memory, and no core is written
+    prctl(PR_SET_DUMPABLE, 0)  # no process can attach or read our memory, and no core is dumped
 
 
 def landlock_version() -> int:
-    """Which Landlock this kernel has; 0 for none."""
+    """Landlock version of this kernel; 0 for none."""
     try:
         return call(CREATE_RULESET, 0, 0, 1)
     except OSError:
@@ -77,10 +77,10 @@ def landlock_version() -> int:
 
 
 def landlock_enter(readable: list[str], writable: list[str]) -> None:
-    """Landlock for this process and its children, for good, where the kernel has it.
+    """Restrict this process and its children permanently by Landlock, if the kernel has it.
 
-    They read below some paths, write below others, and nothing else. From version 4 also no TCP,
-    from version 6 also no signals or abstract sockets to the outside.
+    They may read below some paths and write below others, and nothing else. From version 4 on, TCP
+    is blocked too; from version 6 on, also signals and abstract sockets to the outside.
     """
     version = landlock_version()
     if version == 0:
@@ -102,7 +102,7 @@ def landlock_enter(readable: list[str], writable: list[str]) -> None:
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:
-    """Add a rule for a path and all below it; rights that a plain file cannot have are left out."""
+    """Add a rule for a path and everything below; a plain file gets no rights of folders."""
     if not os.path.isdir(path):
         rights &= EXECUTE | WRITE_FILE | READ_FILE
     handle = os.open(path, os.O_PATH | os.O_CLOEXEC)

@@ -1,7 +1,7 @@
-"""Values of the standard library (and NumPy's arrays) in plain form, rebuilt from their content.
+"""Values of the standard library (and NumPy arrays) in plain form, rebuilt from their content.
 
-Each entry says which values it takes, what they are made of, and how they are made again. Modules
-that a program has not imported are not imported here: it can have no values of theirs.
+Each entry says which values it takes, what their content is, and how to rebuild them. Modules that
+a program has not imported are not imported here, because it can have no values from them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 PATHS = ("PurePosixPath", "PosixPath", "PureWindowsPath")
-NUMBERS = "biufcSUmM"  # kinds of NumPy's types that hold no objects
+NUMBERS = "biufcSUmM"  # kinds of NumPy types that hold no objects
 CONSTANTS: dict[str, Any] = {"Ellipsis": Ellipsis, "NotImplemented": NotImplemented}
 
 
@@ -35,7 +35,7 @@ def _is(kind: type) -> Callable[[Any], bool]:
 
 
 def _loaded(module: str, name: str) -> Callable[[Any], bool]:
-    """Whether a value is of a type whose module may not be imported."""
+    """Whether a value has a type whose module may not have been imported."""
 
     def takes(value: Any) -> bool:
         found = getattr(sys.modules.get(module), name, None)
@@ -45,7 +45,7 @@ def _loaded(module: str, name: str) -> Callable[[Any], bool]:
 
 
 def _matched(pattern: re.Pattern[Any], text: Any, start: int, end: int, last: int) -> Any:
-    """A match again: of the same pattern in the same place."""
+    """Rebuild a match: the same pattern in the same place."""
     for again in (pattern.match(text, start, last), pattern.fullmatch(text, start, end)):
         if again is not None and again.span() == (start, end):
             return again
@@ -128,7 +128,7 @@ def _factory(value: Any) -> str | None:
     return name if _OPTIONAL.get(str(name)) is value.default_factory else None
 
 
-# What a plain type would take first: before the codec's own rules.
+# Types checked before the codec's own rules, which would treat them as plain types.
 SPECIAL: dict[str, Kind] = {
     "numpy": Kind(_is_numpy, _numpy_content, _numpy),
     "namedtuple": Kind(
@@ -211,7 +211,7 @@ MAKE = {name: kind.make for kinds in (SPECIAL, OTHER) for name, kind in kinds.it
 
 
 def plain(kinds: dict[str, Kind], value: Any) -> tuple[str, list[Any]] | None:
-    """The kind of a value and what it is made of, if it is one of these."""
+    """The kind of a value and its content, if it is one of these."""
     for name, kind in kinds.items():
         if kind.takes(value):
             return name, kind.content(value)

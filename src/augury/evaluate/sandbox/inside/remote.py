@@ -1,9 +1,9 @@
-"""What stands in the tests for an object that stays with the program.
+"""The tests' stand-in for an object that stays with the program.
 
-Nothing that it says decides a verdict by itself. What tests get from it (attributes, items, texts,
-sums) are plain values, which they compare here, or more such objects. It equals no plain value,
-whatever its own `__eq__` says, and two of them are equal only if the program says so *and* they
-hold the same. Ordering is not asked for: the answer would be the program's word alone.
+Nothing that the object says decides a verdict by itself. Tests get plain values from it
+(attributes, items, texts, sums), which they compare here, or more such objects. It equals no plain
+value, whatever its own `__eq__` says, and two of them are equal only if the program says so *and*
+their contents are equal. Ordering is not allowed: the answer would be the program's word alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def _no_order(self: Remote, other: object) -> bool:
 
 
 class Remote:
-    """One object of the program's, by its number."""
+    """An object of the program, identified by its number."""
 
     __slots__ = ("_number", "_of")
 
@@ -35,7 +35,7 @@ class Remote:
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") and name.endswith("__"):
-            raise AttributeError(name)  # what Python asks of everything
+            raise AttributeError(name)  # what Python looks up on every object
         return self._of().ask(".get", (self, name))
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -1,8 +1,8 @@
-"""A system call filter that denies by default, assembled by hand: no library, no compiler.
+"""A system call filter that denies by default, assembled without a library or compiler.
 
-Classic BPF jumps at most 255 instructions ahead, so the calls are ordered by number, neighbours of
-one fate are merged into ranges, and a binary search decides among them. That also keeps the
-kernel's own pass over all numbers short, which is what installing a filter costs.
+Classic BPF jumps at most 255 instructions ahead, so calls are sorted by number, neighbours with the
+same action are merged into ranges, and a binary search chooses among them. This also shortens the
+kernel's own pass over all numbers, which is most of the cost of installing a filter.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .kernel import libc
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 SECCOMP_NUMBER = {"x86_64": 317, "aarch64": 277}
 SET_MODE_FILTER = 1
-X32_BIT = 0x40000000  # the second set of numbers that x86_64 kernels may answer to
+X32_BIT = 0x40000000  # a second set of numbers that x86_64 kernels may accept
 
 KILL_PROCESS, ERRNO, ALLOW = 0x80000000, 0x00050000, 0x7FFF0000
 LOAD, JUMP, EQUAL, GREATER_EQUAL, ANY_BIT, RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0x06
@@ -27,9 +27,9 @@ NR_AT, ARCH_AT, ARGUMENTS_AT = 0, 4, 16  # offsets in struct seccomp_data
 CLONE_THREAD = 0x00010000
 CLONE_NEW_ANYTHING = 0x7E020080  # every CLONE_NEW* flag
 AF_UNIX = 1
-PR_SET_NAME, PR_SET_VMA = 15, 0x53564D41  # what threading and the C library's allocator set
-# Asking a descriptor what it is, close-on-exec and not waiting: what opening files in Python does,
-# and asyncio with the pair of sockets that wakes it.
+PR_SET_NAME, PR_SET_VMA = 15, 0x53564D41  # set by threading and the C library's allocator
+# Querying a descriptor, close-on-exec and non-blocking mode: used when Python opens files, and by
+# asyncio for its wake-up socket pair.
 IOCTLS = {
     "TCGETS": 0x5401,
     "FIOCLEX": 0x5451,
@@ -41,7 +41,7 @@ IOCTLS = {
 Instruction = tuple[int, int, int, int]
 
 
-OWN_PID = 0x5EC0C0DE  # stands for the process's own number until it goes behind the filter
+OWN_PID = 0x5EC0C0DE  # placeholder for the process id, filled in when the filter is installed
 
 
 def program(machine: str) -> bytes:
@@ -78,7 +78,7 @@ def program(machine: str) -> bytes:
 def search(
     ranges: list[tuple[int, int | str]], blocks: dict[str, list[Instruction]]
 ) -> list[Instruction]:
-    """Instructions that find the range holding the loaded number, and meet its fate."""
+    """Instructions that find the range of the loaded number and apply its action."""
     if len(ranges) == 1:
         fate = ranges[0][1]
         return blocks[fate] if isinstance(fate, str) else [(RETURN, 0, 0, fate)]
@@ -91,7 +91,7 @@ def search(
 
 
 def limited() -> dict[str, list[Instruction]]:
-    """For each limited call: which first arguments pass."""
+    """For each restricted call: the allowed arguments."""
     return {
         "kill": one_of(0, [OWN_PID]),
         "tgkill": one_of(0, [OWN_PID]),
@@ -99,7 +99,7 @@ def limited() -> dict[str, list[Instruction]]:
         "socketpair": one_of(0, [AF_UNIX]),
         "prctl": one_of(0, [PR_SET_NAME, PR_SET_VMA]),
         "ioctl": one_of(1, list(IOCTLS.values())),
-        # New threads only: no second process, so CPU time and memory are counted in one place.
+        # Only new threads, no second process: CPU time and memory are then counted in one place.
         "clone": [
             (LOAD, 0, 0, argument(0)),
             (ANY_BIT, 0, 2, CLONE_THREAD),
@@ -111,7 +111,7 @@ def limited() -> dict[str, list[Instruction]]:
 
 
 def one_of(index: int, values: list[int]) -> list[Instruction]:
-    """Allow the call if an argument is one of `values`; the kernel too reads its low word only."""
+    """Allow the call if an argument is one of `values`; the kernel also reads only its low word."""
     n = len(values)
     tests = [(EQUAL, n - i, 0, value) for i, value in enumerate(values)]
     return [
@@ -123,7 +123,7 @@ def one_of(index: int, values: list[int]) -> list[Instruction]:
 
 
 def argument(index: int) -> int:
-    """Where the low word of an argument is (both machines are little-endian)."""
+    """Offset of the low word of an argument (both machines are little-endian)."""
     return ARGUMENTS_AT + 8 * index
 
 
@@ -134,7 +134,7 @@ class _Program(ctypes.Structure):
 
 
 class Filter:
-    """A program made ready once, so that a process which goes behind it touches little memory."""
+    """A filter program prepared once, so that installing it in a process touches little memory."""
 
     def __init__(self, code: bytes) -> None:
         self.code = ctypes.create_string_buffer(code, len(code))
@@ -147,9 +147,9 @@ class Filter:
         self.number = SECCOMP_NUMBER[os.uname().machine]
 
     def install(self) -> None:
-        """Put this thread, which must have no others beside it, behind the filter for good.
+        """Install the filter permanently in this thread, which must be the only one.
 
-        The one process it may signal is itself.
+        The process may then signal only itself.
         """
         pid = os.getpid()
         for at in self.pids:

@@ -1,16 +1,16 @@
 """The fork server: the first process of a sandbox, which starts every other.
 
-It never reads a program: each child is forked before it receives its job over a channel of its own,
-so no child finds an earlier job in the memory it inherits. One child runs at a time. When it has
-ended, everything else in the sandbox is killed, and a sandbox in which a file is left over says so
-and is replaced.
+It never reads a program: each child is forked before it receives its job over its own channel, so
+no child finds an earlier job in its inherited memory. One child runs at a time. When it ends,
+everything else in the sandbox is killed. If a file is left over, the server reports that, and the
+sandbox is replaced.
 
-Messages from the harness: ["go", number, kind] with two descriptors, ["end", number] to kill the
-child. Messages to it: the walls found, then one report per child. All are JSON padded to one size,
-so that no two are ever read as one.
+Messages from the harness: ["go", number, kind] with two descriptors, and ["end", number] to kill
+the child. Messages to the harness: the walls found, then one report per child. All are JSON padded
+to one size, so that two messages are never read as one.
 
-Without walls (`config["walled"]` false, which takes an explicit flag) children get limits on their
-resources and nothing else.
+Without walls (`config["walled"]` is false, which needs an explicit flag) children get only resource
+limits.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from .codec import loads
 from .judge import LONGEST_JOB
 
 WORK = "/work"
-PACKAGES = "/packages"  # what the user offers beside the standard library
+PACKAGES = "/packages"  # offered by the user besides the standard library
 MESSAGE = 256  # bytes
 JOB_FD, PEER_FD, ABOVE = 3, 4, 32
-PATIENCE = 5  # milliseconds between looks at a child, where no descriptor tells of its end
+PATIENCE = 5  # milliseconds between checks of a child, if no descriptor signals its end
 
-# Imported once here, so that no program pays for them: what the prompts of HumanEval and MBPP and
-# the answers to them import. But not what makes every fork longer: hashlib brings OpenSSL (10 %),
-# threading and random (which statistics needs) run code of theirs in each child (15 % and 10 %).
+# Imported once here, so that no program pays for it: what the prompts of HumanEval and MBPP and
+# their answers import. Modules that slow every fork are left out: hashlib loads OpenSSL (10 %);
+# threading and random (which statistics needs) run code in each child (15 % and 10 %).
 PRELOADED = """
 abc array base64 bisect calendar cmath collections copy dataclasses datetime decimal enum fractions
 functools heapq inspect io itertools json math numbers operator re string struct sys textwrap time
@@ -47,7 +47,7 @@ traceback types typing unicodedata
 
 
 class Server:
-    """One sandbox from the inside."""
+    """One sandbox, seen from inside."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.config = config
@@ -59,7 +59,7 @@ class Server:
         os.dup2(self.null, 0)
 
     def prepare(self) -> None:
-        """Take the privileges off, keep what children need, tell the harness which walls stand."""
+        """Drop privileges, prepare what children need, and report the walls to the harness."""
         config = self.config
         walls: dict[str, int] = {}
         if self.walled:
@@ -67,7 +67,7 @@ class Server:
             kernel.drop_privileges(config["uid"])
             # Changing user clears this; without it an orphan would live until it reads EOF.
             kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
-            # Or each thread reserves 64 MiB of addresses.
+            # Otherwise each thread reserves 64 MiB of addresses.
             kernel.libc.mallopt(kernel.M_ARENA_MAX, 1)
             os.chdir(WORK)
             kernel.landlock_enter(config["readable"], [WORK, "/dev/null"])
@@ -85,10 +85,10 @@ class Server:
         os.dup2(self.null, 1)
         os.dup2(self.null, 2)
         gc.collect()
-        gc.freeze()  # or the first collection in a child copies every page
+        gc.freeze()  # otherwise the first collection in a child copies every page
 
     def say(self, message: dict[str, Any]) -> None:
-        """One message to the harness."""
+        """Send one message to the harness."""
         self.control.send(json.dumps(message).encode().ljust(MESSAGE))
 
     def serve(self) -> NoReturn:
@@ -99,7 +99,7 @@ class Server:
                 os._exit(0)
             message = json.loads(data)
             if message[0] != "go":
-                continue  # an "end" that crossed with its child's report
+                continue  # an "end" sent before the child's report arrived
             pid = os.fork()
             if pid == 0:
                 self.child(message[2], descriptors)
@@ -108,7 +108,7 @@ class Server:
             self.say(self.watch(pid, message[1]))
 
     def watch(self, pid: int, number: int) -> dict[str, Any]:
-        """Wait for a child, killing it when told to; report how it ended."""
+        """Wait for a child and report how it ended; kill it if told to."""
         process = os.pidfd_open(pid) if self.walled else -1
         poll = select.poll()
         poll.register(self.control, select.POLLIN)
@@ -141,9 +141,9 @@ class Server:
         }
 
     def clean(self) -> bool:
-        """Kill whatever is left, and say whether the sandbox is as new."""
+        """Kill whatever is left, and say whether the sandbox is clean."""
         left = False
-        if self.walled:  # -1 is everyone in this sandbox; without walls it would be everyone
+        if self.walled:  # -1 is every process in this sandbox; without walls, all of the user's
             try:
                 os.kill(-1, signal.SIGKILL)
                 os.waitpid(-1, 0)
@@ -152,22 +152,22 @@ class Server:
                 pass
         try:
             return not left and not os.listdir(".") and self.shape() == self.new
-        except OSError:  # closed to its owner
+        except OSError:  # its owner has no access
             return False
 
     def shape(self) -> tuple[int, int, int]:
-        """Rights and owners of the work directory, which a program may change."""
+        """Permissions and owner of the work directory, which a program may change."""
         found = os.stat(".")
         return found.st_mode, found.st_uid, found.st_gid
 
     def child(self, kind: str, descriptors: list[int]) -> NoReturn:
-        """Everything a child does: take its job, go behind the inner walls, work."""
+        """Run a child: receive its job, go behind the inner walls, do the work."""
         try:
             self.keep(descriptors)
             harness = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=JOB_FD)
             limit = self.config["output_bytes"]
             if kind == "judge":
-                self.wall_in(resource.RLIM_INFINITY)  # it limits each program's tests by itself
+                self.wall_in(resource.RLIM_INFINITY)  # it limits each program's tests itself
                 judge.serve(harness, limit, self.config["cpu_seconds"])
             data = frames.receive(harness, LONGEST_JOB)
             if data is None:
@@ -195,7 +195,7 @@ class Server:
             os.close(fd)
 
     def limit(self) -> None:
-        """Limits for all children, which this server keeps as well."""
+        """Limits for all children, which also apply to this server."""
         config = self.config
         limits = {
             resource.RLIMIT_AS: config["memory_bytes"],
@@ -210,13 +210,13 @@ class Server:
             try:
                 resource.setrlimit(what, (most, most))
             except (OSError, ValueError):
-                if self.walled:  # macOS refuses some, and there are no walls there anyway
+                if self.walled:  # macOS refuses some, and has no walls anyway
                     raise
 
     def wall_in(self, cpu_hard: int) -> None:
-        """A child's own limits and the filter, for good."""
+        """Set a child's own limits and the filter, permanently."""
         config = self.config
-        # A signal at the first, the end at the second.
+        # The first limit sends a signal, the second kills.
         resource.setrlimit(resource.RLIMIT_CPU, (config["cpu_seconds"], cpu_hard))
         resource.setrlimit(resource.RLIMIT_NOFILE, (config["open_files"],) * 2)
         if self.filter is not None:
@@ -234,7 +234,7 @@ def give(stdin: bytes) -> None:
 
 
 def main() -> None:
-    """What bubblewrap starts."""
+    """The entry point that bubblewrap starts."""
     server = Server(json.loads(sys.argv[1]))
     server.prepare()
     server.serve()

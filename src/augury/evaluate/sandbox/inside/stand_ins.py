@@ -1,8 +1,8 @@
-"""Modules that stand in, behind walls, for ones whose system calls would end a program.
+"""Modules that replace, behind walls, those whose system calls would kill a program.
 
-The C library looks users up through a socket (nscd), and `pwd` is behind `Path.home`, `expanduser`,
-`sysconfig`, `zoneinfo` and `doctest`. Named semaphores live in /dev/shm, which is not there; where
-there is never a second process, those of threads are as good.
+The C library looks users up through a socket (nscd), and `Path.home`, `expanduser`, `sysconfig`,
+`zoneinfo` and `doctest` use `pwd`. Named semaphores live in /dev/shm, which does not exist here;
+since there is never a second process, thread semaphores do the same job.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAME = "sandbox"
 
 
 class struct_passwd(NamedTuple):  # noqa: N801 - as the library calls it
-    """The one user there is."""
+    """The only user."""
 
     pw_name: str
     pw_passwd: str
@@ -30,7 +30,7 @@ class struct_passwd(NamedTuple):  # noqa: N801 - as the library calls it
 
 
 class struct_group(NamedTuple):  # noqa: N801
-    """The one group there is."""
+    """The only group."""
 
     gr_name: str
     gr_passwd: str
@@ -39,13 +39,13 @@ class struct_group(NamedTuple):  # noqa: N801
 
 
 def install() -> None:
-    """Put them where imports look first."""
+    """Install the replacements where imports look first."""
     user = struct_passwd(NAME, "x", os.getuid(), os.getgid(), "", HOME, "")
     group = struct_group(NAME, "x", os.getgid(), [])
     sys.modules["pwd"] = _database("pwd", user.pw_uid, user, "getpwuid", "getpwnam")
     sys.modules["grp"] = _database("grp", group.gr_gid, group, "getgrgid", "getgrnam")
-    # Their C libraries ask daemons for the time and for the user's home when imported: `uuid` makes
-    # do without, and so do `pdb`, `cmd` and `doctest`.
+    # When imported, their C libraries ask daemons for the time and the user's home. `uuid` works
+    # without them, and so do `pdb`, `cmd` and `doctest`.
     for name in ("_uuid", "readline"):
         sys.modules[name] = None  # type: ignore[assignment]
     multiprocessing = ModuleType("_multiprocessing")
@@ -78,7 +78,7 @@ def _database(module: str, number: int, entry: Any, by_id: str, by_name: str) ->
 
 
 class SemLock:
-    """A semaphore (kind 1) or a lock that its thread may take again (kind 0)."""
+    """A semaphore (kind 1), or a lock that its thread may acquire again (kind 0)."""
 
     SEM_VALUE_MAX = (1 << 31) - 1
     _numbers = itertools.count(1)
@@ -87,7 +87,7 @@ class SemLock:
         import threading  # only programs that use it pay for it
 
         self.kind, self.maxvalue = kind, maxvalue
-        self.name = None if unlink else name  # one without a name needs no process that tracks it
+        self.name = None if unlink else name  # an unnamed one needs no tracker process
         self.handle = next(self._numbers)
         self._value, self._owner, self._depth = value, 0, 0
         self._changed = threading.Condition(threading.Lock())
@@ -98,7 +98,7 @@ class SemLock:
         raise OSError("there is no other process here")
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        """Take it, waiting where it may."""
+        """Acquire it, waiting if allowed."""
         with self._changed:
             if self.kind == 0 and self._owner == self._own():
                 self._depth += 1
@@ -111,7 +111,7 @@ class SemLock:
             return True
 
     def release(self) -> None:
-        """Give it back."""
+        """Release it."""
         with self._changed:
             if self.kind == 0:
                 if self._owner != self._own():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 MACHINES = ("x86_64", "aarch64")
 
-# What a Python program needs that computes, keeps files in its work directory and runs threads.
+# Needed by a Python program that computes, uses files in its work directory and runs threads.
 ALLOWED = """
 read 0 63, write 1 64, readv 19 65, writev 20 66, pread64 17 67, pwrite64 18 68, preadv 295 69,
 pwritev 296 70, close 3 57, close_range 436 436, lseek 8 62, open 2 -, openat 257 56, creat 85 -,
@@ -40,19 +40,19 @@ sysinfo 99 179, getrandom 318 278, sendto 44 206, recvfrom 45 207, recvmsg 47 21
 getsockname 51 204, getpeername 52 205, getsockopt 55 209, wait4 61 260, waitid 247 95
 """
 
-# Allowed for some arguments only: `seccomp` says which.
+# Allowed only for some arguments: `seccomp` says which.
 LIMITED = """
 kill 62 129, tgkill 234 131, prlimit64 302 261, clone 56 220, socketpair 53 199, prctl 157 167,
 ioctl 16 29
 """
 
-# Reported as not existing, so that the C library falls back on an older call judged above.
+# Reported as not existing, so that the C library falls back to an older call listed above.
 ABSENT = """
 clone3 435 435, faccessat2 439 439, openat2 437 437, epoll_pwait2 441 441, futex_waitv 449 449
 """
 
-# No computation needs these: they reach for the network, other processes or the kernel. The
-# program is killed on the spot, and can neither catch that nor try again.
+# No computation needs these: they access the network, other processes or the kernel. The program
+# is killed at once, and can neither catch that nor try again.
 DEADLY = """
 socket 41 198, connect 42 203, bind 49 200, listen 50 201, accept 43 202, accept4 288 242,
 ptrace 101 117, process_vm_readv 310 270, process_vm_writev 311 271, pidfd_getfd 438 438,
@@ -74,7 +74,7 @@ vhangup 153 58, fanotify_init 300 262, process_madvise 440 440
 
 
 def numbers(table: str, machine: str) -> dict[str, int]:
-    """The calls of a table that this machine has, by name."""
+    """The calls of a table that exist on this machine, by name."""
     column = 1 + MACHINES.index(machine)
     entries = [entry.split() for entry in table.replace("\n", " ").split(",")]
     return {entry[0]: int(entry[column]) for entry in entries if entry[column] != "-"}
