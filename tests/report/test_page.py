@@ -215,7 +215,7 @@ def test_a_page_that_would_be_too_large_is_thinned_and_says_so() -> None:
     figure = Figure("big", "Big", "all of it.", "less", chart, wide, "many points")
     text = html_of(Story("Big", ("It is big.",), (Section("All", figures=(figure,)),)))
     assert 1_000_000 < len(text.encode()) <= MOST_BYTES
-    assert "one point in 4 is drawn; all data are beside the page as CSV" in text
+    assert "one point in 4 is drawn; a CSV next to the page has all data" in text
     assert 'download="big.csv"' not in text
 
 
@@ -238,7 +238,7 @@ def test_forecasts_that_failed_are_called_failed() -> None:
     text = html_of(Story("S", ("A.",), forecasts=(replace(missed, others=(other,)),)))
     assert "1 of 2 inside: 1 failed" in text
     assert "0 of 2 inside: 2 failed" in text
-    assert "Of 4 that were measured afterwards 1 held, 3 failed." in text
+    assert "Of 4 that were measured afterwards, 1 held and 3 failed." in text
 
 
 def test_names_that_no_renderer_takes_are_cleaned(tmp_path: Path) -> None:

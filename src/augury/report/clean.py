@@ -1,6 +1,6 @@
-"""Text that can be drawn: characters that XML forbids are replaced before drawing.
+"""Clean text for drawing: replace characters that XML forbids.
 
-A table may contain a name with a NUL; the chart renderer ends the process over it.
+A table may contain a name with a NUL, on which the chart renderer ends the process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The figure of a forecast: what was observed, what was forecast, and the truth."""
+"""The figure of a forecast: observations, forecast and truth."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ladder_figure(
     Args:
         observed: params, value (pass probability), greedy (accuracy; 0 is drawn on the lower edge).
         forecast: params, value, mean_low, mean_high, run_low, run_high, a smooth grid.
-        truth: params, value, greedy of the models that were forecast, once trained.
+        truth: params, value, greedy of the forecast models, once they are trained.
         title, subtitle: what the figure shows, in words; the subtitle as a list of lines.
     """
     import altair as alt
@@ -149,7 +149,7 @@ def save_figure(chart: Any, path: str | Path) -> Path:
 
 
 def _page_of(drawn: Any, name: str) -> str:
-    """Build one file that loads nothing, with what screen readers and phones need."""
+    """Build one self-contained file that works with screen readers and on phones."""
     import vl_convert
     from jinja2 import Environment, PackageLoader, StrictUndefined
 

@@ -13,7 +13,7 @@ from augury.errors import UsageError
 if TYPE_CHECKING:
     from augury.forecast.trends import Trend, Trends
 
-# More panels than this cannot be read; the table has the rest.
+# More panels than this are unreadable; the table has the rest.
 MOST_PANELS = 24
 TURN = "#D55E00"
 # The field writes 7B where SI has 7G.
@@ -21,9 +21,9 @@ BILLIONS = "replace(datum.label, 'G', 'B')"
 
 
 def trend_figure(found: Trends, *, most: int = MOST_PANELS) -> Any:
-    """Draw one panel per task, its runs over training, the clearest and largest falls first.
+    """Draw one panel per task with its runs over training, the clearest and largest falls first.
 
-    Lines are runs, dark ones large; the band is the interval of the turning point.
+    Each line is a run, darker for larger models; the band is the interval of the turning point.
 
     Raises:
         UsageError: no task has a trend over training.
@@ -129,7 +129,7 @@ def _panel(alt: Any, found: Trends, trend: Trend) -> Any:
 
 
 def trend_points(found: Trends, trend: Trend) -> pl.DataFrame:
-    """Return what was analysed for one trend over training: run, params, at, value."""
+    """Return the data behind one trend over training: run, params, at, value."""
     for series in found.series:
         key = (trend.task, trend.metric)
         if series.family == trend.family and key in series.keys:
@@ -148,7 +148,7 @@ def trend_points(found: Trends, trend: Trend) -> pl.DataFrame:
 
 
 def _marks(found: Trends) -> list[float]:
-    """Return the sizes in the legend: the smallest, the largest and some between."""
+    """Return the sizes in the legend: the smallest, the largest and some in between."""
     sizes = np.unique(np.concatenate([s.design.sizes for s in found.series]))
     sizes = sizes[np.isfinite(sizes)]
     if not len(sizes):

@@ -281,7 +281,7 @@ def _notes(far: float) -> tuple[Note, ...]:
     if far <= 1:
         return ()
     said = (
-        f"the target lies {far:.1f} times the range of the data beyond it, farther than a backtest "
+        f"the target lies beyond the data by {far:.1f} times their range, farther than a backtest "
         "can check"
     )
     return (Note("far", "warning", said, {"extrapolation": far}),)

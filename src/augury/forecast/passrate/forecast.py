@@ -215,7 +215,7 @@ def forecast_pass_rate(
                 Note(
                     "far",
                     "warning",
-                    f"the target lies {beyond:.1f} times the range of the data beyond it, farther "
+                    f"the target lies beyond the data by {beyond:.1f} times their range, farther "
                     "than a backtest can check",
                     {"extrapolation": beyond},
                 )

@@ -28,9 +28,9 @@ def backtest_section(
 
     Args:
         rows: law, cut, observed, value, low, high, held, as `Backtest.rows`.
-        level: of the intervals.
+        level: level of the intervals.
         what: what was forecast.
-        name: of the first figure; the second is NAME-calibration.
+        name: name of the first figure; the second is NAME-calibration.
     """
     per_law = (
         rows.group_by("law", maintain_order=True)
@@ -79,7 +79,7 @@ def backtest_section(
 
 
 def _by_cut(rows: pl.DataFrame, level: float, what: str, name: str) -> Figure:
-    """Draw one panel per law and one line of dots per cut: how far off each forecast was."""
+    """Draw the error of each forecast, with one panel per law and one line of dots per cut."""
     import altair as alt
 
     keep = [c for c in ("law", "cut", "observed", "value", "low", "high", "held") if c in rows]
@@ -144,9 +144,9 @@ def _by_cut(rows: pl.DataFrame, level: float, what: str, name: str) -> Figure:
     return Figure(
         name,
         f"How far forecasts of larger models were off, cut by cut, on {what}",
-        "Each row is a cut: the fit saw the runs it names, and forecast the rest. Every dot is "
-        f"one forecast, its bar the {level:.0%} interval for one run; on the dashed line it was "
-        "right, and a blue bar reaches that line.",
+        "Each row is a cut: the law was fitted to the runs it names and forecast the rest. Each "
+        f"dot is a forecast, and its bar the {level:.0%} interval for one run. A dot on the dashed "
+        "line was right; a blue bar reaches that line.",
         "More sizes below the cuts; leaving out laws whose dots lie far from the dashed line.",
         alt.concat(*panels, columns=3).to_dict()
         | {"usermeta": {"axes": 44 + LETTER * min(max(map(len, cuts)), 20)}},
@@ -191,8 +191,8 @@ def _calibration(per_law: pl.DataFrame, level: float, name: str) -> Figure:
         "How often intervals held",
         f"Dots: the share of intervals that held, with a 90% interval as if forecasts were "
         f"independent. Dashed: {level:.0%}, where the dots should be.",
-        "Dots left of the line mean intervals that are too narrow; more held-out sizes would move "
-        "them and shorten the bars.",
+        "Dots left of the line mean that intervals are too narrow; more held-out sizes would move "
+        "the dots and shorten the bars.",
         finished(alt.layer(*layers), height=60 + 34 * data.height),
         data,
         "; ".join(f"{r['law']}: {r['held']:.0%} of {r['forecasts']}" for r in data.to_dicts()),

@@ -1,4 +1,4 @@
-"""Sections: a loss law with its band, and forecasts beside the truth that came later."""
+"""Sections: a loss law with its band, and forecasts compared with later results."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def loss_section(
 ) -> Section:
     """Show a fitted law: its curve through the runs along its first input, and its parameters.
 
-    The curve is drawn at the other inputs of `at`, or at their medians, and every run is moved
-    along the law to there: its distance from the curve is its distance from the law.
+    The other inputs of the curve are those of `at`, or their medians. Every run is moved along the
+    law to these inputs, so its distance from the curve is its distance from the law.
 
     Args:
-        fitted: of a law with at least one input.
+        fitted: a fit of a law with at least one input.
         task: what the law predicts.
-        name: of the figure.
-        at: the point of a forecast, which is drawn with its interval; every input of the law.
+        name: name of the figure.
+        at: the point of a forecast, drawn with its interval; it has every input of the law.
     """
     from augury.forecast.prediction import inputs_of, predict
 
@@ -135,22 +135,22 @@ def curve_section(
     """Show a curve with its band for one new run, the data behind it, and later results.
 
     Args:
-        heading: of the section.
+        heading: heading of the section.
         x: column of the scale.
         observed: run, x, value: the fitted data.
         curve: x, value, low, high: the forecast and its interval for one new run.
-        level: of the band.
-        what: what the values are, for axis and words.
-        truth: run, x, value: of the forecast models.
-        text, tables, notes: of the section.
-        about: a sentence on how curve and dots are drawn, if there is one.
-        asked: x, value, low, high: the forecast's point, marked with its interval.
-        is_rate: draw log(-log) of the values, as pass rates are.
-        name: of the figure.
+        level: level of the band.
+        what: what the values are, for axis and text.
+        truth: run, x, value: results of the forecast models.
+        text, tables, notes: contents of the section.
+        about: a sentence on how curve and dots are drawn, if needed.
+        asked: x, value, low, high: the requested point, marked with its interval.
+        is_rate: draw log(-log) of the values, as for pass rates.
+        name: name of the figure.
     """
     import altair as alt
 
-    # A law without intervals has no band: the axis must not look for one.
+    # A law without intervals has no band for the axis to include.
     curve = curve.with_columns(pl.col("low", "high").cast(pl.Float64).fill_nan(None))
     parts = [
         observed.select(pl.lit(MEASURED).alias("shown"), "run", pl.all().exclude("run", "shown")),
@@ -176,7 +176,7 @@ def curve_section(
         every = pl.concat([drawn["value"], *(_clipped(drawn, ASKED, c) for c in ("low", "high"))])
         seen = every.drop_nulls().to_numpy()
         room = BAND_ROOM * float(np.ptp(seen)) or 0.1
-        # Coordinates of 1e20 pixels are invalid: cut off where nobody sees it.
+        # Coordinates of 1e20 pixels are invalid: cut them off outside the visible range.
         ends = (float(seen.min()) - 9 * room, float(seen.max()) + 9 * room)
         drawn = drawn.with_columns(pl.col("y_low", "y_high").clip(*ends))
         band = drawn.filter(pl.col("shown") == BAND)
@@ -234,14 +234,14 @@ def curve_section(
         + (
             f" and band: the law and its {level:.0%} interval for one new run."
             if curve["low"].is_not_null().any()
-            else ": the law. It has no band: its fit has no intervals."
+            else ": the law. It has no band because its fit has no intervals."
         )
         + about
         + (" Diamond: the requested forecast." if asked is not None else "")
         + (" Squares: runs measured afterwards." if later else "")
         + told,
-        "Runs at scales where the band is wide; another law that fits the dots equally well and "
-        "differs from this one beyond them.",
+        "Runs at scales where the band is wide; another law that fits the dots equally well but "
+        "differs beyond them.",
         finished(alt.layer(*layers)),
         data,
         f"{what} of {observed.height} runs from {number(float(observed['value'].min()))} to "  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ NAMES = {
     "step": "Training step",
     "finetune_examples": "Finetuning examples",
 }
-# Scales where less is better: drawn from right to left, so that progress always goes the same way.
+# Scales where less is better, drawn from right to left so that progress always goes the same way.
 FALLING = ("loss", "bpb")
 
 
@@ -52,7 +52,7 @@ def rates(low: float, high: float) -> Callable[[str], Any]:
     """Build the y axis of F = log(-log p), better upwards, labelled with pass rates.
 
     Args:
-        low, high: pass rates that must be inside.
+        low, high: pass rates that the axis must include.
     """
     import altair as alt
 
@@ -95,7 +95,7 @@ def tips(**fields: str) -> list[Any]:
 
 
 def finished(chart: Any, *, height: int = HEIGHT) -> dict[str, Any]:
-    """Finish a chart, as wide as its container."""
+    """Finish a chart: make it as wide as its container."""
     spec: dict[str, Any] = chart.properties(width="container", height=height).to_dict()
     return spec
 

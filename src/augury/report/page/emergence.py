@@ -1,4 +1,4 @@
-"""Section: scores before and after finetuning, and the elbow that moves with its amount."""
+"""Section: scores before and after finetuning, and how the elbow moves with the amount."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def emergence_section(
     notes: Sequence[Note] = (),
     name: str = "emergence",
 ) -> Section:
-    """Show how finetuning shifts an ability, and where it emerges without.
+    """Show how finetuning shifts an ability, and where it emerges without finetuning.
 
     Args:
-        task: its name.
+        task: name of the task.
         table: loss or flops, finetune_examples (0: not finetuned), value or passes and samples;
             model, seed and chance if known.
         elbows: finetune_examples, the scale (elbow), low, high.
         curves: the fitted curves: the scale, finetune_examples, value.
         point: value, low, high of the point of emergence on the scale.
         truth: run, the scale, value: few-shot scores of models measured after the forecast.
-        level: of intervals.
-        text, notes: of the section.
-        name: of the first figure; the second is NAME-elbow.
+        level: level of the intervals.
+        text, notes: contents of the section.
+        name: name of the first figure; the second is NAME-elbow.
 
     Raises:
         DataError: a column is missing.
@@ -139,8 +139,8 @@ def _curves(
     return Figure(
         name,
         f"Scores on {task} before and after finetuning",
-        "Every dot is one model; the more finetuning examples, the darker (on a dark page: the "
-        "brighter). Orange dots were not finetuned; progress goes to the right. Lines join "
+        "Each dot is one model; more finetuning examples make it darker (brighter on a dark "
+        "page). Orange dots were not finetuned; progress goes to the right. Lines join "
         f"{'fitted scores' if curves is not None else 'mean scores'} of one amount.{told}",
         "Smaller amounts of finetuning, closer to none, and better checkpoints.",
         finished(alt.layer(*layers)),
@@ -182,8 +182,8 @@ def _elbow(task: str, elbows: pl.DataFrame, scale: str, level: float, name: str)
     return Figure(
         name,
         "The elbow moves with the amount of finetuning",
-        f"Where scores leave chance, with its {level:.0%} interval, for each amount of "
-        "finetuning; at the left end, without finetuning. Better models are higher.",
+        f"Where scores leave chance, with the {level:.0%} interval, for each amount of "
+        "finetuning; the left end is without finetuning. Better models are higher.",
         "Amounts between the measured ones, and checkpoints close to the elbows.",
         finished(alt.layer(*layers), height=240),
         elbows,

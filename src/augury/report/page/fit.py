@@ -1,4 +1,4 @@
-"""The story of a fit: its forecast, how well it holds, and which points matter."""
+"""The story of a fit: its forecast, how well it fits, and which points matter."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def fit_story(fitted: Fit, name: str, *, at: Mapping[str, float] | None = None) 
     """Tell the story of a fit: a forecast, the law with its band, residuals and parameters.
 
     Args:
-        fitted: of a law with at least one input.
-        name: of its file or folder.
-        at: where to forecast; by default twice the largest values of all inputs.
+        fitted: a fit of a law with at least one input.
+        name: name of its file or folder.
+        at: where to forecast; by default at twice the largest value of every input.
     """
     place = place_of(fitted, at)
     section = loss_section(fitted, task=fitted.law.output, at=place if fitted.usable else None)
@@ -61,7 +61,7 @@ def fit_story(fitted: Fit, name: str, *, at: Mapping[str, float] | None = None) 
 
 
 def place_of(fitted: Fit, at: Mapping[str, float] | None = None) -> dict[str, float]:
-    """Return where to forecast: `at`, with twice the largest value for missing inputs."""
+    """Return the point of the forecast: `at`, with twice the largest value for missing inputs."""
     from augury.forecast.prediction import inputs_of
 
     largest = {n: float(fitted.data[n].max()) for n in inputs_of(fitted)}  # type: ignore[arg-type]
@@ -94,7 +94,7 @@ def fit_verdict(fitted: Fit, at: Mapping[str, float] | None = None) -> StoryVerd
 
 
 def residuals_of(fitted: Fit) -> pl.DataFrame:
-    """List every point beside the law: row of the table, inputs, observed, fitted, residual.
+    """List every point with the law's value: row, inputs, observed, fitted, residual.
 
     Residuals are logarithms of observed over fitted if both are positive, else differences.
     """
@@ -135,7 +135,7 @@ def residual_figure(fitted: Fit, *, name: str = "residuals") -> Figure:
     return Figure(
         name,
         "What the law leaves unexplained",
-        "Every dot is one point; on the dashed line it lies on the law. A pattern along the axis "
+        "Each dot is one point; on the dashed line, it lies on the law. A pattern along the axis "
         "means that the law has the wrong shape.",
         "Another law, or leaving out points that are far from all others.",
         finished(alt.layer(*layers), height=200),
@@ -182,10 +182,10 @@ def influence_figure(fitted: Fit, *, name: str = "influence") -> Figure | None:
     return Figure(
         name,
         "How far each point moves the law",
-        "Every dot is one point, left out and the law fitted again; its colour is the parameter "
-        f"that moves most. Beyond the dashed lines a single point moves it by more than {MOVES:g} "
-        f"standard error. {told}",
-        "Checking those points in the data, or a likelihood that they do not move (huber).",
+        "Each dot shows the law refitted without one point; its colour is the parameter that moves "
+        f"most. Beyond the dashed lines, a single point moves it by more than {MOVES:g} standard "
+        f"error. {told}",
+        "Checking those points in the data, or a likelihood that resists outliers (huber).",
         finished(alt.layer(*layers), height=220),
         data,
         told,

@@ -27,19 +27,19 @@ from augury.report.page.words import number
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-# Rows of a figure's data shown as a table; the CSV has all of them. Nobody reads more.
+# Rows of a figure's data shown as a table: more would not be read. The CSV has all rows.
 MOST_ROWS = 60
-# Rows of a section's table that are shown unfolded; longer ones are folded.
+# Most rows of a section's table shown unfolded; longer tables are folded.
 MOST_SHOWN = 24
-# Pixels of a legend's entry: its symbol and gap, and one letter in a common font.
+# Pixels of a legend entry: its symbol and gap, and one letter in a common font.
 KEY_ROOM, KEY_LETTER = 34, 7
-# Extra width of a panel for its axis; panels with names on the left need more.
+# Extra width of a panel for its axis; names on the left need more.
 AXES = 64
 # Warnings shown in the answer; all of them are folded below it.
 MOST_WARNINGS = 2
 SEVERITY = {"serious": "Serious", "warning": "Warning", "info": "Note"}
-# Notes whose message is written for the reader of the page; others are shown by their code's
-# meaning.
+# Notes whose own message is written for readers of the page; the others show the meaning of their
+# code.
 OWN_WORDS = ("status", "unfinished", "note", "how")
 
 
@@ -159,7 +159,7 @@ def headlines(notes: tuple[Note, ...]) -> list[dict[str, str]]:
 
 
 def sentence(text: str) -> str:
-    """Add a capital and a full stop: messages are written to follow a colon."""
+    """Add a capital and a full stop, because messages are written to follow a colon."""
     end = "" if text.endswith((".", "!", "?")) else "."
     return text[:1].upper() + text[1:] + end
 
@@ -233,12 +233,12 @@ def _held_text(f: Outlook) -> str:
 
 
 def _results_text(forecasts: tuple[Outlook, ...]) -> str:
-    """Summarise how all forecasts fared, including those of other methods."""
+    """Summarise how all forecasts turned out, including those of other methods."""
     every = [own for f in forecasts for own in (f, *f.others) if own.held is not None]
     if not every:
         return ""
     held, count = sum(f.held or 0 for f in every), sum(len(f.truth) for f in every)
-    return f" Of {count} that were measured afterwards {held} held, {count - held} failed."
+    return f" Of {count} that were measured afterwards, {held} held and {count - held} failed."
 
 
 def _data_table(data: pl.DataFrame) -> dict[str, Any]:
@@ -273,12 +273,12 @@ def _breakable(name: str) -> Any:
 
 
 def _tied(sentence: str) -> Any:
-    """A sentence whose percentages are not broken, and whose names may be."""
+    """Format a sentence so that lines may break inside names, but not inside percentages."""
     return _breakable(sentence.replace(" %", "\u00a0%"))
 
 
 def _json(spec: dict[str, Any]) -> str:
-    # In a script element only "</" and "<!--" could end the data early.
+    # Only "</" and "<!--" could end the data of a script element early.
     return json.dumps(spec, separators=(",", ":")).replace("<", "\\u003c")
 
 
@@ -322,5 +322,5 @@ def _bundle() -> str:
     import vl_convert
 
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    # The two sequences with a meaning in HTML inside a script.
+    # The two sequences that HTML interprets inside a script.
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")

@@ -1,4 +1,4 @@
-"""Long lists of scores that a reader can search: rows in groups, each with a sparkline."""
+"""Long, searchable lists of scores: rows in groups, each with a sparkline."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 # Size of a row's picture in pixels, and the margin of its lines.
 WIDE, HIGH, ROOM = 120, 30, 3
-# Number of runs drawn per row, from the smallest to the largest, and points per run: more cannot be
-# seen in 120 pixels.
+# Number of runs drawn per row, from the smallest to the largest, and points per run: more are not
+# visible in 120 pixels.
 MOST_LINES, MOST_POINTS = 4, 24
-# Maximum rows of a page; nobody scrolls through more, and the page has to stay small.
+# Maximum rows of a page: nobody scrolls through more, and the page has to stay small.
 MOST_LISTED = 1000
 
 
@@ -22,8 +22,8 @@ class Spark:
     """The sparkline of a row.
 
     Attributes:
-        lines: points of each line as SVG has them, from the smallest run to the largest.
-        mark: where something happens, in pixels from the left; None if nothing does.
+        lines: SVG points of each line, from the smallest run to the largest.
+        mark: position of an event, in pixels from the left; None if there is none.
     """
 
     lines: tuple[str, ...]
@@ -41,7 +41,7 @@ class ListRow:
 
 @dataclass(frozen=True)
 class ListGroup:
-    """Rows under one heading; `folded` if few readers will want them."""
+    """Rows under one heading; `folded` if few readers need them."""
 
     heading: str
     rows: tuple[ListRow, ...]
@@ -54,9 +54,9 @@ class Listing:
 
     Attributes:
         title: what it lists.
-        columns: heads of the rows' cells; the name comes first and has the head `name`.
+        columns: headings of the cells after the name, which comes first under the heading `name`.
         groups: in reading order; empty ones are left out.
-        name: head of the names.
+        name: heading of the names.
     """
 
     title: str
@@ -92,9 +92,9 @@ def sparkline(
     """Draw a row from the (x, y) of its runs; None if there is nothing to draw.
 
     Args:
-        lines: of each run, from the smallest to the largest: (n,) positions and (n,) scores.
-        log: space positions by their logarithms.
-        reverse: less is further, as for losses.
+        lines: (n,) positions and (n,) scores of each run, from the smallest to the largest.
+        log: use a logarithmic axis.
+        reverse: smaller is further, as for losses.
         mark: a position to mark.
     """
     own = [_ordered(x, y, log) for x, y in lines]

@@ -1,7 +1,7 @@
 """The story of measurements: a table of rows, and everything that can be derived from it.
 
-Every part is shown if the data allow it; the last section lists what is missing. If nothing at all
-can be shown, that is an error and not a page.
+Each part is shown if the data allow it; the last section lists what is missing. If nothing can be
+shown, that is an error and not a page.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from augury.report.page.words import interval_text, place_text
 
 # Number of points at which a band is drawn: its edges are draws, and more points show their noise.
 GRID = 24
-# Minimum number of checkpoints of a run for a trend over training: a curve that may turn has more
-# parameters than fewer points determine.
+# Minimum number of checkpoints of a run for a trend over training: fewer do not determine a curve
+# that may turn.
 FEWEST = 5
 # Maximum number of tasks forecast on one page: each takes seconds, and nobody reads more.
 MOST_TASKS = 8
@@ -55,7 +55,7 @@ def measurement_story(path: str | Path, *, at: Mapping[str, float] | None = None
     """Tell the story of a table or a folder of measurements (`augury passuntil`, `finetune`).
 
     Args:
-        path: of the table or the folder.
+        path: path of the table or folder.
         at: where to forecast, such as {"params": 1e10}; by default twice the largest model.
 
     Raises:
@@ -69,7 +69,7 @@ def table_story(table: pl.DataFrame, name: str, *, at: Mapping[str, float] | Non
 
     Args:
         table: observation table.
-        name: of its file or folder.
+        name: name of its file or folder.
         at: as in `measurement_story`.
 
     Raises:
@@ -81,7 +81,7 @@ def table_story(table: pl.DataFrame, name: str, *, at: Mapping[str, float] | Non
     _add_losses(table, at, parts)
     moving = trends_of(table, parts.missing, parts.verdicts)
     parts.sections += moving
-    # A list of all scores over training includes what a list of scores has.
+    # A list of all scores over training includes everything in a list of scores.
     scores = None if moving else scores_section(table)
     if scores is not None:
         parts.sections.append(scores)
@@ -104,7 +104,7 @@ def table_story(table: pl.DataFrame, name: str, *, at: Mapping[str, float] | Non
         {
             "measurements": name,
             "rows": f"{table.height:,}",
-            # The values, whatever files contain them.
+            # Digest of the values, whichever files contain them.
             "SHA-256 of the rows": hashlib.sha256(table.write_csv().encode()).hexdigest(),
             "seed of the draws": "0",
             **versions(),
@@ -126,7 +126,7 @@ def _question(parts: Parts, moving: list[Section]) -> str:
 
 
 def _description(table: pl.DataFrame, missing: list[str]) -> StoryVerdict:
-    """Describe what there is, if nothing can be forecast."""
+    """Describe the measurements if nothing can be forecast."""
     counts = [
         f"{n} {what}{'' if n == 1 else 's'}"
         for what in ("model", "task")
@@ -288,7 +288,7 @@ def trends_of(
 
     if "task" not in table.columns:
         missing.append(
-            "No trends over training: these are no scores of tasks (columns task and value)."
+            "No trends over training: there are no task scores (columns task and value)."
         )
         return []
     rows = whole_tasks(table)
@@ -299,7 +299,7 @@ def trends_of(
     if "metric" in rows.columns and (rows["metric"] == "pass").any():
         # For a single task, its pass rate already says this.
         rows = rows.filter(~pl.col("metric").is_in(["greedy", "logprob"]))
-    # A column filled only by other rows does not distinguish runs.
+    # A column that is filled only in other rows does not distinguish runs.
     rows = rows.select(c for c in rows.columns if rows[c].null_count() < rows.height)
     axis = next((a for a in ("tokens", "step") if a in rows.columns), None)
     runs = [c for c in ("family", "model", "params", "seed", "task", "metric") if c in rows.columns]

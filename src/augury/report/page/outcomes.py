@@ -20,12 +20,12 @@ UNKNOWN, FLAT = "change, better or worse unknown", "show no trend"
 GROUPS = {WORSE: ORANGE, TURNS: GOLD, BETTER: BLUE, UNKNOWN: PURPLE, FLAT: LINE}
 ONE = {WORSE: "gets worse", TURNS: "turns", BETTER: "improves",
        UNKNOWN: "changes, better or worse unknown", FLAT: "shows no trend"}  # fmt: skip
-# What a score does, whichever direction is better.
+# What a score does, in either direction of better.
 DOES = {"rising": "rises", "falling": "falls", "U": "falls, then rises",
         "inverted U": "rises, then falls", "threshold": "leaps", "flat": "no trend"}  # fmt: skip
 # Names in a sentence.
 MOST_NAMED = 3
-# Metrics of the figure, those with the most scores.
+# Number of metrics in the figure: those with the most scores.
 MOST_METRICS = 8
 
 

@@ -1,4 +1,4 @@
-"""The figure of the first screen: an interval per target, and the truth if known."""
+"""The figure on the first screen: an interval per target, and the truth if known."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from augury.report.page.story import Figure, Outlook
 FORECAST, TRUTH = "forecast", "measured afterwards"
 # Below this, a linear axis cannot show a rate.
 LOG_BELOW = 0.01
-# The axis ends here: an interval that begins at 0 is drawn from its edge.
+# The axis ends here: an interval that begins at 0 is drawn from the edge.
 FLOOR = 1e-9
 # "rule at 16 million parameters and 320 million tokens" on three lines.
 LINES = "split(replace(replace(datum.label, ' at ', '|at '), ' and ', '|and '), '|')"
@@ -78,7 +78,7 @@ def emergence_figures(outlooks: Sequence[Outlook]) -> tuple[Figure, ...]:
         scale = alt.Scale(reverse=True, zero=False, nice=True, padding=24)
         axis = alt.Axis(title="Pretraining loss", format=".3~f", tickCount=5)
         ability = outlook.what.removeprefix(LOSS_AT_WHICH)
-        came = "; the diamond lies half way between the two checkpoints between which it appeared."
+        came = "; the diamond is halfway between the two checkpoints around its appearance."
         made.append(
             Figure(
                 f"emerges-{i}",
@@ -95,7 +95,7 @@ def emergence_figures(outlooks: Sequence[Outlook]) -> tuple[Figure, ...]:
 
 
 def _rows(outlooks: Sequence[Outlook]) -> pl.DataFrame:
-    """Build one row per truth, or one without."""
+    """Build one row per truth, or a single row without truth."""
     return pl.DataFrame(
         [
             {"target": o.what, "value": o.value, "low": o.interval[0], "high": o.interval[1],

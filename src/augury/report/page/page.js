@@ -11,7 +11,7 @@
     const axis = spec.config.axisY;
     axis.labelLimit = Math.min(axis.labelLimit, Math.floor(width * NAMES));
     if (spec.concat) {
-      const axes = spec.usermeta.axes; // what a panel needs beside its own width
+      const axes = spec.usermeta.axes; // what a panel needs in addition to its own width
       const least = PANEL + axes - 64;
       spec.columns = Math.max(1, Math.min(spec.concat.length, Math.floor(width / least)));
       for (const panel of spec.concat) {
@@ -28,13 +28,13 @@
     try {
       const drawn = await window.vegaEmbed(box, fitted(spec, box.clientWidth), {
         actions: false,
-        mode: "vega-lite", // a concatenation without a schema would be taken for Vega
-        ast: true, // expressions are interpreted: the page allows no code but its own
+        mode: "vega-lite", // otherwise a concatenation without a schema counts as Vega
+        ast: true, // interpret expressions: the page allows no code but its own
         renderer: "svg",
       });
       if (box.view) box.view.finalize();
       box.view = drawn.view;
-      // The box says in words what is drawn; hundreds of unnamed marks would only be in the way.
+      // The box describes the chart in words; hundreds of unnamed marks would only get in the way.
       box.querySelector("svg").setAttribute("aria-hidden", "true");
       box.dataset.drawn = "yes";
       await pictured(box);

@@ -1,7 +1,7 @@
 """Colours of the page and its charts, each with its counterpart on a dark background.
 
-Charts are drawn in the light colours only; the page's style sheet maps them, by their values, to
-the dark ones. So one chart works on a light screen, on a dark one and on paper.
+Charts are drawn in the light colours only; the page's style sheet maps each value to its dark
+counterpart. So one chart works on a light screen, on a dark screen and on paper.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#00795c", "#6b6b6b"
 PURPLE, GOLD = "#a6427f", "#8a6d00"
 INK, SOFT, LINE, PAPER = "#1b1b1b", "#565656", "#e3e3e3", "#ffffff"
-# Small to large, or little to much: darker is more, and the lightest still stands out from white.
+# Small to large, or little to much: darker is more, and the lightest is still visible on white.
 STEPS = ("#8fbbe0", "#69a3d6", "#4489c8", "#2a6fb0", "#175593", "#0a3c73", "#062a55", "#021a38")
 
 DARK = {
@@ -26,7 +26,7 @@ DARK = {
     SOFT: "#b9b9b9",
     LINE: "#3a3d42",
     PAPER: "#16181c",
-    # On black, more has to be brighter.
+    # On black, brighter is more.
     **dict(
         zip(
             STEPS,

@@ -1,4 +1,4 @@
-"""Section: a pass rate in log(-log) over its scale, its class of growth and its forecast."""
+"""Section: a pass rate on a log(-log) axis, its class of growth and its forecast."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ MEASURED, BAND, LINE, TRUTH = "measured", "forecast", "the published line", "mea
 NORMAL = 1.645
 CLASSES = {
     "scaling-law": "a straight line in log(-log): growth as in the scaling law",
-    "sub-scaling": "convex in log(-log): slower and slower than the scaling law",
-    "accelerated": "concave in log(-log): faster and faster than the scaling law",
+    "sub-scaling": "convex in log(-log): increasingly slower than the scaling law",
+    "accelerated": "concave in log(-log): increasingly faster than the scaling law",
     "unknown": "cannot be determined from so few models",
 }
 
@@ -56,14 +56,14 @@ def pass_rate_section(
     """Show how the pass rate of a task grows, and its forecast.
 
     Args:
-        task: its name.
-        series: what was measured, along one scale.
-        growth: its class.
-        forecasts: along that scale, enough for a smooth band; at least two.
-        target: the requested one; it is drawn with its interval.
+        task: name of the task.
+        series: the measurements, along one scale.
+        growth: class of growth.
+        forecasts: forecasts along that scale, enough for a smooth band; at least two.
+        target: the requested forecast, drawn with its interval.
         runs: (M,) names of the series' models, in its order.
-        truth: run, the scale, rate: of models measured after the forecast.
-        name: of the figure, see `Figure.id`.
+        truth: run, the scale, rate: results of models measured after the forecast.
+        name: name of the figure, see `Figure.id`.
 
     Raises:
         UsageError: the series has several scales, or there are fewer than two forecasts.
@@ -112,7 +112,7 @@ def pass_rate_figure(
             f"a curve is drawn along one scale, not along {' and '.join(series.scales)}"
         )
     if len(forecasts) < 2:
-        raise UsageError(f"a band needs forecasts at two places or more, not {len(forecasts)}")
+        raise UsageError(f"a band needs forecasts at two points or more, not {len(forecasts)}")
     scale = series.scales[0]
     spread = NORMAL / np.sqrt(series.shape)
     points = pl.DataFrame(
@@ -195,13 +195,13 @@ def pass_rate_figure(
     return Figure(
         name,
         f"Pass rate of “{task}” over {_over(scale)}: {growth.kind} growth",
-        "Every dot is a run; the vertical axis is spaced so that growth by the scaling law is a "
-        "straight line. Line and band: forecast for a new run and its "
+        "Every dot is a run; on the vertical axis, growth by the scaling law is a straight line. "
+        "Line and band: the forecast for a new run and its "
         f"{forecasts[0].methods[SHOWN].level:.0%} interval. Dashed: the published straight line "
         "through the same dots." + (" Diamond: the requested forecast." if at.height else ""),
-        "More sizes would narrow the band more than more samples would, unless the dots' "
-        "sampling errors are as large as their scatter; a run between the largest dot and the "
-        "target would shorten the extrapolation.",
+        "More sizes would narrow the band more than more samples would, unless sampling errors are "
+        "as large as the dots' scatter; a run between the largest dot and the target would shorten "
+        "the extrapolation.",
         finished(alt.layer(*layers)),
         data,
         f"Pass rate of {task} rises from {rate(float(series.rate.min()))} to "
@@ -264,9 +264,9 @@ def _words(low: str, high: str) -> pl.Expr:
 
 
 def _ends(seen: pl.DataFrame, later: pl.DataFrame, at: pl.DataFrame, ours: pl.DataFrame) -> Any:
-    """Return pass rates the axis must show: points, the target's interval, the line; not the band.
+    """Return pass rates that the axis must include: points, the target's interval, the line.
 
-    A band that widens without limit would squeeze everything else.
+    The band is not included: if it widens without limit, it would squeeze everything else.
     """
     inside = [*seen["rate"], *later["rate"], *at["low"], *at["high"], *ours["rate"]]
     return max(min(inside), 1e-12), min(max(inside), 1 - 1e-6)

@@ -21,13 +21,13 @@ from augury.runtime.atomic import atomic_file
 if TYPE_CHECKING:
     from augury.fitting import Fit
 
-# Bytes: a picture of thousands of marks is larger than its pixels, and a notebook keeps all of it.
+# Bytes. An SVG with thousands of marks is larger than its pixels, and a notebook stores all of it.
 MOST_SVG = 100_000
 # Formats a result can be saved as, besides a folder.
 PICTURES = (".svg", ".png", ".pdf", ".html")
 # Columns of an interval; the first that a table has is used.
 ENDS = (("low", "high"), ("run_low", "run_high"), ("mean_low", "mean_high"))
-# Rows drawn of a table, and the ratio of its ends from which an axis is logarithmic.
+# Most rows drawn from a table, and the ratio of its ends above which an axis is logarithmic.
 MOST_BARS, WIDE = 40, 100.0
 
 
@@ -80,7 +80,7 @@ def figures_of(result: Any) -> tuple[Figure, ...]:
         if section is not None:
             return (*section.figures, *(_of_fit(result) if isinstance(result, Fit) else ()))
         figure = interval_figure(result._card()) if isinstance(result, Shown) else None
-    except AuguryError:  # nothing that can be drawn: the table shows what there is
+    except AuguryError:  # nothing can be drawn: the table shows the data
         return ()
     return () if figure is None else (figure,)
 
@@ -152,7 +152,7 @@ def picture_of(result: Any) -> str | None:
 
     try:
         section = section_of(result)
-    except AuguryError:  # nothing that can be drawn: the table shows what there is
+    except AuguryError:  # nothing can be drawn: the table shows the data
         return None
     if section is None:
         return None

@@ -1,4 +1,4 @@
-"""Section: scores as measured, one panel per task, without any law."""
+"""Section: scores as measured, one panel per task, without a law."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from augury.report.page.draw import FALLING, NAMES, tips
 from augury.report.page.palette import BLUE
 from augury.report.page.story import Figure, Section, Table
 
-# More panels cannot be read; the table has the rest.
+# More panels are unreadable; the table has the rest.
 MOST_PANELS = 12
 SCALES = ("params", "flops", "tokens", "loss", "step")
 
@@ -23,7 +23,7 @@ def scores_section(table: pl.DataFrame, *, name: str = "scores") -> Section | No
     if not has_scores(table.columns):
         return None
     rows = add_value(whole_tasks(table))
-    if rows.is_empty():  # only single instances: their means are the scores
+    if rows.is_empty():  # only single instances: use their means as scores
         by = [c for c in ("model", "task", "metric", *SCALES) if c in table.columns]
         rows = add_value(table).group_by(by, maintain_order=True).agg(pl.col("value").mean())
     rows = rows.filter(pl.col("value").is_not_null())

@@ -1,8 +1,8 @@
 """The page, live: reloaded whenever its sources have changed.
 
-For the person at this machine: it listens on loopback by default, accepts only requests that use
-one of its own addresses (so that no web site can read it through its visitor), and serves only the
-page.
+It is for the person at this machine. It listens on loopback by default, accepts only requests that
+use one of its own addresses (so that no web site can read it through its visitor), and serves only
+the page.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class PageServer(ThreadingHTTPServer):
 
     Args:
         path: an .html file, or something that `tell` reads.
-        port: 0 takes any free port.
+        port: 0 uses any free port.
         host: address to listen on.
         tell: builds the story of what is at the path; by default that of measurements.
 
     Attributes:
-        url: where it is.
+        url: address of the page.
 
     Raises:
         UsageError: the file or folder does not exist, or the port is taken.
@@ -121,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path == "/version":
             self._send(200, "text/plain", self.server.version())
         else:
-            self._send(404, "text/plain", "there is only the page\n")
+            self._send(404, "text/plain", "this server has only one page\n")
 
     def _send(self, status: int, kind: str, text: str) -> None:
         body = text.encode()
@@ -139,7 +139,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _live(text: str, version: str) -> str:
-    """Return the page with the polling script, which its policy is extended to allow."""
+    """Return the page with the polling script, and a policy that allows it."""
     script = asset("live.js")
     allowed = f"connect-src 'self'; script-src '{digest_of(script)}' "
     text = text.replace(escape("script-src "), escape(allowed), 1)
@@ -167,7 +167,7 @@ def _sources(folder: Path) -> list[Path]:
 def _stat(path: Path) -> os.stat_result | None:
     try:
         return path.stat()
-    except FileNotFoundError:  # being replaced at this moment
+    except FileNotFoundError:  # the file is being replaced
         return None
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from augury.forecast.prediction import Forecast
     from augury.forecast.trends import Trends
 
-# Number of forecasts quoted in the answer; the table has all.
+# Number of forecasts quoted in the answer; the table has all of them.
 MOST_SAID = 3
 
 
@@ -32,11 +32,11 @@ def result_story(result: Any, name: str, *, at: Mapping[str, float] | None = Non
 
     Args:
         result: from `augury.load`.
-        name: of its folder.
+        name: name of its folder.
         at: where to forecast, for fits and chains.
 
     Raises:
-        DataError: it is of a kind without anything to show.
+        DataError: a result of this kind has nothing to show.
         UsageError: `at` was given for a result that cannot be evaluated at a point.
     """
     from augury.fitting import Fit

@@ -23,7 +23,7 @@ NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure, described in words too.
+    """A figure with a description in words.
 
     Attributes:
         id: lower-case letters, digits and hyphens; unique on a page; also names the files.
@@ -31,8 +31,8 @@ class Figure:
         shows: how to read it.
         would_change: which observation or choice would make it look different.
         chart: an altair chart, `width="container"` or fixed, colours from `palette`.
-        data: (rows) what is drawn, numbers and names, as the reader would want it in a CSV.
-        alt: what somebody who cannot see it has to know; the finding, not the decoration.
+        data: rows of the numbers and names drawn, as a reader wants them in a CSV.
+        alt: what a reader who cannot see it has to know; the finding, not the decoration.
     """
 
     id: str
@@ -61,7 +61,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers to read rather than plot: shown completely."""
+    """Numbers to read rather than plot, shown completely."""
 
     title: str
     data: pl.DataFrame
@@ -86,12 +86,12 @@ class Outlook:
     Attributes:
         what: task and point: "rule at 105,280 parameters".
         value, interval, level: the forecast.
-        extrapolation: in ranges of the data beyond it; 0 inside.
-        truth: measured afterwards, by run; empty if not yet known.
+        extrapolation: distance beyond the data, in units of their range; 0 inside.
+        truth: values measured afterwards, by run; empty if not yet known.
         made: when, or from what ("from 6 smaller sizes").
-        is_rate: a pass rate, shown in per cent.
-        is_loss: a loss at which an ability emerges.
-        others: the same by other methods, folded on the page.
+        is_rate: whether it is a pass rate, shown in per cent.
+        is_loss: whether it is a loss at which an ability emerges.
+        others: forecasts by other methods, folded on the page.
     """
 
     what: str
@@ -126,11 +126,11 @@ class Outlook:
 
 @dataclass(frozen=True)
 class StoryVerdict:
-    """The answer to one question: one decisive sentence, and those that support it.
+    """The answer to one question: one decisive sentence, and sentences that support it.
 
     Attributes:
-        lead: the answer with its interval; or that there is no useful one, and what would help.
-        details: the distance, what it is based on, the results.
+        lead: the answer with its interval; or that none is useful, and what would help.
+        details: the distance, the data it is based on, the results.
         useful: whether the interval is narrow enough to decide anything.
         about: its subject, shown before the details if there are several answers.
     """
@@ -149,12 +149,11 @@ class Story:
         title: the question, or the study's name.
         verdicts: the answers, one per question; a tuple of sentences is one answer.
         sections: in reading order.
-        forecasts: all that were made, newest first.
-        notes: on the answer itself.
+        forecasts: all forecasts, newest first.
+        notes: notes on the answer itself.
         provenance: what is needed to reproduce the page: versions, seeds, digests.
-        hero: the figure of the first screen; by default the first in the sections, which is moved
-            there.
-        beside: more of them, if forecasts are of several kinds.
+        hero: the figure on the first screen; by default the sections' first figure is moved there.
+        beside: more figures on the first screen, if there are several kinds of forecasts.
     """
 
     title: str
@@ -172,7 +171,9 @@ class Story:
         if sentences:
             object.__setattr__(self, "verdicts", (StoryVerdict(sentences[0], sentences[1:]),))
         if not self.verdicts:
-            raise UsageError(f"the story '{self.title}' has no answer: state at least what is open")
+            raise UsageError(
+                f"the story '{self.title}' has no answer: state at least the open question"
+            )
         if self.hero is None:
             self._lift()
         ids = [f.id for f in self.figures]

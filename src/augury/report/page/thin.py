@@ -1,4 +1,4 @@
-"""A page that would be too large: its largest figures get fewer points, with a remark."""
+"""Shrink a page that is too large: its largest figures get fewer points, with a remark."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Thinned:
 
     Attributes:
         spec: the chart, with its data.
-        csv: the data as base64, empty if the page is too small for them.
+        csv: the data as base64; empty if they do not fit on the page.
         kept: one row in this many of every large dataset is drawn.
     """
 
@@ -31,7 +31,7 @@ class Thinned:
 
     @classmethod
     def whole(cls, figure: Figure, spec: dict[str, Any]) -> Thinned:
-        """Keep all of it."""
+        """Keep the whole figure."""
         return cls(spec, base64.b64encode(figure.data.write_csv().encode()).decode())
 
     @property
@@ -45,14 +45,14 @@ class Thinned:
         if self.kept == 1 and self.csv:
             return ""
         drawn = f"one point in {self.kept} is drawn" if self.kept > 1 else "all points are drawn"
-        return f" To keep the page small {drawn}; all data are beside the page as CSV."
+        return f" To keep the page small, {drawn}; a CSV next to the page has all data."
 
 
 def thin_largest(figures: dict[str, Thinned]) -> bool:
-    """Make the largest figure smaller: first drop its CSV, then half of its points.
+    """Shrink the largest figure: first drop its CSV, then half of its points.
 
     Returns:
-        Whether anything could be left out.
+        Whether anything could be dropped.
     """
     for name, own in sorted(figures.items(), key=lambda pair: -pair[1].size):
         if own.csv and len(own.csv) > len(json.dumps(own.spec)) // 4:

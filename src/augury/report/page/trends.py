@@ -1,4 +1,4 @@
-"""Section: every score over training, the important ones drawn large, all of them listed."""
+"""Section: all scores over training, with the important ones drawn large and all listed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from augury.report.page.words import interval_text, place_text
 if TYPE_CHECKING:
     from augury.forecast.trends import Trend, Trends
 
-# More panels cannot be read; the list has every score.
+# More panels are unreadable; the list has every score.
 MOST_PANELS = 12
 # With at least this many scores, their outcomes get a figure of their own.
 COUNTED = 6
@@ -77,7 +77,7 @@ def trends_section(found: Trends, *, most: int = MOST_PANELS, name: str = "trend
 
 
 def counted_section(found: Trends) -> Section:
-    """Show the same, with a figure of the outcomes if there are many scores.
+    """Show the trends section, with a figure of the outcomes if there are many scores.
 
     Raises:
         UsageError: as `trends_section`.
@@ -229,7 +229,7 @@ def _listed(words: list[str]) -> str:
 
 
 def unbroken(text: str) -> str:
-    """Keep a text on one line: its spaces do not break."""
+    """Keep a text on one line by non-breaking spaces."""
     return text.replace(" ", "\u00a0")
 
 

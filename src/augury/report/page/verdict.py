@@ -1,4 +1,4 @@
-"""The answer on a forecast in words: a verdict first, then its distance and the results."""
+"""A forecast in words: the verdict first, then its distance and the results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from augury.report.page.words import (
 
 ORDERS = ("no", "one order", "two orders", "three orders", "four orders", "five orders",
           "six orders", "seven orders", "eight orders", "nine orders")  # fmt: skip
-# A model to train that is closer than this factor to a measured one would tell little.
+# Training a model closer than this factor to a measured one would say little.
 WORTH_TRAINING = 1.3
 
 

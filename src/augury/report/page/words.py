@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 # An interval is useless for a decision if it spans this factor, or this many percentage points.
 USELESS_FACTOR, USELESS_POINTS = 100.0, 0.60
-# Units of rates: per cent down to a thousandth of it, then smaller units.
+# Units of rates: per cent down to a thousandth of a per cent, then smaller units.
 RATE_UNITS = ((1e2, " %"), (1e6, " per million"), (1e9, " per billion"), (1e12, " per trillion"))
 SMALLEST_SHOWN = 1e-3
-# A width is rounded to two digits if they are below 3.55, else to one: the Particle Data Group's
-# rule for errors, so that rounding never changes an interval much.
+# A width is rounded to two digits if its leading digits are below 3.55, else to one. This is the
+# Particle Data Group's rule for errors, so rounding never changes an interval much.
 TWO_DIGITS = 3.55
 COUNT_UNITS = ((1e12, " trillion"), (1e9, " billion"), (1e6, " million"))
 INPUT_NAMES = {
@@ -121,7 +121,7 @@ def distance(ranges: float) -> str:
         return "inside the range of the data"
     if ranges == float("inf"):
         return "beyond data that never varied along this scale"
-    return f"{ranges:.2g} times the range of the data beyond it (in logarithms)"
+    return f"beyond the data by {ranges:.2g} times their range (in logarithms)"
 
 
 def _with_digits(value: float, low: float, high: float, factor: float, unit: str) -> IntervalText:

@@ -1,4 +1,4 @@
-"""A page on disk: the HTML file, with its figures beside it as SVG, PNG and PDF."""
+"""Write a page to disk: the HTML file, and its figures as SVG, PNG and PDF next to it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ PAGES = (".html", ".htm")  # suffixes of a page
 
 
 def write_page(story: Story, path: str | Path, *, pictures: bool = True) -> Path:
-    """Write the page, whole or not at all, and its figures into `NAME-figures/` beside it.
+    """Write the page, completely or not at all, and its figures into `NAME-figures/`.
 
     Args:
-        story: its content.
-        path: of the .html file; folders are created.
+        story: the content.
+        path: path of the .html file; folders are created.
         pictures: whether to write the figures as files too.
 
     Returns:

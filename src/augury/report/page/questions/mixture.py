@@ -1,4 +1,4 @@
-"""Figures of a mixture: the best shares beside the best run's, and the domains' effects."""
+"""Figures of a mixture: the best shares, those of the best run, and the domains' effects."""
 
 from __future__ import annotations
 

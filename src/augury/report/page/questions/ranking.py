@@ -1,4 +1,4 @@
-"""The figure of ranked mixtures: each with its interval, the best first."""
+"""The figure of ranked mixtures: each with its interval, best first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figure of repeats: the loss over epochs beside that of fresh tokens."""
+"""The figure of repeats: the loss over epochs, compared with fresh tokens."""
 
 from __future__ import annotations
 

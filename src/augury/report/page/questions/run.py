@@ -11,7 +11,7 @@ from augury.report.page.story import Figure
 from augury.report.page.words import number
 
 LOGGED, AHEAD, EXPECTED = "logged", "forecast", "expected from other runs"
-# Number of points of a log that are drawn: more cannot be seen.
+# Number of points drawn from a log: more are not visible.
 MOST_POINTS = 400
 # Points before this share of the log are warm-up, and would squeeze the rest.
 SHOWN_FROM = 1 / 30

@@ -1,4 +1,4 @@
-"""The figure of an effective size: the family's curves, and where the model's scores meet them."""
+"""The figure of an effective size: the family's curves, and the model's scores on them."""
 
 from __future__ import annotations
 
