@@ -1,7 +1,7 @@
-"""A skip is a failure where all is there; any order.
+"""Skips fail where everything is installed, and tests can run in any order.
 
 A rule of pytest's own would skip in silence what nobody runs any more: `.ci/run` sets
-AUGURY_NO_SKIPS where everything that the tests can need is there.
+AUGURY_NO_SKIPS where everything that tests can need is installed.
 """
 
 import os
@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Hypothesis's limits are of wall time: how fast a machine is, and how busy, is no test's business.
+# Hypothesis limits wall time, but no test may depend on how fast or busy a machine is.
 settings.register_profile(
     "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any-machine")
 
-# The shared data are not part of the repository, and no package installs a GPU's absence.
+# Skips that stay allowed: the shared data are not in the repository, and a GPU may be present.
 MAY_BE_ABSENT = ("the shared data", "the options are for CPUs", "of `make real`")
 
 
@@ -34,13 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-# What makes models of transformers; who imports from it needs torch.
+# The module that makes transformers models; importing from it needs torch.
 EXPORTED = "tests.evaluate.exported"
 
 
 @cache
 def _needs_torch(module: ModuleType | None) -> bool:
-    """Whether a module of tests uses models of transformers; a document has no module."""
+    """Whether a test module uses transformers models; a document has no module."""
     return module is not None and any(
         EXPORTED in (getattr(x, "__module__", None), getattr(x, "__name__", None))
         for x in vars(module).values()
@@ -49,10 +49,10 @@ def _needs_torch(module: ModuleType | None) -> bool:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shuffle, files as wholes: what a file's tests share is made once in any order.
+    """Shuffle whole files, so that fixtures shared within a file are made once in any order.
 
-    Unshuffled, tests that need torch are first: then one worker of several does them all, and the
-    others need not import it.
+    Without shuffling, tests that need torch come first: then one worker does them all, and the
+    others do not import it.
     """
     seed = config.getoption("shuffle", None)
     if seed is None:
@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _refuse(report: Any) -> None:
-    """Make a skipped report a failed one, where a skip is a failure."""
+    """Turn a skipped report into a failed one if skips are failures."""
     if not os.environ.get("AUGURY_NO_SKIPS") or report.outcome != "skipped":
         return
     if hasattr(report, "wasxfail"):
@@ -91,7 +91,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 @pytest.fixture
 def without_package(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """A function that has a package look as if it was not installed."""
+    """A function that makes a package look as if it were not installed."""
 
     def hide(name: str) -> None:
         for module in [name, *sys.modules]:

@@ -1,4 +1,4 @@
-"""Studies like the published ones, their ablations, and the plain fit they are judged against."""
+"""Studies like the published ones, their ablations, and the plain fit as a baseline."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ TASKS = {
     "cola": (1.833, 8551, 1043, 0.5),
 }
 CHECKPOINTS = 10
-# Their estimate misses that is farther off, in nats.
+# An estimate farther off than this, in nats, is a miss.
 MISS = 0.1
 
 
 def paper_like(rng: np.random.Generator, **changes: float | bool) -> tuple[Truth, EmergenceData]:
-    """A study: ten checkpoints that few-shot are at chance, five amounts, two subsets.
+    """A study: ten checkpoints at chance few-shot, five amounts, two subsets.
 
-    The last checkpoint stands .03 to .12 nats before the few-shot elbow (two- to fivefold FLOPs),
-    the first .5 before it. `changes` are of `Truth`, or format_skill=True.
+    The last checkpoint is .03 to .12 nats before the few-shot elbow (two- to fivefold FLOPs),
+    the first .5 before it. `changes` are fields of `Truth`, or format_skill=True.
     """
     elbow, examples, items, chance = TASKS[str(rng.choice(list(TASKS)))]
     own = {
@@ -42,7 +42,7 @@ def paper_like(rng: np.random.Generator, **changes: float | bool) -> tuple[Truth
         "checkpoint": 0.003,
     }
     if changes.pop("format_skill", False):
-        # The task itself would emerge .1 nats before its format, still a little ahead or just seen.
+        # The task itself would emerge .1 nats before its format, just beyond or inside the data.
         own |= {"elbow": elbow + 0.1, "format_loss": elbow}
     truth = Truth(**(own | changes))  # type: ignore[arg-type]
     near = rng.uniform(0.03, 0.12)
@@ -60,14 +60,14 @@ BENT: dict[str, dict[str, float | bool]] = {
     "elbow by size": {"by_size": 0.02},
     "format skill": {"format_skill": True},
 }
-"""Truths that no ReLU has, as changes to `paper_like`."""
+"""Truths that are not a ReLU, as changes to `paper_like`."""
 
 
 Ablation = Callable[[EmergenceData], EmergenceData]
 
 
 def ablations() -> dict[str, Ablation]:
-    """The paper's: by name, each from the whole study to what is left of it."""
+    """The paper's ablations by name, each a function from the full study to the reduced one."""
 
     def smallest(count: int) -> Ablation:
         return lambda d: d.subset_rows((d.amount == 0) | (d.amount >= d.amounts[count]))
@@ -78,7 +78,7 @@ def ablations() -> dict[str, Ablation]:
         return d.subset_rows(np.array(keep))
 
     def order(d: EmergenceData) -> np.ndarray:
-        """Of each row's checkpoint, from the best: 0, 1 ..."""
+        """Rank of each row's checkpoint, from the best: 0, 1 ..."""
         places = np.unique(d.progress)[::-1]
         return np.searchsorted(-places, -d.progress)
 
@@ -150,7 +150,7 @@ MIDDLE = np.array([2.5, (np.log(3.0) - 7.0) / 2, 0.0])
 HALF = np.array([2.5, (np.log(3.0) + 7.0) / 2, np.log(10.0)])
 
 
-# The study that most tests of emergence share.
+# The study shared by most tests of emergence.
 TRUTH = Truth(elbow=1.9, shift=0.3, alpha=1.2, slope=0.9, run=3e-4)
 LOSSES = np.linspace(2.4, 1.94, 10)
 AMOUNTS = (30, 120, 480, 1900, 7500)

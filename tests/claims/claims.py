@@ -1,6 +1,6 @@
-"""Statistical claims as shares of simulations, at any size: what `make claims` puts on record.
+"""Statistical claims as shares of simulations of any number, recorded by `make claims`.
 
-A claim is a function from a seed and a number of simulations to how many of these did what is
+A claim is a function from a seed and a number of simulations to the share that did what is
 claimed. It rests on rooms of the package; where their code has changed, its record is out of date.
 """
 
@@ -36,7 +36,7 @@ CLAIMS: dict[str, Claim] = {}
 
 @dataclass(frozen=True)
 class Claim:
-    """What is claimed, within which limits, of how many simulations, and the code it rests on."""
+    """A claim, its limits, its number of simulations, and the code it rests on."""
 
     says: str
     limits: tuple[float, float]
@@ -49,7 +49,7 @@ class Claim:
 def claim(
     name: str, says: str, limits: tuple[float, float], n: int, rooms: str, seed: int = 0
 ) -> Callable[[Callable[[int, int], float]], Callable[[int, int], float]]:
-    """Enrol a function of (seed, n) that gives the share."""
+    """Register a function of (seed, n) that returns the share."""
 
     def enrol(count: Callable[[int, int], float]) -> Callable[[int, int], float]:
         CLAIMS[name] = Claim(says, limits, seed, n, tuple(rooms.split()), count)
@@ -58,7 +58,7 @@ def claim(
     return enrol
 
 
-# What a fit of one law runs through: a law or a reader that is added changes none of these claims.
+# The code that a fit of one law uses: adding a law or a reader changes none of these claims.
 DATA = "data.table data.read data.schema data.compute data.scores data.counts"
 FITS = f"{DATA} laws.base laws.inputs laws.grouped laws.chinchilla laws.pass_rate fitting"
 HOLDS = (0.85, 0.95)
@@ -207,7 +207,7 @@ def _average_bent(seed: int, n: int) -> float:
 
 
 def _enrol_emergence() -> None:
-    """Every ablation, and every truth that no ReLU has."""
+    """Every ablation, and every truth that is not a ReLU."""
     for name, ablation in ablations().items():
         if name == "everything":
             continue
@@ -259,7 +259,7 @@ _enrol_pass_rates()
 
 
 def _enrol_means() -> None:
-    """Every set of rates of test_passuntil whose mean an interval is given for."""
+    """Every set of rates in test_passuntil whose mean gets an interval."""
     for name, (_, cap) in test_passuntil.RATES.items():
         for r in test_passuntil.STOPS[name]:
 
@@ -277,7 +277,7 @@ _enrol_means()
 
 
 def _enrol_importance() -> None:
-    """Draws from another model's proposals, weighed: the mean of eight instances."""
+    """Weighted draws from another model's proposals: the mean of eight instances."""
     for r, n in ((3, 300), (20, 150)):
 
         def count(seed: int, n: int, r: int = r) -> float:
@@ -294,7 +294,7 @@ _enrol_importance()
 
 
 def _enrol_weights() -> None:
-    """What the status of importance weights is worth, in a setting that it was not chosen with."""
+    """How reliable the status of importance weights is, in a setting it was not tuned on."""
     setting = importance.SETTINGS[1]
 
     def runs(seed: int, n: int, spread: float) -> list[tuple[bool, bool]]:
@@ -330,7 +330,7 @@ def _enrol_weights() -> None:
 _enrol_weights()
 
 
-# How a server cuts the distribution, and the tokens after which that is found.
+# How a server truncates the distribution, and the tokens needed to detect that.
 CUTS = (
     ("greedy", 200), ("top-p .8", 400), ("top-p .9", 1000), ("top-p .95", 2000),
     ("top-k 40", 1000), ("min-p .05", 400), ("temperature .8", 1000),

@@ -1,6 +1,6 @@
 """`python -m tests.claims.record [NAME ...]`: the claims at full size, to tests/claims/record.json.
 
-Only what is out of date is run again, unless a claim is named.
+Only outdated claims are run again, unless some are named.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ BEGIN, END = "<!-- claims: made by `make claims` -->", "<!-- end of claims -->"
 
 
 def recorded() -> dict[str, dict[str, Any]]:
-    """What is on record, by claim."""
+    """The record, by claim."""
     found: dict[str, dict[str, Any]] = json.loads(PATH.read_text()) if PATH.exists() else {}
     return found
 
 
 def up_to_date(claim: Claim, line: dict[str, Any] | None) -> bool:
-    """Whether a line of the record was made with the code that there is."""
+    """Whether a line of the record was made with the current code."""
     return line is not None and line["digest"] == digest(*claim.rooms)
 
 
 def standard_error(share: float, n: int) -> float:
-    """Of a share; a share of 0 or 1 has that of half a simulation off."""
+    """Standard error of a share; for 0 or 1, as if half a simulation were different."""
     kept = min(max(share, 0.5 / n), 1 - 0.5 / n)
     return math.sqrt(kept * (1 - kept) / n)
 
 
 def table() -> str:
-    """The record as the documents show it."""
+    """The record as a table for the documents."""
     rows = ["| what | claimed | found | simulations |", "| --- | --- | --- | --- |"]
     for line in recorded().values():
         low, high = (f"{100 * x:.0f}" for x in line["limits"])
@@ -57,7 +57,7 @@ def document() -> str:
 
 
 def line_of(name: str) -> dict[str, Any]:
-    """A claim counted at full size, as it goes on record."""
+    """Run a claim at full size, as a line of the record."""
     claim = CLAIMS[name]
     share = claim.count(claim.seed, claim.n)
     return {
@@ -73,7 +73,7 @@ def line_of(name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Count what is out of date, a process per core, and record each as it ends."""
+    """Run outdated claims, one process per core, and record each as it ends."""
     lines = {name: line for name, line in recorded().items() if name in CLAIMS}
     due = [
         name

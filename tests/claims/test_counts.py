@@ -1,4 +1,4 @@
-"""Counts are not numbers with equal errors: on small ones the binomial likelihood wins."""
+"""Counts do not have equal errors: on small counts the binomial likelihood wins."""
 
 import numpy as np
 import polars as pl
@@ -20,7 +20,7 @@ def counts(rng: np.random.Generator, samples: int) -> pl.DataFrame:
 @pytest.mark.slow
 @pytest.mark.parametrize("samples", [60, pytest.param(200, marks=pytest.mark.claims)])
 def test_binomial_beats_least_squares_on_small_counts(samples: int) -> None:
-    """The pass rate of a small model (.5 %), by how many times either likelihood misses it."""
+    """The pass rate of a small model (.5 %): the factor by which each likelihood misses it."""
     rng = np.random.default_rng(0)
     off: dict[str, list[float]] = {"binomial": [], "gaussian": []}
     target = np.array([4e8])
@@ -31,7 +31,7 @@ def test_binomial_beats_least_squares_on_small_counts(samples: int) -> None:
             p = fit(
                 "pass-rate", table, likelihood=likelihood, uncertainty="none", influence=False
             ).parameters
-            found = max(PassRate()(p, params=target).item(), 1e-12)  # least squares can say 0
+            found = max(PassRate()(p, params=target).item(), 1e-12)  # least squares can give 0
             errors.append(abs(np.log(found / truth)))
     for share in (0.5, 0.9):
         worst = {name: float(np.quantile(e, share)) for name, e in off.items()}
@@ -39,14 +39,14 @@ def test_binomial_beats_least_squares_on_small_counts(samples: int) -> None:
 
 
 def held(table: pl.DataFrame, seed: int) -> bool:
-    """Whether the interval of alpha does."""
+    """Whether the interval of alpha holds."""
     fitted = fit("pass-rate", table, resamples=400, influence=False, seed=seed)
     low, high = fitted.intervals["alpha"]
     return low <= TRUE["alpha"] <= high
 
 
 def overdispersed(rng: np.random.Generator, table: pl.DataFrame) -> pl.DataFrame:
-    """The same models; trials of one agree with each other."""
+    """The same models, with correlated trials within each."""
     rate = PassRate()(TRUE, params=table["params"].to_numpy())
     total = 1 / 0.03 - 1
     spread = rng.binomial(300, rng.beta(rate * total, (1 - rate) * total)).astype(float)
@@ -55,7 +55,7 @@ def overdispersed(rng: np.random.Generator, table: pl.DataFrame) -> pl.DataFrame
 
 @pytest.mark.slow
 def test_binomial_intervals_hold_and_overdispersion_widens_them() -> None:
-    """None is refused: judged by plain rates, 30 of the 200 overdispersed tables were."""
+    """None is refused: with plain rates, 30 of the 200 overdispersed tables were."""
     rng = np.random.default_rng(1)
     plain, wide = [], []
     for s in range(200):

@@ -24,7 +24,7 @@ TRUE = TRUTH["chinchilla"]
 LEVEL = 0.9
 LEAST_FITTED = 0.95
 SETTINGS = [
-    # runs, checkpoints a run, noise of a run (log units), simulations
+    # runs, checkpoints per run, noise of a run (log units), simulations
     (20, 1, 0.01, 300),
     (20, 4, 0.003, 300),
     (60, 4, 0.02, 200),
@@ -44,7 +44,7 @@ def ladder(rng: np.random.Generator, runs: int, checkpoints: int, noise: float) 
     return pl.DataFrame({"run": name, "params": n, "tokens": d, "loss": loss})
 
 
-# So many fits are worth a solver that is optimised: seven times as fast with 60 runs.
+# With this many fits an optimised solver pays off: seven times as fast with 60 runs.
 @cache
 @mock.patch.object(optimise, "BRIEF_SOLUTIONS", 0)
 def coverage(
@@ -58,7 +58,7 @@ def coverage(
 ) -> np.ndarray:
     """Share of intervals that hold: five parameters, the mean and a run at 10x the compute.
 
-    Of fits that are usable, which at least 95 % have to be.
+    Counts usable fits only; at least 95 % have to be usable.
     """
     rng = np.random.default_rng(runs + checkpoints + seed)
     held = []
@@ -80,14 +80,14 @@ def coverage(
         mean = Chinchilla()(TRUE, params=np.array([n]), tokens=np.array([20 * n])).item()
         spread = noise * (np.sqrt(1.09) if checkpoints > 1 else 1.0)
         new = mean * np.exp(spread * rng.standard_normal())
-        if not fitted.usable:  # it says so, and gives no interval that could hold
+        if not fitted.usable:  # its status says so, and it gives no interval
             continue
         f = predict(fitted, at)[0]
         row = [low <= TRUE[p] <= high for p, (low, high) in fitted.intervals.items()]
         row.append(f.mean_interval[0] <= mean <= f.mean_interval[1])
         row.append(f.run_interval[0] <= new <= f.run_interval[1])
         held.append(row)
-    # Intervals that hold because the hard tables were refused are no result.
+    # Refusing the hard tables must not be the reason why intervals hold.
     assert len(held) >= LEAST_FITTED * simulations, f"{simulations - len(held)} fits refused"
     return np.mean(held, axis=0)
 
@@ -113,17 +113,17 @@ def test_bootstrap_intervals_hold() -> None:
 
 
 def test_bootstrap_under_hubers_loss_is_conservative() -> None:
-    """Resampled least absolute deviations spread wider than the estimate does: docs say so."""
+    """Resampled least absolute deviations spread wider than the estimate, as the docs say."""
     rates = coverage(60, 1, 0.01, "huber", "bootstrap", 120)
     assert (rates > 0.9 - 2 * np.sqrt(0.09 / 120)).all(), rates
     assert 0.93 <= rates.mean() <= 0.99, rates
 
 
-FEW_RUNS = (6, 8, 12)  # of one size each, as many as a first ladder has
+FEW_RUNS = (6, 8, 12)  # one run per size, as in a first ladder
 
 
 def few_runs_held(runs: int, likelihood: str, simulations: int, seed: int = 0) -> float:
-    """Share of 90 % intervals that hold a power law at ten times the compute."""
+    """Share of 90 % intervals that contain a power law at ten times the compute."""
     rng = np.random.default_rng([runs, seed])
     law, held = PowerLaw(over="flops"), 0
     true = {"E": 1.8, "A": 1.2e3, "alpha": 0.155}

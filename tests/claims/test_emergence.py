@@ -1,4 +1,4 @@
-"""Emergence: intervals that hold, fewer misses than the plain fit, and doubts that are told."""
+"""Emergence: intervals hold, misses are rarer than with the plain fit, and doubts are reported."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def held(found: np.ndarray, truth: np.ndarray) -> float:
 
 @pytest.mark.claims
 def test_intervals_hold() -> None:
-    """200 studies with noise, checkpoints and amounts like the paper's."""
+    """200 studies with the paper's noise, checkpoints and amounts."""
     own = studies(200, 0)
     truth = np.array([t.elbow for t, _ in own])
     found = intervals(fit_emergence_many([d for _, d in own]))
@@ -50,7 +50,7 @@ def test_intervals_hold() -> None:
 @pytest.mark.claims
 @pytest.mark.parametrize("name", [n for n in ablations() if n != "everything"])
 def test_intervals_hold_in_every_ablation(name: str) -> None:
-    """Thin studies get wide intervals, not wrong ones; 40 studies each, so 6 % either way."""
+    """Thin studies get wide intervals, not wrong ones (40 studies each, so 6 % either way)."""
     own = studies(40, 1)
     truth = np.array([t.elbow for t, _ in own])
     left = [ablations()[name](d) for _, d in own]
@@ -60,7 +60,7 @@ def test_intervals_hold_in_every_ablation(name: str) -> None:
 
 @pytest.mark.claims
 def test_half_the_misses_of_the_plain_fit() -> None:
-    """All ablations of the same studies, against least squares of the one-slope ReLU."""
+    """All ablations of the same studies, compared with least squares of the one-slope ReLU."""
     own = studies(12, 2)
     ours, plain = [], []
     for ablation in ablations().values():
@@ -76,7 +76,7 @@ def test_half_the_misses_of_the_plain_fit() -> None:
 @pytest.mark.claims
 @pytest.mark.parametrize("name", [n for n in BENT if n != "format skill"])
 def test_wrong_in_form(name: str) -> None:
-    """Truths that no ReLU has: our laws are no farther off than the plain fit, and mostly hold."""
+    """Truths that are not a ReLU: our laws err no more than the plain fit, and mostly hold."""
     own = studies(40, 3, **BENT[name])
     truth = np.array([t.emerges for t, _ in own])
     data = [d for _, d in own]
@@ -89,7 +89,7 @@ def test_wrong_in_form(name: str) -> None:
 
 @pytest.mark.parametrize("seeds", [1, pytest.param(3, marks=pytest.mark.claims)])
 def test_notes_say_when_the_relu_does_not_fit(seeds: int) -> None:
-    """Curves that level off early, measured well: the average leaves the ReLU and says so."""
+    """Well-measured curves that flatten early: the average drops the ReLU and says so."""
     noted = []
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
@@ -109,7 +109,7 @@ def test_notes_say_when_the_relu_does_not_fit(seeds: int) -> None:
 
 
 def test_importance_sampling_agrees_with_nuts() -> None:
-    """Two samplers that share no code, one posterior; and NUTS says that its chains agree."""
+    """Two samplers without shared code find one posterior, and NUTS says that its chains agree."""
     own = studies(2, 4)
     for _, data in own:
         quick = intervals([fit_emergence(data, laws="relu")])[0]
@@ -123,7 +123,7 @@ def test_importance_sampling_agrees_with_nuts() -> None:
 
 @pytest.mark.claims
 def test_ranking_beats_chance() -> None:
-    """The same FLOPs spent by the ranking and at random: width of the interval afterwards."""
+    """Width of the interval after spending the same FLOPs by the ranking and at random."""
     count, seeds = 16, np.random.default_rng(5)
     started, pools, chosen = [], [], []
     for _ in range(count):
@@ -174,5 +174,5 @@ def test_many_studies_in_one_call(count: int) -> None:
     assert len(fits) == count
     alone = fit_emergence(own[7], laws="relu", uncertainty="laplace").fits[0]
     assert fits[7].fits[0].density == pytest.approx(alone.density, abs=1e-3)
-    # Nine in ten studies: all starts polished end in one place, or three of four do.
+    # In nine of ten studies, all polished starts end in one place, or three of four do.
     assert np.quantile([f.fits[0].agree for f in fits], 0.1) >= 0.25

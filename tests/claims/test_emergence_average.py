@@ -1,4 +1,4 @@
-"""Emergence by the average of laws, the default: its intervals hold where no law is given away."""
+"""Emergence by the average of laws, the default: intervals hold without knowing the true law."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def average(
 
 @pytest.mark.parametrize("name", ["as fitted", "S-shaped shift"])
 def test_intervals_of_the_average_hold(name: str) -> None:
-    """The truth the laws have, and the one that one-slope log powers miss most."""
+    """A truth that the laws contain, and the one that one-slope log powers miss most."""
     share, off, unanswered = average(STUDIES, 0, BENT.get(name, {}))
     assert share * STUDIES >= FEWEST, (share, FEWEST)
     assert unanswered <= STUDIES // 10

@@ -1,4 +1,4 @@
-"""The moved curve in simulation: 90 % intervals, the floor unknown, by the shape of the shift."""
+"""The moved curve in simulation: 90 % intervals with an unknown floor, by shape of the shift."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ STUDIES = 60
 
 
 def coverage(shape: str, n: int, seed: int) -> float:
-    """Share of the studies whose interval holds the point.
+    """Share of the studies whose interval contains the point.
 
-    Floor unknown, D_h over four decades, noise of counting, runs, checkpoints and subsets; with
-    "families ...", public models of eight families on the axis of FLOPs.
+    The floor is unknown, D_h spans four decades, and noise comes from counting, runs, checkpoints
+    and subsets. With "families ...", public models of eight families are on the FLOPs axis.
     """
     held = 0
     for k in range(n):
@@ -35,9 +35,9 @@ def coverage(shape: str, n: int, seed: int) -> float:
 @pytest.mark.claims
 @pytest.mark.parametrize("shape", SHAPES)
 def test_intervals_hold_in_simulation(shape: str) -> None:
-    """Within what 60 studies allow, once in 100, of 85 to 95 %.
+    """85 to 95 %, within the limits that 60 studies exceed once in 100.
 
-    Not claimed of families on FLOPs (`benchmarks.emergence_families`), of which 40 of 46 hold and
+    Not claimed for families on FLOPs (`benchmarks.emergence_families`): there 40 of 46 hold, and
     the others are late.
     """
     held = STUDIES * coverage(shape, STUDIES, 77)

@@ -1,4 +1,4 @@
-"""New laws against each other, and against what they were made of."""
+"""New laws compared with each other and with their known truth."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_batch_trajectory_is_recovered_and_drawn_by_nuts() -> None:
     grid = np.array(np.meshgrid([5e7, 2e8, 1e9], [2e3, 1e4, 5e4], [6e4, 2.5e5, 1e6, 4e6]))
     params, steps, batch = grid.reshape(3, -1)
     exact = law("batch-trajectory")(truth, params=params, steps=steps, batch_size=batch)
-    # The root solves the equation it is the root of.
+    # The root solves its equation.
     wasted = truth["B_c"] / (batch * exact ** (1 / truth["a_B"]))
     right = (truth["N_c"] / params) ** truth["a_N"] + (truth["S_c"] / steps) ** truth["a_S"] * (
         1 + wasted

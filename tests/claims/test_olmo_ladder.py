@@ -1,4 +1,4 @@
-"""The published forecasts of OLMo 2 7B from a ladder of 190M-1.3B, and ours beside them."""
+"""The published forecasts of OLMo 2 7B from a ladder of 190M-1.3B, compared with ours."""
 
 from dataclasses import replace
 from typing import Any
@@ -40,7 +40,7 @@ CHOSEN = TaskRecipe("chinchilla", True, "huber", "final")
 def test_our_forecaster_chooses_inside_the_ladder_and_does_better(
     recipes: tuple[TaskRecipe, ...],
 ) -> None:
-    """The forecast is the same whatever else there was to choose from."""
+    """The forecast does not depend on the other candidates."""
     finals, checkpoints = olmo_ladder()
     forecast = forecast_ladder(finals, checkpoints, OLMO_TARGET, recipes=recipes)
     assert forecast.recipe == CHOSEN

@@ -25,8 +25,8 @@ def table(
 ) -> pl.DataFrame:
     """Counts of a series whose F = log(-log p) is 2 - .25 z + q z^2, with noise between models.
 
-    Instances have rates of their own around the mean, and the largest model is `upto` times the
-    smallest; a model of twice that size closes the table.
+    Each instance has its own rate around the mean. The largest model is `upto` times the
+    smallest, and the table ends with a model twice as large.
     """
     x = np.append(np.geomspace(1.0, upto, models), 2 * upto)
     z = np.log(x) - np.log(x[:-1]).mean()
@@ -48,7 +48,7 @@ def table(
 
 
 def found(rng: np.random.Generator, models: int, noise: float, q: float) -> float:
-    """Share of 200 series in which the test says that F is curved."""
+    """Share of 200 series in which the test finds F curved."""
     flagged = 0
     for _ in range(200):
         counts = table(rng, models, curvature=q, noise=noise)
@@ -58,7 +58,7 @@ def found(rng: np.random.Generator, models: int, noise: float, q: float) -> floa
 
 @pytest.fixture(autouse=True)
 def _no_forms(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test of curvature needs none of the other forms, which take most of the time."""
+    """Run only the curvature test: the other forms take most of the time."""
     monkeypatch.setattr(sys.modules[growth.__module__], "_forms", lambda s: {})
 
 
@@ -68,7 +68,7 @@ def _no_forms(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_straight_growth_is_called_curved_at_most_as_often_as_stated(
     models: int, noise: float
 ) -> None:
-    """10 % level; 200 series have a standard error of 2 %."""
+    """Level 10 %; 200 series give a standard error of 2 %."""
     assert found(np.random.default_rng(1), models, noise, 0.0) <= 0.15
 
 
@@ -89,14 +89,14 @@ def test_the_interval_of_the_curvature_covers() -> None:
     assert 255 <= held <= 290
 
 
-# Noise between models, and the rate that the series cannot exceed.
+# Noise between models, and the ceiling of the rate.
 PLATEAUS = [(0.1, 1.0), (0.4, 1.0), (0.2, 0.02)]
 
 
 def next_size(
     rng: np.random.Generator, count: int, noise: float, ceiling: float
 ) -> tuple[int, dict[str, list[float]]]:
-    """How many of the pooled intervals hold at the next size, and each method's log errors."""
+    """Number of pooled intervals that hold at the next size, and each method's log errors."""
     held, off = 0, {"line": [0.0], "pooled": [0.0]}
     for _ in range(count):
         counts = table(rng, 7, noise=noise, ceiling=ceiling)
@@ -115,10 +115,10 @@ def next_size(
 @pytest.mark.claims
 @pytest.mark.parametrize(("noise", "ceiling"), PLATEAUS)
 def test_forecasts_hold_and_ours_outlives_a_plateau(noise: float, ceiling: float) -> None:
-    """The next size, from seven: ours holds at least at its level, with or without a plateau.
+    """The next size, from seven: our intervals hold at their level, with or without a plateau.
 
     Under a plateau its median error is below the line's. The intervals of ours over-cover where
-    models hardly stray, because its prior allows for more. `make test` repeats a tenth of it
+    models hardly deviate, because the prior allows for more. `make test` repeats a tenth of it
     against the record.
     """
     held, off = next_size(np.random.default_rng(4), 30, noise, ceiling)

@@ -1,4 +1,4 @@
-"""PassUntil's statistics: estimators' bias, intervals' coverage, three methods with one law."""
+"""PassUntil's statistics: bias of estimators, coverage of intervals, three equivalent methods."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_an_instances_interval_covers_under_stopping_and_capping(
 ) -> None:
     rng = np.random.default_rng([r, int(1 / p)])
     n = 20_000
-    # Rates spread a little around p, so that one lucky lattice point decides nothing.
+    # Rates spread a little around p, so that no single lattice point decides.
     rates = p * np.exp(0.2 * rng.standard_normal(n))
     passes, samples = stopped(rng, rates, r, cap)
     low, high = rate_interval(passes, samples, r, 0.9)
@@ -138,13 +138,13 @@ def test_the_interval_of_a_mean_covers(
     assert 840 <= held <= 960
 
 
-# The sixteen capitals of docs/real-model.md, by hand.
+# The sixteen capitals of docs/real-model.md, typed by hand.
 CAPITALS = (
     0.811, 0.890, 0.759, 0.674, 0.813, 0.795, 0.756, 0.588, 0.656, 0.819,
     0.0030, 2.8e-5, 6.0e-11, 0.088, 0.198, 1.4e-5,
 )  # fmt: skip
 Rates = Callable[[np.random.Generator], NDArray[np.float64]]
-# Sets of rates, and the cap: some that pass nearly always beside some that never do.
+# Sets of rates, and the cap: some mix instances that nearly always pass with some that never do.
 RATES: dict[str, tuple[Rates, int]] = {
     "the capitals": (lambda rng: np.array(CAPITALS), 64),
     "sixteen of any rate": (lambda rng: rng.random(16), 64),
@@ -157,14 +157,14 @@ RATES: dict[str, tuple[Rates, int]] = {
     "sixteen of 0.99": (lambda rng: np.full(16, 0.99), 1000),
     "sixteen of 0.98": (lambda rng: np.full(16, 0.98), 1000),
 }  # fmt: skip
-# Passes that end an instance. Of rates near 1 two passes see no failure in most runs: 20 see a few.
+# Passes that end an instance. With rates near 1, two passes mostly see no failure; 20 see a few.
 STOPS: dict[str, tuple[int, ...]] = {
     name: (20,) if name in ("sixteen of 0.99", "sixteen of 0.98") else (2, 5) for name in RATES
 }
 
 
 def mean_held(name: str, r: int, n: int, seed: int) -> float:
-    """Share of n simulations whose interval holds the mean."""
+    """Share of n simulations whose interval contains the mean."""
     rng, held = np.random.default_rng([r, seed]), 0
     rates, cap = RATES[name]
     for _ in range(n):
@@ -175,7 +175,7 @@ def mean_held(name: str, r: int, n: int, seed: int) -> float:
 
 
 def test_the_variance_of_the_unbiased_rate_is_its_closed_form() -> None:
-    """Best 1974, against simulation."""
+    """Best 1974, compared with simulation."""
     from scipy.special import hyp2f1
 
     for r, p in ((2, 0.8), (2, 0.3), (5, 0.6)):
@@ -188,7 +188,7 @@ def test_the_place_of_a_pass_is_negative_hypergeometric() -> None:
     rng = np.random.default_rng(0)
     places = [place_of(2, 5, 30, rng) for _ in range(10_000)]
     found = np.bincount(places, minlength=31)[1:]
-    # The second of five passes at place k: one before it, three behind it.
+    # The second of five passes is at place k: one comes before it and three after.
     from math import comb
 
     each = np.array([comb(k - 1, 1) * comb(30 - k, 3) / comb(30, 5) for k in range(1, 31)])
@@ -210,7 +210,7 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> LabBackend:
 def test_tree_and_independent_have_the_law_of_the_exact_probability(
     backend: LabBackend, method: Method, r: int, n: int
 ) -> None:
-    """Repetitions: instances with one prompt, each with a stream of its own."""
+    """Repetitions: instances with one prompt, each with its own stream."""
     asked = lab_instances("sort-digits", 200)
     exact = exact_scores(backend, asked).passing
     which = int(np.argmin(abs(np.log(exact / 0.05))))

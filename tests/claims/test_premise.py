@@ -1,4 +1,4 @@
-"""The premise check in simulation: how often it accepts, cannot say, and refuses, and what."""
+"""The premise check in simulation: what it accepts, refuses or leaves open, and how often."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STUDIES = 200
 
 
 def verdicts(by_size: float, ahead: tuple[float, float]) -> Counter[bool | None]:
-    """Of the studies in which some scores have risen."""
+    """Shares among the studies in which some scores have risen."""
     found: Counter[bool | None] = Counter()
     for k in range(STUDIES):
         rng = np.random.default_rng([k, 9])
@@ -28,7 +28,7 @@ def verdicts(by_size: float, ahead: tuple[float, float]) -> Counter[bool | None]
 @pytest.mark.claims
 @pytest.mark.parametrize("ahead", [(0.05, 0.3), (-0.3, -0.1)])
 def test_a_premise_that_holds_is_accepted(ahead: tuple[float, float]) -> None:
-    """Size of the test: at most 5 % of the studies are not accepted, none is refused."""
+    """Size of the test: at most 5 % of the studies are not accepted, and none is refused."""
     found = verdicts(0.0, ahead)
     assert found[True] >= 0.95 * sum(found.values())
     assert found[False] == 0
@@ -38,7 +38,7 @@ def test_a_premise_that_holds_is_accepted(ahead: tuple[float, float]) -> None:
 @pytest.mark.claims
 @pytest.mark.parametrize("by_size", [0.4, -0.4])
 def test_a_premise_that_is_broken_is_not_accepted(by_size: float) -> None:
-    """Power: a doubling of the size moves the curve by .4 of the reducible loss's logarithm.
+    """Power: a doubling of the size moves the curve by .4 in the log of the reducible loss.
 
     With few-shot scores still at chance nearly all are caught; risen scores saturate, and a fifth
     passes: 22 and 25 % of 200 when this was written.

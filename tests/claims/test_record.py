@@ -1,4 +1,4 @@
-"""The record of claims: made with the code that there is, and a tenth of it comes out again."""
+"""The record of claims is made with the current code, and a tenth of it is reproduced."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_document_shows_the_record() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CLAIMS)
 def test_a_tenth_of_the_claim_comes_out_again(name: str) -> None:
-    """With seeds of its own. One honest tenth of 7 in 400 is farther off than this allows."""
+    """With other seeds. Chance exceeds these limits for one tenth of 7 in 400."""
     claim, line = CLAIMS[name], recorded()[name]
     n = claim.n // 10
     share = claim.count(claim.seed + 1000, n)

@@ -1,4 +1,4 @@
-"""Trends: discoveries where there are none, power where there are, and turning points that hold."""
+"""Trends: false discoveries, power, and intervals of turning points."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def noisy(
     reach: float = 2.0,
     tokens: np.ndarray = TOKENS,
 ) -> pl.DataFrame:
-    """A table of tasks whose (T, R, m) curves (scale 2 arcsin sqrt) are seen with dependent noise.
+    """A table of tasks whose (T, R, m) curves (on 2 arcsin sqrt) have serially dependent noise.
 
-    Per run: a level of its own, slow noise that decays over `reach` e-foldings of tokens, fast
+    Each run has its own level, slow noise that decays over `reach` e-foldings of tokens, fast
     noise, and counting of 800 items. The published data have spreads of .02 to .6.
     """
     tasks, runs, m = curves.shape
@@ -58,7 +58,7 @@ def flat(tasks: int) -> np.ndarray:
     ("share", "reach", "spread"), [(0.8, 2.0, 0.08), (0.9, 6.0, 0.15), (0.0, 1.0, 0.05)]
 )
 def test_no_trend_no_discoveries(share: float, reach: float, spread: float) -> None:
-    """Without any trend, p values are uniform, where the published analysis calls most tasks."""
+    """Without a trend, p values are uniform, while the published analysis calls most tasks."""
     rng = np.random.default_rng(0)
     table = noisy(rng, flat(400), spread, share, reach)
     found = trends(table)
@@ -98,14 +98,14 @@ def test_power_and_shapes() -> None:
         called = [named[str(i)] for i in range(k * per, (k + 1) * per)]
         assert np.mean([c == shape for c in called]) >= 0.7, (shape, called)
         assert np.mean([c != "flat" for c in called]) >= 0.8, shape
-    # Of all that is called, at most a tenth or so is false.
+    # At most about a tenth of the discoveries are false.
     false = sum(named[str(i)] != "flat" for i in range(300, 600))
     assert false / sum(s != "flat" for s in named.values()) <= 0.12
 
 
 @pytest.mark.parametrize("points", [8, pytest.param(24, marks=pytest.mark.claims)])
 def test_turning_points_hold(points: int) -> None:
-    """90 % intervals of where an inverted U turns."""
+    """90 % intervals of the turning point of an inverted U."""
     rng = np.random.default_rng(2)
     tokens = np.geomspace(TOKENS[0], TOKENS[-1], points)
     x = np.log(tokens / tokens[0])

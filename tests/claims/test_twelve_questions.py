@@ -1,4 +1,4 @@
-"""The twelve questions of docs/index.md, asked again of the public data."""
+"""The twelve questions of docs/index.md, answered again from the public data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lab's six worlds, as they were measured: what the documents say of them."""
+"""The lab's six worlds as measured: checks of what the documents say about them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def worlds() -> pl.DataFrame:
 def test_finetuned_scores_that_hang_on_the_amount_alone_are_refused(
     worlds: pl.DataFrame, seed: int
 ) -> None:
-    """No law has to be fitted to see that letters are taught, not brought out."""
+    """Finetuning teaches letters instead of revealing them: visible without fitting a law."""
     own = worlds.filter(world=f"sort-letters-{seed}", part="sweep")
     assert own.height == 544
     status, notes = too_thin(emergence_data(own))
@@ -35,7 +35,7 @@ def test_finetuned_scores_that_hang_on_the_amount_alone_are_refused(
 def test_few_shot_scores_hang_on_the_loss_and_finetuned_ones_do_not(
     worlds: pl.DataFrame, seed: int
 ) -> None:
-    """Variance of log scores that the loss explains beyond amount and size."""
+    """Share of the variance of log scores that the loss explains beyond amount and size."""
     own = worlds.filter(world=f"sort-digits-{seed}", part="sweep")
     few, tuned = own.filter(finetune_examples=0), own.filter(pl.col("finetune_examples") > 0)
     assert explained(few, few["loss"]) > 0.75

@@ -23,7 +23,7 @@ ROWS = 8
 
 
 def rows_of(law: Law) -> pl.DataFrame:
-    """A table that the law can be fitted to; the values are no matter."""
+    """A table that the law can be fitted to; its values do not matter."""
     return example_table(law, law.example(ROWS).inputs, np.full(ROWS, 0.5), 0.0)
 
 
@@ -51,7 +51,7 @@ def test_an_output_that_cannot_be_there_is_named(augury: Any, tmp_path: Path, ou
 def test_a_full_disk_is_one_line(
     augury: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By a write of Python and by one of Polars."""
+    """Checks a write by Python and one by Polars."""
     scores = tmp_path / "scores.csv"
     scores.write_text("model,step,task,value\na,1,b,0.5\n")
 
@@ -103,9 +103,9 @@ def test_a_law_refuses_a_value_that_an_input_cannot_have(
     assert f"row 3, column '{column}'" in said
 
 
-# What commands are asked that they cannot do; the others are asked for an option that nothing has.
-# NONE is a file that is not there, TEXT a table of
-# words, BAD a folder that holds nothing.
+# Requests that commands cannot fulfil; the other commands get an option that none has.
+# NONE is a file that does not exist, TEXT a table of
+# words, BAD an empty folder.
 ASKED: dict[str, tuple[str, ...]] = {
     "fit": ("NONE", "--law", "power"),
     "backtest": ("TEXT", "--law", "power"),

@@ -1,4 +1,4 @@
-"""The command line, as a script meets it: its JSON, its one-line complaints, its exit status."""
+"""The command line as a script sees it: its JSON, its one-line errors, its exit status."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def augury(
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """Forty runs of a Chinchilla law in somebody else's words."""
+    """Forty runs of a Chinchilla law with someone else's column names."""
     rng = np.random.default_rng(0)
     law = Chinchilla()
     x = inputs(law, 40)
@@ -119,7 +119,7 @@ def test_a_fit_that_cannot_be_identified_says_so(augury: Any, tmp_path: Path) ->
     path.write_text("params,tokens,loss\n1e8,2e9,3.1\n1e9,2e10,2.6\n1e10,2e11,2.2\n")
     said = augury("fit", path, "--law", "chinchilla", "--json")
     assert json.loads(said.out)["status"] == "not identifiable"
-    assert said.status == 0  # the fit ran; what it says is the result
+    assert said.status == 0  # the fit ran; its output is the result
     told = augury("fit", path, "--law", "chinchilla").out
     assert "nan" not in told
     assert told.count("no interval") == 5
@@ -227,13 +227,13 @@ def test_help_and_the_package_import_nothing_heavy() -> None:
 
 
 def test_the_commands_and_their_options_are_these() -> None:
-    """Scripts depend on them: a change here is a change to the contract."""
+    """Scripts depend on these: a change here changes the contract."""
     import typer
 
     group = typer.main.get_command(app)
     found = {
         name: {o for p in command.params for o in p.opts if o.startswith("--")}
-        - {"--quiet", "--verbose"}  # all have them
+        - {"--quiet", "--verbose"}  # every command has these
         for name, command in group.commands.items()  # type: ignore[attr-defined]
     }
     shared = {"--map", "--where", "--likelihood", "--level", "--seed", "--json"}

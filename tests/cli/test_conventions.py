@@ -1,4 +1,4 @@
-"""What people expect of any command line: -h, --version, 7B, standard input, names they use."""
+"""What users expect of any command line: -h, --version, 7B, standard input, common names."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_doctor(augury: Any) -> None:
 
 
 def test_doctor_knows_every_extra() -> None:
-    """All but those that only bundle others."""
+    """All commands except those that only group others."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     assert set(EXTRAS) == set(project["optional-dependencies"]) - {"real"}
 
@@ -63,7 +63,7 @@ def test_doctor_knows_every_extra() -> None:
 def test_tab_completes_commands_options_kinds_and_laws(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, answer: str
 ) -> None:
-    """As each shell asks for it."""
+    """As each shell requests it."""
     said = {
         "bash": {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)},
         "zsh": {"_TYPER_COMPLETE_ARGS": words},
@@ -93,7 +93,7 @@ def test_no_sentence_of_the_list_of_commands_is_cut_off(augury: Any) -> None:
         ("loss=2.31", {"loss": 2.31}),
         ("anything=-0.5", {"anything": -0.5}),
         ("flops=6e23,params=1e11,tokens=1e12", {"flops": 6e23, "params": 1e11, "tokens": 1e12}),
-        # Attention counted as well: a convention, not a contradiction.
+        # Attention is counted as well: a convention, not a contradiction.
         ("flops=7e23,params=1e11,tokens=1e12", {"flops": 7e23, "params": 1e11, "tokens": 1e12}),
     ],
 )
@@ -138,20 +138,20 @@ def test_a_contradiction_is_one_line_of_the_shell(augury: Any, table: Path, tmp_
          {"params": "N", "tokens": "D", "loss": "val_loss"}),
         (("n_params", "train_tokens", "final_loss"), ("params", "tokens", "loss"), {},
          {"params": "n_params", "tokens": "train_tokens", "loss": "final_loss"}),
-        # Ours are there: nothing to guess.
+        # Our own column is there: nothing to guess.
         (("params", "N", "loss"), ("params", "loss"), {}, {}),
         # Two candidates: no guess.
         (("N", "n_params", "loss"), ("params", "loss"), {}, {}),
-        # Not asked for.
+        # Not requested.
         (("N", "D", "loss"), ("params", "loss"), {}, {"params": "N"}),
-        # Said by --map, or used by it for something else.
+        # Given by --map, or used by it for something else.
         (("N", "M", "loss"), ("params", "loss"), {"params": "M"}, {}),
         (("N", "loss"), ("params", "loss"), {"family": "N"}, {}),
-        # Compute follows from what is there.
+        # Compute follows from other columns.
         (("N", "D", "loss"), ("flops", "loss"), {}, {"params": "N", "tokens": "D"}),
         (("params", "tokens", "C", "loss"), ("flops", "loss"), {}, {}),
         (("params", "flops", "D", "loss"), ("params", "tokens", "loss"), {}, {}),
-        # As spreadsheets and others write them; a single letter is only itself.
+        # Spellings of spreadsheets and other tools; a single letter means only itself.
         (("Model Size", "Training FLOP", "Loss"), ("params", "tokens", "loss"), {},
          {"params": "Model Size", "flops": "Training FLOP", "loss": "Loss"}),
         (("n", "d", "loss"), ("params", "loss"), {}, {}),
@@ -159,7 +159,7 @@ def test_a_contradiction_is_one_line_of_the_shell(augury: Any, table: Path, tmp_
         (("N (params)", "# Tokens", "loss"), ("params", "tokens", "loss"), {},
          {"params": "N (params)", "tokens": "# Tokens"}),
         (("Params (M)", "loss"), ("params", "loss"), {}, {}),
-        # One stays missing: the complaint names the columns of the file.
+        # One stays missing: the error names the columns of the file.
         (("size", "D", "loss"), ("params", "tokens", "loss"), {}, {}),
     ],
 )  # fmt: skip
@@ -184,7 +184,7 @@ def test_common_names_are_read_and_said(augury: Any, table: Path, tmp_path: Path
 
 
 def test_common_names_are_read_where_a_command_can_do_without(tmp_path: Path) -> None:
-    """As `forecast` and `trends` read a table; a cell that is empty there is no complaint."""
+    """As `forecast` and `trends` read a table; an empty cell is not an error."""
     path = tmp_path / "common.csv"
     path.write_text("N,D,val_loss\n1e6,2e7,3.5\n2e6,,3.3\n")
     data = read_rows(path, None, None, (), "loss", wished=SCALES)
@@ -234,7 +234,7 @@ def test_quiet_and_verbose_before_the_command_and_after_it(
     assert told.out == usual.out
     assert f"{path}: 40 rows, columns params, tokens, loss, flops" in told.err
     assert "fitting chinchilla: " in told.err
-    assert augury(*fit).err == usual.err  # the next call is as usual again
+    assert augury(*fit).err == usual.err  # the next call works as usual
     wrong = augury("-v", "fit", tmp_path / "nowhere.csv")
     assert wrong.status == 2
     assert "Traceback" in wrong.err
@@ -242,7 +242,7 @@ def test_quiet_and_verbose_before_the_command_and_after_it(
 
 
 def test_completion(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a shell asks for on Tab."""
+    """The request a shell makes on Tab."""
     monkeypatch.setenv("_AUGURY_COMPLETE", "complete_bash")
     for words, expected in (("augury fi", "finetune"), ("augury predict --le", "--level")):
         monkeypatch.setenv("COMP_WORDS", words)

@@ -1,4 +1,4 @@
-"""`augury curve`: the end of a run under way, another decay, and whether it is on track."""
+"""`augury curve`: the end of a run in progress, another decay, and whether it is on track."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_bad_input_is_named(run: tuple[pl.DataFrame, pl.DataFrame]) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not CURVES.exists(), reason="the shared data are absent")
 def test_half_a_public_run_forecasts_its_decay() -> None:
-    """100M parameters, constant to step 12,000 of 24,000, then asked for its exponential decay."""
+    """100M parameters, constant rate to step 12,000 of 24,000; the request is exponential decay."""
     curves = pl.read_csv(CURVES).filter(pl.col("params") == 1e8).sort("step")
     own = curves.filter(pl.col("curve") == "wsd_20000_24000")
     found = forecast_run(own.filter(pl.col("step") <= 12_000), own.select("step", "lr"))

@@ -1,4 +1,4 @@
-"""The main job, whole but short: forecasts come before their models; killed, it ends the same."""
+"""The complete demo, shortened: forecasts precede their models, and a killed run ends the same."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.study.test_latent_emergence import WORLD, write_ladder, write_later
 
 
 class Finished(NamedTuple):
-    """A small demo that ran to its end."""
+    """A small demo that ran to completion."""
 
     folder: Path
     result: dict[str, Any]
@@ -37,7 +37,7 @@ class Finished(NamedTuple):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The demo's study with both questions and all sections, small and short."""
+    """The demo's study with both questions and all sections, made small."""
     folder, printed = tmp_path_factory.mktemp("demo"), io.StringIO()
     began = time.perf_counter()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
@@ -60,7 +60,7 @@ def test_the_demo_forecasts_before_it_trains(finished: Finished) -> None:
     assert {(row["task"], row["question"]) for row in rows} == {
         ("rule", "pass-rate"), ("sort-digits", "emergence"),
     }  # fmt: skip
-    # Both were on record before any model of the held-out width was begun.
+    # Both were recorded before training of any held-out width began.
     assert all(row["blind"] for row in rows)
     study = Study(folder)
     for row in rows:
@@ -71,10 +71,10 @@ def test_the_demo_forecasts_before_it_trains(finished: Finished) -> None:
                 seed=row["seed"], task="rule", metric="pass",
             )["value"].item()  # fmt: skip
             assert row["truth"] == truth
-    # What missed is counted, and said as loudly as what held.
+    # Misses are counted and reported as prominently as hits.
     assert result["missed"] == sum(row["held"] is False for row in rows)
     assert printed.count("  NO") == result["missed"]
-    # Models this small are at chance after finetuning too: then it says that it cannot say.
+    # Models this small are at chance even after finetuning: then there is no forecast.
     assert "No forecast of where “sort-digits” emerges: everything is at chance." in printed
     assert "Measured afterwards, it had not appeared at a loss of" in printed
 
@@ -98,7 +98,7 @@ def test_a_finished_demo_is_not_done_again(
 def test_the_latent_world_comes_after_the_study(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its models are there already, the larger one too: then the forecast is not called blind."""
+    """All its models exist already, even the larger one: then the forecast is not called blind."""
     small_world(monkeypatch)
     out, printed = tmp_path / "demo", io.StringIO()
     shutil.copytree(finished.folder, out)
@@ -117,7 +117,7 @@ def test_the_latent_world_comes_after_the_study(
     assert "loss at which attribute-3 emerges" in page
     measured = sum(row["truth"] is not None for row in result["forecasts"])
     assert f"Of {measured + 1} that were measured afterwards" in page
-    # The study's own forecasts are as they were.
+    # The study's own forecasts are unchanged.
     assert result["forecasts"] == [
         row | {"folder": str(out)} for row in finished.result["forecasts"]
     ]
@@ -127,7 +127,7 @@ def test_the_latent_world_comes_after_the_study(
 def test_killed_at_three_random_moments_it_ends_the_same(
     finished: Finished, tmp_path: Path
 ) -> None:
-    """The whole process group by SIGKILL twice; then the run alone."""
+    """Kill the whole process group twice by SIGKILL, then the run alone."""
     killed = tmp_path / "killed"
     killed.mkdir()
     (killed / "study.toml").write_text((finished.folder / "study.toml").read_text())
@@ -150,11 +150,11 @@ def test_killed_at_three_random_moments_it_ends_the_same(
     assert run.returncode == 0, err
     said = json.loads(out)
     assert said["complete"]
-    # Nothing that was done is done again (an orphan may have ended a unit while we counted).
+    # No finished unit is repeated (an orphan may have finished one during the count).
     assert int(said["kept"]) >= kept, moments
     assert results(killed) == results(finished.folder), moments
     assert forecasts(killed) == forecasts(finished.folder)
-    # However often it was killed: every forecast was on record before its truth was measured.
+    # Despite the kills, every forecast was recorded before its truth was measured.
     board = scoreboard([killed])
     assert all(row.blind for row in board)
     assert {row.question for row in board} == {"pass-rate", "emergence"}
@@ -183,7 +183,7 @@ def test_the_demo_is_a_study_at_any_number_of_steps(tmp_path: Path, steps: int) 
     plan = make_plan(*read_study(tmp_path))
     assert [u.parameters["question"] for u in plan.of("forecast")] == ["pass-rate", "emergence"]
     assert {u.parameters["task"]["name"] for u in plan.of("finetune")} == {"sort-digits"}
-    # Two sizes are forecast, at their end, and nothing of them is seen before.
+    # Two sizes are forecast at their end, and none of their results is used before.
     assert len(plan.of("forecast")[0].parameters["points"]) == 2
     assert not any("w48" in u.label or "w64" in u.label for u in plan.before_truth.values())
     assert {u.kind for u in plan.before_truth.values()} == {

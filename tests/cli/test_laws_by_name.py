@@ -96,7 +96,7 @@ def test_a_chain_without_losses_is_fitted_as_one_law(
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a package of one's own, and a table."""
+    """A folder with a user's package and a table."""
     package = tmp_path / "mypackage_of_laws"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -152,9 +152,9 @@ def test_one_law_per_group(augury: Any, tmp_path: Path) -> None:
     assert said.status == 0, said.err
     rows = json.loads(said.out)
     assert [row["loss_set"] for row in rows] == ["web", "code"]
-    truth = {"web": (1.05, 0.35, 0.15), "code": (0.15, 0.25, 1.05)}  # worths, 0.05 for everyone
+    truth = {"web": (1.05, 0.35, 0.15), "code": (0.15, 0.25, 1.05)}  # worths, 0.05 each
     for row in rows:
-        # The loss after training on one domain alone; how it splits into c and a is weakly known.
+        # The loss after training on one domain alone; its split into c and a is poorly determined.
         alone = [row["params"]["c"] + row["params"][f"a_{domain}"] for domain in ("a", "b", "c")]
         expected = [1.5 + worth**-0.2 for worth in truth[row["loss_set"]]]
         assert alone == pytest.approx(expected, rel=0.02)

@@ -1,4 +1,4 @@
-"""`augury passuntil`, as a script meets it."""
+"""`augury passuntil` as a script sees it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["augury"]  # the fixture
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lab model's folder: digits only, so that a hundred steps make something likely."""
+    """A lab model's folder: digits only, so that a hundred steps make some answer likely."""
     folder = tmp_path_factory.mktemp("run")
     train(RunConfig(ModelConfig(8), steps=100, shares={"sort-digits": 1.0}), folder)
     return folder
@@ -92,7 +92,7 @@ def test_a_task_from_a_file_is_sampled_and_resumed(
     whole = path.read_bytes()
     assert augury(*options).out == said.out
     assert path.read_bytes() == whole, "nothing was drawn again"
-    # Killed in the middle of its second wave: it goes on from the first.
+    # Killed in the middle of its second wave: it continues from the first.
     first = whole.splitlines(keepends=True)[0]
     assert len(first) < len(whole)
     path.write_bytes(first + whole[len(first) :][:7])

@@ -1,4 +1,4 @@
-"""The commands that answer questions, as a script meets them: JSON, pictures, one-line errors."""
+"""The commands that answer questions as a script sees them: JSON, pictures, one-line errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.forecast.test_questions_versus import power_runs
 
 
 def complaint(said: Any) -> str:
-    """The one line of a mistake, which exits with 2."""
+    """The one-line message of an error, with exit status 2."""
     assert said.status == 2
     assert said.out == ""
     lines = said.err.strip().splitlines()

@@ -1,4 +1,4 @@
-"""The README's shell commands run as they are written."""
+"""The README's shell commands run as written."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tests.cli.test_cli import augury as augury  # the fixture
 from tests.laws.cases import TRUTH
 
 README = Path(__file__).parents[2] / "README.md"
-# Run below, in the README's order, in one folder. The others need checkpoints or minutes: tests of
-# their own rooms run them, and here their options are checked.
+# Run below in one folder, in the README's order. The others need checkpoints or minutes: tests of
+# their modules run them, and only their options are checked here.
 RUN = ("forecast", "fit", "predict", "backtest", "laws")
 
 
@@ -37,7 +37,7 @@ def commands() -> list[list[str]]:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the tables that the README speaks of, `runs.csv` and `mixtures.csv`."""
+    """A folder with the README's tables, `runs.csv` and `mixtures.csv`."""
     rng = np.random.default_rng(0)
     params, tokens = 10 ** rng.uniform(7.6, 10.1, 60), 10 ** rng.uniform(9.5, 11.5, 60)
     loss = Chinchilla()(TRUTH["chinchilla"], params=params, tokens=tokens)

@@ -1,4 +1,4 @@
-"""The demo on a real model: finding its weights, and the page; the model itself is not needed."""
+"""The demo on a real model: finding its weights, and the page. No model is needed."""
 
 from __future__ import annotations
 

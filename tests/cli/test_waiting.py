@@ -1,4 +1,4 @@
-"""Whoever waits is told how far it is, and when it will be done; nobody else is."""
+"""A terminal shows progress and the time left; nothing else gets them."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def test_the_expected_end_is_that_of_the_steps_so_far() -> None:
     now[0] += 6
     wait.see("laws", 2, 10)
     assert str(wait) == "choosing a law, 2 of 10 laws, 10 s, about 24 s left"
-    now[0] += 4  # into the third
+    now[0] += 4  # during the third
     assert str(wait) == "choosing a law, 2 of 10 laws, 14 s, about 20 s left"
     wait.see("laws", 10, 10)
     assert str(wait) == "choosing a law, 10 of 10 laws, 14 s"
-    wait.see("folds", 1, 5)  # other steps: their own speed
+    wait.see("folds", 1, 5)  # other steps have their own speed
     assert str(wait) == "choosing a law, 1 of 5 folds, 14 s, about 0 s left"
 
 
@@ -54,7 +54,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def wait_for(stream: io.StringIO, text: str) -> None:
-    """Until the stream holds it; a minute at most."""
+    """Wait until the stream contains it, for at most a minute."""
     end = time.monotonic() + 60
     while text not in stream.getvalue() and time.monotonic() < end:
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""Rows of a server that cut its distribution do not enter a fit without a word."""
+"""Rows from a server that truncated its distribution enter a fit only with a note."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interval of the mean pass rate at fixed numbers of samples, beside binomial simulation."""
+"""Interval of the mean pass rate at fixed numbers of samples, against binomial simulation."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from augury.data.counts import rate_interval
 from augury.data.mean_rate import mean_rate_interval
 
 ROUNDS = 300
-# Rates of the instances, and samples of each.
+# Rates of the instances, and samples per instance.
 SETTINGS = {
     "four of .75": (np.full(4, 0.75), 20),
     "ten of .75": (np.full(10, 0.75), 24),
@@ -21,7 +21,7 @@ SETTINGS = {
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_intervals_hold_and_are_as_wide_as_the_mean_varies(name: str) -> None:
-    """The standard error of the mean is known from the true rates: no more than that is shown."""
+    """The true rates give the standard error of the mean; the interval is not wider than needed."""
     rates, n = SETTINGS[name]
     draws = np.random.default_rng(0).binomial(n, rates, (ROUNDS, len(rates)))
     samples = np.full(len(rates), n)
@@ -48,7 +48,7 @@ def test_failures_and_passes_change_places() -> None:
 
 
 def test_rare_passes_are_counted_as_before() -> None:
-    """At 1e-6 the beta distribution is the gamma distribution of a count of five and a half."""
+    """At 1e-6, the beta distribution is the gamma distribution of a count of five and a half."""
     from scipy import stats
 
     low, high = mean_rate_interval([3, 2], [10**6] * 2, np.inf, 0.9)
@@ -56,6 +56,6 @@ def test_rare_passes_are_counted_as_before() -> None:
 
 
 def test_where_every_sample_passed_the_exact_bound_is_left() -> None:
-    """Six of six passes come with probability .1 at the low end."""
+    """At the low end, six of six passes have probability .1."""
     low, high = mean_rate_interval([2, 2, 2], [2, 2, 2], np.inf, 0.9)
     assert (low**6, high) == (pytest.approx(0.1), 1.0)

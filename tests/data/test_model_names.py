@@ -1,4 +1,4 @@
-"""Sizes and steps from names: real names of public hubs beside their true sizes."""
+"""Sizes and steps from names: real names from public hubs, with their true sizes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from augury.data.model_names import (
     tokens_of,
 )
 
-# Name on the hub, its true size in billions (embeddings counted, as its card or its weights say).
-# A nominal size may be off by a third: that is why it is called nominal.
+# Name on the hub and true size in billions (with embeddings, by its card or its weights).
+# A nominal size may be off by a third, hence the name.
 REAL = """
 EleutherAI/pythia-14m .0141|EleutherAI/pythia-31m .0305|EleutherAI/pythia-70m .0704
 EleutherAI/pythia-70m-deduped .0704|EleutherAI/pythia-160m .162|EleutherAI/pythia-410m .405
@@ -109,10 +109,10 @@ TRUE = {
     name: float(size) * 1e9
     for name, size in (entry.split() for entry in re.split(r"[|\n]", REAL) if entry.strip())
 }
-# By their owners called smaller than they are, by more than a third.
+# Models whose owners understate their size by more than a third.
 ODD = {"AI-Sweden-Models/gpt-sw3-126m": 1.48, "openbmb/MiniCPM-2B-sft-bf16": 1.36,
        "google/recurrentgemma-2b": 1.34}  # fmt: skip
-# Real names that do not say how large the model is, or not clearly.
+# Real names that do not give the model's size, or not clearly.
 NO_SIZE = """
 openai-community/gpt2 openai-community/gpt2-xl distilbert/distilgpt2 bigscience/bloom
 bigscience/T0pp google-t5/t5-small google-t5/t5-large google/flan-t5-xl google/t5-v1_1-xxl
@@ -139,7 +139,7 @@ def test_there_are_enough_names() -> None:
 
 @pytest.mark.parametrize("name", TRUE)
 def test_the_size_in_a_real_name_is_its_true_one(name: str) -> None:
-    """Within a third: 8.54 billion are sold as 7, and a factor of ten would be a misreading."""
+    """Within a third: 8.54 billion are named 7, and a factor of ten would be a misreading."""
     size, unclear = read_size(name)
     assert unclear is None
     assert size is not None
@@ -215,7 +215,7 @@ def test_tokens(text: str, tokens: float | None) -> None:
 
 
 def test_measured_here_and_read_from_files_agree() -> None:
-    """Tables join only if every room reads the same from a name: one parser, no other."""
+    """Tables join only if every module parses a name the same way: there is one parser."""
     for name, family, size in (
         ("bigscience/bloom-7b1", "bloom", 7.1e9),
         ("meta-llama/Llama-2-7b-hf", "Llama-2", 7e9),

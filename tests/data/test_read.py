@@ -1,4 +1,4 @@
-"""Reading tables: what goes in comes out, and what is wrong is named in one line."""
+"""Reading tables: values are preserved, and an error is named in one line."""
 
 from pathlib import Path
 
@@ -252,7 +252,7 @@ def test_runs_are_told_apart_by_what_the_table_says() -> None:
     named = pl.DataFrame({"model": ["a", "a", "b", "a"], "seed": [0, 1, 0, 0]})
     assert run_ids(named).tolist() == [0, 1, 2, 0]
     assert run_ids(named.with_columns(run=pl.Series([7, 7, 7, 8]))).tolist() == [0, 0, 0, 1]
-    # A study's table has the column and leaves it empty: its models are not one run.
+    # A study's table has this column but leaves it empty: its models are not one run.
     assert run_ids(named.with_columns(run=pl.lit(None, pl.String))).tolist() == [0, 1, 2, 0]
     assert run_ids(named.with_columns(run=pl.Series([7, None, None, 7]))).tolist() == [0, 1, 2, 0]
     empty = pl.DataFrame({"run": [None, None]}, schema={"run": pl.String})

@@ -1,4 +1,4 @@
-"""What a row's score is, what its n counts, and which likelihood suits it."""
+"""A row's score, what its n counts, and the likelihood that fits it."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def test_a_stopped_sampling_gives_the_unbiased_rate() -> None:
         (rows(value=[0.98, 0.94], n=[62, 62], metric=["bits_per_byte"] * 2), False),
         (rows(value=[0.5, 0.7], n=[100, 100], metric=["f1"] * 2), False),
         (rows(value=[0.5, 0.7], n=[100, 100], metric=["brier_score"] * 2), False),
-        # Of an unknown metric the standard errors say it.
+        # For an unknown metric, the standard errors decide.
         (rows(value=[0.5], n=[100], metric=["odd"], stderr=[0.05]), True),
         (rows(value=[0.5], n=[100], metric=["odd"], stderr=[0.01]), False),
-        # One score outside of [0, 1], and none of them is a share.
+        # If one score is outside [0, 1], none is a share.
         (rows(value=[0.5, 70.0], n=[100, 100], metric=["odd"] * 2), False),
         # Exact probabilities of passing are not counts of their instances.
         (rows(value=[0.5], n=[1], metric=["pass"], logprob=[-0.69]), False),

@@ -1,4 +1,4 @@
-"""Tables as people have them: what they mean is read; what is unclear is an error, not missing."""
+"""Tables as users have them: the meaning is read; unclear cells are errors, not missing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from augury.errors import AuguryError, DataError, UsageError
 
 
 def attempt(make: Any, *args: Any) -> tuple[Any, str]:
-    """What is made, or None and the line that says why not."""
+    """The table, or None and the line that says why not."""
     try:
         return make(*args), ""
     except AuguryError as error:
@@ -103,7 +103,7 @@ def test_a_point_that_can_be_either_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "losses"),
     [
-        (HEAD.replace("\n", ",\n") + ROWS, [3.7706, 3.5105, 3.0854]),  # a comma behind the names
+        (HEAD.replace("\n", ",\n") + ROWS, [3.7706, 3.5105, 3.0854]),  # a comma after the names
         (HEAD + ROWS.replace("3.5105", ""), [3.7706, None, 3.0854]),
         ('params,tokens,note,loss\n1,2,"a\nb",3\n1,3,\u2028,\n', [3.0, None]),
     ],
@@ -125,7 +125,7 @@ def test_a_line_separator_inside_a_text_ends_no_line_of_json(tmp_path: Path) -> 
 @given(cut=st.integers(len(HEAD), len(HEAD + ROWS) - 2), middle=st.booleans())
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_row_that_ends_too_soon_is_named(tmp_path: Path, cut: int, middle: bool) -> None:
-    """Wherever a table ends, or a line of it: no cell is missing without a word."""
+    """Wherever a table or one of its lines ends: no cell goes missing silently."""
     whole = HEAD + ROWS
     line = whole[:cut].count("\n")
     kept = whole[:cut] + ("\n" + ROWS if middle else "")
@@ -212,7 +212,7 @@ def test_half_a_character_in_json_lines_is_named(tmp_path: Path, place: str, hal
     rest = '"params": 1, "tokens": 1, "loss": 1'
     path.write_text(f"{{{rest}}}\n{{{rest}, {place.format(half)}}}\n")
     found, said = attempt(read_table, path)
-    if "note" in place:  # what is no text is kept as JSON, which says it in ASCII
+    if "note" in place:  # invalid text is kept as JSON in ASCII
         assert found.height == 2
         return
     assert "text contains an unpaired surrogate" in said
@@ -227,7 +227,7 @@ def test_half_a_character_in_json_lines_is_named(tmp_path: Path, place: str, hal
     "column", ["model", "params", "step", "value", "higher_is_better", "share_web", "other"]
 )
 def test_a_column_of_any_type_is_read_or_refused(tmp_path: Path, kind: str, column: str) -> None:
-    """And what was read can be written; never a traceback of another library."""
+    """What was read can be written; there is never a traceback from another library."""
     table = pl.DataFrame({"model": ["a", "b"], column: ODD_COLUMNS[kind]})
     made, said = attempt(lambda: observations(table))
     if made is None:
@@ -247,7 +247,7 @@ def test_units_that_differ_by_powers_of_a_thousand_are_named(tmp_path: Path) -> 
     table = read_table(path, scale=parse_scale(["params=1e6", "tokens = 1e9"]))
     assert table["params"].to_list() == [7e7, 7e7, 1.6e8, 1.6e8, 4.1e8, 4.1e8]
     assert table["tokens"][0] == pytest.approx(7e8)
-    # Counted otherwise (attention, embeddings), compute is off by less: that is no unit.
+    # Other counts (attention, embeddings) change compute by less: that is not a unit error.
     path.write_text(
         "params,tokens,flops\n" + "\n".join(f"{n}e6,{d}e9,{1.6 * c:.4g}" for n, d, c in rows)
     )
@@ -328,7 +328,7 @@ names = st.sampled_from(
 def test_every_cell_is_a_number_missing_by_a_word_for_it_or_an_error(
     tmp_path: Path, columns: dict[str, tuple[str, ...]], separator: str, quote: bool
 ) -> None:
-    """Where a table is read, no filled cell of a number column has become null."""
+    """If a table is read, no filled cell of a numeric column becomes null."""
     from augury.data.numbers import MISSING
 
     def written(cell: str) -> str:
@@ -343,9 +343,9 @@ def test_every_cell_is_a_number_missing_by_a_word_for_it_or_an_error(
     if table is None:
         assert "\n" not in said
         return
-    joined = not quote and '"' in body  # a bare quote joins cells: a row may be short, "," is one
+    joined = not quote and '"' in body  # a bare quote joins cells: a row may be short; "," is one
     if table.height != 3 or set(columns) - set(table.columns) or joined:
-        return  # blank lines are left out as well
+        return  # blank lines are dropped too
     for name, cells in columns.items():
         column = BY_NAME.get(name)
         if column is None:
@@ -362,7 +362,7 @@ def test_every_cell_is_a_number_missing_by_a_word_for_it_or_an_error(
 )
 @given(data=st.data())
 def test_bytes_of_tables_changed_anywhere(tmp_path: Path, data: st.DataObject) -> None:
-    """A table, or one line that begins with the file."""
+    """A table, or a one-line error that begins with the file."""
     suffix = data.draw(st.sampled_from([".csv", ".tsv", ".jsonl", ".parquet"]))
     table = pl.DataFrame(
         {"model": ["a", "b"], "step": [1, 2], "params": [1e6, 2e6], "loss": [3.0, 2.5]}

@@ -37,7 +37,7 @@ def test_few_shot_scores_that_wait_for_their_format() -> None:
     assert note.details["chance"] < 0.01
     # Finetuned models put the task's own elbow where it is; the format comes .3 nats later.
     assert note.details["finetuned_only"] == pytest.approx(2.2, abs=0.08)
-    assert "format of the prompt" in note.message
+    assert "prompt format" in note.message
 
 
 def test_few_shot_scores_in_time() -> None:

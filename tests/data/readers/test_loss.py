@@ -1,4 +1,4 @@
-"""Training logs: TensorBoard files checked bit by bit, exports of W&B, what is missing."""
+"""Training logs: TensorBoard files checked bit by bit, W&B exports, missing values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_checksum_of_the_standard() -> None:
 
 
 def test_tensorboard() -> None:
-    """Both ways of writing a scalar, tokens beside the loss, the NaN at the end left out."""
+    """Both ways of writing a scalar, tokens next to the loss, and the final NaN left out."""
     found = read_results("loss", FIXTURES / "loss" / "tiny-3m")
     table = found.table
     for name, floor in (("train/loss", 1.0), ("eval/loss", 1.1)):
@@ -44,7 +44,7 @@ def test_tensorboard() -> None:
 
 
 def test_tensorboard_cut_off_or_broken_anywhere(tmp_path: Path) -> None:
-    """A torn end costs one record and is told; every flipped bit is noticed."""
+    """A torn end costs one record and is reported; every flipped bit is noticed."""
     data = fixture("loss", "*tfevents*").read_bytes()
     whole, cut = read_scalars(data, "x")
     assert cut is None
@@ -59,7 +59,7 @@ def test_tensorboard_cut_off_or_broken_anywhere(tmp_path: Path) -> None:
                 read_scalars(data[:place], "x")
             continue
         found, cut = read_scalars(data[:place], "x")
-        assert repr(found) == repr(whole[: len(found)])  # a NaN is not itself
+        assert repr(found) == repr(whole[: len(found)])  # a NaN is not equal to itself
         assert len(found) == len(read_scalars(data[: ends[kept]], "x")[0])
         assert cut == (None if int(place) in ends else kept + 1)
     for place in rng.choice(len(data), 60, replace=False):
@@ -67,7 +67,7 @@ def test_tensorboard_cut_off_or_broken_anywhere(tmp_path: Path) -> None:
         broken[place] ^= 1 << int(rng.integers(8))
         with pytest.raises(DataError, match=r"^x: record .*checksum"):
             read_scalars(bytes(broken), "x")
-    # Space that was kept for more records is not one.
+    # Space reserved for more records is not a record.
     found, cut = read_scalars(data + bytes(100), "x")
     assert (repr(found), cut) == (repr(whole), len(ends))
 

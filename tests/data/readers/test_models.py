@@ -1,4 +1,4 @@
-"""Names of models, families, sizes and steps: what is read from them, and what is not."""
+"""Names of models, families, sizes and steps: what is parsed from them, and what is not."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOWHERE = Path("r.json")
         ("mix-70m/global_step500", None, "mix-70m", "mix", 7e7, 500),
         ("bigscience/bloom-7b1", None, "bigscience/bloom-7b1", "bloom", 7.1e9, None),
         ("gpt2", None, "gpt2", "gpt2", None, None),
-        # Context lengths, mixtures, tokens, versions and units are no sizes and steps.
+        # Context lengths, mixtures, tokens, versions and units are not sizes or steps.
         ("org/phi-3-mini-128k-instruct", None, "org/phi-3-mini-128k-instruct",
          "phi-3-mini-128k-instruct", None, None),
         ("mixtral-8x7b", None, "mixtral-8x7b", "mixtral-8x7b", None, None),
@@ -84,7 +84,7 @@ def test_the_users_table_goes_before_all(tmp_path: Path) -> None:
     columns = resolve_model(ModelInfo("org/mix-1b", "step5", params=1.1e9), NOWHERE, models).columns
     assert (columns["params"], columns["step"], columns["width"]) == (9e8, 5, 512)
     assert "params_kind" not in columns
-    # A model with one checkpoint in the table, where a file names none.
+    # The table has one checkpoint of the model, and the file names none.
     columns = resolve_model(ModelInfo("other"), NOWHERE, models).columns
     assert (columns["params"], columns["step"]) == (1e6, 7)
 

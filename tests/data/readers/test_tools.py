@@ -1,4 +1,4 @@
-"""What lm-eval 0.4, Inspect and lighteval wrote, against the same files read by hand."""
+"""Output of lm-eval 0.4, Inspect and lighteval, compared with the same files read by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.data.readers.kept import FIXTURES, fixture
 
 
 def rows(table: pl.DataFrame, **where: Any) -> list[dict[str, Any]]:
-    """Rows that have these values; None is null."""
+    """Rows with these values; None is null."""
     for name, value in where.items():
         column = pl.col(name)
         table = table.filter(column.is_null() if value is None else column == value)
@@ -36,7 +36,7 @@ def test_lm_eval_04_results() -> None:
     )
     assert (acc["model"], acc["step"], acc["shots"], acc["n"]) == ("tiny-5k", 100, 0, 5)
     assert (acc["params"], acc["params_kind"]) == (5392, "total")
-    # Filters are parts of names, an error of "N/A" is missing, groups are marked.
+    # Filters are part of names, an error of "N/A" is missing, groups are marked.
     assert {r["metric"] for r in rows(table, task="tiny_say")} == {
         "exact_match,first",
         "exact_match,any",
@@ -65,14 +65,14 @@ def test_lm_eval_samples_beside_their_results() -> None:
     joined = means.join(scores, on=["task", "metric"])
     assert joined.height == 5
     assert joined["value"].to_list() == pytest.approx(joined["value_right"].to_list())
-    # Four repeats, of which some pass.
+    # Four repeats, some of which pass.
     rates = single.filter(task="tiny_pass").sort("instance")
     (path,) = (FIXTURES / "lm-eval-samples").rglob("samples_tiny_pass*")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert set(rates["samples"]) == {4}
     passes = [sum(a[:1].isalpha() for a in line["resps"][0]) for line in lines]
     assert rates["passes"].to_list() == passes
-    # Three repeats of which a filter kept one: one sample.
+    # Three repeats, one of which a filter kept: one sample.
     assert set(single.filter(task="tiny_say")["samples"]) == {1}
     assert len(found.left_out) == 2
     assert {x.why for x in found.left_out} == {"is not a single number"}
@@ -126,7 +126,7 @@ def test_inspect(suffix: str) -> None:
 
 
 def test_inspect_of_other_years(tmp_path: Path) -> None:
-    """What 2024's logs do not have, and what they have instead; partial and odd scores."""
+    """Fields missing in logs of 2024 and their replacements; partial and odd scores."""
     told = {"task": "t", "model": "hf/org/mix-1b", "model_args": {}, "config": {"epochs": 2}}
     metrics = {"accuracy": {"value": 0.5}, "stderr": {"value": 0.1}}
     scored = [("a", 1, "C"), ("a", 2, "I"), ("b", 1, "P"), ("b", 2, "C"), ("c", 1, None)]
@@ -166,7 +166,7 @@ def test_inspect_archive_says_what_is_broken(tmp_path: Path) -> None:
     path = tmp_path / "broken.eval"
     members = {i.filename: i for i in zipfile.ZipFile(io.BytesIO(data)).infolist()}
     for name in ("header.json", "samples/sum-2_epoch_1.json"):
-        at = members[name].header_offset + 200  # within its packed bytes
+        at = members[name].header_offset + 200  # inside its packed bytes
         broken = data.copy()
         broken[at] ^= 0xFF
         path.write_bytes(bytes(broken))
@@ -195,5 +195,5 @@ def test_lighteval() -> None:
     assert dict(own.select("instance", "passes").rows()) == expected
     assert set(own["samples"]) == {1}
     assert table.select("model", "step").unique().rows() == [("tiny-5k", 200)]
-    # 5k is no size that a name can say (it may be a context length): that is listed.
+    # 5k in a name is not a size (it may be a context length): it is listed.
     assert [(u.model, u.missing) for u in found.unresolved] == [("tiny-5k", ("params",))]

@@ -1,4 +1,4 @@
-"""Runs of Weights & Biases: a recorded project of our own through its documented interface."""
+"""Runs of Weights & Biases: our own recorded project, through its documented interface."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROJECT = FIXTURES / "wandb" / "project.json"
 
 
 class Run(SimpleNamespace):
-    """What `wandb.apis.public.Run` documents, as far as it is used."""
+    """The parts of `wandb.apis.public.Run` that are used, as documented."""
 
     def scan_history(self, keys: Any = None, page_size: int = 1000) -> Iterator[dict[str, Any]]:
         return iter(self.history)
@@ -44,7 +44,7 @@ def test_a_project_becomes_a_table(
     table = pl.read_parquet(out)
     assert set(table["loss_set"].unique()) == {"train/loss", "val/loss"}
     sizes = dict(table.select("model", "params").unique().iter_rows())
-    # Two runs go by one name: told apart by their ids.
+    # Two runs share a name: their ids distinguish them.
     assert sizes == {"ladder-10m": 1e7, "ladder-40m-r1": 4e7, "ladder-40m-r2": 4e7}
     train = table.filter(pl.col("loss_set") == "train/loss", pl.col("model") == "ladder-10m")
     assert train["loss"].to_list() == [4.0, 3.8, 3.6, 3.4, 3.2]
