@@ -1,6 +1,6 @@
-"""Tiny checkpoints of transformers, made here: an exported lab model, and one with merges and ends.
+"""Tiny transformers checkpoints, made here: an exported lab model, and one with merges and ends.
 
-Also servers nobody here wrote, started on a free loopback port.
+Also third-party servers, started on a free loopback port.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from augury.lab.export import export_checkpoint
 
 
 class Later:
-    """A package that is imported when a test uses it: torch takes seconds in every process.
+    """A package imported only when a test uses it: torch takes seconds in every process.
 
-    Where it is not installed, the module that asks for it is skipped.
+    If it is not installed, the requesting module is skipped.
     """
 
     def __init__(self, package: str) -> None:
@@ -28,7 +28,7 @@ class Later:
             pytest.skip("needs the extra models", allow_module_level=True)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):  # pytest asks every object for marks of its own
+        if name.startswith("_"):  # pytest looks for its marks on every object
             raise AttributeError(name)
         return getattr(import_module(self._package), name)
 
@@ -41,13 +41,13 @@ TEXT = ["the cat sat on the mat", "the dog sat on the log", "a cat and a dog", "
 
 
 def trained(folder: Path) -> Path:
-    """A lab checkpoint that has learned that digits come after a prompt of digits."""
+    """A lab checkpoint that has learned to answer digits with digits."""
     run = RunConfig(ModelConfig(8), steps=100, shares={"sort-digits": 1.0})
     return train(run, folder)[-1]
 
 
 def exported(folder: Path) -> tuple[Path, Path]:
-    """A lab checkpoint, and the same for transformers."""
+    """A lab checkpoint, and its transformers export."""
     checkpoint = trained(folder / "run")
     return checkpoint, export_checkpoint(checkpoint, folder / "export")
 
@@ -55,7 +55,7 @@ def exported(folder: Path) -> tuple[Path, Path]:
 _SHAPE = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4}
 _COMMON = {**_SHAPE, "intermediate_size": 32, "initializer_range": 0.6}
 _GROUPED = {**_COMMON, "num_key_value_heads": 2}
-# What differs between them: rotary positions, a window of 4 tokens in some or all layers, positions
+# They differ in: rotary positions, a window of 4 tokens in some or all layers, positions
 # counted from the mask, distances in place of positions, a recurrent state.
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "gpt_neox": _COMMON,
@@ -68,7 +68,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 
 
 def of_architecture(name: str, folder: Path) -> Path:
-    """A random model of an architecture of transformers, with the tokenizer of `bpe_model`."""
+    """A random model of a transformers architecture, with the tokenizer of `bpe_model`."""
     bpe_model(folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     options = {"vocab_size": len(tokenizer), "bos_token_id": 0, "eos_token_id": 1}
@@ -79,7 +79,7 @@ def of_architecture(name: str, folder: Path) -> Path:
 
 
 def bpe_model(folder: Path, *, ends: bool = True) -> Path:
-    """A Llama of 64 tokens with merges across words, rotary positions, grouped heads and an end."""
+    """A Llama of 64 tokens: merges across words, rotary positions, grouped heads, an end token."""
     tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = tokenizers.decoders.ByteLevel()

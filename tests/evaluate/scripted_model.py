@@ -1,4 +1,4 @@
-"""A model that says what the test tells it to."""
+"""A model that answers what the test specifies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.evaluate.table_model import TableModel
 
 
 class Scripted(TableModel):
-    """Every request gets the texts in turn, from the first one on; no probabilities of tokens.
+    """Every request gets the texts in order from the first; there are no token probabilities.
 
     `scores` are the log-probabilities of continuations.
     """

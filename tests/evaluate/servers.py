@@ -1,4 +1,4 @@
-"""Servers for the HTTP backend: one that nobody here wrote, and one that misbehaves on purpose."""
+"""Servers for the HTTP backend: a third-party one, and one that misbehaves on purpose."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def answers(url: str) -> bool:
 
 
 class Misbehaving:
-    """A server that answers its k-th request with the k-th of `acts`, then with the last for good.
+    """A server that answers its k-th request with the k-th of `acts`, and later ones with the last.
 
     Attributes:
-        url: where it listens.
-        bodies: requests, as they came.
-        most: requests that were under way at a time.
+        url: address of the server.
+        bodies: requests, in order of arrival.
+        most: largest number of simultaneous requests.
     """
 
     def __init__(self, *acts: Callable[[Any, dict[str, Any]], None]) -> None:
@@ -82,7 +82,7 @@ class Misbehaving:
                     outer.most = max(outer.most, outer._now)
                 try:
                     act(self, body)
-                except ConnectionError:  # the client went away
+                except ConnectionError:  # the client is gone
                     self.close_connection = True
                 finally:
                     with lock:
@@ -105,7 +105,7 @@ class Misbehaving:
 
 
 def says(status: int, content: Any, **headers: str) -> Callable[[Any, dict[str, Any]], None]:
-    """Answer with a status and a text, or JSON of anything else."""
+    """Answer with a status and a text, or with anything else as JSON."""
 
     def act(handler: Any, body: dict[str, Any]) -> None:
         text = (content if isinstance(content, str) else json.dumps(content)).encode()
@@ -120,7 +120,7 @@ def says(status: int, content: Any, **headers: str) -> Callable[[Any, dict[str, 
 
 
 def echoes(wait: float = 0.0) -> Callable[[Any, dict[str, Any]], None]:
-    """Answer as many choices as asked for, each the prompt and the choice's number."""
+    """Answer the requested number of choices, each the prompt with the choice's number."""
 
     def act(handler: Any, body: dict[str, Any]) -> None:
         time.sleep(wait)
@@ -132,7 +132,7 @@ def echoes(wait: float = 0.0) -> Callable[[Any, dict[str, Any]], None]:
 
 
 def drops(handler: Any, body: dict[str, Any]) -> None:
-    """Break the connection without a word."""
+    """Break the connection without an answer."""
     handler.close_connection = True
     handler.connection.shutdown(socket.SHUT_RDWR)
 

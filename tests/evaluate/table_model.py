@@ -1,4 +1,4 @@
-"""A model of a few lines for the tests: letters drawn from a table that the last letter chooses."""
+"""A tiny model for the tests: the last letter selects the table for drawing the next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LETTERS = "abcdefgh."
 
 
 class TableModel:
-    """Nine letters, of which the last ends a text; nothing here starts a thread."""
+    """Nine letters, the last of which ends a text; nothing here starts a thread."""
 
     unique_tokens = False
     ends = frozenset({len(LETTERS) - 1})
@@ -49,7 +49,7 @@ class TableModel:
     def _texts(self, request: SampleRequest) -> list[str]:
         table = self.table ** (1 / request.temperature)
         below = np.cumsum(table / table.sum(1, keepdims=True), 1)
-        # Row i is the same however many rows there are.
+        # Row i does not depend on the number of rows.
         aim = np.random.default_rng(request.seed).random((request.samples, request.length))
         last = np.full(request.samples, LETTERS.index(request.prompt[-1]))
         columns = []

@@ -1,4 +1,4 @@
-"""Chat models are asked in their own template, and all that shapes the question is identity."""
+"""Chat models use their own template, and all that shapes the prompt is part of the identity."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_prompt_is_asked_as_the_template_says(folder: Path) -> None:
-    """Sampled and scored alike: the same numbers as the rendered text gives without a chat."""
+    """Sampled or scored: the same numbers as for the rendered text without a chat."""
     plain = TransformersBackend(folder)
     chat = TransformersBackend(folder, chat=Chat("be brief", "Q: {prompt}"))
     rendered = "system: be brief\nuser: Q: the cat\nassistant: "
@@ -108,7 +108,7 @@ ASKED = {"role": "user", "content": "Spain?"}
 
 
 def test_turns_of_a_task_come_before_its_prompt(tmp_path: Path) -> None:
-    """Written before a prompt, or with the prompt as the last of them: the same conversation."""
+    """Given before a prompt, or with the prompt as the last message: the same conversation."""
     before = {"prompt": "Spain?", "messages": SOLVED, "reference": "Madrid"}
     whole = {"messages": [*SOLVED, ASKED], "reference": "Madrid"}
     for line in (before, whole):

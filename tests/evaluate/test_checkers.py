@@ -21,7 +21,7 @@ def line(**fields: Any) -> str:
 
 
 def task_of(path: Path, name: str, **fields: Any) -> Task:
-    """A task of one instance, by way of its file."""
+    """A task with one instance, read from its file."""
     file = path / "task.jsonl"
     file.write_text(line(id="a", prompt="?", **fields), encoding="utf-8")
     return read_task(file, checker=name)
@@ -128,7 +128,7 @@ def test_a_name_that_is_no_checker(tmp_path: Path, name: str, message: str) -> N
 def test_a_check_that_cannot_be_made(
     tmp_path: Path, name: str, fields: dict[str, Any], message: str
 ) -> None:
-    """It stops the run: a built-in one before anything is begun, one of the user's own later."""
+    """It stops the run: a built-in checker at the start, a user's own later."""
     if name == "unit-tests" and missing() is not None:
         pytest.skip(str(missing()))
     task = task_of(tmp_path, name, **fields)
@@ -160,7 +160,7 @@ def test_an_instance_without_a_reference_is_named(tmp_path: Path, name: str) -> 
 
 
 def test_choice(tmp_path: Path) -> None:
-    """Longer options are less likely as a whole, and likelier per byte."""
+    """Longer options are less likely overall, but likelier per byte."""
     file = tmp_path / "task.jsonl"
     options = ["x", "yyyy"]
     file.write_text(
@@ -175,7 +175,7 @@ def test_choice(tmp_path: Path) -> None:
     means = rows.filter(pl.col("instance").is_null())
     assert means["choice_probability"].to_list() == pytest.approx([share[0]] * 3)
     assert means["reference_logprob"].to_list() == pytest.approx([-1.5] * 3)
-    assert "reference_rank" not in rows.columns  # the scripted model shows none
+    assert "reference_rank" not in rows.columns  # the scripted model gives none
     assert share == pytest.approx([0.5, 1 / (1 + 2.718281828**-1), 1 / (1 + 2.718281828)])
     assert rows["chance"].to_list() == [0.5] * 9
 
@@ -299,15 +299,15 @@ SIGN = {
 }
 COMPLETIONS = (
     "    return a - b\n",  # wrong
-    "    return a +\n",  # no Python
+    "    return a +\n",  # not Python
     "    raise SystemExit(0)\n",
     "    return a + b\n",
-    "    return -1\n",  # right for sign alone
+    "    return -1\n",  # right only for the sign
 )
 
 
 def test_humaneval_through_the_sandbox(tmp_path: Path) -> None:
-    """Verdicts come from the sandbox, for each distinct text once, and a stop cuts before them."""
+    """The sandbox judges each distinct text once, after stops have cut it."""
     problem = missing()
     if problem is not None:
         pytest.skip(problem)
@@ -335,7 +335,7 @@ def test_a_problem_without_a_field_is_named(tmp_path: Path, field: str) -> None:
         pass_until(Scripted("1"), read_task(file, checker="unit-tests"))
 
 
-# In the form of HumanEval+, whose tests import NumPy.
+# In the form of HumanEval+: its tests import NumPy.
 MEAN = {
     "task_id": "Own/mean",
     "prompt": "def mean(xs):\n",

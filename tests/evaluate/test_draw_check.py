@@ -1,4 +1,4 @@
-"""Servers that cut the distribution are found, honest ones are not accused."""
+"""Servers that truncate the distribution are detected, honest ones are not accused."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ VOCABULARY = 300
 
 
 def next_tokens(rng: np.random.Generator) -> Any:
-    """Probabilities of a next token, steep or flat, as a language model's are."""
+    """Probabilities of a next token, steep or flat as in a language model."""
     logits = -rng.uniform(0.6, 2.5) * np.log(np.arange(1, VOCABULARY + 1))
     weights = np.exp(logits + rng.normal(0, 0.7, VOCABULARY))
     return weights / weights.sum()
 
 
 def cut(p: Any, how: str) -> Any:
-    """What a server makes of them."""
+    """The probabilities as a server changes them."""
     order = np.argsort(-p)
     if how == "greedy":
         kept = p == p.max()
@@ -49,7 +49,7 @@ def cut(p: Any, how: str) -> Any:
 
 @cache
 def places(how: str, shown: int) -> list[tuple[Any, Any, dict[str, float]]]:
-    """Forty places: log-probabilities, cumulative mass of what is drawn from, likeliest tokens."""
+    """Forty places: log-probabilities, cumulative mass that is sampled, likeliest tokens."""
     rng, found = np.random.default_rng(9), []
     for _ in range(40):
         p = next_tokens(rng)
@@ -59,7 +59,7 @@ def places(how: str, shown: int) -> list[tuple[Any, Any, dict[str, float]]]:
 
 
 def check_of(draws: int, how: str, seed: int, shown: int = 20) -> DrawCheck:
-    """The check after so many tokens at random places."""
+    """The check after this many tokens at random places."""
     rng, check = np.random.default_rng(seed), DrawCheck(seed)
     known = places(how, shown)
     for which, aim in zip(rng.integers(len(known), size=draws), rng.random(draws), strict=True):
@@ -70,7 +70,7 @@ def check_of(draws: int, how: str, seed: int, shown: int = 20) -> DrawCheck:
 
 
 def test_honest_servers_are_not_accused() -> None:
-    """Of 80 runs of 800 tokens none is called cut, and small p-values are as rare as claimed."""
+    """None of 80 runs of 800 tokens is called truncated; small p-values are as rare as claimed."""
     shown = (5, 20)
     found = [judge_places(check_of(800, "own", s, shown[s % 2]).places) for s in range(80)]
     assert {verdict for verdict, _ in found} == {"own"}
@@ -88,7 +88,7 @@ def test_honest_servers_are_not_accused() -> None:
     ],
 )
 def test_a_cut_is_found(how: str, draws: int) -> None:
-    """In nine of ten runs, with so many tokens; a first wave has thousands."""
+    """In nine of ten runs with this many tokens; a first wave has thousands."""
     found = [judge_places(check_of(draws, how, seed).places)[0] for seed in range(10)]
     assert found.count("cut") >= 9, found
 
@@ -113,14 +113,14 @@ def test_a_token_ruled_out_is_a_cut() -> None:
     ],
 )
 def test_repeats(kind: str | None, make: Callable[[Any], list[list[str]]]) -> None:
-    """Found in each of four runs of twelve requests; an honest server is not accused in 25."""
+    """Detected in each of four runs of twelve requests; an honest server is not accused in 25."""
     for seed in range(4 if kind else 25):
         rng = np.random.default_rng(seed)
         assert find_repeats([make(rng) for _ in range(12)]) == kind
 
 
 class Sampling:
-    """A server with one distribution of single letters, which does as it is told, or not."""
+    """A server with one distribution of single letters, which obeys requests or not."""
 
     def __init__(self, *, obeys: bool, copies: bool = False, knows: tuple[str, ...] = ()) -> None:
         self.obeys, self.copies, self.knows = obeys, copies, knows
@@ -187,7 +187,7 @@ def test_fields_that_a_server_refuses_are_left_out_and_named(tmp_path: Path) -> 
 
 
 def test_a_server_that_takes_a_whole_configuration_is_given_one(tmp_path: Path) -> None:
-    """As transformers serve does: it refuses single fields, and would decode greedily."""
+    """Like transformers serve: it refuses single fields, and would decode greedily."""
     found, bodies = measured(Sampling(obeys=True, knows=("generation_config",)), tmp_path)
     assert found.distribution == "own"
     assert [n for n in found.notes if "refused" in n] == []

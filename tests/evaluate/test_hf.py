@@ -1,4 +1,4 @@
-"""The transformers backend: against the lab's own, against itself, and what it refuses."""
+"""The transformers backend: compared with the lab's, with itself, and what it refuses."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ def test_an_exported_lab_model_is_the_same_function(
 
 @pytest.mark.parametrize("temperature", [0.7, 1.0, 1.6])
 def test_samples_come_at_their_exact_rates(llama: TransformersBackend, temperature: float) -> None:
-    """Chi-square over all texts of up to two tokens, which next_token_logprobs gives the rates of.
+    """Chi-square over all texts of up to two tokens, with rates from next_token_logprobs.
 
-    Two prompts of different lengths share the batches, so one of them is padded.
+    Two prompts of different lengths share batches, so one is padded.
     """
     n = 20_000
     prompts = ["the cat", "a"]
@@ -147,14 +147,14 @@ def test_scores_are_those_of_one_token_after_another(llama: TransformersBackend)
         )
         places = [1 + (table[k] > table[k, token]).sum() for k, token in enumerate(behind)]
         assert score.ranks is not None
-        assert score.ranks == pytest.approx(places, abs=1)  # of tokens whose logits nearly agree
+        assert score.ranks == pytest.approx(places, abs=1)  # for tokens whose logits nearly agree
         assert llama.decode(behind) == continuation
     assert np.exp(table).sum(1) == pytest.approx(1, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name != "mamba"])
 def test_padding_and_sharing_change_nothing(name: str, tmp_path: Path) -> None:
-    """Against one pass over each text alone, without a cache."""
+    """Compared with one pass over each text alone, without a cache."""
     folder = of_architecture(name, tmp_path / "model")
     backend = TransformersBackend(folder)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
@@ -193,13 +193,13 @@ def test_greedy_text_is_what_scores_call_greedy(llama: TransformersBackend) -> N
 
 
 def test_the_seam_keeps_the_prompt_as_a_model_reads_it(llama: TransformersBackend) -> None:
-    """Of "the " and "mat" the tokenizer makes one " mat", which nothing can write behind "the "."""
+    """The tokenizer turns "the " and "mat" into one " mat", which cannot follow "the "."""
     text = llama._text
     before, behind = text.seam("the ", "mat")
     assert before == text.prompt("the ")
     assert behind == text.prompt("mat")
     assert text.prompt("the mat") != [*before, *behind]
-    assert text.prompt("") == [0]  # the begin token, for want of anything else
+    assert text.prompt("") == [0]  # the begin token, because there is nothing else
 
 
 def test_a_reference_that_the_tokenizer_cannot_write_is_named(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_names_tell_family_and_step(tmp_path: Path) -> None:
     folder = bpe_model(tmp_path / "pythia-1.4b-deduped")
     about = TransformersBackend(folder, "step3000").about
     model = transformers.AutoModelForCausalLM.from_pretrained(folder)
-    inner = sum(p.numel() for p in model.model.layers.parameters()) + 16  # and the last norm
+    inner = sum(p.numel() for p in model.model.layers.parameters()) + 16  # plus the last norm
     assert about == {
         "model": "pythia-1.4b-deduped",
         "family": "pythia-deduped",

@@ -1,4 +1,4 @@
-"""Checkpoints in the forms that people have them: GGUF files, adapters, other precisions."""
+"""Checkpoints in common forms: GGUF files, adapters, other precisions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tables(backend: Any) -> Any:
 
 
 def as_gguf(folder: Path, out: Path) -> Path:
-    """The same Llama, as llama.cpp keeps it (in half precision: the weights are rounded)."""
+    """The same Llama as stored by llama.cpp (in half precision: the weights are rounded)."""
     gguf = pytest.importorskip("gguf", reason="needs the extra gguf")
     model = transformers.AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -58,7 +58,7 @@ def as_gguf(folder: Path, out: Path) -> Path:
         x = tensor.float().numpy()
         heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
         for part, n in heads.items():
-            if part in name:  # llama.cpp keeps the two halves of a rotary pair side by side
+            if part in name:  # llama.cpp stores the two halves of a rotary pair next to each other
                 x = x.reshape(n, 2, x.shape[0] // n // 2, -1).swapaxes(1, 2).reshape(x.shape)
         new = names.get_name(name, try_suffixes=(".weight",))
         writer.add_tensor(new, x if x.ndim == 1 else x.astype(np.float16))
@@ -88,14 +88,14 @@ def test_a_gguf_file_is_the_same_model(
 
 
 def test_both_counts_of_parameters(folder: Path) -> None:
-    """Without embeddings, and all: the count that other tools report."""
+    """Without embeddings, and with: the count that other tools report."""
     about = TransformersBackend(folder).about
     model = transformers.AutoModelForCausalLM.from_pretrained(folder)
     assert about["params_total"] == model.num_parameters()
     assert about["params_total"] - about["params"] == 2 * model.config.vocab_size * 16
 
 
-# peft 0.21 asks transformers 5.23 for an attribute by its old name.
+# peft 0.21 uses the old name of an attribute of transformers 5.23.
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 def test_an_adapter_is_the_model_that_was_trained(folder: Path, tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")

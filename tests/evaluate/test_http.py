@@ -1,4 +1,4 @@
-"""The HTTP backend: against `transformers serve`, and against a server that misbehaves."""
+"""The HTTP backend: with `transformers serve`, and with a server that misbehaves."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_real_server_samples_at_the_models_rates(
 
 @pytest.mark.slow
 def test_a_real_server_keeps_to_seeds(served: tuple[str, Path, Path]) -> None:
-    # One at a time: this server seeds one generator for all its requests.
+    # One at a time, because this server seeds one generator for all requests.
     url, _, export = served
     with HTTPBackend(url, str(export), n_per_request=1, in_flight=1) as backend:
         requests = [SampleRequest("=12>", 6, 8, seed=3), SampleRequest("=987>", 2, 4, seed=4)]
@@ -126,7 +126,7 @@ def test_the_server_shows_how_many_samples_it_gives_at_once() -> None:
         with Misbehaving(first, after) as server, HTTPBackend(server.url, "m") as backend:
             assert backend.sample([ASK]) == [["t"] * 5]
             assert backend.sample([ASK]) == [["t"] * 5]
-        # Where two are refused, a request for one tells whether it was the n.
+        # If two are refused, a request for one shows whether n was the cause.
         probes = [2] if first is one else [2, None]
         assert [b.get("n") for b in server.bodies] == [*probes, *[None] * 10]
     with Misbehaving(echoes()) as server, HTTPBackend(server.url, "m") as backend:
@@ -261,7 +261,7 @@ def test_an_answer_is_read_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> Non
     ):
         backend.sample([ASK])
     assert sent < 1 << 26
-    assert len(server.bodies) == 1  # and not asked for again
+    assert len(server.bodies) == 1  # and not requested again
 
 
 @pytest.mark.parametrize("indexes", [[0, 0, 0], [1, 2, 3], [2, 2, 0], [None, None, None]])
@@ -344,7 +344,7 @@ def test_one_request_that_fails_stops_the_others() -> None:
         with pytest.raises(UsageError, match="status 400: no"):
             backend.sample([SampleRequest("p", 1, 1, seed=i) for i in range(200)])
         assert len(server.bodies) < 20
-        assert backend.sample([ASK])[0]  # and the line is still good
+        assert backend.sample([ASK])[0]  # and the connection still works
 
 
 def test_no_more_requests_are_under_way_than_allowed() -> None:
@@ -380,7 +380,7 @@ def test_ctrl_c_stops_it_at_once() -> None:
         began = time.monotonic()
         run.send_signal(signal.SIGINT)
         said = run.communicate(timeout=60)[1]
-        assert time.monotonic() - began < 10  # all of it takes 30
+        assert time.monotonic() - began < 10  # the whole takes 30
     assert said.decode().rstrip().endswith("KeyboardInterrupt")
     assert len(server.bodies) < 60
 

@@ -1,4 +1,4 @@
-"""Draws from proposals: what they are drawn from, what they weigh, and that nothing is lost."""
+"""Draws from proposals: their distribution, their weights, and that nothing is lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ END = len(LETTERS) - 1
 
 
 class Other(TableModel):
-    """The same letters, another table: one that has seen more of some."""
+    """The same letters with another table, one that has seen more of some."""
 
     def __init__(self, seed: int = 5) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ def other() -> Proposal:
 
 
 def probability(model: TableModel, prompt: str, tokens: tuple[int, ...]) -> float:
-    """Of drawn tokens, by the table."""
+    """Probabilities of drawn tokens, by the table."""
     last, p = LETTERS.index(prompt[-1]), 1.0
     for token in tokens:
         p *= float(model.table[last, token])
@@ -48,7 +48,7 @@ def probability(model: TableModel, prompt: str, tokens: tuple[int, ...]) -> floa
 
 
 def paths(length: int) -> list[tuple[int, ...]]:
-    """Every sequence of tokens that a text can be: to the end token, or to the full length."""
+    """Every possible sequence of tokens of a text: to the end token, or to the full length."""
     found = [tuple(p) for p in product(range(END), repeat=length)]
     for n in range(length):
         found += [(*p, END) for p in product(range(END), repeat=n)]
@@ -79,7 +79,7 @@ def test_draws_come_from_the_mixture_and_weigh_what_they_should() -> None:
 
 
 def exact_rates(task: Task, check: Any) -> np.ndarray:
-    """By the sum over every text that there is."""
+    """By the sum over all texts."""
     model = TableModel()
     every = paths(task.tokens)
     texts = [model.decode(p[:-1] if p[-1] == END else p) for p in every]
@@ -96,12 +96,12 @@ def exact_rates(task: Task, check: Any) -> np.ndarray:
 
 
 def holds(instance: Instance, text: str) -> bool:
-    """Many texts pass, with weights that differ."""
+    """Many texts pass, with different weights."""
     return instance.answers[0][:2] in text
 
 
 class Weighed(NamedTuple):
-    """Runs against sums over all texts: rates (n, 8), what held them, and what they are."""
+    """Runs compared with sums over all texts: rates (n, 8), their intervals, the true rates."""
 
     rates: np.ndarray
     held: np.ndarray
@@ -111,7 +111,7 @@ class Weighed(NamedTuple):
 
 
 def weighed(r: int, runs: int, first: int = 0) -> Weighed:
-    """Passes of one instance weigh differently; stopped by r passes or by the cap."""
+    """Passes of one instance have different weights, stopped by r passes or by the cap."""
     task = words(8, length=4)
     truth = exact_rates(task, holds)
     assert truth.min() < 0.01 < truth.max()
@@ -138,7 +138,7 @@ def weighed(r: int, runs: int, first: int = 0) -> Weighed:
      pytest.param(20, 150, marks=pytest.mark.claims)],
 )  # fmt: skip
 def test_rates_are_unbiased_and_intervals_cover(r: int, runs: int) -> None:
-    """At full size by `make claims`, a tenth of whose coverage is repeated by `make test`.
+    """Full size by `make claims`; `make test` repeats a tenth of the coverage.
 
     Fewer than three effective passes say too little for an interval of one instance. That of the
     mean is wide rather than narrow: it counts the largest contribution once more.
@@ -258,7 +258,7 @@ def test_k_hat_is_the_shape_of_a_pareto_tail(k: float) -> None:
     found = [
         pareto_k(1 + stats.genpareto.rvs(k, size=4000, random_state=seed)) for seed in range(60)
     ]
-    # The prior towards .5 weighs 10 of 190.
+    # The prior towards .5 has weight 10 of 190.
     assert np.mean(found) == pytest.approx((180 * k + 5) / 190, abs=0.06)
     assert np.isnan(pareto_k([1.0, 2.0, 3.0]))
     assert pareto_k(np.full(50, 0.3)) == 0
@@ -275,7 +275,7 @@ def test_a_heavy_tail_is_not_reliable() -> None:
 
 
 def test_weights_whose_largest_are_missing_are_not_reliable() -> None:
-    """By simulation with a known rate; k-hat and the effective number see nothing there."""
+    """By simulation with a known rate; k-hat and the effective number miss it."""
     from benchmarks.importance import simulated
 
     rng = np.random.default_rng(0)
@@ -291,7 +291,7 @@ def test_weights_whose_largest_are_missing_are_not_reliable() -> None:
 
 
 def test_the_unseen_share_is_what_larger_weights_carry() -> None:
-    """Against the draws themselves: what lies above the largest of n, over many times n."""
+    """Compared with the draws themselves: what lies above the largest of n, over many times n."""
     rng, n, spread = np.random.default_rng(1), 400, 1.5
     counts = np.array([n]), np.array([10 * n])
     logs = -12 + spread * rng.standard_normal((200, n))
@@ -303,7 +303,7 @@ def test_the_unseen_share_is_what_larger_weights_carry() -> None:
     ]
     many = np.exp(-12 + spread * rng.standard_normal(2_000_000))
     beyond = [many[many > np.exp(row.max())].sum() / many.sum() for row in logs]
-    # The largest of n is a little above its quantile in the median.
+    # In the median, the largest of n is a little above its quantile.
     assert np.median(beyond) < np.median(shares) < 2 * np.median(beyond)
     same = PassWeights(
         ("x",), 0.2, True, *counts, 1e9, (np.full(n, -3.0),), np.zeros((1, 2), np.int64)

@@ -1,4 +1,4 @@
-"""Inspect's models and sandboxes, by its own `mockllm` and the sandbox that needs no Docker."""
+"""Inspect's models and sandboxes, with its own `mockllm` and the sandbox without Docker."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from augury.evaluate.models import Loading, open_model
 from augury.evaluate.sandbox import Limits, Program
 from augury.study.plan.study_file import check_study
 
-# Inspect calls tenacity as an older version had it.
+# Inspect calls tenacity by an older interface.
 pytestmark = pytest.mark.filterwarnings("ignore:The 'initial' parameter:DeprecationWarning")
-# Inspect leaves streams of its own to the collector, which says so.
+# Inspect leaves its streams to the garbage collector, which warns.
 leaves_streams = pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
 )
@@ -169,7 +169,7 @@ def test_unit_tests_name_the_sandbox_in_their_checker() -> None:
     data = {"entry_point": "up", "test": "import numpy\ndef check(f):\n    assert f(1) == 2\n"}
     instance = Instance("1", 'def up(x):\n    """One more."""\n', (), data=data)
     judge = checker("unit-tests:inspect-local")
-    validate_task(Task("up", (instance,), 0.0, judge.name, 9))  # numpy may be inside
+    validate_task(Task("up", (instance,), 0.0, judge.name, 9))  # numpy may be available inside
     assert judge(instance, "    return x + 1\n")
     assert not judge(instance, "    return x\n")
     assert judge.reason(instance, "    return x\n", False) == "failed: AssertionError"

@@ -1,4 +1,4 @@
-"""Tasks of lm-evaluation-harness: a local folder of them, read, asked and judged as it does."""
+"""lm-evaluation-harness tasks: a local folder, read, prompted and judged as the harness does."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_prompts_and_stops_are_the_harnesss(folder: Path) -> None:
 @pytest.mark.slow
 @needs_harness
 def test_examples_are_those_that_the_harness_draws(folder: Path) -> None:
-    """Against the harness's own evaluation of a model that does nothing."""
+    """Compared with the harness's own evaluation of a model that does nothing."""
     from lm_eval.api.model import LM
     from lm_eval.evaluator import simple_evaluate
     from lm_eval.tasks import TaskManager
@@ -254,7 +254,7 @@ def test_measured_and_resumed(folder: Path, tmp_path: Path) -> None:
     assert found.passes.tolist() == [0, 2, 2, 0]
     assert found.samples.tolist() == [64, 6, 5, 64]
     assert found.examples == {"1": "so #### 2", "2": "#### 3"}
-    # The same tasks in another folder, read again, are the same measurement.
+    # The same tasks read from another folder are the same measurement.
     write(tmp_path)
     again = lm_eval_task("sums", include_path=tmp_path)
     assert again.digest == task.digest
@@ -317,7 +317,7 @@ def test_what_is_not_covered_is_refused(
 def test_a_name_is_looked_for_among_the_harnesss_own(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, everything: bool
 ) -> None:
-    if not everything:  # reading all of its thousands takes seven seconds: here one of its folders
+    if not everything:  # reading all of its thousands takes seven seconds: here one folder
         from lm_eval.tasks import manager
 
         assert manager.__file__ is not None

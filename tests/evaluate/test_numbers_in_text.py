@@ -1,4 +1,4 @@
-"""Numbers as public GSM8K and MATH outputs write them; a comma is not always a thousand."""
+"""Numbers as in public GSM8K and MATH outputs; a comma does not always separate thousands."""
 
 from fractions import Fraction
 
@@ -10,7 +10,7 @@ from augury.evaluate.checkers import checker
 from augury.evaluate.numbers_in_text import number_in, numbers_in
 from augury.evaluate.tasks import Instance
 
-# What stands last in a text: (text, value as a fraction, None for no number at all).
+# The last number of a text: (text, value as a fraction, None if there is no number).
 LAST = [
     ("so \\boxed{$9{,}500}", "9500"),
     ("\\boxed{\\$1{,}234{,}567.50}", "1234567.5"),
@@ -105,7 +105,7 @@ def test_a_text_that_is_a_number(text: str, value: str | None) -> None:
         ("numeric:1e-6,0", "0", "1e-300", False),
         ("numeric", "1/3", "0.3333333", True),
         ("numeric", "\\frac{1}{3}", "0.33", False),
-        # Larger than a float tells apart.
+        # Larger than a float can distinguish.
         ("last-number", "12345678901234567891", "12345678901234567891", True),
         ("last-number", "12345678901234567891", "12345678901234567892", False),
         ("last-number", "\\frac{2}{6}", "it is 1/3", True),

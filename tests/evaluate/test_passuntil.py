@@ -1,4 +1,4 @@
-"""pass_until: when it stops, which way it takes, and that nothing is lost or counted twice."""
+"""pass_until: when it stops, which method it uses, and that nothing is lost or counted twice."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CAP = 20_000
 
 
 def words(n: int = 12, **settings: Any) -> Task:
-    """Instances that ask for a word of three letters, some likely, some hardly ever written."""
+    """Instances whose answer is a word of three letters, some likely, some very rare."""
     rng, table = np.random.default_rng(0), np.sqrt(TableModel().table[:-1, :-1])
     made = []
     for i in range(n):
@@ -87,7 +87,7 @@ def test_the_way_is_chosen_and_named() -> None:
     ("method", "own"), [("tree", False), ("tree", True), ("independent", False)]
 )
 def test_rates_are_those_of_the_table(method: Method, own: bool, temperature: float) -> None:
-    """With a check of ours, of which hopeless branches are left out, and with one of the user's."""
+    """With our check, which prunes hopeless branches, and with a user's check."""
     model, n = TableModel(sharpness=1.0), 4000
     task = words(30)
     found = pass_until(
@@ -152,7 +152,7 @@ def test_other_rules_of_stopping() -> None:
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flat table: hardly two samples are alike, and no wave is larger than its bound."""
+    """A flat table: almost all samples differ, and no wave is larger than its bound."""
     monkeypatch.setitem(waves.WAVE_TOKENS, "tree", 2**15)
     monkeypatch.setattr(wave_draws, "VERDICTS", 2500)
     task = Task("flat", (Instance("0", "a", ("zzzzzz",)),), 0.0, checker="exact", length=6)
@@ -271,7 +271,7 @@ def test_two_processes_at_one_measurement_refuse(tmp_path: Path) -> None:
     pass_until(model, task, max_samples=200, study=tmp_path)
 
 
-# Children of a clean server that has imported everything and started no thread: they cost 20 ms.
+# Children of a clean server that has imported everything and started no thread cost 20 ms.
 CHILDREN = multiprocessing.get_context("forkserver")
 CHILDREN.set_forkserver_preload(["tests.evaluate.test_passuntil"])
 
@@ -312,12 +312,12 @@ def test_a_disk_that_is_full_at_the_end_costs_no_sample(
     assert journal_of(tmp_path).read_bytes() == left
 
 
-# Samples of a run that is killed: a tree counts more of them in the same time.
+# Samples of a run that is killed: a tree counts more in the same time.
 MOST: dict[Method, int] = {"tree": 30_000, "independent": 3_000}
 
 
 def run(study: Path, method: Method, dies_writing: int) -> PassCounts:
-    """A run that, where asked to, kills itself in the middle of its n-th write to the journal."""
+    """A run that, if requested, kills itself in the middle of its n-th write to the journal."""
     if dies_writing:
         write, left = os.write, [dies_writing]
 
@@ -336,17 +336,17 @@ def run(study: Path, method: Method, dies_writing: int) -> PassCounts:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["tree", "independent"])
 def test_killed_at_a_hundred_random_moments(tmp_path: Path, method: Method) -> None:
-    """SIGKILL whenever it comes, every fourth time in the middle of a journal write.
+    """SIGKILL at random times, every fourth time in the middle of a journal write.
 
-    A fast machine ends a study before it can be killed in a write, so that the fourth attempt finds
-    nothing to do: every fourth study dies in its first write instead.
+    A fast machine finishes a study before it can be killed in a write, so the fourth attempt finds
+    nothing to do. Therefore every fourth study dies in its first write instead.
     """
     rng = np.random.default_rng(5)
     whole = run(tmp_path / "whole", method, 0)
     data = journal_of(tmp_path / "whole").read_bytes()
     start = time.perf_counter()
     pass_until(TableModel(), words(8), max_samples=MOST[method], method=method)
-    takes = time.perf_counter() - start + 0.05  # and for starting
+    takes = time.perf_counter() - start + 0.05  # plus the start
     kills = torn = studies = attempt = 0
     while kills < 100:
         study = tmp_path / str(studies)

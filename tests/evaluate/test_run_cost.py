@@ -1,4 +1,4 @@
-"""What a run will take, and a cap of tokens that ends it."""
+"""The expected cost of a run, and a cap on tokens that ends it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.evaluate.test_passuntil import StoppedError, after, same, words
 
 
 class CountingModel(TableModel):
-    """Counts letters drawn, and letters of prompts read: each is billed."""
+    """Counts letters drawn and prompt letters read: both are billed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class CountingModel(TableModel):
 
 @pytest.mark.parametrize("method", ["tree", "independent"])
 def test_a_plan_bounds_what_a_run_takes(method: Method) -> None:
-    """Expected samples and tokens are of the right size, and nothing exceeds the bound."""
+    """Expected samples and tokens have the right size, and nothing exceeds the bound."""
     task = words(24)
     cost = plan_run(CountingModel(), task, RunOptions(method=method, max_samples=5_000))
     model = CountingModel()
@@ -48,7 +48,7 @@ def test_a_plan_bounds_what_a_run_takes(method: Method) -> None:
     assert cost.samples_at_most == 24 * 5_000
     assert found.samples.sum() <= cost.samples_at_most
     assert found.tokens.drawn <= cost.tokens_at_most
-    if method == "independent":  # a tree shares prefixes: the more so the more is drawn
+    if method == "independent":  # a tree shares prefixes, more so with more draws
         spent = model.usage.paid
         assert spent is not None
         assert spent / 2 < cost.tokens_expected < spent * 2
@@ -56,7 +56,7 @@ def test_a_plan_bounds_what_a_run_takes(method: Method) -> None:
 
 
 def test_options_are_the_arguments_of_a_run() -> None:
-    """By the same names and with the same defaults."""
+    """The same names and the same defaults."""
     taken = inspect.signature(pass_until).parameters
     for field in dataclasses.fields(RunOptions):
         assert taken[field.name].default == field.default
@@ -69,7 +69,7 @@ def test_prices_are_of_tokens_read_and_drawn() -> None:
     assert (free.cost_at_most, free.cost_expected) == (None, None)
     read = plan_run(CountingModel(), task, asked, price_in=2e6)
     drawn = plan_run(CountingModel(), task, asked, price_out=1e6)
-    # Prompts are of one letter, texts of five at most.
+    # Prompts have one letter, texts at most five.
     assert read.cost_at_most == pytest.approx(2 * 12 * 1_000)
     assert read.cost_expected == pytest.approx(2 * read.samples_expected)
     assert drawn.cost_at_most == pytest.approx(5 * 12 * 1_000)

@@ -1,4 +1,4 @@
-"""Answers of servers, changed anywhere: a text that stands in them, or one line."""
+"""Server answers changed at random: a text they contain, or a one-line error."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from benchmarks.server_answers import one
 
 from augury.evaluate.http_answers import is_finite_logprob, is_logprob, token_count
 
-# Each ended in a traceback: log-probabilities that are lists, texts, missing or of another form.
+# Each caused a traceback: log-probabilities that are lists, texts, missing or of another form.
 FOUND = (52, 65, 68, 150, 182, 248, 262, 369, 434, 439, 534, 558)
 
 
 @pytest.mark.parametrize("seed", [*FOUND, 10])
 def test_an_answer_changed_anywhere_is_read_or_refused(tmp_path: Path, seed: int) -> None:
-    """`python -m benchmarks.server_answers` goes through ten thousand."""
+    """`python -m benchmarks.server_answers` tries ten thousand."""
     assert one(seed, tmp_path) in ("sampled", "measured", "scored", "refused in one line")
 
 

@@ -1,4 +1,4 @@
-"""A loop in its own thread ends what it runs before it is closed."""
+"""A loop in its own thread finishes its work before it is closed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from augury.evaluate.side_by_side import OwnLoop
 
 
 def test_what_is_cut_off_ends_before_the_loop_does() -> None:
-    """As after Ctrl-C: the work is cancelled, and the loop closed while it still tidies up."""
+    """As after Ctrl-C: the work is cancelled, and the loop is closed while it still cleans up."""
     begun, ended = threading.Event(), threading.Event()
 
     async def tidy_slowly() -> None:

@@ -1,4 +1,4 @@
-"""A stop ends a sample where cutting the full text would have ended it, and saves the rest."""
+"""A stop ends a sample where cutting the full text would, and saves the rest."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_escapes_mean_what_the_documentation_shows(typed: str, meant: str) -> No
 
 
 def test_a_text_is_settled_only_where_nothing_can_move_its_cut() -> None:
-    """Over random texts and stops: from the place where it is settled on, the cut stays."""
+    """Over random texts and stops: once decided, a cut does not change."""
     rng = np.random.default_rng(0)
     settled = 0
     for _ in range(4000):
@@ -66,7 +66,7 @@ def model(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.mark.slow
 def test_samples_are_the_same_with_and_without(model: Any) -> None:
-    """For every seed, whatever the stops: those that cut are parts of texts that it writes."""
+    """For every seed and any stops: cut samples are parts of the texts it writes without stops."""
     rng = np.random.default_rng(1)
     prompt, saved = "=421>" if isinstance(model, LabBackend) else "the cat", 0
     for seed in range(6):
@@ -87,7 +87,7 @@ def test_samples_are_the_same_with_and_without(model: Any) -> None:
 
 def test_counts_and_journals_are_the_same_with_and_without(model: Any, tmp_path: Path) -> None:
     class Deaf:
-        """The same model, to which no stop is told."""
+        """The same model, which gets no stops."""
 
         def __getattr__(self, name: str) -> Any:
             return getattr(model, name)
@@ -123,7 +123,7 @@ def test_counts_and_journals_are_the_same_with_and_without(model: Any, tmp_path:
 def test_counts_are_the_same_where_samples_end_as_soon_as_they_fail(
     model: Any, tmp_path: Path
 ) -> None:
-    """For every seed, with and without a stop; what a model of transformers draws is less."""
+    """For every seed, with and without a stop; a transformers model draws less."""
     prompt = "=421>" if isinstance(model, LabBackend) else "the cat"
     (texts,) = model.sample([SampleRequest(prompt, 40, 12, 3)])
     knows = checker("any-of")

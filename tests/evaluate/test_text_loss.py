@@ -1,4 +1,4 @@
-"""The loss on a text, against transformers by hand, and its windows, against their definition."""
+"""The loss on a text, compared with transformers by hand; windows, with their definition."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def by_hand(model: Path, document: str, window: int, stride: int) -> tuple[float, int]:
-    """The sum of a document's losses, and how many: transformers' own loss, window by window."""
+    """The sum and number of a document's losses: transformers' own loss, window by window."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(model)
     network = transformers.AutoModelForCausalLM.from_pretrained(model).eval()
     ids = tokenizer(document)["input_ids"]
@@ -79,7 +79,7 @@ def test_it_is_the_loss_that_transformers_gives(augury: Any, model: Path, tmp_pa
 
 def test_the_standard_error_is_that_of_documents_drawn_at_random() -> None:
     class Reader:
-        """Each token costs what its document says."""
+        """Each token has the loss given in its document."""
 
         context = None
 

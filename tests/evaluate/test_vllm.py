@@ -1,4 +1,4 @@
-"""vLLM does not fit the environment of the tests: what is left to see is that it says so."""
+"""vLLM does not fit the test environment: check only that it says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep that another trainer runs: the data that goes out, and the checkpoints that come back."""
+"""A sweep by another trainer: the exported data, and the imported checkpoints."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def lines(path: Path) -> list[Any]:
 def test_another_trainer_gets_what_the_sweep_learns_from_and_the_same_scores(
     model: str, tmp_path: Path
 ) -> None:
-    """The other trainer is our own, given the plan's files alone: nothing else may differ."""
+    """The other trainer is our own with only the plan's files: nothing else may differ."""
     from augury.finetune.hf import finetune_transformers
 
     rate, out = 0.01, tmp_path / "plan"

@@ -1,4 +1,4 @@
-"""The finetuning sweep: what it leaves behind, how it goes on, and what it refuses."""
+"""The finetuning sweep: its results, how it resumes, and what it refuses."""
 
 from __future__ import annotations
 
@@ -100,12 +100,12 @@ def test_a_sweep_that_was_killed_goes_on_to_the_same_table(
     assert len(list(tmp_path.glob("measurements/*"))) == 4
     seen: list[int] = []
     table = finetune_sweep(*asked, out=tmp_path, progress=lambda *e: seen.append(e[1]), **QUICK)
-    assert len(seen) == 18 - 4  # nothing is done twice
+    assert len(seen) == 18 - 4  # nothing is repeated
     assert table.equals(study[1])
 
 
 def test_a_sweep_grows(run: Path, study: tuple[Path, pl.DataFrame], tmp_path: Path) -> None:
-    """More seeds, later, are the units that one call would have made."""
+    """Adding seeds later gives the same units as one call."""
     small = finetune_sweep([run / "step-50"], "sort-digits", [20], 1, 1, out=tmp_path, **QUICK)
     assert small.height == 2
     again = finetune_sweep([run], "sort-digits", [20, 60], 2, 2, out=tmp_path, **QUICK)
@@ -122,7 +122,7 @@ def test_what_is_scored_is_never_learned_from() -> None:
         learned = {p for p, _ in drawn.draw(subset, 5000)}
         assert not learned & (scored | stopping)
     raw = lab_task("sort-digits").instances(np.random.default_rng(0), 5000)
-    assert scored & {p for p, _ in raw}  # left to chance, they would have met
+    assert scored & {p for p, _ in raw}  # otherwise they would overlap by chance
     rng = np.random.default_rng(0)
     instances = tuple(Instance(str(i), f"{rng.integers(60)}+", (str(i % 7),)) for i in range(400))
     split = source(Task("own", instances, 0.1, "any-of", 1), 50)
@@ -157,7 +157,7 @@ def test_subsets_and_amounts_are_independent_draws() -> None:
 def test_the_rate_is_searched_once_and_scaled(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Losses by rate are made up here: best at twice the start, hardly worse one step below."""
+    """Invented losses by rate: best at twice the start, hardly worse one step below."""
     tried: list[float] = []
 
     class Made:
@@ -176,12 +176,12 @@ def test_the_rate_is_searched_once_and_scaled(
     settings = working.Settings("sort-digits", drawn.digest, "full", 1.0, 4, 16, 40, 2, 10, 3, 8, 0)
     job = working.SearchJob(model, (20, 60), drawn, settings, tmp_path / "search.jsonl")
     monkeypatch.setattr(working, "tuned", Made)
-    assert working.search(job) == pytest.approx(0.02)  # the lower of two that are as good
+    assert working.search(job) == pytest.approx(0.02)  # the lower of two equally good ones
     assert sorted(set(tried)) == pytest.approx([0.5, 1.0, 2.0, 4.0])
     tried.clear()
     assert working.search(job) == pytest.approx(0.02)
     assert tried == []
-    other = replace(job, amounts=(20,))  # another question, though the journal is the same
+    other = replace(job, amounts=(20,))  # another question with the same journal
     assert working.search(other) == pytest.approx(0.02)
     assert len(tried) == 4
     assert settings.recipe(16, 0.02).rate == pytest.approx(0.01)
@@ -292,7 +292,7 @@ def test_other_settings_are_refused(run: Path, study: tuple[Path, pl.DataFrame])
     ):
         with pytest.raises(UsageError, match=line):
             finetune_sweep([run], "sort-digits", [20], out=study[0], **{**QUICK, **change})
-    without = {**QUICK, "learning_rate": None}  # the study's own, not searched for again
+    without = {**QUICK, "learning_rate": None}  # the study's own, without a new search
     finetune_sweep([run], "sort-digits", [20, 60], 2, 2, out=study[0], **without)
     assert sorted(study[0].rglob("*")) == before
 
@@ -302,7 +302,7 @@ def test_from_the_shell(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("augury.cli.startup.keep_compiled", lambda: None)
-    # On a busy machine this takes longer than a log waits for its first line of progress.
+    # On a busy machine this takes longer than the wait before the first line of progress.
     monkeypatch.setattr("augury.cli.progress.LINE_EVERY", float("inf"))
 
     def said(*args: object) -> tuple[str, str, int]:
@@ -339,7 +339,7 @@ def test_processes_give_the_same_table_and_outlive_a_failure(run: Path, tmp_path
     good = weights.read_bytes()
 
     def breaks(_: str, done: int, __: int) -> None:
-        if done == 1:  # both have begun: what is read after this is damaged
+        if done == 1:  # both have begun: later reads are damaged
             weights.write_bytes(good[:-50])
 
     asked = ([ladder], *asked[1:])

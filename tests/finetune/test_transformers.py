@@ -1,4 +1,4 @@
-"""Checkpoints of transformers go through the same sweep, in full and by LoRA."""
+"""Transformers checkpoints go through the same sweep, with full finetuning and LoRA."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ QUICK: dict[str, Any] = {"batch": 16, "steps": 60, "every": 20, "instances": 64,
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A lab checkpoint of width 8, and the same for transformers."""
+    """A lab checkpoint of width 8, and its transformers export."""
     lab, hf = exported_models.exported(tmp_path_factory.mktemp("both"))
     return lab, hf
 
@@ -38,7 +38,7 @@ def test_finetuning_moves_an_exported_model_as_it_moves_the_labs(
     theirs = finetune_sweep([f"hf:{both[1]}"], *asked, out=tmp_path / "hf", **options)
     labs = "full" if method == "lora" else method
     ours = finetune_sweep([both[0]], *asked, out=tmp_path / "lab", **{**options, "method": labs})
-    # As it is, the exported model says and scores what the lab's does.
+    # Before finetuning, the exported model generates and scores as the lab's does.
     same = ["model", "family", "run", "step", "params", "tokens", "flops", "loss", "task", "chance"]
     assert theirs.select(same).equals(ours.select(same))
     assert theirs["logprob"][0] == pytest.approx(ours["logprob"][0], abs=1e-3)
@@ -51,13 +51,13 @@ def test_finetuning_moves_an_exported_model_as_it_moves_the_labs(
     records = [json.loads(p.read_text()) for p in tmp_path.glob("hf/measurements/*/record.json")]
     assert {r["settings"]["method"] for r in records} == {method}
     assert sum(r["curve"] is not None for r in records) == 1
-    # Done once; the second call reads.
+    # Computed once; the second call reads it.
     again = finetune_sweep([f"hf:{both[1]}"], *asked, out=tmp_path / "hf", **options)
     assert again.equals(theirs)
 
 
 def test_a_model_with_an_end_token_learns_to_stop(tmp_path: Path) -> None:
-    """A random Llama of 64 tokens; the answer is one word and the end."""
+    """A random Llama of 64 tokens; the answer is one word and the end token."""
     model = exported_models.bpe_model(tmp_path / "bpe")
     rng = np.random.default_rng(0)
     words = ["cat", "dog", "mat", "log"]
@@ -71,7 +71,7 @@ def test_a_model_with_an_end_token_learns_to_stop(tmp_path: Path) -> None:
     assert table["value"].to_list() == [0.0, pytest.approx(1.0, abs=0.2)]
     assert table["samples"].to_list() == [160.0, 160.0]
     assert "loss" not in table.columns
-    # What the checkpoint does not say, a table may, also when its units are done already.
+    # A table may give what the checkpoint does not, even after its units are done.
     (tmp_path / "about.csv").write_text("model,loss,tokens\nbpe,3.2,1e9\n")
     told = finetune_sweep(
         [f"hf:{model}"], task, [60], 1, 1, out=tmp_path / "s", learning_rate=0.01,

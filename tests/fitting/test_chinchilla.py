@@ -1,4 +1,4 @@
-"""The published replication of Chinchilla's approach 3, to its digits."""
+"""The published replication of Chinchilla's approach 3, to every digit."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ pytestmark = needs_chinchilla
 
 
 def huber_sum(p: np.ndarray, n: np.ndarray, d: np.ndarray, loss: np.ndarray) -> float:
-    """Hoffmann et al.'s objective, written anew."""
+    """Hoffmann et al.'s objective, reimplemented."""
     mu = p[0] + np.exp(p[1]) / n ** p[3] + np.exp(p[2]) / d ** p[4]
     r = np.abs(np.log(loss) - np.log(mu))
     return float(np.where(r < 1e-3, 0.5 * r**2, 1e-3 * (r - 0.5e-3)).sum())
@@ -30,7 +30,7 @@ def test_the_optimum_of_240_points() -> None:
     assert p["alpha"] == pytest.approx(0.3473, abs=5e-5)
     assert p["beta"] == pytest.approx(0.3672, abs=5e-5)
     assert fitted.diagnostics["starts_agree"] == fitted.diagnostics["starts"]
-    # The same objective, written independently; and Nelder-Mead finds nothing better around it.
+    # The same objective, implemented independently; Nelder-Mead finds nothing better nearby.
     data = (table["params"].to_numpy(), table["tokens"].to_numpy(), table["loss"].to_numpy())
     x = np.array([p["E"], np.log(p["A"]), np.log(p["B"]), p["alpha"], p["beta"]])
     assert huber_sum(x, *data) == pytest.approx(fitted.objective, rel=1e-9)
@@ -64,7 +64,7 @@ def test_least_squares_names_the_five_points_that_move_it() -> None:
     without = fit("chinchilla", chinchilla(), likelihood="gaussian", uncertainty="none")
     assert change["with"] == pytest.approx(gaussian.parameters["beta"])
     assert change["without"] == pytest.approx(without.parameters["beta"], rel=1e-6)
-    # Huber beside it: moved a third as far by the same five.
+    # Huber for comparison: the same five move it a third as far.
     huber = fit("chinchilla", everything, likelihood="huber", uncertainty="none")
     assert abs(huber.parameters["beta"] - 0.3672) < 0.4 * abs(change["with"] - 0.3672)
 
@@ -79,7 +79,7 @@ def test_rows_are_those_of_the_file_after_a_filter() -> None:
 
 @pytest.fixture(scope="module")
 def posterior() -> Fit:
-    """Of all 245 rows: its noise has tails, and the five that stand apart hardly move it."""
+    """All 245 rows: its noise has tails, so the five outliers hardly move it."""
     return fit("chinchilla", chinchilla(None), uncertainty="nuts", resamples=1000, influence=False)
 
 
@@ -94,7 +94,7 @@ def test_the_posterior_mixes_and_agrees_with_laplace(posterior: Fit) -> None:
 
 @pytest.mark.slow
 def test_a_posteriors_value_is_one_of_its_draws(posterior: Fit) -> None:
-    """Huber's optimum of these rows has E = 1.891, and the posterior 1.777 to 1.830."""
+    """On these rows, Huber's optimum has E = 1.891, and the posterior is 1.777 to 1.830."""
     value = np.array(list(posterior.parameters.values()))
     assert np.isclose(posterior.draws, value, rtol=1e-9).all(1).any()
     for name, (low, high) in posterior.intervals.items():

@@ -1,4 +1,4 @@
-"""What is compiled ahead is what the fit then calls, and nothing is compiled that it does not."""
+"""Exactly the functions that a fit calls are compiled ahead, and no others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from augury.fitting.optimise import block_solver
 from augury.fitting.problem import problem_of
 from augury.laws import parse_law
 
-# A likelihood of this file's own: what other tests have compiled does not count.
+# A likelihood used only here, so that other tests have not compiled it.
 LIKELIHOOD = Huber(delta=0.7e-3)
 
 
@@ -38,7 +38,7 @@ def test_the_refits_without_single_points_find_their_solver_compiled(
     assert compile_ahead(problem) is None
     fitted = fit(law, runs(20), likelihood=LIKELIHOOD)
     assert "leave-one-out" in [note.code for note in fitted.notes]
-    # One for the few starts, and the one that was compiled ahead.
+    # One for the few starts, and the one compiled ahead.
     assert block_solver(law, LIKELIHOOD, True)._cache_size() == 2
 
 

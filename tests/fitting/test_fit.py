@@ -1,4 +1,4 @@
-"""What a fit says of itself: status, notes, errors; and the machinery under it."""
+"""What a fit reports: status, notes, errors; and the code behind it."""
 
 import numpy as np
 import polars as pl
@@ -127,7 +127,7 @@ def test_without_influence_all_else_is_the_same() -> None:
 
 @pytest.mark.slow
 def test_checkpoints_of_a_run_are_not_counted_as_runs() -> None:
-    """Ten checkpoints that repeat one run's error say hardly more than one."""
+    """Ten checkpoints that share one run's error say hardly more than one."""
     table = runs(30, 10, seed=4)
     together = fit("chinchilla", table, likelihood="gaussian")
     apart = fit("chinchilla", table.drop("run"), likelihood="gaussian")
@@ -142,7 +142,7 @@ def test_checkpoints_of_a_run_are_not_counted_as_runs() -> None:
 
 
 def test_laplace_agrees_with_scipy_on_a_linear_problem() -> None:
-    """A straight line in logarithms: the covariance is that of ordinary least squares."""
+    """A straight line in logs: the covariance is that of ordinary least squares."""
     from scipy.stats import linregress
 
     rng = np.random.default_rng(3)
@@ -208,7 +208,7 @@ def groups(count: int, n: int, spread: float, noise: float, seed: int) -> pl.Dat
 
 
 def alone(table: pl.DataFrame) -> Fit:
-    """One group's optimum."""
+    """Optimum of one group."""
     return fit("chinchilla", table, likelihood="gaussian", uncertainty="none", influence=False)
 
 
@@ -265,7 +265,7 @@ def test_identical_groups_are_pooled_into_one() -> None:
 
 
 def test_runs_alike_in_the_window_do_not_leave_a_direction_unknown() -> None:
-    """Of twelve runs the six nearest the law lie in its upper half: the exponent is known yet."""
+    """The six of twelve runs nearest the law are in its upper half: the exponent is still known."""
     rng = np.random.default_rng(1042)
     flops = np.geomspace(1e18, 1e21, 12)
     loss = (1.5 + 300.0 * flops**-0.13) * np.exp(0.003 * rng.normal(size=12))

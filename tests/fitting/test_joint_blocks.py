@@ -1,4 +1,4 @@
-"""The arrow shape of joint fits, against the same sums and systems written out in full."""
+"""The arrow shape of joint fits, compared with the same sums and systems in full."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_sums_are_those_of_the_full_jacobian() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("extra", [0, 1])
 def test_a_step_solves_the_whole_system(extra: int) -> None:
-    """Also with a parameter of the likelihood's own, which counts as shared."""
+    """Also with a parameter of the likelihood, which counts as shared."""
     blocks, size = blocks_of("joint-chinchilla")
     full, _, _ = random_jacobian(blocks, size, 80)
     rng = np.random.default_rng(2)

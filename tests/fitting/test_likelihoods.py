@@ -1,4 +1,4 @@
-"""Likelihoods own what is special about them: one from a test file goes through everything."""
+"""Likelihoods contain everything special about them: one defined in a test works everywhere."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ from augury.runtime.compiling import jit
 
 
 class Line(Law):
-    """A line, for a likelihood to be tried on."""
+    """A line for testing a likelihood."""
 
     name = "line-of-tests"
     output = "value"
@@ -41,7 +41,7 @@ def points(n: int, seed: int, noise: Any) -> tuple[Any, pl.DataFrame]:
 
 @pytest.mark.parametrize("tau", [0.25, 0.9])
 def test_pinball_is_quantile_regression(tau: float) -> None:
-    """Against the linear programme of Koenker & Bassett 1978."""
+    """Compared with the linear programme of Koenker & Bassett 1978."""
     x, table = points(80, 1, np.random.default_rng(2).gumbel(0, 0.1, 80))
     y = table["value"].to_numpy()
     fitted = fit(Line(), table, likelihood=Pinball(tau, smoothing=1e-5), influence=False)
@@ -54,7 +54,7 @@ def test_pinball_is_quantile_regression(tau: float) -> None:
     )
     exact = programme.x[:2] - programme.x[2:4]
     assert fitted.objective == pytest.approx(programme.fun, abs=n * 1e-5)
-    # The programme ends in a corner; beside it the loss is nearly as low.
+    # The programme ends in a corner; nearby, the loss is almost as low.
     found = np.array([fitted.parameters["a"], fitted.parameters["b"]])
     assert design @ found == pytest.approx(design @ exact, abs=5e-4)
 
@@ -83,7 +83,7 @@ def test_slopes_are_those_of_the_loss_and_bounds_bound_it(name: str) -> None:
     nuisance = SimpleNamespace(rho=0.05)
     steps = (-0.3, -1e-3, 1e-3, 0.3)
 
-    # One function: operations apart would be compiled apart, forty a likelihood.
+    # One function: separate operations would be compiled separately, forty per likelihood.
     @jit
     def evaluated(mu: Any) -> tuple[Terms, Any, list[Any]]:
         at = likelihood.predictor(mu)
@@ -105,7 +105,7 @@ def test_slopes_are_those_of_the_loss_and_bounds_bound_it(name: str) -> None:
 
 @dataclass(frozen=True)
 class LogCosh(Likelihood):
-    """A likelihood of a user's own: nothing in the package knows it."""
+    """A user's likelihood, unknown to the package."""
 
     width: float = 0.05
     name: ClassVar[str] = "log-cosh"
@@ -135,7 +135,7 @@ def test_a_likelihood_from_outside_fits_forecasts_and_draws() -> None:
 
 
 class Looped(Law):
-    """Solves its equation by a loop that JAX cannot run backwards."""
+    """Solves its equation by a loop that JAX cannot differentiate in reverse."""
 
     name = "looped-of-tests"
     output = "loss"

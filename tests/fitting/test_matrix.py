@@ -1,4 +1,4 @@
-"""Law x likelihood x data: what was put in comes out, inside the bounds, and survives the disk."""
+"""Law x likelihood x data: the truth is recovered within bounds, and results survive saving."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def likelihoods(law: Law) -> list[Likelihood | str]:
 
 
 def simulated(law: Law, likelihood: Likelihood | str, noise: float, seed: int) -> pl.DataFrame:
-    """Points of the law with the noise that the likelihood is about."""
+    """Points of the law with the noise that the likelihood assumes."""
     rng = np.random.default_rng(seed)
     x = inputs(law, N, seed)
     mu = law(truth(law), **x)
@@ -42,7 +42,7 @@ def simulated(law: Law, likelihood: Likelihood | str, noise: float, seed: int) -
     return pl.DataFrame({**columns, law.output: y})
 
 
-# Each likelihood with one law here; every law passes `check_law` (recovery among it) with its own.
+# Here each likelihood with one law; every law passes `check_law` (with recovery) with its own.
 # The whole grid, and recovery without noise by another fit, are in `make claims`.
 PAIRS = {"chinchilla", "logistic-task"}
 CASES = [
@@ -72,7 +72,7 @@ def test_recovery_bounds_and_storage(
     x = inputs(law, N, 1)
     expected = law(truth(law), **x)
     own = {name: fitted.parameters[name] for name in law.parameters}
-    # The curve, over the data, to well below the noise of single points: sqrt(P / N) of it is .2.
+    # The curve over the data, to well below the noise of single points: sqrt(P / N) of it is .2.
     off = law(own, **x) - expected
     if likelihood in ("binomial", "beta-binomial"):
         spread = np.sqrt(expected * (1 - expected) / 4000 + 1e-7)
@@ -103,7 +103,7 @@ def test_noise_free_parameters_come_back(law: Law) -> None:
     likelihood: Likelihood = Gaussian("linear" if law.output == "value" else "log")
     fitted = fit(law, simulated(law, likelihood, 0.0, 2), likelihood=likelihood, uncertainty="none")
     if any(p.prior for p in law.parameters.values()):
-        x = inputs(law, N, 2)  # a valley, held by priors: the curve is what comes back
+        x = inputs(law, N, 2)  # a valley, bounded by priors: only the curve is recovered
         own = {name: fitted.parameters[name] for name in law.parameters}
         assert np.allclose(law(own, **x), law(truth(law), **x), rtol=5e-3)
         return

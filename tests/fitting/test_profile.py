@@ -1,4 +1,4 @@
-"""Profiles: exact for a line, and of Skaling's k on Chinchilla's points."""
+"""Profiles: exact for a line, and for Skaling's k on Chinchilla's points."""
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from tests.shared import chinchilla, needs_chinchilla
 
 @pytest.mark.slow
 def test_a_profile_is_that_of_refits_one_by_one() -> None:
-    """Against SciPy at fixed exponents: the law is linear in the rest."""
+    """Compared with SciPy at fixed exponents: the law is linear in the rest."""
     rng = np.random.default_rng(0)
     x = np.geomspace(1e7, 1e10, 40)
     y = 2.0 + 400 * x**-0.34 + 0.01 * rng.standard_normal(40)

@@ -1,4 +1,4 @@
-"""Saving and loading: what is loaded equals what was saved, for every kind of result."""
+"""Saving and loading: the loaded result equals the saved one, for every kind of result."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def table() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def results(table: pl.DataFrame) -> dict[str, Any]:
-    """One result of each kind that a table of losses and scores gives."""
+    """One result of each kind from a table of losses and scores."""
     chain = Chain(PowerLaw(), LogisticTask())
     fitted = fit_chain(chain, table)
     at = {"params": [7e9, 7e10]}
@@ -132,7 +132,7 @@ def test_a_record_names_classes_of_results_and_nothing_else(path: str, tmp_path:
 @pytest.mark.parametrize("old", MOVED)
 def test_a_class_that_moved_is_found_by_its_old_path(old: str) -> None:
     moved = {"class": old, "fields": {}}
-    with pytest.raises(TypeError, match="missing"):  # it is found, and lacks its fields
+    with pytest.raises(TypeError, match="missing"):  # it is found, but lacks its fields
         from_record(moved, Bulk())
 
 

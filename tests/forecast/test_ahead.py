@@ -1,4 +1,4 @@
-"""The average of simple forecasts: its parts, what it allows for, and what it refuses."""
+"""The average of simple forecasts: its parts, its allowances, and what it refuses."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_intervals_of_straight_ladders_hold() -> None:
 
 
 def test_a_ladder_that_bent_before_is_trusted_less() -> None:
-    """The walk's multiple is read off the past: a straight ladder's falls, a bent one's rises."""
+    """The past sets the walk's multiple: lower for a straight ladder, higher for a bent one."""
     walk = Walk(share=0.3, step=0.0, spread=0.7)
     usual = line_ahead(straight(), POINTS, STILL)
     still = [line_ahead(straight(seed, 24), POINTS, walk).walk for seed in range(5)]
@@ -129,7 +129,7 @@ def test_a_law_of_two_scales_is_forecast() -> None:
     rng = np.random.default_rng(1)
     loose = runs.with_columns(loss=pl.col("loss") * np.exp(0.05 * rng.standard_normal(runs.height)))
     (scattered,) = forecast_ahead(loose, {"params": n, "tokens": d})
-    assert 0 < found.noise < scattered.noise < 1  # of models on the law, more is the trend's
+    assert 0 < found.noise < scattered.noise < 1  # for models on the law, more belongs to the trend
     assert "new model" in str(found)
     assert found.to_dict()["task"] is None
     narrow = forecast_ahead(runs, {"params": n, "tokens": d}, level=0.5)[0]
@@ -212,7 +212,7 @@ def test_any_ladder_has_an_interval_around_its_value(
 
 
 def test_checkpoints_count_as_their_correlation_says() -> None:
-    """Kish's design effect, against intervals of simulated ladders whose runs differ."""
+    """Kish's design effect, compared with intervals of simulated ladders whose runs differ."""
     assert points_per_run(np.ones(4), np.ones(4), np.arange(4)) == 1.0
     run = np.repeat(np.arange(200), 4)
     rng = np.random.default_rng(0)

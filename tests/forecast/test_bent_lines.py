@@ -1,4 +1,4 @@
-"""The average that leads pass rates: its posterior, its quantiles, and how often it holds."""
+"""The leading average for pass rates: its posterior, its quantiles, and its coverage."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RUN = np.array([0, 0, 1, 1, 2, 2])
 
 
 def test_the_posterior_is_that_of_a_normal_distribution_conditioned_by_scipy() -> None:
-    """Weights and middles, from the joint density of ladder and target at each node."""
+    """Weights and middles from the joint density of ladder and target at each node."""
     (prior, _) = PRIORS
     rate = np.array([1e-4, 3e-4, 5e-4, 2e-3, 4e-3, 2e-2])
     relative = np.array([0.3, 0.1, 0.1, 0.0, 0.0, 0.0])
@@ -36,7 +36,7 @@ def test_the_posterior_is_that_of_a_normal_distribution_conditioned_by_scipy() -
     mean = prior.slope[0] * (size - 1.5) + prior.curvature[0] * bent
     v = prior.link.to(rate)
     mean += v.mean() - mean[:6].mean()
-    # F = log(-log p) moves by 1 / log p with the logarithm of p.
+    # The derivative of F = log(-log p) in log p is 1 / log p.
     counted = np.diag(np.append(relative / np.log(rate) ** 2, 0.0))
     together = np.where(np.equal.outer(RUN, RUN), SHARED, 0.0) + (1 - SHARED) * np.eye(6)
     noise = np.eye(7)
@@ -59,7 +59,7 @@ def test_the_posterior_is_that_of_a_normal_distribution_conditioned_by_scipy() -
 
 
 def test_quantiles_are_those_of_draws() -> None:
-    """Of two nodes, each narrower below its middle and wider above."""
+    """Quantiles of two nodes, each narrower below its middle and wider above."""
     found = BentLine(
         np.array([0.3, 0.7]), np.array([[0.0], [1.0]]), np.array([[0.5], [0.1]]),
         np.array([0.2, 0.4]), np.array([0.6]),
@@ -77,7 +77,7 @@ def test_lines_bend_no_further_than_was_seen() -> None:
     far = np.array([3.0 + BENDS_AHEAD, 13.0, 23.0])
     slope = np.diff(bend(far, 0.0, 3.0)) / np.diff(far)
     assert slope == pytest.approx(3.0 + BENDS_AHEAD)
-    # Of a long ladder, only the last six e-folds bend.
+    # In a long ladder, only the last six e-folds bend.
     assert bend(np.array([0.0, 14.0, 20.0]), 0.0, 20.0).tolist() == [0.0, 0.0, 18.0]
 
 
@@ -97,7 +97,7 @@ def test_the_noise_of_counting_is_its_own(prior: LadderPrior) -> None:
 
 
 def split_normal(rng: np.random.Generator, prior: tuple[float, float, float]) -> float:
-    """Its logarithm is half a normal distribution on either side of its mode."""
+    """Its log has half a normal distribution on either side of its mode."""
     mode, below, above = prior
     side = -below if rng.random() < below / (below + above) else above
     return mode * float(np.exp(side * abs(rng.standard_normal())))

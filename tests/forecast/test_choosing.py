@@ -1,4 +1,4 @@
-"""The choice of a law: the true one where the data tell, the constant where nothing does."""
+"""The choice of a law: the true one if the data show it, the constant if nothing does."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_windows_say_what_least_squares_on_each_would() -> None:
                            influence=False)  # fmt: skip
         expected = np.log(law(alone.parameters, params=x))
         assert found.mean[window] == pytest.approx(expected, abs=1e-5)
-        # Beyond the window the spread is more than the noise, and grows.
+        # Beyond the window, the spread exceeds the noise and grows.
         assert found.spread[window][size - 1] < found.spread[window][-1]
         scatter = (np.log(y) - expected)[:size].std(ddof=3)
         assert (found.spread[window] > scatter * 0.999).all()

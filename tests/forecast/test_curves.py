@@ -1,4 +1,4 @@
-"""One curve from its beginning."""
+"""Forecast one curve from its beginning."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRUTH = 1.8 + 400 * 2e10**-0.3
 
 
 def test_a_power_law_is_forecast_with_laws_weights_and_an_interval() -> None:
-    table = curve().sample(fraction=1.0, shuffle=True, seed=1)  # the order of rows is nothing
+    table = curve().sample(fraction=1.0, shuffle=True, seed=1)  # the order of rows does not matter
     found = augury.forecast_curve(table, [1.5e10, 2e10])
     assert found.x == "tokens"
     assert found.value == pytest.approx(TRUTH, rel=0.01)
@@ -84,7 +84,7 @@ def test_a_run_under_a_schedule_releases_loss_as_it_decays() -> None:
     assert found.x == "step"
     assert [note.code for note in found.notes] == ["release-from-prior"]
     widths = [high - low for low, high in found.intervals]
-    assert widths[2] > 3 * widths[0]  # what the decay releases is not known
+    assert widths[2] > 3 * widths[0]  # the gain from the decay is unknown
     assert found.value < 2.5 + 0.6 * (2e-4 * 3750) ** -0.5 - 0.02
     with pytest.raises(UsageError, match="must lie beyond 3000"):
         forecast_scheduled(log, plan, 2000)
@@ -98,7 +98,7 @@ def test_a_run_under_a_schedule_releases_loss_as_it_decays() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.claims)])
 def test_public_runs_are_forecast_from_their_first_half_under_their_schedule(every: int) -> None:
-    """Every third of the nine, and all of them."""
+    """Every third of the nine, or all of them."""
     errors, held = [], []
     runs = list(curves(25e6).group_by("model", maintain_order=True))
     for (name,), run in runs[::every]:
@@ -133,7 +133,7 @@ def test_cuts_are_few_and_late_ones_count() -> None:
 
 
 def held(seeds: Sequence[Sequence[int]]) -> float:
-    """Share of power laws, with noise and with a break, whose next factor of two is held."""
+    """Share of power laws, with noise and with a break, whose next factor of two is covered."""
     hits = []
     for seed in seeds:
         rng = np.random.default_rng(seed)
@@ -151,7 +151,7 @@ def held(seeds: Sequence[Sequence[int]]) -> float:
 @pytest.mark.claims
 def test_intervals_of_simulated_curves_hold() -> None:
     """90 % intervals; `make test` repeats a tenth of 60 others against the record."""
-    # 19 of 24: below it with probability .02 if 90 % hold
+    # 19 of 24: fewer have probability .02 if 90 % hold
     assert held([[seed, 5] for seed in range(24)]) >= 0.8
 
 

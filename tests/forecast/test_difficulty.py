@@ -1,4 +1,4 @@
-"""Splitting by difficulty shows what the whole hides, and makes nothing up."""
+"""Splitting by difficulty shows what the whole hides, and invents nothing."""
 
 import numpy as np
 import polars as pl
@@ -9,7 +9,7 @@ from augury.forecast.trends import by_difficulty, trends
 
 
 def instances(easy_turn: float, seed: int = 0) -> pl.DataFrame:
-    """Six runs, ten checkpoints, 120 instances: the easy half turns one way, the hard the other."""
+    """Six runs, ten checkpoints, 120 instances: easy and hard halves turn in opposite ways."""
     rng = np.random.default_rng(seed)
     run, step, item = (i.ravel() for i in np.indices((6, 10, 120)))
     x = step / 9
@@ -38,13 +38,13 @@ def test_opposite_halves_hide_each_other() -> None:
 
 
 def test_luck_does_not_look_like_difficulty() -> None:
-    """All instances alike: groups sorted by other runs' luck have one mean."""
+    """All instances are alike: groups sorted by other runs' luck have the same mean."""
     rng = np.random.default_rng(1)
     table = instances(0.0).with_columns(value=pl.Series(rng.binomial(1, 0.5, 7200).astype(float)))
     split = by_difficulty(table)
     means = split.group_by("task").agg(pl.col("value").mean())
     assert split["task"].n_unique() == 3
-    # 2,400 coins a group: a standard error of .01. Sorted by own luck they would differ by .1.
+    # 2,400 coins per group: a standard error of .01. Sorted by own luck, they would differ by .1.
     assert means["value"].max() - means["value"].min() < 0.04  # type: ignore[operator]
     assert split["n"].sum() == 7200
 

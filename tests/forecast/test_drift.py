@@ -1,4 +1,4 @@
-"""Error that grows with the distance: recovered where there is some, small where there is none."""
+"""Error that grows with distance: recovered if present, small if absent."""
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ HALF = stats.norm.isf(0.05)
 
 
 def errors(drift: float, rng: np.random.Generator, cuts: int = 8) -> pl.DataFrame:
-    """Forecasts of 100 whose own 90 % intervals are right but for a random walk."""
+    """Forecasts of 100 whose 90 % intervals are right except for a random walk."""
     distance = np.tile(np.linspace(0.3, 2.0, 5), cuts)
     walk = np.repeat(rng.standard_normal(cuts), 5)
     off = 0.01 * rng.standard_normal(5 * cuts) + drift * np.sqrt(distance) * walk
@@ -30,11 +30,11 @@ def test_a_drift_is_recovered_and_none_is_small() -> None:
     found = [learn_drift(errors(0.1, rng), {"a": 1.0}, 0.9, "log").mean for _ in range(50)]
     assert 0.07 < np.median(found) < 0.15
     none = [learn_drift(errors(0.0, rng), {"a": 1.0}, 0.9, "log").mean for _ in range(50)]
-    assert np.median(none) < 0.01  # less than the law's own
+    assert np.median(none) < 0.01  # smaller than the law's own
 
 
 def test_a_wild_interval_of_one_cut_does_not_stretch_the_rest() -> None:
-    """A factor of up to three on logarithms cubed a decade; evidence adds and does not multiply."""
+    """A factor of up to three on logs cubed per decade; evidence adds and does not multiply."""
     rng = np.random.default_rng(1)
     rows = errors(0.0, rng)
     wild = rows.with_columns(

@@ -1,4 +1,4 @@
-"""One sandbox of one worker per file of tests, so that every program has a program before it."""
+"""One sandbox with one worker per test file, so that every program follows another."""
 
 import os
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ WRONG = Program("wrong", "def f(x):\n    return x\n", tests="assert f(1) == 2", 
 
 
 def processes_of(sandbox: Sandbox) -> set[int]:
-    """Processes of this sandbox alone; those of other files of tests are left aside."""
+    """Processes of this sandbox only; those of other test files are ignored."""
     found: set[int] = set()
     for root in sandbox.processes:
         found |= {root, *descendants(root)}
@@ -36,9 +36,9 @@ def processes_of(sandbox: Sandbox) -> set[int]:
 
 
 def descendants(root: int = 0) -> set[int]:
-    """Processes of sandboxes below a process of the host, this one unless told.
+    """Sandbox processes below a process of the host, by default this one.
 
-    Below this one there may be sandboxes of other files of tests: compare before and after.
+    There may be sandboxes of other test files below this one: compare before and after.
     """
     root = root or os.getpid()
     parents: dict[int, int] = {}
@@ -56,12 +56,12 @@ def descendants(root: int = 0) -> set[int]:
 
 
 def is_server(pid: int) -> bool:
-    """Whether it is a process of a sandbox."""
+    """Whether a process belongs to a sandbox."""
     return b"inside.server" in command(pid)
 
 
 def command(pid: int) -> bytes:
-    """Its command line, which a fork has from its parent."""
+    """Its command line, which a fork inherits from its parent."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -85,13 +85,13 @@ class Attacks:
         self.sandbox = sandbox
 
     def __call__(self, attack: Program) -> Verdict:
-        """The verdict of the attack; the programs after it are judged as ever."""
+        """The verdict of the attack; the programs after it are judged as usual."""
         before = len(processes_of(self.sandbox))
         verdicts = self.sandbox.run([attack, INNOCENT, WRONG])
         assert [v.outcome for v in verdicts[1:]] == ["passed", "failed"], verdicts
         assert (
             len(processes_of(self.sandbox)) == before
-        )  # nothing is left running, and nobody is missing
+        )  # nothing is left running, and nothing is missing
         return verdicts[0]
 
     def script(self, code: str) -> Verdict:

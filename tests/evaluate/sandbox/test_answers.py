@@ -1,4 +1,4 @@
-"""Answers as models write them: right ones of each style are programs, bodies stay as they are."""
+"""Answers as models write them: correct ones in each style are programs, bodies stay unchanged."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WHOLE = f"def doubled(xs: List[int]) -> List[int]:\n{BODY}"
 
 
 def answers(code: str) -> object:
-    """What the program says, run here: it is written above."""
+    """The program's output, run here because its code is written above."""
     space: dict[str, object] = {}
     exec(compile(code, "p", "exec"), space)  # no model wrote it
     return space["doubled"]([1, 2])  # type: ignore[operator]

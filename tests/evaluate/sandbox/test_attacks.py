@@ -1,4 +1,4 @@
-"""What a program may try. Each attack is contained, and the programs after it are unaffected."""
+"""Attacks by programs. Each attack is contained, and the programs after it are unaffected."""
 
 import os
 import secrets
@@ -23,7 +23,7 @@ def tried(what, *arguments, **keywords):
 
 
 def lines(output: str) -> list[str]:
-    """What a script says of its tries."""
+    """A script's report of its attempts."""
     return output.strip().splitlines()
 
 
@@ -133,7 +133,7 @@ def test_thread_bomb(attack: Attacks) -> None:
 )
 def test_memory_bomb(attack: Attacks, bomb: str) -> None:
     body = "".join(f"    {line}\n" for line in bomb.splitlines())
-    expected = ("failed",) if "mmap" in bomb else ("memory",)  # where it is an OSError to Python
+    expected = ("failed",) if "mmap" in bomb else ("memory",)  # if Python sees it as an OSError
     assert attack.function(f"def f():\n{body}").outcome in expected
     assert attack.script(bomb).outcome in expected
 
@@ -223,7 +223,7 @@ def test_killing_itself_is_a_crash(attack: Attacks) -> None:
 
 
 def test_a_program_that_killed_itself_is_told_from_one_that_was_ended() -> None:
-    """It hangs up a moment before it counts as dead: the harness may kill it in between."""
+    """It hangs up just before it counts as dead: the harness may kill it in between."""
     worker = SimpleNamespace(limits=Limits())
     report = {"code": -9, "cpu": 0.0, "ended": True}
     assert Worker._end_of(worker, report) is None  # type: ignore[arg-type]
@@ -258,7 +258,7 @@ def f():
 def test_reading_the_expected_output(attack: Attacks) -> None:
     secret = secrets.token_hex(16)
     code = f"{SEARCH}\nt = f()\nprint({secret[::-1]!r}[::-1] in t, len(t) > 1000)\n"
-    for _ in range(2):  # the second one after a program that was judged by the same
+    for _ in range(2):  # the second runs after a program with the same judge
         verdict = attack(Program("attack", code, expected_output=secret))
         assert (verdict.outcome, verdict.output) == ("failed", "False True\n")
 
@@ -307,7 +307,7 @@ def test_monkey_patching_the_checker(attack: Attacks, code: str) -> None:
 
 
 def test_monkey_patching_the_tests_by_answers(attack: Attacks) -> None:
-    # Whatever it answers, tests that catch everything cannot be made to pass by hanging up.
+    # Whatever the program answers, hanging up cannot make tests pass that catch everything.
     tests = "try:\n    f()\nexcept BaseException:\n    pass\n"
     assert attack.function("import os\ndef f():\n    os._exit(0)\n", tests).outcome == "failed"
 
@@ -322,7 +322,7 @@ def test_leaving_a_background_process(attack: Attacks) -> None:
     )
     function = leave + "def f():\n    time.sleep(.1)\n    return answer\n"
     verdict = attack.function(function, "assert f() == 'stopped: PermissionError'\n")
-    assert verdict.outcome == "passed"  # and `attack` found neither process nor file afterwards
+    assert verdict.outcome == "passed"  # `attack` found neither processes nor files afterwards
     assert attack.script(leave + "print(answer)").output == "stopped: PermissionError\n"
 
 

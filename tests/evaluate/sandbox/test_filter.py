@@ -1,4 +1,4 @@
-"""The system call filter, run here as the kernel would run it."""
+"""The system call filter, interpreted here as the kernel does."""
 
 import errno
 import struct
@@ -19,7 +19,7 @@ DENIED = ERRNO | errno.EPERM
 
 
 def fate(code: bytes, data: bytes) -> int:
-    """What classic BPF makes of one struct seccomp_data."""
+    """Classic BPF's result for one struct seccomp_data."""
     instructions = list(struct.iter_unpack("HBBI", code))
     at = loaded = 0
     while True:
@@ -62,7 +62,7 @@ def test_every_call_meets_its_fate(machine: str) -> None:
 @pytest.mark.parametrize("machine", syscalls.MACHINES)
 def test_limited_calls_look_at_their_arguments(machine: str) -> None:
     numbers = syscalls.numbers(syscalls.LIMITED, machine)
-    thread = 0x3D0F00  # what pthread_create asks for
+    thread = 0x3D0F00  # requested by pthread_create
     passes: dict[str, list[tuple[int, ...]]] = {
         "kill": [(OWN_PID, 9)],
         "tgkill": [(OWN_PID, 1, 6)],

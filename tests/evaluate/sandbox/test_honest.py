@@ -1,4 +1,4 @@
-"""Right programs pass and wrong ones fail, whatever of the standard library they use.
+"""Right programs pass and wrong ones fail, whichever part of the standard library they use.
 
 Each runs between two programs that must not notice it.
 """
@@ -12,8 +12,8 @@ from augury.evaluate.sandbox import Program, Sandbox, Verdict
 from augury.evaluate.sandbox.packages import lacking
 from tests.evaluate.sandbox.conftest import INNOCENT, LIMITS, WRONG, Attacks, processes_of
 
-# Modules that an honest program may import; what is left out talks to other processes or devices,
-# belongs to another system or prints when imported.
+# Modules that an honest program may import; the others talk to other processes or devices,
+# belong to another system or print when imported.
 LEFT_OUT = {
     "antigravity", "this", "idlelib", "lib2to3", "turtle", "turtledemo", "tkinter", "msilib",
     "msvcrt", "nt", "ossaudiodev", "spwd", "nis", "readline", "ensurepip", "venv", "test",
@@ -81,7 +81,7 @@ SCRIPTS = {
     "logs": "import logging\nlogging.warning('x')\nprint(True)",
 }  # fmt: skip
 
-# Values that functions give, and what tests ask of them.
+# Values that functions return, and what tests check.
 VALUES = {
     "deque": ("from collections import deque", "deque([1, 2], 5)", "f() == deque([1, 2])"),
     "full deque": ("from collections import deque", "deque([1, 2], 2)", "f().maxlen == 2"),
@@ -164,7 +164,7 @@ def test_honest_values_cross(sandbox: Sandbox) -> None:
     right, wrong = [], []
     for name, (imports, value, test) in VALUES.items():
         code = f"{imports}\ndef f():\n    return {value}\n"
-        # The tests import what they name of the standard library, and nothing of the program's.
+        # The tests import the modules that they name, and nothing from the program.
         own = "class" in imports or not imports.startswith(("from", "import"))
         named = "" if own else imports
         for tests, programs in ((test, right), (f"not ({test})", wrong)):
@@ -220,7 +220,7 @@ def test_tests_that_lack_a_package_judge_nothing(attack: Attacks) -> None:
         "refused",
         "the tests import numpy, which the sandbox lacks",
     )
-    # A program that lacks one fails, and it is said; tests cannot be made to look as if they did.
+    # A program that lacks a package fails with a message; it cannot shift the blame to the tests.
     for code in (
         "import numpy.linalg\n" + right,
         "def f():\n    import numpy\n    return 'right'\n",

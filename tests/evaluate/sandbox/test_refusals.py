@@ -1,4 +1,4 @@
-"""Where there can be no walls nothing runs, and the message says what to do."""
+"""Without walls nothing runs, and the message says what to do."""
 
 import platform
 import shutil

@@ -1,4 +1,4 @@
-"""Verdicts on honest programs: right is passed, wrong is failed, whatever the values are."""
+"""Verdicts on honest programs: right ones pass and wrong ones fail, for all kinds of values."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ from tests.evaluate.sandbox.conftest import (
     processes_of,
 )
 
-# In HumanEval's form: a helper in the prompt that the tests use, an import, doctests.
+# In HumanEval's form: a helper in the prompt, used by the tests, an import, doctests.
 PROBLEM = {
     "task_id": "Test/0",
     "prompt": "from typing import List\n\n\ndef double(x: int) -> int:\n    return 2 * x\n\n\n"
@@ -91,7 +91,7 @@ def test_a_prompt_that_is_no_python_is_named() -> None:
         humaneval_program({**PROBLEM, "prompt": "def f(:\n"}, RIGHT)
 
 
-# Values that must cross between a program and its tests as they are.
+# Values that must be unchanged between a program and its tests.
 CROSSING = """
 import math
 from decimal import Decimal
@@ -202,7 +202,7 @@ def test_what_is_lost_is_replaced(sandbox: Sandbox) -> None:
     assert sandbox.run([INNOCENT])[0].passed
     before = processes_of(sandbox)
     assert before
-    for pid in before:  # fork servers, bubblewrap and all
+    for pid in before:  # including fork servers and bubblewrap
         with contextlib.suppress(ProcessLookupError):  # it may have died with its parent
             os.kill(pid, signal.SIGKILL)
     assert [v.outcome for v in sandbox.run([INNOCENT, WRONG])] == ["passed", "failed"]
