@@ -1,4 +1,4 @@
-"""Simulated studies for the moved curve, noisier than its likelihood and not from its priors."""
+"""Simulated studies for the moved curve: noisier than its likelihood, not from its priors."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def moved_table(
     by_size: float = 0.0,
     amounts: tuple[int, ...] = AMOUNTS,
 ) -> tuple[float, pl.DataFrame, float]:
-    """A table of three sizes by nine checkpoints, few-shot and finetuned, and its truth.
+    """A table of three sizes by nine checkpoints, few-shot and finetuned, with its truth.
 
-    The few-shot curve stands .1 above chance at the loss returned, which lies `ahead` nats beyond
+    The few-shot curve is .1 above chance at the returned loss, which lies `ahead` nats beyond
     the best checkpoint. D_h is drawn over four decades, the floor between 4 and 20 % below it. With
-    `by_size`, each doubling of the size moves the curve that far, in log units: at equal loss
-    larger models are worse, and the premise is broken.
+    `by_size`, each doubling of the size moves the curve by that, in log units: at equal loss
+    larger models are worse, and the premise fails.
 
     Returns:
         The true point, the table, and the floor.
@@ -84,13 +84,13 @@ def families_table(
 ) -> tuple[float, pl.DataFrame]:
     """Public models of eight families on FLOPs, few-shot rows at chance, and their truth.
 
-    Thirty to fifty-five models over four decades, 8 to 17 amounts. Every family is early or late by
+    Thirty to fifty-five models over four decades, 8 to 17 amounts. A family is early or late by
     `spread` decades (a standard deviation), and finetuning moves it by more or less than others
     (`recipe`, of the logarithm). The slope is about half as steep with much data as with none. All
     models beyond a cut .1 to .8 decades before the point are left out.
 
     Returns:
-        FLOPs at which few-shot scores of the families' mean stand .1 above chance, and the table.
+        FLOPs at which the families' mean few-shot score is .1 above chance, and the table.
     """
     models = int(rng.integers(30, 56))
     families = 8

@@ -1,7 +1,7 @@
-"""Numbers with fixed seeds that a refactoring must leave as they are.
+"""Numbers with fixed seeds that a refactoring must not change.
 
-`python -m tests.pinned_numbers NAME ...` records them in tests/pinned.json, all or only the entries
-named, each of which then needs its reason in REASONS of tests/test_pinned.py.
+`python -m tests.pinned_numbers NAME ...` records all, or only the named entries, in
+tests/pinned.json; each named entry needs its reason in REASONS of tests/test_pinned.py.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 
 
 def pinned(function: Callable[[], Numbers]) -> Callable[[], Numbers]:
-    """Enrol a function whose numbers are pinned."""
+    """Register a function whose numbers are pinned."""
     PINNED[function.__name__] = function
     return function
 
@@ -42,7 +42,7 @@ def runs(n: int = 40, seed: int = 0) -> pl.DataFrame:
 
 
 def scores(n: int = 30, seed: int = 1) -> pl.DataFrame:
-    """Scores of a task that follow the loss, with counts."""
+    """Scores of a task that depend on the loss, with counts."""
     table = runs(n, seed)
     rng = np.random.default_rng([seed, 9])
     rate = 0.25 + 0.7 / (1 + np.exp(4 * (table["loss"].to_numpy() - 2.3)))

@@ -1,4 +1,4 @@
-"""Where the real data lie, and what is read from them."""
+"""Locate the real data and read them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def chinchilla(where: str | None = "loss < 3.43") -> pl.DataFrame:
     return read_table(CHINCHILLA, columns=columns, where=where)
 
 
-# The eight tasks of Bhagia et al. 2024: column, the paper's chained forecast and the truth, %.
+# The eight tasks of Bhagia et al. 2024: column, the paper's chained forecast, the truth, %.
 OLMO_TASKS = {
     "mmlu": ("", 48.4, 49.0),
     "hellaswag": ("hellaswag_val", 82.5, 81.3),
@@ -129,7 +129,7 @@ def inabilities(*, nominal: bool = False) -> pl.DataFrame:
     )
 
 
-# Published t of params, tokens, interaction, each with its adjusted p (None: below .001).
+# Published t values of params, tokens, interaction, each with its adjusted p (None: below .001).
 INABILITIES_T: dict[str, tuple[tuple[float, float | None], ...]] = {
     "hindsight_neglect": ((-4.22, None), (-4.69, None), (-2.88, 0.012)),
     "into_the_unknown": ((-0.31, 0.824), (2.04, 0.079), (0.02, 0.986)),

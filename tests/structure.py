@@ -1,4 +1,4 @@
-"""What the package's source says of itself: rooms, imports, classes. Read, not imported."""
+"""The structure of the package's source: rooms, imports, classes. Read, not imported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SOURCE = Path(__file__).parent.parent / "src"
 PACKAGE = "augury"
 
 GROUND = frozenset({"errors", "notes", "display", "runtime"})
-# Each room with the rooms that it may import (docs/design has the drawing).
+# Each room and the rooms it may import (docs/design has the drawing).
 ROOMS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "notes": frozenset({"errors"}),
@@ -27,7 +27,7 @@ ROOMS: dict[str, frozenset[str]] = {
     "finetune": GROUND | {"data", "evaluate", "lab"},
     "report": GROUND | {"data", "laws", "fitting", "forecast"},
 }
-# These know everyone.
+# These may import every room.
 TOP = frozenset({"study", "cli", "__init__", "__main__"})
 
 
@@ -47,7 +47,7 @@ def tree(module: str) -> ast.Module:
 
 
 def room(module: str) -> str:
-    """The room that a module is in: "augury.laws.base" is in "laws"."""
+    """The room of a module: "augury.laws.base" is in "laws"."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else "__init__"
 
@@ -58,7 +58,7 @@ def rooms() -> set[str]:
 
 @cache
 def imports(module: str) -> dict[str, int]:
-    """The modules of the package that a module imports, wherever in it, and the first line."""
+    """The modules of the package that a module imports anywhere, and the first line of each."""
     found: dict[str, int] = {}
     for node, typing_only in _statements(tree(module), False):
         if not typing_only:
@@ -69,7 +69,7 @@ def imports(module: str) -> dict[str, int]:
 
 
 def outside() -> set[str]:
-    """The packages that modules import from elsewhere, for types as well."""
+    """The external packages that modules import, also for types only."""
     found = set()
     for module in modules():
         for node, _ in _statements(tree(module), False):
@@ -83,7 +83,7 @@ def outside() -> set[str]:
 def _statements(
     node: ast.AST, typing_only: bool
 ) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
-    """All imports below a node, those of functions too; True for those under TYPE_CHECKING."""
+    """All imports below a node, also in functions; True for those under TYPE_CHECKING."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.Import | ast.ImportFrom):
             yield child, typing_only
@@ -106,7 +106,7 @@ def _named(module: str, node: ast.Import | ast.ImportFrom) -> Iterator[str]:
             if modules()[module].name != "__init__.py":
                 package = package[:-1]
             base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [base])])
-        # `from augury.data import scores` imports the module scores, where there is one.
+        # `from augury.data import scores` imports the module scores if there is one.
         inner = [f"{base}.{alias.name}" for alias in node.names]
         names = [name if name in modules() else base for name in inner]
     for name in names:
@@ -115,7 +115,7 @@ def _named(module: str, node: ast.Import | ast.ImportFrom) -> Iterator[str]:
 
 
 def circles() -> list[list[str]]:
-    """Groups of modules each of which imports all the others, one way or another (Tarjan)."""
+    """Groups of modules that all import each other, directly or indirectly (Tarjan)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -143,7 +143,7 @@ def circles() -> list[list[str]]:
 
 
 def arrows_back() -> list[str]:
-    """Imports of a room that the importing room must not know."""
+    """Imports of rooms that the importing room must not import."""
     found = []
     for module in modules():
         here = room(module)
@@ -157,7 +157,7 @@ def arrows_back() -> list[str]:
 
 
 def classes() -> dict[str, list[str]]:
-    """Every class of the package by name: the modules that define one of that name."""
+    """Every class name of the package, with the modules that define it."""
     found: dict[str, list[str]] = {}
     for module in modules():
         for node in ast.walk(tree(module)):
@@ -167,9 +167,9 @@ def classes() -> dict[str, list[str]]:
 
 
 def shadowed() -> list[str]:
-    """Names that a package re-exports and that are files of it as well.
+    """Names that a package re-exports and that are also its files.
 
-    Which of the two `from augury.x import name` returns then depends on earlier imports.
+    Then earlier imports decide which of the two `from augury.x import name` returns.
     """
     found = []
     for module, path in modules().items():
@@ -183,14 +183,14 @@ def shadowed() -> list[str]:
 
 
 def lines() -> dict[str, int]:
-    """How many lines each module has."""
+    """Number of lines of each module."""
     return {
         name: len(path.read_text(encoding="utf-8").splitlines()) for name, path in modules().items()
     }
 
 
 def digest(*names: str) -> str:
-    """Of the code of rooms or modules: neither comments, docstrings nor layout change it."""
+    """Digest of the code of rooms or modules; comments, docstrings and layout do not change it."""
     hashed = hashlib.sha256()
     for module in modules():
         if any(module == f"{PACKAGE}.{n}" or module.startswith(f"{PACKAGE}.{n}.") for n in names):

@@ -1,4 +1,4 @@
-"""Results in a notebook: tables that escape what they show, pictures, and rows for pandas."""
+"""Results in a notebook: tables with escaped contents, pictures, and rows for pandas."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from augury.study.plan.template import write_study
 
 pytestmark = pytest.mark.slow
 
-# Public names beyond `augury.NAME`: what laws of one's own are made of, and what the docs name.
+# Public names beyond `augury.NAME`: building blocks of user laws, and names in the docs.
 MORE = ("augury.laws:check_law", "augury.laws:positive")
 NAMES = sorted({*(f"augury:{name}" for name in augury.__all__), *MORE})
 # Names whose example needs an extra.
@@ -29,7 +29,7 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the files that examples read."""
+    """A folder with the files used by examples."""
     folder = tmp_path_factory.mktemp("examples")
     rng = np.random.default_rng(0)
     params = np.geomspace(2e7, 2e9, 16)
@@ -74,7 +74,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_question_tables(folder: Path, rng: np.random.Generator) -> None:
-    """What the questions are asked of."""
+    """The data behind the questions."""
     example = DataConstrained().example(60, 0)
     loss = DataConstrained()(example.parameters, **example.inputs)
     noise = np.exp(0.002 * rng.standard_normal(60))
@@ -111,7 +111,7 @@ def test_the_example_of_a_public_name_runs(
     if name in NEEDS:
         try:
             importlib.import_module(NEEDS[name])
-        except (ImportError, OSError):  # a wheel may need a library of the system
+        except (ImportError, OSError):  # a wheel may need a system library
             pytest.skip(f"needs {NEEDS[name]}")
     module, _, attribute = name.partition(":")
     found: Any = getattr(importlib.import_module(module), attribute)

@@ -1,4 +1,4 @@
-"""The documents: pages that are made are as their makers make them, and the site builds."""
+"""The documents: generated pages are up to date, and the site builds."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_cell_is_run_as_jupyter_runs_it() -> None:
 def test_the_record_is_what_the_command_says(
     augury: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first question; `make claims` asks all."""
+    """The first question only; `make claims` runs all."""
     shutil.copy(CHINCHILLA, tmp_path / "chinchilla.csv")
     monkeypatch.chdir(tmp_path)
     said = augury(*shlex.split(QUESTIONS[0].command)[1:], "--json", "-q")

@@ -20,7 +20,7 @@ def test_the_table_is_made_from_the_record() -> None:
 
 
 def test_pruned_models_are_as_good_as_dense_ones_of_their_average_size() -> None:
-    """By interpolation between the dense runs of the record, which knows no law."""
+    """By interpolation between the dense runs of the record, without a law."""
     runs = pl.DataFrame(json.loads(pruning.RECORD.read_text())["runs"])
     dense = runs.filter(pl.col("density") == 1).sort("params")
     cut = runs.filter(pl.col("density") < 1)
@@ -35,7 +35,7 @@ def test_pruned_models_are_as_good_as_dense_ones_of_their_average_size() -> None
 
 
 def test_few_dimensions_do_for_every_size() -> None:
-    """The table of docs/laws.md is the record's: d_90 hardly moves over a sevenfold size."""
+    """The table of docs/laws.md matches the record: d_90 hardly moves over a sevenfold size."""
     found = json.loads(intrinsic.RECORD.read_text())["found"]["sort-letters, logprob"]
     text = PAGE.read_text(encoding="utf-8")
     for row in found["models"]:

@@ -14,7 +14,7 @@ SOURCE = ROOT / "src" / "augury"
 
 
 def codes_in_source() -> dict[str, str]:
-    """Code -> where, of every Note built in the package with a literal code."""
+    """Code -> location of every Note built in the package with a literal code."""
     found = {}
     for path in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

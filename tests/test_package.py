@@ -1,4 +1,4 @@
-"""What holds for the package as a whole."""
+"""Rules for the package as a whole."""
 
 import inspect
 import re
@@ -32,11 +32,11 @@ def test_a_process_of_a_study_loads_no_statistics() -> None:
 
 @pytest.mark.slow
 def test_mypy_reads_no_package_that_only_an_extra_brings() -> None:
-    """So that `make lint` says the same with the extras and without."""
+    """So that `make lint` gives the same result with and without the extras."""
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
     required = project["project"]["dependencies"] + project["dependency-groups"]["test"]
     names = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in required}
-    names |= {"markupsafe", "pydantic-core", "pydantic_core"}  # brought by jinja2 and pydantic
+    names |= {"markupsafe", "pydantic-core", "pydantic_core"}  # installed with jinja2 and pydantic
     there = {n for n, of in packages_distributions().items() if names & {x.lower() for x in of}}
     skipped = {
         pattern.removesuffix(".*")
@@ -47,7 +47,7 @@ def test_mypy_reads_no_package_that_only_an_extra_brings() -> None:
     assert outside() - sys.stdlib_module_names - there - skipped == {"augury"}
 
 
-# What a user needs first, of those that fit, forecast or measure: where the method comes from.
+# Functions that fit, forecast or measure and must name the source of their method.
 METHODS = ("backtest", "combine", "emergence_point", "fit", "fit_chain", "fit_emergence",
            "fit_many", "forecast_curve", "forecast_ladder", "forecast_pass_rate", "pass_until",
            "predict", "trends")  # fmt: skip
@@ -85,7 +85,7 @@ def test_help_of_fit_has_shapes_units_errors_and_sources() -> None:
 
 
 def test_every_public_name_is_there_and_typed_as_it_is_loaded() -> None:
-    """The names that a type checker sees are those that are loaded when asked for."""
+    """The names that a type checker sees are those loaded on demand."""
     needed = "fit predict Chain backtest pass_until emergence_point trends read Study"
     assert set(needed.split()) <= set(augury.__all__) == set(dir(augury))
     source = Path(augury.__file__).read_text().split("if TYPE_CHECKING:")[1].split("\n\n")[0]

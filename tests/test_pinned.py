@@ -1,4 +1,4 @@
-"""Numbers that a refactoring must leave as they are, against tests/pinned.json."""
+"""Numbers that a refactoring must not change, compared with tests/pinned.json."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RECORD = json.loads((Path(__file__).parent / "pinned.json").read_text())
 # Relative: another order of summation moves the end of an optimiser, whose tolerance is 1e-13 in
 # the objective and so 1e-6 in a parameter; draws follow.
 TOLERANCE = 2e-5
-# Entries that were recorded again, and why.
+# Entries that were recorded again, with the reason.
 REASONS: dict[str, str] = {
     "fit_scores": "one mapped Jacobian: the same optimum and covariance to 15 digits, but an "
     "eigenvector of threshold-task's came out with the other sign, and so other Laplace draws",

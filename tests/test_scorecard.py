@@ -1,4 +1,4 @@
-"""The scorecard: its scores against an independent computation, its record, and its page."""
+"""The scorecard: scores compared with an independent computation, its record and its page."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def test_the_line_is_that_of_scipy_and_its_interval_holds() -> None:
         middle = np.exp(found.intercept + found.slope * np.log(case.at))
         assert quantiles[len(quantiles) // 2] == pytest.approx(middle)
         held.append((quantiles[0] <= case.truth) & (case.truth <= quantiles[-1]))
-    assert 0.85 <= np.mean(held) <= 0.95  # 480 forecasts, eight to a ladder
+    assert 0.85 <= np.mean(held) <= 0.95  # 480 forecasts, eight per ladder
 
 
 def test_crps_is_that_of_the_normal_distribution() -> None:
-    """Over quantiles it is a sum, which leaves out the outermost twentieths."""
+    """It is a sum over quantiles without the outermost twentieths."""
     case = ladder()
     m, s = np.log(case.truth) + 0.05, 0.1
     quantiles = np.exp(m + s * stats.norm.ppf(baselines.LEVELS)[:, None])
@@ -58,7 +58,7 @@ def test_crps_is_that_of_the_normal_distribution() -> None:
 
 
 def test_skill_is_paired_with_the_line() -> None:
-    """A forecaster with half the line's score on the targets that it has: a skill of one half."""
+    """A forecaster with half the line's score on its targets has a skill of one half."""
     rows = [
         {
             "kind": "loss", "corpus": "c", "half": "scored", "ladder": f"l{i}", "cut": 1.0,

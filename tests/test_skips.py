@@ -1,4 +1,4 @@
-"""A skip is a failure where all is installed, and nowhere else."""
+"""A skip is a failure only where everything is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The house: one way through, by reading the source (tests/structure.py has the rooms)."""
+"""The module structure: imports go one way (tests/structure.py lists the rooms)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_every_room_is_known() -> None:
 
 
 def test_no_circle_of_imports() -> None:
-    """Imports inside functions count: they hide a circle, they do not open it."""
+    """Imports inside functions count: they hide a circle but do not remove it."""
     assert circles() == []
 
 

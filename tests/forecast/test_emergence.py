@@ -1,4 +1,4 @@
-"""Emergence laws: what goes in, what comes out."""
+"""Emergence laws: their inputs and outputs."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_many_studies_are_fitted_as_one_is(fitted: EmergenceFit) -> None:
 
 
 def test_flops_where_the_loss_is_missing() -> None:
-    """log10 FLOPs falls in step with the loss: the same study, seen on the other axis."""
+    """log10 FLOPs is linear in the loss: the same study, seen on the other axis."""
     table = study().with_columns(flops=10 ** (21 + (2.4 - pl.col("loss")) * 5)).drop("loss")
     point = emergence_point(fit_emergence(emergence_data(table, "flops"), laws="relu"))
     truth = 21 + (2.4 - TRUTH.elbow) * 5
@@ -114,7 +114,7 @@ def test_scores_without_counts() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(LAWS))
 def test_more_finetuning_never_moves_the_elbow_back(name: str) -> None:
-    """Monotone by construction: for any coordinates whatever."""
+    """Monotone by construction, for any coordinates."""
     law = LAWS[name]
     scales = emergence_data(study()).scales
     z = np.random.default_rng(1).standard_normal((200, len(law.member.mean)))
@@ -142,7 +142,7 @@ def test_the_paper_s_form() -> None:
     law = EmergenceLaw()
     z = np.random.default_rng(2).standard_normal(len(law.member.mean))
     logs = np.log([5.0, 40.0, 300.0, 7500.0])
-    many = np.broadcast_to(z, (KEPT, len(z)))  # what fits compile too
+    many = np.broadcast_to(z, (KEPT, len(z)))  # compiled by fits as well
     found = [placed(many, law.member, scales, log) for log in logs]
     ours = -np.array([where[0] for where, _, _ in found])
     p = found[0][2]
@@ -152,7 +152,7 @@ def test_the_paper_s_form() -> None:
 
 
 def test_counts_are_binomial_when_runs_do_not_differ() -> None:
-    """The double binomial at no spread is the binomial; score and information are its own."""
+    """Without extra spread, the double binomial is the binomial, with its score and information."""
     rows = jax.tree.map(lambda a: a[0], stacked([emergence_data(study())], [LAWS["relu"]]))
     n = rows.trials
     rate = np.linspace(0.05, 0.6, len(n))
@@ -173,12 +173,12 @@ def test_counts_are_binomial_when_runs_do_not_differ() -> None:
 
 @pytest.mark.slow
 def test_padding_is_no_evidence_and_sizes_are_few() -> None:
-    """Density and gradient of a study do not depend on the size that it is padded to."""
+    """Density and gradient of a study do not depend on its padded size."""
     data = emergence_data(study())
     law = LAWS["full"]
     small, large = (join([data.rows(law, room, LEAST_SUBSETS)]) for room in (128, 384))
     size = len(law.member.mean)
-    z = np.random.default_rng(3).standard_normal((FEW, size + 1, size))  # as searches ask
+    z = np.random.default_rng(3).standard_normal((FEW, size + 1, size))  # as in searches
     at = np.zeros(FEW, int)
     found, again = (
         (values(z[0], subset_rows(rows, 0), counts=True), *slopes(z, rows, at, counts=True))
@@ -192,7 +192,7 @@ def test_padding_is_no_evidence_and_sizes_are_few() -> None:
 
 @pytest.mark.slow
 def test_subsets_are_integrated_out() -> None:
-    """Against brute force: one subset's shift, integrated on a fine grid, normal scores."""
+    """Compared with brute force: one subset's shift on a fine grid, with normal scores."""
     table = study(amounts=(480,), subsets=1).filter(pl.col("finetune_examples") > 0)
     table = table.with_columns(value=pl.col("passes") / pl.col("samples")).drop("passes", "samples")
     data = emergence_data(table)
@@ -210,7 +210,7 @@ def test_subsets_are_integrated_out() -> None:
         ]
     density = np.array(shifted) + stats.norm.logpdf(grid[::20], scale=sd)
     brute = np.log(np.exp(density - density.max()).sum() * (grid[20] - grid[0])) + density.max()
-    # Rows that the shift carries over the corner are what is left of the difference.
+    # The remaining difference comes from rows that the shift moves past the corner.
     assert ours == pytest.approx(brute, abs=0.2)
 
 
@@ -220,7 +220,7 @@ def test_weights_follow_held_out_scores() -> None:
     assert np.allclose(even, 1 / 3)
     better = np.array([[0.0] * 8, [-2.0] * 8])
     assert pseudo_weights(better, rng)[0] > 0.99
-    # A lead that rests on one checkpoint is not certain.
+    # A lead that rests on one checkpoint does not decide.
     lucky = np.zeros((2, 8))
     lucky[0, 0] = 4.0
     assert 0.6 < pseudo_weights(lucky, rng)[0] < 0.95
@@ -280,7 +280,7 @@ def test_means_of_probabilities_are_not_counted_as_shares() -> None:
 
 @pytest.mark.slow
 def test_a_loss_stays_above_the_lowest() -> None:
-    """Finetuned curves alone, elbows far apart: the point is sought above what no model reaches."""
+    """Finetuned curves alone, elbows far apart: the point is searched above the lowest loss."""
     truth = Truth(elbow=0.2, shift=2.0, slope=0.2, chance=0.0)
     table = simulate_study(
         truth, np.random.default_rng(0), losses=np.linspace(2.4, 1.9, 10), amounts=(60, 480, 7500)

@@ -1,4 +1,4 @@
-"""A stated distance above chance by laws that are straight in the loss."""
+"""A given distance above chance, by laws that are straight in the loss."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BENT = 16
 
 @pytest.mark.slow
 def test_no_answer_is_far_off_where_scores_accelerate() -> None:
-    """Scores that rise with ln(loss - floor): by a straight rise points came out .2 to .9 nats low.
+    """Scores that rise with ln(loss - floor): a straight rise gave points .2 to .9 nats too low.
 
-    And where the rise is straight the point is still answered.
+    Where the rise is straight, the point is still answered.
     """
     bent = [moved_table(np.random.default_rng([k, 291])) for k in range(BENT)]
     straight = [paper_like(np.random.default_rng([k, 292])) for k in range(6)]

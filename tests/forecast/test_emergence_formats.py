@@ -1,4 +1,4 @@
-"""A format that emerges: told by one study whose few-shot scores are late, and by two that leap."""
+"""A format that emerges, detected by late few-shot scores in one study or shared leaps in two."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AMOUNTS = (30, 120, 480, 1900, 7500)
 
 
 def asked(format_loss: float, *, elbow: float, last: float, seed: int) -> EmergenceFit:
-    """A study whose task finetuning would bring out at `elbow`, from checkpoints down to `last`."""
+    """A study whose task emerges by finetuning at `elbow`, with checkpoints down to `last`."""
     truth = Truth(elbow=elbow, shift=0.2, slope=1.0, run=3e-4, format_loss=format_loss)
     rng = np.random.default_rng(seed)
     losses = np.linspace(2.6, last, 11)
@@ -35,7 +35,7 @@ def test_few_shot_scores_that_wait_for_their_format() -> None:
     waiting = asked(1.9, elbow=2.2, last=1.95, seed=0)
     note = next(n for n in waiting.notes if n.code == "few-shot-late")
     assert note.details["chance"] < 0.01
-    # Finetuned models put the task's own elbow where it is; the format comes .3 nats later.
+    # Finetuned models place the task's own elbow correctly; the format comes .3 nats later.
     assert note.details["finetuned_only"] == pytest.approx(2.2, abs=0.08)
     assert "prompt format" in note.message
 

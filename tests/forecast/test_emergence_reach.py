@@ -36,7 +36,7 @@ def chinchilla_fit() -> Fit:
 
 @pytest.mark.slow
 def test_parameters_tokens_and_flops() -> None:
-    """The chain of both laws, against the loss law's closed form at the truth."""
+    """The chain of both laws, compared with the loss law's closed form at the truth."""
     truth = Truth(elbow=2.05, shift=0.3, alpha=1.2, slope=0.9, run=3e-4)
     found = fit_emergence(emergence_data(study(truth, losses=LOSSES + 0.15)), laws="relu")
     loss = chinchilla_fit()
@@ -54,7 +54,7 @@ def test_parameters_tokens_and_flops() -> None:
     assert flops.value == pytest.approx(6 * flops.params * flops.tokens, rel=0.5)
     assert flops.value < 6 * reach.value * tokens * 1.5
     assert set(flops.to_dict()) >= {"value", "interval", "level", "never"}
-    # A planned model: sure on either side, unsure at the point.
+    # A planned model: certain on either side, uncertain at the point.
     sure = probability_emerged(found, planned_losses(loss, 1e12, 2e13))
     not_yet = probability_emerged(found, planned_losses(loss, 1e8, 2e9))
     assert sure > 0.9

@@ -1,4 +1,4 @@
-"""Emergence laws: what is said when the data cannot say."""
+"""Emergence laws: what is reported when the data cannot say."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_fewer_than_three_amounts() -> None:
 
 
 def test_no_finetuned_model_past_its_elbow() -> None:
-    """The best checkpoints only just leave chance: the point is the prior's, and said so."""
+    """The best checkpoints barely leave chance: the point is the prior's, and the status says so."""
     barely = study(losses=np.linspace(2.7, 2.19, 10), items=300)
     found = fit_emergence(emergence_data(barely), laws="relu")
     assert found.status in (
@@ -64,7 +64,7 @@ def test_low_data_limit_is_told(fitted: EmergenceFit) -> None:
     note = next(n for n in fitted.notes if n.code == "low-data")
     assert set(note.details) == {"1x", "3x", "10x"}
     assert note.details["1x"] < note.details["3x"] < note.details["10x"]
-    # Fitting with another D_0 moves the point as the note says it would.
+    # Fitting with another D_0 moves the point as the note says.
     other = fit_emergence(emergence_data(study(), low_data=50), laws="relu")
     assert emergence_point(other).value == pytest.approx(note.details["10x"], abs=0.06)
 
@@ -97,7 +97,7 @@ def test_few_shot_scores_that_contradict_the_law_are_told() -> None:
 
 
 def test_what_never_comes_is_told_so() -> None:
-    """.9 above chance, by a slope of .2 a nat: no loss is low enough."""
+    """.9 above chance with a slope of .2 per nat: no loss is low enough."""
     truth = Truth(elbow=1.9, shift=0.3, slope=0.2, chance=0.0)
     table = simulate_study(truth, np.random.default_rng(2), losses=np.linspace(2.4, 1.92, 10))
     point = emergence_point(
@@ -109,7 +109,7 @@ def test_what_never_comes_is_told_so() -> None:
 
 @pytest.mark.slow
 def test_a_point_farther_off_than_the_checkpoints_span_is_not_answered() -> None:
-    """Elbows that move a nat for each amount, seen over half a nat."""
+    """Elbows that move one nat per amount, observed over half a nat."""
     truth = Truth(elbow=0.9, shift=1.4, slope=0.5, chance=0.0, subset=1e-3, checkpoint=1e-3)
     table = simulate_study(
         truth,
@@ -125,7 +125,7 @@ def test_a_point_farther_off_than_the_checkpoints_span_is_not_answered() -> None
 
 
 def test_finetuned_scores_that_do_not_hang_on_the_loss_are_no_answer() -> None:
-    """As in the lab's sorting of letters: so many examples teach so much, whatever the model."""
+    """As when the lab sorts letters: an amount of examples teaches the same to any model."""
     table = study()
     amounts = sorted(table["finetune_examples"].unique())
     rates = {amount: 0.15 * k for k, amount in enumerate(amounts)}

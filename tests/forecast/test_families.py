@@ -15,13 +15,13 @@ TASKS = {"quiz": (0.5, 21.5, 0.25), "sums": (0.8, 22.5, 0.0), "story": (0.4, 20.
 
 
 def score(task: str, params: float, off: float = 0.0) -> float:
-    """A logistic in log parameters above chance."""
+    """A logistic above chance in log parameters."""
     slope, middle, chance = TASKS[task]
     return chance + (1 - chance) / (1 + np.exp(-slope * (np.log(params) - middle) - off))
 
 
 def table(noise: float = 0.0, seed: int = 0, denser: float = 3.0) -> pl.DataFrame:
-    """A reference family of six sizes, and a model of 1e9 that is `denser` times as good."""
+    """A reference family of six sizes, and a model of 1e9 as good as one `denser` times larger."""
     rng = np.random.default_rng(seed)
     rows = [
         {"model": f"ref-{n:.0e}", "family": "ref", "params": n, "task": task,

@@ -44,8 +44,8 @@ def test_a_forecast_knows_how_far_out_it_is() -> None:
     width = [f.mean_interval[1] - f.mean_interval[0] for f in (near, far)]
     runs_width = [f.run_interval[1] - f.run_interval[0] for f in (near, far)]
     assert width[1] > width[0]
-    assert runs_width[0] > 1.2 * width[0]  # here the noise of a run counts
-    assert runs_width[1] > 0.98 * width[1]  # there it is lost in the law's: 1,000 draws
+    assert runs_width[0] > 1.2 * width[0]  # here the noise of a run matters
+    assert runs_width[1] > 0.98 * width[1]  # there the law's noise from 1,000 draws hides it
 
 
 def test_tokens_follow_from_flops() -> None:
@@ -87,15 +87,15 @@ def test_a_chain_recovers_both_laws(how: str) -> None:
     f = predict(fitted, {"params": n, "tokens": d})[0]
     assert f.value == pytest.approx(truth, abs=0.02)
     assert f.mean_interval[0] < f.value < f.mean_interval[1]
-    # As one law, the chain is its two laws one after the other.
+    # As one law, the chain is its two laws in sequence.
     both = {**fitted.loss.parameters} | {f"task_{k}": v for k, v in fitted.task.parameters.items()}
     assert chain(both, params=np.array([n]), tokens=np.array([d])).item() == pytest.approx(f.value)
 
 
 @pytest.mark.slow
 def test_a_chains_errors_are_those_of_one_resample() -> None:
-    """Draws of both laws belong together: shuffling one widens nothing if they were independent,
-    but a run drawn twice pulls both laws at once."""
+    """Draws of both laws are paired: shuffling one changes no width if they were independent,
+    but a run drawn twice pulls both laws together."""
     fitted = fit_chain("chinchilla+logistic-task", scored_runs(40), resamples=300)
     with pytest.raises(UsageError, match="takes a chain of two laws, not 'chinchilla'"):
         fit_chain("chinchilla", scored_runs(40))
@@ -137,7 +137,7 @@ def test_an_expanding_window_never_sees_what_it_forecasts() -> None:
     tested = backtest("power", table, likelihood="gaussian")
     cuts = tested.rows["cut"].unique().to_list()
     assert len(cuts) == 10 - 4
-    # A forecast that knew the future would survive its change; this one has to miss it.
+    # A forecast that saw the future would follow its change; this one must miss it.
     broken = table.with_columns(loss=pl.when(pl.col("params") > 3e9).then(9.0).otherwise("loss"))
     other = backtest("power", broken, likelihood="gaussian").rows
     early = other.filter(pl.col("cut") == tested.rows["cut"][0])
@@ -166,7 +166,7 @@ def test_crps_is_that_of_the_closed_form() -> None:
 
 
 def test_a_backtests_errors_are_pooled_with_the_resamples_variance() -> None:
-    """Cuts count alike, however many they forecast; errors as large as told change nothing."""
+    """Cuts count equally, however many forecasts they have; expected errors change nothing."""
     rng = np.random.default_rng(0)
     told = [rng.standard_normal(2000), rng.standard_normal(3000)]
     assert pooled_spread(told) == pytest.approx(1.0, abs=0.02)
@@ -209,7 +209,7 @@ def test_a_held_out_count_is_forecast_with_its_counting_noise() -> None:
 
 @pytest.mark.slow
 def test_a_chain_whose_laws_have_different_numbers_of_draws_forecasts() -> None:
-    """Refits at a bound leave one law with fewer draws than the other."""
+    """Refits at a bound give one law fewer draws than the other."""
     table = runs(30)
     score = 0.25 + 0.7 / (1 + np.exp(4 * (table["loss"].to_numpy() - 2.6)))
     table = table.with_columns(value=score + 0.01 * np.random.default_rng(0).standard_normal(30))

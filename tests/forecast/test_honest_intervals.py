@@ -1,4 +1,4 @@
-"""Intervals contain their estimate, most of the data, and exist only where the data give one."""
+"""Intervals contain their estimate and most data, and exist only if the data determine them."""
 
 import warnings
 from functools import partial
@@ -15,7 +15,7 @@ from augury.forecast.score import crps, interval_score, weighted_interval_score
 
 
 def steepening() -> pl.DataFrame:
-    """Twelve losses that fall faster the larger the model: a power law wants a floor below 0."""
+    """Twelve losses that fall faster for larger models: a power law would need a floor below 0."""
     n = np.repeat(np.geomspace(2e3, 2.4e4, 6), 2)
     t = np.log(n / 2e3)
     noise = 0.008 * np.random.default_rng(3).standard_normal(12)
@@ -30,7 +30,7 @@ def test_a_floor_at_its_bound_leaves_an_interval_around_the_estimate() -> None:
     far = predict(fitted, {"params": 6e4})[0]
     refitted = fit("power", table, uncertainty="bootstrap", influence=False)
     by_refits = predict(refitted, {"params": 6e4})[0]
-    # The bootstrap over runs is another way to the same interval: ends agree to a fifth of it.
+    # The bootstrap over runs is another method for the same interval: ends agree to a fifth of it.
     width = by_refits.mean_interval[1] - by_refits.mean_interval[0]
     assert far.mean_interval == pytest.approx(by_refits.mean_interval, abs=0.2 * width)
     inside = predict(fitted, table.select("params"))
@@ -42,7 +42,7 @@ def test_a_floor_at_its_bound_leaves_an_interval_around_the_estimate() -> None:
 
 
 def test_five_points_of_five_parameters_have_no_interval() -> None:
-    """Those of Gadre et al. 2024: four sizes at one ratio, one at sixteen times it."""
+    """The runs of Gadre et al. 2024: four sizes at one ratio, one at sixteen times the ratio."""
     table = pl.DataFrame(
         {
             "params": [411616256, 78914048, 153677376, 10569312, 10569312],
@@ -114,13 +114,13 @@ def test_a_law_that_no_cut_can_score_has_no_weight() -> None:
     rng = np.random.default_rng(5)
     loss = (1.7 + 400 * x**-0.34) * np.exp(0.002 * rng.standard_normal(12))
     table = pl.DataFrame({"params": x, "tokens": 20 * x, "loss": loss})
-    found = combine(["power", "chinchilla"], table)  # at a fixed ratio the second says nothing
+    found = combine(["power", "chinchilla"], table)  # at a fixed ratio, the second adds nothing
     assert found.weights == {"power": 1.0, "chinchilla": 0.0}
     assert np.isfinite(predict(found, {"params": 3e10, "tokens": 6e11})[0].run_interval).all()
 
 
 def test_as_many_parameters_as_runs_is_said_by_the_status() -> None:
-    """A floor and a power through three sizes: it converged, with no interval and no word of it."""
+    """A floor and a power through three sizes once converged without intervals or a note."""
     size = np.array([1e6, 4e6, 1.6e7])
     table = pl.DataFrame({"params": size, "loss": [3.9, 3.2, 2.7]})
     fitted = fit("power:over=params", table, influence=False)
@@ -130,9 +130,9 @@ def test_as_many_parameters_as_runs_is_said_by_the_status() -> None:
     (forecast,) = predict(fitted, {"params": 6.4e7})
     assert 1.45 < forecast.value < 2.7
     assert np.isnan(forecast.run_interval).all()
-    # Asked for none, none is missing.
+    # If none are requested, none are missing.
     assert fit("power:over=params", table, uncertainty="none").status == "converged"
-    # In groups it is the same, and its standard errors, which were zero, are none.
+    # The same holds in groups, and standard errors are missing instead of zero.
     five = pl.DataFrame({"params": [1e6, 4e6, 1.6e7, 6e7, 2e8], "loss": [3.9, 3.2, 2.7, 2.3, 2.1]})
     groups = pl.concat([table.with_columns(task=pl.lit("a")), five.with_columns(task=pl.lit("b"))])
     many = fit_many("power:over=params", groups, by="task").table
@@ -141,8 +141,8 @@ def test_as_many_parameters_as_runs_is_said_by_the_status() -> None:
 
 
 def test_counts_are_judged_on_the_scale_on_which_runs_stray() -> None:
-    """Trials that agree with each other, .16 % to 20 % of 300: plain rates span little but the
-    largest models', and at seed 2 this table was said not to be identifiable.
+    """Correlated trials, .16 % to 20 % of 300: only the largest models' plain rates have much
+    range, and at seed 2 this table was called not identifiable.
     """
     passes = [0, 0, 0, 22, 0, 2, 44, 4, 25, 13, 33, 39, 70, 41]
     table = pl.DataFrame({"params": np.geomspace(2e8, 2e10, 14), "passes": passes, "samples": 300})
@@ -150,7 +150,7 @@ def test_counts_are_judged_on_the_scale_on_which_runs_stray() -> None:
     low, high = fitted.intervals["alpha"]
     assert fitted.status == "converged"
     assert low < 0.3 < high
-    # Six models of a factor of two tell nothing.
+    # Six models within a factor of two say nothing.
     alike = pl.DataFrame({"params": np.geomspace(1e9, 2e9, 6), "passes": [0, 2, 0, 1, 1, 0]})
     fitted = fit("pass-rate", alike.with_columns(samples=60), resamples=400, influence=False)
     assert fitted.status == "not identifiable"
@@ -203,7 +203,7 @@ def test_a_difference_within_noise_names_no_winner() -> None:
 
 @pytest.mark.slow
 def test_the_tutorials_law_is_found() -> None:
-    """Kaplan, off by .044 and holding half, was ranked above the law that made the data."""
+    """Kaplan, with errors of .044 and half coverage, was ranked above the true law."""
     rng = np.random.default_rng(1)
     made = []
     for n in (2e8, 4e8, 8e8, 1.6e9, 3.2e9):
@@ -229,7 +229,7 @@ def test_flops_that_contradict_the_rest_are_refused() -> None:
 
 
 def test_scores_are_those_of_a_normal_forecast() -> None:
-    """Against integrals of the quantile loss, of which both scores are averages."""
+    """Compared with integrals of the quantile loss; both scores are averages of it."""
     from scipy.stats import norm
 
     level = np.linspace(0.0005, 0.9995, 1000)
@@ -252,7 +252,7 @@ LAWS = ["power", "chinchilla", "kaplan", "compute", "pass-rate", "power:over=tok
 
 
 def random_table(seed: int) -> pl.DataFrame:
-    """Small tables as people have them at worst: constants, duplicates, odd units, few rows."""
+    """The worst small tables of users: constants, duplicates, odd units, few rows."""
     rng = np.random.default_rng(seed)
     rows = int(rng.integers(2, 16))
     unit = 10.0 ** rng.choice([-6, 0, 0, 0, 6])
@@ -279,7 +279,7 @@ def random_table(seed: int) -> pl.DataFrame:
 
 
 def check_random_table(seed: int) -> str:
-    """Fit, forecast and combine one random table; the outcome in a word.
+    """Fit, forecast and combine one random table; return the outcome in one word.
 
     A forecast contains its value or has no interval; where a fit is usable and there are six runs
     or more than parameters, most of its data lie in the intervals of new runs, none of width 0.
@@ -322,13 +322,13 @@ def check_coverage_inside(
     return "held"
 
 
-# Of seeds up to 4,800: three tracebacks, and overflows that NumPy warned of.
+# Among seeds up to 4,800: three tracebacks, and overflows with NumPy warnings.
 ONCE_BROKEN = (520, 905, 1797, 2786, 2839, 2946, 3672, 3885, 4102, 7972)
 
 
 @pytest.fixture
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quarter of the draws of a backtest, where the question is whether there is an interval."""
+    """A quarter of a backtest's draws, because only the existence of an interval is tested."""
     monkeypatch.setattr(combination, "FINAL_DRAWS", 1000)
     monkeypatch.setattr(
         backtesting, "fitter", partial(backtesting.fitter, draws=backtesting.DRAWS // 4)
@@ -339,7 +339,7 @@ def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize("tables", [21, pytest.param(60, marks=pytest.mark.claims)])
 def test_random_tables_end_in_an_answer_or_one_line(tables: int) -> None:
-    """`python -m benchmarks.random_tables` tries as many as one has time for."""
+    """`python -m benchmarks.random_tables` tries any number."""
     outcomes = [check_random_table(seed) for seed in (*range(tables), *ONCE_BROKEN)]
     assert outcomes.count("held") >= len(outcomes) / 17
     assert outcomes.count("refused") < len(outcomes) / 2.3
@@ -350,8 +350,8 @@ def test_random_tables_end_in_an_answer_or_one_line(tables: int) -> None:
 def test_a_fit_that_knows_less_than_the_data_has_no_interval() -> None:
     """The eleven smallest runs of Gadre et al. 2024 on C4, scored on PTB.
 
-    Chinchilla converges on them, with exponents from bound to bound, and forecast a loss of 5.25
-    within [e-31, 1e14]. Its band at these runs was 186 times as wide as their losses range.
+    Chinchilla converges on them with exponents from bound to bound, and forecast a loss of 5.25
+    within [e-31, 1e14]. Its band at these runs was 186 times the range of their losses.
     """
     sizes = [10569312] * 6 + [78914048, 10569312, 78914048, 10569312, 153677376]
     tokens = [52846560, 105693120, 211386240, 422772480, 845544960, 1691089920, 394570240,
@@ -365,8 +365,8 @@ def test_a_fit_that_knows_less_than_the_data_has_no_interval() -> None:
     assert [n.code for n in fitted.notes] == ["not-identifiable"]
     (forecast,) = predict(fitted, {"params": 4e8, "tokens": 8e9})
     assert np.isnan(forecast.run_interval).all()
-    # Nor do they identify a law of tokens alone, of whatever likelihood: then nothing is forecast,
-    # though one of the two has a score (it had all the weight).
+    # Nor do they identify a law in tokens alone, with any likelihood: then nothing is forecast,
+    # although one of the two has a score (it had all the weight).
     neither = combine(["chinchilla", "power:over=tokens"], table)
     (forecast,) = predict(neither, {"params": 4e8, "tokens": 8e9})
     assert np.isnan([forecast.value, *forecast.run_interval]).all()
@@ -377,5 +377,5 @@ def test_a_fit_that_knows_less_than_the_data_has_no_interval() -> None:
     assert both.weights["chinchilla"] == 0
     low, high = predict(both, {"params": 4e8, "tokens": 8e9})[0].run_interval
     assert high / low < 10
-    # Where the data tell, nothing changes.
+    # Where the data identify the law, nothing changes.
     assert fit("chinchilla", ladder(0), influence=False).usable

@@ -1,4 +1,4 @@
-"""The intrinsic dimension of finetuning: read off curves whose dimension is known."""
+"""The intrinsic dimension of finetuning, estimated from curves with a known dimension."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DIMENSIONS = (4, 16, 64, 256, 1024)
 
 
 def sweep(exponent: float, noise: float = 0.0, seeds: int = 3, seed: int = 0) -> pl.DataFrame:
-    """Gains that are linear in log dimensions and reach 90 % at 2 params^exponent."""
+    """Gains linear in log dimensions that reach 90 % at 2 params^exponent."""
     rng = np.random.default_rng(seed)
     rows = []
     for params in (1e3, 3e3, 1e4, 3e4):
@@ -42,7 +42,7 @@ def test_known_dimensions_come_back() -> None:
 
 @pytest.mark.slow
 def test_the_intervals_hold_what_they_say() -> None:
-    """Of 150 sweeps 90 % intervals hold the exponent, a model's dimension, and a new model's."""
+    """Over 150 sweeps, 90 % intervals cover the exponent and dimensions of known and new models."""
     held = np.zeros(3)
     for seed in range(150):
         found = measure_intrinsic_dimension(sweep(0.5, noise=0.3, seed=seed))

@@ -41,7 +41,7 @@ WORLDS = Path(__file__).parent.parent.parent / "docs" / "experiments" / "worlds.
 
 @pytest.fixture(scope="module")
 def simulated() -> Callable[[str], tuple[float, float, MovedFit]]:
-    """The point, the floor and the fit of one simulated study a shape, each fitted once."""
+    """The point, the floor and the fit of one simulated study per shape, each fitted once."""
 
     @cache
     def one(shape: str) -> tuple[float, float, MovedFit]:
@@ -53,7 +53,7 @@ def simulated() -> Callable[[str], tuple[float, float, MovedFit]]:
 
 @pytest.fixture
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quarter of the steps, where the question is not what the posterior is."""
+    """A quarter of the steps, for tests that do not need an accurate posterior."""
 
     def short(*args: Any, steps: int = 0) -> EnsembleDraws:
         del steps
@@ -73,7 +73,7 @@ def test_the_likelihood_is_that_of_a_dense_normal() -> None:
     z = 0.3 * rng.standard_normal((3, len(curve.names)))
     found = curve.log_density(z) + 0.5 * (z**2).sum(1)
     p = curve.natural(z)
-    # A family's curve, and how its place and its recipe move it: by differences, about the centre.
+    # A family's curve, and how its offset and recipe move it, by differences about the centre.
     shift = p.e0[:, None] - curve.middle(p, data.amount)
 
     def scores(ahead: np.ndarray, recipe: np.ndarray) -> np.ndarray:
@@ -103,7 +103,7 @@ def test_the_likelihood_is_that_of_a_dense_normal() -> None:
 
 
 def test_families_are_integrated_out_about_where_each_draw_has_them() -> None:
-    """Against importance sampling of their six effects, for draws far from one another."""
+    """Compared with importance sampling of their six effects, for draws far apart."""
     _, table, _ = moved_table(np.random.default_rng(2))
     some = table.filter(pl.col("finetune_examples").is_in([0, 32, 512]), pl.col("step") % 200 == 0)
     some = some.filter(pl.col("subset").is_null() | (pl.col("subset") == "0"))
@@ -111,7 +111,7 @@ def test_families_are_integrated_out_about_where_each_draw_has_them() -> None:
     study = moved_study(some.with_columns(family=pl.col("model")), "flops")
     curve, data, rng = MovedCurve(study), study.data, np.random.default_rng(0)
     z = np.zeros((3, len(curve.names)))
-    z[:, 0] = 1.2, 1.6, 2.0  # the point: the families lie elsewhere for each
+    z[:, 0] = 1.2, 1.6, 2.0  # the point: the families are elsewhere for each
     p, exact = curve.natural(z), np.empty(len(z))
     same = data.checkpoint[:, None] == data.checkpoint[None]
 
@@ -147,7 +147,7 @@ def test_families_are_integrated_out_about_where_each_draw_has_them() -> None:
 
     assert abs(errors(1)).max() < 0.5
     assert np.ptp(errors(1)) < 0.3
-    # About one place for all draws, those whose families lie elsewhere are told wrong.
+    # With one centre for all draws, those whose families are elsewhere come out wrong.
     assert np.ptp(errors(0)) > 0.5
 
 
@@ -194,7 +194,7 @@ def test_a_simulated_point_is_found_and_finetuning_narrows_it(
     assert control is not None
     assert high - low < control[2] - control[1]
     assert fitted.draws.rhat.max() < 1.1
-    # The status of an answer is that of the distance asked for: so far up, nobody knows.
+    # The status of an answer is for the requested distance: this high, the data cannot say.
     assert fitted.usable
     assert fitted.judged_at(0.1) is fitted
     far = fitted.to_dict(0.74)
@@ -237,16 +237,16 @@ def test_the_premise_holds_where_scores_follow_the_loss_and_not_where_they_follo
     refused = fit_moved(moved_study(taught), control=False)
     assert refused.status is MovedStatus.PREMISE
     assert not refused.usable
-    # The rule, and the amounts that break it, wherever the status is shown.
+    # The rule and the amounts that break it are shown with the status.
     ruled = "the size 100% (85% or more needed, and 30 points more than the size; refuted where"
     for shown in (str(refused), refused.to_dict()["remedy"], refused._repr_html_()):
         assert ruled in shown
         assert "Short of it by amount: 32 (" in shown
-    # FLOPs follow the size where models see as many tokens: nothing is refuted by that.
+    # FLOPs follow the size if models see equal numbers of tokens: that refutes nothing.
     flops = emergence_data(taught.with_columns(flops=10 ** (22 - pl.col("loss"))), "flops")
     assert check_premise(flops).holds is None
     assert str(check_premise(flops)).startswith("The premise is open: the compute explains")
-    # One checkpoint per size: loss and size say the same, and nobody can tell them apart.
+    # One checkpoint per size: loss and size carry the same information and cannot be separated.
     last = tables[0].sort("loss").group_by("model", "finetune_examples", "subset").first()
     ladder = pl.concat([last.with_columns(params=pl.col("params") * 16**i, step=pl.lit(i),
                         loss=pl.col("loss") - 0.3 * i) for i in range(3)])  # fmt: skip
@@ -266,13 +266,13 @@ def test_the_six_worlds_in_which_finetuning_taught_are_refused() -> None:
 
 
 def test_shifts_of_tasks_are_pooled() -> None:
-    # Equal errors: the mean is the plain one, and the spread is at least that between the tasks.
+    # Equal errors: the mean is the plain mean, and the spread is at least that between tasks.
     mean, spread = pooled_shift([(0.0, 0.1), (0.4, 0.1), (0.8, 0.1)])
     assert mean == pytest.approx(0.4, abs=1e-6)
     assert 0.3 < spread < 0.8
     alone = pooled_shift([(0.4, 0.1)])
     assert alone[0] == pytest.approx(0.4)
-    assert alone[1] > spread / 2  # one teacher says nothing of how tasks differ
+    assert alone[1] > spread / 2  # one teacher says nothing about how tasks differ
     sure, unsure = pooled_shift([(0.0, 0.01), (1.0, 1.0)]), pooled_shift([(0.0, 1.0), (1.0, 0.01)])
     assert sure[0] < 0.3 < 0.7 < unsure[0]
 
@@ -345,7 +345,7 @@ def test_families_on_flops_say_the_same_from_the_command_line(tmp_path: Path) ->
 
     _, table, _ = moved_table(np.random.default_rng(4))
     table = table.filter(pl.col("finetune_examples").is_in([0, 8, 32, 128, 512]))
-    # Progress is minus the loss: three sizes as families, two of which are early or late.
+    # Progress is minus the loss: three sizes as families, two of them early or late.
     own = pl.col("model").replace_strict(
         {"w0": -0.2, "w1": 0.0, "w2": 0.2}, return_dtype=pl.Float64
     )

@@ -1,4 +1,4 @@
-"""Scores of models of any family from their scores elsewhere."""
+"""Scores of models of any family, from their other scores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BENCHMARKS = ["MMLU", "ARC-C", "HellaSwag", "Winograd", "TruthfulQA", "GSM8K", "
 # Test error of Ruan et al.'s protocol with three components and with one (recomputed by others).
 PUBLISHED = {
     "word_unscrambling_2_exact_match": (0.0137, 0.0097),
-    "ipa_transliterate_2_exact_match": (0.612, 0.0097),  # with three it fails wholly
+    "ipa_transliterate_2_exact_match": (0.612, 0.0097),  # with three it fails completely
     "parsinlu_qa_2_acc": (0.0133, 0.0221),
     "arithmetic_3ds_2_acc": (0.0014, 0.0192),
     "arithmetic_3da_2_acc": (0.0034, 0.0337),
@@ -47,7 +47,7 @@ def test_published_errors_of_seven_tasks() -> None:
 
 
 def models(n: int = 60, seed: int = 0) -> pl.DataFrame:
-    """Two skills, six benchmarks, a task of the first skill, and some scores that are missing."""
+    """Two skills, six benchmarks, a task of the first skill, and some missing scores."""
     rng = np.random.default_rng(seed)
     skill = rng.standard_normal((n, 2)) * [1.5, 0.6]
     loads = rng.uniform(0.3, 1.0, (6, 2))

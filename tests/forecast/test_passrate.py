@@ -1,4 +1,4 @@
-"""Forecasts of pass rates from tables of counts: what they read, say and refuse."""
+"""Forecasts of pass rates from tables of counts: what they read, report and refuse."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.shared import DATA
 
 
 def straight(models: int = 6, samples: int = 4000, **columns: object) -> pl.DataFrame:
-    """Every instance on a line of its own: F_s = 2 + u_s - .3 log x."""
+    """Every instance on its own line: F_s = 2 + u_s - .3 log x."""
     rng = np.random.default_rng(0)
     x = np.geomspace(1e8, 1e10, models)
     shift = 0.3 * rng.standard_normal(40)
@@ -63,12 +63,12 @@ def test_all_ways_find_straight_growth() -> None:
 
 
 def test_the_mean_of_models_is_surer_than_one_of_them() -> None:
-    """On log(-log p) and the logit, lines with and without the noise of a model."""
+    """Lines on log(-log p) and on the logit, with and without the noise of a model."""
     (found,) = forecast_pass_rate(straight(), [{"params": 3e10}])
     (low, high), (mean_low, mean_high) = found.leading.interval, found.mean_interval
     assert low < mean_low < found.leading.value < mean_high < high
     assert mean_low < truth(3e10) < mean_high
-    assert 0.1 < found.noise < 0.5  # they hardly scatter: most of it is where the line may go
+    assert 0.1 < found.noise < 0.5  # little scatter: most of the width is uncertainty of the line
     told = found.to_dict()
     assert told["mean_interval"] == [mean_low, mean_high]
     assert f"{found.noise:.0%} of the average's width" in str(found)
@@ -221,8 +221,8 @@ def test_the_command_keeps_its_contract(
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_one_exact_instance_is_forecast(seed: int) -> None:
-    """The instances' part has nothing to pool and scores NaN, which must not spoil the weights
-    (seed 0); rounding leaves a covariance short of positive (seed 1)."""
+    """The instances' part has nothing to pool and scores NaN, which must not affect the weights
+    (seed 0); rounding leaves a covariance not quite positive (seed 1)."""
     rng = np.random.default_rng(seed)
     loss = np.sort(rng.uniform(2.2, 2.95, 22))[::-1]
     logprob = -np.exp(np.log(12) - 2.5 * (2.95 - loss) + 0.15 * rng.standard_normal(22))
@@ -244,7 +244,7 @@ CRASHED = DATA.parent / "reference" / "emergence"
 @pytest.mark.slow
 @pytest.mark.skipif(not CRASHED.exists(), reason="the shared references are absent")
 def test_exact_probabilities_of_one_instance_are_forecast() -> None:
-    """A table that once ended in "cannot convert float NaN to integer"."""
+    """A table that once failed with "cannot convert float NaN to integer"."""
     table = pl.read_csv(CRASHED / "crash_0_loss.csv")
     least = float(table["loss"].min())  # type: ignore[arg-type]
     (found,) = forecast_pass_rate(table, [{"loss": 0.95 * least}], scale=("loss",))

@@ -1,4 +1,4 @@
-"""The best mixture: against the law it was made of, against SciPy, and its limits."""
+"""The best mixture: compared with the true law and with SciPy; its limits."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_limits_hold(table: pl.DataFrame) -> None:
         unique_tokens={"books": 5e9}, tokens=1e11, epochs=4,
     )  # fmt: skip
     shares = {n: e.value for n, e in found.shares.items()}
-    # Books are next best, but there are 4 x 5B tokens of them: a fifth.
+    # Books are next best, but there are only 4 x 5B tokens of them: a fifth.
     assert shares == pytest.approx({"web": 0.6, "code": 0.2, "books": 0.2})
 
 
@@ -104,7 +104,7 @@ def test_what_is_asked_wrongly_is_said(table: pl.DataFrame) -> None:
 
 
 def share_held(n: int, seed: int) -> float:
-    """How often a 90 % interval holds what one new run with the best mixture of 40 runs reaches."""
+    """How often a 90 % interval covers the result of one new run with the best mixture of 40."""
     held = 0
     for k in range(seed, seed + n):
         found = find_mixture(mixtures(40, 0.01, k), minimise=["web_loss"], caps={"web": 0.5})

@@ -1,4 +1,4 @@
-"""The compute-optimal model: against its closed form, against SciPy, against Hoffmann et al."""
+"""The compute-optimal model, compared with its closed form, SciPy, and Hoffmann et al."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_chinchillas_own_optimum() -> None:
 
 
 def isoflops(noise: float, seed: int) -> pl.DataFrame:
-    """Five budgets of nine sizes around the best one."""
+    """Five budgets, each with nine sizes around the best one."""
     rng = np.random.default_rng(seed)
     rows = []
     for flops in np.geomspace(1e19, 1e21, 5):
@@ -128,11 +128,11 @@ def test_parabolas_find_the_optimum_and_say_how_biased_they_are() -> None:
 
 
 def share_held(n: int, seed: int) -> tuple[float, float]:
-    """How often 90 % intervals of the best size, ten times beyond the data, hold: law, parabolas.
+    """How often 90 % intervals of the best size hold ten times beyond the data: law, parabolas.
 
     Args:
-        n: simulations of 40 runs that stray by .5 %, and of five budgets of nine sizes, by .2 %.
-        seed: of the first.
+        n: simulations of 40 runs with noise of .5 %, and of five budgets of nine sizes with .2 %.
+        seed: seed of the first simulation.
     """
     held = np.zeros(2)
     truth = closed_form(TRUTH, 1e22)
@@ -146,14 +146,14 @@ def share_held(n: int, seed: int) -> tuple[float, float]:
 
 @pytest.mark.slow
 def test_intervals_hold() -> None:
-    """Of ten at 90 %, six or fewer hold once in 80."""
+    """Of ten at 90 %, six or fewer hold with probability one in 80."""
     assert min(share_held(10, 0)) >= 0.6
 
 
 @pytest.mark.claims
 def test_intervals_hold_as_often_as_they_say() -> None:
     law, parabolas = share_held(200, 1000)
-    # Measured .850 and .965: those of the law are a little short, those of resampled budgets wide.
+    # Measured .850 and .965: the law's intervals are a little narrow, those of the budgets wide.
     assert 0.80 <= law <= 0.95
     assert 0.85 <= parabolas <= 0.99
 

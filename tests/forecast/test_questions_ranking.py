@@ -1,4 +1,4 @@
-"""Ranking mixtures for a larger model: the truth's order, RegMix's, and what is asked wrongly."""
+"""Ranking mixtures for a larger model: the true order, RegMix's order, and wrong requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WORTH = np.array([1.0, 0.2, 0.5])
 
 
 def truth(share: np.ndarray, size: float) -> np.ndarray:
-    """A law that trees do not know, with a little that the law does not know."""
+    """A law unknown to trees, plus a little that the law does not describe."""
     own = 1.5 + 40 * size**-0.2 * (share @ WORTH + 0.05) ** -0.3
     return own + 0.03 * (share[:, 1] > 0.5)
 
@@ -50,7 +50,7 @@ def test_the_order_of_a_larger_model_is_forecast(table: pl.DataFrame) -> None:
     assert spearmanr(order["rank"], asked["loss"]).statistic > 0.98
     weight = found.weights["loss"]
     assert sum(weight.values()) == pytest.approx(1.0)
-    # The smaller error weighs more, tempered as one test is little evidence.
+    # The smaller error has more weight, tempered because one test is little evidence.
     errors = found.errors["loss"]
     ratio = (errors[TREES] / errors[LAW]) ** (2 / 3)
     assert weight[LAW] / weight[TREES] == pytest.approx(ratio)
@@ -98,7 +98,7 @@ def test_what_is_asked_wrongly_is_said(table: pl.DataFrame) -> None:
 @pytest.mark.claims
 @pytest.mark.skipif(not (DATA / "regmix").exists(), reason="the shared data are absent")
 def test_regmix_at_1b_from_1m_and_60m() -> None:
-    """LightGBM of the runs at 1M alone .950 and .968; the law .947 and .990."""
+    """LightGBM on the runs at 1M alone: .950 and .968; the law: .947 and .990."""
     from benchmarks.regmix import run
 
     found = run()

@@ -1,4 +1,4 @@
-"""What repeats are worth: against Muennighoff's formula, and four epochs nearly as good as new."""
+"""The worth of repeats: Muennighoff's formula, and four epochs almost as good as fresh data."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fitted() -> Fit:
 
 @pytest.mark.slow
 def test_worth_is_muennighoffs(fitted: Fit) -> None:
-    """A model that is small for its tokens: the worth of data alone, R_D (1 - e^(-R / R_D)) + 1."""
+    """A model small for its tokens: only data's worth matters, R_D (1 - e^(-R / R_D)) + 1."""
     found = value_repeats(fitted, unique_tokens=1e10, params=5e7)
     half_life = fitted.parameters["R_D"]
     for row in found.table.iter_rows(named=True):
@@ -58,7 +58,7 @@ def test_worth_is_muennighoffs(fitted: Fit) -> None:
 @pytest.mark.slow
 @needs_datablations
 def test_four_epochs_are_nearly_as_good_as_new() -> None:
-    """Published constants make four epochs worth 3.73 times the tokens, 93 %."""
+    """By the published constants, four epochs are worth 3.73 times the tokens, 93 %."""
     table = read_table(RUNS, columns={"loss": "val_loss"})
     fitted = fit("data-constrained", table, resamples=300, influence=False)
     found = value_repeats(fitted, unique_tokens=4e9, params=2.8e9)
@@ -80,7 +80,7 @@ def test_what_is_asked_wrongly_is_said(fitted: Fit) -> None:
 
 
 def share_held(n: int, seed: int) -> float:
-    """How often the 90 % interval of the epochs worth running holds: 80 runs that stray by .5 %."""
+    """How often the 90 % interval of the useful epochs holds: 80 runs with noise of .5 %."""
     held = 0
     for k in range(seed, seed + n):
         data, truth = repeated_runs(80, 0.005, k)

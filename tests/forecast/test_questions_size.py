@@ -1,4 +1,4 @@
-"""Effective sizes: against the curve they were made of, and SciPy's fit of a real family."""
+"""Effective sizes, compared with the true curve and with SciPy's fit of a real family."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def score(task: str, size: float) -> float:
 
 
 def zoo(density: float, noise: float, seed: int) -> pl.DataFrame:
-    """A family of five sizes, and a model of 3B that scores as one `density` times as large."""
+    """A family of five sizes, and a 3B model that scores like one `density` times as large."""
     rng = np.random.default_rng(seed)
     rows = []
     for task, (_, _, chance) in TASKS.items():
@@ -88,7 +88,7 @@ def test_mistral_by_llama_2_is_scipys() -> None:
 
 
 def share_held(n: int, seed: int) -> float:
-    """How often the 90 % interval over four tasks holds: scores that stray by half a point."""
+    """How often the 90 % interval over four tasks holds: scores with noise of half a point."""
     held = 0
     for k in range(seed, seed + n):
         found = measure_size(zoo(4.0, 0.005, k), reference="ref", model="new")

@@ -1,4 +1,4 @@
-"""Two series: the ratio of what they need, and where they cross, against closed forms."""
+"""Two series: the ratio of their needs, and where they cross, against closed forms."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_where_two_laws_cross() -> None:
 
 
 def test_params_and_tokens_have_ratios_of_their_own() -> None:
-    """Series b loses half of its parameters: twice the size at equal tokens, and no more data."""
+    """Series b wastes half its parameters: twice the size at equal tokens, and no more data."""
     rng = np.random.default_rng(0)
     params = np.exp(rng.uniform(np.log(5e7), np.log(5e9), 60))
     tokens = params * np.exp(rng.uniform(np.log(5), np.log(100), 60))
@@ -101,7 +101,7 @@ def test_a_loss_that_the_other_never_reaches() -> None:
 
 
 def share_held(n: int, seed: int) -> float:
-    """How often the 90 % interval of the ratio holds: twelve runs a series, straying by .3 %."""
+    """How often the 90 % interval of the ratio holds: twelve runs per series, noise .3 %."""
     held = 0
     for k in range(seed, seed + n):
         low, high = compare_series(power_runs(2.0, 0.003, k), "series").ratio.interval
@@ -111,7 +111,7 @@ def share_held(n: int, seed: int) -> float:
 
 @pytest.mark.slow
 def test_the_interval_holds() -> None:
-    """Of ten at 90 %, six or fewer hold once in 80."""
+    """Of ten at 90 %, six or fewer hold with probability one in 80."""
     assert share_held(10, 0) >= 0.6
 
 

@@ -1,4 +1,4 @@
-"""The worst of many queries: coverage in simulation and on the lab's instances kept back."""
+"""The worst of many queries: coverage in simulation and on the lab's held-out instances."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def gumbel(rng: Rng, n: int) -> Any:
 
 
 def actual(logs: Any) -> tuple[float, float]:
-    """The largest, and that any answer shows it, by the product over all queries."""
+    """The largest rate, and the chance that any answer shows it, by a product over all queries."""
     logs = np.minimum(logs, -1e-12)
     return float(np.exp(logs.max())), float(-np.expm1(np.log1p(-np.exp(logs)).sum()))
 
 
 def coverage(sample: Callable[[Rng], tuple[Any, Any]], times: int) -> tuple[float, float]:
-    """Shares of intervals of both forecasts that held."""
+    """Shares of both forecasts' intervals that held."""
     rng, largest, any_ = np.random.default_rng(4), [], []
     for _ in range(times):
         known, to_come = sample(rng)
@@ -63,9 +63,9 @@ def coverage(sample: Callable[[Rng], tuple[Any, Any]], times: int) -> tuple[floa
 def test_intervals_cover_from_few_queries_to_many(
     draw: Any, m: int, n: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hundred times as many queries, and a handful; also distributions that break the law.
+    """A hundred times as many queries, and a handful; also distributions that violate the law.
 
-    With 100 queries the tail has ten, and intervals are wide rather than narrow.
+    With 100 queries the tail has ten, and intervals are too wide rather than too narrow.
     """
     monkeypatch.setattr(rare, "DRAWS", 500)
     for held in coverage(lambda rng: (draw(rng, m), draw(rng, n)), 80):
@@ -76,8 +76,8 @@ def test_intervals_cover_from_few_queries_to_many(
 def test_instances_kept_back_of_lab_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From 200 instances to 6,000 others, whose exact rates are known.
 
-    The largest of the others is mostly the same one, so that splits of one task hold or miss
-    together: over both tasks.
+    The largest of the others is mostly the same, so splits of one task hold or miss
+    together: count over both tasks.
     """
     monkeypatch.setattr(rare, "DRAWS", 500)
     lab = LabBackend(train(RunConfig(ModelConfig(8), steps=200), tmp_path / "run")[-1])
@@ -171,7 +171,7 @@ def test_a_table_gives_its_queries(tmp_path: Path) -> None:
 
 
 def test_answers_that_are_all_but_certain_leave_finite_ends() -> None:
-    """Easy questions among the measured: of a hundred thousand many are certain to show it."""
+    """Easy questions among the measured ones: many of a hundred thousand are certain to show it."""
     rates = [0.003, 0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.99, 1.0, 1.0]
     found = forecast_rare(np.log(rates), 1e5)
     assert found.any.interval == (1.0, 1.0)
@@ -179,14 +179,14 @@ def test_answers_that_are_all_but_certain_leave_finite_ends() -> None:
 
 
 def test_queries_that_are_all_certain_are_certain_among_many_and_few() -> None:
-    """Likeliest queries that tie at 1 have no tail; the worst case is known without one."""
+    """If the likeliest queries tie at 1 there is no tail, but the worst case is known anyway."""
     found = forecast_rare([0.0] * 12 + [-2.0] * 88, 1e5)
     assert found.largest.interval == found.any.interval == (1.0, 1.0)
     assert "12 of 100 queries are certain" in found.notes[0]
     assert found.to_dict()["slope"] != found.slope, "NaN"
     few = forecast_rare([0.0] * 12 + [-2.0] * 88, 3)
     assert few.largest.interval == pytest.approx((np.exp(-2.0), 1.0))
-    # At least one of three answers shows it: of three likely ones, none, or one that is certain.
+    # At least one of three answers shows it: with three likely ones, none, or a certain one.
     assert few.any.interval == pytest.approx((1 - (1 - np.exp(-2.0)) ** 3, 1.0))
 
 

@@ -16,7 +16,7 @@ FLOORS = {"quiz": 0.25}
 
 
 def zoo(noise: float, seed: int = 0, families: int = 8) -> pl.DataFrame:
-    """Families of four sizes; what a family is good at differs."""
+    """Families of four sizes with different strengths."""
     rng = np.random.default_rng(seed)
     rows = []
     loading = np.array([[1.0, 0.6, 0.8, 0.9], [0.2, 0.9, 0.4, 0.1]])
@@ -35,7 +35,7 @@ def zoo(noise: float, seed: int = 0, families: int = 8) -> pl.DataFrame:
 
 
 def split(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Of two families only the smallest model is known."""
+    """Two families have only their smallest model."""
     held = pl.col("family").is_in(["f0", "f1"]) & (pl.col("params") > 2e9)
     return table.filter(~held), table.filter(held)
 
@@ -62,7 +62,7 @@ def test_larger_models_of_a_family_are_forecast_from_its_smallest() -> None:
     ahead = fitted.predict(future)
     truth = np.concatenate([future[b].to_numpy() for b in BENCHMARKS])
     error = np.abs(ahead["forecast"].to_numpy() - truth).mean()
-    # The mean over other families at that size, which knows nothing of the smallest model.
+    # The mean of other families at that size, which ignores the smallest model.
     others = past.filter(pl.col("params") > 2e9).group_by("params").agg(pl.col(BENCHMARKS).mean())
     plain = future.select("params").join(others, on="params", how="left", maintain_order="left")
     rival = np.abs(np.concatenate([plain[b].to_numpy() for b in BENCHMARKS]) - truth).mean()
@@ -96,7 +96,7 @@ def test_what_is_asked_wrongly_is_said() -> None:
 @pytest.mark.claims
 @pytest.mark.skipif(not (DATA / "sloth").exists(), reason="the shared data are absent")
 def test_published_splits() -> None:
-    """The best published method is beaten in all six experiments, the best of each in four."""
+    """We beat the best published method in all six experiments, and the best of each in four."""
     from benchmarks.sloth import SPLITS, best_method, errors, published
 
     found = {key: errors(*key)[0] for key in SPLITS}

@@ -1,4 +1,4 @@
-"""Trends: the published figures, shapes of real tasks, and what goes wrong said plainly."""
+"""Trends: the published figures, shapes of real tasks, and clear errors."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_shapes_of_the_published_tasks() -> None:
     assert 4000 < step[0] < 16000 < 2 * step[1]
     for task in ("isp_neqa", "isp_into_the_unknown", "isp_repetitive_algebra"):
         assert found[task, "tokens"].shape == "flat", task
-    # Its largest model, each size by itself: up to .90 at step 16,000, down to .11 at the end.
+    # Its largest model, with each size separate: up to .90 at step 16,000, down to .11 at the end.
     alone = trends(inabilities(), by=("family", "params"))
     algebra = next(
         t
@@ -120,7 +120,7 @@ def test_a_fall_while_the_rest_rises_is_inverse_scaling() -> None:
 
 
 def test_a_perplexity_that_falls_is_no_inverse_scaling() -> None:
-    """The direction is the metric's, or the table's; where neither says it, nothing is claimed."""
+    """The metric or the table gives the direction; if neither does, nothing is claimed."""
     rising = ladder(lambda x, z: 0.3 + 0.3 * x)
     falling = ladder(lambda x, z: 0.6 - 0.3 * x, tasks=1).with_columns(task=pl.lit("odd"))
     table = pl.concat([rising, falling]).drop("n", strict=False)
@@ -134,10 +134,10 @@ def test_a_perplexity_that_falls_is_no_inverse_scaling() -> None:
         assert not any(t.inverse for t in found.values())
         assert found["odd"].worsens is False
         assert found["task-0"].worsens is True
-        assert next(iter(found)) != "odd"  # what gets worse comes first
+        assert next(iter(found)) != "odd"  # scores that get worse come first
         assert str(found["odd"]).endswith("which is better.")
         assert str(found["task-0"]).endswith("which is worse.")
-    # Turned over, it is inverse scaling again: one rises while the others fall.
+    # Reversed, it is inverse scaling again: one rises while the others fall.
     turned = table.with_columns(value=1 - pl.col("value"), metric=pl.lit("bits_per_byte"))
     found = {t.task: t for t in trends(turned).trends if t.axis == "tokens"}
     assert [name for name, t in found.items() if t.inverse] == ["odd"]
@@ -253,7 +253,7 @@ def test_few_checkpoints_and_few_runs_are_no_error() -> None:
 
 
 def test_slopes_of_many_tasks_are_drawn_together_and_intervals_hold() -> None:
-    """60 runs of 20 tasks whose slopes are drawn around a mean: against the line of each task."""
+    """60 runs of 20 tasks with slopes around a mean, compared with each task's own line."""
     levels = np.array([0.05, 0.5, 0.95])
     u, at = np.log(np.arange(1.0, 11.0)), np.log(np.array([15.0]))
     held = []
@@ -274,7 +274,7 @@ def test_slopes_of_many_tasks_are_drawn_together_and_intervals_hold() -> None:
 
 
 def test_three_tasks_keep_their_slopes() -> None:
-    """James and Stein need four; their formula, by hand."""
+    """James and Stein need four tasks; their formula, by hand."""
     assert (shrinkage(np.array([1.0, 2.0, 5.0]), np.ones(3))[0] == 1).all()
     slope = np.array([0.0, 1.0, 3.0, 4.0, 7.0])
     kept, mean = shrinkage(slope, np.full(5, 2.0))

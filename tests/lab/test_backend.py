@@ -25,7 +25,7 @@ from augury.lab import ALPHABET, LabBackend, ModelConfig, RunConfig, encode, lab
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    # Digits only, so that a few hundred steps make some answers likely.
+    # Only digits, so that a few hundred steps make some answers likely.
     run = RunConfig(ModelConfig(8), steps=300, shares={"sort-digits": 1.0})
     return train(run, tmp_path_factory.mktemp("run"))[-1]
 
@@ -66,7 +66,7 @@ def test_next_token_probabilities_sum_to_one_and_score_a_continuation(backend: L
 
 
 def test_exact_probability_is_that_of_brute_force(backend: LabBackend) -> None:
-    """All 57^2 texts of two characters: their probabilities sum to 1, the accepted to P(pass)."""
+    """All 57^2 texts of two characters: probabilities sum to 1, accepted ones to P(pass)."""
     prompt = "=421>"
     pairs = ["".join(p) for p in itertools.product(ALPHABET, repeat=2)]
     each = np.exp([s.total for s in backend.logprobs([ScoreRequest(prompt, p) for p in pairs])])
@@ -110,7 +110,7 @@ def test_greedy_marks_what_greedy_decoding_writes(backend: LabBackend) -> None:
     written = greedy_texts(backend, [i.prompt for i in task.instances], 9)
     passed = [w.startswith(i.answers[0]) for w, i in zip(written, task.instances, strict=True)]
     assert scores.greedy.tolist() == passed
-    assert 0 < sum(passed) < 200  # both kinds are there
+    assert 0 < sum(passed) < 200  # both kinds occur
 
 
 def test_measured_rows_are_those_of_the_instances(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The tiny world's text has the statistics it says."""
+"""The tiny world's text has its documented statistics."""
 
 from itertools import pairwise
 
@@ -50,7 +50,7 @@ def test_filler_is_words_of_the_lexicon_with_favourite_successors() -> None:
     words, lengths, successors, frequency = lexicon()
     spelled = [decode(w[: n - 1]) for w, n in zip(words, lengths, strict=True)]
     first = {}
-    for i, word in enumerate(spelled):  # a word that stands twice is read as its first
+    for i, word in enumerate(spelled):  # a duplicate word is read as its first occurrence
         first.setdefault(word, i)
     once = np.array([spelled.count(w) == 1 for w in spelled])
     favoured, expected = [], []
@@ -59,7 +59,7 @@ def test_filler_is_words_of_the_lexicon_with_favourite_successors() -> None:
         for a, b in pairwise(text):
             if once[a] and once[b]:
                 favoured.append(b in successors[a])
-                # Of the words that stand once: .6 from the two favourites, .4 by frequency.
+                # Words that occur once: .6 from the two favourites, .4 by frequency.
                 two = np.unique(successors[a])
                 favourite = 0.6 * once[successors[a]].mean() + 0.4 * frequency[two] @ once[two]
                 other = 0.4 * (frequency @ once - frequency[two] @ once[two])
@@ -83,7 +83,7 @@ def test_text_depends_on_seed_and_step_alone() -> None:
     )
     assert (training_text(1, 50, 64, shares) != training_text(1, 100, 64, shares)).any()
     assert (training_text(1, 50, 64, shares) != training_text(2, 50, 64, shares)).any()
-    # Held-out means drawn apart: twelve random digits meet again once in 1e12, filler may.
+    # Held-out means drawn separately: twelve random digits recur once in 1e12, filler may recur.
     seen, held_out = (
         {line for line in map(decode, text) if ";" in line}
         for text in (training_text(0, 0, 2000, shares), validation_text(shares, 2000))

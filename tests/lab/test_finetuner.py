@@ -1,4 +1,4 @@
-"""Finetuning a model of the lab: what is learned, and when it stops."""
+"""Finetuning a lab model: what it learns, and when it stops."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RECIPE = Recipe(0.02, batch=16, steps=60, every=10, patience=2)
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    run = RunConfig(ModelConfig(4), steps=50, shares={})  # nothing but filler
+    run = RunConfig(ModelConfig(4), steps=50, shares={})  # only filler
     return load_checkpoint(train(run, tmp_path_factory.mktemp("run"))[-1])
 
 
@@ -52,7 +52,7 @@ HELD_OUT = TASK.instances(np.random.default_rng(2), 40)
 
 
 def held_out_loss(saved: Checkpoint) -> float:
-    """The same loss by another way: the backend's log-probabilities."""
+    """The same loss by another method: the backend's log-probabilities."""
     scores = LabBackend(saved).logprobs([ScoreRequest(p, a) for p, a in HELD_OUT])
     return float(-np.concatenate([s.tokens for s in scores]).mean())
 
@@ -67,11 +67,11 @@ def test_the_best_weights_are_kept_and_the_curve_is_their_loss(saved: Checkpoint
 
 
 def test_few_examples_are_not_learned_by_heart(saved: Checkpoint) -> None:
-    """With five examples the held-out loss turns: it stops there, not at the end."""
+    """With five examples the held-out loss turns up: training stops there, not at the end."""
     recipe = replace(RECIPE, rate=0.1, steps=2000)
     after, curve = tuned(saved, 5, recipe)
     assert curve.steps[-1] < 1000
-    assert curve.steps[-1] - curve.steps[curve.best] == 20  # patience 2, a look every 10 steps
+    assert curve.steps[-1] - curve.steps[curve.best] == 20  # patience 2, a check every 10 steps
     assert held_out_loss(after) == pytest.approx(min(curve.losses), rel=1e-5)
 
 
@@ -106,7 +106,7 @@ def test_every_pass_reads_every_example_once() -> None:
 
 def test_steps_and_rates() -> None:
     assert RECIPE.most(10) == 60
-    assert RECIPE.most(801) == 110  # two passes, 101 steps, up to a look
+    assert RECIPE.most(801) == 110  # two passes, 101 steps, rounded up to a check
     rates = Recipe(1.0).rates(100)
     assert rates[4] == rates.max() == pytest.approx(1.0)
     assert rates[0] == pytest.approx(0.2)
@@ -146,7 +146,7 @@ def test_the_checkpoint_stays_as_it_was(saved: Checkpoint) -> None:
 
 @pytest.mark.slow
 def test_the_head_alone_is_trained_and_nothing_else(saved: Checkpoint) -> None:
-    """Logistic regression on what the layers give, against SciPy on the same features."""
+    """Logistic regression on the layers' outputs, compared with SciPy on the same features."""
     pairs = TASK.instances(np.random.default_rng(1), 200)
     long = Recipe(0.3, batch=200, steps=2000, passes=0, every=200, patience=9)
     weights, curve = finetune(
@@ -178,5 +178,5 @@ def test_the_head_alone_is_trained_and_nothing_else(saved: Checkpoint) -> None:
 
     start = np.asarray(saved.weights["embedding"], float).ravel()
     best = optimize.minimize(objective, start, jac=True, method="L-BFGS-B")
-    # A little above the optimum: weights decay by a hundredth of the rate.
+    # A little above the optimum, because weights decay by a hundredth of the rate.
     assert best.fun <= min(curve.losses) <= best.fun + 0.02

@@ -1,4 +1,4 @@
-"""Worlds of latent attributes: what the text shows, what it never shows, what is measured."""
+"""Worlds of latent attributes: what the text shows, what it never shows, what is scored."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_any_three_attributes_of_a_block_take_all_values_together() -> None:
 
 
 def test_an_answer_from_two_other_attributes_is_right_by_chance(text: LatentText) -> None:
-    """Every rule from two attributes scores a quarter on the words asked for, exactly."""
+    """Every rule from two attributes scores exactly a quarter on the requested words."""
     rng = np.random.default_rng(0)
     asked = text.attributes[TEST]
     for _ in range(20):
@@ -56,14 +56,14 @@ def test_words_asked_for_are_labelled_nowhere(text: LatentText) -> None:
 
 
 def test_running_text_follows_the_chain(text: LatentText) -> None:
-    """Frequencies of successors, against the probabilities computed from the definition."""
+    """Frequencies of successors, compared with probabilities from the definition."""
     words = text.running(np.random.default_rng(4), 20_000) - 1
     before, after = words[:, :-1].ravel(), words[:, 1:].ravel()
     values = text.attributes[:, 0]
     counts = np.zeros((4, 4))
     np.add.at(counts, (values[before], values[after]), 1)
     p = counts / counts.sum(1, keepdims=True)
-    # One value follows each: the others share what is left, and no two values have the same.
+    # One value follows each; the others share the rest, and no two values are followed by the same.
     likely = p.argmax(1)
     assert sorted(likely) == [0, 1, 2, 3]
     odds = p.max(1) / ((1 - p.max(1)) / 3)
@@ -121,7 +121,7 @@ def test_a_run_is_measured_on_every_task_and_amount(tmp_path: Path) -> None:
     assert table.height == 2 * (1 + 2 * 2)
     assert table["loss"].to_list() == sorted(table["loss"].to_list(), reverse=True)
     again = latent_run(small, 8, 0)
-    # Another process sums in another order: the same to rounding, here.
+    # Another process sums in another order: equal up to rounding here.
     assert again["loss"].to_list() == pytest.approx(table["loss"].to_list(), abs=1e-3)
     assert again.select("task", "finetune_examples").equals(
         table.select("task", "finetune_examples")

@@ -1,4 +1,4 @@
-"""The tiny GPT: its size, its causality, and the cached path against the whole one."""
+"""The tiny GPT: its size, its causality, and the cached path compared with the full one."""
 
 from functools import partial
 
@@ -44,9 +44,9 @@ def test_cached_logits_are_the_logits_of_the_whole_text() -> None:
     lengths = np.array([3, 7, 12], dtype="int32")
     whole = texts(3)
     expected = np.asarray(jit(partial(logits, CONFIG))(weights, whole))
-    # Behind each prompt: noise, to be unseen.
+    # Noise after each prompt, which must be ignored.
     _, cache = jit(partial(prefill, CONFIG))(weights, whole[:, :16])
-    step = jit(partial(extend, CONFIG))  # one program, where single operations would be hundreds
+    step = jit(partial(extend, CONFIG))  # one program; separate operations would be hundreds
     own = empty_cache(CONFIG, 3, 16)
     for k in range(16):
         token = whole[np.arange(3), lengths + k]

@@ -1,4 +1,4 @@
-"""Random subspaces: orthonormal, unbiased, and as wide as a problem of known rank asks."""
+"""Random subspaces: orthonormal, unbiased, and as wide as a problem of known rank needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from augury.lab.subspace import flat_weights, shaped_weights
 
 
 def matrix(size: int, dimensions: int, seed: int) -> NDArray[np.float64]:
-    """(D, d) P itself."""
+    """The matrix P, (D, d)."""
     subspace = random_subspace(size, dimensions, np.random.default_rng(seed))
     return np.stack([subspace.lift(row) for row in np.eye(dimensions)], 1)
 
@@ -28,7 +28,7 @@ def test_its_columns_are_orthonormal(dimensions: int) -> None:
 
 
 def test_the_projection_is_unbiased() -> None:
-    """Over draws P P' is d/D of the identity: no direction is preferred."""
+    """The mean of P P' over draws is d/D of the identity: no direction is preferred."""
     draws = [matrix(24, 6, seed) for seed in range(4000)]
     mean = np.mean([p @ p.T for p in draws], 0)
     np.testing.assert_allclose(mean, 0.25 * np.eye(24), atol=4 * 0.25 / np.sqrt(4000))

@@ -1,4 +1,4 @@
-"""Training: deterministic, resumed bit for bit, and careful with what lies on the disk."""
+"""Training: deterministic, resumed bit for bit, and careful with files on disk."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_checkpoints_say_what_they_are(trained: list[Path]) -> None:
     assert [s.tokens for s in saved] == [50 * 64 * 32, 100 * 64 * 32, 150 * 64 * 32]
     assert saved[2].flops == 6 * RUN.model.params * 150 * 64 * 32
     assert saved[0].loss > saved[2].loss > 0
-    assert saved[0].loss < math.log(57)  # better than a guess over the alphabet
+    assert saved[0].loss < math.log(57)  # better than guessing over the alphabet
     assert (trained[0].stat().st_mode & 0o777) == 0o755
 
 
@@ -78,14 +78,14 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights(
     assert (tmp_path / RESTART).exists()
     seen: list[int] = []
     resumed = train(RUN, tmp_path, lambda _, step, __: seen.append(step))
-    assert seen == [150]  # nothing is trained twice
+    assert seen == [150]  # no training is repeated
     assert [same(a, b) for a, b in zip(resumed, trained, strict=True)] == [True] * 3
     assert not (tmp_path / RESTART).exists()
 
 
 @pytest.mark.parametrize("steps", [50, 1000])
 def test_the_learning_rate_is_that_of_optax_bit_for_bit(steps: int) -> None:
-    """There the steps are constants of the program, here what it is given: one serves them all."""
+    """The steps are inputs here, not constants of the program: one program serves all."""
     published = optax.warmup_cosine_decay_schedule(0.0, 0.02, steps // 20, steps, 0.002)
     at = jnp.arange(steps)
     expected = jit(lambda at: jax.lax.map(published, at))(at)
@@ -184,8 +184,8 @@ def test_a_ladder_trains_in_processes_and_outlives_a_failing_run(tmp_path: Path)
     done = train_ladder(runs, tmp_path, workers=1, progress=lambda *event: events.append(event))
     assert list(done) == [run.run for run in runs]
     assert not (tmp_path / runs[1].run / "failure.txt").exists()
-    assert (runs[0].run, 100, 100) in events  # kept, and counted
-    # Another worker, with other runs behind it, gives the same weights.
+    assert (runs[0].run, 100, 100) in events  # kept and counted
+    # Another worker that has done other runs gives the same weights.
     again = train_ladder(runs[::-1], tmp_path / "again", workers=1)
     assert same(again[runs[1].run][-1], done[runs[1].run][-1])
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from augury.laws import Grouped, Law, all_laws
 
-# Parameters of real fits where there are any. A law that is not named here is tested at those of
+# Parameters of real fits if available. A law that is not named here is tested at those of
 # its own example, so that a new law is in the matrix as soon as it is registered.
 TRUTH: dict[str, dict[str, float]] = {
     "chinchilla": {"E": 1.8172, "A": 477.8, "B": 2143.0, "alpha": 0.3473, "beta": 0.3672},
@@ -27,7 +27,7 @@ LAWS: list[Law] = [
 
 
 def truth(law: Law) -> dict[str, float]:
-    """Parameters to simulate with."""
+    """Parameters for simulation."""
     return TRUTH.get(law.name, law.example(1).parameters)
 
 

@@ -1,4 +1,4 @@
-"""Joint fits: exponents shared by all tasks, amplitudes of each, against SciPy on real ladders."""
+"""Joint fits: shared exponents, an amplitude per task, compared with SciPy on real ladders."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def test_shared_exponents_are_those_of_a_joint_scipy_fit() -> None:
 
 @pytest.mark.slow
 def test_tasks_of_a_run_that_stray_together_widen_the_interval() -> None:
-    """The same total noise, shared by the tasks of a run: the exponent is known less well."""
+    """The same total noise, shared by a run's tasks: the exponent is less certain."""
     size, tokens = np.repeat(np.geomspace(1e8, 3e9, 4), 4), np.tile(np.geomspace(5e9, 3e11, 4), 4)
     run = np.tile(np.arange(16), 3)
     level = np.repeat([1.0, 1.2, 0.7], 16)
@@ -80,7 +80,7 @@ def test_tasks_of_a_run_that_stray_together_widen_the_interval() -> None:
 
 
 def test_large_systems_are_solved_one_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two blocks of them in two threads wait for ever for XLA's pool."""
+    """Two blocks of them in two threads would wait forever for XLA's pool."""
 
     def refuse(*_: Any) -> None:
         raise AssertionError("threads")

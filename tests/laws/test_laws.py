@@ -1,4 +1,4 @@
-"""Every law keeps its promises: a formula, bounds, amplitudes that are linear, a source."""
+"""Every law keeps its contract: a formula, bounds, linear amplitudes, a source."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_a_law_says_what_it_is(law_: Law) -> None:
 
 
 class Bent(Law):
-    """Says that a square is an amplitude: `check_law` has to notice."""
+    """Declares a square as an amplitude: `check_law` has to notice."""
 
     name = "bent"
     output = "loss"
@@ -157,7 +157,7 @@ def test_a_guess_lies_in_the_bounds(law_: Law) -> None:
 
 
 def test_values_of_the_literature() -> None:
-    # Hoffmann et al. 2022, approach 3, at Chinchilla's own 70e9 parameters and 1.4e12 tokens
+    # Hoffmann et al. 2022, approach 3, at Chinchilla's 70e9 parameters and 1.4e12 tokens
     p = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
     at = Chinchilla()(p, params=np.array([70e9]), tokens=np.array([1.4e12]))
     assert at[0] == pytest.approx(1.69 + 406.4 / 70e9**0.34 + 410.7 / 1.4e12**0.28, rel=1e-12)

@@ -1,4 +1,4 @@
-"""Laws of loss in parameters, tokens and experts, held to the figures of their papers."""
+"""Laws of loss in parameters, tokens and experts, checked against figures of their papers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ needs_data = pytest.mark.skipif(not DATA.exists(), reason="the shared data are a
 
 def test_four_epochs_are_nearly_as_good_as_fresh_data() -> None:
     law = DataConstrained(base=(*BASE, BASE[-1]))
-    # Small models, so that only the tokens' term repeats; worth read off the loss.
+    # Small models, so that only the tokens' term repeats; the loss gives the worth.
     fresh, once = np.array([1e10]), {"params": 1e5, "unique_tokens": 1e10}
     for epochs, worth in ((4, 3.73), (16, 10.6), (1e4, 16.4)):
         loss = law(REPEATS, tokens=epochs * fresh, **once)
         tokens = worth * fresh
         equal = law(REPEATS, params=1e5, tokens=tokens, unique_tokens=tokens)
         assert loss == pytest.approx(equal, rel=1e-4)
-    # Without repeats it is Chinchilla, and more distinct tokens than were seen change nothing.
+    # Without repeats it is Chinchilla, and unseen distinct tokens change nothing.
     once = law(REPEATS, params=1e8, tokens=1e10, unique_tokens=1e10)
     more = law(REPEATS, params=1e8, tokens=1e10, unique_tokens=1e12)
     chinchilla = BASE[0] + BASE[1] * 1e8 ** -BASE[3] + BASE[2] * 1e10 ** -BASE[3]

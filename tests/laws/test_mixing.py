@@ -49,7 +49,7 @@ def test_what_one_domain_alone_gives_is_the_parameter() -> None:
     k, t = 0.7, np.log(np.array([0.8, 2.5, 1.5]) / 0.7)
     ours = ExponentialMixing(DOMAINS)(A, share=share)
     assert ours == pytest.approx(1.2 + k * np.exp(share @ t))
-    # The form with worths and a scale of its own.
+    # The form with worths and its own scale.
     w = np.array([0.8, 2.5, 1.5]) ** (-1 / 0.3)
     effective = EffectiveShare(DOMAINS)(A, share=share)
     assert effective == pytest.approx(1.2 + (share @ w) ** -0.3)
@@ -101,7 +101,7 @@ def test_regmix_at_a_thousand_times_the_size(law: str, least: float) -> None:
 @pytest.mark.skipif(not (DATA / "regmix").exists(), reason="the shared data are absent")
 @pytest.mark.slow
 def test_fifty_mixtures_of_seventeen_domains_are_fitted() -> None:
-    """Worths that the data do not need underflow: the search goes on all the same."""
+    """Worths that the data do not need underflow: the search continues anyway."""
     folder = DATA / "regmix"
     shares = pl.read_csv(folder / "train_mixture_1m.csv").drop("index").head(50)
     shares = shares.rename({c: c.replace("train_the_pile_", "share_") for c in shares.columns})
@@ -115,5 +115,5 @@ def test_fifty_mixtures_of_seventeen_domains_are_fitted() -> None:
     )
     found = fit_many("effective-share", long, by="loss_set")
     assert set(found.table["status"]) <= {"converged", "parameter at its bound"}
-    # Where two hundred steps stopped: .00062, .00042, .00035.
+    # Values where two hundred steps stopped: .00062, .00042, .00035.
     assert (found.objective < [0.00045, 0.00043, 0.00030]).all()

@@ -1,4 +1,4 @@
-"""Effective parameters of training mixtures: recovered, with intervals, and better than apart."""
+"""Effective parameters of training mixtures: recovered, with intervals, better than separately."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_effective_parameters_come_back_from_a_joint_fit() -> None:
 
 @pytest.mark.slow
 def test_a_joint_fit_forecasts_a_larger_model_better_than_a_power_law_of_each_mixture() -> None:
-    """Seven mixtures of four sizes, noise of .3 %: the fifth, 2.7 times larger, is forecast."""
+    """Seven mixtures of four sizes with noise of .3 %: forecast the fifth, 2.7 times larger."""
     joint_off, apart_off = [], []
     for seed in range(4):
         table = runs(0.003, seed)

@@ -1,4 +1,4 @@
-"""Laws over a whole run: the columns of a schedule, and the published figures."""
+"""Laws over a full run: the columns of a schedule, and the published figures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_momentum_law_of_three_curves_forecasts_six(params: float, published
 
 
 def test_segments_stand_for_every_step() -> None:
-    """The sum over every step, by hand, at steps before, in and after a sudden drop."""
+    """The sum over all steps, by hand, at steps before, in and after a sudden drop."""
     rate = np.where(np.arange(1, 3001) < 1500, 1.0, 0.25) * np.minimum(np.arange(1, 3001) / 100, 1)
     at = np.array([200, 1499, 1500, 1503, 3000])
     p = dict(zip(NAMES, (2.0, 5.0, 0.5, 0.3, 0.05, 0.6, 0.7), strict=True))

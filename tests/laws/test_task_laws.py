@@ -123,7 +123,7 @@ def test_pairs_agree_and_what_has_none_is_said() -> None:
 
 @pytest.mark.slow
 def test_pass_at_k_follows_from_a_beta_distribution_of_problems() -> None:
-    """Problems of pass rate p ~ Beta(b, .): -log E[pass@k] falls as k^-b far out."""
+    """Problems with pass rate p ~ Beta(b, .): -log E[pass@k] falls as k^-b for large k."""
     p = np.random.default_rng(0).beta(0.4, 3.0, 400_000)
     k = np.geomspace(300, 30000, 12)
     mean = np.array([np.mean(1 - (1 - p) ** each) for each in k])
@@ -148,7 +148,7 @@ def test_shots_move_the_answer_to_the_best_hypothesis() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not GADRE.exists(), reason="the shared data are absent")
 def test_eight_losses_forecast_tasks_better_than_one() -> None:
-    """The 73 smaller runs of three corpora fitted, the 31 larger forecast; points of error."""
+    """Fit the 73 smaller runs of three corpora, forecast the 31 larger; errors in points."""
     wide = pl.read_csv(GADRE / "losses.csv").pivot("val_set", index="name", values="loss")
     losses = [n for n in wide.columns if n != "name"]
     wide = wide.rename({n: f"loss_{n.replace('-', '_')}" for n in losses})

@@ -1,7 +1,7 @@
-"""The page in a real browser: it draws every chart, asks for nothing, and shows on a phone.
+"""The page in a real browser: it draws every chart, requests nothing, and fits a phone.
 
-Needs chromium and axe-core, which `.ci/system-packages` gets, and playwright, which drives them.
-What it looked like lies in `build/screenshots` after a run.
+Needs chromium and axe-core, which `.ci/system-packages` installs, and playwright to drive them.
+Screenshots are in `build/screenshots` after a run.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium: .ci/system-packages gets it"),
 ]
 READY = "document.documentElement.dataset.ready === 'yes'"
-# Marks that stand for data: axes, legends and grids do not count.
+# Marks that represent data, without axes, legends and grids.
 MARKS = """[...document.querySelectorAll('.chart')].map((box) => [
   box.dataset.name, box.dataset.drawn, box.querySelector('svg')?.getBoundingClientRect().width || 0,
   [...box.querySelectorAll('.role-mark path, .role-mark line')]
@@ -83,7 +83,7 @@ def test_every_chart_is_drawn_and_nothing_is_asked_for(
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 24, 28)")
-    # The figure is in the first screen.
+    # The figure is on the first screen.
     top = tab.evaluate("document.querySelector('#answer .chart').getBoundingClientRect().top")
     assert top < 500
     tab.screenshot(path=BUILD / "screenshots" / f"page-{width}-{scheme}.png", full_page=True)
@@ -108,7 +108,7 @@ def test_axe_finds_nothing_serious(browser: Any, page: Path, width: int, scheme:
 
 
 def test_an_empty_chart_is_noticed(browser: Any, page: Path, tmp_path: Path) -> None:
-    """The test of drawn charts would fail where a chart loses its data."""
+    """The test of drawn charts fails if a chart loses its data."""
     emptied = tmp_path / "empty.html"
     emptied.write_text(page.read_text().replace('"datasets":{', '"datasets":{},"none":{'))
     tab = opened(browser, emptied)

@@ -1,4 +1,4 @@
-"""Every result draws itself: a chart to change or combine, and files beside a saved fit."""
+"""Every result draws itself: a chart to change or combine, and files next to a saved fit."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_backtest_and_a_combination_draw_what_they_rest_on() -> None:
 
 
 def test_a_saved_fit_has_its_figures_beside_it(fitted: Fit, tmp_path: Path) -> None:
-    """Names that XML forbids are drawn too; they ended the process once."""
+    """Names that XML forbids are drawn too; they once ended the process."""
     paths = save_figures(fitted, tmp_path / "figures")
     assert [path.stem for path in paths] == ["loss-law", "residuals", "influence"]
     assert all(path.read_text().startswith("<svg") for path in paths)
@@ -64,7 +64,7 @@ def test_influence_is_what_a_fit_without_the_point_says(fitted: Fit) -> None:
     assert abs(most["moves"]) == pytest.approx(
         max(map(abs, note.details["standard_errors"].values())), rel=1e-9
     )
-    # Without the point, fitted anew: the parameter moves that way, by so many standard errors.
+    # Refitted without the point: the parameter moves that way, by that many standard errors.
     rest = losses().filter(pl.int_range(pl.len()) != at)
     moved = np.log(augury.fit("chinchilla", rest).parameters[most["parameter"]])
     low, high = np.log(fitted.intervals[most["parameter"]])

@@ -1,4 +1,4 @@
-"""The picture of a ladder: everything that is in the tables is in the picture."""
+"""The picture of a ladder: everything in the tables is in the picture."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_point_and_the_band_are_drawn(chart: Any) -> None:
         "exact pass probability, trained after the forecast",
         "greedy accuracy, trained after the forecast",
     }
-    # Greedy that never passed stands on the lower edge, not at minus infinity.
+    # A greedy accuracy of zero is on the lower edge, not at minus infinity.
     low, high = drawn["layer"][0]["encoding"]["y"]["scale"]["domain"]
     assert (low, high) == (pytest.approx(10**-6.5), 1.0)
     assert min(r["rate"] for r in marks) == pytest.approx(low)

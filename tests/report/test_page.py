@@ -1,4 +1,4 @@
-"""The page: one file that loads nothing, with words and data for every figure."""
+"""The page: one file that loads nothing, with text and data for every figure."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ NOTED = (
 
 @lru_cache
 def moved() -> Section:
-    """Panels, which the page lays out by its width."""
+    """Panels, laid out by the width of the page."""
     rng = np.random.default_rng(0)
     rows = [
         {"model": f"m{m}", "params": 10.0 ** (6 + m), "step": k, "task": task,
@@ -87,7 +87,7 @@ def moved() -> Section:
 
 
 def told() -> Story:
-    """A story with a hostile title and all kinds of figures that are cheap to make."""
+    """A story with a hostile title and all kinds of cheap figures."""
     x = np.geomspace(1e3, 1e5, 12)
     value = np.exp(-40 * x**-0.3)
     observed = pl.DataFrame(
@@ -122,7 +122,7 @@ def told() -> Story:
 
 
 class Found(HTMLParser):
-    """What a page would fetch, what it offers, and what it says of itself."""
+    """What a page would fetch, what it offers, and how it describes itself."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -153,7 +153,7 @@ def test_the_page_fetches_nothing_and_is_small(page: Path) -> None:
     assert policies
     assert (policies[0] or "").startswith("default-src 'none'")
     assert len(text.encode()) < MOST_BYTES
-    # What a study is called is shown, never run: two scripts, and data.
+    # A study's name is shown, never run: two scripts, and data.
     assert "<script>alert" not in text
     assert [s.get("type") for s in found.of("script")].count(None) == 2
 
@@ -242,7 +242,7 @@ def test_forecasts_that_failed_are_called_failed() -> None:
 
 
 def test_names_that_no_renderer_takes_are_cleaned(tmp_path: Path) -> None:
-    """A NUL in a model's name ended the process: vl-convert panics over it."""
+    """A NUL in a model's name ended the process: vl-convert panics on it."""
     name = "bad\x00name\ud800\x1b[31m"
     observed = pl.DataFrame({"run": ["a", "b"], "params": [1e3, 1e4], "value": [0.1, 0.2]})
     curve = observed.drop("run").with_columns(low=pl.col("value") / 2, high=pl.col("value") * 2)
@@ -318,7 +318,7 @@ def test_a_folder_without_anything_says_so_on_the_page(tmp_path: Path) -> None:
 
 
 def test_a_law_that_cannot_say_how_sure_it_is_is_drawn_without_a_band(tmp_path: Path) -> None:
-    """JSON has no NaN: the page's scripts and the renderer stop at one."""
+    """JSON has no NaN: the page's scripts and the renderer fail on one."""
     observed = pl.DataFrame({"run": ["a", "b"], "params": [1e3, 1e4], "value": [1e-5, 2e-5]})
     nothing = pl.lit(float("nan"))
     curve = observed.drop("run").with_columns(low=nothing, high=nothing)

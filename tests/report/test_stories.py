@@ -1,4 +1,4 @@
-"""What `augury report` takes: whatever lies there is told, and nothing is an error, not a page."""
+"""Inputs of `augury report`: each kind gets a page, and an empty input is an error."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_any_saved_result_is_told(tmp_path: Path) -> None:
     assert story.answer[0].startswith("At 1e+22 FLOPs, ")
     assert story.answer[0].endswith(" tokens are optimal.")
     assert [figure.id for figure in story.figures] == ["isoflop", "frontier"]
-    page = html_of(story)  # what the verdict says is no heading again
+    page = html_of(story)  # the verdict is not repeated as a heading
     assert '<h3 id="isoflop-title" class="unseen">At 1e+22 FLOPs, ' in page
     assert '<h3 id="frontier-title">' in page
     ahead = augury.predict(fitted, {"params": [1e10, 2e10], "tokens": [2e11, 4e11]})

@@ -1,4 +1,4 @@
-"""The page of a study: what was asked is answered first, and what came of it is shown."""
+"""The page of a study: it first answers the questions, then shows the outcomes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_target_is_answered_before_what_was_held_out(
     assert held_out.endswith("of 2 runs measured afterwards inside.")
     assert story.hero is not None
     assert story.hero.data["truth"].is_not_null().sum() == 2
-    # How far out each lies is on record, and nothing that is not known is called a number.
+    # The distance of each is on record, and nothing unknown is shown as a number.
     assert all(np.isfinite(outlook.extrapolation) for outlook in story.forecasts)
     assert [len(outlook.truth) for outlook in story.forecasts] == [2, 0]
     text = html_of(story)
@@ -48,12 +48,12 @@ def test_the_target_is_answered_before_what_was_held_out(
 
 
 def unknown(page: str) -> list[str]:
-    """Numbers that are none, where a reader would see them."""
+    """Text such as "nan" where a reader would see it."""
     return re.findall(r"\b(?:nan|NaN|None|inf)\b", page.split("<body>")[1].split("<script")[0])
 
 
 def emergence(folder: Path, bracket: list[float | None], held: bool) -> Path:
-    """A folder as a study leaves it whose forecast is a loss of 1.87."""
+    """The folder of a finished study with a forecast loss of 1.87."""
     rng = np.random.default_rng(0)
     rows = [
         {"model": f"m{i}", "loss": loss, "finetune_examples": amount, "chance": 0.25,

@@ -1,4 +1,4 @@
-"""Trends on a page: what gets worse first, which way is better, and every score within reach."""
+"""Trends on a page: worse scores first, the direction of better, and access to every score."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from augury.report.page.outcomes import group_of, outcome_figure, trends_verdict
 from augury.study.page import story_of
 
 HOSTILE = "<script>alert('no')</script>\" onload=\"x"
-# Slope before and after the middle of training, and the metric: what becomes of it.
+# Slope before and after the middle of training, metric -> outcome.
 TASKS = {
     "grows": (0.04, 0.04, "acc"),
     "grows_too": (0.05, 0.05, "acc"),

@@ -1,4 +1,4 @@
-"""What a killed process leaves behind is recognised and removed."""
+"""Files left by a killed process are recognised and removed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from augury.runtime.atomic import remove_unfinished
 
-# Killed inside both blocks, as by SIGKILL: nothing is tidied up.
+# Killed inside both blocks, as by SIGKILL: nothing is cleaned up.
 KILLED = """
 import os, sys
 from pathlib import Path

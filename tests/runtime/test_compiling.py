@@ -1,4 +1,4 @@
-"""What XLA is told: it compiles, and an XLA that has dropped an option compiles too."""
+"""XLA compiler options: code compiles with them, even if XLA has dropped one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A full disk names the file that was being written, whichever writer met it."""
+"""On a full disk, the error names the file being written, for every writer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROWS = pl.DataFrame({"model": [f"m{i}" for i in range(500)], "loss": np.linspace
 
 @contextmanager
 def full_disk(bytes_left: int = 512) -> Iterator[None]:
-    """Files end after so many bytes, as far as this process is concerned."""
+    """Limit the size of files that this process writes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, hard))
     try:

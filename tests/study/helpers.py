@@ -1,4 +1,4 @@
-"""Small studies to test with, and an engine that does everything in this process."""
+"""Small studies for tests, and an engine that does everything in this process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ where = "params > 1e7"
 
 
 def write_tables(folder: Path, sizes: Sequence[float] = SIZES, seeds: int = 2) -> None:
-    """A table a size, pass rates that grow as Hu et al. 2023 have it, with noise."""
+    """One table per size, with pass rates that grow as in Hu et al. 2023, plus noise."""
     rng = np.random.default_rng(0)
     for i, params in enumerate(sizes):
         rate = np.exp(-np.exp(2.2 - 0.35 * np.log(params / 1e6)) * rng.lognormal(0, 0.02, seeds))
@@ -50,7 +50,7 @@ def write_tables(folder: Path, sizes: Sequence[float] = SIZES, seeds: int = 2) -
 def table_study(
     folder: Path, laws: Sequence[str] = ("pass-rate",), count: int = len(SIZES)
 ) -> Path:
-    """A study of tables alone, the largest size held out."""
+    """A study of tables only, with the largest size held out."""
     write_tables(folder)
     tables = "\n".join(f'[[tables]]\npath = "size-{i}.csv"' for i in range(count))
     path = folder / "study.toml"
@@ -59,11 +59,11 @@ def table_study(
 
 
 class Inside:
-    """An engine without processes: one unit at a time, failing when it is told to.
+    """An engine without processes: one unit at a time, failing when told to.
 
     Args:
-        folder: of the study.
-        fail: how often a unit fails, by its label, before it works.
+        folder: folder of the study.
+        fail: number of failures of a unit before it succeeds, by its label.
     """
 
     def __init__(self, folder: Path, fail: Mapping[str, int] | None = None) -> None:
@@ -99,14 +99,14 @@ class Inside:
 def inside(
     monkeypatch: pytest.MonkeyPatch, folder: Path, fail: Mapping[str, int] | None = None
 ) -> Inside:
-    """Have the next runs use that engine."""
+    """Make the next runs use that engine."""
     engine = Inside(folder, fail)
     monkeypatch.setattr(runner, "_engine", lambda name, where, workers: engine)
     return engine
 
 
 def small_world(monkeypatch: pytest.MonkeyPatch, seeds: int = 1) -> None:
-    """Make the demo's study a small one: both questions and all sections, seconds of training."""
+    """Shrink the demo's study: both questions and all sections, seconds of training."""
     monkeypatch.setattr(tiny_world, "FITTED", (4, 6, 8))
     monkeypatch.setattr(tiny_world, "HELD_OUT", (10,))
     monkeypatch.setattr(tiny_world, "SEEDS", seeds)
@@ -124,9 +124,9 @@ def small_world(monkeypatch: pytest.MonkeyPatch, seeds: int = 1) -> None:
 
 
 def results(folder: Path) -> dict[str, str]:
-    """Hash of every file of every result, but for what says when it was made and how long it took.
+    """Hash of every file of every result, without creation times and durations.
 
-    That is `unit.json`, and in the record of a finetuning "seconds" (and its checksum).
+    These are in `unit.json`, and "seconds" (with its checksum) in the record of a finetuning.
     """
     units = folder / "units"
     found = {}
@@ -142,7 +142,7 @@ def results(folder: Path) -> dict[str, str]:
 
 
 def begin(folder: Path) -> subprocess.Popen[str]:
-    """`augury run`, in a process group of its own."""
+    """`augury run` in its own process group."""
     return subprocess.Popen(
         [sys.executable, "-m", "augury", "run", str(folder), "--json"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,

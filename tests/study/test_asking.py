@@ -1,4 +1,4 @@
-"""Keys of a study file for how a model is asked, and which part of its answer is judged."""
+"""Study file keys for how a model is prompted, and which part of its answer is judged."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ tokens = 3e11
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study's folder with a model of the lab and a task."""
+    """A study's folder with a lab model and a task."""
     folder = tmp_path_factory.mktemp("asking")
     train(RunConfig(ModelConfig(8), steps=50, shares={"sort-digits": 1.0}), folder / "run")
     rows = [{"id": "a", "prompt": "=21>", "reference": "1"}]

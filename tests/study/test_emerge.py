@@ -1,4 +1,4 @@
-"""Studies that ask where a task emerges: what is planned, and how the answer fares."""
+"""Studies that ask where a task emerges: the plan, and how the answer turns out."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ASKED = {"task": None, "metric": None}
 
 
 def _models(scores: dict[float, float]) -> pl.DataFrame:
-    """Few-shot scores by loss, with a guesser at a quarter."""
+    """Few-shot scores by loss, with chance at a quarter."""
     rows = [
         {"model": f"m{i}", "loss": loss, "value": score, "chance": 0.25}
         for i, (loss, score) in enumerate(scores.items())
@@ -46,10 +46,10 @@ def _models(scores: dict[float, float]) -> pl.DataFrame:
 @pytest.mark.parametrize(
     ("scores", "held", "truth"),
     [
-        ({2.2: 0.25, 1.95: 0.26, 1.85: 0.40}, True, 1.9),  # came between 1.95 and 1.85
-        ({2.2: 0.25, 2.1: 0.40}, False, 2.15),  # came sooner than forecast
-        ({1.9: 0.25, 1.7: 0.26, 1.6: 0.40}, False, 1.65),  # came later
-        ({2.2: 0.25, 1.9: 0.25}, True, None),  # not yet: the interval reaches beyond the best
+        ({2.2: 0.25, 1.95: 0.26, 1.85: 0.40}, True, 1.9),  # emerged between 1.95 and 1.85
+        ({2.2: 0.25, 2.1: 0.40}, False, 2.15),  # emerged sooner than forecast
+        ({1.9: 0.25, 1.7: 0.26, 1.6: 0.40}, False, 1.65),  # emerged later
+        ({2.2: 0.25, 1.9: 0.25}, True, None),  # not yet: the interval extends beyond the best
         ({2.2: 0.25, 1.5: 0.26}, False, None),  # not yet, far beyond the interval
     ],
 )
@@ -80,7 +80,7 @@ def test_a_forecast_that_says_nothing_neither_holds_nor_fails() -> None:
 def test_a_study_of_tables_says_where_it_emerges(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Finetuned models of losses from 2.6 to 2.0 are seen; the few-shot elbow is at 1.9."""
+    """Finetuned models have losses from 2.6 to 2.0; the few-shot elbow is at 1.9."""
     rng = np.random.default_rng(5)
     seen = simulate_study(Truth(), rng, losses=np.linspace(2.6, 1.95, 12))
     later = simulate_study(Truth(), rng, losses=np.linspace(1.94, 1.3, 8))
@@ -124,7 +124,7 @@ def test_one_model_looks_for_a_learning_rate_and_the_others_wait_for_it(tmp_path
     (tmp_path / "study.toml").write_text(LAB.format(more=""))
     plan = make_plan(*read_study(tmp_path))
     tuned = plan.of("finetune")
-    # Three widths, two checkpoints, three amounts; and the search, on the least and the most.
+    # Three widths, two checkpoints, three amounts; plus the search, on the least and the most.
     assert len(tuned) == 3 * 2 * 3 + 1
     (search,) = [u for u in tuned if not u.parameters["searched"]]
     assert search.parameters["amounts"] == [64, 256]
@@ -169,11 +169,11 @@ def test_every_task_can_have_its_question(tmp_path: Path) -> None:
     assert (rates.parameters["question"], emerges.parameters["question"]) == (
         "pass-rate", "emergence",
     )  # fmt: skip
-    # At its end alone: no law of sizes says what a model is on its way there.
+    # Only at its end: no law of sizes describes a model during training.
     (point,) = rates.parameters["points"]
     assert point["tokens"] == 100 * 64 * 32
     assert emerges.parameters["points"] == []
-    # Both are on record before anything of the truth is begun.
+    # Both are on record before work on the truth begins.
     for key in plan.truth:
         assert {rates.key, emerges.key} <= set(plan.units[key].after)
     later = [u.label for key, u in plan.units.items() if key not in plan.before_truth]
@@ -182,7 +182,7 @@ def test_every_task_can_have_its_question(tmp_path: Path) -> None:
 
 
 def test_a_question_of_its_own_leaves_the_units_of_another_task(tmp_path: Path) -> None:
-    """What was measured and forecast of a task is kept when another one is asked something else."""
+    """A task's measurements and forecasts are kept when another task's question changes."""
     keys = []
     for text in (LAB.format(more=""), BOTH.format(asked='question = "emergence"', more="")):
         (tmp_path / "study.toml").write_text(text)
@@ -197,7 +197,7 @@ def test_checkpoints_to_finetune_are_chosen(tmp_path: Path) -> None:
     assert {u.parameters["model"]["step"] for u in plan.of("measure")} == {50, 100}
 
 
-# Widths, steps and task are those of the demo's test: what that compiled is found again.
+# Widths, steps and task are those of the demo's test, to reuse its compiled functions.
 SWEEP = """
 name = "sweep"
 question = "emergence"
@@ -222,7 +222,7 @@ widths = [10]
 def test_a_ladder_is_finetuned_and_its_table_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Models this small are at chance, and the study says so; nothing is held against that."""
+    """Models this small are at chance; the study says so and does not count that as a miss."""
     (tmp_path / "study.toml").write_text(SWEEP)
     inside(monkeypatch, tmp_path)
     outcome = run_study(tmp_path)
@@ -240,7 +240,7 @@ def test_a_ladder_is_finetuned_and_its_table_reads(
 
 
 def test_a_model_that_was_measured_and_finetuned_has_one_loss() -> None:
-    """The rows of a sweep say nothing of the pretraining's seed."""
+    """The rows of a sweep do not give the pretraining's seed."""
     rows = pl.DataFrame(
         {
             "model": ["a", "a", "b", "b"],
@@ -261,7 +261,7 @@ def test_a_model_that_was_measured_and_finetuned_has_one_loss() -> None:
 
 @pytest.mark.slow
 def test_a_loss_law_at_its_bound_still_leads_to_parameters() -> None:
-    """Losses that fall as a pure power have no floor: bootstrap draws stay on its right side."""
+    """Losses that fall as a pure power have no floor; bootstrap draws respect the bound."""
     params = np.geomspace(1e3, 3e4, 6).repeat(2)
     rng = np.random.default_rng(0)
     losses = 4.3 * params**-0.076 * np.exp(0.004 * rng.standard_normal(12))

@@ -1,4 +1,4 @@
-"""Study files: what is wrong is said, all of it, each with its line."""
+"""Study files: every error is reported with its line."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_the_file_that_init_writes_is_a_study(tmp_path: Path) -> None:
 
 
 def test_sections_that_are_commented_out_are_right_too(tmp_path: Path) -> None:
-    """Whoever takes the hash signs away gets a study, if the files named are there."""
+    """Removing the hash signs gives a study, if the named files exist."""
     (tmp_path / "tasks").mkdir()
     (tmp_path / "tasks/sums.jsonl").write_text('{"prompt": "1+1=", "reference": "2"}\n')
     (tmp_path / "scores.csv").write_text("params,loss\n1,2\n")
@@ -241,7 +241,7 @@ def test_models_and_tasks_are_named_as_on_the_command_line(tmp_path: Path) -> No
     assert measured.parameters["task"] == {"name": "lm-eval:gsm8k", "instances": 10}
     assert measured.places == {"model": "vllm:EleutherAI/pythia-160m"}
     (forecast,) = plan.of("forecast")
-    assert forecast.parameters["task"] == "gsm8k"  # as its rows call it
+    assert forecast.parameters["task"] == "gsm8k"  # as named in its rows
 
 
 def test_a_checkpoint_in_one_file_is_told_by_its_content(tmp_path: Path) -> None:

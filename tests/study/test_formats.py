@@ -1,4 +1,4 @@
-"""Records on disk: typed, with a format; what is older reads, what is newer says so in a line."""
+"""Records on disk: typed, with a format; older ones load, newer ones give a one-line error."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def test_a_record_reads_back_and_says_its_format(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["format"] == FORMAT
     assert read_forecast(tmp_path) == MADE
     (made,) = MADE.forecasts
-    # What is not finite is not known: as on the disk, so in memory.
+    # Values that are not finite are unknown, in memory as on disk.
     assert (made.run_interval, made.extrapolation) == ((0.1, None), None)
 
 
 def test_a_record_from_before_formats_were_numbered_reads(tmp_path: Path) -> None:
-    """Remarks were plain sentences then."""
+    """Remarks used to be plain sentences."""
     path = tmp_path / "forecast.json"
     save_record(path, MADE)
     old = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""A study file from what is there, and what is wrong with one before it runs."""
+"""A study file from existing data, and its errors before it runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIZES = (1e8, 2e8, 4e8, 8e8, 1.6e9)
 
 
 def scores(tasks: tuple[str, ...] = ("easy", "hard"), **more: list[Any]) -> pl.DataFrame:
-    """Accuracies of five sizes in other people's words."""
+    """Accuracies of five sizes with other people's column names."""
     rows = [
         {"model": f"m{i}", "N": n, "D": 20 * n, "task": task, "accuracy": 0.3 + 0.1 * i + 0.01 * j,
          "val_loss": 3.0 - 0.2 * i}
@@ -84,7 +84,7 @@ def test_finetuned_rows_ask_where_it_emerges(tmp_path: Path) -> None:
 
 
 def test_results_of_another_tool(tmp_path: Path) -> None:
-    """One model is too few to forecast from: said with what is missing."""
+    """One model is too few for a forecast: the message says what is missing."""
     with pytest.raises(DataError, match=r"sizes and no tokens|no model has a size"):
         study_from(FIXTURES / "lm-eval", tmp_path, "x")
     assert (tmp_path / "results.parquet").exists()

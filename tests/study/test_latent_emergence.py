@@ -1,6 +1,6 @@
-"""The latent world beside a study: on record before its truth, kept, and judged by what came.
+"""The latent world next to a study: recorded before its truth, kept, and judged by the outcome.
 
-Tables of models are written here as if they had been trained: training has tests of its own.
+Tables of models are written here as if they had been trained: training has its own tests.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def trained(path: Path, width: int, losses: list[float], shifts: dict[int, float
 
 
 def write_ladder(folder: Path) -> None:
-    """The models that the forecast rests on."""
+    """The models behind the forecast."""
     shifts = {0: 0.0, 8: 0.08, 32: 0.16, 128: 0.27, 512: 0.35}
     trained(folder / "ladder" / "w12.parquet", 12, [5.3, 5.1, 5.0, 4.9, 4.85], shifts)
     trained(folder / "ladder" / "w16.parquet", 16, [5.2, 5.05, 4.95, 4.8, 4.75], shifts)
@@ -57,7 +57,7 @@ def write_later(folder: Path, losses: list[float], shift: float = 0.0) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A forecast on record, the study's folder around it."""
+    """A recorded forecast in its study's folder."""
     study = tmp_path_factory.mktemp("study")
     write_ladder(study / "latent")
     found = forecast_latent(study / "latent", WORLD, 0)
@@ -68,7 +68,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ended(folder: Path, tmp_path: Path, losses: list[float], shift: float = 0.0) -> LatentResult:
-    """A copy of it, with the truth: few-shot scores that rise around 4.6 plus the shift."""
+    """A copy with the truth: few-shot scores that rise around 4.6 plus the shift."""
     for path in (folder / "latent").rglob("*.*"):
         to = tmp_path / path.relative_to(folder)
         to.parent.mkdir(parents=True, exist_ok=True)

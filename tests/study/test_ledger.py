@@ -1,4 +1,4 @@
-"""The record of forecasts: whatever is done to it, it is noticed, and the line is named."""
+"""The record of forecasts: every change is noticed, and the line is named."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from augury.study.results.ledger import HEAD, RECORD, START, Ledger
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    """A record of six lines, written in three goes."""
+    """A record of six lines, written in three steps."""
     for go in range(3):
         ledger = Ledger(tmp_path)
         ledger.append(
@@ -72,7 +72,7 @@ def test_two_lines_that_changed_places_are_named(study: Path) -> None:
 
 
 def test_an_edit_that_makes_the_chain_whole_again_is_given_away_by_the_head(study: Path) -> None:
-    """Someone changed the last line, and every hash: only the file beside it knows."""
+    """Someone changed the last line and every hash: only the separate head file reveals it."""
     lines = [json.loads(line) for line in _lines(study)]
     lines[-1]["value"] = 99
     (study / RECORD).write_text("".join(json.dumps(x, sort_keys=True) + "\n" for x in lines))
@@ -92,7 +92,7 @@ def test_what_is_no_json_is_named(study: Path) -> None:
 
 
 def test_a_line_torn_by_a_kill_is_written_over(study: Path) -> None:
-    """It was never promised: the head does not know it."""
+    """It was never committed: the head does not contain it."""
     whole = (study / RECORD).read_bytes()
     (study / RECORD).write_bytes(whole + b'{"kind": "forecast", "li')
     ledger = Ledger(study)
@@ -113,7 +113,7 @@ def test_a_kill_between_the_lines_and_the_head_loses_nothing(study: Path) -> Non
 def test_a_record_that_grows_while_it_is_read_is_whole(
     study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `augury serve` and `augury status` read it beside a run: it appends in between."""
+    """As `augury serve` and `augury status` read it during a run that appends in between."""
     run, grown = Ledger(study), []
 
     def read_after_growth(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Two thousand units: planning, resuming, and redoing only what changed."""
+"""Two thousand units: plan, resume, and redo only what changed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import pytest
 from augury.study import make_plan, read_study, run_study
 from tests.study.helpers import inside
 
-# Tables, with one fit and one forecast to come: the full number by `make claims`.
+# Tables, plus one fit and one forecast to do; `make claims` uses the full number.
 COUNTS = [
     pytest.param(198, marks=pytest.mark.slow, id="200"),
     pytest.param(1998, marks=pytest.mark.claims, id="2000"),
 ]
-# Measured beside other work: 1.9 s with imports, 1.3 s, 140 MB (docs/study.md).
+# Measured on a busy machine: 1.9 s with imports, 1.3 s, 140 MB (docs/study.md).
 MOST_SECONDS, MOST_MEGABYTES = 12.0, 300
 
 

@@ -1,4 +1,4 @@
-"""Engines: a process that dies fails its unit and no other; Ray is asked for only when it is."""
+"""Engines: a process that dies fails only its unit, and Ray is used only on request."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ NO_SUBMITIT = pytest.mark.skipif(
 
 
 def _jobs(folder: Path, workers: int | None) -> SlurmEngine:
-    """SLURM's engine on processes of this machine."""
+    """The SLURM engine on processes of this machine."""
     return SlurmEngine(folder, workers, "local")
 
 
@@ -167,7 +167,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_a_cluster_does_a_unit_and_says_when_a_job_was_cancelled(
     tmp_path: Path, cluster: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # This cluster keeps no accounts, from which alone submitit learns that a job was killed.
+    # This cluster has no accounting, the only way for submitit to learn that a job was killed.
     monkeypatch.setattr("augury.study.run.slurm_engine.QUEUE", 0.2)
     monkeypatch.setattr("augury.study.run.slurm_engine.GRACE", 0.2)
     table_study(tmp_path)

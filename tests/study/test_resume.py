@@ -1,4 +1,4 @@
-"""A run that is killed takes its workers with it (tests/cli/test_demo.py: what it resumes to)."""
+"""A killed run takes its workers with it (tests/cli/test_demo.py covers resuming)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_workers_end_with_a_run_that_was_killed(tmp_path: Path) -> None:
 
 
 def _children(pid: int) -> list[int]:
-    """Processes that do units: children that run Python's spawned main."""
+    """Worker processes: children that run Python's spawned main."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,4 +1,4 @@
-"""Running: what changed is redone and nothing else, failures leave the rest be, one at a time."""
+"""Runs redo only what changed, failures leave the rest alone, and only one runs at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORECAST = ["fit pass-rate", "forecast the scores"]
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study of tables that was run to its end, in this process."""
+    """A study of tables that was run to completion in this process."""
     folder = tmp_path_factory.mktemp("study")
     table_study(folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -34,7 +34,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def study(finished: Path, tmp_path: Path) -> Path:
-    """A copy of it, to spoil."""
+    """A copy to damage."""
     subprocess.run(["cp", "-r", f"{finished}/.", str(tmp_path)], check=True)
     return tmp_path
 
@@ -47,7 +47,7 @@ def test_a_run_leaves_a_table_a_plan_and_forecasts_on_record(finished: Path) -> 
     forecasts = [line for line in Ledger(finished).lines if line["kind"] == "forecast"]
     scores = [line for line in Ledger(finished).lines if line["kind"] == "score"]
     assert forecasts
-    assert not any(line["blind"] for line in forecasts)  # the truth stood in a table
+    assert not any(line["blind"] for line in forecasts)  # the truth was in a table
     assert scores[0]["line"] > forecasts[-1]["line"]
     assert len(scores) == 2  # one held-out size, two seeds
     assert not (finished / "work").exists()
@@ -105,7 +105,7 @@ def test_another_level_redoes_the_forecast_alone_and_goes_on_record_as_late(
     assert _redone(study, monkeypatch) == sorted(expected)
     late = [x for x in Ledger(study).lines if x["kind"] == "forecast" and x["level"] == 0.8]
     assert late
-    assert not any(line["blind"] for line in late)  # the truth lay there when it was made
+    assert not any(line["blind"] for line in late)  # the truth existed when it was made
     text = scoreboard_text(scoreboard([study]))
     assert "(after the fact)" in text
 
@@ -137,7 +137,7 @@ def test_a_unit_that_fails_for_good_is_reported_and_the_rest_goes_on(
     ((label, (why, log)),) = outcome.failed.items()
     assert (label, why) == ("read size-2.csv", "Boom: told to fail")
     assert log.read_text().count("Boom: told to fail") == 2
-    # What is held out is not read before its forecast is made, whatever happens.
+    # Held-out results are never read before their forecast is made.
     assert "read size-4.csv, held out" in outcome.blocked
     assert "forecast the scores" in outcome.blocked
     assert "failed: read size-2.csv: Boom" in status_text(status_of(tmp_path))
@@ -191,7 +191,7 @@ def test_a_study_beyond_its_budget_is_not_begun(study: Path) -> None:
 
 @pytest.mark.slow
 def test_a_table_that_is_damaged_fails_its_unit_and_not_the_study(tmp_path: Path) -> None:
-    """In processes of their own, as a user has it."""
+    """In separate processes, as users run it."""
     path = table_study(tmp_path, count=4)
     text = path.read_text().replace('[held_out]\nwhere = "params > 1e7"\n', "")
     path.write_text(text + "[target]\nparams = 2e7\ntokens = 4e8\n[run]\nworkers = 1\n")
@@ -206,7 +206,7 @@ def test_a_table_that_is_damaged_fails_its_unit_and_not_the_study(tmp_path: Path
     (failed,) = said["failed"]
     assert "text in a number column" in failed["why"]
     log = Path(failed["log"]).read_text()
-    assert log.count("text in a number column") == 2  # tried again once
+    assert log.count("text in a number column") == 2  # retried once
     assert "Traceback" in log
 
 
@@ -232,7 +232,7 @@ def test_a_live_state_says_what_is_under_way(
 def test_truth_that_comes_later_scores_a_forecast_made_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Forecast a target today, measure it next year: the forecast on record is the one scored."""
+    """Forecast a target today, measure it next year: the recorded forecast is scored."""
     path = table_study(tmp_path, count=4)
     held = '[held_out]\nwhere = "params > 1e7"\n'
     now = path.read_text().replace(held, "") + "[target]\nparams = 1.6e7\ntokens = 3.2e8\n"

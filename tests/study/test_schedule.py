@@ -1,4 +1,4 @@
-"""What is next, what is tried again, and what cannot be done any more."""
+"""What is next, what is retried, and what can no longer be done."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_nothing_begins_before_what_it_waits_for() -> None:
     schedule = Schedule(units, (), 1)
     assert _labels(schedule) == ["a", "e"]
     schedule.finish(by["a"])
-    assert _labels(schedule) == ["b"]  # c waits for the forecast, though it reads nothing of it
+    assert _labels(schedule) == ["b"]  # c waits for the forecast, although it does not read it
     schedule.finish(by["b"])
     assert _labels(schedule) == ["d"]
     schedule.finish(by["d"])
@@ -41,7 +41,7 @@ def test_nothing_begins_before_what_it_waits_for() -> None:
 
 
 def test_what_is_done_is_not_done_again_though_it_would_wait() -> None:
-    """c was measured; the forecast it waits for is new, and c stays as it is."""
+    """c was measured; the forecast it waits for is new, and c stays unchanged."""
     units = _chain()
     by = {u.label: u.key for u in units.values()}
     schedule = Schedule(units, {by["a"], by["b"], by["c"], by["e"]}, 1)
@@ -72,7 +72,7 @@ def test_units_go_where_their_program_is_compiled() -> None:
     units = [unit("a", 9, "wide"), unit("b", 8, "wide"), unit("c", 2, "thin"), unit("d", 1, "")]
     schedule = Schedule({u.key: u for u in units}, (), 0)
     labels = []
-    # Nothing is compiled: the longest first. Then another process: not what is being compiled.
+    # Nothing is compiled: the longest first. Then another process avoids what is being compiled.
     for here, begun in (((), ()), ((), {"wide"}), ({"thin"}, {"thin", "wide"}), ((), {"wide"})):
         found = schedule.next(here, begun)
         assert found is not None

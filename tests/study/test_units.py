@@ -1,4 +1,4 @@
-"""Keys: what decides a result is in them, and nothing else."""
+"""Keys contain everything that decides a result, and nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UNIT = StudyUnit("fit", "fit a law", {"law": "power", "level": 0.9}, ("a", "b"))
 
 
 def test_a_key_is_the_same_tomorrow() -> None:
-    """Results of earlier versions are found again: the way keys are made is a format."""
+    """Results of earlier versions are still found: how keys are made is a file format."""
     text = rb'{"a":"\u00fc","b":[1,2.5,null]}'
     assert digest({"b": [1, 2.5, None], "a": "ü"}) == hashlib.sha256(text).hexdigest()[:20]
     assert digest({"a": "ü", "b": [1, 2.5, None]}) == digest({"b": [1, 2.5, None], "a": "ü"})
@@ -93,7 +93,7 @@ widths = [10]
 
 
 def _new(folder: Path, **change: object) -> list[str]:
-    """Kinds of units that an edit of a ladder brings, once each."""
+    """Kinds of units that an edit of a ladder adds, once each."""
     plans = []
     for settings in ({"seeds": 1, "laws": ["pass-rate"]}, {"seeds": 1, "laws": ["pass-rate"]}
                      | change):  # fmt: skip

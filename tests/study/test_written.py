@@ -1,4 +1,4 @@
-"""The page shows what the models wrote."""
+"""The page shows the models' texts."""
 
 from __future__ import annotations
 
