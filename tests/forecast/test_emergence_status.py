@@ -49,7 +49,7 @@ def test_fewer_than_three_amounts() -> None:
 
 
 def test_no_finetuned_model_past_its_elbow() -> None:
-    """The best checkpoints barely leave chance: the point is the prior's, and the status says so."""
+    """The best checkpoints barely leave chance: the point is the prior's, and this is said."""
     barely = study(losses=np.linspace(2.7, 2.19, 10), items=300)
     found = fit_emergence(emergence_data(barely), laws="relu")
     assert found.status in (
