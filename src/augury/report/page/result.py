@@ -38,20 +38,22 @@ def section_of(result: Any) -> Section | None:
         AuguryError: it contains nothing that can be drawn.
     """
     from augury.fitting import Fit, Status
+    from augury.report.page.curves import loss_section
+
+    if isinstance(result, Fit):  # first: every fit that is saved has to load no more than this
+        unsolved = result.status == Status.NO_START_CONVERGED
+        return None if unsolved else loss_section(result, task=result.law.output)
     from augury.forecast import Backtest
     from augury.forecast.emergence import EmergenceFit
     from augury.forecast.questions import Answer
     from augury.forecast.trends import Trends
     from augury.report.page.backtest import backtest_section
-    from augury.report.page.curves import loss_section
     from augury.report.page.emergence import emergence_section
     from augury.report.page.questions import answer_section
     from augury.report.page.trends import trends_section
 
     if isinstance(result, Answer):
         return answer_section(result)
-    if isinstance(result, Fit) and result.status != Status.NO_START_CONVERGED:
-        return loss_section(result, task=result.law.output)
     if isinstance(result, Backtest):
         return backtest_section(result.rows, level=result.level)
     if isinstance(result, Trends):
@@ -71,10 +73,11 @@ def figures_of(result: Any) -> tuple[Figure, ...]:
     A result without a section is drawn from its table: a value with its interval per row.
     """
     from augury.fitting import Fit
-    from augury.forecast.combination import Combination
 
-    if isinstance(result, Combination):
-        result = result.backtest
+    if not isinstance(result, Fit):
+        from augury.forecast.combination import Combination
+
+        result = result.backtest if isinstance(result, Combination) else result
     try:
         section = section_of(result)
         if section is not None:
