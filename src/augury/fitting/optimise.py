@@ -383,6 +383,7 @@ def run_blocks(
     rows: Any = None,
     *,
     system: int | None = None,
+    threads: bool = True,
 ) -> list[tuple[Floats, ...]]:
     """Run B problems through a compiled function, block by block, on every core.
 
@@ -391,6 +392,7 @@ def run_blocks(
         u: (B, P) coordinates.
         points, weights, prior, rows: as in `solve`.
         system: number of unknowns of the linear systems in it, if not P.
+        threads: whether a block takes longer than starting threads does, half a millisecond.
     """
     import jax
 
@@ -417,7 +419,7 @@ def run_blocks(
             return tuple(np.asarray(x)[: last - first] for x in out)
 
     firsts = range(0, count, width)
-    if len(firsts) == 1 or (system or u.shape[1]) > LARGEST_THREADED:
+    if len(firsts) == 1 or not threads or (system or u.shape[1]) > LARGEST_THREADED:
         return [one(first) for first in firsts]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(one, firsts))

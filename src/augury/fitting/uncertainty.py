@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from augury.fitting.covariance import covariance, pieces_at, residuals
+from augury.fitting.carried_draws import carry
+from augury.fitting.covariance import covariance, residuals
 from augury.fitting.diagnose import parameters_at_bounds
 from augury.fitting.likelihoods.counts import RATE_EDGE
 from augury.fitting.optimise import Prior, solve
@@ -27,8 +28,6 @@ RESAMPLE_TOLERANCE = 1e-10
 # A normal approximation is checked before use at this many draws and points (one small compiled
 # size): at each point, this share of the draws' curves has to lie on each side of the estimate's.
 CHECKED_DRAWS, CHECKED_POINTS, CHECKED_TAIL = 40, 25, 0.02
-# ... and they deviate from it at most this many times as far as the law's tangent predicts.
-MOST_BENT = 12.0
 HUGE = 1e300  # replaces infinity where a quantile is taken
 # Maximum variance of a run's weight in a refit: beyond it, a draw rests on one or two runs.
 MOST_WEIGHT_VARIANCE = 4.0
@@ -94,11 +93,11 @@ def laplace(
     rng: np.random.Generator,
     weights: Floats | None = None,
 ) -> Floats:
-    """Return (S, P) draws from Student's t with the Laplace covariance, clipped to the bounds.
+    """Return (S, P) draws from Student's t with the Laplace covariance of the law's curve.
 
     Its degrees of freedom are the units (usually runs) left after the parameters; with none left,
-    there are no draws. A normal approximation fails for a parameter at its bound, or one so
-    uncertain that the law bends within its spread: there, draws are refits with random weights.
+    there are no draws. Parameters follow from where the curve has moved (`carry`). A normal
+    approximation fails for a parameter at its bound: there, draws are refits with random weights.
     """
     problem = by_unit(problem)
     spare = spare_units(problem, u)
@@ -111,33 +110,20 @@ def laplace(
         root = vectors * np.sqrt(np.maximum(values, 0.0))
         normal = rng.standard_normal((count, len(u)))
         chi = np.sqrt(rng.chisquare(spare, size=(count, 1)) / spare)
-        draws = problem.space.clip(u + (normal / chi) @ root.T)
-        if agrees(problem, u, draws):
+        draws = carry(problem, u, (normal / chi) @ root.T, weights)
+        if on_both_sides(problem, u, draws):
             return draws
     return reweighted(problem, u, count, rng, spare, inflation, weights)
 
 
-def agrees(problem: Problem, u: Floats, draws: Floats) -> bool:
-    """Tell whether draws give curves as a normal approximation promises, at the points fitted.
+def on_both_sides(problem: Problem, u: Floats, draws: Floats) -> bool:
+    """Tell whether the curves of (S, P) draws lie on both sides of the estimate's at the data.
 
-    They must lie on both sides of the estimate's curve and deviate from it about as far as the
-    tangent says: where the law bends within the spread, they miss all data by decades.
+    A law that bends away from a bound, or whose parameters end there, has curves on one side only.
     """
-    draws = draws[:CHECKED_DRAWS]
-    curves, some = curves_at_data(problem, np.vstack([u[None], draws]))
+    curves, _ = curves_at_data(problem, np.vstack([u[None], draws[:CHECKED_DRAWS]]))
     below, above = (curves[1:] <= curves[:1]).mean(0), (curves[1:] >= curves[:1]).mean(0)
-    if not (np.minimum(below, above) >= CHECKED_TAIL).all():
-        return False
-    if problem.likelihood.on_log:
-        curves = np.log(np.maximum(curves, 1e-300))
-    own = len(problem.law.parameters)
-    tangent = (draws - u)[:, :own] @ pieces_at(problem, u, problem.ones)[1][some, :own].T
-    # Curves of some draws are infinite, and no quantile lies between them.
-    far, promised = (
-        np.quantile(np.minimum(np.abs(x), HUGE), 0.8, axis=0)
-        for x in (curves[1:] - curves[0], tangent)
-    )
-    return bool((far <= MOST_BENT * promised + 1e-9 * np.abs(curves[0])).all())
+    return bool((np.minimum(below, above) >= CHECKED_TAIL).all())
 
 
 def curves_at_data(problem: Problem, draws: Floats) -> tuple[Floats, Any]:
