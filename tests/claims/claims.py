@@ -93,18 +93,26 @@ _enrol_coverage()
 
 
 def _enrol_few_runs() -> None:
+    places = {
+        "beyond": "the law at ten times the compute",
+        "middle": "the law in the middle of the ladder",
+        "ends": "the law at the ladder's ends",
+    }
     for runs in test_coverage.FEW_RUNS:
         for likelihood in ("gaussian", "huber"):
+            for place, said in places.items():
 
-            def count(seed: int, n: int, own: tuple[int, str] = (runs, likelihood)) -> float:
-                return test_coverage.few_runs_held(*own, n, seed)
+                def count(
+                    seed: int, n: int, own: tuple[int, str] = (runs, likelihood), place: str = place
+                ) -> float:
+                    return test_coverage.few_runs(*own, n, seed)[0][place]
 
-            claim(
-                f"few-runs-{likelihood}-{runs}",
-                f"Power law, {runs} runs, noise .3 %, {likelihood}, Laplace: 90 % intervals of the "
-                "law at ten times the compute",
-                (0.84, 0.98), 200, f"{FITS} laws.power_law forecast.prediction",
-            )(count)  # fmt: skip
+                claim(
+                    f"few-runs-{likelihood}-{runs}" + ("" if place == "beyond" else f"-{place}"),
+                    f"Power law, {runs} runs, noise .3 %, {likelihood}, Laplace: 90 % intervals of "
+                    f"{said}",
+                    (0.84, 0.98), 200, f"{FITS} laws.power_law forecast.prediction",
+                )(count)  # fmt: skip
 
 
 _enrol_few_runs()
