@@ -1,7 +1,7 @@
-"""`make bench`: every claim of speed, side by side with what it is compared to, as a ratio.
+"""`make bench`: every claim of speed as a ratio to what it is compared with.
 
-Both sides run in this process (or, for the command line, one after the other), single calls are
-timed after a first one that compiles, and the slow side is timed on a stated sample and scaled.
+Both sides run in this process (for the command line, one after the other). Single calls are timed
+after a first call that compiles; the slow side is timed on a stated sample and scaled.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ MAP = {"params": "Model Size", "flops": "Training FLOP"}
 WHERE = "loss < 3.43"
 BOOTSTRAPS = 4000
 GROUPS, EACH = 2000, 50
-# L-BFGS-B until it can gain nothing more: its defaults stop at 2e-9 in absolute terms, which is
-# 2e-6 of this objective a step.
+# L-BFGS-B until it gains nothing more: its defaults stop at an absolute change of 2e-9, which is
+# 2e-6 of this objective per step.
 TO_THE_END = {"ftol": 0.0, "gtol": 1e-12, "maxiter": 20_000, "maxfun": 200_000}
 TRUTH = {"A": 477.8, "B": 2143.0, "E": 1.8172, "alpha": 0.3473, "beta": 0.3672}
 
 
 def main() -> None:
-    """Run every benchmark and print a line each."""
+    """Run every benchmark and print one line per benchmark."""
     table = chinchilla()
     print(f"{os.cpu_count()} cores. Ratios: how many times longer the other side takes.\n")
     print(f"{'what':66s} {'ours':>9s} {'other':>10s} {'ratio':>8s}")
@@ -62,7 +62,7 @@ def line(what: str, ours: float, other: float) -> None:
 
 
 def timed(call: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
-    """Median seconds of a call, and its last answer."""
+    """Median seconds of a call, and its last result."""
     seconds, answer = [], None
     for _ in range(repeats):
         began = time.perf_counter()
@@ -72,7 +72,7 @@ def timed(call: Callable[[], Any], repeats: int = 1) -> tuple[float, Any]:
 
 
 def chinchilla() -> pl.DataFrame:
-    """The 240 points of Besiroglu et al.; as many simulated ones where the file is absent."""
+    """The 240 points of Besiroglu et al., or as many simulated ones if the file is absent."""
     if POINTS.exists():
         return read_table(POINTS, columns=MAP, where=WHERE)
     print(f"{POINTS.name} is absent: simulated points stand in for it.")
@@ -89,13 +89,13 @@ def simulated(n: int, rng: np.random.Generator) -> pl.DataFrame:
 
 
 def arrays(table: pl.DataFrame) -> tuple[Any, ...]:
-    """What the published way takes: logarithms, and weights of one."""
+    """Inputs of the published method: logs, and weights of one."""
     columns = [np.log(table[name].to_numpy()) for name in ("params", "tokens", "loss")]
     return (*columns, np.ones(table.height))
 
 
 def single(table: pl.DataFrame, sample: int = 90) -> None:
-    """One fit against 4,500 starts of the published way, of which every fiftieth is run."""
+    """One fit against the published method's 4,500 starts, every fiftieth of which is run."""
 
     def ours() -> Any:
         return fit("chinchilla", table, uncertainty="none")
@@ -111,7 +111,7 @@ def single(table: pl.DataFrame, sample: int = 90) -> None:
     other, found = timed(lambda: [solve(x, data, analytic=False) for x in starts])
     line(f"optimum of 240 points; L-BFGS-B, 4,500 starts ({sample} run)", search, other * 50)
     line("the same with leave-one-out and all notes", seconds, other * 50)
-    # The sample's best stops where finite differences end; analytic gradients finish it.
+    # The sample's best start stops at the limit of finite differences; analytic gradients finish.
     best = min(found, key=lambda r: r.fun)
     end = solve(best.x, data, analytic=True, **TO_THE_END)
     ours_at = coordinates(fitted)
@@ -130,7 +130,7 @@ def coordinates(fitted: Fit) -> Any:
 
 
 def bootstraps(table: pl.DataFrame, sample: int = 60) -> None:
-    """4,000 resamples, each from the optimum; what either side leaves to gain is printed too."""
+    """4,000 resamples from the optimum; the gain that either side leaves is printed too."""
     law = Chinchilla()
     problem = problem_of(law, table)
     _, solution, best = optimum(problem)
@@ -166,13 +166,13 @@ def bootstraps(table: pl.DataFrame, sample: int = 60) -> None:
 
 
 def above(found: Any, optimum: Any) -> str:
-    """How far objectives stand above the optimum."""
+    """How far objectives are above the optimum."""
     gap = np.asarray(found) / np.asarray(optimum) - 1
     return f"{np.median(gap):.1e} above the optimum (median), {gap.max():.1e} (worst)"
 
 
 def groups(sample: int = 20, starts: int = 10) -> None:
-    """2,000 groups of 50 points in one call, against a loop over ten starts a group."""
+    """2,000 groups of 50 points in one call, against a loop with ten starts per group."""
     rng = np.random.default_rng(2)
     parts = [simulated(EACH, rng).with_columns(task=pl.lit(f"task-{g:04d}")) for g in range(GROUPS)]
     table = pl.concat(parts)
@@ -202,7 +202,7 @@ def groups(sample: int = 20, starts: int = 10) -> None:
 
 
 def shell(table: pl.DataFrame) -> None:
-    """Cold `augury fit`, over the time of importing its libraries."""
+    """Cold `augury fit`, relative to the time of importing its libraries."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "runs.csv"
         table.select("params", "tokens", "loss").write_csv(path)

@@ -1,6 +1,6 @@
-"""Samples a second of the backends, and what ours adds to a bare HTTP client.
+"""Samples per second of the backends, and our overhead over a bare HTTP client.
 
-`python -m benchmarks.backends URL MODEL` measures the latter against a server that is up already.
+`python -m benchmarks.backends URL MODEL` measures the latter against a running server.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ def main() -> None:
 
 
 def requests(each: int = EACH) -> list[SampleRequest]:
-    """`PROMPTS` prompts of one length, as a plain user would batch them."""
+    """`PROMPTS` prompts of equal length, batched as by a simple script."""
     return [SampleRequest(f"={i:05d}>", each, LENGTH, seed=i) for i in range(PROMPTS)]
 
 
 def sampling(checkpoint: Path, export: Path) -> None:
-    """Both backends against a loop over `generate`, one call a prompt; one thread on all sides."""
+    """Both backends against a loop over `generate`, one call per prompt, one thread everywhere."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -80,15 +80,15 @@ def overhead(url: str, model: str, name: str) -> None:
         backend.sample(asked)
         calls = [lambda: gathered(url, bodies), lambda: backend.sample(asked)]
         bare, ours = rounds(calls, ROUNDS)
-        # A client's own work, which a busy machine does not change.
+        # The client's own CPU time, which a busy machine does not change.
         work = rounds(calls, ROUNDS, time.process_time) / REQUESTS * 1e3
     print(f"\n{name}, {REQUESTS} requests, 64 in flight, median of {ROUNDS} in turn")
     print(f"    bare client {bare:.2f} s, HTTPBackend {ours:.2f} s: {ours / bare - 1:+.1%}")
-    print(f"    CPU time of the client a request: {work[0]:.2f} ms, {work[1]:.2f} ms")
+    print(f"    CPU time of the client per request: {work[0]:.2f} ms, {work[1]:.2f} ms")
 
 
 def gathered(url: str, bodies: list[dict[str, Any]]) -> list[str]:
-    """A plain user's client: a gather over all requests, 64 of them under way."""
+    """A simple client: a gather over all requests, 64 at a time."""
     import httpx2
 
     async def ask() -> list[str]:
@@ -108,7 +108,7 @@ def gathered(url: str, bodies: list[dict[str, Any]]) -> list[str]:
 def rounds(
     calls: list[Callable[[], Any]], repeats: int, clock: Callable[[], float] = time.perf_counter
 ) -> Any:
-    """Median seconds of each call, taken in turn, after a first round that warms up."""
+    """Median seconds of each call, alternating, after a warm-up round."""
     seconds = np.zeros((repeats + 1, len(calls)))
     for i in range(repeats + 1):
         for k, call in enumerate(calls):

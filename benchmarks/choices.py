@@ -1,9 +1,9 @@
-"""`python -m benchmarks.choices`: the law that `augury.choose` takes, against larger runs held out.
+"""`python -m benchmarks.choices`: the law chosen by `augury.choose`, on larger held-out runs.
 
-Public tables of 6 to 23 small runs, fitted as a user would, and the larger runs of the same table
-forecast: the chosen law, the runner-up, and a straight line of log loss over log compute (or size)
-with the interval of its residuals. The score is that of a 90 % interval (Gneiting & Raftery 2007)
-over the true value; less is better. The record is kept as tables are done.
+Public tables of 6 to 23 small runs are fitted as users would, and the larger runs of each table are
+forecast by the chosen law, the runner-up, and a straight line of log loss over log compute (or
+size) with the interval of its residuals. The score is that of a 90 % interval (Gneiting & Raftery
+2007) over the true value; less is better. The record is saved after each table.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def scored(value: np.ndarray, low: np.ndarray, high: np.ndarray, y: np.ndarray) 
 
 
 def straight(small: pl.DataFrame, large: pl.DataFrame, output: str) -> dict[str, float]:
-    """A line in logarithms over flops, N D or N, whichever the table has first."""
+    """A line in logs over flops, N D or N, whichever the table has first."""
 
     def scale(rows: pl.DataFrame) -> np.ndarray:
         if "flops" in rows.columns:
@@ -86,7 +86,7 @@ def straight(small: pl.DataFrame, large: pl.DataFrame, output: str) -> dict[str,
 
 
 def compared(small: pl.DataFrame, large: pl.DataFrame, output: str) -> dict[str, Any]:
-    """The choice for one table, and the scores of its laws and of the line."""
+    """The choice for one table, and the scores of its laws and the line."""
     choice = augury.choose(small, output=output)
     found: dict[str, Any] = {}
     for name, fitted in choice.fits.items():
@@ -124,7 +124,7 @@ def table_of(record: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Show the table, or measure it anew with --run; a run that was stopped goes on."""
+    """Show the table, or measure it again with --run; a stopped run resumes."""
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
     if "--run" in arguments:
         for name, small, large, output in tables():

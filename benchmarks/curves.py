@@ -1,12 +1,12 @@
-"""One curve from its beginning: `forecast_curve` on public curves, beside single laws.
+"""One curve from its beginning: `forecast_curve` on public curves, compared with single laws.
 
     python -m benchmarks.curves [--json] [--each] [--data FOLDER]
 
 neural-scaling: the 20 language curves of Alabdulmohsin et al. 2022; score: root mean square error
-of the log loss on the part held out, mean over curves. colpret: every fourth training curve of
-Choshen et al. 2024; lr-schedules: those of Luo et al. 2025; of both, from the first half of a
-curve, its end (the mean of the logarithm over its last 2 %). Every second curve of neural-scaling
-and colpret was used to set the defaults and is the development half; the others were not.
+of the log loss on the held-out part, averaged over curves. colpret: every fourth training curve of
+Choshen et al. 2024; lr-schedules: the curves of Luo et al. 2025. For both, the first half of a
+curve forecasts its end (the mean log over its last 2 %). Every second curve of neural-scaling and
+colpret was used to set the defaults and is the development half; the others were not used.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from augury.laws import BrokenPowerLaw, Momentum, PowerLaw, SaturatedPower, with
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 LEVEL = 0.9
-# Single laws set beside the default, without priors.
+# Single laws compared with the default, without priors.
 SINGLE = {
     "power": PowerLaw("x"),
     "saturated-power": SaturatedPower("x"),
     "broken-power (BNSL)": BrokenPowerLaw("x"),
 }
-# The part of a run at its end whose mean is the loss that it ended with.
+# The last part of a run, whose mean is its final loss.
 LAST_PART = 0.02
 
 
 class Case(NamedTuple):
-    """One curve: what is seen, where it is forecast, and what was found there."""
+    """One curve: the observed part, where it is forecast, and the true values there."""
 
     corpus: str
     name: str
@@ -52,7 +52,7 @@ class Case(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Score every corpus that is there; print a table, or JSON."""
+    """Score every available corpus; print a table, or JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--each", action="store_true", help="every curve, not their means")
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def cases(data: Path) -> Iterator[Case]:
-    """Every curve of the corpora that are there."""
+    """Every curve of the available corpora."""
     yield from neural_scaling(data / "neural-scaling-benchmark" / "benchmark.lang.csv")
     yield from colpret(data / "colpret-curves" / "curves.parquet")
     yield from lr_schedules(data / "lr-schedules" / "curves.csv")
@@ -119,7 +119,7 @@ def first_half(corpus: str, name: str, half: str, own: pl.DataFrame) -> Case:
 
 
 def scores(case: Case) -> Iterator[dict[str, Any]]:
-    """One row a forecaster: root mean square log error, interval score, how much was held."""
+    """One row per forecaster: root mean square log error, interval score, coverage."""
     x = "x" if case.corpus == "neural-scaling" else "tokens"  # examples, or a log of training
     seen, at = (t.rename({"x": x}) for t in (case.seen, case.at))
     found = forecast_curve(seen, at, x=x, level=LEVEL)
@@ -133,7 +133,7 @@ def scores(case: Case) -> Iterator[dict[str, Any]]:
 
 
 def alone(case: Case, law: Any) -> np.ndarray:
-    """One law fitted to all that was seen, by least squares on logarithms."""
+    """One law fitted to the observed part, by least squares on logs."""
     (candidate,) = candidates("x", [law])
     inputs = {n: case.seen[n].to_numpy() for n in law.inputs}
     ones = np.ones((1, case.seen.height))
@@ -162,7 +162,7 @@ def scored(
 
 
 def summary(rows: pl.DataFrame) -> pl.DataFrame:
-    """Per corpus, half and forecaster; `beaten` is on how many curves the default was nearer."""
+    """Per corpus, half and forecaster; `beaten` counts curves on which the default was closer."""
     default = rows.filter(pl.col("forecaster") == "default").select("corpus", "curve", own="error")
     return (
         rows.join(default, on=["corpus", "curve"])

@@ -1,7 +1,7 @@
-"""Emergence laws: 200 studies in one call against one by one, and one posterior from cold.
+"""Emergence laws: 200 studies in one call or one by one, and one posterior in a new process.
 
 `python -m benchmarks.emergence` prints wall seconds, and processor seconds where cores are shared;
-`--cold` only what a fresh process takes.
+`--cold` measures only a fresh process.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ def main(words: list[str]) -> None:
 
 
 def told(what: str, code: str) -> None:
-    """Print what a fresh process takes."""
+    """Print the times of a fresh process."""
     wall, cores = fresh(code)
     what = f"from a fresh process: {what}; seconds, and of all cores"
     print(f"{what:90s} {wall:8.3g}s {cores:9.4g}s", flush=True)
 
 
 def warm() -> None:
-    """What fits take once all is compiled."""
+    """Times of fits after everything is compiled."""
     studies = [study(seed) for seed in range(STUDIES)]
     fit_emergence_many(studies[:16], uncertainty="laplace")
     fit_emergence_many(studies[:1], uncertainty="laplace")
@@ -73,7 +73,7 @@ def warm() -> None:
 
 
 def each_kind(studies: list[EmergenceData]) -> None:
-    """Processor seconds per study: in one call, in a call each, and by `fit_emergence`."""
+    """Processor seconds per study: in one call, with one call each, and by `fit_emergence`."""
     fit_emergence_many(studies[:1])
     fit_emergence(studies[0], laws="relu")
     one = {
@@ -109,7 +109,7 @@ def moved(scale: str) -> None:
 
 
 def fresh(code: str) -> tuple[float, float]:
-    """Wall seconds, and seconds of all cores, of a process that has compiled nothing before."""
+    """Wall seconds, and seconds of all cores, of a process with nothing compiled."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": folder}
         command = [sys.executable, "-c", code]

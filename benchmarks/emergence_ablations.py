@@ -1,7 +1,7 @@
-"""What is left of a study, and how far the point of emergence then is off: ours and the plain fit.
+"""Errors of the point of emergence after removing parts of a study: our fit and the plain one.
 
-python -m benchmarks.emergence_ablations 200 [--only "one subset"] prints a line of the table in
-docs/emergence.md an ablation: share of misses of the plain fit and of ours, share of 90 % intervals
+python -m benchmarks.emergence_ablations 200 [--only "one subset"] prints one line per ablation of
+the table in docs/emergence.md: share of misses by the plain fit and ours, share of 90 % intervals
 that hold, and their median width in nats. A row of 200 studies takes one or two CPU-minutes.
 """
 
@@ -16,7 +16,7 @@ from augury.forecast.emergence import fit_emergence_many
 
 
 def main() -> None:
-    """Print a line an ablation."""
+    """Print one line per ablation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("studies", type=int)
     parser.add_argument("--only", choices=list(ablations()), action="append")

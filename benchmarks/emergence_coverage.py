@@ -1,8 +1,8 @@
-"""Errors of emergence points, and whether intervals hold, for truths right and wrong in form.
+"""Errors of emergence points and coverage of intervals, for truths of the right or wrong form.
 
 python -m benchmarks.emergence_coverage 100 --out figures.jsonl [--truth "saturating"] [--first 0]
-runs 100 studies of every truth by the average, the ReLU alone and the plain fit, writes a line a
-study, goes on where it was stopped, and prints the table of docs/emergence.md.
+runs 100 studies of every truth by the average, the ReLU alone and the plain fit, writes one line
+per study, resumes after a stop, and prints the table of docs/emergence.md.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
         else []
     )
     have = {(d["truth"], d["seed"]) for d in done}
-    # Truths in turn, so that a run that is stopped has some of each.
+    # Alternate truths, so that a stopped run has some of each.
     for seed in range(asked.first, asked.first + asked.studies):
         for name in names:
             if (name, seed) not in have:
@@ -50,7 +50,7 @@ def one(name: str, seed: int) -> dict[str, Any]:
     truth, data = paper_like(np.random.default_rng([seed, 11]), **TRUTHS[name])
     fitted = fit_emergence(data)
     point = emergence_point(fitted)
-    # Where everything is at chance there is no value, and no law has a point of its own.
+    # Where everything is at chance, there is no value, also for single laws.
     whole = (point.value, *point.interval)
     names = [str(f.law) for f in fitted.fits]
     methods = {"average": whole} | {name: point.methods.get(name, whole) for name in names}
@@ -67,7 +67,7 @@ def one(name: str, seed: int) -> dict[str, Any]:
 
 
 def table(done: list[dict[str, Any]]) -> None:
-    """Median error, misses, intervals that hold and their median width."""
+    """Median error, misses, coverage of intervals and their median width."""
     for name in dict.fromkeys(d["truth"] for d in done):
         own = [d for d in done if d["truth"] == name]
         truth = np.array([d["emerges"] for d in own])

@@ -1,8 +1,8 @@
 """Public models of several families on FLOPs: the moved curve, few-shot rows alone, a plain ReLU.
 
 python -m benchmarks.emergence_families 16 --out figures.jsonl makes 16 simulated tables of each
-shape of the shift (`families_table` in tests/moved_studies.py), writes a line per table, goes on
-where it was stopped, and prints the table of docs/emergence.md. `--print` only prints it.
+shape of the shift (`families_table` in tests/moved_studies.py), writes one line per table, resumes
+after a stop, and prints the table of docs/emergence.md. `--print` only prints it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from augury.forecast.emergence import EmergenceData, fit_moved, moved_study
 
 SHAPES = ("s-shaped", "log")
 SEED = 8
-# A rising axis as falling numbers between 0 and 5, which the plain fit takes for losses.
+# Map the rising axis to falling numbers between 0 and 5, which the plain fit treats as losses.
 TURNED = 25.0
 
 

@@ -1,13 +1,13 @@
-"""The same sweep by the head alone, by LoRA and in full, on one checkpoint of transformers.
+"""The same sweep by the head alone, by LoRA and in full, on one transformers checkpoint.
 
-python -m benchmarks.finetune_methods FOLDER trains a small model of the lab, exports it for
-transformers, runs `augury finetune` three times in processes of its own, and prints the table of
-docs/emergence.md: scores, steps, FLOPs and processor seconds. FOLDER keeps the studies, so that a
-run that was stopped goes on.
+python -m benchmarks.finetune_methods FOLDER trains a small lab model, exports it for
+transformers, runs `augury finetune` three times in separate processes, and prints the table of
+docs/emergence.md: scores, steps, FLOPs and processor seconds. FOLDER keeps the studies, so a
+stopped run resumes.
 
-FLOPs are counted, not measured: the way forward costs 2 per weight and token; the way back 4 in
-full, 2 and the adapters' own by LoRA, and by the head alone the head's own 2. They leave out looks
-at the held-out loss and the search for a learning rate, which the command's seconds hold.
+FLOPs are counted, not measured: the forward pass costs 2 per weight and token; the backward pass 4
+in full, 2 plus the adapters' with LoRA, and only the head's 2 for the head alone. They exclude
+checks of the held-out loss and the learning-rate search, which the command's seconds include.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def sweep(model: Path, out: Path, words: tuple[str, ...]) -> float:
-    """Run the command, or take what it took when it was run: processor seconds."""
+    """Processor seconds of the command: run it, or read the time of its earlier run."""
     took = out / "cpu_seconds.json"
     if not took.exists():
         amounts = ",".join(str(a) for a in AMOUNTS)
@@ -70,7 +70,7 @@ def sweep(model: Path, out: Path, words: tuple[str, ...]) -> float:
 
 
 def lines(name: str, model: Path, study: Path) -> list[str]:
-    """The table's rows of a method: the mean over two subsets."""
+    """The table rows of a method: the mean over two subsets."""
     found = sorted(study.glob("measurements/*/record.json"))
     records = [json.loads(path.read_text()) for path in found]
     told = []
@@ -98,9 +98,9 @@ def tokens_per_example() -> float:
 
 
 def per_token(name: str, model: Path) -> float:
-    """FLOPs of a step, per token that it reads."""
+    """FLOPs of a step, per token it reads."""
     network: Any = load(model, None, "float32", False)[1]
-    # GPT-2's linear maps are of a class of their own.
+    # GPT-2's linear maps have their own class.
     maps = [m for m in network.modules() if type(m).__name__ in ("Linear", "Conv1D")]
     head = network.get_output_embeddings()
     whole = sum(m.weight.numel() for m in maps)

@@ -17,7 +17,7 @@ INSTANCES, SAMPLES = (1, 4, 40), (5, 20, 50)
 
 
 def main() -> None:
-    """Width and coverage of both kinds of interval."""
+    """Width and coverage of both kinds of intervals."""
     print(
         "| instances | samples each | rate | rare events: width | held | binomial: width | held |"
     )

@@ -18,7 +18,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 HOME, GALLERY = DOCS / "index.md", DOCS / "gallery.md"
 BEGIN = "<!-- made by `python -m benchmarks.gallery` -->"
 END = "<!-- end of what is made -->"
-# Where each is explained.
+# Where each question is explained.
 PAGES = {
     "loss": "quick-start.md",
     "optimum": "questions.md",
@@ -33,7 +33,7 @@ PAGES = {
     "track": "curves.md",
     "versus": "questions.md",
 }
-# Whose data, in a sentence.
+# The source of the data, in a sentence.
 SOURCES = {
     "loss": "245 runs that Besiroglu et al. 2024 read off the figures of Hoffmann et al. 2022.",
     "optimum": "The same runs.",
@@ -48,7 +48,7 @@ SOURCES = {
     "track": "A 100M run of Luo et al. 2025, up to the start of its learning-rate decay.",
     "versus": "C4 and RedPajama runs of Gadre et al. 2024, loss on C4.",
 }
-# Cases that are executed notebooks as well (`benchmarks.notebooks`).
+# Cases that also exist as executed notebooks (`benchmarks.notebooks`).
 NOTEBOOKS = {
     "loss": "chinchilla",
     "optimum": "chinchilla",
@@ -61,12 +61,12 @@ NOTEBOOKS = {
 
 
 def answered(record: Mapping[str, Any]) -> list[Question]:
-    """The questions that the record has, in their order."""
+    """The questions in the record, in order."""
     return [question for question in QUESTIONS if question.key in record]
 
 
 def home_table(record: Mapping[str, Any]) -> str:
-    """A row a question: command, seconds, answer."""
+    """One row per question: command, seconds, answer."""
     lines = ["| you ask | Augury answers | seconds | |", "|---|---|---|---|"]
     for question in answered(record):
         made = record[question.key]
@@ -94,7 +94,7 @@ def home_page(page: str, record: Mapping[str, Any]) -> str:
 
 
 def gallery_page(record: Mapping[str, Any]) -> str:
-    """Every question with its data, its command, what it printed, and its picture."""
+    """Every question with its data, command, output and picture."""
     lines = [
         "# Gallery: real cases",
         "",

@@ -1,11 +1,11 @@
-"""Samples that a rare pass rate takes: plain, tree, finetuned sibling, larger model, hint.
+"""Samples needed for a rare pass rate: plain, tree, finetuned sibling, larger model, hint.
 
 `python -m benchmarks.importance` trains a ladder of the lab and a finetuned sibling of each model,
 and writes benchmarks/records/importance.json and the tables of docs/passuntil.md from it. Rates are
-exact. The draws for a relative error of .5 follow from the rate at which the mixture passes, which
-is exact too; a run of `pass_until` on some instances of every decade says whether it is so. What
-the status of weights says is measured on simulated ones.
-`ladders` or `weights` behind the command: only that; `page`: tables from the record that there is.
+exact. The draws for a relative error of .5 follow from the pass rate of the mixture, which is exact
+too; runs of `pass_until` on some instances of every decade check this. The status of weights is
+checked on simulated weights. Add `ladders` or `weights` to run only that part, or `page` to make
+tables from the existing record.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ from augury.lab import (
 WIDTHS = (6, 8, 12, 16, 24, 32)
 STEPS = 500
 INSTANCES = 512
-# What the siblings learn from: a sweep has such checkpoints anyway.
+# Finetuning examples of the siblings: a sweep has such checkpoints anyway.
 EXAMPLES = 16_000
 DECADES = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 RELATIVE_ERROR = 0.5
 OWN_SHARE = 0.2
-# Instances of a decade that are sampled to check the arithmetic, and by the tree.
+# Instances per decade sampled to check the calculation, and by the tree.
 CHECKED, TREES = 40, 2
-# Draws that such a run may take: instances that need more of the sibling are left out of the check.
+# Most draws of such a run: instances that need more from the sibling are left out of the check.
 CAP = 10_000
 RECORD = Path(__file__).parent / "records" / "importance.json"
 DOCUMENT = Path(__file__).parent.parent / "docs" / "passuntil.md"
 BEGIN, END = "<!-- made by `python -m benchmarks.importance` -->", "<!-- end of importance -->"
-# What the status says, in simulation: runs of each spread of log weights.
+# Simulations of the status: runs per spread of log weights.
 SPREADS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 RUNS, DRAWS = 300, 2_000
 # Skewed weights with more spread have no mean.
@@ -64,9 +64,9 @@ MOST_SKEWED = 1.5
 
 @dataclass(frozen=True)
 class Setting:
-    """What is simulated: instances, passes of each, rates of the model and of the proposal.
+    """A simulation: instances, passes of each, rates of the model and of the proposal.
 
-    `skewed`: logarithms of weights lean upwards (gamma, skewness 1) where they are normal else.
+    `skewed`: log weights are skewed upwards (gamma, skewness 1) instead of normal.
     """
 
     name: str
@@ -77,7 +77,7 @@ class Setting:
     skewed: bool = False
 
 
-# The first is what the limit was chosen with.
+# The limit was chosen with the first.
 SETTINGS = (
     Setting("16 instances, 20 passes each", 16, 20, 1e-4, 0.1),
     Setting("8 instances, 20 passes each", 8, 20, 1e-6, 0.3),
@@ -88,7 +88,7 @@ SETTINGS = (
 
 
 def main(asked: list[str]) -> None:
-    """Train, measure, write record and tables."""
+    """Train, measure, write the record and the tables."""
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     if not asked or "ladders" in asked:
         record |= ladders()
@@ -101,7 +101,7 @@ def main(asked: list[str]) -> None:
 
 
 def weights() -> list[dict[str, Any]]:
-    """Whether runs that are called reliable are: coverage and error of the mean, by the spread."""
+    """Whether runs called reliable are reliable: coverage and error of the mean, by spread."""
     rows = []
     for setting in SETTINGS:
         rng = np.random.default_rng(0)
@@ -124,7 +124,7 @@ def weights() -> list[dict[str, Any]]:
 
 
 def held(found: PassWeights, rate: float) -> tuple[PassWeights, bool]:
-    """The weights, and whether their interval holds the mean rate."""
+    """The weights, and whether their interval contains the mean rate."""
     low, high = found.mean_interval()
     return found, low <= rate <= high
 
@@ -132,10 +132,10 @@ def held(found: PassWeights, rate: float) -> tuple[PassWeights, bool]:
 def simulated(
     rng: np.random.Generator, spread: float, setting: Setting = SETTINGS[0]
 ) -> PassWeights:
-    """Passes of a mixture whose texts are likelier or less likely to the model by noise.
+    """Passes of a mixture whose texts the model finds likelier or less likely, by noise.
 
-    The ratio of the two probabilities of a text that passes has logarithms with this standard
-    deviation, and a mean that makes up for the two rates.
+    For a passing text, the log ratio of the two probabilities has this standard
+    deviation, and a mean that accounts for the two rates.
     """
     own, proposed = OWN_SHARE * setting.rate, (1 - OWN_SHARE) * setting.proposed
     waits = rng.geometric(own + proposed, (setting.asked, setting.passes)).cumsum(1)
@@ -156,12 +156,12 @@ def simulated(
 
 
 def normal_noise(rng: np.random.Generator, spread: float, mine: Any) -> Any:
-    """Logarithms whose exponential is 1 in the mean; the model's own draws are weighed by it."""
+    """Logs whose exponential has mean 1; they weight the model's own draws."""
     return -(spread**2) / 2 + spread**2 * mine + spread * rng.standard_normal(len(mine))
 
 
 def skewed_noise(rng: np.random.Generator, spread: float, mine: Any) -> Any:
-    """As `normal_noise`, of gamma variables of shape 4."""
+    """As `normal_noise`, for gamma variables of shape 4."""
     unit = spread / 2
     drawn = rng.gamma(4, np.where(mine, 1 / (1 - unit), 1.0))
     return unit * drawn + 4 * np.log1p(-unit)
@@ -185,7 +185,7 @@ def ladders() -> dict[str, Any]:
 
 
 def ladder(folder: Path) -> tuple[list[LabBackend], dict[str, list[LabBackend]]]:
-    """Models of all widths, and by task the same finetuned on examples of it."""
+    """Models of all widths, and per task the same models finetuned on its examples."""
     models, siblings = [], {"rule": [], "sort-digits": []}
     for width in WIDTHS:
         path = train(RunConfig(ModelConfig(width), steps=STEPS), folder / str(width))[-1]
@@ -205,7 +205,7 @@ def ladder(folder: Path) -> tuple[list[LabBackend], dict[str, list[LabBackend]]]
 
 
 def measured(name: str, models: list[LabBackend], siblings: dict[str, list[LabBackend]]) -> Any:
-    """A row a decade: median draws over all instances of all models whose rate lies there."""
+    """One row per decade: median draws over all instances of all models with such a rate."""
     task = lab_instances(name, INSTANCES)
     ways: dict[str, Callable[[int, Instance], tuple[Backend, str] | None]] = {
         "sibling": lambda k, i: (siblings[name][k], i.prompt),
@@ -232,12 +232,12 @@ def measured(name: str, models: list[LabBackend], siblings: dict[str, list[LabBa
 
 
 def needed(rate: float) -> float:
-    """Draws for the relative error, where each passes at this rate."""
+    """Draws for the relative error if each passes at this rate."""
     return (1 - rate) / rate / RELATIVE_ERROR**2
 
 
 def proposal_row(way: str, of: Any, near: list[tuple[int, Instance, float]]) -> dict[str, Any]:
-    """Median draws, and the share of instances that it helps by a factor of ten at least."""
+    """Median draws, and the share of instances that gain at least a factor of ten."""
     asked: dict[int, list[tuple[Instance, float, str]]] = {}
     for k, instance, p in near:
         found = of(k, instance)
@@ -248,7 +248,7 @@ def proposal_row(way: str, of: Any, near: list[tuple[int, Instance, float]]) -> 
         backend, _ = of(k, some[0][0])
         rows = [(prompt, tuple(encode(i.answers[0]).tolist())) for i, _, prompt in some]
         for (_, p, _), q in zip(some, np.exp(forced_logprobs(backend, rows, 1.0)), strict=True):
-            # One text passes: a draw of the mixture passes at this rate, all weights are equal.
+            # One text passes: a draw of the mixture passes at this rate, and all weights are equal.
             mixed = OWN_SHARE * p + (1 - OWN_SHARE) * q
             draws.append(needed(mixed))
             gains.append(needed(p) / needed(mixed))
@@ -258,7 +258,7 @@ def proposal_row(way: str, of: Any, near: list[tuple[int, Instance, float]]) -> 
 
 
 def hinted(instance: Instance) -> str:
-    """The lab has no line break: question and answer stand right before the question."""
+    """The lab has no line break: the hint's question and answer come right before the question."""
     return instance.prompt + instance.answers[0] + instance.prompt
 
 
@@ -268,7 +268,7 @@ def fits(instance: Instance) -> bool:
 
 
 def tree_passes(models: list[LabBackend], task: Task, near: list[Any]) -> float:
-    """Prefixes that the tree reads for as many draws as plain sampling takes."""
+    """Prefixes that the tree reads for as many draws as plain sampling needs."""
     asked = []
     for k, instance, p in near:
         n = min(int(needed(p)), 2**31)
@@ -287,7 +287,7 @@ def tree_passes(models: list[LabBackend], task: Task, near: list[Any]) -> float:
 def checked(
     models: list[LabBackend], siblings: list[LabBackend], task: Task, near: list[Any]
 ) -> dict[str, Any]:
-    """Runs of `pass_until` with the sibling: relative error seen, intervals that held, draws."""
+    """Runs of `pass_until` with the sibling: observed relative error, coverage, draws."""
     ratios, held, drawn = [], [], []
     order = np.random.default_rng(0).permutation(len(near))
     for k, instance, p in (near[n] for n in order):
@@ -322,7 +322,7 @@ def document(record: dict[str, Any]) -> str:
 
 
 def tables(record: dict[str, Any]) -> str:
-    """For the documentation: samples over the ladder, and what k-hat says."""
+    """Documentation tables: samples over the ladder, and what k-hat shows."""
     lines = [
         f"Draws needed for a relative error of {record['relative_error']:g}: median over the "
         f"instances of a lab ladder (widths {min(record['widths'])} to {max(record['widths'])}, "

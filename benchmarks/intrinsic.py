@@ -1,9 +1,9 @@
 """`python -m benchmarks.intrinsic`: the intrinsic dimension of finetuning, over the lab's sizes.
 
-Models of five widths are trained on filler alone, then finetuned on a task in random subspaces of
-their weights (`augury finetune --subspace`); d_90 is the least dimension that has 90 % of the gain
-of training all weights. Li et al. 2018 (arXiv 1804.08838), Aghajanyan et al. 2020 (arXiv
-2012.13255). The sweep is kept under build/, so that a run that was stopped goes on.
+Models of five widths are trained only on filler, then finetuned on a task in random subspaces of
+their weights (`augury finetune --subspace`); d_90 is the smallest dimension with 90 % of the gain
+from training all weights. Li et al. 2018 (arXiv 1804.08838), Aghajanyan et al. 2020 (arXiv
+2012.13255). The sweep is kept under build/, so a stopped run resumes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WIDTHS = (8, 12, 16, 20, 24)
 TASKS = ("sort-letters",)
 STEPS, AMOUNT, SEEDS = 300, 4000, 3
 DIMENSIONS = (128, 256, 512, 1024, 2048)
-# At width 16: the best of four rates a factor of 2 apart, for training all weights.
+# For training all weights at width 16: the best of four rates a factor of 2 apart.
 RATE = 0.02
 
 
@@ -48,7 +48,7 @@ def run_all() -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Show the record, or measure it anew with --run."""
+    """Show the record, or measure it again with --run."""
     if "--run" in arguments:
         record = {"widths": WIDTHS, "steps": STEPS, "examples": AMOUNT, "seeds": SEEDS,
                   "dimensions": DIMENSIONS, "found": run_all()}  # fmt: skip

@@ -1,4 +1,4 @@
-"""What is forecast of a latent world from its ladder alone, at every cut and for every task."""
+"""Forecasts of a latent world from its ladder alone, at every cut and for every task."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from augury.forecast.emergence.moved_curve import LEAST_SPAN, MovedCurve
 from augury.forecast.emergence.moved_fit import log_total_shift
 from augury.forecast.emergence.moved_tasks import pooled_shift, teach_shifts
 
-# Checkpoints with a loss less than this above the floor are not seen; 0 sees the whole ladder.
+# Checkpoints with a loss less than this above the floor are hidden; 0 shows the whole ladder.
 CUTS = (0.47, 0.42, 0.37, 0.32, 0.27, 0.0)
-# At every cut this task is forecast; the others at these cuts only.
+# This task is forecast at every cut; the others only at these cuts.
 HEADLINE, OTHERS_AT = "attribute-3", (0.27, 0.0)
-# What counts as emerged: a few-shot score this far above chance.
+# A task has emerged if its few-shot score is this far above chance.
 DISTANCE = 0.1
 FEWEST = 6
 
 
 def forecasts(sweep: pl.DataFrame, floor: float, cut: float) -> list[dict[str, Any]]:
-    """A row per task and method; none where too few checkpoints are seen.
+    """One row per task and method; none where too few checkpoints are visible.
 
     Args:
         sweep: all checkpoints of the ladder, few-shot and finetuned.
@@ -62,8 +62,8 @@ def forecasts(sweep: pl.DataFrame, floor: float, cut: float) -> list[dict[str, A
 def leave_one_out(sweep: pl.DataFrame, floor: float) -> list[dict[str, Any]]:
     """Each task from its cuts, with the shifts of the other tasks known from the whole ladder.
 
-    What other tasks show is how far finetuning moves the curve, on the axis of ln(loss - floor);
-    the target's prior of it, which is over the span of its own checkpoints, follows.
+    Other tasks show how far finetuning moves the curve, on the axis of ln(loss - floor);
+    this gives the target's prior, which is relative to the span of its own checkpoints.
     """
     parts = {str(t): p for (t,), p in sweep.group_by("task", maintain_order=True)}
     known = {}
@@ -92,7 +92,7 @@ def leave_one_out(sweep: pl.DataFrame, floor: float) -> list[dict[str, Any]]:
 def relu_forecasts(
     sweeps: Mapping[tuple[str, int], tuple[pl.DataFrame, float]],
 ) -> dict[tuple[str, int], list[dict[str, Any]]]:
-    """The paper's ReLU on the loss, ours with its noise and plain, of the headline task.
+    """The paper's ReLU on the loss for the headline task, with our noise model and plain.
 
     Args:
         sweeps: (world, seed) -> its ladder and floor; all are fitted in one call.
@@ -120,7 +120,7 @@ def relu_forecasts(
 
 
 def _about(few: pl.DataFrame, cut: float, task: str) -> dict[str, Any]:
-    """What was seen of a task, few-shot."""
+    """The visible few-shot scores of a task."""
     return {
         "cut": cut,
         "task": task,

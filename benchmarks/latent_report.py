@@ -1,6 +1,6 @@
 """The tables of docs/experiments/latent.md, from the records: `python -m benchmarks.latent_report`.
 
-An interval holds where it meets the range of the truth over sizes; an error is the distance to that
+An interval holds if it meets the range of the truth over sizes; an error is the distance to that
 range. The interval score is the width plus 20 times the distance by which the range is missed.
 """
 
@@ -24,17 +24,17 @@ FORECAST = RECORDS / "latent_forecasts.json"
 DOCS = Path(__file__).parents[1] / "docs"
 BEGIN = "<!-- made by `python -m benchmarks.latent_report` -->"
 END = "<!-- end of what is made -->"
-# Nats between the lowest loss seen and the truth.
+# Nats between the lowest visible loss and the truth.
 AHEAD = (0.1, 0.4)
 METHODS = ("moved curve", "few-shot alone", "ReLU law", "ReLU law, elbow", "plain ReLU, elbow")
 TOGETHER = ("others' shifts", "moved curve", "few-shot alone", "last model at chance")
 WORDS = {True: "holds", False: "refused", None: "cannot say"}
-# What `summary` says after the count.
+# What `summary` reports after the count.
 SUMMARY = ("error", "held", "width", "interval score", "answered")
 
 
 def main() -> None:
-    """Write the tables into the page of the experiment, and its sums into the page of emergence."""
+    """Write the tables into the experiment's page, and the totals into the page on emergence."""
     rows = scored()
     made = {"experiments/latent.md": tables(rows), "emergence.md": by_world(rows, sums=True)}
     for name, text in made.items():
@@ -73,7 +73,7 @@ def _says() -> str:
 def truths(measured: pl.DataFrame) -> dict[tuple[str, int, str], tuple[float, float]]:
     """(world, seed, task) -> range over sizes of the loss at which few-shot scores are .1 up.
 
-    Of each size, the crossing after which its scores stay there, between two checkpoints.
+    For each size, the crossing between two checkpoints after which scores stay above.
     """
     few = measured.filter(finetune_examples=0)
     found: dict[tuple[str, int, str], list[float]] = {}
@@ -122,7 +122,7 @@ def scored() -> list[dict[str, Any]]:
             about = {"world": key[0], "seed": key[1], **made, "truth": of, "ahead": ahead}
             rows.append({**about, **_scored(made, of)})
             if made["method"] == "moved curve":
-                # What needs no fit: the ability comes with the next model.
+                # A baseline without a fit: the ability comes with the next model.
                 last = {"value": made["lowest"], "low": None, "high": None}
                 about |= {"method": "last model at chance", "status": ""}
                 rows.append({**about, **last, **_scored(last, of)})
@@ -140,7 +140,7 @@ def elbows(measured: pl.DataFrame) -> dict[tuple[str, int, str], tuple[float, fl
 
 
 def _scored(made: dict[str, Any], truth: tuple[float, float]) -> dict[str, Any]:
-    """Error, and of an interval whether it held, its width and score."""
+    """Error; and for an interval, whether it held, its width and its score."""
     low_truth, high_truth = truth
     value, low, high = (
         -np.inf if made[k] is None else float(made[k]) for k in ("value", "low", "high")
@@ -160,7 +160,7 @@ def _cases(rows: list[dict[str, Any]], task: str) -> list[dict[str, Any]]:
     cases = {}
     for r in rows:
         if r["task"] == task and AHEAD[0] <= r["ahead"] <= AHEAD[1]:
-            # Two cuts that see the same checkpoints are one case.
+            # Two cuts with the same visible checkpoints are one case.
             cases.setdefault((r["world"], r["seed"], r["method"], r["checkpoints"]), r)
     worlds = {r["world"] for r in cases.values() if r["method"] == METHODS[0]}
     return [r for r in cases.values() if r["world"] in worlds]
@@ -206,7 +206,7 @@ def _groups(rows: list[dict[str, Any]]) -> Iterator[tuple[str, str, list[dict[st
 
 
 def by_world(rows: list[dict[str, Any]], *, sums: bool = False) -> str:
-    """World x seed x method; or all seeds of a world together."""
+    """World x seed x method, or all seeds of a world together."""
     cases = _cases(rows, "attribute-3")
     lines = [
         [world, seed, method, *summary([r for r in own if r["method"] == method])]
@@ -236,11 +236,11 @@ def _case(row: dict[str, Any]) -> tuple[str, int, str, float]:
 
 
 def premises() -> str:
-    """Verdicts by world: the whole ladders, and every cut."""
+    """Verdicts by world, for whole ladders and for every cut."""
     lines = []
     measured = pl.read_parquet(MEASURED)
     tuned = measured.filter(pl.col("finetune_examples") > 0)["model"].unique()
-    measured = measured.filter(pl.col("model").is_in(tuned.implode()))  # not those that came later
+    measured = measured.filter(pl.col("model").is_in(tuned.implode()))  # without the later models
     for world in dict.fromkeys(measured["family"].to_list()):
         own = measured.filter(pl.col("family") == world)
         verdicts: dict[bool, list[bool | None]] = {True: [], False: []}
@@ -286,7 +286,7 @@ def by_seed() -> str:
 
 
 def every(rows: list[dict[str, Any]]) -> str:
-    """All cuts of attribute 3 by the moved curve and few-shot rows alone."""
+    """All cuts of attribute 3, by the moved curve and by few-shot rows alone."""
     lines = []
     for r in _cases(rows, "attribute-3"):
         if r["method"] not in METHODS:

@@ -1,22 +1,22 @@
-"""The lab's worlds of latent attributes: forecast on record, then the models that show the truth.
+"""The lab's worlds of latent attributes: record forecasts, then train models that show the truth.
 
 python -m benchmarks.latent_worlds ladder h2 0 [--width 12]
-trains the ladder of a world under a seed and finetunes every checkpoint; what is there is kept.
+trains the ladder of a world with a seed and finetunes every checkpoint; finished work is kept.
 
 python -m benchmarks.latent_worlds forecast h2 0
-forecasts every task from what the ladder had seen at each cut, and writes the record.
+forecasts every task from the ladder as visible at each cut, and writes the record.
 
 python -m benchmarks.latent_worlds others h2 0
-forecasts each task with the shifts of the other tasks known.
+forecasts each task with known shifts of the other tasks.
 
 python -m benchmarks.latent_worlds later h2 0 [--width 32]
-trains the larger models; refuses before the forecast is on record.
+trains the larger models, but only after the forecast is on record.
 
 python -m benchmarks.latent_worlds relu
-forecasts all of them by the paper's ReLU.
+forecasts all worlds by the paper's ReLU.
 
 python -m benchmarks.latent_worlds collect
-puts all of it into benchmarks/records/latent_worlds.parquet and latent_forecasts.json.
+writes everything to benchmarks/records/latent_worlds.parquet and latent_forecasts.json.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-# One thread: two spin at barriers on a machine that does other things.
+# One thread: on a busy machine, two would spin at barriers.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 )
@@ -73,17 +73,17 @@ def main() -> None:
 
 
 def run_file(world: LatentWorld, width: int, seed: int) -> Path:
-    """Where a run's measurements lie."""
+    """Path of a run's measurements."""
     return OUT / f"{world.name}-{seed}" / f"w{width}.parquet"
 
 
 def forecast_file(world: LatentWorld, seed: int) -> Path:
-    """Where a forecast is written down."""
+    """Path of a recorded forecast."""
     return OUT / f"{world.name}-{seed}" / "forecast.json"
 
 
 def train(world: LatentWorld, width: int, seed: int, *, later: bool) -> None:
-    """One run, unless it is there."""
+    """Do one run, unless it exists."""
     file = run_file(world, width, seed)
     if file.exists():
         return
@@ -98,9 +98,9 @@ def train(world: LatentWorld, width: int, seed: int, *, later: bool) -> None:
 
 
 def forecast(world: LatentWorld, seed: int, only: float | None = None) -> None:
-    """Forecast every task from what the ladder had seen at each cut, and write it down.
+    """Forecast every task from the ladder as visible at each cut, and record it.
 
-    The record is made when the last cut is there.
+    The record is written after the last cut.
     """
     file = forecast_file(world, seed)
     if file.exists():
@@ -127,14 +127,14 @@ def forecast(world: LatentWorld, seed: int, only: float | None = None) -> None:
 
 
 def others(world: LatentWorld, seed: int) -> None:
-    """Forecast each task with the shifts of the others known, from the ladder alone."""
+    """Forecast each task from the ladder alone, with known shifts of the others."""
     sweep = pl.concat([pl.read_parquet(run_file(world, w, seed)) for w in world.widths])
     rows = leave_one_out(sweep, LatentText(world, seed).floor())
     forecast_file(world, seed).with_name("others.json").write_text(json.dumps(rows))
 
 
 def relu() -> None:
-    """Forecasts of the paper's ReLU, of every world and seed whose ladder is there."""
+    """Forecasts by the paper's ReLU for every world and seed with a ladder."""
     sweeps = {}
     for world in WORLDS.values():
         for seed in range(3):
@@ -147,7 +147,7 @@ def relu() -> None:
 
 
 def collect() -> None:
-    """Put what was measured and forecast into the records."""
+    """Write measurements and forecasts into the records."""
     files = sorted(OUT.glob("*/w*.parquet"))
     table = pl.concat([pl.read_parquet(file) for file in files], how="diagonal_relaxed")
     kept = ("model", "family", "step", "seed", "params", "tokens", "flops", "loss", "shots", "task",

@@ -1,4 +1,4 @@
-"""Public data that laws are held to, and the constants published of them."""
+"""Public data for checking laws, and their published constants."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ SHAPES = tuple((beta, gamma) for beta in (0.5, 1.0, 2.0, 10.0) for gamma in (0.0
 
 
 def muennighoff() -> pl.DataFrame:
-    """The 182 runs that the published law was fitted to."""
+    """The 182 runs to which the published law was fitted."""
     table = pl.read_csv(DATA / "datablations" / "runs_outliers_removed_182.csv")
     return table.rename({"val_loss": "loss"}).drop("name")
 
 
 def gadre(dataset: str = "rpj", *, more: bool = False) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Their five small runs, and the two large ones that they forecast, with C4 loss and error.
+    """Their five small runs and the two large runs they forecast, with C4 loss and error.
 
-    `more`: the 1.4B run at 20 tokens per parameter as well, which their law of errors takes.
+    `more`: add the 1.4B run at 20 tokens per parameter, which their law of errors uses.
     """
     folder = DATA / "gadre"
     tasks = json.loads((folder / "task_splits.json").read_text())
@@ -64,7 +64,7 @@ def gadre(dataset: str = "rpj", *, more: bool = False) -> tuple[pl.DataFrame, pl
 
 
 def clark(router: str) -> pl.DataFrame:
-    """Runs of one router at step 249,000, with the dense ones."""
+    """Runs of one router at step 249,000, with the dense runs."""
     table = pl.read_csv(DATA / "moe-routing" / "final_step_249000.csv")
     kind = pl.col("router_type")
     routed = (kind == router) & (pl.col("k") == 1) & (pl.col("routing_frequency") == 0.5)
@@ -75,7 +75,7 @@ def clark(router: str) -> pl.DataFrame:
 
 
 def schedule(curve: str, steps: int) -> np.ndarray:
-    """Learning rate of every step, as the data's source describes the schedules."""
+    """Learning rate of every step, by the schedules described in the data's source."""
     kind, *numbers = curve.split("_")
     t = np.arange(1, steps + 1)
     rate = np.full(steps, PEAK)
@@ -92,7 +92,7 @@ def schedule(curve: str, steps: int) -> np.ndarray:
 
 
 def curves(params: float) -> pl.DataFrame:
-    """The nine curves of a size with the columns that laws take."""
+    """The nine curves of a size, with the columns that laws use."""
     parts = []
     table = pl.read_csv(DATA / "lr-schedules" / "curves.csv").filter(pl.col("params") == params)
     for (curve,), own in table.group_by("curve", maintain_order=True):
@@ -106,7 +106,7 @@ def curves(params: float) -> pl.DataFrame:
 
 
 def curve_inputs(law: Law, rows: pl.DataFrame) -> dict[str, np.ndarray]:
-    """What a law takes of the rows of a curve."""
+    """The inputs of a law from the rows of a curve."""
     return {name: np.array(rows[name].to_list()) for name in law.inputs}
 
 

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.law_figures`: each law's published figure beside ours, for docs/laws.md.
+"""`python -m benchmarks.law_figures`: published and our figures for each law, for docs/laws.md.
 
-`--run` measures all of them, or those that are named, and keeps them in a record; the table in
-docs/laws.md is made from the record, and a test sees that it is.
+`--run` measures all or the named figures and keeps them in a record; the table in docs/laws.md is
+made from the record, which a test checks.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ FIRST, LAST = "<!-- made by benchmarks.law_figures -->", "<!-- end -->"
 
 @dataclass(frozen=True)
 class LawFigure:
-    """What a law is held to.
+    """A figure that a law is checked against.
 
     Attributes:
-        law, data: of the table's row.
+        law, data: columns of the table's row.
         published: the figure, in words.
-        measure: gives ours, in words.
+        measure: returns our figure, in words.
     """
 
     law: str
@@ -117,7 +117,7 @@ def routing_ahead(law: str, likelihood: str) -> Callable[[], str]:
 
 
 def routing_at_any_constants() -> str:
-    """R² ahead of every E_start and E_max: the other four follow by linear least squares."""
+    """R² ahead for every E_start and E_max: linear least squares gives the other four."""
     train, test = sldbench.rows_of("moe")
 
     def design(table: pl.DataFrame, start: float, most: float) -> np.ndarray:
@@ -165,7 +165,7 @@ def schedules_of_our_own(law: str) -> Callable[[], str]:
 
 
 def schedules_of_a_mean_shape() -> str:
-    """Mean forecast of `multi-power` over a grid of release shapes, none of them fitted."""
+    """Mean forecast of `multi-power` over a grid of release shapes, none of which is fitted."""
     off = []
     for params in law_data.MULTI_POWER:
         table = law_data.curves(params)
@@ -202,7 +202,7 @@ def widths_ahead() -> str:
 
 
 def asymptotes() -> pl.DataFrame:
-    """Losses of ensembles of endlessly many, of four sizes on four amounts of data."""
+    """Losses of infinite ensembles, of four sizes on four amounts of data."""
     table = pl.read_csv(law_data.DATA / "small-tables" / "infinite_compute_asymptotes.csv")
     return table.select(
         params=pl.col("params_b") * 1e9, tokens=pl.col("tokens_b") * 1e9, loss="loss_k_to_infinity"
@@ -290,7 +290,7 @@ FIGURES = {
 
 
 def measured(names: Sequence[str]) -> dict[str, str]:
-    """Ours by name; what is measured is put into the record."""
+    """Our figures by name; new measurements are added to the record."""
     record: dict[str, str] = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     for name in names:
         record[name] = FIGURES[name].measure()
@@ -318,7 +318,7 @@ def page_of(text: str, record: dict[str, str]) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Measure what is asked for, and write the table."""
+    """Measure the requested figures, and write the table."""
     named = [a for a in arguments if not a.startswith("-")]
     unknown = [n for n in named if n not in FIGURES]
     if unknown:

@@ -1,7 +1,7 @@
-"""Seconds and tokens until a mistake is named: `python -m benchmarks.mistakes`.
+"""Seconds and tokens until a mistake is reported: `python -m benchmarks.mistakes`.
 
-Each mistake is made on the command line. The model is a server of this process's own, which counts
-the tokens that it is asked to write; the table goes into docs/passuntil.md.
+Each mistake is made on the command line. The model is a server in this process, which counts the
+requested tokens; the table goes into docs/passuntil.md.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ DOCUMENT = Path(__file__).parent.parent / "docs" / "passuntil.md"
 BEGIN, END = "<!-- made by `python -m benchmarks.mistakes` -->", "<!-- end of mistakes -->"
 # Instances and tokens of a sample: a whole first wave would be 128 samples of each.
 INSTANCES, TOKENS = 32, 16
-# Bytes that a file may have on a disk that is full: one that meets the journal in its first wave,
-# and one that meets the rows, which are written last.
+# File sizes at which the disk is full: one stops the journal in its first wave,
+# the other stops the rows, which are written last.
 JOURNAL_FULL, ROWS_FULL = 600, 2_000
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """What is wrong, and what the command is given for it."""
+    """A mistake, and the arguments that make it."""
 
     name: str
     rows: Mapping[str, str]
@@ -55,7 +55,7 @@ MISTAKES = (
 
 
 def main() -> None:
-    """Make every mistake; write the table."""
+    """Make every mistake and write the table."""
     rows = [made(mistake) for mistake in MISTAKES]
     lines = ["| mistake | seconds of CPU | seconds | tokens | message |", "|---|---|---|---|---|"]
     for mistake, (used, waited, tokens, message) in zip(MISTAKES, rows, strict=True):
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def made(mistake: Mistake) -> tuple[float, float, int, str]:
-    """Seconds of CPU and of waiting, tokens asked for, and the last line that the command wrote."""
+    """CPU and wall seconds, requested tokens, and the last line that the command wrote."""
     with Misbehaving(_writes) as server, tempfile.TemporaryDirectory() as folder:
         task = Path(folder) / "task.jsonl"
         rows = dict(mistake.rows)
@@ -106,7 +106,7 @@ def _children() -> float:
 
 
 def _fill_disk(size: int) -> None:
-    """What no file may exceed stands for the end of the disk."""
+    """A limit on file size stands in for a full disk."""
     import signal
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

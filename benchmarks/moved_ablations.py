@@ -1,12 +1,12 @@
-"""Terms of the moved curve taken away one by one: what each does to width, error and coverage.
+"""Remove terms of the moved curve one by one: their effect on width, error and coverage.
 
 python -m benchmarks.moved_ablations 24 [--out FILE]
-fits simulated studies, as many of each shape, by the whole curve and without one term at a time,
-writes a line per study, goes on where it was stopped, and prints the tables of
-docs/experiments/latent.md. A study takes some 20 CPU-seconds.
+fits that many simulated studies of each shape, by the whole curve and without one term at a time,
+writes one line per study, resumes after a stop, and prints the tables of
+docs/experiments/latent.md. A study takes about 20 CPU-seconds.
 
 python -m benchmarks.moved_ablations --worlds [--out FILE]
-the same of the ladders of `h2`: how wide intervals are at its cuts, no truth in view.
+does the same for the ladders of `h2`: width of intervals at its cuts, without using the truth.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from augury.forecast.emergence.moved_fit import few_shot_only, progress_at
 
 RECORDS = Path(__file__).parent / "records"
 DISTANCE = 0.1
-# Cuts of the worlds at which forecasts are judged, nats above the floor.
+# Cuts of the worlds at which forecasts are judged, in nats above the floor.
 CUTS = (0.47, 0.42, 0.37, 0.32)
 STEPS = 700
-# As good as known: nats in the logarithm of the gap.
+# Practically known: nats in the log of the gap.
 EXACT = 0.01
 
 
 class Ablated(MovedCurve):
-    """The moved curve with some natural parameters held fast."""
+    """The moved curve with some natural parameters fixed."""
 
     def __init__(self, study: MovedStudy, held: dict[str, float]) -> None:
         super().__init__(study)
@@ -55,7 +55,7 @@ def known_floor(study: MovedStudy, floor: float) -> MovedStudy:
     return replace(study, floor=FloorPrior(gap, EXACT))
 
 
-# Name -> natural parameters held fast. None is nothing: 1e-9 of a spread, a cap beyond all data.
+# Name -> fixed natural parameters that remove the term: 1e-9 of a spread, a cap beyond all data.
 HELD: dict[str, dict[str, float]] = {
     "whole": {},
     "luck not shared": {"luck": 1e-9},
@@ -99,7 +99,7 @@ class Case(NamedTuple):
 
 
 def simulated(count: int) -> dict[str, Callable[[], Case]]:
-    """Studies, made when they are asked for."""
+    """Studies, made on demand."""
 
     def made(seed: int, shape: str) -> Case:
         point, rows, floor = moved_table(np.random.default_rng([seed, 61]), shape)
@@ -111,7 +111,7 @@ def simulated(count: int) -> dict[str, Callable[[], Case]]:
 
 
 def worlds() -> dict[str, Callable[[], Case]]:
-    """The ladders of `h2`, headline task, at every judged cut that six checkpoints are seen at."""
+    """The ladders of `h2`, headline task, at every judged cut with six visible checkpoints."""
     record = pl.read_parquet(RECORDS / "latent_worlds.parquet").filter(
         pl.col("model").str.starts_with("h2-"), ~pl.col("model").str.ends_with("-w32"),
         task="attribute-3",
@@ -129,7 +129,7 @@ def worlds() -> dict[str, Callable[[], Case]]:
 def one(case: Case) -> dict[str, Any]:
     """(low, middle, high) of the point without each term, and the truth."""
     point = case.point
-    # Of a simulated study the floor is not known, of a world it is.
+    # The floor is unknown for a simulated study, and known for a world.
     study = moved_study(case.table, floor=None if point is not None else case.floor)
     rng = np.random.default_rng(0)
     curve = Ablated(study, {})
@@ -148,14 +148,14 @@ def one(case: Case) -> dict[str, Any]:
                 continue
             own = moved_study(case.finer)
         curve = Ablated(own, held)
-        # From draws of the whole curve, which are not far off, half of the steps suffice.
+        # Half of the steps suffice when starting from draws of the whole curve, which are close.
         near = z[rng.integers(len(z), size=WALKERS)]
         found[name] = interval(curve, run_ensemble(curve.log_density, near, rng, steps=STEPS).z)
     return found
 
 
 def interval(curve: MovedCurve, z: Floats) -> list[float | None]:
-    """5, 50 and 95 % of the point, by draws; none where a draw never gets there."""
+    """5, 50 and 95 % of the point, by draws; None where a draw never reaches it."""
     p = curve.natural(z)
     x = progress_at(p, DISTANCE)
     losses = np.where(np.isfinite(x), curve.loss_of(x, p.floor), -np.inf)
@@ -164,7 +164,7 @@ def interval(curve: MovedCurve, z: Floats) -> list[float | None]:
 
 
 def table(done: list[dict[str, Any]]) -> None:
-    """A line per term."""
+    """One line per term."""
     print("| | studies | mean error | held | interval score | median width | over the whole's |")
     print("|---|---|---|---|---|---|---|")
     for name in HELD:

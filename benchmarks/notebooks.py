@@ -1,8 +1,8 @@
 """Six real cases as executed notebooks: `python -m benchmarks.notebooks [NAME ...]`.
 
-The cells below are run in one namespace, in order, and written with what they printed and showed as
-docs/notebooks/NAME.ipynb, in the notebook format 4.5. `--tables FOLDER` writes the tables that they
-read, from the public data, for somebody who wants to run a notebook.
+The cells below run in order in one namespace, and are written with their output to
+docs/notebooks/NAME.ipynb, in the notebook format 4.5. `--tables FOLDER` writes the tables they
+read, made from the public data, for anyone who wants to run a notebook.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ CASES: Mapping[str, Case] = {
 
 
 def notebook_of(name: str, case: Case, folder: Path) -> dict[str, Any]:
-    """The notebook, its cells run in a folder with the tables."""
+    """The notebook, with its cells run in a folder with the tables."""
     made = "python -m benchmarks.notebooks --tables FOLDER` in a checkout of Augury writes the"
     cells = [
         _text(
@@ -175,7 +175,7 @@ def notebook_of(name: str, case: Case, folder: Path) -> dict[str, Any]:
 
 
 def run_cell(code: str, count: int, space: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a cell prints, and shows if its last line is an expression: as Jupyter has it."""
+    """What a cell prints, and the value of a last expression, as in Jupyter."""
     tree = ast.parse(code)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     printed, shown = io.StringIO(), None
@@ -197,7 +197,7 @@ def run_cell(code: str, count: int, space: dict[str, Any]) -> list[dict[str, Any
 
 
 def _pictured(shown: Any) -> dict[str, Any]:
-    """A chart as the smaller of its SVG and its PNG; anything else as text."""
+    """A chart as the smaller of SVG and PNG; anything else as text."""
     import vl_convert
 
     if not hasattr(shown, "to_json"):
@@ -222,7 +222,7 @@ def _lines(text: str) -> list[str]:
 
 
 def main(words: list[str]) -> None:
-    """Run the cases that are named, or all, and write their notebooks."""
+    """Run all cases, or those named, and write their notebooks."""
     if words[:1] == ["--tables"]:
         prepare(Path(words[1]))
         return

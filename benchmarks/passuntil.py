@@ -1,4 +1,4 @@
-"""PassUntil's samples a second against a plain loop over transformers `generate`.
+"""PassUntil's samples per second against a plain loop over transformers `generate`.
 
 The same exported checkpoint on all sides, one pass rate near 1e-3 and one near 1e-5: what a rarer
 ability costs is what the tree of prefixes saves.
@@ -20,10 +20,10 @@ from augury.lab.export import export_checkpoint
 
 WIDTH, STEPS = 24, 1000
 INSTANCES = 64
-FEW = 8  # of them where every leaf is visited
-# Plain samples cost the same at any rate: so many are enough to time them.
+FEW = 8  # for runs that visit every leaf
+# Plain samples cost the same at any rate, so this many are enough for timing.
 PLAIN = 1_000
-# What the loop asks for in one call: more is not faster on a CPU.
+# Samples per call of the loop: more are not faster on a CPU.
 AT_ONCE, CALLS = 256, 8
 RATES = (1e-3, 1e-5)
 
@@ -55,14 +55,14 @@ def main() -> None:
                     )
 
 
-# A check of which nothing is known: the tree has to be followed to all its leaves.
+# An opaque check: the tree has to be followed to all leaves.
 ANY = Checker("any", lambda instance, text: text.startswith(instance.answers))
 
 
 def samples_per_second(
     backend: Any, task: Task, method: Any, rate: float, check: Checker | None
 ) -> tuple[float, float]:
-    """Of a whole run to two passes an instance, after one that compiles."""
+    """Seconds of a whole run to two passes per instance, after one that compiles."""
     cap = PLAIN if method == "independent" else int(20 / rate)
     if check is not None:
         task = Task("few", task.instances[:FEW], 0.0)
@@ -73,7 +73,7 @@ def samples_per_second(
 
 
 def loop(export: Path, task: Task) -> float:
-    """Samples a second of `generate`, a prompt a call."""
+    """Samples per second of `generate`, one prompt per call."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -1,10 +1,10 @@
-"""`python -m benchmarks.pruning`: pruned models of the lab beside dense ones of equal average size.
+"""`python -m benchmarks.pruning`: pruned lab models against dense ones of equal average size.
 
-Jin et al. 2025 (arXiv 2501.12486) say that a model that is pruned while it is trained is as good as
-a dense one with its average number of parameters. A ladder of dense models of the lab gives a law
-of the loss over parameters; pruned ones are compared with it at their average. Dense for the first
-quarter, then weights of least magnitude are cut every 50 steps, along a cubic ramp, until
-three quarters; the last quarter is at the final density. Embeddings and norms are kept.
+Jin et al. 2025 (arXiv 2501.12486) say that a model pruned during training is as good as a dense one
+with its average number of parameters. A ladder of dense lab models gives a law of the loss in
+parameters; pruned models are compared with it at their average. They are dense for the first
+quarter; then the smallest weights are cut every 50 steps, along a cubic ramp, until three quarters;
+the last quarter has the final density. Embeddings and norms are kept.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ from augury.laws import mean_params
 RECORD = Path(__file__).parent / "records" / "pruning.json"
 STEPS, SEEDS = 500, (0,)
 DENSE = (8, 10, 12, 16, 20, 24)
-# Width, and the share of the matrices' weights that is left at the end.
+# Width, and the share of the matrices' weights left at the end.
 PRUNED = ((16, 0.4), (20, 0.4), (24, 0.4), (20, 0.2), (24, 0.2))
 START, END = 0.25, 0.75
 MATRICES = ("query_key_value", "out", "up", "down")
 
 
 def density_at(share: float, final: float) -> float:
-    """Density after a share of the run."""
+    """Density after a given share of the run."""
     u = np.clip((share - START) / (END - START), 0.0, 1.0)
     return float(1.0 - (1.0 - final) * (1.0 - (1.0 - u) ** 3))
 
 
 def masks_of(weights: dict[str, Any], masks: dict[str, Any], density: float) -> dict[str, Any]:
-    """The weights that are kept: of every matrix those of greatest magnitude; none comes back."""
+    """Weights to keep: the largest of every matrix; a removed weight never returns."""
     found = {}
     for name, mask in masks.items():
         if name.split(".")[-1] in MATRICES:
@@ -110,7 +110,7 @@ def run_all() -> pl.DataFrame:
 
 
 def compared(runs: pl.DataFrame) -> dict[str, Any]:
-    """Pruned runs beside the dense law at their average, and at what is left of them."""
+    """Pruned runs compared with the dense law at their average and final sizes."""
     dense, pruned = runs.filter(pl.col("density") == 1.0), runs.filter(pl.col("density") < 1.0)
     fitted = augury.fit("power", dense.select("params", "loss"), likelihood="gaussian")
 
@@ -133,7 +133,7 @@ def compared(runs: pl.DataFrame) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Show the record, or train the ladder anew with --run."""
+    """Show the record, or train the ladder again with --run."""
     if "--run" in arguments:
         runs = run_all()
         record = {"runs": runs.to_dicts(), **compared(runs)}

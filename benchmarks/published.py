@@ -1,9 +1,9 @@
-"""The published way to fit Chinchilla's law, by SciPy: what the benchmarks are measured against.
+"""The published method to fit Chinchilla's law, with SciPy: the baseline of the benchmarks.
 
 Hoffmann et al. 2022 (arXiv 2203.15556) minimise the Huber loss (delta 1e-3) of log residuals over
 (a, b, e, alpha, beta), A = exp(a) and so on, by L-BFGS from a grid of 4,500 starts; Besiroglu et
 al. 2024 (arXiv 2404.10102) do the same with SciPy, sum the loss, and bootstrap 4,000 times. Both
-leave the gradient to finite differences; with the analytic one this is as fast as SciPy gets.
+use finite differences for the gradient; with the analytic gradient this is SciPy's best speed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def objective(x: Floats, log_n: Floats, log_d: Floats, log_loss: Floats, w: Floa
 def with_gradient(
     x: Floats, log_n: Floats, log_d: Floats, log_loss: Floats, w: Floats
 ) -> tuple[float, Floats]:
-    """The same, and its gradient."""
+    """The loss and its gradient."""
     mean, (in_a, in_b, in_e) = pieces(x, log_n, log_d)
     off = mean - log_loss
     slope = w * np.clip(off, -DELTA, DELTA)

@@ -1,9 +1,9 @@
 """Twelve questions, each answered by one command: `python -m benchmarks.questions`.
 
-Public tables are put into the form of an observation table (`prepare`: no number is changed but
-shares that are rounded, which are divided by their sum); every command then runs in a process of
-its own with an empty cache. The record says what it printed and the processor time that it took;
-the table in docs/index.md and the gallery are made from it (`python -m benchmarks.gallery`).
+Public tables are converted to observation tables (`prepare` changes no number except rounded
+shares, which it divides by their sum); every command then runs in its own process with an empty
+cache. The record contains its output and its processor time; the table in docs/index.md and the
+gallery are made from it (`python -m benchmarks.gallery`).
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ PICTURES = ROOT / "docs" / "images" / "gallery"
 
 @dataclass(frozen=True)
 class Question:
-    """A question that somebody brings.
+    """A user's question.
 
     Attributes:
         key: its name in the record.
         ask: the question.
-        command: what answers it, in the folder of `prepare`.
-        answer: from the command's JSON to a line.
-        figures: from the command's JSON to the numbers that a test compares.
-        picture: the file of the command's figures that the gallery shows, if any.
-        truth: what is known of it, from where.
+        command: the command that answers it, run in the folder of `prepare`.
+        answer: turns the command's JSON into a line.
+        figures: extracts from the command's JSON the numbers that a test compares.
+        picture: file name of the figure that the gallery shows, if any.
+        truth: the known answer and its source.
     """
 
     key: str
@@ -55,7 +55,7 @@ class Question:
 
 
 def amount(x: float) -> str:
-    """A number as people say it: 73B, 1.3T."""
+    """A number in common notation: 73B, 1.3T."""
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
         if abs(x) >= size:
             return f"{x / size:.3g}{unit}"
@@ -109,7 +109,7 @@ def _scores(said: Any) -> str:
 
 
 def _shapes(said: Any) -> dict[str, float]:
-    """How many trends over training have each shape."""
+    """Number of trends over training of each shape."""
     shapes = [t["shape"] for t in said if t["axis"] == "tokens"]
     return {shape: float(shapes.count(shape)) for shape in dict.fromkeys(shapes)}
 
@@ -226,7 +226,7 @@ QUESTIONS: tuple[Question, ...] = (
 
 
 def prepare(folder: Path) -> None:
-    """Write the tables that the commands read, from the public data, and one small checkpoint."""
+    """Write the commands' input tables from the public data, and one small checkpoint."""
     from augury.lab import ModelConfig, RunConfig, train
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -252,7 +252,7 @@ def prepare(folder: Path) -> None:
 
 
 def _ladder() -> pl.DataFrame:
-    """Every evaluation of OLMo 2's sixteen small runs: bits per byte, accuracy, eight tasks."""
+    """All evaluations of OLMo 2's sixteen small runs: bits per byte, accuracy, eight tasks."""
     log = pl.read_parquet(OLMO / "ladder_runs.parquet")
     sizes = json.loads((OLMO / "configs" / "final_7b_only.json").read_text()).values()
     runs = [(Path(p).stem, size["n"]) for size in sizes if size["mode"] == "train"
@@ -286,7 +286,7 @@ def _mixtures() -> pl.DataFrame:
 
 
 def answer(question: Question, folder: Path, out: Path | None, cache: Path) -> dict[str, Any]:
-    """Run a question's command: what it printed as JSON, and the processor time it took."""
+    """Run a question's command: its JSON output, and its processor time."""
     words = [*shlex.split(question.command)[1:], "--json", "--quiet"]
     if out is not None and question.picture is not None:
         words += ["--out", str(out)]
@@ -309,7 +309,7 @@ def answer(question: Question, folder: Path, out: Path | None, cache: Path) -> d
 
 
 def main(keys: list[str]) -> None:
-    """Run all, or those named, each with an empty cache, and write the record and pictures."""
+    """Run all or the named questions with empty caches, and write the record and pictures."""
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "tables"
@@ -331,7 +331,7 @@ def main(keys: list[str]) -> None:
 
 
 def shown(question: Question, folder: Path, cache: Path) -> str:
-    """What the command prints for people."""
+    """The command's output for people."""
     done = subprocess.run(
         [sys.executable, "-m", "augury", *shlex.split(question.command)[1:], "--quiet"],
         cwd=folder, capture_output=True, text=True, check=True,

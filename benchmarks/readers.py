@@ -1,10 +1,10 @@
-"""Reading results: 10,000 files of lm-eval and 5 million rows of instances, beside json + pandas.
+"""Read results: 10,000 lm-eval files and 5 million instance rows, against json + pandas.
 
-Both sides end with a table of model, step, task, metric, instance and value. The other side is the
-loop of a notebook: `json.load` a file, a dictionary a row, one `pandas.DataFrame` of all rows; for
-samples, `pandas.DataFrame` of the parsed lines and `melt`. It is run on a sample of the files, and
-scaled. Ours runs in a process of its own, the most memory it held included. CPU seconds of both
-sides, children included, say what a busy machine hides.
+Both sides produce a table of model, step, task, metric, instance and value. The other side is the
+loop of a notebook: `json.load` per file, a dictionary per row, one `pandas.DataFrame` of all rows;
+for samples, a `pandas.DataFrame` of the parsed lines and `melt`. It runs on a sample of the files,
+and is scaled. Ours runs in its own process, whose peak memory is reported. CPU seconds of both
+sides, with children, show what a busy machine hides.
 
     python -m benchmarks.readers [--files 10000] [--rows 5000000]
 """
@@ -26,9 +26,9 @@ import numpy as np
 
 TASKS = [f"task_{i:02d}" for i in range(60)]
 METRICS = ("acc", "acc_norm")
-CHECKPOINTS = 100  # of a model
-LINES = 25_000  # of a file of samples: as many instances, twice as many rows
-DISTINCT = 8  # files of samples that are really written; the others are further names of these
+CHECKPOINTS = 100  # per model
+LINES = 25_000  # per file of samples: as many instances, twice as many rows
+DISTINCT = 8  # sample files actually written; the others are links to these
 SAMPLE = 200  # result files that the other side reads
 OURS = """
 import resource, sys, time
@@ -46,7 +46,7 @@ print(found.table.height, read, total, own.ru_maxrss / 1e6, spent)
 
 
 def main(files: int = 10_000, rows: int = 5_000_000) -> None:
-    """Print both times, their ratio, and the most memory that ours held."""
+    """Print both times, their ratio, and our peak memory."""
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:
         results, samples = Path(name) / "results", Path(name) / "samples"
@@ -91,7 +91,7 @@ def compare(what: str, folder: Path, other: float, cpu: float, rows: int) -> Non
 
 
 def timed_loop(loop: Any, paths: list[Path]) -> tuple[float, float, Any]:
-    """Seconds of the other side, wall and CPU, after one file to warm up, and its table."""
+    """Wall and CPU seconds of the other side after a warm-up file, and its table."""
     import pandas
 
     loop(paths[:1], pandas)
@@ -101,7 +101,7 @@ def timed_loop(loop: Any, paths: list[Path]) -> tuple[float, float, Any]:
 
 
 def results_loop(paths: list[Path], pandas: Any) -> Any:
-    """A frame a file, put together at the end."""
+    """One frame per file, concatenated at the end."""
     frames = []
     for path in paths:
         with path.open() as f:
@@ -128,7 +128,7 @@ def results_loop(paths: list[Path], pandas: Any) -> Any:
 
 
 def samples_loop(paths: list[Path], pandas: Any) -> Any:
-    """A frame a file of its parsed lines, melted."""
+    """One melted frame per file, of its parsed lines."""
     frames = []
     for path in paths:
         with path.open() as f:
@@ -139,7 +139,7 @@ def samples_loop(paths: list[Path], pandas: Any) -> Any:
 
 
 def write_results(folder: Path, files: int, rng: np.random.Generator) -> list[Path]:
-    """Result files as 0.4 writes them: 60 tasks with two metrics, and every task's settings."""
+    """Result files as in 0.4: 60 tasks with two metrics, and every task's settings."""
     settings = {
         "dataset_path": "org/benchmark", "test_split": "test", "output_type": "multiple_choice",
         "doc_to_text": "Question: {{question}}\nAnswer:", "doc_to_choice": "{{choices}}",
@@ -177,7 +177,7 @@ def write_results(folder: Path, files: int, rng: np.random.Generator) -> list[Pa
 
 
 def write_samples(folder: Path, files: int, rng: np.random.Generator) -> list[Path]:
-    """Files of --log_samples: multiple choice of four, 1.2 KB a line."""
+    """Files of --log_samples: multiple choice of four, 1.2 KB per line."""
     first: list[Path] = []
     paths = []
     for i in range(files):
@@ -194,7 +194,7 @@ def write_samples(folder: Path, files: int, rng: np.random.Generator) -> list[Pa
 
 
 def sample_lines(rng: np.random.Generator) -> Any:
-    """One file's lines, with the keys and their order of lm-eval 0.4.13."""
+    """One file's lines, with the keys and order of lm-eval 0.4.13."""
     words = np.array(
         [
             "the",

@@ -17,7 +17,7 @@ ROOMS = {
     "study": "Studies",
     "report": "Pages",
 }
-# Public names by what people do with them; a test sees that each is in one list.
+# Public names by purpose; a test checks that each is in one list.
 TASKS: dict[str, tuple[str, tuple[str, ...]]] = {
     "tables": ("Read tables and results", ("read_table", "read", "AuguryError")),
     "fits": (
@@ -165,7 +165,7 @@ def pages() -> dict[str, str]:
 
 
 def unlisted() -> list[str]:
-    """Public names that are on no page, and those on several."""
+    """Public names on no page, and names on several."""
     listed = [name for _, names in TASKS.values() for name in names]
     return sorted(
         {*augury.__all__} ^ {*listed} | {name for name in listed if listed.count(name) > 1}

@@ -1,7 +1,7 @@
 """`python -m benchmarks.regmix`: 64 mixtures of RegMix ranked at 1B from runs at 1M and 60M.
 
-Everything that is chosen is chosen at 1M and 60M: `rank_mixtures` is given those runs and
-the 64 mixtures, and the losses of the 1B models are looked at for the score alone.
+All choices are made at 1M and 60M: `rank_mixtures` gets those runs and the 64 mixtures, and the
+losses of the 1B models are used only for scoring.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def columns_of(table: pl.DataFrame) -> list[str]:
 
 
 def score(found: MixtureRanking, large: pl.DataFrame) -> dict[str, dict[str, float]]:
-    """By column: rank correlation at 1B, and how often the intervals held (up to the level)."""
+    """By column: rank correlation at 1B, and coverage of the intervals (up to the level)."""
     scores = {}
     for column in found.columns:
         own = found.by_column.filter(pl.col("column") == column).sort("mixture")
@@ -72,7 +72,7 @@ def run(columns: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Every loss set, or those that are named; a line each, or JSON."""
+    """All loss sets, or those named: one line each, or JSON."""
     found = run([a for a in arguments if not a.startswith("-")])
     if "--json" in arguments:
         print(json.dumps(found, indent=2))

@@ -1,12 +1,12 @@
-"""Verified programs a second: the sandbox, beside one start of bubblewrap per program.
+"""Verified programs per second: the sandbox, against one start of bubblewrap per program.
 
 Both judge the same completions behind the same mounts, with the same interpreter and its options.
-The other side is the usual script: a start of bubblewrap, then limits, program and tests in one
-Python. It is cheaper than it should be, for the program is in reach of its tests. The two take
-turns, round by round, so that whatever else the machine does slows both.
+The other side is the usual script: start bubblewrap, then limits, program and tests in one Python.
+It is cheaper than it should be, because the program can reach its tests. The two alternate, round
+by round, so that other load slows both.
 
-With files of problems, `--references HumanEval.jsonl.gz mbpp.jsonl`, their reference solutions are
-judged instead, and `return None` in their place: those that should pass and do not are listed.
+With problem files, `--references HumanEval.jsonl.gz mbpp.jsonl`, the reference solutions are judged
+instead, and `return None` in their place; those that should pass and do not are listed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from augury.evaluate.sandbox.enclosure import missing
 from augury.evaluate.sandbox.walls import interpreter, python, required, shown
 
 ROUNDS, EACH = 10, 40  # programs per round and side
-# In the form of HumanEval, at its usual lengths and numbers of tests: 8 calls on average.
+# In the form of HumanEval, with its usual lengths and numbers of tests: 8 calls on average.
 PROBLEMS: tuple[tuple[str, tuple[str, str], tuple[Any, ...], tuple[Any, ...]], ...] = (
     (
         "from typing import List\n\n\ndef longest(words: List[str]) -> str:\n"
@@ -73,7 +73,7 @@ PROBLEMS: tuple[tuple[str, tuple[str, str], tuple[Any, ...], tuple[Any, ...]], .
 
 
 def cases() -> list[tuple[dict[str, str], str, bool]]:
-    """Problems, completions, and whether they are right."""
+    """Problems, completions, and whether they are correct."""
     found = []
     for prompt, completions, arguments, answers in PROBLEMS:
         name = prompt.split("def ")[1].split("(")[0]
@@ -141,7 +141,7 @@ def main() -> None:
 
 
 def references(path: Path) -> None:
-    """Judge every problem's own solution, and one that returns nothing."""
+    """Judge every problem's solution, and one that returns nothing."""
     data = path.read_bytes()
     text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
     problems = [json.loads(line) for line in text.splitlines() if line.strip()]
@@ -166,8 +166,8 @@ def references(path: Path) -> None:
 
 
 def mbpp_program(problem: dict[str, Any], code: str) -> Program:
-    """A problem of MBPP: assertions that call whatever the solution defines."""
-    # What is set up for the tests may use the solution's own classes.
+    """An MBPP problem: assertions that call what the solution defines."""
+    # The tests' setup may use the solution's classes.
     tests = "\n".join([problem.get("test_setup_code", ""), *problem["test_list"]])
     asked = {node.id for node in ast.walk(ast.parse(tests)) if isinstance(node, ast.Name)}
     made = {n.name for n in ast.parse(problem["code"]).body if hasattr(n, "name")}

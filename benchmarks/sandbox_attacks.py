@@ -1,8 +1,8 @@
-"""Programs that attack the sandbox: by reach, by forged verdicts, and by what they leave behind.
+"""Programs that attack the sandbox: by reaching out, forging verdicts, or leaving things behind.
 
-`REACHES` are expressions that must not succeed: each is tried, and says so if it did. In them, and
-in `FORGERIES`, `{secret}`, `{folder}`, `{port}`, `{pid}` and `{path}` are of the host: a file that
-everybody may read, a folder that everybody may write, a port and a socket that listen, a process.
+`REACHES` are expressions that must not succeed: each is tried, and reports success. In them, and in
+`FORGERIES`, `{secret}`, `{folder}`, `{port}`, `{pid}` and `{path}` belong to the host: a file that
+anyone can read, a folder that anyone can write, a listening port and socket, a process.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ PROCESSES = (
     "resource.setrlimit(resource.RLIMIT_AS, (-1, -1))",
     "os.sched_setaffinity({pid}, [0])",
 )
-# Names and numbers of x86-64; other machines have other numbers, and refuse these as well.
+# Names and numbers of x86-64; other machines use other numbers, and refuse these as well.
 CALLS = {
     "mount": "165, b'proc', b'/work', b'proc', 0, 0",
     "umount": "166, b'/work', 0",
@@ -148,7 +148,7 @@ REACHES = {
     "kernel": tuple(f"called(libc.syscall({numbers}))  # {n}" for n, numbers in CALLS.items()),
 }
 
-# Programs whose `f` gives what is not 'right', and which must not pass `assert f() == 'right'`.
+# Programs whose `f` returns something else, and which must not pass `assert f() == 'right'`.
 WRONG_F = "def f():\n    return 'wrong'\n"
 FORGERIES = {
     "exit 0": "import sys\nsys.exit(0)\n",
@@ -217,7 +217,7 @@ FORGERIES = {
     "            pass\n" + WRONG_F,
 }
 
-# What may be left behind, used up or broken; the programs beside must not notice.
+# Things left behind, used up or broken, which neighbouring programs must not notice.
 HARMS = {
     "work directory read-only": "import os\nos.chmod('.', 0o555)",
     "work directory shut": "import os\nos.chmod('.', 0)",

@@ -1,4 +1,4 @@
-"""Honest programs as models write them, which print True: they must pass in the sandbox."""
+"""Honest programs as models write them. They print True and must pass in the sandbox."""
 
 from __future__ import annotations
 

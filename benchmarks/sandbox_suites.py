@@ -1,9 +1,9 @@
-"""The sandbox's two suites: attacks and honest programs, each between two that must not notice.
+"""The sandbox's two suites, attacks and honest programs, each between two unaffected neighbours.
 
-An attack has escaped where it reached something and could say so, or left a trace outside; a
-forgery has passed where its tests should have failed; a neighbour is harmed where the right program
-before or behind it does not pass, or the wrong one does. Honest programs that do not pass are
-listed with what was said of them.
+An attack has escaped if it reached something and could report that, or left a trace outside; a
+forgery has passed if its tests should have failed; a neighbour is harmed if the right program
+before or after it does not pass, or the wrong one does. Honest programs that do not pass are listed
+with their verdicts.
 
     python -m benchmarks.sandbox_suites [--out FILE]
 """
@@ -62,7 +62,7 @@ SECRET = "a secret of the host"
 
 @contextmanager
 def host() -> Iterator[dict[str, Any]]:
-    """What attacks aim at, and afterwards whether any of it was touched, under `touched`."""
+    """Targets of attacks; afterwards, `touched` says which were touched."""
     with (
         tempfile.TemporaryDirectory() as name,
         socket.create_server(("127.0.0.1", 0)) as listener,
@@ -105,7 +105,7 @@ def host() -> Iterator[dict[str, Any]]:
 
 
 def between(sandbox: Sandbox, programs: list[Program]) -> tuple[list[Verdict], list[str]]:
-    """Verdicts on programs, and those whose neighbours were judged otherwise than alone."""
+    """Verdicts on programs, and those whose neighbours got a different verdict than alone."""
     found, harmed = [], []
     before = len(processes_of(sandbox))
     for program in programs:
@@ -119,7 +119,7 @@ def between(sandbox: Sandbox, programs: list[Program]) -> tuple[list[Verdict], l
 
 
 def attacks(told: dict[str, Any]) -> tuple[list[Program], list[Program], list[Program]]:
-    """Programs that reach out, that forge a verdict, that harm their neighbours."""
+    """Programs that reach out, forge a verdict, or harm their neighbours."""
     reaches = [
         Program(
             f"{kind}: {text}",
@@ -136,7 +136,7 @@ def attacks(told: dict[str, Any]) -> tuple[list[Program], list[Program], list[Pr
 
 
 def honest() -> tuple[list[Program], list[Program]]:
-    """Right programs, and wrong ones: the same values beside tests that deny them."""
+    """Right programs, and wrong ones: the same values with tests that deny them."""
     right = [
         Program(name, code, expected_output="True") for name, code in (SCRIPTS | PROGRAMS).items()
     ]

@@ -1,8 +1,8 @@
-"""Answers of servers, changed anywhere: what is read of them, and no traceback, hang or false text.
+"""Randomly changed server answers: they are read without traceback, hang or false text.
 
-An answer of a completion server (plain, chat, with log-probabilities) has one to three of its
-values, keys or bytes replaced; the backend reads it, and in every tenth case a whole measurement
-does, journal and rows included. What came is held against a reading of its own.
+In an answer of a completion server (plain, chat, with log-probabilities), one to three values, keys
+or bytes are replaced. The backend reads it, and in every tenth case a whole measurement does, with
+journal and rows. The result is compared with an independent reading.
 
     python -m benchmarks.server_answers [FIRST LAST]
 """
@@ -27,7 +27,7 @@ from augury.evaluate.http import HTTPBackend
 from augury.evaluate.tasks import Instance, Task
 
 PROMPT, TEXT = "2+3=", "5"
-SLOW = 5.0  # seconds of a case that count as a hang: nothing waits here
+SLOW = 5.0  # a case that takes this many seconds hangs: nothing waits here
 HUGE = 10**30
 ODD: tuple[Any, ...] = (
     None, True, False, 0, -1, 3, HUGE, 0.5, -0.5, math.nan, math.inf, -math.inf, "", "5", "0", "x",
@@ -38,7 +38,7 @@ ODD: tuple[Any, ...] = (
 
 
 def answer(kind: str, n: int) -> dict[str, Any]:
-    """A sound answer, with the fields that servers send."""
+    """A valid answer with the fields that servers send."""
     usage = {"prompt_tokens": 4, "completion_tokens": n, "total_tokens": 4 + n}
     choices: list[dict[str, Any]] = []
     for i in range(n):
@@ -63,7 +63,7 @@ def answer(kind: str, n: int) -> dict[str, Any]:
 
 
 def changed(value: Any, rng: random.Random) -> bytes:
-    """The answer as bytes, with something in it replaced."""
+    """The answer as bytes, with a part replaced."""
     value = copy.deepcopy(value)
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         places = list(_places(value))
@@ -94,7 +94,7 @@ def _places(value: Any) -> Any:
 
 
 def texts_in(data: bytes, kind: str) -> list[str] | None:
-    """The texts of an answer, read by this file alone; None where some are none."""
+    """The texts of an answer, read independently; None if some are not texts."""
     try:
         choices = json.loads(data)["choices"]
         read = []
@@ -113,7 +113,7 @@ def texts_in(data: bytes, kind: str) -> list[str] | None:
 
 
 class Told(HTTPBackend):
-    """A backend whose server says what it is told to."""
+    """A backend whose server returns a given answer."""
 
     def __init__(self, data: bytes, status: int = 200, *, chat: bool = False) -> None:
         super().__init__("http://localhost:1", "m", n_per_request=2, retries=1, chat=chat)
@@ -129,7 +129,7 @@ def one(seed: int, folder: Path) -> str:
     """The outcome of a case.
 
     Raises:
-        AssertionError: a text or a number is not what the answer says.
+        AssertionError: a text or number differs from the answer.
     """
     rng = random.Random(seed)
     kind = rng.choice(("plain", "chat", "score"))
@@ -163,7 +163,7 @@ def one(seed: int, folder: Path) -> str:
 
 
 def main(first: int = 0, last: int = 10_000) -> None:
-    """Print every case that breaks a promise, then how often each outcome came."""
+    """Print every case that breaks a rule, then the number of each outcome."""
     began = time.perf_counter()
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
@@ -171,7 +171,7 @@ def main(first: int = 0, last: int = 10_000) -> None:
             start = time.perf_counter()
             try:
                 outcomes[one(seed, Path(name))] += 1
-            except Exception as error:  # whatever it is, it is a finding
+            except Exception as error:  # every exception is a finding
                 outcomes["broken"] += 1
                 print(f"{seed}: {type(error).__name__}: {str(error)[:200]}", flush=True)
             if time.perf_counter() - start > SLOW:

@@ -1,9 +1,9 @@
 """`python -m benchmarks.sldbench`: five tasks of SLDBench, the law chosen by `augury.choose`.
 
-Each task's law is chosen within its training rows, from all registered laws whose inputs it has;
-its constants are fitted to the training rows of every group; R^2 is taken on the test rows. What a
-task's test lies beyond is known from its rules (the largest model, the most data), so that the
-choice cuts along the same columns; nothing else of the test rows is used.
+Each task's law is chosen from its training rows among all registered laws whose inputs it has; its
+constants are fitted to the training rows of every group; R^2 is for the test rows. The task's rules
+say along which columns the test extrapolates (the largest model, the most data), and the choice
+cuts along these; nothing else of the test rows is used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parent.parent.parent / "shared" / "data" / "sldbench"
 
 @dataclass(frozen=True)
 class SldTask:
-    """A task: its columns as ours are called, what its test lies beyond, and its best agent's R^2.
+    """A task: its columns by our names, where its test extrapolates, and the best agent's R^2.
 
     Attributes:
         columns: theirs -> ours.
@@ -60,7 +60,7 @@ TASKS = {
 
 
 def rows_of(name: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Training and test rows of a task; logarithms of compute become compute, in their unit."""
+    """Training and test rows of a task; log compute becomes compute, in its unit."""
     table = pl.read_csv(FOLDER / f"{name}.csv").rename(TASKS[name].columns)
     if name == "u_shape":
         table = table.with_columns(flops=10 ** pl.col("flops"))
@@ -95,7 +95,7 @@ def run_task(name: str) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Every task, or those that are named; a line each, or JSON."""
+    """All tasks, or those named: one line each, or JSON."""
     named = [x for x in arguments if not x.startswith("-")] or list(TASKS)
     unknown = [x for x in named if x not in TASKS]
     if unknown:

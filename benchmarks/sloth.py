@@ -1,6 +1,6 @@
-"""`python -m benchmarks.sloth`: larger models of families forecast by skills, on Sloth's splits.
+"""`python -m benchmarks.sloth`: forecast larger models of families by skills, on Sloth's splits.
 
-Of every test family the smallest one or two models are known, and all of every other family; the
+The smallest one or two models of the test family are known, and all models of other families. The
 error is the mean over test families of the mean absolute error of the scores. Splits and floors are
 those of Maia Polo et al. 2024 (arXiv 2412.06540); principal components on log FLOPs, recomputed by
 others on these splits, agree with the published ones to five digits.
@@ -22,14 +22,14 @@ SHARED = Path(__file__).parent.parent.parent / "shared" / "data"
 FIRST = ("MMLU", "ARC", "HellaSwag", "Winogrande", "TruthfulQA", "GSM8K")
 SECOND = ("IFEval", "BBH", "MATH Lvl 5", "GPQA", "MUSR", "MMLU-PRO")
 BENCHMARKS = {"leaderboard v1": FIRST, "leaderboard v2": SECOND, "both": FIRST + SECOND}
-# 1 / choices, averaged over sub-tasks for BBH and MUSR; TruthfulQA's is the lowest score seen.
+# 1 / choices, averaged over sub-tasks for BBH and MUSR; for TruthfulQA, the lowest observed score.
 FLOORS = {
     "MMLU": 0.25, "HellaSwag": 0.25, "Winogrande": 0.5, "GSM8K": 0.0, "ARC": 0.25,
     "TruthfulQA": 0.31, "IFEval": 0.0, "MATH Lvl 5": 0.0, "MMLU-PRO": 0.1, "GPQA": 0.25,
     "BBH": 0.28850, "MUSR": 0.34330,
 }  # fmt: skip
 YI = "yi-1.5 yi-1.5-chat dolphin-2.9.1-yi-1.5"
-# Test families by experiment and number of their models known; families in one entry are one test.
+# Test families by experiment and number of known models; families in one entry form one test.
 SPLITS: dict[tuple[str, int], tuple[str, ...]] = {
     ("leaderboard v1", 1): (
         "bloom", "codegen-nl", "codellama", "deepseek-coder-base", "pythia dolly-v2", "falcon",
@@ -66,7 +66,7 @@ SPLITS: dict[tuple[str, int], tuple[str, ...]] = {
 
 
 def models(experiment: str, known: int) -> pl.DataFrame:
-    """Models with all benchmarks, of families that have more than `known`, the smallest first."""
+    """Models with all benchmarks from families with more than `known` models, smallest first."""
     table = pl.read_csv(SHARED / "sloth" / "data_v2.csv", infer_schema_length=None)
     flops = "FLOPs (1E21)"
     table = table.with_columns(
@@ -82,7 +82,7 @@ def models(experiment: str, known: int) -> pl.DataFrame:
 
 
 def tests_of(experiment: str, known: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Models fitted and forecast, of every test."""
+    """Fitted and forecast models of every test."""
     table = models(experiment, known)
     for families in SPLITS[experiment, known]:
         held = pl.col("family").is_in(families.split()) & (pl.col("place") >= known)
@@ -113,12 +113,12 @@ def published() -> dict[str, dict[tuple[str, int], float]]:
 
 
 def best_method(methods: dict[str, dict[tuple[str, int], float]]) -> str:
-    """The published method with the least mean error over the six experiments."""
+    """The published method with the smallest mean error over the six experiments."""
     return min(methods, key=lambda name: sum(methods[name].values()))
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Every experiment; a line each, or JSON."""
+    """All experiments: one line each, or JSON."""
     methods = published()
     best = best_method(methods)
     found = []

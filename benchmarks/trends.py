@@ -1,4 +1,4 @@
-"""Trends over 1,000 tasks of 200 checkpoints, beside a loop that fits only lines and parabolas."""
+"""Trends over 1,000 tasks of 200 checkpoints, against a loop that fits only lines and parabolas."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def simulated(rng: np.random.Generator) -> pl.DataFrame:
-    """A third rise, a third fall, a third stay."""
+    """A third of the tasks rise, a third fall, a third stay flat."""
     x = np.linspace(0, 1, CHECKPOINTS)
     slope = np.repeat([0.2, -0.2, 0.0], [334, 333, 333])
     noise = 0.02 * rng.standard_normal((TASKS, RUNS, CHECKPOINTS)).cumsum(2) * 0.3
@@ -47,7 +47,7 @@ def simulated(rng: np.random.Generator) -> pl.DataFrame:
 
 
 def loop(table: pl.DataFrame) -> None:
-    """What a notebook does: per task, regress on log tokens, and on its square, and keep p."""
+    """A notebook's method: per task, regress on log tokens and on its square, and keep p."""
     for _, own in table.group_by("task"):
         x, y = np.log(own["tokens"].to_numpy()), own["value"].to_numpy()
         stats.linregress(x, y)

@@ -1,11 +1,11 @@
-"""The lab's emergence experiment: in six small worlds, where was the ability forecast, where is it?
+"""The lab's emergence experiment: forecast and true points of an ability in six small worlds.
 
 python -m benchmarks.worlds sort-digits 0 --out out/worlds
 trains one world's ladder (15 % of the documents are its task), finetunes every checkpoint, then
-trains the larger models that show the few-shot ability; it goes on where it was stopped.
+trains the larger models that show the few-shot ability; a stopped run resumes.
 
 python -m benchmarks.worlds collect --out out/worlds
-puts all that was measured there into docs/experiments/worlds.parquet, a row an evaluation.
+writes all measurements to docs/experiments/worlds.parquet, one row per evaluation.
 
 python -m benchmarks.worlds report
 forecasts every world of that file from its ladder alone, and prints the table of
@@ -32,21 +32,21 @@ from augury.lab import ModelConfig, RunConfig, lab_instances, train_ladder
 
 MEASURED = Path(__file__).parents[1] / "docs" / "experiments" / "worlds.parquet"
 INSTANCES = 1024
-# What counts as emerged: a pass probability this far above chance.
+# An ability has emerged if its pass probability is this far above chance.
 DISTANCE = 0.03
-# Forecasts are made twice: from all checkpoints that are at chance by that, and from those that are
+# Forecasts are made twice: from all checkpoints at chance by this rule, and from those
 # at chance by a tenth of it, whose best guess fails on every instance.
 SEEN = (DISTANCE, DISTANCE / 10)
 
 
 @dataclass(frozen=True)
 class World:
-    """A task's ladder, what it is finetuned on, and the models that come afterwards.
+    """A task's ladder, its finetuning amounts, and the later models.
 
     Attributes:
-        widths, steps, checkpoints: of the ladder that forecasts may see.
+        widths, steps, checkpoints: the ladder that forecasts may see.
         amounts: finetuning examples.
-        later: width and steps of each model that may not be seen.
+        later: width and steps of each model that forecasts may not see.
         every: steps between their checkpoints.
     """
 
@@ -79,7 +79,7 @@ WORLDS = {
 
 
 def main() -> None:
-    """Run a world, collect what was measured, or report on it."""
+    """Run a world, collect its measurements, or report on it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("task", choices=[*WORLDS, "collect", "report"])
     parser.add_argument("seed", type=int, nargs="?", default=0)
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def run(task: str, seed: int, out: Path) -> None:
-    """Train, finetune, train what is larger: `sweep.parquet` and `truth.parquet`."""
+    """Train, finetune, train the larger models: `sweep.parquet` and `truth.parquet`."""
     world, shares = WORLDS[task], {task: 0.15}
     ladder = [
         RunConfig(ModelConfig(w), world.steps, seed, shares, world.checkpoints)
@@ -137,7 +137,7 @@ def collect(out: Path) -> None:
 
 
 def report() -> None:
-    """Forecast every world from its ladder, and say what came."""
+    """Forecast every world from its ladder, and report the outcome."""
     table = pl.read_parquet(MEASURED)
     for (world,), own in table.group_by("world", maintain_order=True):
         sweep, truth = (own.filter(part=part) for part in ("sweep", "truth"))
@@ -149,9 +149,9 @@ def report() -> None:
 def forecasts(
     world: str, whole: pl.DataFrame, later: pl.DataFrame, most: float
 ) -> list[dict[str, object]]:
-    """A row a method: the loss at which the ability appears, forecast and true.
+    """One row per method: the loss at which the ability appears, forecast and true.
 
-    Only checkpoints that score less than `most` above chance are learned from.
+    Only checkpoints that score less than `most` above chance are used.
     """
     few = whole.filter(pl.col("finetune_examples") == 0)
     every = pl.concat([few, later], how="diagonal_relaxed")
@@ -193,7 +193,7 @@ def forecasts(
 
 
 def crossings(table: pl.DataFrame) -> list[dict[str, float]]:
-    """Loss and FLOPs at which each run that gets there first stands `DISTANCE` above chance."""
+    """Loss and FLOPs at which each successful run first scores `DISTANCE` above chance."""
     found = []
     for _, run in table.group_by("model", "seed"):
         own = run.sort("step")
@@ -229,7 +229,7 @@ def relu_elbow(table: pl.DataFrame) -> float:
 
 
 def alone(few: pl.DataFrame) -> tuple[float, tuple[float, float]]:
-    """Loss at which the pass-rate law over loss, fitted to few-shot scores, gets there."""
+    """Loss at which the pass-rate law over loss, fitted to few-shot scores, reaches that."""
     fitted = augury.fit(
         "pass-rate:over=loss",
         few.select("loss", "value", "chance"),

@@ -1,9 +1,9 @@
-"""Files that the tools themselves wrote, each score counted without Augury and held against it.
+"""Files written by the tools themselves; every score is counted without Augury and compared.
 
-Installs lm-evaluation-harness in four versions, Inspect in two and lighteval, lets each write files
-with the options that people use (tasks and models are made here), counts every score in them, and
-compares: a score that differs, one that is invented, one that is missing and not listed. What is
-there already is not made again: a run that was stopped goes on.
+Installs four versions of lm-evaluation-harness, two of Inspect, and lighteval, lets each write
+files with common options (tasks and models are made here), counts every score in them, and reports
+scores that differ, that are invented, or that are missing and not listed. Existing files are kept,
+so a stopped run resumes.
 
     python -m benchmarks.field [--runs 120] [--kind lm-eval]
 """
@@ -24,12 +24,12 @@ from augury.errors import AuguryError
 from benchmarks.field.count_plain import Counted, Key, count_files
 from benchmarks.field.environments import ROOT, TOOLS, Tool, prepare
 
-SHARE = {"lm-eval": 1.0, "inspect": 1.0, "lighteval": 0.5}  # of the runs asked for
+SHARE = {"lm-eval": 1.0, "inspect": 1.0, "lighteval": 0.5}  # of the requested runs
 
 
 @dataclass
 class Compared:
-    """What came of one tool's files."""
+    """The outcome for one tool's files."""
 
     files: int = 0
     values: int = 0
@@ -49,7 +49,7 @@ class Compared:
 
 
 def main(runs: int, kind: str | None) -> int:
-    """Make the files, compare, and print the table; what is wrong below it."""
+    """Make the files, compare, and print the table with errors below it."""
     chosen = [tool for tool in TOOLS if kind in (None, tool.name)]
     told = {}
     for tool in chosen:
@@ -76,7 +76,7 @@ def main(runs: int, kind: str | None) -> int:
 
 
 def compare(kind: str, folder: Path) -> Compared:
-    """Read everything at once, as people do, and look at each file's scores."""
+    """Read everything at once, as users do, and check each file's scores."""
     made = Compared()
     counted = count_files(kind, folder)
     made.files = len(counted)
@@ -137,14 +137,14 @@ def _compare(
     for metric, value in counted.odd:
         if not _listed(metric, listed):
             made.problems["lost silently"].append(f"{path}: {metric} = {str(value)[:60]}")
-    # What is read without a value stands for what could not be judged.
+    # A row without a value is something that could not be judged.
     made.problems["invented"] += [
         f"{path}: {k}: {v[0]}" for k, v in read.items() if v[0] is not None
     ]
 
 
 def _listed(metric: str, listed: list[str]) -> bool:
-    """Whether what was left out of a file names this metric, each part of its name."""
+    """Whether the list of left-out entries names this metric, with every part of its name."""
     parts = metric.partition(",")[0].split("/")
     return any(all(part in text for part in parts) for text in listed)
 

@@ -1,8 +1,8 @@
-"""What is in the files, counted without Augury: each score by its file, task, metric and instance.
+"""Count file contents without Augury: each score by file, task, metric and instance.
 
-A score is None where the file says that there is none (null, NaN, N/A). `odd` are entries that are
-no number between minus and plus infinity: these Augury must list, and so it may do with numbers
-that stand for "not run" and "not scored".
+A score is None where the file says it is missing (null, NaN, N/A). `odd` contains entries that are
+not finite numbers. Augury must list these, and may list numbers that mean "not run" and "not
+scored".
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Counted:
     """The scores of one file.
 
     Attributes:
-        values: by task, metric and instance.
+        values: scores by task, metric and instance.
         errors: standard errors of whole tasks.
-        sizes: instances behind whole tasks.
-        odd: task (or None), metric, and what is there, of entries that are not numbers.
+        sizes: numbers of instances of whole tasks.
+        odd: task (or None), metric, and content of entries that are not numbers.
     """
 
     values: dict[Key, float | None] = field(default_factory=dict)
@@ -89,7 +89,7 @@ def _lm_eval(whole: dict[str, Any]) -> Counted:
             if name in LM_EVAL_LABELS or metric.endswith("_stderr"):
                 continue
             key = (task, _named(metric, passed), None)
-            if isinstance(value, dict):  # a metric that is several numbers
+            if isinstance(value, dict):  # a metric with several numbers
                 for part, one in value.items():
                     _put(made, (task, _named(f"{metric}/{part}", passed), None), one)
                 continue

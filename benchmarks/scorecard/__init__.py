@@ -1,1 +1,1 @@
-"""Every forecaster on every public ladder at hand, scored by proper scores: see `__main__`."""
+"""Every forecaster on every available public ladder, by proper scores: see `__main__`."""

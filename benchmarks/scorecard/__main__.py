@@ -1,10 +1,10 @@
-"""Every forecaster on every public ladder at hand, by proper scores, beside named baselines.
+"""Every forecaster on every available public ladder, by proper scores, with named baselines.
 
     python -m benchmarks.scorecard [--kind KIND] [--baselines] [--fresh] [--record] [--json]
 
 Prints a table; `--record` puts it into benchmarks/scorecard/record.json, `--json` prints that
-record and runs nothing. What was scored stays in build/scorecard/: a run that was stopped goes on,
-and a change to a forecaster is seen after `--fresh` (or `--again NAME`, for one forecaster).
+record and runs nothing. Scores are kept in build/scorecard/, so a stopped run resumes, and a
+changed forecaster needs `--fresh` (or `--again NAME`, for one forecaster).
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ JOURNAL = Path(__file__).parents[2] / "build" / "scorecard" / "scored.jsonl"
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Score what is not scored yet; print a table, or the record."""
+    """Compute missing scores; print a table, or the record."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--json", action="store_true", help="print the record, run nothing")
     parser.add_argument("--record", action="store_true", help="write the record")
-    parser.add_argument("--kind", help="one kind of question alone")
-    parser.add_argument("--half", choices=("development", "scored"), help="one half alone")
+    parser.add_argument("--kind", help="only this kind of question")
+    parser.add_argument("--half", choices=("development", "scored"), help="only this half")
     parser.add_argument("--baselines", action="store_true", help="baselines alone")
-    parser.add_argument("--fresh", action="store_true", help="forget what was scored")
+    parser.add_argument("--fresh", action="store_true", help="discard earlier scores")
     parser.add_argument("--again", action="append", default=[], help="score this forecaster again")
     given = parser.parse_args(arguments)
     if given.json:
@@ -55,12 +55,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def text_of(record: list[dict[str, Any]]) -> str:
-    """A row a line, so that a change of the record is read as one."""
+    """One row per line, so that diffs of the record are readable."""
     return "[\n" + ",\n".join(json.dumps(row) for row in record) + "\n]\n"
 
 
 def run(done: dict[str, list[dict[str, Any]]], given: argparse.Namespace) -> list[str]:
-    """Forecast and score every problem asked for, keeping each as soon as it is there."""
+    """Forecast and score every requested problem, saving each at once."""
     asked = []
     JOURNAL.parent.mkdir(parents=True, exist_ok=True)
     spent: dict[str, float] = {}
@@ -102,7 +102,7 @@ def _journal(again: list[str]) -> dict[str, list[dict[str, Any]]]:
 
 
 def _print(record: list[dict[str, Any]]) -> None:
-    """The table, best first, all corpora of a kind together and each alone."""
+    """The table, best first, for all corpora of a kind together and for each alone."""
     head = f"{'wis':>8s} {'crps':>8s} {'held':>6s} {'width':>8s} {'error':>8s}  skill, 90 %"
     order = {"all": 0}
     last = None

@@ -1,7 +1,7 @@
-"""Named simple forecasts that every other one has to beat, all with honest t intervals.
+"""Named simple forecasts that the others have to beat, all with honest t intervals.
 
-Each gives quantiles at `LEVELS`, (K, m), in the unit of what is forecast. A line is least squares
-over the logarithm of the scale, on a link of the score; its interval is that of a new point.
+Each gives quantiles at `LEVELS`, (K, m), in the unit of the target. A line is least squares over
+the log of the scale, on a link of the score; its interval is for a new point.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.special import expit, logit
 from benchmarks.scorecard.cases import Case, Floats
 
 LEVELS = np.round(np.arange(0.05, 0.96, 0.05), 2)
-# A score of 0 or 1 has no logit: it is taken to lie this near. Rates may be as small as they like.
+# A score of 0 or 1 has no logit: it is moved this far inside. Rates have no lower limit.
 EDGE = 1e-6
 LEAST_RATE = 1e-300
 Link = tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]
@@ -33,13 +33,13 @@ def own_link(case: Case) -> Link:
 
 
 def constant(case: Case) -> Floats:
-    """The mean of what was seen."""
+    """The mean of the observed values."""
     design, at = np.ones((len(case.y), 1)), np.ones((len(case.at), 1))
     return _line(design, at, case.y, own_link(case))
 
 
 def last_value(case: Case) -> Floats:
-    """The last value, and a random walk in the logarithm of the scale from there."""
+    """The last value, with a random walk in the log of the scale from there."""
     to, back = own_link(case)
     places = np.unique(case.x)
     y = np.array([to(case.y[case.x == x]).mean() for x in places])
@@ -50,15 +50,15 @@ def last_value(case: Case) -> Floats:
 
 
 def line(case: Case) -> Floats:
-    """The straight line that skill is measured against: in log scale, on the score's own scale.
+    """The straight line that skill is relative to: over log scale, in the score's own unit.
 
-    For pass rates that is the published one, of log(-log p).
+    For pass rates, it is the published line of log(-log p).
     """
     return _over(case, LOGLOG if case.kind == "pass rate" else own_link(case))
 
 
 def line_last_four(case: Case) -> Floats:
-    """A line through the four largest places."""
+    """A line through the four largest scales."""
     order = np.argsort(case.x)
     keep = order[case.x[order] >= np.unique(case.x)[-4:][0]]
     return _over(case, own_link(case), keep)
@@ -138,7 +138,7 @@ BASELINES: dict[str, Callable[[Case], Floats]] = {
 
 
 def baselines_of(case: Case) -> dict[str, Callable[[Case], Floats]]:
-    """Those that say something of their own for a kind of question."""
+    """Baselines that apply to a kind of question."""
     skip: set[str] = set()
     if case.kind in ("loss", "one curve"):
         skip = {"line of logit", "line of log(-log)"}

@@ -1,4 +1,4 @@
-"""Forecasting problems: what is seen, what is to be forecast, and how a ladder is cut into them."""
+"""Forecasting problems: observed part, targets, and how a ladder is cut into problems."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Floats = NDArray[np.float64]
 Kind = Literal["loss", "task score", "pass rate", "trend ahead", "one curve"]
 Scale = Literal["log", "points"]
 
-# How far beyond the largest scale seen a target lies.
+# How far beyond the largest observed scale targets lie.
 NEAREST, FARTHEST = 1.5, 30.0
-# Cuts of a ladder and targets of a cut, at most: more of one ladder tell little that is new.
+# Most cuts per ladder and targets per cut: more from one ladder add little.
 MOST_CUTS, MOST_TARGETS = 3, 8
 FEWEST_SEEN = 5
 
@@ -26,14 +26,14 @@ class Case:
     """One problem.
 
     Attributes:
-        kind, corpus: of the question, and where the data are from.
-        ladder: which series of the corpus; problems of one ladder are resampled together.
-        cut: the largest scale seen.
-        scale: where errors are measured: logarithms, or points of a score.
+        kind, corpus: kind of question, and source of the data.
+        ladder: the series of the corpus; problems of one ladder are resampled together.
+        cut: the largest observed scale.
+        scale: unit of errors: logs, or points of a score.
         axis: column along which the ladder grows.
-        past, future: what is seen and what is to be forecast, with `y` and the scales.
-        group: whose histories a forecaster may learn from together; "" for none.
-        family: of a trend, all tasks of the run: task, params, tokens, y.
+        past, future: observed rows and targets, with `y` and the scales.
+        group: problems whose histories a forecaster may learn from jointly; "" for none.
+        family: for a trend, all tasks of the run: task, params, tokens, y.
     """
 
     kind: Kind
@@ -85,8 +85,8 @@ def windows(
     """Expanding windows of a ladder: below a scale, 1.5 to 30 times beyond it.
 
     Args:
-        table: `y` and the scales, a row a model; rows without either are left out.
-        positive: leave out rows whose `y` is not above 0, which has no logarithm.
+        table: `y` and the scales, one row per model; rows without either are left out.
+        positive: leave out rows whose `y` is not above 0 and has no log.
     """
     table = table.drop_nulls([axis, "y"]).filter(pl.col("y").is_finite()).sort(axis)
     if positive and scale == "log":

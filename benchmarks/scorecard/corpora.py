@@ -1,7 +1,7 @@
-"""The public ladders, and which half each belongs to.
+"""The public ladders, and the half of each.
 
-The halves were drawn up before any forecaster was run. Corpora that ../shared/methods/forecasts.md
-had measured, or whose scores were seen while a default was made, are development.
+The halves were fixed before any forecaster was run. Corpora that ../shared/methods/forecasts.md had
+measured, or whose scores were seen while a default was chosen, are development.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ HALVES = {
     "gemstones-training": "scored",
     "olmo-training": "scored",
 }
-# Non-embedding parameters (Pythia's README) of both names of a size.
+# Non-embedding parameters (Pythia's README) for both names of a size.
 PYTHIA = {
     "70m": 18915328, "160m": 85056000, "410m": 302311424, "1b": 805736448, "1.4b": 1208602624,
     "2.8b": 2517652480, "6.9b": 6444163072, "12b": 11327027200, "125m": 85056000,
@@ -67,7 +67,7 @@ OLMO_TASKS = ("hellaswag_val", "arc_challenge_test", "arc_easy_test", "piqa_val"
 
 
 def half_of(case: Case) -> str:
-    """Which half a problem belongs to: its corpus', or of single curves every second one."""
+    """The half of a problem: that of its corpus, or alternating for single curves."""
     return HALVES.get(case.corpus) or case.group
 
 
@@ -76,7 +76,7 @@ def with_flops(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def gadre() -> Iterator[Case]:
-    """Runs of three training sets: losses on eight sets, and the 17 tasks of the paper."""
+    """Runs on three training sets: losses on eight sets, and the 17 tasks of the paper."""
     folder = DATA / "gadre"
     if not folder.exists():
         return
@@ -182,7 +182,7 @@ def olmo() -> Iterator[Case]:
 
 
 def trends_of(corpus: str, run: str, wide: pl.DataFrame, tasks: dict[str, str]) -> Iterator[Case]:
-    """The tasks of one run over its training, a column each."""
+    """The tasks of one run over its training, one column each."""
     wide = (
         wide.drop_nulls(["tokens", *tasks.values()]).unique("tokens", keep="first").sort("tokens")
     )
@@ -200,7 +200,7 @@ def trends_of(corpus: str, run: str, wide: pl.DataFrame, tasks: dict[str, str]) 
 
 
 def gemstones_tasks() -> Iterator[Case]:
-    """Nine tasks of 22 models: over size at the last checkpoint, and over training."""
+    """Nine tasks of 22 models, over size at the last checkpoint and over training."""
     path = DATA / "gemstones" / "lighteval_acc.csv"
     sizes = DATA / "gemstones" / "wandb_df_for_fitting_hot.csv"
     if not path.exists():
@@ -223,7 +223,7 @@ def gemstones_tasks() -> Iterator[Case]:
              "piqa", "siqa", "winogrande")  # fmt: skip
     for task in tasks:
         own = table.drop_nulls(task).with_columns(y=task)
-        # Every fifth checkpoint, so that ladders have tens of points and not hundreds.
+        # Every fifth checkpoint, so that ladders have tens of points instead of hundreds.
         some = own.sort("step").filter(pl.int_range(pl.len()).over("model") % 5 == 4)
         yield from windows("task score", "gemstones-tasks", task, some, scale="points")
     for (model,), own in table.group_by("model", maintain_order=True):
@@ -231,7 +231,7 @@ def gemstones_tasks() -> Iterator[Case]:
 
 
 def pythia() -> Iterator[Case]:
-    """Harness results of eight sizes and 27 checkpoints: over size, and over training."""
+    """Harness results of eight sizes and 27 checkpoints, over size and over training."""
     folder = DATA / "pythia-lm-eval"
     if not folder.exists():
         return
@@ -277,7 +277,7 @@ def observed() -> Iterator[Case]:
             DATA / "obs-scaling" / "base_llm_emergent_capability_eval.csv"
         ).join(table.select("Model", "Model Family", "params", "tokens", "flops"), on="Model")
         for task in [c for c in abilities.columns if c.endswith(("_acc", "exact_match"))]:
-            # Rates seen as 0 are of no use on a log scale: half a success in 1,000 samples.
+            # A rate of 0 is useless on a log scale: count half a success in 1,000 samples.
             own = abilities.with_columns(y=pl.col(task).clip(5e-4, 1 - 5e-4), model="Model")
             yield from windows("pass rate", "obs-emergent", task, own, scale="log", targets=12)
     path = DATA / "u-shape" / "groups.csv"
@@ -303,7 +303,7 @@ def observed() -> Iterator[Case]:
 
 
 def arithmetic_of_pythia() -> pl.DataFrame | None:
-    """Mean accuracy per size, operation, shots and checkpoint; None where the data are absent."""
+    """Mean accuracy per size, operation, shots and checkpoint; None if the data are absent."""
     path = DATA / "pythia-evals" / "pythia_v0_deduped_term_frequency_arithmetic.parquet"
     if not path.exists():
         return None
@@ -374,7 +374,7 @@ def pass_rates() -> Iterator[Case]:
 
 
 def rule_ladder() -> Iterator[Case]:
-    """The demo's ladder, two seeds: exact rates of `rule` over size, and its losses."""
+    """The demo's ladder with two seeds: exact rates of `rule` over size, and its losses."""
     table = pl.read_csv(RULE).with_columns(pl.col("params", "tokens").cast(pl.Float64))
     for (seed, step), own in table.group_by("seed", "step", maintain_order=True):
         name = f"seed {seed}, step {step}"
@@ -386,7 +386,7 @@ def rule_ladder() -> Iterator[Case]:
 
 
 def single_curves() -> Iterator[Case]:
-    """The curves of benchmarks/curves.py, whose halves they keep; every third of a schedule's."""
+    """The curves of benchmarks/curves.py, with their halves; every third for a schedule."""
     for i, case in enumerate(curves.cases(DATA)):
         if case.corpus == "lr-schedules" and i % 3:
             continue

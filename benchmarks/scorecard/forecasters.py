@@ -26,17 +26,17 @@ from benchmarks.scorecard.cases import Case, Floats
 
 Forecaster = Callable[[Case], Floats]
 LAWS = ("chinchilla", "kaplan", "power:over=flops")
-# Curves that are logs of training; others run over examples.
+# Curves that are training logs; others are over examples.
 TRAINING_RUNS = ("colpret", "lr-schedules", "routed-curves")
 SEEN_AT_ONCE = ("params", "tokens", "flops", "loss", "y")
 
 
 class NoForecastError(Exception):
-    """A forecaster has nothing to say of this problem."""
+    """A forecaster does not apply to this problem."""
 
 
 def forecasters_of(case: Case) -> dict[str, Forecaster]:
-    """Those that take this kind of question."""
+    """Forecasters for this kind of question."""
     found: dict[str, Forecaster]
     if case.kind == "loss":
         found = {"forecast_ahead": ahead}
@@ -63,7 +63,7 @@ def forecasters_of(case: Case) -> dict[str, Forecaster]:
 
 
 def dear(case: Case) -> bool:
-    """Whether laws are fitted to this ladder: to a few of every corpus, lest it takes hours."""
+    """Whether to fit laws to this ladder: only to a few per corpus, because all take hours."""
     if case.corpus in ("gadre-losses", "olmo-losses", "gadre-tasks"):
         return zlib.crc32(f"{case.corpus}|{case.ladder}".encode()) % 8 == 0
     return zlib.crc32(f"{case.corpus}|{case.ladder}".encode()) % 3 == 0 or case.ladder == "all"
@@ -104,7 +104,7 @@ _LAST: dict[str, dict[str, Floats]] = {}
 
 
 def _pass_rates(case: Case) -> dict[str, Floats]:
-    """(m, 3) values and interval ends by method; kept, as one call gives all methods."""
+    """(m, 3) values and interval ends by method; cached, because one call gives all methods."""
     if case.key not in _LAST:
         _LAST.clear()
         counts = ["passes", "samples"] if "samples" in case.past.columns else ["logprob"]
@@ -115,7 +115,7 @@ def _pass_rates(case: Case) -> dict[str, Floats]:
             run=pl.Series(run_ids(case.past)).cast(pl.String),
         ).select("instance", "model", "run", case.axis, *counts)
         places = [{case.axis: float(x)} for x in case.at]
-        # The forms of growth take most of the time, and no forecast rests on them.
+        # The forms of growth take most of the time, and no forecast uses them.
         with mock.patch.object(growth_forms, "_forms", return_value={}):
             found = forecast_pass_rate(table, places, scale=(case.axis,))
         _LAST[case.key] = {
@@ -126,11 +126,11 @@ def _pass_rates(case: Case) -> dict[str, Floats]:
 
 
 def outlook(case: Case) -> Floats:
-    """What is learned from all tasks of a run, of one of them."""
+    """The forecast of one task, learned from all tasks of a run."""
     if case.family is None:
         raise NoForecastError("no other tasks")
     found = _outlooks(case).filter(task=case.ladder)
-    # The outlook forecasts all that lies behind the cut, in order: the targets are some of it.
+    # The outlook forecasts everything beyond the cut, in order; the targets are a part of it.
     ahead = case.family.filter(pl.col("task") == case.ladder, pl.col("tokens") > case.cut)
     places = ahead.sort("tokens").with_row_index("place").filter(pl.col("tokens").is_in(case.at))
     found = found[places["place"].to_list()]
@@ -143,7 +143,7 @@ _OUTLOOKS: dict[tuple[str, str, float], pl.DataFrame] = {}
 
 
 def _outlooks(case: Case) -> pl.DataFrame:
-    """Of all tasks of a run at a cut; one call gives all."""
+    """Forecasts of all tasks of a run at a cut, from one call."""
     key = (case.corpus, case.group, case.cut)
     if key not in _OUTLOOKS:
         assert case.family is not None

@@ -1,6 +1,6 @@
-"""More public ladders of the development half, added after the scored half had been seen.
+"""More public ladders for the development half, added after the scored half had been seen.
 
-Three corpora a kind had been too few to tell how far the next one lies from them. None of these
+Three corpora per kind were too few to say how far the next one lies from them. None of these
 shares data with a corpus of the scored half.
 """
 
@@ -25,15 +25,15 @@ from benchmarks.scorecard.corpora import (
 
 GPT3 = {"Small": 0.125e9, "Medium": 0.35e9, "Large": 0.76e9, "XL": 1.3e9, "2.7B": 2.7e9,
         "6.7B": 6.7e9, "13B": 13e9}  # fmt: skip
-# Examples of finetuning at which models of many families are set side by side.
+# Finetuning examples at which models of many families are compared.
 EXAMPLES = ("0", "12800", "1638400")
 OPT_TASKS = ("arc_challenge", "arc_easy", "logiqa", "piqa", "sciq", "winogrande", "wsc")
-# Pythia's checkpoints from here on are evenly spaced, as most logs are.
+# From here on Pythia's checkpoints are evenly spaced, like most logs.
 EVEN_FROM = 13000
 
 
 def gpt3() -> Iterator[Case]:
-    """Digitised curves of seven sizes of GPT-3, at a few tokens; and its printed scores."""
+    """Digitised curves of seven sizes of GPT-3 at a few token counts, and its printed scores."""
     path = DATA / "colpret-curves" / "curves.parquet"
     if path.exists():
         table = pl.read_parquet(path).filter(pl.col("run").str.starts_with("GPT-3 "))
@@ -64,7 +64,7 @@ def gpt3() -> Iterator[Case]:
 
 
 def widths() -> Iterator[Case]:
-    """Losses of nanoGPT over its width, at twelve settings."""
+    """Losses of nanoGPT over its width, for twelve settings."""
     path = DATA / "double-descent" / "nanogpt_final_val_loss_over_n_embd.csv"
     if not path.exists():
         return
@@ -77,7 +77,7 @@ def widths() -> Iterator[Case]:
 
 
 def finetuned() -> Iterator[Case]:
-    """Losses of thirty models after finetuning: over size, and each over examples."""
+    """Losses of thirty models after finetuning, over size and each over examples."""
     for task in ("flan", "gigaword", "wmt19"):
         path = DATA / "ft-rectified" / f"{task}.csv"
         if not path.exists():
@@ -102,7 +102,7 @@ def finetuned() -> Iterator[Case]:
 
 
 def routed() -> Iterator[Case]:
-    """Validation losses of a few dense and routed runs: from the first half of a run, its end."""
+    """Validation losses of a few dense and routed runs: forecast the end from the first half."""
     path = DATA / "moe-routing" / "curves.parquet"
     if not path.exists():
         return
@@ -119,7 +119,7 @@ def routed() -> Iterator[Case]:
 
 
 def harness() -> Iterator[Case]:
-    """Pythia and OPT by the harness: WikiText over size, scores over size, and over training."""
+    """Pythia and OPT by the harness: WikiText over size, scores over size and over training."""
     path = DATA / "pythia-evals" / "pythia_opt_bloom_evals_long.parquet"
     if not path.exists():
         return
@@ -177,7 +177,7 @@ def inabilities() -> Iterator[Case]:
 
 
 def more_pass_rates() -> Iterator[Case]:
-    """Arithmetic over FLOPs, checkpoints of all lengths together; finetuned sorting models."""
+    """Arithmetic over FLOPs, with checkpoints of all lengths together; finetuned sorting models."""
     means = arithmetic_of_pythia()
     if means is not None:
         for (what, shots), own in means.group_by("what", "fewshot", maintain_order=True):
@@ -204,6 +204,6 @@ MORE: tuple[Callable[[], Iterator[Case]], ...] = (
 
 
 def all_cases() -> Iterator[Case]:
-    """The problems of every corpus that is there."""
+    """The problems of every available corpus."""
     for corpus in (*CORPORA, *MORE):
         yield from corpus()

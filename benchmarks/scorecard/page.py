@@ -1,8 +1,8 @@
-"""docs/compare.md: the part of it that is made from the record.
+"""docs/compare.md: the part that is made from the record.
 
     python -m benchmarks.scorecard.page
 
-Writes the tables between the marks; the text around them stays.
+Writes the tables between the marks and keeps the text around them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "compare.md"
 BEGIN = "<!-- made by `python -m benchmarks.scorecard.page` -->"
 END = "<!-- end of what is made -->"
 HALVES = ("development", "scored")
-# In this order; defaults of the package stand in bold, what else it offers in italics.
+# In this order; defaults of the package are in bold, its other methods in italics.
 KINDS = ("loss", "task score", "pass rate", "trend ahead", "one curve")
 DEFAULTS = ("forecast_ahead", "average", "outlook", "forecast_curve")
 OFFERED = ("chinchilla", "combine", "logistic over loss, known", "pooled", "power")
@@ -28,21 +28,21 @@ UNIT = {"loss": "log", "task score": "points", "pass rate": "log", "trend ahead"
 
 
 def main() -> None:
-    """Put the tables into the page."""
+    """Write the tables into the page."""
     text = page_of(PAGE.read_text(encoding="utf-8"), json.loads(RECORD.read_text()))
     with atomic_file(PAGE) as path:
         path.write_text(text, encoding="utf-8")
 
 
 def page_of(page: str, record: Sequence[dict[str, Any]]) -> str:
-    """The page with its made part replaced."""
+    """The page with its generated part replaced."""
     before, rest = page.split(BEGIN)
     _, after = rest.split(END)
     return f"{before}{BEGIN}\n\n{tables(record)}\n{END}{after}"
 
 
 def tables(record: Sequence[dict[str, Any]]) -> str:
-    """One table a kind: forecasters by row, both halves side by side."""
+    """One table per kind: forecasters by row, both halves side by side."""
     parts = []
     for kind in KINDS:
         rows = [r for r in record if r["kind"] == kind and r["corpus"] == "all"]
@@ -71,7 +71,7 @@ def tables(record: Sequence[dict[str, Any]]) -> str:
 
 
 def _skill(rows: Sequence[dict[str, Any]], name: str) -> float:
-    """On the development half, by which the order is made."""
+    """Skill on the development half, which sets the order."""
     for half in HALVES:
         for row in rows:
             if row["forecaster"] == name and row["half"] == half and row["skill"]:

@@ -1,4 +1,4 @@
-"""From scored forecasts to the record: one row a kind, corpus, half and forecaster."""
+"""From scored forecasts to the record: one row per kind, corpus, half and forecaster."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from benchmarks.scorecard.cases import Case, Floats
 REFERENCE = "line"
 RESAMPLES = 1000
 TINY = 1e-300
-# A score's forecast cannot help lying between 0 and 1.
+# Forecasts of a score always lie between 0 and 1.
 LOWEST, HIGHEST = 0.0, 1.0
 
 
 def scored(case: Case, half: str, forecaster: str, quantiles: Floats) -> list[dict[str, Any]]:
-    """A row a target: scores on the natural scale, whether the 90 % interval held, its width."""
+    """One row per target: scores on the natural scale, coverage of the 90 % interval, width."""
     truth = case.truth
     if case.scale == "log":
         quantiles, truth = np.log(np.maximum(quantiles, TINY)), np.log(np.maximum(truth, TINY))
@@ -83,12 +83,12 @@ def _row(
 
 
 def _rounded(x: Any) -> float:
-    """Four digits: what a re-run on another machine gives again."""
+    """Four digits, which a re-run on another machine reproduces."""
     return float(f"{float(x):.4g}")
 
 
 def _ratios(rows: pl.DataFrame, name: str, rng: np.random.Generator) -> Floats | None:
-    """(1 + RESAMPLES,) WIS over the line's: of all, then of resampled clusters."""
+    """(1 + RESAMPLES,) WIS relative to the line's: for all, then for resampled clusters."""
     keys = ["ladder", "cut", "target"]
     line = rows.filter(forecaster=REFERENCE).select(*keys, base="wis")
     both = rows.filter(forecaster=name).join(line, on=keys, maintain_order="left")
