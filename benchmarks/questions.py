@@ -198,7 +198,7 @@ QUESTIONS: tuple[Question, ...] = (
         "Michaelov & Bergen 2023, on the same scores",
     ),
     Question(
-        "pass-rate", "How often does this checkpoint pass, of which greedy decoding shows nothing?",
+        "pass-rate", "How often does this checkpoint pass where greedy decoding shows nothing?",
         "augury passuntil --model lab:run/step-100 --task sort-digits --instances 64",
         _passes, lambda s: {"value": s["value"]}, None,
         "a tiny checkpoint, trained in seconds; where answers can be listed the rate is exact",
@@ -211,13 +211,13 @@ QUESTIONS: tuple[Question, ...] = (
         "right to refuse: examples teach this task instead of showing what pretraining has left",
     ),
     Question(
-        "track", "Where will my run end once its learning rate decays, and below 2.9?",
+        "track", "Where will my run end once its learning rate decays, and is that below 2.9?",
         "augury curve log.csv --schedule schedule.csv --target 2.9",
         _curve, lambda s: {"final": s["final"]["value"]}, "run.svg",
         "it ended at 2.951",
     ),
     Question(
-        "versus", "Which of two corpora is better, by how much compute?",
+        "versus", "Which of two corpora is better, and by how much compute?",
         "augury versus corpora.csv --by dataset --between c4_original,rpj",
         _versus, lambda s: {"ratio": s["ratio"]["value"]}, "versus.svg",
         "SciPy's two fits and a root: 3.82",
