@@ -22,7 +22,7 @@ from augury.errors import UsageError
 from augury.study import Study, make_plan, read_study, scoreboard
 from augury.study.results.ledger import Ledger
 from augury.study.tiny_world import tiny_world
-from tests.study.helpers import begin, results, small_world
+from tests.study.helpers import begin, inside, results, small_world
 from tests.study.test_latent_emergence import WORLD, write_ladder, write_later
 
 
@@ -37,11 +37,16 @@ class Finished(NamedTuple):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The demo's study with both questions and all sections, made small."""
+    """The demo's study with both questions and all sections, made small.
+
+    In this process, which compiles each program once; processes have to end with the same results
+    (`test_killed_at_three_random_moments_it_ends_the_same`).
+    """
     folder, printed = tmp_path_factory.mktemp("demo"), io.StringIO()
     began = time.perf_counter()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         small_world(patch)
+        inside(patch, folder)
         result = run_demo(folder, steps=100, seed=3, quiet=False, latent=None)
     return Finished(folder, result, printed.getvalue(), time.perf_counter() - began)
 

@@ -12,10 +12,15 @@ from augury.forecast.questions import ranking
 from augury.forecast.questions.ranking import LAW, TREES, rank_mixtures
 from tests.shared import DATA
 
-try:
-    import lightgbm  # noqa: F401
-except (ImportError, OSError):  # the wheel needs libgomp
-    pytest.skip("needs the extra mixtures", allow_module_level=True)
+
+@pytest.fixture(scope="module", autouse=True)
+def trees() -> None:
+    """Here, not at the top of the file: every worker would import it, whoever runs these tests."""
+    try:
+        import lightgbm  # noqa: F401
+    except (ImportError, OSError):  # the wheel needs libgomp
+        pytest.skip("needs the extra mixtures")
+
 
 DOMAINS = ("web", "code", "books")
 WORTH = np.array([1.0, 0.2, 0.5])
