@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 
 from augury.cli import app, main
+from augury.cli.application import command_of
 from augury.laws import Chinchilla
 from tests.laws.cases import TRUTH, inputs
 from tests.shared import CHINCHILLA, needs_chinchilla
@@ -224,6 +225,23 @@ def test_help_and_the_package_import_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "forecast" in done.stdout.lower()
+
+
+def test_a_command_is_built_alone_as_it_is_among_all() -> None:
+    import typer
+
+    def described(command: Any) -> Any:
+        options = [(p.name, p.opts, p.required, getattr(p, "help", "")) for p in command.params]
+        return command.help, command.rich_help_panel, options
+
+    whole: Any = typer.main.get_command(app)
+    for name, command in whole.commands.items():
+        alone = command_of(["-q", name, "--json"])
+        assert list(alone.commands) == [name]
+        assert described(alone.commands[name]) == described(command)
+        assert described(alone) == described(whole)
+    for words in ([], ["--help"], ["no-such-command"]):
+        assert list(command_of(words).commands) == list(whole.commands)
 
 
 def test_the_commands_and_their_options_are_these() -> None:

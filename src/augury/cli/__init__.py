@@ -23,7 +23,7 @@ from augury.cli import (  # noqa: F401 # registered
     text_losses,
     training,
 )
-from augury.cli.application import app
+from augury.cli.application import app, command_of
 from augury.cli.disk_problems import disk_problem
 from augury.cli.printing import is_verbose
 from augury.errors import AuguryError
@@ -39,9 +39,8 @@ def main() -> None:
     """Run the command line: user mistakes print one line and exit with status 2."""
     collect_garbage_less()
     try:
-        code = app(
-            standalone_mode=False
-        )  # status of typer.Exit, which does not reach this point itself
+        # The status of typer.Exit, which does not reach this point itself.
+        code = command_of(sys.argv[1:])(standalone_mode=False)
         if code == STOPPED:  # Typer of 2026 turns Ctrl-C into an exit with this status
             raise KeyboardInterrupt
         if code:
