@@ -78,9 +78,13 @@ def measure(
 
 
 def _measure_one(name: str, url: str, checkpoint: Path) -> dict[str, Any]:
-    model, cut = "m", DEFAULTS
+    model, whole = "m", dict[str, Any](DEFAULTS)
+    cut = whole
     if name == "transformers serve":  # refuses single fields, and takes a whole configuration
-        model, cut = str(checkpoint), {"generation_config": json.dumps({"do_sample": True, **cut})}
+        model, cut = (
+            str(checkpoint),
+            {"generation_config": json.dumps({**whole, "do_sample": True})},
+        )
     rows: dict[str, Any] = {}
     asked: tuple[tuple[str, Mapping[str, Any]], ...] = (("as asked", {}), ("told to cut", cut))
     for way, extra in asked:
