@@ -74,6 +74,8 @@ def test_prices_are_of_tokens_read_and_drawn() -> None:
     assert read.cost_expected == pytest.approx(2 * read.samples_expected)
     assert drawn.cost_at_most == pytest.approx(5 * 12 * 1_000)
     assert drawn.tokens_expected == pytest.approx(drawn.cost_expected + drawn.samples_expected)
+    small = dataclasses.replace(read, cost_expected=0.00369, cost_at_most=1061.44)
+    assert "cost: 0.0037 expected, 1,061.44 at most" in str(small)
     with pytest.raises(UsageError, match="a price cannot be -1"):
         plan_run(CountingModel(), task, RunOptions(), price_in=-1.0)
 

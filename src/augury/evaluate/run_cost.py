@@ -75,8 +75,8 @@ class RunCost:
             f"  seconds: {self.seconds_expected:,.0f} expected",
         ]
         if self.cost_at_most is not None:
-            expected = "unknown" if self.cost_expected is None else f"{self.cost_expected:,.2f}"
-            lines.append(f"  cost: {expected} expected, {self.cost_at_most:,.2f} at most")
+            expected = "unknown" if self.cost_expected is None else _money(self.cost_expected)
+            lines.append(f"  cost: {expected} expected, {_money(self.cost_at_most)} at most")
         took = "" if self.tried_tokens is None else f" and {self.tried_tokens:,} tokens"
         lines.append(
             f"  from {self.tried_samples:,} samples that took {self.tried_seconds:.1f} s{took}"
@@ -148,6 +148,11 @@ def check_prices(*prices: float | None) -> None:
     for price in prices:
         if price is not None and not 0 <= price < math.inf:
             raise UsageError(f"a price cannot be {price:g}")
+
+
+def _money(cost: float) -> str:
+    """Return a cost in its unit, with two digits that count where it is below one."""
+    return f"{cost:,.2f}" if cost >= 1 or cost == 0 else f"{cost:.2g}"
 
 
 def _try_few(
