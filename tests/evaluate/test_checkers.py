@@ -113,6 +113,11 @@ def test_a_name_that_is_no_checker(tmp_path: Path, name: str, message: str) -> N
             r"reference of instance 'a' is not a number \(got 'ten'\)",
         ),
         (
+            "last-number",
+            {"reference": "Lima"},
+            r"reference of instance 'a' is not a number \(got 'Lima'\)",
+        ),
+        (
             f"{HERE}:raises",
             {},
             rf"'{HERE}:raises' raised KeyError: 'word' on instance 'a' \(got '3'\)",

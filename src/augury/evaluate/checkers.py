@@ -285,11 +285,11 @@ def _last_number(instance: Instance, text: str) -> bool:
     answers, numbers = _references(instance), numbers_in(text)
     if not numbers or numbers[-1] is None:
         return False
+    wanted = []
     for answer in answers:
         given = numbers_in(answer)  # "... so the answer is #### 42"
-        if given and _same_number(numbers[-1], _reference_number(instance, answer, given[-1])):
-            return True
-    return False
+        wanted.append(_reference_number(instance, answer, given[-1] if given else None))
+    return any(_same_number(numbers[-1], number) for number in wanted)
 
 
 def _same_number(found: Fraction, wanted: Fraction) -> bool:
