@@ -150,6 +150,7 @@ def _running(command: list[str], port: int) -> Iterator[str]:
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
         "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_TARGET_DEVICE": "cpu",
     }
     quiet.pop("PYTHONPATH", None)
     with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as cache:
