@@ -146,7 +146,8 @@ def choose_method(
         return "exact", []
     if asked == "independent":
         return "independent", []
-    if asked is None and task.tokens > TREE_TOKENS:
+    long = asked is None and task.tokens > TREE_TOKENS
+    if long and judge.possible is None:
         return "independent", [f"texts of {task.tokens} tokens share few prefixes: no tree"]
     try:
         backend.next_token_logprobs([NextRequest(task.instances[0].prompt)])
@@ -154,6 +155,11 @@ def choose_method(
         if asked == "tree":
             raise
         return "independent", [f"no tree: {error}"]
+    if long:
+        return "independent", [
+            f"plain samples, since texts may have {task.tokens} tokens; this check ends wrong ones "
+            "early, so method 'tree' reaches rare passes much faster"
+        ]
     return "tree", []
 
 
