@@ -30,7 +30,7 @@ from augury.study.results.store import Store
 from augury.study.run.status import scoreboard_text
 from augury.study.run.terminal import live_view
 
-# PassUntil beside the exact rate: this many instances, until two samples passed or this many
+# PassUntil compared with the exact rate: this many instances, until two samples passed or this many
 # failed.
 SAMPLED, MOST = 32, 1_000_000
 
@@ -199,7 +199,7 @@ def _ladder_table(table: pl.DataFrame, widths: Sequence[int]) -> str:
 
 
 def _sampling_table(study: Study, seed: int) -> str:
-    """Show what sampling finds at a few sizes, beside the exact rate of the same instances."""
+    """Show what sampling finds at a few sizes, with the exact rate of the same instances."""
     from augury.evaluate import exact_scores, pass_until
     from augury.lab import LabBackend, lab_instances
 

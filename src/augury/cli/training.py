@@ -88,7 +88,7 @@ def finetune(
 
     if only is not None:
         if only != "head" or method not in ("full", "head"):
-            raise UsageError(f"--only takes head, and no --method beside it; not '{only}'")
+            raise UsageError(f"--only takes 'head', without --method, not '{only}'")
         method = only
     if collect is not None:
         out = out or collect / "study"

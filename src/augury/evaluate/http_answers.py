@@ -1,4 +1,4 @@
-"""What a server's answer contains beside its texts, if valid."""
+"""What a server's answer contains in addition to its texts, if valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens that a measurement used, wave by wave: `tokens.json` beside the journal."""
+"""Tokens that a measurement used, wave by wave: `tokens.json` next to the journal."""
 
 from __future__ import annotations
 

@@ -307,7 +307,7 @@ def _looker(config: ModelConfig) -> Any:
 
 @lru_cache(maxsize=64)
 def _sampler(config: ModelConfig, before: int, behind: int) -> Any:
-    """Compile: (b, behind) characters, of which the first `longest` are drawn."""
+    """Compile: (b, behind) characters, the first `longest` of which are drawn."""
     import jax
     import jax.numpy as jnp
 

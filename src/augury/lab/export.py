@@ -66,7 +66,7 @@ def export_checkpoint(checkpoint: str | Path | Checkpoint, out: str | Path) -> P
     missing, unexpected = model.load_state_dict(weights, strict=False)
     if unexpected or set(missing) - {"lm_head.weight"}:  # tied to the embedding
         raise RuntimeError(f"GPT-2 has other weights: missing {missing}, unexpected {unexpected}")
-    # Servers and `generate` decode greedily, or truncate, unless they are told to sample.
+    # By default, servers and `generate` decode greedily or truncate.
     model.generation_config = transformers.GenerationConfig(
         do_sample=True, temperature=1.0, top_k=0, top_p=1.0
     )

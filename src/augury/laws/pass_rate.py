@@ -12,7 +12,7 @@ from augury.laws.base import Array, Law, Parameter, positive, power, real
 from augury.laws.inputs import KNOWN, Input, input_named
 from augury.laws.registry import register
 
-# Inputs of which less is better: the pass rate falls as they grow.
+# Inputs where less is better: the pass rate falls as they grow.
 FALLS_WITH = ("loss", "bpb")
 # Bound of the logarithm of a start value: beyond 709 its exponential overflows.
 LARGEST_LOG = 600.0

@@ -1,14 +1,14 @@
-"""The world of latent attributes beside a study: forecast on record, then the model that shows it.
+"""The world of latent attributes of a study: a recorded forecast, then the model that shows it.
 
-Few-shot scores of the fitted models stay at chance, while a few examples bring the ability out;
-from these, the moved curve forecasts where it will emerge without. FOLDER contains:
+Few-shot scores of the fitted models stay at chance, while finetuning on a few examples reveals the
+ability; the moved curve forecasts from these where it will emerge without. FOLDER contains:
 
 world.json          the world, and its seed
-ladder/wWIDTH.parquet, observed.parquet   the models that the forecast rests on, and all in one
-forecast.json       the point of emergence, written before any model of `later/` is begun
-forecasts.jsonl     the same on record, with its time, in a chain of hashes (see `ledger`)
+ladder/wWIDTH.parquet, observed.parquet   the models behind the forecast, and all in one table
+forecast.json       the point of emergence, written before training of `later/` begins
+forecasts.jsonl     the same as a record with its time, in a chain of hashes (see `ledger`)
 later/wWIDTH.parquet   few-shot scores of the larger model
-score.json          what came
+score.json          the outcome
 
 Each file is kept once it exists: a run that was stopped at any moment resumes.
 """

@@ -39,7 +39,7 @@ from augury.errors import DataError
 ZSTANDARD = 93  # compression method that the standard library supports from Python 3.14 on
 LOCAL = struct.Struct("<4s5H3I2H")  # a member's own header: APPNOTE.TXT 4.3.7
 LETTERS = {"C": 1.0, "I": 0.0, "N": 0.0, "P": 0.5}
-# Metrics that are the error of the metric beside them.
+# Metrics that are the error of the metric next to them.
 ERRORS = ("stderr", "bootstrap_stderr")
 # Settings that do not change the answers.
 UNASKED = ("max_connections", "max_retries", "timeout", "attempt_timeout", "batch", "cache_prompt")

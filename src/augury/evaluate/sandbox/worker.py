@@ -201,7 +201,7 @@ class Worker:
     def _too_long(self, report: dict[str, Any]) -> tuple[Outcome, str]:
         return (
             "timeout",
-            f"no end within {self.limits.wall_seconds:g} s, of which {report['cpu']:.2f} s"
+            f"no end within {self.limits.wall_seconds:g} s, including {report['cpu']:.2f} s"
             " of CPU time",
         )
 

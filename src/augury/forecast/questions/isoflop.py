@@ -162,7 +162,7 @@ def budget_groups(size: Floats, flops: Floats, loss: Floats) -> Any:
         counts = (close & free[:, None] & free[None, :]).sum(1)
         centre = int(np.argmax(counts))
         own = close[centre] & free
-        # A run beside a budget belongs to none: a run a fifth larger does not form another.
+        # A run between budgets belongs to none: a run a fifth larger does not form another.
         free &= np.abs(logs - logs[centre]) > 2 * np.log(SAME)
         best = np.argmin(np.where(own, loss, np.inf))
         own &= np.abs(np.log(size / size[best])) <= np.log(NEAR)

@@ -97,7 +97,10 @@ def _check_questions_asked(good: Mapping[str, Any], wrong: Wrong) -> None:
         if good["target"] is None and good["held_out"] is None:
             wrong((), "nothing to forecast: give [target] or [held_out]")
         if losses[0] == "tasks":
-            wrong(losses, 'the loss is no task\'s: ask for it with question = "loss" at the top')
+            wrong(
+                losses,
+                'the loss does not belong to a task: ask for it with question = "loss" at the top',
+            )
     emerges = next((path for path, question in asked.items() if question == "emergence"), None)
     read = {"finetune", "tables"} <= good.keys()
     if emerges is not None and read and good["finetune"] is None and not good["tables"]:

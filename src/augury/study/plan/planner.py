@@ -193,7 +193,7 @@ class _Planner:
     def _describe_model(
         self, place: StudyModel, after: tuple[str, ...]
     ) -> tuple[dict[str, Any], tuple[str, ...], dict[str, str]]:
-        """Return what a unit is told about its model, what it needs for it, and where it is."""
+        """Return a unit's settings for its model, the units it needs, and the model's path."""
         if place.run is None:
             assert place.path is not None
             told = {"content": model_digest(place.path), "about": place.given}

@@ -105,7 +105,7 @@ def run_study(
     What was done, kept, and what failed. A unit that fails is retried once (`run.retries` in the
     file); the rest continues.
         What was done, kept, and what failed. A unit that fails is tried again once (`run.retries`
-        in the file); the rest goes on.
+        in the file); the rest continues.
 
     Raises:
         StudyFileError: the study file has mistakes.
