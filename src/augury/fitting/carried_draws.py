@@ -26,7 +26,8 @@ from augury.laws import Law
 from augury.laws.base import attributes
 from augury.runtime.compiling import jit
 
-# A move is made in so many stages: each is short enough that a Gauss-Newton step follows it.
+# A move whose first step does not come nearer is made in so many stages instead, each short enough
+# that Gauss-Newton steps follow it.
 STAGES = 4
 MOST_STEPS = 25
 LEAST_DAMPING = 1e-9
@@ -132,13 +133,14 @@ def _carry(problem: Problem, u: Floats, steps: Floats, weights: Floats | None) -
 
     count = len(steps)
     v = np.broadcast_to(u[:own], (count, own)).copy()
-    stage, damping = np.full(count, 1.0 / STAGES), np.full(count, LEAST_DAMPING)
+    stage, damping = np.ones(count), np.full(count, LEAST_DAMPING)
     whole = 0.5 * (weight * move**2).sum(1)
     enough = ARRIVED * whole
     active = np.flatnonzero(whole > 0)
+    curve = np.broadcast_to(here, (count, len(here))).copy()
+    jacobian = np.broadcast_to((jacobian[live, :own].T * slope), (count, own, len(here))).copy()
     with np.errstate(over="ignore", invalid="ignore"):
-        curve, jacobian = evaluate(v)
-        for _ in range(MOST_STEPS):
+        for turn in range(MOST_STEPS):
             if not len(active):
                 break
             off, offset, cost = misses(v[active], curve[active], active)
@@ -163,11 +165,13 @@ def _carry(problem: Problem, u: Floats, steps: Floats, weights: Floats | None) -
             )
             # No gain left: that is as near as the law comes to this stage's aim.
             near = (gain <= enough[active]) & (damping[active] <= 1.0)
-            done = near & (stage[active] >= 1.0)
-            stage[active] = np.minimum(stage[active] + (better | near) / STAGES, 1.0)
-            damping[active] = np.maximum(
-                damping[active] * np.where(better, 0.1, 8.0), LEAST_DAMPING
-            )
+            done = (near | (better & (new_cost <= enough[active]))) & (stage[active] >= 1.0)
+            if turn == 0:  # where the law is nearly straight, the whole move is one stage
+                stage[active[~better & ~done]] = 1.0 / STAGES
+            else:
+                stage[active] = np.minimum(stage[active] + (better | near) / STAGES, 1.0)
+                factor = np.where(better, 0.1, 8.0)
+                damping[active] = np.maximum(damping[active] * factor, LEAST_DAMPING)
             active = active[~done]
     rest = space.clip(u + steps)[:, own:]
     return np.concatenate([v, rest], axis=1)
