@@ -28,8 +28,8 @@ from augury.forecast.emergence import (
 )
 from augury.forecast.emergence.ensemble import EnsembleDraws, run_ensemble
 from augury.forecast.emergence.moved_answer import answer_moved
-from augury.forecast.emergence.moved_curve import Families, MovedCurve
-from augury.forecast.emergence.moved_families import find_families
+from augury.forecast.emergence.moved_curve import Families, MovedCurve, MovedStudy
+from augury.forecast.emergence.moved_families import FoundFamilies, find_families
 from augury.forecast.emergence.moved_noise import ScoreNoise, Spreads
 from augury.forecast.emergence.moved_tasks import pooled_shift
 from tests.moved_studies import SHAPES, moved_table
@@ -340,8 +340,18 @@ def test_where_everything_is_at_chance_no_number_is_told() -> None:
 
 
 @pytest.mark.usefixtures("few_steps")
-def test_families_on_flops_say_the_same_from_the_command_line(tmp_path: Path) -> None:
+def test_families_on_flops_say_the_same_from_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from augury.cli import app
+
+    families: list[FoundFamilies | None] = []
+
+    def find(study: MovedStudy, seed: int) -> FoundFamilies | None:
+        families.append(find_families(study, seed))
+        return families[-1]
+
+    monkeypatch.setattr("augury.forecast.emergence.moved_fit.find_families", find)
 
     _, table, _ = moved_table(np.random.default_rng(4))
     table = table.filter(pl.col("finetune_examples").is_in([0, 8, 32, 128, 512]))
@@ -355,10 +365,10 @@ def test_families_on_flops_say_the_same_from_the_command_line(tmp_path: Path) ->
     study = moved_study(table, "flops")
     assert study.families == 3
     assert study.floor is None
-    found = find_families(study, 0)
+    fitted = fit_moved(study, control=False)
+    (found,) = families
     assert found is not None
     assert np.corrcoef(found.centre.ahead, [0.2, 0.0, -0.2])[0, 1] > 0.8
-    fitted = fit_moved(study, control=False)
     assert "families-late" in [n.code for n in fitted.notes]
     value, low, high = fitted.point(0.1)
     assert low < 1e22 < high
