@@ -28,6 +28,7 @@ import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 # One thread: on a busy machine, two would spin at barriers.
 os.environ.setdefault(
@@ -65,7 +66,9 @@ def main() -> None:
         others(world, asked.seed)
         return
     later = asked.what == "later"
-    if later and not forecast_file(world, asked.seed).exists():
+    recorded = {(r["world"], r["seed"]) for r in on_record()}
+    known = (world.name, asked.seed) in recorded or forecast_file(world, asked.seed).exists()
+    if later and not known:
         raise SystemExit("the forecast is not on record yet")
     for width in world.later if later else world.widths:
         if asked.width in (None, width):
@@ -75,6 +78,12 @@ def main() -> None:
 def run_file(world: LatentWorld, width: int, seed: int) -> Path:
     """Path of a run's measurements."""
     return OUT / f"{world.name}-{seed}" / f"w{width}.parquet"
+
+
+def on_record() -> list[dict[str, Any]]:
+    """The forecasts that are committed, one record per world and seed."""
+    made: list[dict[str, Any]] = json.loads((RECORDS / "latent_forecasts.json").read_text())
+    return made
 
 
 def forecast_file(world: LatentWorld, seed: int) -> Path:
@@ -147,7 +156,10 @@ def relu() -> None:
 
 
 def collect() -> None:
-    """Write measurements and forecasts into the records."""
+    """Write measurements and forecasts into the records; what is not here stays as it is there.
+
+    A forecast on record is never replaced.
+    """
     files = sorted(OUT.glob("*/w*.parquet"))
     table = pl.concat([pl.read_parquet(file) for file in files], how="diagonal_relaxed")
     kept = ("model", "family", "step", "seed", "params", "tokens", "flops", "loss", "shots", "task",
@@ -156,16 +168,23 @@ def collect() -> None:
     table = table.select(kept).with_columns(
         pl.col(n).round(5) for n in ("reference_logprob", "reference_rank", "choice_probability")
     )
+    old = pl.read_parquet(RECORDS / "latent_worlds.parquet")
+    table = table.join(old.select("model", "seed").unique(), on=["model", "seed"], how="anti")
+    table = pl.concat([old, table], how="vertical_relaxed")
+    table = table.sort("family", "seed", maintain_order=True)
     table.write_parquet(RECORDS / "latent_worlds.parquet", compression_level=19)
-    records = [json.loads(file.read_text()) for file in sorted(OUT.glob("*/forecast.json"))]
-    for record in records:
-        for name in ("others.json", "relu.json"):
-            beside = OUT / f"{record['world']}-{record['seed']}" / name
+    records = {(r["world"], r["seed"]): r for r in on_record()}
+    for file in sorted(OUT.glob("*/forecast.json")):
+        record = json.loads(file.read_text())
+        if (record["world"], record["seed"]) in records:
+            continue
+        for beside in (file.with_name("others.json"), file.with_name("relu.json")):
             if beside.exists():
                 record["forecasts"] += json.loads(beside.read_text())
         for row in record["forecasts"]:
             row.update({k: round(v, 5) for k, v in row.items() if isinstance(v, float)})
-    lines = ",\n".join(json.dumps(record) for record in records)
+        records[record["world"], record["seed"]] = record
+    lines = ",\n".join(json.dumps(records[key]) for key in sorted(records))
     (RECORDS / "latent_forecasts.json").write_text(f"[\n{lines}\n]\n")
     print(f"{table.height} rows, {len(records)} worlds and seeds forecast")
 

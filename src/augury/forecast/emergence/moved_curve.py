@@ -19,6 +19,7 @@ This is our law, after Snell et al. 2024 (arXiv 2411.16035); their ReLU laws are
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -158,6 +159,17 @@ class MovedParameters(NamedTuple):
     floor: Floats
     best: Floats
     span: Floats
+
+
+class _Levels(NamedTuple):
+    """A draw's values for each amount of finetuning: (W, amounts) each.
+
+    middle: progress at half height. width, shift: as in `_Rows`.
+    """
+
+    middle: Floats
+    width: Floats
+    shift: Floats
 
 
 class _Rows(NamedTuple):
@@ -315,34 +327,43 @@ class MovedCurve:
         height = p.height[:, None]
         return p.base[:, None] + height * share, height * share * (1.0 - share) / width
 
-    def _rows(self, p: MovedParameters) -> _Rows:
+    def _by_level(self, p: MovedParameters) -> _Levels:
         grown = self._grown_by(p, self._levels)
         shift = p.s[:, None] * grown
-        middle, width = p.e0[:, None] - shift, self._width(p, self._levels, grown)
+        return _Levels(p.e0[:, None] - shift, self._width(p, self._levels, grown), shift)
+
+    def _rows(self, p: MovedParameters, levels: _Levels) -> _Rows:
         of = self._level
-        past = self.place(self.study.data.place, p.floor) - middle[:, of]
-        return _Rows(past, width[:, of], shift[:, of])
+        past = self.place(self.study.data.place, p.floor) - levels.middle[:, of]
+        return _Rows(past, levels.width[:, of], levels.shift[:, of])
 
     def log_density(self, z: Floats) -> Floats:
         """(W,) log posterior of (W, P) coordinates, up to a constant."""
-        pieces = max(-(-len(z) * self.noise.width // PIECE), 1)
-        return np.concatenate([self._log_density(part) for part in np.array_split(z, pieces)])
-
-    def _log_density(self, z: Floats) -> Floats:
         with np.errstate(all="ignore"):
             p = self.natural(z)
-            rows, centre = self._rows(p), self._centre
-            for _ in range(self._turns):
-                centre = Families(*self.noise.effects(*self._strayed(p, rows, centre)))
-            fit = self.noise.log_likelihood(*self._strayed(p, rows, centre))
+            levels = self._by_level(p)
+            # Only what has a value for each row is too large for a core's cache.
+            pieces = max(-(-len(z) * self.noise.width // PIECE), 1)
+            ends = accumulate((len(part) for part in np.array_split(z, pieces)), initial=0)
+            parts = [slice(a, b) for a, b in pairwise(ends)]
+            fit = np.concatenate([self._log_likelihood(p, levels, part) for part in parts])
             prior = -0.5 * ((z * self.free) ** 2).sum(1) - 0.5 * (z[:, ~self.free] ** 2).sum(1)
         return np.where(np.isfinite(fit), fit + prior, -np.inf)
+
+    def _log_likelihood(self, p: MovedParameters, levels: _Levels, part: slice) -> Floats:
+        """Log likelihood of some draws."""
+        p = MovedParameters(*(x[part] for x in p))
+        rows, centre = self._rows(p, _Levels(*(x[part] for x in levels))), self._centre
+        for _ in range(self._turns):
+            centre = Families(*self.noise.effects(*self._strayed(p, rows, centre)))
+        return self.noise.log_likelihood(*self._strayed(p, rows, centre))
 
     def family_effects(self, z: Floats) -> Families:
         """Family effects, averaged over (W, P) coordinates."""
         with np.errstate(all="ignore"):
             p = self.natural(z)
-            ahead, recipe = self.noise.effects(*self._strayed(p, self._rows(p), self._centre))
+            rows = self._rows(p, self._by_level(p))
+            ahead, recipe = self.noise.effects(*self._strayed(p, rows, self._centre))
         return Families(np.nanmean(ahead, axis=0), np.nanmean(recipe, axis=0))
 
     def _strayed(
@@ -353,10 +374,11 @@ class MovedCurve:
         ahead: Floats | float = 0.0
         pull, moved = None, None
         if self.noise.families:
-            own = centre.ahead[..., self.study.family]
-            recipe = centre.recipe[..., self.study.family]
-            pull = rows.shift * np.exp(recipe)
-            ahead = own + rows.shift * np.expm1(recipe)
+            # Exponentials of few families, then one for each row.
+            of = self.study.family
+            own, recipe = centre.ahead[..., of], centre.recipe[..., of]
+            pull = rows.shift * np.exp(centre.recipe)[..., of]
+            ahead = own + rows.shift * np.expm1(centre.recipe)[..., of]
             moved = own + pull * recipe
         mean, slope = self._risen(p, rows.past + ahead, rows.width)
         off = data.y - mean if moved is None else data.y - mean + slope * moved

@@ -120,7 +120,7 @@ class LatentWorld:
 H2 = LatentWorld("h2")
 # Two worlds in which the ability is latent in different ways.
 _OPENED = replace(H2, name="opened", opening=8, tasks=(1, 3))
-_NAMES = replace(H2, name="names", aliases=True, tasks=(1, 3))
+_NAMES = replace(H2, name="names", aliases=True, tasks=(1, 3), later={32: 1400, 48: 1400})
 # Three that break one premise each: finetuning teaches; scores depend on the size at equal loss;
 # few-shot is not the limit of little finetuning, since its format never appears.
 _ONE = replace(H2, tasks=(3,), later={32: 1000})
