@@ -111,6 +111,8 @@ def test_draws_stay_within_bounds_and_each_is_its_own() -> None:
     steps = 30.0 * steps_of(problem, u, 40)
     draws = carry(problem, u, steps)
     assert np.isfinite(draws).all()
+    # A first step that a bound bends the wrong way is no arrival.
+    assert (np.abs(draws - u).max(1) > 0.01).all()
     assert (draws >= problem.space.lower).all()
     assert (draws <= problem.space.upper).all()
     assert carry(problem, u, steps[3:15]) == pytest.approx(draws[3:15], abs=1e-9)

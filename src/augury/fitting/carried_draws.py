@@ -163,8 +163,9 @@ def _carry(problem: Problem, u: Floats, steps: Floats, weights: Floats | None) -
                 new_curve[better],
                 new_jacobian[better],
             )
-            # No gain left: that is as near as the law comes to this stage's aim.
-            near = (gain <= enough[active]) & (damping[active] <= 1.0)
+            # No gain left: that is as near as the law comes to this stage's aim. A step that a
+            # bound has bent may promise a loss, and is made shorter.
+            near = (np.abs(gain) <= enough[active]) & (damping[active] <= 1.0)
             done = (near | (better & (new_cost <= enough[active]))) & (stage[active] >= 1.0)
             if turn == 0:  # where the law is nearly straight, the whole move is one stage
                 stage[active[~better & ~done]] = 1.0 / STAGES

@@ -65,11 +65,11 @@ def fit(
         likelihood: "huber" (log residuals, delta 1e-3, summed), "gaussian", "binomial",
             "beta-binomial", "pinball", or an instance such as `Pinball(tau=0.98)`. By default Huber
             for losses, binomial for scores with counts, Gaussian for scores without.
-        uncertainty: "laplace", instant, accurate where runs are few (it refits with random weights
-            where a parameter is at its bound or the law bends); "bootstrap" over runs, the
-            published method, somewhat wide with Huber; "nuts", a posterior with R-hat and effective
-            sample size in `diagnostics`, whose central draw is the value reported; "none".
-            docs/intervals.md has the measured coverage.
+        uncertainty: "laplace", a fraction of a second, accurate where runs are few (it refits
+            with random weights where a parameter is at its bound, and under Huber's loss with many
+            runs); "bootstrap" over runs, the published method, somewhat wide with Huber; "nuts", a
+            posterior with R-hat and effective sample size in `diagnostics`, whose central draw is
+            the value reported; "none". docs/intervals.md has the measured coverage.
         resamples: number of draws S.
         level: of the intervals.
         output: column predicted, if it is not the law's own (a task's bits per byte, say).

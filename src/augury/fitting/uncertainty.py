@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from augury.fitting.carried_draws import carry
-from augury.fitting.covariance import covariance, residuals
+from augury.fitting.covariance import FEW_RUNS, covariance, residuals
 from augury.fitting.diagnose import parameters_at_bounds
 from augury.fitting.likelihoods.counts import RATE_EDGE
 from augury.fitting.optimise import Prior, solve
@@ -97,7 +97,8 @@ def laplace(
 
     Its degrees of freedom are the units (usually runs) left after the parameters; with none left,
     there are no draws. Parameters follow from where the curve has moved (`carry`). A normal
-    approximation fails for a parameter at its bound: there, draws are refits with random weights.
+    approximation fails for a parameter at its bound, and so does the covariance of a loss with a
+    kink at many runs, which rests on single scores: there, draws are refits with random weights.
     """
     problem = by_unit(problem)
     spare = spare_units(problem, u)
@@ -105,7 +106,8 @@ def laplace(
     if spare < 1 or not np.isfinite(cov).all():
         return np.empty((0, len(u)))
     inflation = 1.0 if weights is not None else dependence(problem, u)
-    if not parameters_at_bounds(problem, u):
+    kink = problem.likelihood.dispersion(1.0) is None and spare >= FEW_RUNS
+    if not kink and not parameters_at_bounds(problem, u):
         values, vectors = np.linalg.eigh(cov * inflation)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
         normal = rng.standard_normal((count, len(u)))
