@@ -275,9 +275,10 @@ def test_two_processes_at_one_measurement_refuse(tmp_path: Path) -> None:
     pass_until(model, task, max_samples=200, study=tmp_path)
 
 
-# Children of a clean server that has imported everything and started no thread cost 20 ms.
+# Children of a clean server that has imported everything and started no thread cost 20 ms. A run
+# imports scipy.stats when it needs it: a child that does so itself is killed before it is done.
 CHILDREN = multiprocessing.get_context("forkserver")
-CHILDREN.set_forkserver_preload(["tests.evaluate.test_passuntil"])
+CHILDREN.set_forkserver_preload(["tests.evaluate.test_passuntil", "scipy.stats"])
 
 
 def run_in_full_disk(study: Path, size: int) -> None:
