@@ -87,8 +87,9 @@ def standalone_spec(figure: Figure) -> dict[str, Any]:
     if spec.get("width") == "container":
         spec["width"] = WIDTH
     spec["config"]["legend"]["columns"] = max(1, int(WIDTH // spec["usermeta"]["key"]))
+    # In the widest of the fonts that browsers take, a line of 71 bold letters fills the width.
     spec["title"] = {
-        "text": textwrap.wrap(figure.title, 80),
+        "text": textwrap.wrap(figure.title, 70),
         "subtitle": textwrap.wrap(figure.shows, 86),
     }
     return dict(clean_spec(spec))
