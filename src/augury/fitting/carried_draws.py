@@ -11,19 +11,17 @@ Watts 1980, J. R. Stat. Soc. B 42, 1-25).
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from augury.fitting.covariance import pieces_at
 from augury.fitting.likelihoods import Likelihood
-from augury.fitting.likelihoods.counts import RATE_EDGE
-from augury.fitting.optimise import NARROW, run_blocks
+from augury.fitting.optimise import NARROW, predictor_at, run_blocks
 from augury.fitting.problem import Problem
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
-from augury.laws.base import attributes
 from augury.runtime.compiling import jit
 
 # A move whose first step does not come nearer is made in so many stages instead, each short enough
@@ -54,16 +52,12 @@ def _curves(law: Law, likelihood: Likelihood) -> Any:
 
     def curves(u: Any, points: Any, weights: Any, prior: Any) -> Any:
         del weights, prior
+        rows = tuple(x[0] for x in points.inputs)
 
         def one(u: Any) -> Any:
-            def predictor(v: Any) -> Any:
-                x = attributes(law.inputs, (x[0] for x in points.inputs))
-                return likelihood.predictor(
-                    law.formula(space.unpack(jnp.concatenate([v, u[own:]])), x)
-                )
-
-            eta, push = jax.linearize(predictor, u[:own])
-            return eta, jax.vmap(push)(jnp.eye(own))
+            predict = partial(predictor_at, law, likelihood, space, inputs=rows)
+            eta, push = jax.linearize(predict, u)
+            return eta, jax.vmap(push)(jnp.eye(own, len(u)))
 
         return jax.vmap(one)(u)
 
@@ -97,7 +91,7 @@ def _carry(problem: Problem, u: Floats, steps: Floats, weights: Floats | None) -
         np.ones(problem.size), eta, problem.points.trials[0]
     )
     weight = information if weights is None else information * weights[0]
-    here, slope = _on_scale(problem, eta)
+    here, slope = problem.likelihood.free_scale(eta)
     live = weight > 0
     here, slope, weight = here[live], slope[live], weight[live] / slope[live] ** 2
     move = (steps[:, :own] @ jacobian[live, :own].T) * slope
@@ -121,7 +115,7 @@ def _carry(problem: Problem, u: Floats, steps: Floats, weights: Floats | None) -
             np.concatenate(x)[: len(v), ..., : problem.size][..., live]
             for x in zip(*blocks, strict=True)
         )
-        eta, slope = _on_scale(problem, eta)
+        eta, slope = problem.likelihood.free_scale(eta)
         return eta, jacobian * slope[:, None, :]
 
     def misses(v: Floats, curve: Floats, which: Any) -> tuple[Floats, Floats, Floats]:
@@ -187,14 +181,3 @@ def _step(g: Floats, h: Floats, held: Any, damping: Floats) -> Floats:
     ridge = np.where(free, damping[:, None] + 1e-13, 1.0)
     scaled = scaled + ridge[:, :, None] * np.eye(g.shape[1])
     return np.asarray(-np.linalg.solve(scaled, (g / scale)[..., None])[..., 0] / scale)
-
-
-def _on_scale(problem: Problem, eta: Floats) -> tuple[Floats, Any]:
-    """Return the predictor on the scale on which a curve moves, and the slope of that scale.
-
-    It is the predictor's own; of pass rates, the logit, so that no move leads out of 0 to 1.
-    """
-    if not problem.likelihood.counts:
-        return eta, np.ones_like(eta)
-    rate = np.clip(eta, RATE_EDGE, 1 - RATE_EDGE)
-    return np.log(rate) - np.log1p(-rate), 1.0 / (rate * (1.0 - rate))

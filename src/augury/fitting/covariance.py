@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from augury.fitting.joint_blocks import Blocks
 from augury.fitting.likelihoods import Likelihood
-from augury.fitting.optimise import evaluate, run_blocks
+from augury.fitting.optimise import evaluate, predictor_at, run_blocks
 from augury.fitting.problem import Problem
 from augury.fitting.space import Floats, Space
 from augury.laws import Law
-from augury.laws.base import attributes
 from augury.runtime.compiling import jit
 
 # With fewer spare runs than this, neither a window around a kink nor the sandwich's sum over runs
@@ -39,11 +38,8 @@ def _pieces(law: Law, likelihood: Likelihood) -> Any:
             rest = len(space.names) - at.jacobian.shape[1]
             jacobian = jnp.pad(jnp.swapaxes(at.jacobian, 1, 2), ((0, 0), (0, 0), (0, rest)))
         else:  # there each group's own parameters are moved at once
-
-            def predict(v: Any) -> Any:
-                x = attributes(law.inputs, (x[0] for x in points.inputs))
-                return likelihood.predictor(law.formula(space.unpack(v), x))
-
+            rows = tuple(x[0] for x in points.inputs)
+            predict = partial(predictor_at, law, likelihood, space, inputs=rows)
             jacobian = jax.jacfwd(predict)(u[0])[None]
         return at.eta, jacobian, at.slope, at.hessian, at.curvature
 

@@ -123,7 +123,7 @@ def evaluate(
         points = Points(inputs, y, trials)
 
         def predictor(v: Any) -> Any:
-            return _predictor(law, likelihood, space, jnp.concatenate([v, u[own:]]), inputs)
+            return predictor_at(law, likelihood, space, jnp.concatenate([v, u[own:]]), inputs)
 
         # One mapped jvp: the formula is traced once, whatever the number of parameters.
         eta, push = jax.linearize(predictor, u[:own])
@@ -172,8 +172,8 @@ def evaluate(
     return _mapped(one, u, points, weights, prior)
 
 
-def _predictor(law: Law, likelihood: Likelihood, space: Space, u: Any, inputs: Any) -> Any:
-    """Return (n,) what the likelihood compares, at (P,) coordinates."""
+def predictor_at(law: Law, likelihood: Likelihood, space: Space, u: Any, inputs: Any) -> Any:
+    """Return (n,) what the likelihood compares, at traced (P,) coordinates and each input's row."""
     return likelihood.predictor(law.formula(space.unpack(u), attributes(law.inputs, inputs)))
 
 
@@ -309,7 +309,7 @@ def block_objective(law: Law, likelihood: Likelihood, brief: bool) -> Any:
     def one(
         u: Any, inputs: Any, y: Any, trials: Any, weights: Any, mean: Any, precision: Any
     ) -> Any:
-        eta = _predictor(law, likelihood, space, u, inputs)
+        eta = predictor_at(law, likelihood, space, u, inputs)
         loss = likelihood.terms(eta, space.unpack(u), Points(inputs, y, trials)).loss
         prior = 0.5 * jnp.sum(precision * (u - mean) ** 2)
         return jnp.where(weights > 0, weights * loss, 0.0).sum() + prior

@@ -16,7 +16,6 @@ import numpy as np
 from augury.fitting.carried_draws import carry
 from augury.fitting.covariance import FEW_RUNS, covariance, residuals
 from augury.fitting.diagnose import parameters_at_bounds
-from augury.fitting.likelihoods.counts import RATE_EDGE
 from augury.fitting.optimise import Prior, solve
 from augury.fitting.problem import Problem
 from augury.fitting.space import Floats
@@ -153,17 +152,13 @@ def band_to_range(problem: Problem, u: Floats, draws: Floats) -> float:
     seen, trials = problem.points.y[0], problem.points.trials[0]
     if problem.likelihood.counts:
         # No pass in n counts as half a pass in n + 1, so that it has a logit.
-        seen = _logit((seen * trials + 0.5) / (trials + 1.0))
-        curves = _logit(np.clip(curves, RATE_EDGE, 1 - RATE_EDGE))
+        seen, _ = problem.likelihood.free_scale((seen * trials + 0.5) / (trials + 1.0))
+        curves, _ = problem.likelihood.free_scale(curves)
     elif problem.likelihood.on_log:
         curves, seen = np.log(np.maximum(curves, 1e-300)), np.log(np.maximum(seen, 1e-300))
     low, high = np.quantile(np.clip(curves[1:], -HUGE, HUGE), [0.05, 0.95], axis=0)
     spread = float(np.ptp(seen))
     return float(np.median(high - low)) / spread if spread > 0 else 0.0
-
-
-def _logit(rate: Floats) -> Floats:
-    return np.asarray(np.log(rate) - np.log1p(-rate))
 
 
 def reweighted(

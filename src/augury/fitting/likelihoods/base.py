@@ -75,6 +75,10 @@ class Likelihood(ABC):
 
         return jnp.log(mu) if self.on_log else mu
 
+    def free_scale(self, predictor: Floats) -> tuple[Floats, Floats]:
+        """Return a predictor on a scale without bounds, on which runs vary, and its slope there."""
+        return predictor, np.ones_like(predictor)
+
     @abstractmethod
     def terms(self, predictor: Array, nuisance: Any, points: Points) -> Terms:
         """Return loss, slope and curvatures, each (B, n)."""

@@ -29,6 +29,11 @@ class CountLikelihood(Likelihood):
         rate = jnp.clip(mu, 1e-9, 1.0 - 1e-9)
         return points.trials / (rate * (1.0 - rate))
 
+    def free_scale(self, predictor: Floats) -> tuple[Floats, Floats]:
+        """Return logits of rates, which no move leads out of 0 to 1."""
+        rate = np.clip(predictor, RATE_EDGE, 1 - RATE_EDGE)
+        return np.log(rate) - np.log1p(-rate), 1.0 / (rate * (1.0 - rate))
+
     def noise(self, objective: float, size: float, spent: int) -> float:
         del objective, size, spent
         return 1.0
