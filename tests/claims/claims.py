@@ -119,6 +119,15 @@ _enrol_few_runs()
 
 
 @claim(
+    "top-heavy", "Chinchilla, 34 runs of which the largest three have most of the say, huber, "
+    "Laplace: 90 % intervals of the law beyond them",
+    (0.84, 0.98), 200, f"{FITS} forecast.prediction",
+)  # fmt: skip
+def _top_heavy(seed: int, n: int) -> float:
+    return test_coverage.top_heavy_held(n, seed)
+
+
+@claim(
     "forecast-laplace", "Chinchilla, 20 runs: 90 % intervals of the law at ten times the compute",
     HOLDS, 300, f"{FITS} forecast.prediction",
 )  # fmt: skip
