@@ -10,7 +10,7 @@ from augury.evaluate.checkers import checker
 from augury.evaluate.numbers_in_text import number_in, numbers_in
 from augury.evaluate.tasks import Instance
 
-# The last number of a text: (text, value as a fraction, None if there is no number).
+# Each text with its last number as a fraction, or None if it contains no number.
 LAST = [
     ("so \\boxed{$9{,}500}", "9500"),
     ("\\boxed{\\$1{,}234{,}567.50}", "1234567.5"),

@@ -79,8 +79,9 @@ LEAST_HEIGHT = 0.15
 # 2.7 either way (90 %). This is assumed, not measured: the scorecard has to set it.
 UNKNOWN_GAP, UNKNOWN_SPREAD = 0.1, 0.6
 PRIOR_STARTS = 6000
-# Most numbers per array and pass: a quarter of a megabyte fits in a core's cache. The density of 48
-# draws on 864 rows of eight families takes 7.5 ms this way, and 12 ms in one pass.
+# Arrays are limited to this many numbers per pass, a quarter of a megabyte, so that they fit in a
+# core's cache. The density of 48 draws on 864 rows of eight families takes 7.5 ms this way, and 12
+# ms in one pass.
 PIECE = 32_000
 # Iterations that find a draw's own family effects, starting from those common to all draws.
 REFINED = 1
@@ -342,7 +343,7 @@ class MovedCurve:
         with np.errstate(all="ignore"):
             p = self.natural(z)
             levels = self._by_level(p)
-            # Only what has a value for each row is too large for a core's cache.
+            # Arrays with one value per row are too large for a core's cache; no others are.
             pieces = max(-(-len(z) * self.noise.width // PIECE), 1)
             ends = accumulate((len(part) for part in np.array_split(z, pieces)), initial=0)
             parts = [slice(a, b) for a, b in pairwise(ends)]
