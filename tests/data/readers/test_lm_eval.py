@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from augury.data import observations
 from augury.data.readers import read_results
 from augury.errors import DataError
 from augury.forecast.trends import published_trends
@@ -129,3 +130,68 @@ def test_a_piece_that_was_read_before_hides_nothing(tmp_path: Path) -> None:
     added = text.replace('  "date"', '  "groups": {"g": {"acc,none": 0.75}},\n  "date"')
     path.write_text(added + "\n")
     assert read_results("lm-eval", path).table["value"].to_list() == [0.5, 0.75]
+
+
+def test_wordings_of_one_benchmark(tmp_path: Path) -> None:
+    """A task's wordings are rows of one task, told apart by `prompt`; as both conventions write."""
+    numbered = {f"evalita-mp_te_prompt-{k}": {"acc,none": 0.5 + k / 100} for k in (1, 2, 3)}
+    numbered["naijarc_hau_prompt_1"] = {"acc,none": 0.25}
+    config = {"model_args": "pretrained=org/mix-1b,revision=step500", "num_fewshot": 2}
+    shots = dict.fromkeys(numbered, 5)
+    (tmp_path / "a.json").write_text(
+        json.dumps({"results": numbered, "config": config, "n-shot": shots}, indent=2)
+    )
+    table = read_results("lm-eval", tmp_path / "a.json").table
+    assert table.select("task", "prompt", "value", "shots").rows() == [
+        ("evalita-mp_te", "1", 0.51, 5),
+        ("evalita-mp_te", "2", 0.52, 5),
+        ("evalita-mp_te", "3", 0.53, 5),
+        ("naijarc_hau", "1", 0.25, 5),
+    ]
+    entries = [
+        {"task_name": "wic", "prompt_name": name, "acc": 0.5, "acc_stderr": 0.02}
+        for name in ("GPT-3 prompt", "same_sense", "null")
+    ]
+    by_task = {f"wic+{entry['prompt_name']}": entry for entry in entries}
+    fork = {
+        "results": [{**e, "dataset_path": "super_glue", "prompt_jinja": "{{word}}"}
+                    for e in entries],
+        "versions": dict.fromkeys(by_task, 0),
+        "table_results": by_task,
+        "config": config,
+    }  # fmt: skip
+    (tmp_path / "b.json").write_text(json.dumps(fork, indent=2))
+    found = read_results("lm-eval", tmp_path / "b.json")
+    assert found.table.select("task", "prompt", "value", "stderr").rows() == [
+        ("wic", "GPT-3 prompt", 0.5, 0.02),
+        ("wic", "same_sense", 0.5, 0.02),
+        ("wic", None, 0.5, 0.02),
+    ]
+    assert not found.left_out
+
+
+def test_samples_of_a_wording(tmp_path: Path) -> None:
+    """Instances of one wording carry it; the results beside them give the shots of its task."""
+    stamp = "2025-01-02T03-04-05.678901"
+    task = "naijarc_hau_prompt_2"
+    lines = [
+        {"doc_id": i, "resps": [["a"]], "filtered_resps": ["a"], "filter": "none",
+         "metrics": ["acc"], "acc": float(i % 2)}
+        for i in range(4)
+    ]  # fmt: skip
+    (tmp_path / f"samples_{task}_{stamp}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    (tmp_path / f"results_{stamp}.json").write_text(
+        json.dumps({"results": {task: {"acc,none": 0.5}}, "n-shot": {task: 3},
+                    "config": {"model_args": "pretrained=org/mix-1b"}})
+    )  # fmt: skip
+    table = read_results("lm-eval", tmp_path).table
+    assert table.height == 5
+    assert table.select("task", "prompt", "shots").unique().rows() == [("naijarc_hau", "2", 3)]
+
+
+def test_wordings_are_not_duplicates() -> None:
+    """Two wordings are two measurements; the same wording twice is one written twice."""
+    row = {"model": "a", "task": "t", "step": 1, "value": 0.5}
+    assert observations([row | {"prompt": "x"}, row | {"prompt": "y"}]).height == 2
+    with pytest.raises(DataError, match="the same measurement as row 1"):
+        observations([row | {"prompt": "x"}, row | {"prompt": "x"}])

@@ -24,12 +24,13 @@ from augury.data.metrics import is_sentinel, why_not_a_score
 from augury.data.readers.files import parse_json, read_content, require_object, shorten
 from augury.data.readers.lm_eval_model import model_info
 from augury.data.readers.lm_eval_pieces import SINGLE, pieces_of
+from augury.data.readers.lm_eval_prompts import NAMES, task_and_prompt
 from augury.data.readers.lm_eval_samples import fits_old_samples, read_samples
 from augury.data.readers.part import ForeignFileError, OddField, Part, make_frame
 from augury.data.readers.reader import Reader
 
 # Keys beside the scores of a task; all others are scores.
-LABELS = {"alias", "name", "sample_len", "sample_count", "samples", " ", ""}
+LABELS = {"alias", "name", "sample_len", "sample_count", "samples", " ", "", *NAMES}
 MISSING = re.compile(r"\s*(N/A|nan)?\s*", re.IGNORECASE)
 NO_NUMBER = "the {} is not a number"
 INFINITE = "the {} is infinite"
@@ -100,7 +101,10 @@ def _results(path: Path) -> Part:
             expected="a result file of lm-evaluation-harness",
         )
     odd: list[OddField] = []
-    results = require_object(loaded["results"], source, "the key 'results'")
+    written = loaded["results"]
+    if isinstance(written, list):  # of the promptsource fork, which also writes a table by task
+        written = loaded.get("table_results", written)
+    results = require_object(written, source, "the key 'results'")
     groups = _object(loaded, "groups", odd)
     results = {**results, **groups} if groups else results
     config = _object(loaded, "config", odd)
@@ -181,7 +185,7 @@ def _key_of(
     names = set(chain.from_iterable(results.values()))
     counted = [
         [entry.get(name) for entry in results.values()]
-        for name in ("sample_len", "sample_count")
+        for name in ("sample_len", "sample_count", *NAMES)
         if name in names
     ]
     return (
@@ -248,7 +252,8 @@ def _layout(
     directions = _object(loaded, "higher_is_better", odd)
     groups = {*_object(loaded, "groups", []), *subtasks, *nested}
     shots = _shots([*results], loaded, config, odd)
-    names = ("task", "metric", "shots", "task_version", "n", "is_group", "higher_is_better")
+    names = ("task", "metric", "shots", "prompt", "task_version", "n", "is_group",
+             "higher_is_better")  # fmt: skip
     columns: dict[str, list[Any]] = {name: [] for name in names}
     value: list[int] = []
     stderr: list[int] = []
@@ -258,9 +263,11 @@ def _layout(
         places = {name: place + i for i, name in enumerate(entry)}
         place += len(entry)
         scores = _scores_among(entry, where, odd)
+        benchmark, prompt = task_and_prompt(task, entry)
         for name in scores:
             metric, _, passed = name.partition(",")
-            columns["task"].append(task)
+            columns["task"].append(benchmark)
+            columns["prompt"].append(prompt)
             columns["metric"].append(metric if passed in ("", "none") else name)
             columns["shots"].append(shots.get(task))
             columns["task_version"].append(_version(versions.get(task)))

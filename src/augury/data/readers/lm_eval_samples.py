@@ -26,6 +26,7 @@ from pydantic_core import from_json
 from augury.data.metrics import why_not_a_score
 from augury.data.readers.files import lines_of, parse_json, read_content, require_object, shorten
 from augury.data.readers.lm_eval_model import model_info
+from augury.data.readers.lm_eval_prompts import task_and_prompt
 from augury.data.readers.models import STAMP
 from augury.data.readers.part import ForeignFileError, LeftOut, ModelInfo, Part
 from augury.errors import DataError
@@ -76,8 +77,11 @@ def read_samples(path: Path) -> Part:
         # Only answers, as --predict_only writes them.
         raise ForeignFileError("no scores", source=source, expected="lines of --log_samples")
     shot = shots.get(task)
-    rows = rows.with_columns(task=pl.lit(task), shots=pl.lit(shot, pl.Int64))
-    return Part(path, who, rows, (task,), left_out=tuple(left_out))
+    benchmark, prompt = task_and_prompt(task)
+    rows = rows.with_columns(task=pl.lit(benchmark), shots=pl.lit(shot, pl.Int64))
+    if prompt is not None:
+        rows = rows.with_columns(prompt=pl.lit(prompt))
+    return Part(path, who, rows, (benchmark,), left_out=tuple(left_out))
 
 
 @lru_cache(4096)

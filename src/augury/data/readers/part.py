@@ -18,6 +18,7 @@ SCHEMA = {
     "task": pl.String,
     "metric": pl.String,
     "shots": pl.Int64,
+    "prompt": pl.String,
     "task_version": pl.String,
     "instance": pl.String,
     "value": pl.Float64,
