@@ -77,8 +77,17 @@ def finetune(
         Path | None, typer.Option(help="Table: model, and any of step, params, tokens, loss ...")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes; 0 for this one. Default: one per core.")
+        int | None,
+        typer.Option(
+            help="lab: models: runs at once; 0: one, in this process. Default: one per core."
+        ),
     ] = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            help="hf: models: processes that share every run, one per GPU. accelerate starts them."
+        ),
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Finetune checkpoints on growing amounts of a task, and score them. Run it again to resume."""
@@ -108,6 +117,8 @@ def finetune(
         if plan is not None:
             if dimensions:
                 raise UsageError("--subspace trains here: it takes no --plan")
+            if processes != 1:
+                raise UsageError("--processes trains here: it takes no --plan")
             plan_outside(
                 model, asked, numbers, range(subsets), range(seeds), plan,
                 method=method,  # type: ignore[arg-type] # checked there
@@ -143,6 +154,7 @@ def finetune(
                 samples=samples,
                 about=about,
                 workers=workers,
+                processes=processes,
                 progress=seen,
             )
     few = _intrinsic_dimensions(rows)

@@ -2,7 +2,7 @@
 
 The recipe is the same: only the answer counts in the loss, and held-out examples decide when to
 stop and which weights to keep. If the tokenizer has an end token, the model learns to write it
-after the answer.
+after the answer. Several processes may share the work (`processes.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from augury.errors import DataError
 from augury.evaluate.hf import SMALL
 from augury.evaluate.hf_load import load, needs_models, without_bars
 from augury.evaluate.hf_text import TokenText
+from augury.finetune.training_group import TrainingGroup
 from augury.lab import LossCurve, Pair, Recipe, Stopping
 
 # Snell et al. 2024 (arXiv 2411.16035): rank 1 to 64 moves the elbow about as far as full
@@ -51,6 +52,7 @@ def finetune_transformers(
     method: str,
     out: Path,
     look: Look | None = None,
+    group: TrainingGroup | None = None,
 ) -> LossCurve:
     """Finetune a checkpoint and write the result, with LoRA merged, as another checkpoint.
 
@@ -64,6 +66,7 @@ def finetune_transformers(
             "head", only the output embedding, separated from the input's if the two are tied.
         out: folder to write.
         look: called at every evaluation of the held-out loss.
+        group: the processes that do the same and share the work; by default this one is alone.
 
     Returns:
         The held-out loss during finetuning.
@@ -74,10 +77,13 @@ def finetune_transformers(
     """
     torch, transformers = needs_models("torch"), needs_models("transformers")
     lora = method == "lora"
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    group = group or TrainingGroup()
+    device = group.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    kind = torch.device(device).type
     with torch.random.fork_rng(devices=[]), _threads(torch) as alone:
-        torch.manual_seed(int(rng.integers(2**62)))
-        half = _bfloat16(torch, device)
+        seed = int(rng.integers(2**62))
+        torch.manual_seed(seed)
+        half = _bfloat16(torch, kind)
         # Trained weights stay in single precision; those that LoRA leaves alone need not.
         tokenizer, model = load(path, revision, "bfloat16" if half and lora else "float32", False)
         size = sum(p.numel() for p in model.parameters())
@@ -102,9 +108,12 @@ def finetune_transformers(
         model.to(device)
         known = _Batches(tokenizer, str(path), getattr(model.config, "max_position_embeddings", 0))
         rows = known.rows(pairs), known.rows(held_out)
-        kind = torch.device(device).type
+        if group.rank:
+            torch.manual_seed(seed + group.rank)  # dropout is not the same in every process
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=half):
-            curve = _train(model, *rows, recipe, rng, look)
+            curve = _train(model, *rows, recipe, rng, look, group)
+        if group.rank:
+            return curve
         if half and lora:
             model = model.float()  # merging rounds twice in half precision
     with without_bars(transformers):
@@ -129,6 +138,7 @@ def _train(
     recipe: Recipe,
     rng: np.random.Generator,
     say: Look | None,
+    group: TrainingGroup,
 ) -> LossCurve:
     """Train in place; the weights of the best evaluation are left in the model."""
     torch = needs_models("torch")
@@ -139,26 +149,27 @@ def _train(
     steps = max(recipe.steps, -(-recipe.passes * len(learnt) // recipe.batch))
     rates, order = recipe.rates(steps), recipe.batches(len(learnt), steps, rng)
     watch, vocabulary = Stopping(recipe.patience), _vocabulary(model)
-    first = _held_out(model, held_out)
+    first = _held_out(model, held_out, group)
     watch.look(0, first)
     if say is not None:
         say(0, steps, first)
     best = {name: p.detach().clone() for name, p in tuned.items()}
     for step in range(steps):
-        for group in optimiser.param_groups:
-            group["lr"] = float(rates[step])
+        for settings in optimiser.param_groups:
+            settings["lr"] = float(rates[step])
         model.train()
         rows = [learnt[i] for i in order[step]]
         count = sum(len(text) - asked for text, asked in rows)
-        for part in _parts(rows, vocabulary):
+        for part in _parts(group.share(rows), vocabulary):
             (_loss(model, part) / count).backward()
+        group.add_gradients(tuned.values())
         torch.nn.utils.clip_grad_norm_(tuned.values(), 1.0)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
         done = step + 1
         if done % recipe.every and done not in EARLY and done < steps:
             continue
-        loss = _held_out(model, held_out)
+        loss = _held_out(model, held_out, group)
         if say is not None:
             say(done, steps, loss)
         if watch.look(done, loss):
@@ -173,12 +184,13 @@ def _train(
     return watch.curve
 
 
-def _held_out(model: Any, rows: list[Any]) -> float:
-    """Return nats per answer token."""
+def _held_out(model: Any, rows: list[Any], group: TrainingGroup) -> float:
+    """Return nats per answer token, the same number in every process."""
     torch = needs_models("torch")
     model.eval()
     with torch.inference_mode():
-        total = sum(float(_loss(model, part)) for part in _parts(rows, _vocabulary(model)))
+        parts = _parts(group.share(rows), _vocabulary(model))
+        total = group.total(sum(float(_loss(model, part)) for part in parts))
     return total / sum(len(text) - asked for text, asked in rows)
 
 
@@ -205,13 +217,15 @@ def _vocabulary(model: Any) -> int:
     return int(model.get_output_embeddings().weight.shape[0])
 
 
-def _bfloat16(torch: Any, device: str) -> bool:
+def _bfloat16(torch: Any, kind: str) -> bool:
     """Return whether training in half precision is worth it: a GPU with bfloat16."""
-    return device == "cuda" and bool(torch.cuda.is_bf16_supported())
+    return kind == "cuda" and bool(torch.cuda.is_bf16_supported())
 
 
 def _parts(rows: list[Any], vocabulary: int) -> list[list[Any]]:
     """Return rows that are read at once, the longest together, for little padding."""
+    if not rows:  # there may be fewer held-out examples than processes
+        return []
     rows = sorted(rows, key=lambda row: len(row[0]))
     size = max(min(AT_ONCE, LOGITS // vocabulary) // len(rows[-1][0]), 1)
     return [rows[first : first + size] for first in range(0, len(rows), size)]

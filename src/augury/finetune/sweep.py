@@ -11,8 +11,9 @@ import polars as pl
 from augury.errors import AuguryError, UsageError
 from augury.evaluate import Task
 from augury.evaluate.measurement import INSTANCES
-from augury.finetune.examples import Source, source
+from augury.finetune.examples import source
 from augury.finetune.models import Model, find_models
+from augury.finetune.processes import check_processes
 from augury.finetune.records import (
     Method,
     Settings,
@@ -68,6 +69,7 @@ def finetune_sweep(
     pool: Task | None = None,
     about: str | Path | None = None,
     workers: int | None = None,
+    processes: int = 1,
     progress: Progress | None = None,
 ) -> pl.DataFrame:
     """Finetune every checkpoint on every subset of a task, and score the result.
@@ -109,6 +111,9 @@ def finetune_sweep(
             tokens, loss ... . The lab's checkpoints state all of it.
         workers: processes, one thread each; 0 for this one. Default: one per core, but checkpoints
             of transformers, which use all cores or the GPU, one by one in this process.
+        processes: that share every run of a checkpoint of transformers, one per GPU, started by
+            accelerate (`augury.finetune.processes`). Results are equal to rounding, so a sweep may
+            be resumed with another number.
         progress: called in this process with (checkpoint, units done, units to do).
 
     Returns:
@@ -122,6 +127,7 @@ def finetune_sweep(
             out of range, or `out` holds a sweep with other settings.
         DataError: a checkpoint or a unit's record is damaged.
         SweepError: finetuning failed at some checkpoints; the others are recorded.
+        ProcessError: one of several `processes` failed; finished units are recorded.
     """
     found = find_models(models, about)
     which = _amounts(amounts)
@@ -134,6 +140,7 @@ def finetune_sweep(
         raise UsageError(f"samples must be at least 1, not {samples}")
     if workers is not None and workers < 0:
         raise UsageError(f"workers must not be negative, but is {workers}")
+    check_processes(processes, batch, found, workers)
     examples = source(task, instances, shots, pool)
     examples.draw(0, max(which))  # before anything runs: are there enough?
     middle = middle_of(found)
@@ -155,7 +162,15 @@ def finetune_sweep(
     )
     Recipe(1.0 if learning_rate is None else learning_rate, batch, steps, passes, every, patience)
     study = Path(out)
-    settings = _settled(settings, learning_rate, study, middle, which, examples, workers, progress)
+    search_job = SearchJob(
+        middle,
+        _searched(middle, which),
+        examples,
+        settings,
+        settings_path(study, settings.task).parent / "search.jsonl",
+        processes,
+    )
+    settings = _settled(settings, learning_rate, study, search_job, workers, progress)
     units = [
         Unit(model, amount, subset, seed, dimensions)
         for model in found
@@ -174,7 +189,7 @@ def finetune_sweep(
     for model in sorted(found, key=lambda m: -m.params):
         todo = tuple(u for u in units if u.model is model and done[u] is None)
         if todo:
-            jobs.append(UnitsJob(model, todo, examples, settings, study))
+            jobs.append(UnitsJob(model, todo, examples, settings, study, processes))
     failures = _run(jobs, workers, progress)
     if failures:
         raise SweepError(failures)
@@ -182,13 +197,18 @@ def finetune_sweep(
     return table([record for record in records if record is not None])
 
 
+def _searched(middle: Model, amounts: Sequence[int]) -> tuple[int, ...]:
+    """Return the amounts on which a learning rate is searched."""
+    if middle.kind == "hf":  # a step of a real checkpoint is expensive: one represents both ends
+        return (sorted(amounts)[len(amounts) // 2],)
+    return tuple(sorted({min(amounts), max(amounts)}))
+
+
 def _settled(
     settings: Settings,
     rate: float | None,
     study: Path,
-    middle: Model,
-    amounts: Sequence[int],
-    examples: Source,
+    job: SearchJob,
     workers: int | None,
     progress: Progress | None,
 ) -> Settings:
@@ -200,12 +220,6 @@ def _settled(
         same(before, settings, settings_path(study, settings.task))
         return settings
     if rate is None:
-        journal = settings_path(study, settings.task).parent / "search.jsonl"
-        # A step of a real checkpoint is expensive: the middle amount represents both ends.
-        middle_amount = sorted(amounts)[len(amounts) // 2]
-        ends = {middle_amount} if middle.kind == "hf" else {min(amounts), max(amounts)}
-        blank = replace(settings, at=middle.width)
-        job = SearchJob(middle, tuple(sorted(ends)), examples, blank, journal)
         failures = _run([job], workers, progress)
         if failures:
             raise SweepError(failures)

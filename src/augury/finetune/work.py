@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -50,13 +51,14 @@ MOST_FASTER = 16.0
 
 @dataclass(frozen=True)
 class UnitsJob:
-    """Units of one checkpoint."""
+    """Units of one checkpoint; `processes` share each run of a checkpoint of transformers."""
 
     model: Model
     units: tuple[Unit, ...]
     source: Source
     settings: Settings
     study: Path
+    processes: int = 1
 
     @property
     def name(self) -> str:
@@ -76,6 +78,7 @@ class SearchJob:
     source: Source
     settings: Settings
     journal: Path
+    processes: int = 1
 
     @property
     def name(self) -> str:
@@ -118,7 +121,7 @@ def run_unit(
     """
     settings, source, began = job.settings, job.source, time.perf_counter()
     recipe = settings.recipe(unit.model.width)
-    with tuned(unit, source, settings.method, recipe, look) as (backend, curve):
+    with tuned(unit, source, settings.method, recipe, look, job.processes) as (backend, curve):
         trained = time.perf_counter() - began
         scored = score(backend, source.scored, settings.samples, unit.seed)
     row = {
@@ -140,6 +143,7 @@ def run_unit(
         | ({} if unit.dimensions is None else {"dimensions": unit.dimensions}),
         "model": dict(unit.model.about),
         "recipe": asdict(recipe) if unit.amount else None,
+        "processes": job.processes,
         "curve": None
         if curve is None
         else {
@@ -181,8 +185,8 @@ def search(job: SearchJob, progress: Progress | None = None) -> float:
                         if progress is not None:
                             progress(f"{job.name}: {what}, held-out loss {held_out:.3f}", 0, 1)
 
-                    method = job.settings.method
-                    with tuned(unit, job.source, method, recipe, look) as (_, curve):
+                    how = (job.settings.method, recipe, look, job.processes)
+                    with tuned(unit, job.source, *how) as (_, curve):
                         assert curve is not None
                         losses.append(min(curve.losses))
                 found[power] = float(np.mean(losses))
@@ -209,6 +213,7 @@ def tuned(
     method: str,
     recipe: Recipe,
     look: Callable[[int, int, float], None] | None = None,
+    processes: int = 1,
 ) -> Iterator[tuple[Backend, LossCurve | None]]:
     """Yield the finetuned model, and its curve; the untuned model for amount 0."""
     model = unit.model
@@ -240,10 +245,13 @@ def tuned(
         return
     from augury.evaluate.hf import TransformersBackend
     from augury.finetune.hf import finetune_transformers
+    from augury.finetune.processes import finetune_in_processes
 
+    alone = processes == 1
+    train = finetune_transformers if alone else partial(finetune_in_processes, processes)
     with tempfile.TemporaryDirectory(prefix="augury-finetune-") as folder:
         out = Path(folder)
-        curve = finetune_transformers(
+        curve = train(
             model.path,
             model.revision,
             pairs,

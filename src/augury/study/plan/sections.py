@@ -252,7 +252,8 @@ class FinetuneSection(StudySection):
     )
     instances: Count = Field(default=256, description="Instances to score on.")
     gpus: Annotated[float, Field(ge=0)] = Field(
-        default=0, description="GPUs that one finetuning takes, for --engine ray."
+        default=0,
+        description="GPUs that one finetuning takes, for --engine ray or slurm.",
     )
 
 

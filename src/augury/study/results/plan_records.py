@@ -20,6 +20,7 @@ class UnitRecord(Record):
         after: keys of units that have to be done before.
         places: paths that are read, by name.
         program: units with the same value share compiled programs.
+        gpus: what it asks for; not part of the key.
     """
 
     key: str
@@ -30,6 +31,7 @@ class UnitRecord(Record):
     after: tuple[str, ...] = ()
     places: Mapping[str, str] = {}
     program: str = ""
+    gpus: float = 0.0
 
 
 class DoneUnitRecord(UnitRecord):

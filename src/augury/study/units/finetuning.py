@@ -53,6 +53,7 @@ def finetune_unit(store: Store, unit: UnitRecord, work: Path, progress: Progress
         **{name: how[name] for name in STOPPING if name in how},
         instances=how["instances"],
         workers=0,
+        processes=_processes(unit, model.kind),
         progress=lambda _, done, of: progress(done, of),
     )
     _save_rate(work, model.width)
@@ -64,6 +65,15 @@ def _spec(store: Store, unit: UnitRecord) -> str:
     if "step" in asked:
         return f"lab:{store.result(unit.needs[0]) / 'step-'}{asked['step']}"
     return str(unit.places["model"])
+
+
+def _processes(unit: UnitRecord, kind: str) -> int:
+    """Return how many processes share a run: one per GPU that the unit asks for and finds here."""
+    if kind == "lab" or unit.gpus <= 1:
+        return 1
+    from augury.evaluate.hf_load import needs_models
+
+    return max(min(int(unit.gpus), needs_models("torch").cuda.device_count()), 1)
 
 
 def _state_columns(rows: pl.DataFrame, asked: Mapping[str, Any]) -> pl.DataFrame:

@@ -111,6 +111,7 @@ class StudyUnit:
             after=self.after,
             places=self.places,
             program=self.program,
+            gpus=self.gpus,
         )
 
 
