@@ -160,6 +160,18 @@ NOTES: Mapping[str, NoteKind] = {
         "How far single models lie from the trend, apart from sampling noise.",
         "Average several seeds per size to narrow the forecast.",
     ),
+    "one-wording": NoteKind(
+        "forecast",
+        "The benchmark was asked in one wording: the interval does not include the spread between "
+        "wordings.",
+        "Ask some models in other wordings too, and name them in the column `prompt`.",
+    ),
+    "wordings-apart": NoteKind(
+        "forecast",
+        "No model was asked in more than one wording: the spread of wordings counts as spread "
+        "between models.",
+        "Ask the same models in several wordings.",
+    ),
     "ceiling": NoteKind(
         "forecast",
         "The rate seems to level off below 1.",

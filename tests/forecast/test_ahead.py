@@ -12,9 +12,9 @@ from scipy import stats
 from augury.errors import DataError, UsageError
 from augury.forecast.ahead import forecast_ahead
 from augury.forecast.ahead.line import Ladder, Walk, last_value, line_ahead
-from augury.forecast.ahead.links import LOG, LOGIT, POINTS, log_above
 from augury.forecast.ahead.powers import powers_ahead
 from augury.forecast.ahead.runs import points_per_run
+from augury.forecast.links import LOG, LOGIT, POINTS, log_above
 
 STILL = Walk(share=0.0, step=0.0, spread=1.0)
 LEVELS = np.array([0.05, 0.5, 0.95])
@@ -129,7 +129,9 @@ def test_a_law_of_two_scales_is_forecast() -> None:
     rng = np.random.default_rng(1)
     loose = runs.with_columns(loss=pl.col("loss") * np.exp(0.05 * rng.standard_normal(runs.height)))
     (scattered,) = forecast_ahead(loose, {"params": n, "tokens": d})
-    assert 0 < found.noise < scattered.noise < 1  # for models on the law, more belongs to the trend
+    assert (
+        0 < found.run_share < scattered.run_share < 1
+    )  # for models on the law, more belongs to the trend
     assert "new model" in str(found)
     assert found.to_dict()["task"] is None
     narrow = forecast_ahead(runs, {"params": n, "tokens": d}, level=0.5)[0]
@@ -208,7 +210,7 @@ def test_any_ladder_has_an_interval_around_its_value(
         ends = (*found.interval, *found.mean_interval)
         assert np.isfinite([found.value, *ends]).all()
         assert found.interval[0] <= found.value <= found.interval[1]
-        assert 0 <= found.noise <= 1
+        assert 0 <= found.run_share <= 1
 
 
 def test_checkpoints_count_as_their_correlation_says() -> None:

@@ -68,10 +68,12 @@ def test_the_mean_of_models_is_surer_than_one_of_them() -> None:
     (low, high), (mean_low, mean_high) = found.leading.interval, found.mean_interval
     assert low < mean_low < found.leading.value < mean_high < high
     assert mean_low < truth(3e10) < mean_high
-    assert 0.1 < found.noise < 0.5  # little scatter: most of the width is uncertainty of the line
+    # Little scatter: most of the width is uncertainty of the line.
+    assert found.run_share is not None
+    assert 0.01 < found.run_share < 0.25
     told = found.to_dict()
     assert told["mean_interval"] == [mean_low, mean_high]
-    assert f"{found.noise:.0%} of the average's width" in str(found)
+    assert f"of the average, {found.run_share:.0%} of the squared width" in str(found)
 
 
 def test_exact_probabilities_and_stopped_counts_serve_as_well() -> None:
@@ -250,4 +252,4 @@ def test_exact_probabilities_of_one_instance_are_forecast() -> None:
     (found,) = forecast_pass_rate(table, [{"loss": 0.95 * least}], scale=("loss",))
     low, high = found.leading.interval
     assert 0 <= low <= found.leading.value <= high <= 1
-    assert np.isfinite(found.noise)
+    assert found.run_share is not None

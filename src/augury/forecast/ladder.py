@@ -12,8 +12,8 @@ are evidence about their variance, pooled with the resamples' own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -28,7 +28,17 @@ from augury.fitting.likelihoods import Points
 from augury.fitting.many import ManyFits, fit_many
 from augury.fitting.optimise import Prior, no_prior, solve
 from augury.fitting.space import Floats, Space
+from augury.forecast.links import ARCSINE
+from augury.forecast.prediction import run_share
+from augury.forecast.wordings import (
+    WordingForecast,
+    Wordings,
+    notes_on_tasks,
+    over_wordings_of_tasks,
+    wording_forecasts,
+)
 from augury.laws import Law
+from augury.notes import Note
 from augury.runtime.steps import count_steps
 
 Scores = Literal["final", "late", "all"]
@@ -83,12 +93,16 @@ class LadderForecast(Shown):
 
     Attributes:
         recipe: the chosen one.
-        table: per task: value, low, high (interval for a new run at `level`).
+        table: per task: value; low, high (interval for a new run at `level`); mean_low, mean_high
+            (for the mean of many runs); run_share: share of the new run's squared width that is
+            spread between runs, which no forecast can remove.
         scoreboard: per recipe: mean absolute error of its backtests, best first.
         spread: standard deviation of errors, in units of that of resampling, after pooling both: 1
             if the backtests erred as much as the resamples predicted.
         coverage: share of the chosen recipe's backtest forecasts inside their intervals.
         level: of the intervals.
+        wordings: by task, if the table tells wordings apart (`prompt`).
+        notes: what to know before trusting it.
     """
 
     recipe: TaskRecipe
@@ -97,13 +111,15 @@ class LadderForecast(Shown):
     spread: float
     coverage: float
     level: float
+    wordings: Mapping[str, WordingForecast] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
 
     def _card(self) -> Card:
         return Card(
             f"{self.table.height} tasks at the target, {self.level:.0%} intervals for a new run, "
             f"by {self.recipe}",
             self.table,
-            (f"{self.coverage:.0%} of the backtest's intervals held",),
+            (f"{self.coverage:.0%} of the backtest's intervals held", *self.notes),
         )
 
 
@@ -130,7 +146,8 @@ def forecast_ladder(
 
     Args:
         finals: one row per run and task: run, task, params, tokens, bpb (bits per byte of the
-            correct answer) and value (score).
+            correct answer) and value (score). Rows that differ only in `prompt` are wordings of
+            one benchmark: forecasts are for the mean over wordings.
         checkpoints: the same columns, one row per checkpoint.
         at: params and tokens of the target.
         recipes: candidates.
@@ -150,11 +167,12 @@ def forecast_ladder(
         >>> tasks = augury.read_table("tasks.csv")
         >>> ladder = augury.forecast_ladder(tasks, tasks, {"params": 7e9, "tokens": 1.4e11})
         >>> ladder.table.columns
-        ['task', 'value', 'low', 'high']
+        ['task', 'value', 'low', 'high', 'mean_low', 'mean_high', 'run_share']
     """
     if not recipes:
         raise UsageError("no recipes to choose from")
-    finals, checkpoints = _checked(finals), _checked(checkpoints)
+    finals, words = over_wordings_of_tasks(_checked(finals), "value", ARCSINE)
+    checkpoints, _ = over_wordings_of_tasks(_checked(checkpoints), "value", ARCSINE)
     folds = _backtest_folds(finals, checkpoints)
     errors: dict[TaskRecipe, list[Floats]] = {r: [] for r in recipes}
     chosen_steps: dict[tuple[int, TaskRecipe], _Steps] = {}
@@ -177,17 +195,50 @@ def forecast_ladder(
     tasks = steps.loss.groups["task"].to_list()
     target = pl.DataFrame({"task": tasks, **{n: [float(x)] * len(tasks) for n, x in at.items()}})
     value = _forecast_values(steps, target)
-    low, high = _interval(_draws(steps, target, rng), value, level, spread)
+    run, mean = (_interval(d, value, level, spread) for d in _draws(steps, target, rng))
+    run, mean, asked = _count_wordings(words, tasks, run, mean, value, level)
+    ends = {"low": run[0], "high": run[1], "mean_low": mean[0], "mean_high": mean[1]}
+    share = [run_share(tuple(m), tuple(r)) for m, r in zip(mean.T, run.T, strict=True)]
     return LadderForecast(
         recipe=best,
-        table=pl.DataFrame({"task": tasks, "value": value, "low": low, "high": high}),
+        table=pl.DataFrame(
+            {"task": tasks, "value": value, **ends, "run_share": share},
+            schema_overrides={"run_share": pl.Float64},
+        ),
         scoreboard=pl.DataFrame(
             {"recipe": [str(r) for r in means], "backtest_error": list(means.values())}
         ).sort("backtest_error"),
         spread=spread,
         coverage=float(inside.mean()),
         level=level,
+        wordings=asked,
+        notes=notes_on_tasks(words),
     )
+
+
+def _count_wordings(
+    words: Mapping[str, Wordings | None],
+    tasks: Sequence[str],
+    run: Floats,
+    mean: Floats,
+    value: Floats,
+    level: float,
+) -> tuple[Floats, Floats, dict[str, WordingForecast]]:
+    """Add the spread of each task's wordings to (2, m) intervals, and say what is known of them."""
+    run, mean, asked = run.copy(), mean.copy(), {}
+    levels = np.array([(1 - level) / 2, 0.5, (1 + level) / 2])
+    for g, task in enumerate(tasks):
+        own = words.get(task)
+        if own is None:
+            continue
+        whole = np.array([run[0, g], value[g], run[1, g]])[:, None]
+        (found,) = wording_forecasts(own, whole, levels, ARCSINE)
+        if found is not None:
+            asked[task] = found
+        for ends in (run, mean):
+            q = np.array([ends[0, g], value[g], ends[1, g]])[:, None]
+            ends[:, g] = own.widen(q, levels, ARCSINE)[[0, 2], 0]
+    return run, mean, asked
 
 
 def pooled_spread(errors: Sequence[Floats]) -> float:
@@ -296,8 +347,11 @@ def _inputs(law: Law, at: pl.DataFrame) -> list[Floats]:
     return [kind.read(flops, name) for name, kind in law.inputs.items()]
 
 
-def _draws(steps: _Steps, at: pl.DataFrame, rng: np.random.Generator) -> Floats:
-    """Return (S, m) forecasts of new runs: both steps refitted to the same resampled runs."""
+def _draws(steps: _Steps, at: pl.DataFrame, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Return (S, m) forecasts of new runs, and of the mean of many.
+
+    Both steps are refitted to the same resampled runs.
+    """
     runs = steps.finals["run"].unique().sort().to_list()
     drawn = rng.multinomial(len(runs), np.full(len(runs), 1 / len(runs)), size=RESAMPLES)
     loss, loss_residuals = _resampled(steps.loss, steps.finals, "bpb", runs, drawn, rng)
@@ -305,11 +359,12 @@ def _draws(steps: _Steps, at: pl.DataFrame, rng: np.random.Generator) -> Floats:
     rows = _rows(steps.loss, at)
     link = _law_at(steps.loss.law, loss[:, rows], [x[None] for x in _inputs(steps.loss.law, at)])
     noise = np.stack([rng.choice(loss_residuals[g], size=RESAMPLES) for g in rows], axis=1)
-    link = link * np.exp(noise)
     rows = _rows(steps.score, at)
-    value = _law_at(steps.score.law, score[:, rows], [link])
+    run, mean = (
+        _law_at(steps.score.law, score[:, rows], [x]) for x in (link * np.exp(noise), link)
+    )
     noise = np.stack([rng.choice(score_residuals[g], size=RESAMPLES) for g in rows], axis=1)
-    return value + noise
+    return run + noise, mean
 
 
 def _resampled(
@@ -376,16 +431,17 @@ def _standardised(
 ) -> Floats:
     """Return (m,) errors of forecasts in standard deviations of their interval on that side."""
     value = _forecast_values(steps, future)
-    low, high = _interval(_draws(steps, future, rng), value, level, 1.0)
+    low, high = _interval(_draws(steps, future, rng)[0], value, level, 1.0)
     off = future["value"].to_numpy() - value
     side = np.where(off > 0, high - value, value - low) / scipy.stats.norm.ppf(0.5 + level / 2)
     return np.abs(off) / np.maximum(side, 1e-12)
 
 
-def _interval(draws: Floats, value: Floats, level: float, spread: float) -> tuple[Floats, Floats]:
+def _interval(draws: Floats, value: Floats, level: float, spread: float) -> Floats:
+    """Return the (2, m) interval of (S, m) draws, stretched around the value."""
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(draws, [tail, 1.0 - tail], axis=0)
     # The interval must contain the value even if the median is far from it.
     low, high = np.minimum(low, value), np.maximum(high, value)
     ends = value - spread * (value - low), value + spread * (high - value)
-    return np.clip(ends[0], 0.0, 1.0), np.clip(ends[1], 0.0, 1.0)
+    return np.clip(ends, 0.0, 1.0)

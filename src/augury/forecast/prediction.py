@@ -15,6 +15,7 @@ from augury.display import Card, Several, Shown
 from augury.errors import UsageError
 from augury.fitting import Fit, Likelihood
 from augury.fitting.space import Floats
+from augury.forecast.links import POINTS, Link
 from augury.laws import Law
 from augury.laws.inputs import Curve, Share
 
@@ -97,6 +98,39 @@ class Forecast(Shown):
 def known(x: float) -> float | None:
     """Return a number for JSON: null if it is NaN."""
     return x if np.isfinite(x) else None
+
+
+def squared_share(rest: float, whole: float) -> float | None:
+    """Return the share of an interval's squared width that is gone in a narrower one.
+
+    For normal errors that add up it is a share of the variance.
+
+    Args:
+        rest: width of the interval without one kind of error.
+        whole: width with it; None is returned if it is 0 or unknown.
+    """
+    if not (np.isfinite(whole) and np.isfinite(rest) and whole > 0):
+        return None
+    return float(np.clip(1.0 - (rest / whole) ** 2, 0.0, 1.0))
+
+
+def run_share(
+    mean: tuple[float, float], run: tuple[float, float], link: Link = POINTS
+) -> float | None:
+    """Return how much of a new run's interval is run-to-run spread: no forecast can remove it.
+
+    The share of the squared width, on the link's scale, that is gone in the interval for the mean
+    of many runs. For normal errors it is the share of the variance. None if it is unknown.
+    """
+    (a, b), (c, d) = (link.to(np.array(ends)) for ends in (mean, run))
+    return squared_share(float(b - a), float(d - c))
+
+
+def run_share_text(share: float | None) -> str:
+    """Return the same in one line."""
+    if share is None:
+        return "how much of the width is run-to-run spread is unknown"
+    return f"{share:.0%} of the squared width is run-to-run spread, which no forecast can remove"
 
 
 @dataclass(frozen=True)

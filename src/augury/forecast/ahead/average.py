@@ -18,15 +18,15 @@ lines for scores (.16 against .19).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from augury.fitting.space import Floats
 from augury.forecast.ahead.line import Ladder, LineForecast, Walk, last_value, line_ahead
-from augury.forecast.ahead.links import LOG, LOGIT, POINTS, Link, log_above
 from augury.forecast.ahead.powers import powers_ahead
+from augury.forecast.links import LOG, LOGIT, POINTS, Link, log_above
 
 Kind = Literal["loss", "score"]
 
@@ -50,13 +50,10 @@ class Averaged:
 
     Attributes:
         run, mean: (K, m) quantiles of one new model, and of the mean of many like it.
-        noise: (m,) width of the interval due to the spread of models around their trend alone, over
-            the whole width: what no better forecast can remove.
     """
 
     run: Floats
     mean: Floats
-    noise: Floats
 
 
 def average_ahead(kind: Kind, single: Ladder, plane: Ladder | None, levels: Floats) -> Averaged:
@@ -97,18 +94,9 @@ def mean_of_quantiles(
     """Average lines, and if given the (K, m) last value at the weight `LAST`."""
     run = _mean(found, scale, lambda f: f.quantiles(levels))
     mean = _mean(found, scale, lambda f: f.quantiles(levels, new_run=False))
-    alone = _mean(found, scale, lambda f: _noise_only(f, levels))
     if last is not None:
         run, mean = ((1 - LAST) * q + LAST * last for q in (run, mean))
-        alone = (1 - LAST) * alone + LAST * last[len(levels) // 2]
-    share = np.abs(alone[-1] - alone[0]) / np.maximum(np.abs(run[-1] - run[0]), 1e-300)
-    return Averaged(scale.back(run), scale.back(mean), np.clip(share, 0.0, 1.0))
-
-
-def _noise_only(found: LineForecast, levels: Floats) -> Floats:
-    """Return (K, m) quantiles of a new model around a known trend."""
-    nothing = np.zeros_like(found.middle)
-    return replace(found, trend=nothing, walk=nothing).quantiles(levels)
+    return Averaged(scale.back(run), scale.back(mean))
 
 
 def _mean(

@@ -16,14 +16,30 @@ from augury.errors import DataError, UsageError
 from augury.fitting.space import Floats
 from augury.forecast.ahead.average import Averaged, Kind, average_ahead
 from augury.forecast.ahead.line import Ladder
-from augury.forecast.prediction import At, extrapolation, known, points_table
+from augury.forecast.links import ARCSINE, LOG
+from augury.forecast.prediction import (
+    At,
+    extrapolation,
+    known,
+    points_table,
+    run_share,
+    run_share_text,
+)
+from augury.forecast.wordings import (
+    PROMPT,
+    WordingForecast,
+    notes_of,
+    over_wordings,
+    wording_forecasts,
+    wordings_in,
+)
 from augury.notes import Note
 
 # Scales along which a ladder grows: the first that is present and varies.
 ALONG = ("flops", "tokens", "params")
 PLANE = ("params", "tokens")
 # Columns that distinguish measured models.
-MODEL = ("task", "model", "family", "run", "seed", "step")
+MODEL = ("task", "model", "family", "run", "seed", "step", PROMPT)
 # A line takes this many more points than it has parameters, and this many different scales.
 SPARE, FEWEST_SCALES = 2, 3
 
@@ -38,12 +54,13 @@ class AheadForecast(Shown):
         value: median forecast.
         interval: for one new model at `level`.
         mean_interval: for the mean of many models of that scale.
-        noise: width due to the spread of models around their trend alone, over the whole width: no
-            forecast can remove that part.
+        run_share: share of the squared width of `interval` that is spread between models of one
+            scale, gone in `mean_interval`: no forecast can remove it.
         extrapolation: distance from the data in units of their range (logarithms).
         level: of both intervals.
         models: number of points it is based on.
         notes: what to know before trusting it.
+        wordings: of the benchmark; None if the table does not tell them apart (`prompt`).
 
     Examples:
         >>> runs = augury.read_table("runs.csv")
@@ -57,11 +74,12 @@ class AheadForecast(Shown):
     value: float
     interval: tuple[float, float]
     mean_interval: tuple[float, float]
-    noise: float
+    run_share: float | None
     extrapolation: float
     level: float
     models: int
     notes: tuple[Note, ...] = ()
+    wordings: WordingForecast | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary ready for JSON."""
@@ -71,17 +89,18 @@ class AheadForecast(Shown):
             "value": self.value,
             "interval": list(self.interval),
             "mean_interval": list(self.mean_interval),
-            "noise": self.noise,
+            "run_share": self.run_share,
             "extrapolation": known(self.extrapolation),
             "level": self.level,
             "models": self.models,
+            "wordings": None if self.wordings is None else self.wordings.to_dict(),
             "notes": [vars(note) for note in self.notes],
         }
 
     def _card(self) -> Card:
         low, high = self.interval
         row = {"task": self.task, **self.at, "value": self.value, "low": low, "high": high,
-               "noise": self.noise, "extrapolation": self.extrapolation}  # fmt: skip
+               "run_share": self.run_share, "extrapolation": self.extrapolation}  # fmt: skip
         return Card(
             f"Forecast from {self.models} models, {self.level:.0%} interval for one new model; "
             "extrapolation in ranges of the data",
@@ -93,10 +112,12 @@ class AheadForecast(Shown):
         where = ", ".join(f"{name}={x:.4g}" for name, x in self.at.items())
         named = "" if self.task is None else f"{self.task} at "
         (low, high), (mean_low, mean_high) = self.interval, self.mean_interval
+        words = "" if self.wordings is None else f"   {self.wordings}"
         return (
             f"{named}{where}: {self.value:.4g}   {self.level:.0%} new model [{low:.4g}, "
-            f"{high:.4g}], mean [{mean_low:.4g}, {mean_high:.4g}]   {self.noise:.0%} of the width "
-            f"is spread between models   {self.extrapolation:.2f} ranges beyond the data"
+            f"{high:.4g}], mean [{mean_low:.4g}, {mean_high:.4g}]   "
+            f"{run_share_text(self.run_share)}   "
+            f"{self.extrapolation:.2f} ranges beyond the data{words}"
         )
 
 
@@ -115,7 +136,9 @@ def forecast_ahead(
     separate effects of parameters and tokens.
 
     Args:
-        table: one row per model (and task): params, tokens or flops, and `loss` or a score.
+        table: one row per model (and task): params, tokens or flops, and `loss` or a score. Rows
+            that differ only in `prompt` are wordings of one benchmark: the forecast is for the mean
+            over wordings, of which those measured are a sample.
         at: the points: two of params, tokens and flops, as in the table.
         output: "loss" (or another positive column that falls as models grow), or "value", scores
             from 0 to 1. By default the loss if there is no task.
@@ -165,6 +188,8 @@ def _model_means(rows: pl.DataFrame) -> pl.DataFrame:
         return rows
     keys = [n for n in (*MODEL, *ALONG) if n in rows.columns]
     rows = rows.filter(pl.col("instance").is_not_null())
+    if not wordings_in(rows):
+        keys = [n for n in keys if n != PROMPT]
     return rows.group_by(keys, maintain_order=True).agg(pl.col("value").mean())
 
 
@@ -179,6 +204,9 @@ def _forecast_one(
         raise UsageError(f"the ladder grows along {axis}; the point has no {axis}")
     y = rows[output].cast(pl.Float64).to_numpy()
     kind = _kind(y, output, whose)
+    link = ARCSINE if kind == "score" else LOG
+    rows, words = over_wordings(rows, output, link)
+    y = rows[output].cast(pl.Float64).to_numpy()
     tail = (1 - level) / 2
     levels = np.array([tail, 0.5, 1 - tail])
     found = ladder_average(kind, rows, points, y, axis, levels)
@@ -190,22 +218,28 @@ def _forecast_one(
         )
     far = extrapolation(rows.select(axis), points.select(axis))
     if kind == "score":
-        found = Averaged(np.clip(found.run, 0, 1), np.clip(found.mean, 0, 1), found.noise)
+        found = Averaged(np.clip(found.run, 0, 1), np.clip(found.mean, 0, 1))
+    asked = wording_forecasts(words, found.run, levels, link)
+    if words is not None:
+        run, mean = (words.widen(q, levels, link) for q in (found.run, found.mean))
+        found = Averaged(run, mean)
     names = [n for n in ALONG if n in points.columns and points[n].null_count() == 0]
     return [
         AheadForecast(
             task=task,
             at={n: float(points[n][i]) for n in sorted(names, reverse=True)},
             value=float(found.run[1, i]),
-            interval=(float(found.run[0, i]), float(found.run[2, i])),
-            mean_interval=(float(found.mean[0, i]), float(found.mean[2, i])),
-            noise=float(found.noise[i]),
+            interval=run,
+            mean_interval=mean,
+            run_share=run_share(mean, run),
             extrapolation=float(far[i]),
             level=level,
             models=rows.height,
-            notes=_notes(float(far[i])),
+            notes=(*_notes(float(far[i])), *notes_of(words)),
+            wordings=asked[i],
         )
         for i in range(points.height)
+        for run, mean in [tuple((float(q[0, i]), float(q[2, i])) for q in (found.run, found.mean))]
     ]
 
 

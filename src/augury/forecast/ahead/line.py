@@ -18,8 +18,8 @@ import numpy as np
 import scipy
 
 from augury.fitting.space import Floats
-from augury.forecast.ahead.links import Link
 from augury.forecast.ahead.runs import Ints, points_per_run
+from augury.forecast.links import Link
 
 # The ladder's walk as a multiple of the usual one: the grid of the posterior.
 MULTIPLES = np.exp(np.linspace(np.log(0.1), np.log(4.0), 15))

@@ -24,8 +24,8 @@ from augury.forecast.ahead.line import (
     weights_of,
     with_walk,
 )
-from augury.forecast.ahead.links import LOG
 from augury.forecast.ahead.runs import points_per_run
+from augury.forecast.links import LOG
 
 # Exponents tried, in units of the usual one, and the spread of the prior on their logarithm:
 # published laws lie within a factor of two.

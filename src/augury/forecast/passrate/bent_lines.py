@@ -28,8 +28,8 @@ from scipy import special
 from scipy.linalg import solve_triangular
 
 from augury.forecast.ahead.average import Averaged
-from augury.forecast.ahead.links import Link
-from augury.forecast.passrate.rate_series import Floats, RateSeries, from_f, to_f
+from augury.forecast.links import Link
+from augury.forecast.passrate.rate_series import GROWING, Floats, RateSeries, from_f, to_f
 
 # Nodes of the grids, and how far they reach around the prior's median, in its own units: further
 # above it, because a ladder may be wilder than any measured so far.
@@ -71,7 +71,7 @@ class LadderPrior:
 
 PRIORS = (
     LadderPrior(
-        Link(lambda p: -to_f(p), lambda v: from_f(-v)),
+        GROWING,
         slope=(0.12, 0.15),
         curvature=(0.02, 0.02),
         noise=(0.117, 1.2, 0.5),
@@ -109,14 +109,14 @@ class BentLine:
     noise: Floats
     ahead: Floats
 
-    def quantiles(self, levels: Floats, *, trend: bool = True, noise: bool = True) -> Floats:
-        """Return (K, m) quantiles of a new model, or of the mean (no noise) or noise (no trend).
+    def quantiles(self, levels: Floats, *, noise: bool = True) -> Floats:
+        """Return (K, m) quantiles of a new model, or without noise of the mean of many.
 
         Each node is a normal distribution with its own width on either side of its middle.
         """
-        own = self.trend * trend + self.noise[:, None] * noise
-        middle = self.middle if trend else np.broadcast_to(self.weights @ self.middle, own.shape)
-        below, above = DOWN * np.sqrt(own), np.sqrt(own + self.ahead * trend)
+        own = self.trend + self.noise[:, None] * noise
+        middle = self.middle
+        below, above = DOWN * np.sqrt(own), np.sqrt(own + self.ahead)
         found = np.empty((len(levels), own.shape[1]))
         for k, level in enumerate(levels):
             low, high = (middle - 9 * below).min(0), (middle + 9 * above).max(0)
@@ -141,7 +141,7 @@ def average_of_lines(found: RateSeries, x: Floats, tails: Floats) -> Averaged:
     z = found.z[seen]
     if len(z) < z.shape[1] + 2 or len(np.unique(z[:, 0])) < 2:
         nothing = np.full((len(tails), len(x)), np.nan)
-        return Averaged(nothing, nothing, nothing[0])
+        return Averaged(nothing, nothing)
     some = np.flatnonzero(seen)
     if len(some) > MOST_POINTS:
         some = some[np.linspace(0, len(some) - 1, MOST_POINTS).round().astype(int)]
@@ -151,12 +151,11 @@ def average_of_lines(found: RateSeries, x: Floats, tails: Floats) -> Averaged:
                              found.run[some], 1.0 / found.shape[some]))
         for prior in PRIORS
     ]  # fmt: skip
-    run, mean, alone = (
-        np.mean([to_f(link.back(part.quantiles(tails, **kind))) for link, part in parts], axis=0)
-        for kind in ({}, {"noise": False}, {"trend": False})
+    run, mean = (
+        np.mean([to_f(link.back(part.quantiles(tails, noise=new))) for link, part in parts], axis=0)
+        for new in (True, False)
     )
-    share = np.abs(alone[-1] - alone[0]) / np.maximum(np.abs(run[-1] - run[0]), 1e-300)
-    return Averaged(from_f(run), from_f(mean), np.clip(share, 0.0, 1.0))
+    return Averaged(from_f(run), from_f(mean))
 
 
 def mixture(

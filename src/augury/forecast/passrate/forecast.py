@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,18 @@ from augury.errors import UsageError
 from augury.forecast.passrate.bent_lines import average_of_lines
 from augury.forecast.passrate.growth_forms import Growth, growth
 from augury.forecast.passrate.instances import fit_instances
-from augury.forecast.passrate.rate_series import Floats, RateSeries, from_f, series, to_f
+from augury.forecast.passrate.rate_series import (
+    GROWING,
+    Floats,
+    RateSeries,
+    from_f,
+    series,
+    to_f,
+)
 from augury.forecast.passrate.smooth import Smooth, fit_smooth
-from augury.forecast.prediction import known
+from augury.forecast.prediction import known, run_share, run_share_text
 from augury.forecast.score import crps
+from augury.forecast.wordings import WordingForecast, notes_of, wording_forecasts
 from augury.notes import Note
 
 # More draws do not move a 90 % interval by a tenth of its width.
@@ -76,22 +84,24 @@ class PassRateForecast(Shown):
         methods: "average", which leads, and "line", "instances", "pooled". Intervals are for a new
             model's pass rate.
         mean_interval: by the average, for the mean of many models of that scale.
-        noise: share of the average's width, on log(-log p), that comes from the spread of models
-            around their trend: no forecast can remove that part. NaN if there is no average.
+        run_share: share of the average's squared width, on log(-log p), that is spread between
+            models of one scale: no forecast can remove it. None if there is no average.
         models, instances: how many there are.
         extrapolation: how far beyond the data, in units of its range in log scale; 0 inside.
         notes: what to know before trusting it.
+        wordings: of the benchmark, by the average; None if the table does not tell them apart.
     """
 
     at: Mapping[str, float]
     growth: Growth
     methods: Mapping[str, MethodForecast]
     mean_interval: tuple[float, float]
-    noise: float
+    run_share: float | None
     models: int
     instances: int
     extrapolation: float
     notes: tuple[Note, ...]
+    wordings: WordingForecast | None = None
 
     @property
     def leading(self) -> MethodForecast:
@@ -121,7 +131,8 @@ class PassRateForecast(Shown):
             "growth": self.growth.to_dict(),
             **{name: answer.to_dict() for name, answer in self.methods.items()},
             "mean_interval": [known(x) for x in self.mean_interval],
-            "noise": known(self.noise),
+            "run_share": self.run_share,
+            "wordings": None if self.wordings is None else self.wordings.to_dict(),
             "notes": [vars(note) for note in self.notes],
         }
 
@@ -136,12 +147,14 @@ class PassRateForecast(Shown):
         for name, answer in self.methods.items():
             low, high = answer.interval
             lines.append(f"  {name:9s} {answer.value:.3g} [{low:.3g}, {high:.3g}]")
-        if np.isfinite(self.noise):
+        if self.run_share is not None:
             low, high = self.mean_interval
             lines.append(
-                f"  the mean of many models lies in [{low:.3g}, {high:.3g}]; {self.noise:.0%} of "
-                "the average's width is spread between models"
+                f"  the mean of many models lies in [{low:.3g}, {high:.3g}]; of the average, "
+                f"{run_share_text(self.run_share)}"
             )
+        if self.wordings is not None:
+            lines.append(f"  {self.wordings}")
         return "\n".join([*lines, *(f"  {note.message}" for note in self.notes)])
 
 
@@ -158,7 +171,9 @@ def forecast_pass_rate(
     Args:
         table: counts: one row per model and instance, with `passes` and `samples` (or exact
             `logprob`), the scale, and `chance` if random guessing passes. `reference_logprob`, the
-            log-likelihood of the reference answer, helps if instances never pass.
+            log-likelihood of the reference answer, helps if instances never pass. Rows that
+            differ only in `prompt` are wordings of the benchmark: the forecast is for the mean over
+            wordings, of which those measured are a sample.
         at: points, each with every scale.
         scale: columns along which models grow: params, flops or loss, or several.
         level: level of the intervals, which are for the rate of one new model on these instances.
@@ -197,17 +212,33 @@ def forecast_pass_rate(
     )
     tails = [(1 - level) / 2, 0.5, (1 + level) / 2]
     line = _line(found, x, tails)
-    averaged = average_of_lines(found, x, np.array(tails))
+    levels = np.array(tails)
+    averaged = average_of_lines(found, x, levels)
+    words = found.wordings()
+    asked = wording_forecasts(words, averaged.run, levels, GROWING)
+
+    def counted(q: Floats) -> Floats:
+        """Return (K, m) quantiles with the spread of the wordings in them."""
+        return q if words is None else words.widen(q, levels, GROWING)
+
+    ends = {
+        "average": counted(averaged.run),
+        "line": counted(line.T),
+        "instances": counted(_quantiles(parts["instances"], levels)),
+        "pooled": counted(_quantiles(mixed, levels)),
+    }
+    mean = counted(averaged.mean)
     kind = growth(found, level)
-    notes = (*cut_draws_notes(table), *_notes(found, smooth, kind))
+    notes = (*cut_draws_notes(table), *_notes(found, smooth, kind), *notes_of(words))
+    about: dict[str, tuple[str, ...]] = {
+        "average": AVERAGE_NOTES,
+        "line": LINE_NOTES,
+        "instances": (),
+        "pooled": (_how(found, weight, tested),),
+    }
     out: Several[PassRateForecast] = Several()
     for i, point in enumerate(at):
-        methods = {
-            "average": _answer(found, averaged.run[:, i], level, AVERAGE_NOTES),
-            "line": _answer(found, line[i], level, LINE_NOTES),
-            "instances": _drawn(found, parts["instances"][:, i], level, ()),
-            "pooled": _drawn(found, mixed[:, i], level, (_how(found, weight, tested),)),
-        }
+        methods = {name: _answer(found, q[:, i], level, about[name]) for name, q in ends.items()}
         beyond = _beyond(found, x[i])
         own = list(notes)
         if beyond > 1:
@@ -225,12 +256,17 @@ def forecast_pass_rate(
                 dict(point),
                 kind,
                 methods,
-                _ends(found, averaged.mean[:, i]),
-                float(averaged.noise[i]),
+                _ends(found, mean[:, i]),
+                run_share(
+                    (float(mean[0, i]), float(mean[-1, i])),
+                    (float(ends["average"][0, i]), float(ends["average"][-1, i])),
+                    GROWING,
+                ),
                 len(found.x),
-                found.passes.shape[1],
+                found.instances,
                 beyond,
                 tuple(own),
+                _above_chance(found, asked[i]),
             )
         )
     return out
@@ -282,11 +318,15 @@ def _ends(found: RateSeries, quantiles: Floats) -> tuple[float, float]:
     return low, high
 
 
-def _drawn(
-    found: RateSeries, draws: Floats, level: float, notes: tuple[str, ...]
-) -> MethodForecast:
-    tail = (1 - level) / 2
-    return _answer(found, np.quantile(draws, [tail, 0.5, 1 - tail]), level, notes)
+def _above_chance(found: RateSeries, asked: WordingForecast | None) -> WordingForecast | None:
+    """Return the same with chance in its rates."""
+    if asked is None or asked.interval is None:
+        return asked
+    return replace(asked, interval=_ends(found, np.array(asked.interval)))
+
+
+def _quantiles(draws: Floats, levels: Floats) -> Floats:
+    return np.quantile(draws, levels, axis=0)
 
 
 def _weights(found: RateSeries, rng: np.random.Generator) -> tuple[float, int]:

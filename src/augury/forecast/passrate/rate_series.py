@@ -17,6 +17,8 @@ from augury.data.counts import mean_and_shape
 from augury.data.scores import stop_of
 from augury.data.table import run_ids
 from augury.errors import DataError, UsageError
+from augury.forecast.links import Link
+from augury.forecast.wordings import PROMPT, Wordings, additive, wordings_in
 from augury.laws.pass_rate import FALLS_WITH
 
 Floats = NDArray[np.float64]
@@ -41,6 +43,8 @@ class RateSeries:
         reference: (M, S) log-likelihood of the reference answer if known, else NaN.
         stopped: passes at which sampling stopped; infinite if the number of samples was fixed.
         run: (M,) training run of each model: checkpoints of one run share a label.
+        wording: (S,) which wording of the benchmark each instance is asked in, from 0; None if the
+            table tells of none. An instance asked in two wordings counts as two.
     """
 
     scales: tuple[str, ...]
@@ -53,6 +57,7 @@ class RateSeries:
     reference: Floats
     stopped: float
     run: NDArray[np.int64]
+    wording: NDArray[np.int64] | None = None
 
     @property
     def z(self) -> Floats:
@@ -94,7 +99,51 @@ class RateSeries:
             self.reference[rows],
             self.stopped,
             self.run[rows],
+            self.wording,
         )
+
+    def wordings(self) -> Wordings | None:
+        """Return what the series tells about wordings, on `GROWING`; None if it tells of none."""
+        if self.wording is None:
+            return None
+        count = int(self.wording.max()) + 1
+        if count == 1:
+            return Wordings(1, np.nan)
+        # One wording is as precise as its counts: sampling noise is not spread of wordings.
+        rate, shape = (np.empty((len(self.x), count)) for _ in range(2))
+        for w in range(count):
+            rate[:, w], shape[:, w] = self._rates(self.wording == w)
+        v = GROWING.to(rate)
+        precision = shape * np.log(np.clip(rate, 1e-300, 1 - 1e-9)) ** 2
+        model, word = (x.ravel() for x in np.indices(v.shape))
+        return additive(v.ravel(), model, word, precision.ravel())[2]
+
+    @property
+    def instances(self) -> int:
+        """Number of instances, whatever the number of wordings."""
+        per_wording = (
+            np.bincount(self.wording) if self.wording is not None else [self.passes.shape[1]]
+        )
+        return int(max(per_wording))
+
+    def _rates(self, some: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """Return (M,) rates above chance and their effective passes, over some instances."""
+        return _above_chance(self.passes[:, some], self.samples[:, some], self.stopped, self.chance)
+
+
+def _above_chance(
+    passes: Floats, samples: Floats, stopped: float, chance: float
+) -> tuple[Floats, Floats]:
+    """Return (M,) mean rates above chance of (M, S) counts, and their effective passes."""
+    rate, shape = np.empty(len(passes)), np.empty(len(passes))
+    for m in range(len(passes)):
+        there = samples[m] > 0
+        rate[m], shape[m] = mean_and_shape(passes[m, there], samples[m, there], stopped)
+    above = (rate - chance) / (1 - chance)
+    # Near chance, only the part of the mean above it counts, and it is less precise.
+    least = rate * 0.05
+    shape = shape * (np.maximum(above, least) / rate) ** 2
+    return np.maximum(above, least), np.minimum(shape, 1e12)
 
 
 def to_f(rate: Floats) -> Floats:
@@ -107,12 +156,17 @@ def from_f(f: Floats) -> Floats:
     return np.exp(-np.exp(np.minimum(f, 7.0)))
 
 
+# The scale of forecasts of pass rates, on which they grow: -F.
+GROWING = Link(lambda rate: -to_f(rate), lambda v: from_f(-v))
+
+
 def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
     """Read a series from a table of counts.
 
     Args:
         table: rows of instances with `passes` and `samples`, or with the exact `logprob`. Rows
-            without `instance` are means; they are left out if other rows have one. One task.
+            without `instance` are means; they are left out if other rows have one. One task, in
+            one or several wordings (`prompt`), all of them asked of every model.
         scales: columns along which models grow, such as ("params",) or ("params", "tokens").
 
     Raises:
@@ -148,11 +202,14 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
             f"a trend needs at least three models; there {'is' if models.height == 1 else 'are'} "
             f"{models.height} with these settings"
         )
-    names = table["instance"].unique(maintain_order=True).to_list()
+    words = wordings_in(table)
+    asked = ["instance", PROMPT] if words else ["instance"]
+    names = table.select(asked).unique(maintain_order=True).rows()
     row = {key: i for i, key in enumerate(models.iter_rows())}
     column = {name: i for i, name in enumerate(names)}
     at = np.array([row[key] for key in table.select(keys).iter_rows()])
-    to = np.array([column[name] for name in table["instance"]])
+    to = np.array([column[name] for name in table.select(asked).iter_rows()])
+    wording = np.array([words.index(name[1]) for name in names]) if words else None
     grid = np.full((len(row), len(names)), np.nan)
     passes, samples, value, reference = (grid.copy() for _ in range(4))
     for name, into in (
@@ -171,29 +228,32 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
             into[at, to] = table[name].cast(pl.Float64).to_numpy()
     samples = np.nan_to_num(samples)
     passes = np.nan_to_num(passes)
+    for w, word in enumerate(words):
+        lacking = ~(samples[:, wording == w] > 0).any(1)
+        if lacking.any():
+            raise DataError(
+                f"model '{models['model'][int(lacking.argmax())]}' was not asked in every wording",
+                column=PROMPT,
+                value=word,
+                expected="every model in the same wordings; choose with --where",
+            )
     stopped = _stop(table, passes, samples)
     chance = 0.0
     if "chance" in table.columns:
         chance = float(np.nanmean(table["chance"].cast(pl.Float64).fill_null(0.0).to_numpy()))
-    rate, shape = np.empty(len(row)), np.empty(len(row))
-    for m in range(len(row)):
-        there = samples[m] > 0
-        rate[m], shape[m] = mean_and_shape(passes[m, there], samples[m, there], stopped)
-    above = (rate - chance) / (1 - chance)
-    # Near chance, only the part of the mean above it counts, and it is less precise.
-    least = rate * 0.05
-    shape = shape * (np.maximum(above, least) / rate) ** 2
+    rate, shape = _above_chance(passes, samples, stopped, chance)
     return RateSeries(
         tuple(scales),
         models.select(scales).to_numpy().astype(float),
         passes,
         samples,
-        np.maximum(above, least),
-        np.minimum(shape, 1e12),
+        rate,
+        shape,
         chance,
         reference,
         stopped,
         run_ids(models),
+        wording,
     )
 
 

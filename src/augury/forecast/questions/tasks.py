@@ -16,8 +16,16 @@ from augury.display import Card
 from augury.errors import DataError, UsageError
 from augury.forecast.ahead import forecast_ahead
 from augury.forecast.ladder import forecast_ladder
-from augury.forecast.prediction import extrapolation, known
+from augury.forecast.links import ARCSINE
+from augury.forecast.prediction import extrapolation, known, run_share_text
 from augury.forecast.questions.answers import Answer, status_at
+from augury.forecast.wordings import (
+    PROMPT,
+    WordingForecast,
+    notes_on_tasks,
+    over_wordings_of_tasks,
+    wordings_in,
+)
 from augury.notes import Note
 
 # Protocol of Bhagia et al. 2024: a run's last point is the mean of this many evaluations, and its
@@ -37,10 +45,13 @@ class LadderOutlook(Answer):
         at: params and tokens of the target.
         threshold: score that a task should pass; None if none was given.
         table: per task: now (score of the run with most compute), value, low, high (for one new
-            run), probability_above (of the threshold; null without one).
+            run), mean_low, mean_high (for the mean of many runs), run_share (share of the new run's
+            squared width that is spread between runs), probability_above (of the threshold; null
+            without one).
         recipe: the way of forecasting that backtests chose.
         held: share of the backtest's forecasts inside their intervals; NaN without a backtest.
         extrapolation: of the target.
+        wordings: by task, if the table tells wordings apart (`prompt`).
     """
 
     at: Mapping[str, float]
@@ -49,6 +60,7 @@ class LadderOutlook(Answer):
     recipe: str
     held: float
     extrapolation: float
+    wordings: Mapping[str, WordingForecast]
 
     def to_list(self) -> list[dict[str, Any]]:
         """Return one record per task, ready for JSON."""
@@ -57,6 +69,11 @@ class LadderOutlook(Answer):
                 "task": row["task"],
                 "value": row["value"],
                 "interval": [row["low"], row["high"]],
+                "mean_interval": [row["mean_low"], row["mean_high"]],
+                "run_share": row["run_share"],
+                "wordings": self.wordings[row["task"]].to_dict()
+                if row["task"] in self.wordings
+                else None,
                 "level": self.level,
                 "probability_above": row["probability_above"],
                 "threshold": self.threshold,
@@ -89,16 +106,22 @@ class LadderOutlook(Answer):
     def __str__(self) -> str:
         width = max(len(task) for task in self.table["task"])
         mark = "" if self.threshold is None else f"   above {self.threshold:g}"
-        lines = [self._heading(), f"  {'task':{width}s}    now  forecast  interval{mark}"]
+        lines = [self._heading(), f"  {'task':{width}s}    now  forecast  new run         "
+                                  f"mean of runs{mark}"]  # fmt: skip
         for row in self.table.sort("value", descending=True).iter_rows(named=True):
             chance = row["probability_above"]
             lines.append(
                 f"  {row['task']:{width}s}  {row['now']:.3f}     {row['value']:.3f}  "
-                f"[{row['low']:.3f}, {row['high']:.3f}]"
+                f"[{row['low']:.3f}, {row['high']:.3f}]  "
+                f"[{row['mean_low']:.3f}, {row['mean_high']:.3f}]"
                 + ("" if chance is None else f"   {chance:6.1%}")
             )
         held = f"; {self.held:.0%} of its backtest's intervals held"
         lines.append(f"  By {self.recipe}{held if np.isfinite(self.held) else ''}.")
+        shares = self.table["run_share"].drop_nulls()
+        if len(shares):
+            lines.append(f"  {run_share_text(float(np.median(shares)))} (median of the tasks).")
+        lines += [f"  {task}: {words}" for task, words in self.wordings.items()]
         lines += [f"  {n.severity}: {n.message}" for n in self.notes]
         return "\n".join(lines)
 
@@ -144,6 +167,7 @@ def ladder_outlook(
         if "bpb" in finals.columns and finals["run"].n_unique() >= FEWEST_RUNS
         else _average_forecasts(finals, target, level)
     )
+    finals, words = over_wordings_of_tasks(finals, "value", ARCSINE)
     best = finals.sort("flops").group_by("task", maintain_order=True).last()
     now = dict(best.select("task", "value").iter_rows())
     rows = [
@@ -153,6 +177,9 @@ def ladder_outlook(
             "value": row["value"],
             "low": row["low"],
             "high": row["high"],
+            "mean_low": row["mean_low"],
+            "mean_high": row["mean_high"],
+            "run_share": row["run_share"],
             "probability_above": None
             if threshold is None
             else probability_above(row["value"], row["low"], row["high"], level, threshold),
@@ -170,14 +197,17 @@ def ladder_outlook(
     return LadderOutlook(
         level=level,
         status=status,
-        notes=tuple(notes),
+        notes=(*notes, *notes_on_tasks(words)),
         seed=seed,
         at=target,
         threshold=threshold,
-        table=pl.DataFrame(rows, schema_overrides={"probability_above": pl.Float64}),
+        table=pl.DataFrame(
+            rows, schema_overrides=dict.fromkeys(("probability_above", "run_share"), pl.Float64)
+        ),
         recipe=found.recipe if isinstance(found, _Average) else str(found.recipe),
         held=found.coverage,
         extrapolation=far,
+        wordings=found.wordings,
     )
 
 
@@ -186,6 +216,7 @@ class _Average:
     """Replaces a `LadderForecast` if no recipe can be backtested."""
 
     table: pl.DataFrame
+    wordings: Mapping[str, WordingForecast]
     recipe: str = "the average of simple forecasts of each task alone"
     coverage: float = np.nan
 
@@ -193,8 +224,12 @@ class _Average:
 def _average_forecasts(finals: pl.DataFrame, target: Mapping[str, float], level: float) -> _Average:
     """Forecast scores from parameters and tokens alone."""
     found = forecast_ahead(finals, [dict(target)], output="value", level=level)
-    rows = [(f.task, f.value, *f.interval) for f in found]
-    return _Average(pl.DataFrame(rows, schema=["task", "value", "low", "high"], orient="row"))
+    rows = [(f.task, f.value, *f.interval, *f.mean_interval, f.run_share) for f in found]
+    names = ["task", "value", "low", "high", "mean_low", "mean_high", "run_share"]
+    return _Average(
+        pl.DataFrame(rows, schema=names, orient="row"),
+        {str(f.task): f.wordings for f in found if f.wordings is not None},
+    )
 
 
 def probability_above(
@@ -224,11 +259,12 @@ def ladder_tables(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     if not {"run", "model"} & set(table.columns):
         raise DataError("the column is missing", column="model", expected="the run of each row")
     links = [] if link is None else [pl.col(link).alias("bpb")]
+    words = [pl.col(PROMPT).fill_null("")] if wordings_in(table) else []
     rows = table.with_columns(run=pl.Series(run_ids(table)).cast(pl.String)).select(
-        "run", "task", "params", "tokens", *links, "value"
+        "run", "task", *words, "params", "tokens", *links, "value"
     )
-    rows = rows.drop_nulls().sort("run", "task", "tokens")
-    over = ("run", "task")
+    over = ("run", "task", *((PROMPT,) if words else ()))
+    rows = rows.drop_nulls().sort(*over, "tokens")
     many = pl.len().over(over) >= MANY
     mean = [
         pl.when(many).then(pl.col(c).rolling_mean(LAST, min_samples=1).over(over)).otherwise(c)

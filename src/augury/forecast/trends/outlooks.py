@@ -357,6 +357,10 @@ def outlook(
             task = int(step.task[i])
             scale = series.scales[task]
             ends = scale.back(np.array([step.last[i], found.value[i], found.low[i], found.high[i]]))
+            words = series.wordings[task]
+            if words is not None:
+                levels = np.array([(1 - level) / 2, 0.5, (1 + level) / 2])
+                ends[[2, 1, 3]] = words.widen(ends[[2, 1, 3], None], levels, scale.link)[:, 0]
             name, metric = series.keys[task]
             rows.append(
                 {

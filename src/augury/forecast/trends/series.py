@@ -20,6 +20,8 @@ from augury.data import run_ids
 from augury.data.metrics import higher_is_better
 from augury.data.scores import counts_outcomes, whole_tasks
 from augury.errors import DataError, UsageError
+from augury.forecast.links import ARCSINE, Link
+from augury.forecast.wordings import PROMPT, Wordings, over_wordings
 
 Floats = NDArray[np.float64]
 # Measures of training; the first that the table has is used.
@@ -34,12 +36,13 @@ class Scale:
     forward: Callable[[Floats], Floats]
     back: Callable[[Floats], Floats]
 
+    @property
+    def link(self) -> Link:
+        """The transform and its inverse."""
+        return Link(self.forward, self.back)
 
-RATE = Scale(
-    "rate",
-    lambda p: 2.0 * np.arcsin(np.sqrt(np.clip(p, 0.0, 1.0))),
-    lambda a: np.sin(np.clip(a, 0.0, np.pi) / 2.0) ** 2,
-)
+
+RATE = Scale("rate", ARCSINE.to, ARCSINE.back)
 POSITIVE = Scale("positive", np.log, np.exp)
 PLAIN = Scale("plain", lambda y: y, lambda y: y)
 
@@ -92,6 +95,8 @@ class TrendSeries:
         scales: (T,) of each task.
         chance: (T,) score of random guessing on the original scale, NaN if unknown.
         higher_is_better: (T,) direction of each metric, None if unknown.
+        wordings: (T,) of each task, on the scale of the analysis; None if the table tells of none.
+            Scores are means over them.
     """
 
     family: str | None
@@ -102,11 +107,13 @@ class TrendSeries:
     scales: tuple[Scale, ...]
     chance: Floats
     higher_is_better: tuple[bool | None, ...]
+    wordings: tuple[Wordings | None, ...]
 
 
 def series_of(table: pl.DataFrame, by: Sequence[str] = ("family",)) -> list[TrendSeries]:
     """Group a table by family, task and metric; tasks with the same design are combined.
 
+    Wordings of a task (rows that differ only in `prompt`) are averaged.
     Rows without a score or without a measure of training (including step 0) are left out.
 
     Raises:
@@ -129,6 +136,11 @@ def series_of(table: pl.DataFrame, by: Sequence[str] = ("family",)) -> list[Tren
     collected: dict[Any, list[Any]] = {}
     for key, own in rows.group_by([*by, "task", "metric"], maintain_order=True):
         family = " ".join(str(k) for k in key[: len(by)] if k is not None) or None
+        words = None
+        if PROMPT in own.columns:
+            own, words = over_wordings(
+                own, "value", scale_of(own["value"].cast(pl.Float64).to_numpy()).link
+            )
         own = own.sort("run", progress, descending=[False, progress == "loss"])
         again = own.select("run", progress).is_duplicated()
         if again.any():
@@ -145,7 +157,7 @@ def series_of(table: pl.DataFrame, by: Sequence[str] = ("family",)) -> list[Tren
         if own.height < 3:
             continue
         design = (family, *(own[c].to_numpy().tobytes() for c in ("run", progress)))
-        collected.setdefault(design, []).append((str(key[-2]), str(key[-1]), own))
+        collected.setdefault(design, []).append((str(key[-2]), str(key[-1]), own, words))
     return [_series(key[0], parts, progress) for key, parts in collected.items()]
 
 
@@ -171,7 +183,7 @@ def _series(family: str | None, parts: list[Any], progress: str) -> TrendSeries:
         -x if progress == "loss" else np.log(x), z, run.astype(np.int64), sizes, progress, zero
     )
     y, sampling, scales, chance = [], [], [], []
-    for _, _, own in parts:
+    for _, _, own, _ in parts:
         values = own["value"].cast(pl.Float64).to_numpy()
         scale = scale_of(values)
         scales.append(scale)
@@ -185,13 +197,14 @@ def _series(family: str | None, parts: list[Any], progress: str) -> TrendSeries:
         chance.append(float(given[0]) if len(given) else np.nan)
     return TrendSeries(
         family,
-        tuple((task, metric) for task, metric, _ in parts),
+        tuple((task, metric) for task, metric, *_ in parts),
         design,
         np.array(y),
         np.array(sampling),
         tuple(scales),
         np.array(chance),
-        tuple(direction_of(own, metric) for _, metric, own in parts),
+        tuple(direction_of(own, metric) for _, metric, own, _ in parts),
+        tuple(words for *_, words in parts),
     )
 
 

@@ -225,7 +225,7 @@ def _over_sizes(series: TrendSeries) -> TrendSeries | None:
     # Checkpoints of a run share most of their noise, so averaging n of them gains little.
     return TrendSeries(
         series.family, series.keys, over, y, series.sampling, series.scales, series.chance,
-        series.higher_is_better,
+        series.higher_is_better, series.wordings,
     )  # fmt: skip
 
 

@@ -30,6 +30,12 @@ LOG = Link(lambda y: np.log(np.maximum(y, LEAST_RATE)), np.exp)
 LOGIT = Link(
     lambda y: np.asarray(logit(np.clip(y, EDGE, 1 - EDGE))), lambda v: np.asarray(expit(v))
 )
+# A share of n trials has the standard error 1 / sqrt(n) everywhere (Freeman & Tukey 1950); 0 and 1
+# are as good as other scores.
+ARCSINE = Link(
+    lambda p: 2.0 * np.arcsin(np.sqrt(np.clip(p, 0.0, 1.0))),
+    lambda a: np.sin(np.clip(a, 0.0, np.pi) / 2.0) ** 2,
+)
 
 
 def log_above(floor: float) -> Link:
