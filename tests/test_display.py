@@ -137,7 +137,7 @@ def test_a_fit_shows_its_parameters_its_law_and_its_notes() -> None:
     assert forecasts.to_pandas()["value"].to_list() == [f.value for f in forecasts]
     assert str(forecasts) == "\n".join(map(str, forecasts))
     assert isinstance(forecasts, list)
-    assert forecasts[0].to_pandas().shape == (1, 7)
+    assert forecasts[0].to_pandas().shape == (1, 8)
 
 
 def test_a_fit_that_found_nothing_says_so_and_draws_nothing() -> None:

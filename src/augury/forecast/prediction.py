@@ -39,6 +39,9 @@ class Forecast(Shown):
         extrapolation: distance from the data in units of their range (logarithms of inputs): 0
             inside, 1 for one whole observed range beyond. Above 1, trust only backtests.
         level: of both intervals.
+        run_share: share of the squared width of `run_interval` that is spread between runs, gone in
+            `mean_interval`: no forecast can remove it. None if the fit has no intervals, or too few
+            runs to tell how far they differ.
 
     Examples:
         >>> runs = augury.read_table("runs.csv")
@@ -57,6 +60,7 @@ class Forecast(Shown):
     run_interval: tuple[float, float]
     extrapolation: float
     level: float
+    run_share: float | None = None
 
     def __str__(self) -> str:
         where = ", ".join(f"{name}={x:.4g}" for name, x in self.inputs.items())
@@ -68,7 +72,7 @@ class Forecast(Shown):
             )
         return (
             f"{where}: {self.value:.4g}   {self.level:.0%} mean [{low:.4g}, {high:.4g}], "
-            f"new run [{run_low:.4g}, {run_high:.4g}]   "
+            f"new run [{run_low:.4g}, {run_high:.4g}]   {run_share_text(self.run_share)}   "
             f"{self.extrapolation:.2f} ranges beyond the data"
         )
 
@@ -76,7 +80,7 @@ class Forecast(Shown):
         (low, high), (run_low, run_high) = self.mean_interval, self.run_interval
         row = {**self.inputs, "value": self.value, "mean_low": low, "mean_high": high,
                "run_low": run_low, "run_high": run_high,
-               "extrapolation": self.extrapolation}  # fmt: skip
+               "run_share": self.run_share, "extrapolation": self.extrapolation}  # fmt: skip
         return Card(
             f"Forecast, with {self.level:.0%} intervals for the mean over runs and for one new "
             "run; extrapolation in ranges of the data",
@@ -90,6 +94,7 @@ class Forecast(Shown):
             "value": known(self.value),
             "mean_interval": [known(x) for x in self.mean_interval],
             "run_interval": [known(x) for x in self.run_interval],
+            "run_share": self.run_share,
             "extrapolation": known(self.extrapolation),
             "level": self.level,
         }
@@ -127,10 +132,10 @@ def run_share(
 
 
 def run_share_text(share: float | None) -> str:
-    """Return the same in one line."""
+    """Return the same in a few words."""
     if share is None:
-        return "how much of the width is run-to-run spread is unknown"
-    return f"{share:.0%} of the squared width is run-to-run spread, which no forecast can remove"
+        return "run-to-run spread unknown"
+    return f"{share:.0%} of the squared width is run-to-run spread"
 
 
 @dataclass(frozen=True)
@@ -257,17 +262,22 @@ def predict(fitted: Any, at: At, *, level: float | None = None) -> Several[Forec
     run = interval_of(drawn.run, drawn.value, tail)
     names = [n for n in inputs_of(fitted) if n in table.columns]
     distance = extrapolation(observed(fitted), table, getattr(fitted, "law", None))
-    return Several(
-        Forecast(
-            inputs={n: float(table[n][i]) for n in names},
-            value=float(drawn.value[i]),
-            mean_interval=(float(mean[0, i]), float(mean[1, i])),
-            run_interval=(float(run[0, i]), float(run[1, i])),
-            extrapolation=float(distance[i]),
-            level=level,
+    told = all(note.code != "few-training-runs" for note in fitted.notes)
+    made: Several[Forecast] = Several()
+    for i in range(table.height):
+        for_mean, for_run = ((float(x[0, i]), float(x[1, i])) for x in (mean, run))
+        made.append(
+            Forecast(
+                inputs={n: float(table[n][i]) for n in names},
+                value=float(drawn.value[i]),
+                mean_interval=for_mean,
+                run_interval=for_run,
+                extrapolation=float(distance[i]),
+                level=level,
+                run_share=run_share(for_mean, for_run) if told else None,
+            )
         )
-        for i in range(table.height)
-    )
+    return made
 
 
 def interval_of(draws: Floats, value: Floats, tail: float) -> Floats:
