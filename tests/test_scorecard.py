@@ -75,6 +75,13 @@ def test_skill_is_paired_with_the_line() -> None:
     assert half["skill"] == {"value": 0.5, "interval": [0.5, 0.5]}
 
 
+def test_a_part_of_the_record_is_replaced_where_it_stands() -> None:
+    old = [{"kind": k, "half": "scored", "n": i} for i, k in enumerate(("a", "b", "b", "c"))]
+    new = [{"kind": "b", "half": "scored", "n": 9}, {"kind": "d", "half": "scored", "n": 8}]
+    found = scorecard.merged(old, new)
+    assert [(row["kind"], row["n"]) for row in found] == [("a", 0), ("b", 9), ("c", 3), ("d", 8)]
+
+
 def test_the_page_is_made_from_the_record(capsys: pytest.CaptureFixture[str]) -> None:
     scorecard.main(["--json"])
     record = json.loads(capsys.readouterr().out)

@@ -2,9 +2,10 @@
 
     python -m benchmarks.scorecard [--kind KIND] [--baselines] [--fresh] [--record] [--json]
 
-Prints a table; `--record` puts it into benchmarks/scorecard/record.json, `--json` prints that
-record and runs nothing. Scores are kept in build/scorecard/, so a stopped run resumes, and a
-changed forecaster needs `--fresh` (or `--again NAME`, for one forecaster).
+Prints a table; `--record` puts it into benchmarks/scorecard/record.json, in place of the same kinds
+and halves there; `--json` prints that record and runs nothing. Scores are kept in build/scorecard/,
+so a stopped run resumes, and a changed forecaster needs `--fresh` (or `--again NAME`, for one
+forecaster).
 """
 
 from __future__ import annotations
@@ -50,8 +51,16 @@ def main(arguments: list[str] | None = None) -> None:
     record = record_of(pl.DataFrame(rows))
     if given.record:
         with atomic_file(RECORD) as path:
-            path.write_text(text_of(record))
+            path.write_text(text_of(merged(json.loads(RECORD.read_text()), record)))
     _print(record)
+
+
+def merged(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The old record with the kinds and halves of the new one replaced, in the old order."""
+    again = {(row["kind"], row["half"]) for row in new}
+    kept = [row for row in old if (row["kind"], row["half"]) not in again]
+    order = list(dict.fromkeys((row["kind"], row["half"]) for row in [*old, *new]))
+    return sorted(kept + new, key=lambda row: order.index((row["kind"], row["half"])))
 
 
 def text_of(record: list[dict[str, Any]]) -> str:

@@ -46,11 +46,12 @@ def record_of(rows: pl.DataFrame) -> list[dict[str, Any]]:
 
     Skill is 1 - (score / score of the line) over the targets that both forecast, WIS averaged over
     a corpus' targets; over corpora, one less the geometric mean of these ratios. Its 90 % interval
-    resamples ladders (of a corpus with a single ladder, its cuts).
+    resamples ladders (of a corpus with a single ladder, its cuts), by draws of the kind and half's
+    own, so that a part of the record can be made again alone.
     """
     out = []
-    rng = np.random.default_rng(0)
     for (kind, half), own in rows.group_by("kind", "half", maintain_order=True):
+        rng = np.random.default_rng(0)
         names = own["forecaster"].unique(maintain_order=True).to_list()
         corpora = own["corpus"].unique(maintain_order=True).to_list()
         ratios = {n: [_ratios(own.filter(corpus=c), n, rng) for c in corpora] for n in names}
