@@ -23,8 +23,9 @@ REASONS: dict[str, str] = {
     ),
     "backtest": "the same forecasts; their intervals follow the curve, and 1.0 in place of .875 of "
     "the errors lie within, at three quarters of the width",
-    "pass_rates": "`average` is the mean of two lines that bend and wander as ladders usually do: "
-    "its skill rose from .16 to .25 on the scorecard; the others as they were",
+    "pass_rates": "`average` is the mean of two lines that wander, and bend or level off, as "
+    "ladders do: its skill rose from .16 to .25 on the scorecard, and the lines that level off "
+    "moved this forecast by 5 %; the others as they were",
     "pass_until": "the same counts; a journal's lines have the tokens drawn and read, and samples "
     "are kept (f730f50); the journal itself is pinned, not whichever file of lines is found first",
 }

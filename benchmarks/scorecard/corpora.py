@@ -50,6 +50,7 @@ HALVES = {
     "inabilities": "development",
     "arithmetic-flops": "development",
     "worlds-finetuned": "development",
+    "gadre-rates": "development",
     "pythia-even": "development",
     "gemstones-training": "scored",
     "olmo-training": "scored",

@@ -198,8 +198,31 @@ def more_pass_rates() -> Iterator[Case]:
         )
 
 
+def exact_matches() -> Iterator[Case]:
+    """Gadre's runs over FLOPs: tasks that guessing does not pass, without the scored LAMBADA."""
+    folder = DATA / "gadre"
+    if not folder.exists():
+        return
+    runs = with_flops(
+        pl.read_csv(folder / "models_downstream.csv").with_columns(
+            pl.col("params", "tokens").cast(pl.Float64)
+        )
+    )
+    tasks = pl.read_csv(folder / "eval_metadata.csv").filter(pl.col("Random baseline") == 0)
+    sizes = dict(tasks.select("Eval Task", "#datapoints").iter_rows())
+    for (data,), own in runs.group_by("dataset", maintain_order=True):
+        for task, n in sizes.items():
+            if task == "lambada_openai" or f"icl/{task}" not in own.columns:
+                continue
+            rates = own.with_columns(
+                y=f"icl/{task}", samples=pl.lit(float(n)),
+                passes=(pl.col(f"icl/{task}") * n).round(),
+            )  # fmt: skip
+            yield from windows("pass rate", "gadre-rates", f"{data} {task}", rates, scale="log")
+
+
 MORE: tuple[Callable[[], Iterator[Case]], ...] = (
-    gpt3, widths, finetuned, routed, harness, inabilities, more_pass_rates,
+    gpt3, widths, finetuned, routed, harness, inabilities, more_pass_rates, exact_matches,
 )  # fmt: skip
 
 

@@ -1,25 +1,29 @@
-"""The leading forecast of pass rates: the average of two lines that may drift and usually bend.
+"""The leading forecast of pass rates: the average of two lines that drift, and bend or level off.
 
-On log(-log p) and on the logit, a ladder of models is
+On log(-log p) and on the logit, a ladder of models is one of
 
     v = level + slope s + bend(s) + walk(s) + noise
+    v = level + slope levelling(s) + walk(s) + noise
 
 with s the log of the scale. The walk is random with step tau per e-fold. The noise sigma between
 models is partly shared by checkpoints of one run. A handful of models says little about sigma, tau
 and the slope; their priors are what the ladders in the development half of benchmarks/scorecard
-have in common. Abilities take off in these ladders: lines bend upwards on average, and the
-remaining errors are larger above than below, increasingly so further ahead. sigma and tau are
-integrated on a grid, the rest in closed form; the two links' quantiles are averaged on log(-log p).
+have in common. Abilities take off in most of these ladders: lines bend upwards on average, and the
+remaining errors are larger above than below, increasingly so further ahead. In others they level
+off: one line in five is expected to, and the ladder itself decides by its likelihood. sigma and tau
+are integrated on a grid, the rest in closed form; the two links' quantiles are averaged on
+log(-log p).
 
 The modes of the priors of sigma and tau are near the maximum of the ladders' likelihoods, with
 equal weight per corpus. Below the modes, the priors are broader than these few corpora suggest: in
 simulated ladders that are straight within counting noise, narrow priors kept the bend against all
 evidence. Slope, curvature, `up` and `DOWN` were chosen among some eighty settings by skill on that
-half (docs/compare.md).
+half, `LEVEL_OFF`, `SETTLES` and the curvature's deviation among fifty (docs/compare.md).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +42,9 @@ NOISES, STEPS, BELOW, ABOVE = 14, 11, 2.5, 5.0
 SHARED = 0.3
 # Lines bend over this many e-folds at the ladder's end and this many ahead: data reach no further.
 BENDS_OVER, BENDS_AHEAD = 6.0, 3.5
+# Prior probability that a line levels off, and the share of its slope that it then loses per
+# e-fold.
+LEVEL_OFF, SETTLES = 0.2, 0.25
 # Prior standard deviation of the level: uninformative.
 ANY_LEVEL = 10.0
 # Half-widths below the middle are multiplied by this.
@@ -55,7 +62,8 @@ class LadderPrior:
 
     Attributes:
         link: scale on which it is a line.
-        slope, curvature: mean and standard deviation; slopes grow by the curvature.
+        slope, curvature: mean and standard deviation; slopes of lines that bend grow by the
+            curvature.
         noise, step: mode of sigma and of tau, and standard deviations of their logs below and above
             it.
         up: standard deviation, one e-fold ahead, of the extra width above the middle.
@@ -73,7 +81,7 @@ PRIORS = (
     LadderPrior(
         GROWING,
         slope=(0.12, 0.15),
-        curvature=(0.02, 0.02),
+        curvature=(0.02, 0.01),
         noise=(0.117, 1.2, 0.5),
         step=(0.077, 1.0, 1.0),
         up=0.2,
@@ -84,7 +92,7 @@ PRIORS = (
             lambda v: np.asarray(special.expit(v)),
         ),
         slope=(1.0, 1.0),
-        curvature=(0.1, 0.07),
+        curvature=(0.1, 0.035),
         noise=(0.638, 1.2, 0.335),
         step=(0.3, 1.5, 0.5),
         up=0.8,
@@ -94,7 +102,9 @@ PRIORS = (
 
 @dataclass(frozen=True)
 class BentLine:
-    """The forecast of m points on a link: (G,) weights of the grid's nodes, and each node's values.
+    """The forecast of m points on a link: weights of G nodes, and each node's values.
+
+    A node is a shape of the line, sigma and tau.
 
     Attributes:
         weights: (G,) that sum to 1.
@@ -179,37 +189,53 @@ def mixture(
     every = np.concatenate([z, at])
     first, last = z[:, 0].min(), z[:, 0].max()
     size = every[:, 0] - first
-    off = every - z.mean(0)
-    bent = bend(every[:, 0], first, last)
-    mean = prior.slope[0] * off.sum(1) + prior.curvature[0] * bent
-    mean += v.mean() - mean[:n].mean()
-    known = ANY_LEVEL**2 + prior.slope[1] ** 2 * off @ off.T
-    known += prior.curvature[1] ** 2 * np.outer(bent, bent)
     # The walk starts at the smallest model, in both directions.
     walk = np.where(
         np.multiply.outer(size, size) > 0, np.minimum.outer(np.abs(size), np.abs(size)), 0.0
     )
     alike = np.where(run[:, None] == run[None, :], SHARED, 0.0)
     np.fill_diagonal(alike, 1.0)
-    noises, steps, found = _grid(prior)
     counted = np.diag(_slope_of(prior.link, rate) ** 2 * relative + 1e-9)
-    middle, variance = (np.empty((len(found), len(at))) for _ in range(2))
-    for g, (noise, step) in enumerate(zip(noises, steps, strict=True)):
-        trend = known + step**2 * walk
-        root = np.linalg.cholesky(trend[:n, :n] + noise**2 * alike + counted)
-        asked = np.column_stack([v - mean[:n], trend[:n, n:]])
-        residual, cross = np.split(solve_triangular(root, asked, lower=True), [1], axis=1)
-        middle[g] = mean[n:] + cross.T @ residual[:, 0]
-        variance[g] = np.diagonal(trend)[n:] - (cross**2).sum(0)
-        found[g] -= np.log(np.diagonal(root)).sum() + 0.5 * (residual**2).sum()
-    weights = np.exp(found - found.max())
+    noises, steps, density = _grid(prior)
+    found, middle, variance = [], [], []
+    for share, mean, known in _shapes(prior, every, first, last, n):
+        mean = mean + v.mean() - mean[:n].mean()
+        for noise, step, log_prior in zip(noises, steps, density, strict=True):
+            trend = known + step**2 * walk
+            root = np.linalg.cholesky(trend[:n, :n] + noise**2 * alike + counted)
+            asked = np.column_stack([v - mean[:n], trend[:n, n:]])
+            residual, cross = np.split(solve_triangular(root, asked, lower=True), [1], axis=1)
+            middle.append(mean[n:] + cross.T @ residual[:, 0])
+            variance.append(np.diagonal(trend)[n:] - (cross**2).sum(0))
+            likelihood = -np.log(np.diagonal(root)).sum() - 0.5 * (residual**2).sum()
+            found.append(np.log(share) + log_prior + likelihood)
+    weights = np.exp(np.array(found) - max(found))
     return BentLine(
         weights / weights.sum(),
-        middle,
+        np.array(middle),
         np.maximum(variance, 0.0),
-        noises**2,
+        np.tile(noises**2, len(found) // len(noises)),
         (prior.up * np.maximum(at[:, 0] - last, 0.0)) ** 2,
     )
+
+
+def _shapes(
+    prior: LadderPrior, every: Floats, first: float, last: float, n: int
+) -> Iterator[tuple[float, Floats, Floats]]:
+    """Yield each shape's prior probability, mean up to a constant, and covariance without the walk.
+
+    `every` is (n + m, k): the ladder's scales, then those asked for.
+    """
+    bent = bend(every[:, 0], first, last)
+    settles = np.column_stack([levelling(every[:, 0], first, last), every[:, 1:]])
+    for share, lines, (curve, spread) in (
+        (1 - LEVEL_OFF, every, prior.curvature),
+        (LEVEL_OFF, settles, (0.0, 0.0)),
+    ):
+        off = lines - lines[:n].mean(0)
+        mean = prior.slope[0] * off.sum(1) + curve * bent
+        known = ANY_LEVEL**2 + prior.slope[1] ** 2 * off @ off.T
+        yield share, mean, known + spread**2 * np.outer(bent, bent)
 
 
 def bend(size: Floats, first: float, last: float) -> Floats:
@@ -218,6 +244,15 @@ def bend(size: Floats, first: float, last: float) -> Floats:
     s = np.maximum(size - begins, 0.0)
     most = last - begins + BENDS_AHEAD
     return np.asarray(np.where(s < most, 0.5 * s**2, most * (s - 0.5 * most)))
+
+
+def levelling(size: Floats, first: float, last: float) -> Floats:
+    """(n,) line whose slope falls by `SETTLES` per e-fold, 1 in the middle of where lines bend."""
+    begins = max(first, last - BENDS_OVER)
+    middle = 0.5 * (begins + last)
+    s = np.maximum(size, begins) - middle
+    before = np.minimum(size - begins, 0.0) * np.exp(SETTLES * (middle - begins))
+    return np.asarray(before - np.expm1(-SETTLES * s) / SETTLES)
 
 
 def _grid(prior: LadderPrior) -> tuple[Floats, Floats, Floats]:

@@ -1,8 +1,8 @@
 """Forecast a pass rate from a table of counts, by four methods side by side.
 
 - average: the equal-weight mean of the quantiles of two lines, on log(-log PU) and on the logit,
-  that bend and drift as ladders usually do (`bent_lines`). It leads because it has the best skill
-  on the development half of benchmarks/scorecard.
+  that drift, and bend or level off, as ladders do (`bent_lines`). It leads because it has the best
+  skill on the development half of benchmarks/scorecard.
 - line: the dataset-level line of Hu et al. 2023 (arXiv 2310.03262), least squares on log(-log PU).
 - instances: a line for every instance, drawn from one distribution (`instances.py`).
 - pooled: a trend that may bend or end at a ceiling, with the noise between models estimated
@@ -272,7 +272,9 @@ def forecast_pass_rate(
     return out
 
 
-AVERAGE_NOTES = ("mean of the quantiles of two lines that bend and drift as ladders usually do",)
+AVERAGE_NOTES = (
+    "mean of the quantiles of two lines that drift, and bend or level off, as ladders do",
+)
 LINE_NOTES = (
     "the published method: models without a pass are left out, models have no noise of their own",
 )
