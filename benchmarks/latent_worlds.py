@@ -31,9 +31,7 @@ from pathlib import Path
 from typing import Any
 
 # One thread: on a busy machine, two would spin at barriers.
-os.environ.setdefault(
-    "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-)
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
 
 import polars as pl
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 import pytest
+from jax.extend.backend import get_compile_options
 
 from augury.runtime import compiling
 
@@ -37,3 +38,11 @@ def test_an_xla_that_does_not_know_an_option_compiles_with_none(
 def test_a_gpu_is_left_its_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     assert compiling.options() == {}
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the options are for CPUs")
+def test_the_flags_of_the_tests_are_heard() -> None:
+    """XLA reads no flag after a word that is none; those of `conftest.py` stood behind one."""
+    asked = get_compile_options(num_replicas=1, num_partitions=1)
+    built = asked.executable_build_options
+    assert built.debug_options.xla_backend_optimization_level == 1

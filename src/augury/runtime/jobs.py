@@ -19,7 +19,7 @@ from augury.runtime.garbage import collect_garbage_less
 # One thread per process: two threads spin at each other's barriers and become 30x slower on a busy
 # machine. Read when JAX starts its backend, which no worker has done before these are set.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NPROC": "1"}
-XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+XLA_ONE_THREAD = "--xla_cpu_multi_thread_eigen=false"
 # Called with the job's name, its progress, and its total.
 Progress = Callable[[str, int, int], None]
 
