@@ -262,7 +262,7 @@ def size(
     model: Annotated[str, typer.Option(help="The model to measure.")],
     scores: Annotated[
         str | None,
-        typer.Option(help='Columns of scores, "MMLU,GSM8K", in a table with one row a model.'),
+        typer.Option(help='Columns of scores, "MMLU,GSM8K", in a table with one row per model.'),
     ] = None,
     chance: Annotated[
         list[str] | None, typer.Option(help='Score of a guesser: "MMLU=.25". Repeatable.')
