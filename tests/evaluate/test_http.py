@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections import Counter
@@ -366,6 +367,7 @@ def test_it_works_inside_a_running_loop() -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_stops_it_at_once() -> None:
+    """The server never answers: nothing but Ctrl-C can end the requests under way."""
     program = (
         "import sys\n"
         "from augury.evaluate import SampleRequest\n"
@@ -373,16 +375,23 @@ def test_ctrl_c_stops_it_at_once() -> None:
         "backend = HTTPBackend(sys.argv[1], 'm', n_per_request=1, in_flight=4)\n"
         "backend.sample([SampleRequest('p', 400, 1, seed=1)])\n"
     )
-    with Misbehaving(echoes(0.3)) as server:
+    ended = threading.Event()
+
+    def never(handler: Any, body: dict[str, Any]) -> None:
+        ended.wait()
+        handler.close_connection = True
+
+    with Misbehaving(never) as server:
         run = subprocess.Popen([sys.executable, "-c", program, server.url], stderr=subprocess.PIPE)
         while len(server.bodies) < 4:
             time.sleep(0.05)
-        began = time.monotonic()
         run.send_signal(signal.SIGINT)
-        said = run.communicate(timeout=60)[1]
-        assert time.monotonic() - began < 10  # the whole takes 30
+        said = run.communicate(timeout=300)[
+            1
+        ]  # a request waits longer, and the machine may be busy
+        ended.set()
     assert said.decode().rstrip().endswith("KeyboardInterrupt")
-    assert len(server.bodies) < 60
+    assert len(server.bodies) == 4
 
 
 @pytest.mark.parametrize(

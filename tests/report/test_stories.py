@@ -12,6 +12,7 @@ import augury
 from augury import fit, save_fit
 from augury.errors import DataError, UsageError
 from augury.forecast.emergence import Truth, simulate_study
+from augury.forecast.emergence.moved_answer import answer_moved
 from augury.forecast.questions import find_optimum
 from augury.report.page.html import html_of
 from augury.report.page.story import Story
@@ -81,6 +82,26 @@ def test_finetuned_models_are_told_by_where_the_task_emerges(tmp_path: Path) -> 
     story = story_of(tmp_path / "tuned")
     assert story.answer[0].startswith("“sums” emerges without finetuning at a pretraining loss of ")
     assert headings(story)[0] == "Where sums emerges"
+
+
+@pytest.mark.slow
+def test_the_page_says_where_a_task_emerges_as_the_command_does(tmp_path: Path) -> None:
+    """Without a column `task`, too; and a loss whose fit has no interval is no forecast."""
+    rng = np.random.default_rng(0)
+    seen = simulate_study(Truth(elbow=1.9, shift=0.3, slope=0.9), rng,
+                          losses=np.linspace(2.4, 1.94, 10), amounts=(30, 480, 7500))  # fmt: skip
+    seen.write_csv(tmp_path / "tuned.csv")
+    story = story_of(tmp_path / "tuned.csv")
+    (answer,) = answer_moved(seen)
+    value, low, high = answer.fitted.point(answer.distance)
+    assert story.answer[0] == (
+        f"The task emerges without finetuning at a pretraining loss of {value:.2f} "
+        f"(90% interval: {low:.2f} to {high:.2f})."
+    )
+    about_loss = next(v for v in story.verdicts if v.about == "the loss")
+    assert about_loss.lead.startswith("No forecast of pretraining loss at 8 billion parameters: it")
+    assert not about_loss.useful
+    assert headings(story)[0] == "Where the task emerges"
 
 
 def test_where_nothing_can_be_said_there_is_no_page(tmp_path: Path) -> None:

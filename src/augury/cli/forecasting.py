@@ -191,15 +191,14 @@ def emergence(
         fit_emergence,
         reaches,
     )
+    from augury.forecast.emergence.moved_answer import answer_moved, is_moved_default
 
     if scale not in ("loss", "flops"):
         raise UsageError(f"--scale takes loss or flops, not '{scale}'")
     data = read_rows(table, map_, where, (scale, "finetune_examples"), "value", wished=SCALES)
     if law is None:
-        law = "moved" if (data["finetune_examples"] == 0).any() else "average"
+        law = "moved" if is_moved_default(data) else "average"
     if law == "moved":
-        from augury.forecast.emergence.moved_answer import answer_moved
-
         with startup.computing("fitting where the ability emerges"):
             answers = answer_moved(
                 data,

@@ -63,6 +63,11 @@ class MovedAnswer:
         return "\n".join(lines)
 
 
+def is_moved_default(table: pl.DataFrame) -> bool:
+    """Whether the moved curve is the default: it needs few-shot rows (finetune_examples 0)."""
+    return bool((table["finetune_examples"] == 0).any())
+
+
 def answer_moved(
     table: pl.DataFrame,
     scale: Any = "loss",

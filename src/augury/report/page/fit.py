@@ -15,7 +15,8 @@ from augury.report.page.draw import along, finished, shown, tips
 from augury.report.page.palette import BLUE, GREY, KINDS
 from augury.report.page.runs import versions
 from augury.report.page.story import Figure, Section, Story, StoryVerdict
-from augury.report.page.words import beyond_text, interval_text, place_text
+from augury.report.page.verdict import value_verdict
+from augury.report.page.words import beyond_text, place_text
 
 if TYPE_CHECKING:
     from augury.fitting import Fit
@@ -81,15 +82,13 @@ def fit_verdict(fitted: Fit, at: Mapping[str, float] | None = None) -> StoryVerd
     largest = {n: float(fitted.data[n].max()) for n in inputs}  # type: ignore[arg-type]
     asked = place_of(fitted, at)
     (made,) = predict(fitted, asked)
-    said = interval_text(made.value, *made.run_interval)
     what = OUTPUTS.get(fitted.law.output, fitted.law.output)
     details = [basis]
     if inputs[0] == "params":
         details.insert(0, f"That is {beyond_text(largest[inputs[0]], asked[inputs[0]])}.")
-    return StoryVerdict(
-        f"At {place_text(asked)}, {what} will be {said.value} "
-        f"({made.level:.0%} interval: {said.interval}).",
-        tuple(details),
+    why = f"the fit: {fitted.status}"
+    return value_verdict(
+        what, asked, made.value, made.run_interval, made.level, unknown=why, details=details
     )
 
 

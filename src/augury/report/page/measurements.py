@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -27,6 +28,7 @@ from augury.report.page.runs import name_models, versions
 from augury.report.page.scores import scores_section
 from augury.report.page.story import Outlook, Section, Story, StoryVerdict
 from augury.report.page.trends import counted_section
+from augury.report.page.verdict import value_verdict
 from augury.report.page.words import interval_text, place_text
 
 # Number of points at which a band is drawn: its edges are draws, and more points show their noise.
@@ -216,60 +218,112 @@ def _add_losses(table: pl.DataFrame, at: Mapping[str, float] | None, parts: Part
     except AuguryError as error:
         parts.missing.append(f"No law of the loss: {error}.")
         return
-    said = interval_text(made.value, *made.run_interval)
-    where = place_text({n: asked[n] for n in inputs})
+    basis = (
+        f"By the law {fitted.law}, fitted to {fitted.n} points of {fitted.run_count} runs up to "
+        f"{place_text(largest)}."
+    )
     parts.verdicts.append(
-        StoryVerdict(
-            f"At {where}, pretraining loss will be {said.value} nats per token "
-            f"({made.level:.0%} interval: {said.interval}).",
-            (
-                f"By the law {fitted.law}, fitted to {fitted.n} points of {fitted.run_count} "
-                f"runs up to {place_text(largest)}.",
-            ),
+        value_verdict(
+            "pretraining loss",
+            {n: asked[n] for n in inputs},
+            made.value,
+            made.run_interval,
+            made.level,
+            unit=" nats per token",
+            unknown=f"the fit: {fitted.status}",
+            details=(basis,),
             about="the loss",
         )
     )
 
 
-def _add_emergence(table: pl.DataFrame, parts: Parts) -> None:
-    from augury.forecast.emergence import emergence_data, emergence_point, fit_emergence
+class EmergenceFound(NamedTuple):
+    """Where a task emerges: value, low, high and level; or the reason why it cannot be said."""
 
-    if "finetune_examples" not in table.columns or "task" not in table.columns:
+    point: tuple[float, float, float] | None
+    level: float
+    why: str
+    notes: tuple[Note, ...] = ()
+    text: tuple[str, ...] = ()
+
+
+def _add_emergence(table: pl.DataFrame, parts: Parts) -> None:
+    """Add where each finetuned task emerges; a table without `task` is about one task."""
+    if "finetune_examples" not in table.columns:
         return
+    named = "task" in table.columns
     rows = whole_tasks(table).filter(pl.col("finetune_examples").is_not_null())
+    if not named:
+        rows = rows.with_columns(task=pl.lit("the task"))
     tuned = rows.filter(pl.col("finetune_examples") > 0)["task"].unique().sort().to_list()
-    for i, task in enumerate(tuned[:MOST_TASKS]):
-        own = rows.filter(pl.col("task") == task)
-        point: tuple[float, float, float] | None = None
-        notes: tuple[Note, ...] = ()
-        try:
-            found = fit_emergence(emergence_data(own))
-            made = emergence_point(found, "above")
-        except AuguryError as error:
-            parts.missing.append(f"No forecast of where “{task}” emerges: {error}.")
+    rows = rows.filter(pl.col("task").is_in(tuned[:MOST_TASKS]))
+    scale = "loss" if "loss" in rows.columns else "flops"
+    for i, (task, found) in enumerate(_emergence_of(rows, scale).items()):
+        called = f"“{task}”" if named else task
+        if found.point is None:
+            lead = f"No forecast of where {called} emerges: {found.why}."
         else:
-            notes = tuple(found.notes)
-            if np.isfinite([made.value, *made.interval]).all():
-                point = (made.value, made.interval[0], made.interval[1])
-            lead = (
-                f"No forecast of where “{task}” emerges: {found.status}."
-                if point is None
-                else _emerges(task, made.value, made.interval, made.level, str(made.scale))
-            )
-            parts.verdicts.append(StoryVerdict(lead, useful=point is not None, about=f"“{task}”"))
-            parts.notes += [n for n in notes if n.severity != "info"]
+            lead = _emerges(called, found.point, found.level, scale)
+        parts.verdicts.append(StoryVerdict(lead, useful=found.point is not None, about=called))
+        parts.notes += [n for n in found.notes if n.severity != "info"]
+        own = rows.filter(pl.col("task") == task)
         parts.sections.append(
-            emergence_section(task, own, point=point, notes=notes, name=f"emergence-{i}")
+            emergence_section(
+                task,
+                own,
+                point=found.point,
+                text=found.text,
+                notes=found.notes,
+                name=f"emergence-{i}",
+            )
         )
 
 
-def _emerges(
-    task: str, value: float, interval: tuple[float, float], level: float, scale: str
-) -> str:
-    said = interval_text(value, *interval)
+def _emergence_of(rows: pl.DataFrame, scale: Any) -> dict[str, EmergenceFound]:
+    """Ask as `augury emergence` does: all tasks together, and each alone where that fails."""
+    tasks = rows["task"].unique().sort().to_list()
+    try:
+        return _fit_emergence_of(rows, scale, tasks)
+    except AuguryError as error:
+        if len(tasks) < 2:
+            return {task: EmergenceFound(None, np.nan, str(error)) for task in tasks}
+    alone = (_emergence_of(rows.filter(pl.col("task") == task), scale) for task in tasks)
+    return {task: found for each in alone for task, found in each.items()}
+
+
+def _fit_emergence_of(
+    rows: pl.DataFrame, scale: Any, tasks: list[str]
+) -> dict[str, EmergenceFound]:
+    from augury.forecast.emergence import (
+        EmergenceStatus,
+        emergence_data,
+        emergence_point,
+        fit_emergence,
+    )
+    from augury.forecast.emergence.moved_answer import answer_moved, is_moved_default
+
+    found = {}
+    if is_moved_default(rows):
+        for task, answer in zip(tasks, answer_moved(rows.sort("task"), scale), strict=True):
+            own = answer.fitted.judged_at(answer.distance)
+            point = own.point(answer.distance) if own.usable else None
+            more = own.describe(answer.distance).splitlines()[1:]
+            text = tuple(line.strip() for line in more[: len(more) - len(own.notes)])
+            found[task] = EmergenceFound(point, own.level, str(own.status), own.notes, text)
+        return found
+    for task in tasks:
+        fitted = fit_emergence(emergence_data(rows.filter(pl.col("task") == task), scale))
+        made = emergence_point(fitted, "above")
+        point = (made.value, *made.interval) if made.status is EmergenceStatus.ANSWERED else None
+        found[task] = EmergenceFound(point, made.level, str(made.status), tuple(fitted.notes))
+    return found
+
+
+def _emerges(called: str, point: tuple[float, float, float], level: float, scale: str) -> str:
+    said = interval_text(*point)
     of = "a pretraining loss of" if scale == "loss" else f"{scale} of"
     return (
-        f"“{task}” emerges without finetuning at {of} {said.value} "
+        f"{called[:1].upper()}{called[1:]} emerges without finetuning at {of} {said.value} "
         f"({level:.0%} interval: {said.interval})."
     )
 

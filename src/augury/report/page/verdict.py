@@ -10,6 +10,7 @@ from augury.report.page.words import (
     USELESS_FACTOR,
     beyond_text,
     count,
+    interval_text,
     is_useless,
     place_text,
     rate_interval,
@@ -84,6 +85,37 @@ def rate_verdict(
         else f"At {where}, a new model will score {said.value} on {task} {sure}."
     )
     return StoryVerdict(lead, tuple(details), about=task)
+
+
+def value_verdict(
+    what: str,
+    place: Mapping[str, float],
+    value: float,
+    interval: tuple[float, float],
+    level: float,
+    *,
+    unit: str = "",
+    unknown: str = "",
+    details: Sequence[str] = (),
+    about: str = "",
+) -> StoryVerdict:
+    """Summarise a forecast of a law; one without an interval is no forecast.
+
+    Args:
+        what: as a sentence names it.
+        place: the point of the forecast.
+        value, interval, level: the forecast.
+        unit: of the value, as it follows the number.
+        unknown: why there is no interval, if there is none.
+        details, about: of the verdict.
+    """
+    where = place_text(place)
+    if not all(map(math.isfinite, interval)):
+        lead = f"No forecast of {what} at {where}: it has no interval ({unknown})."
+        return StoryVerdict(lead, tuple(details), useful=False, about=about)
+    said = interval_text(value, *interval)
+    lead = f"At {where}, {what} will be {said.value}{unit} ({level:.0%} interval: {said.interval})."
+    return StoryVerdict(lead, tuple(details), about=about)
 
 
 def _what_would_help(

@@ -15,6 +15,7 @@ SMALLEST_SHOWN = 1e-3
 # Particle Data Group's rule for errors, so rounding never changes an interval much.
 TWO_DIGITS = 3.55
 COUNT_UNITS = ((1e12, " trillion"), (1e9, " billion"), (1e6, " million"))
+UNKNOWN = "unknown"
 INPUT_NAMES = {
     "params": "parameters",
     "tokens": "tokens",
@@ -34,14 +35,14 @@ class IntervalText(NamedTuple):
 
     @property
     def interval(self) -> str:
-        """The interval as "LOW to HIGH"."""
-        return f"{self.low} to {self.high}"
+        """The interval as "LOW to HIGH"; "unknown" if neither end is known."""
+        return self.low if self.low == self.high == UNKNOWN else f"{self.low} to {self.high}"
 
 
 def number(x: float) -> str:
     """Format with three digits, as a reader would write it: 0.0305, 1.2e-06, 105,280."""
     if x != x or abs(x) == float("inf"):
-        return "unknown" if x != x else "infinity"
+        return UNKNOWN if x != x else "infinity"
     if x == int(x) and 1000 <= abs(x) < 1e6:
         return f"{x:,.0f}"
     if abs(x) >= 1e6:
