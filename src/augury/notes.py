@@ -155,6 +155,11 @@ NOTES: Mapping[str, NoteKind] = {
         "The loss that the decay of the learning rate will release is estimated from other runs.",
         "Decay a short branch of the run, and forecast again.",
     ),
+    "not-blended": NoteKind(
+        "forecast",
+        "The fit to other runs gives no interval, so a run's forecast comes from the run alone.",
+        "Fit a law with fewer parameters to the other runs, or add runs.",
+    ),
     "noise-between-models": NoteKind(
         "forecast",
         "How far single models lie from the trend, apart from sampling noise.",

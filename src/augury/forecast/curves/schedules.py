@@ -20,7 +20,7 @@ from augury.fitting import Gaussian
 from augury.forecast.curves.cuts import fit_cuts
 from augury.forecast.curves.one_curve import forecast_curve
 from augury.forecast.curves.result import CurveForecast
-from augury.laws import Momentum, with_schedule
+from augury.laws import Law, Momentum, with_schedule
 from augury.laws.schedules import MEMORY
 from augury.notes import Note
 
@@ -35,6 +35,7 @@ def forecast_scheduled(
     at: float | Sequence[float] | None = None,
     *,
     y: str = "loss",
+    laws: Sequence[Law | str] | None = None,
     level: float = 0.9,
 ) -> CurveForecast:
     """Forecast a run under its learning-rate schedule.
@@ -45,6 +46,7 @@ def forecast_scheduled(
             between.
         at: steps beyond the log; by default the schedule's last.
         y: what is forecast, in nats per token.
+        laws: candidates over `lr_sum`, as in `forecast_curve`.
         level: of the intervals.
 
     Returns:
@@ -90,7 +92,9 @@ def forecast_scheduled(
     peak = float(plan["lr"].cast(pl.Float64).max())  # type: ignore[arg-type]
     release, spread = _release(past, y, peak / (1.0 - MEMORY))
     added = past.select("lr_sum", (pl.col(y) + release * pl.col("lr_drop")).alias(y))
-    found = forecast_curve(added, ahead["lr_sum"].to_list(), x="lr_sum", y=y, level=level)
+    found = forecast_curve(
+        added, ahead["lr_sum"].to_list(), x="lr_sum", y=y, laws=laws, level=level
+    )
     drop = ahead["lr_drop"].to_numpy()
     values = np.array(found.values) - release * drop
     more = np.abs(drop - float(past.sort("step")["lr_drop"][-1])) * spread
