@@ -84,6 +84,35 @@ def test_a_run_is_held_against_a_fit_to_others(run: tuple[pl.DataFrame, pl.DataF
         assert found.to_dict()["expected"]["value"] == pytest.approx(level + 10**-0.5, rel=0.01)
 
 
+@pytest.mark.slow
+def test_the_command_blends_the_run_with_a_fit(
+    run: tuple[pl.DataFrame, pl.DataFrame], tmp_path: Path
+) -> None:
+    run[0].filter(pl.col("step") <= 5000).write_csv(tmp_path / "log.csv")
+    params = np.geomspace(1e7, 1e9, 20)
+    noise = 0.01 * np.random.default_rng(2).standard_normal(20)
+    loss = (2.5 + (params / 1e7) ** -0.5) * np.exp(noise)
+    others = augury.fit("power", pl.DataFrame({"params": params, "loss": loss}))
+    augury.save(others, tmp_path / "fit")
+    asked = ["curve", str(tmp_path / "log.csv"), "--at", "step=9000"]
+    asked += ["--against", str(tmp_path / "fit"), "--planned", "params=1e8"]
+    done = CliRunner().invoke(app, [*asked, "--target", "2.9", "--json"])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert set(said["blended"]) == {"value", "interval", "level", "weights"}
+    assert set(said["blended"]["weights"]) == {"own", "ladder"}
+    assert sum(said["blended"]["weights"].values()) == pytest.approx(1.0)
+    low, high = sorted([said["final"]["value"], said["expected"]["value"]])
+    assert low <= said["blended"]["value"] <= high
+    out = tmp_path / "answer"
+    done = CliRunner().invoke(app, [*asked, "--out", str(out)])
+    assert "blended of: the run itself" in done.stdout
+    again = augury.load(out)
+    assert again.blended.value == pytest.approx(said["blended"]["value"])
+    (figure,) = figures_of(again)
+    assert set(figure.data["shown"]) >= {"forecast", "from the run itself"}
+
+
 def test_bad_input_is_named(run: tuple[pl.DataFrame, pl.DataFrame]) -> None:
     log, schedule = run
     with pytest.raises(UsageError, match="the end of the run is unknown"):

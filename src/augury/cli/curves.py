@@ -32,7 +32,7 @@ def curve(
     ] = None,
     against: Annotated[
         Path | None,
-        typer.Option(help="A folder of `fit --out`: a fit to smaller runs, for comparison."),
+        typer.Option(help="A folder of `fit --out`: a fit to smaller runs, to blend with."),
     ] = None,
     planned: Annotated[
         str | None,
