@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from augury.data.counts import rate
 from augury.data.metrics import find_metric
-from augury.errors import DataError
+from augury.errors import DataError, UsageError
 
 Floats = NDArray[np.float64]
 # How far a standard error may differ from the binomial one of a share of n trials.
@@ -88,6 +88,26 @@ def whole_tasks(table: pl.DataFrame) -> pl.DataFrame:
     if "instance" in table.columns:
         return table.filter(pl.col("instance").is_null())
     return table
+
+
+def check_one_metric(table: pl.DataFrame) -> None:
+    """Refuse scores of one task by several metrics: taken together they are neither.
+
+    Raises:
+        UsageError: a task has several; the message says how to keep one.
+    """
+    if not {"metric", "value"} <= set(table.columns):
+        return
+    scored = table.filter(pl.col("value").is_not_null(), pl.col("metric").is_not_null())
+    by = ["task"] if "task" in table.columns else []
+    for task, own in scored.group_by(by or pl.lit(""), maintain_order=True):
+        metrics = own["metric"].unique().sort().to_list()
+        if len(metrics) > 1:
+            of = f"of {task[0]} " if by else ""
+            raise UsageError(
+                f"there are scores {of}by {len(metrics)} metrics ({', '.join(metrics[:4])}); keep "
+                f"one: --where \"metric = '{metrics[0]}'\""
+            )
 
 
 def counts_outcomes(table: pl.DataFrame) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from augury.data import observations, run_ids
-from augury.data.scores import add_value
+from augury.data.scores import add_value, check_one_metric
 from augury.display import Card, Several, Shown
 from augury.errors import DataError, UsageError
 from augury.fitting.space import Floats
@@ -151,7 +151,8 @@ def forecast_ahead(
 
     Raises:
         DataError: a column is missing, or the scales are too few.
-        UsageError: a point lacks a scale, or the level is not between 0 and 1.
+        UsageError: a point lacks a scale, the level is not between 0 and 1, or a task has scores by
+            several metrics.
 
     Source: the equal-weight average of simple forecasts (Clemen 1989); its parts and the random
     walk of their errors are ours.
@@ -169,6 +170,7 @@ def forecast_ahead(
         output = "loss" if "loss" in rows.columns and "task" not in rows.columns else "value"
     if output == "value":
         rows = add_value(rows)
+        check_one_metric(rows)
     if output not in rows.columns:
         raise DataError("the column is missing", column=output, expected="what is to be forecast")
     if output == "value":
