@@ -210,7 +210,11 @@ def test_any_ladder_has_an_interval_around_its_value(
         ends = (*found.interval, *found.mean_interval)
         assert np.isfinite([found.value, *ends]).all()
         assert found.interval[0] <= found.value <= found.interval[1]
-        assert 0 <= found.run_share <= 1
+        if found.interval[0] < found.interval[1]:
+            assert found.run_share is not None
+            assert 0 <= found.run_share <= 1
+        else:
+            assert found.run_share is None
 
 
 def test_checkpoints_count_as_their_correlation_says() -> None:

@@ -88,6 +88,19 @@ def test_wandb_exports() -> None:
     }
 
 
+def test_a_carriage_return_inside_a_line_is_no_traceback(tmp_path: Path) -> None:
+    """Whatever a byte too many does to a header: an answer, or one error that names the file."""
+    text = (FIXTURES / "loss" / "wandb" / "chart.csv").read_text()
+    for at in (0, 3, len(text.partition("\n")[0]), len(text) - 3):
+        path = tmp_path / "chart.csv"
+        path.write_bytes((text[:at] + "\r" + text[at:]).encode())
+        try:
+            told = f"chart.csv: {read_results('loss', path).table.height} rows"
+        except DataError as error:
+            told = str(error)
+        assert "chart.csv" in told
+
+
 def test_tokens_by_step_from_the_models_table(tmp_path: Path) -> None:
     models = tmp_path / "models.csv"
     models.write_text("model,tokens_per_step,params\ntiny-3m,1000,3.1e6\ntiny-7m,2000,7.2e6\n")

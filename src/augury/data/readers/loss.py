@@ -213,11 +213,8 @@ def _table(
 def _without_torn_end(text: str, path: Path, torn: list[LeftOut]) -> str:
     """Drop a last line with fewer cells than the header and no end, as from a killed run."""
     kept, newline, last = text.rpartition("\n")
-    separator = "\t" if path.suffix == ".tsv" else ","
-    names, cells = (
-        next(csv.reader([line], delimiter=separator), [])
-        for line in (text.partition("\n")[0], last)
-    )
+    tabs = path.suffix == ".tsv"
+    names, cells = (_cells(line, tabs) for line in (text.partition("\n")[0], last))
     if not newline or not last.strip() or len(cells) >= len(names):
         return text
     where = f"line {kept.count(newline) + 2}"
@@ -225,10 +222,15 @@ def _without_torn_end(text: str, path: Path, torn: list[LeftOut]) -> str:
     return kept + newline
 
 
+def _cells(line: str, tabs: bool) -> list[str]:
+    """Split a line; a carriage return inside it, of which csv makes an error, is left out."""
+    return next(csv.reader([line.replace("\r", "")], delimiter="\t" if tabs else ","), [])
+
+
 def _named_apart(text: str, tabs: bool) -> tuple[str, list[str]]:
     """Rename "RUN - KEY" in the header to "RUN #2 - KEY" where a run occurs twice."""
     head, newline, rest = text.partition("\n")
-    names = next(csv.reader([head.rstrip("\r")], delimiter="\t" if tabs else ","), [])
+    names = _cells(head, tabs)
     if len(set(names)) == len(names):
         return text, []
     seen: Counter[str] = Counter()

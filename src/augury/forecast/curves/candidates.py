@@ -13,9 +13,8 @@ from augury.laws import BrokenPowerLaw, Law, PowerLaw, parse_law
 
 # Exponents of losses over data lie around .3, mostly within a factor of two.
 EXPONENT = (float(np.log(0.3)), 0.7)
-# A break bends a curve by up to about twice its own slope, over half a decade within a factor of
-# four. The development curves were forecast less well with priors half, or 1.5 times, as wide.
-BREAK = {"c0": (0.3, 0.6), "c1": (0.0, 0.6), "f1": (float(np.log(0.3)), 1.4)}
+# A break bends a curve by less than its own slope, over a third of a decade to three decades.
+BREAK = {"c0": (0.3, 0.3), "c1": (0.0, 0.3), "f1": (float(np.log(0.3)), 0.7)}
 # Fewest points for a fit of the end of a curve.
 FEWEST_LATE = 5
 
@@ -45,9 +44,8 @@ def candidates(x: str, laws: Sequence[Law | str] | None) -> list[CurveCandidate]
     The defaults are a broken power law, and a power law of all points and of the later half. The
     last value is always added.
 
-    Chosen on the development curves of four public collections (docs/curves.md): adding M4 raised
-    the mean error in all four, and leaving out any one but the broken power law raised their
-    average by 2 to 7 %.
+    Chosen on one half of each of three public collections (docs/curves.md): adding M4 raised the
+    mean error in all three, and so did leaving out the later half or the last value.
     """
     if laws is None:
         power, broken = PowerLaw(over=x), BrokenPowerLaw(over=x)
