@@ -291,7 +291,7 @@ def test_the_commands_and_their_options_are_these() -> None:
             "--model", "--task", "--amounts", "--out", "--subsets", "--seeds", "--method",
             "--learning-rate", "--checker", "--tokens", "--stop", "--samples", "--instances",
             "--about", "--workers", "--json", "--plan", "--collect", "--steps", "--batch",
-            "--patience", "--only", "--subspace",
+            "--patience", "--only", "--subspace", "--processes",
         },
         "curve": {
             "--against", "--at", "--json", "--level", "--map", "--out", "--planned", "--schedule",
