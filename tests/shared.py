@@ -144,3 +144,7 @@ INABILITIES_T: dict[str, tuple[tuple[float, float | None], ...]] = {
     "truthfulqa_mc1": ((-10.90, None), (-11.45, None), (-2.97, 0.01)),
     "truthfulqa_mc2": ((-24.72, None), (-23.89, None), (-12.02, None)),
 }
+
+# First line of a program to be stopped by Ctrl-C: children of a process that ignores it, as one
+# started in the background may, ignore it too.
+HEED_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"

@@ -32,6 +32,7 @@ from tests.evaluate.servers import (
     says,
     transformers_serve,
 )
+from tests.shared import HEED_CTRL_C
 
 ASK = SampleRequest("p", 5, 3, seed=1)
 
@@ -369,6 +370,7 @@ def test_it_works_inside_a_running_loop() -> None:
 def test_ctrl_c_stops_it_at_once() -> None:
     """The server never answers: nothing but Ctrl-C can end the requests under way."""
     program = (
+        f"{HEED_CTRL_C}\n"
         "import sys\n"
         "from augury.evaluate import SampleRequest\n"
         "from augury.evaluate.http import HTTPBackend\n"

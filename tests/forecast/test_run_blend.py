@@ -105,7 +105,7 @@ def outlook(seed: int, **planned: float) -> augury.forecast.questions.RunOutlook
     )
 
 
-@pytest.mark.slow
+@pytest.mark.claims
 def test_the_blend_holds_in_simulation_and_is_narrower_than_its_parts() -> None:
     rows = []
     for seed in range(40):

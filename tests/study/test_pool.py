@@ -21,6 +21,7 @@ from augury.study.run.local_pool import Event, LocalPool
 from augury.study.run.runner import EngineName
 from augury.study.run.slurm_engine import SlurmEngine
 from augury.study.units.work import perform
+from tests.shared import HEED_CTRL_C
 from tests.study.helpers import results, table_study
 
 SLURM = ("slurmctld", "slurmd", "munged", "sbatch")
@@ -58,7 +59,8 @@ def test_a_worker_that_is_killed_fails_its_unit_and_the_next_one_does_it(tmp_pat
 def test_ctrl_c_ends_the_run_and_its_workers_and_it_goes_on_later(tmp_path: Path) -> None:
     table_study(tmp_path)
     run = subprocess.Popen(
-        [sys.executable, "-m", "augury", "run", str(tmp_path)],
+        [sys.executable, "-c", f"{HEED_CTRL_C}; from augury.cli import main; main()", "run",
+         str(tmp_path)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     while not (tmp_path / "state.json").exists():
