@@ -1,8 +1,8 @@
 """A run in progress: where it will end under a schedule, and whether that is on track.
 
 The run's own beginning tells where its curve leads, a fit to other runs what was expected. The
-blend of both comes nearer to the end than either; the two alone tell if the run keeps to what was
-expected.
+blend of both came nearer to the end than either on development runs, and near the better one on
+others (docs/curves.md); the two alone tell if the run keeps to what was expected.
 """
 
 from __future__ import annotations
