@@ -257,16 +257,3 @@ def test_powers_find_a_law_and_say_what_few_runs_leave_open() -> None:
     low, _, high = few.quantiles(LEVELS)
     assert low[0] < truth < high[0]
     assert few.trend[0] > 10 * found.trend[0]
-
-
-def test_two_metrics_of_a_task_are_refused_and_not_taken_for_more_models() -> None:
-    params = np.geomspace(1e8, 1e10, 7)
-    rows = pl.DataFrame({"params": params, "task": ["arc"] * 7, "value": np.linspace(0.3, 0.5, 7)})
-    both = pl.concat(
-        [rows.with_columns(metric=pl.lit("acc")),
-         rows.with_columns(pl.col("value") + 0.06, metric=pl.lit("acc_norm"))]
-    )  # fmt: skip
-    with pytest.raises(UsageError, match=r"scores of arc by 2 metrics \(acc, acc_norm\); keep one"):
-        forecast_ahead(both, {"params": 3e10}, output="value")
-    (found,) = forecast_ahead(both.filter(metric="acc"), {"params": 3e10}, output="value")
-    assert found.models == 7

@@ -21,6 +21,7 @@ import polars as pl
 import scipy
 
 from augury.data.compute import training_flops
+from augury.data.scores import check_one_metric
 from augury.display import Card, Shown
 from augury.errors import DataError, UsageError
 from augury.fitting import Gaussian, Likelihood
@@ -159,7 +160,7 @@ def forecast_ladder(
 
     Raises:
         DataError: a column is missing, or runs and tasks do not form a full grid.
-        UsageError: there are no recipes.
+        UsageError: there are no recipes, or a task has scores by several metrics.
 
     Source: Bhagia et al. 2024 (arXiv 2412.04403); pooling and the choice by backtest are ours.
 
@@ -257,6 +258,7 @@ def _checked(table: pl.DataFrame) -> pl.DataFrame:
     for name in ("run", "task", "params", "tokens", "bpb", "value"):
         if name not in table.columns:
             raise DataError("the column is missing", column=name, expected="a ladder's table")
+    check_one_metric(table)
     return table.with_columns(flops=training_flops(pl.col("params"), pl.col("tokens")))
 
 

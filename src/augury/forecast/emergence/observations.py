@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from augury.data.scores import scores_of
+from augury.data.scores import add_value, check_one_metric, scores_of
 from augury.data.table import cast_columns, fill_compute
 from augury.errors import DataError, UsageError
 from augury.fitting.optimise import round_up
@@ -215,7 +215,7 @@ def emergence_data(
         table: one row per evaluation. Required: `loss` or `flops` (of pretraining),
             `finetune_examples` (0 = few-shot), and `passes` with `samples`, or `value` (with `n` if
             it is a share of n instances, or with `stderr`). Used if present: model, step, seed,
-            subset, shots, chance, params, tokens. One task: filter others out first.
+            subset, shots, chance, params, tokens. One task by one metric: filter others out first.
         scale: "loss", nats per token, or "flops" if the loss is missing.
         few_shot_examples: N in the prompt of few-shot rows; by default their `shots`, else 5.
         low_data: D_0, the finetuning amount that counts as none; by default N, at least 2.
@@ -228,7 +228,7 @@ def emergence_data(
 
     Raises:
         DataError: a column is missing or a value is wrong; the error names row and column.
-        UsageError: an option is out of range.
+        UsageError: an option is out of range, or there are scores by several metrics.
 
     Examples:
         >>> sweep = augury.read_table("sweep.csv")
@@ -245,6 +245,7 @@ def emergence_data(
     if "task" in table.columns and table["task"].n_unique() > 1:
         names = ", ".join(sorted(str(t) for t in table["task"].unique())[:5])
         raise DataError("several tasks", column="task", value=names, expected="one; filter first")
+    check_one_metric(add_value(table))
     if low_data is not None and not low_data >= LEAST_AMOUNT:
         raise UsageError(f"low_data must be at least {LEAST_AMOUNT:g} examples, not {low_data}")
     if few_shot_examples is not None and few_shot_examples < 0:

@@ -11,6 +11,7 @@ import polars as pl
 import scipy
 
 from augury.data.compute import params_for_flops, tokens_for_flops, training_flops
+from augury.data.scores import check_one_metric
 from augury.data.table import run_ids
 from augury.display import Card
 from augury.errors import DataError, UsageError
@@ -151,8 +152,8 @@ def ladder_outlook(
 
     Raises:
         DataError: a column is missing, or a task has fewer than four runs.
-        UsageError: the target lacks params or tokens, or the level or threshold is not between 0
-        and 1.
+        UsageError: the target lacks params or tokens, the level or threshold is not between 0 and
+            1, or a task has scores by several metrics.
 
     Source: that of `forecast_ladder`.
     """
@@ -249,6 +250,7 @@ def ladder_tables(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
     Raises:
         DataError: a column is missing.
+        UsageError: a task has scores by several metrics.
     """
     link = next((n for n in ("bpb", "loss") if n in table.columns), None)
     for name in ("task", "params", "tokens", "value"):
@@ -258,6 +260,7 @@ def ladder_tables(table: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
                                      "loss")  # fmt: skip
     if not {"run", "model"} & set(table.columns):
         raise DataError("the column is missing", column="model", expected="the run of each row")
+    check_one_metric(table)
     links = [] if link is None else [pl.col(link).alias("bpb")]
     words = [pl.col(PROMPT).fill_null("")] if wordings_in(table) else []
     rows = table.with_columns(run=pl.Series(run_ids(table)).cast(pl.String)).select(
