@@ -50,7 +50,7 @@ def main() -> None:
     groups()
     shell(table)
     trends.main()
-    emergence.main()
+    emergence.main([])
     readers.main()
     backends.main()
     sandbox.main()
