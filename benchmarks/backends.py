@@ -76,8 +76,8 @@ def overhead(url: str, model: str, name: str) -> None:
     """The same requests by a minimal client of 64 connections, and by `HTTPBackend`."""
     asked = [SampleRequest(f"={i:05d}>", 1, LENGTH, seed=i) for i in range(REQUESTS)]
     with HTTPBackend(url, model, n_per_request=1) as backend:
+        backend.sample(asked)  # which finds the fields that this server takes
         bodies = [backend._body(r, 1, r.seed) for r in asked]
-        backend.sample(asked)
         calls = [lambda: gathered(url, bodies), lambda: backend.sample(asked)]
         bare, ours = rounds(calls, ROUNDS)
         # The client's own CPU time, which a busy machine does not change.
