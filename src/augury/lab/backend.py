@@ -184,12 +184,13 @@ class LabBackend:
         )
         out: list[list[str]] = []
         for i, end in enumerate(np.cumsum(counts)):
-            rows = _TEXT[tokens[end - counts[i] : end, : requests[i].length]]
-            texts = ["".join(row) for row in rows]
             request = requests[i]
+            rows = _TEXT[tokens[end - counts[i] : end, : request.length]]
+            texts = rows.view(f"<U{request.length}")[:, 0].tolist()
             # All positions are drawn in one compiled call; what follows a stop is dropped.
-            self.usage.add(_kept(texts, request.stop), len(request.prompt) + 1)
-            out.append([cut_text(text, request.stop) for text in texts])
+            kept = _kept(texts, request.stop) if request.stop else rows.size
+            self.usage.add(kept, len(request.prompt) + 1)
+            out.append([cut_text(t, request.stop) for t in texts] if request.stop else texts)
         return out
 
 
