@@ -25,7 +25,7 @@ from augury.lab import LENGTH, ModelConfig, RunConfig
 from augury.lab.config import BATCH, BLOCK
 from augury.lab.corpus import training_text, validation_text
 from augury.lab.model import init
-from augury.lab.trainer import _optimiser, mean_loss
+from augury.lab.trainer import _optimiser, course_of, mean_loss
 from augury.laws import mean_params
 
 RECORD = Path(__file__).parent / "records" / "pruning.json"
@@ -63,7 +63,7 @@ def train(width: int, final: float, seed: int) -> dict[str, float]:
     import optax
 
     config = RunConfig(ModelConfig(width), steps=STEPS, seed=seed)
-    optimiser = _optimiser(config.model, STEPS)
+    optimiser = _optimiser(config.model, course_of(STEPS))
     weights: Any = init(config.model, seed)
     masks: Any = {n: np.ones_like(x) for n, x in weights.items()}
     state = optimiser.init(weights)
