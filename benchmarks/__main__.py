@@ -152,14 +152,16 @@ def bootstraps(table: pl.DataFrame, sample: int = 60) -> None:
     print(f"    ours end {above(loose.objective, tight.objective)}")
     for tolerances, options in (("to the optimum", TO_THE_END), ("default tolerances", {})):
         for kind in ("numerical", "analytic"):
-            other, ends = timed(
-                lambda kind=kind, options=options: [
+
+            def loop(kind: str = kind, options: dict[str, float] = options) -> list[float]:
+                return [
                     solve(
                         coordinates(fitted), (*logs, w), analytic=kind == "analytic", **options
                     ).fun
                     for w in weights
                 ]
-            )
+
+            other, ends = timed(loop)
             what = f"4,000 bootstraps; warm L-BFGS-B, {kind}, {tolerances}"
             line(what, seconds, other / sample * BOOTSTRAPS)
             print(f"    its {sample} end {above(ends, tight.objective)}")
@@ -185,7 +187,7 @@ def groups(sample: int = 20, starts: int = 10) -> None:
     chosen = rng.permutation(GROUPS)[:sample]
     tried = GRID[rng.permutation(len(GRID))[:starts]]
     for kind in ("numerical", "analytic"):
-        best = []
+        best: list[float] = []
 
         def loop(kind: str = kind, best: list[float] = best) -> None:
             for g in chosen:

@@ -120,6 +120,6 @@ def rounds(
 
 if __name__ == "__main__":
     if len(sys.argv) == 3:
-        overhead(*sys.argv[1:], "server")
+        overhead(sys.argv[1], sys.argv[2], "server")
     else:
         main()

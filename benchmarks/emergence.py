@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from tests.moved_studies import families_table, moved_table
@@ -76,7 +77,7 @@ def each_kind(studies: list[EmergenceData]) -> None:
     """Processor seconds per study: in one call, with one call each, and by `fit_emergence`."""
     fit_emergence_many(studies[:1])
     fit_emergence(studies[0], laws="relu")
-    one = {
+    one: dict[str, Callable[[], list[Any]]] = {
         "in one call": lambda: fit_emergence_many(studies),
         "a call each": lambda: [fit_emergence_many([s]) for s in studies[:ONE_BY_ONE]],
         "by fit_emergence": lambda: [fit_emergence(s, laws="relu") for s in studies[:ONE_BY_ONE]],
@@ -91,7 +92,7 @@ def each_kind(studies: list[EmergenceData]) -> None:
 def study(seed: int) -> EmergenceData:
     """Ten checkpoints, five amounts, two subsets: 100 scores."""
     rng = np.random.default_rng(seed)
-    losses = np.linspace(2.4, 1.95, 10)
+    losses = np.linspace(2.4, 1.95, 10).tolist()
     table = simulate_study(Truth(), rng, losses=losses, amounts=(30, 120, 480, 1900, 7500))
     return emergence_data(table)
 

@@ -186,7 +186,8 @@ def ladders() -> dict[str, Any]:
 
 def ladder(folder: Path) -> tuple[list[LabBackend], dict[str, list[LabBackend]]]:
     """Models of all widths, and per task the same models finetuned on its examples."""
-    models, siblings = [], {"rule": [], "sort-digits": []}
+    models: list[LabBackend] = []
+    siblings: dict[str, list[LabBackend]] = {"rule": [], "sort-digits": []}
     for width in WIDTHS:
         path = train(RunConfig(ModelConfig(width), steps=STEPS), folder / str(width))[-1]
         saved = load_checkpoint(path)
@@ -274,13 +275,11 @@ def tree_passes(models: list[LabBackend], task: Task, near: list[Any]) -> float:
         n = min(int(needed(p)), 2**31)
         one = Task(task.name, (instance,), 0.0)
         draw = Draw(instance.prompt, n, np.random.default_rng(0))
-        answer = instance.answers[0]
-        asked.append(
-            draw_counts(
-                models[k], one, [draw], 1.0, lambda *_: None,
-                lambda _, text, answer=answer: answer.startswith(text),
-            )
-        )  # fmt: skip
+
+        def alive(_: int, text: str, answer: str = instance.answers[0]) -> bool:
+            return answer.startswith(text)
+
+        asked.append(draw_counts(models[k], one, [draw], 1.0, lambda *_: None, alive))
     return float(np.mean(asked))
 
 
@@ -288,7 +287,9 @@ def checked(
     models: list[LabBackend], siblings: list[LabBackend], task: Task, near: list[Any]
 ) -> dict[str, Any]:
     """Runs of `pass_until` with the sibling: observed relative error, coverage, draws."""
-    ratios, held, drawn = [], [], []
+    ratios: list[float] = []
+    held: list[bool] = []
+    drawn: list[int] = []
     order = np.random.default_rng(0).permutation(len(near))
     for k, instance, p in (near[n] for n in order):
         tokens = tuple(encode(instance.answers[0]).tolist())

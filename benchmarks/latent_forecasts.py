@@ -82,8 +82,8 @@ def leave_one_out(sweep: pl.DataFrame, floor: float) -> list[dict[str, Any]]:
             study = moved_study(seen, floor=floor)
             mean, spread = pooled_shift([at for name, at in known.items() if name != task])
             x = -np.log(study.data.place - floor)
-            shift = (mean - float(np.log(max(np.ptp(x), LEAST_SPAN["loss"]))), spread)
-            fitted = fit_moved(replace(study, shift=shift), control=False)
+            prior = (mean - float(np.log(max(np.ptp(x), LEAST_SPAN["loss"]))), spread)
+            fitted = fit_moved(replace(study, shift=prior), control=False)
             about = _about(seen.filter(finetune_examples=0), cut, task)
             rows.append({**about, "method": "others' shifts", **_told(fitted)})
     return rows

@@ -157,7 +157,7 @@ def _scored(made: dict[str, Any], truth: tuple[float, float]) -> dict[str, Any]:
 
 
 def _cases(rows: list[dict[str, Any]], task: str) -> list[dict[str, Any]]:
-    cases = {}
+    cases: dict[tuple[Any, ...], dict[str, Any]] = {}
     for r in rows:
         if r["task"] == task and AHEAD[0] <= r["ahead"] <= AHEAD[1]:
             # Two cuts with the same visible checkpoints are one case.
@@ -280,7 +280,7 @@ def by_seed() -> str:
             came = [] if where is None else [f"{where[0]:.3f} to {where[1]:.3f}"]
             parts.append(f"{seed}: {', '.join(came + missing.get((world, seed, task), []))}")
         told = "; ".join(parts)
-        spread = _number(np.std(middles, ddof=1)) if len(middles) > 1 else ""
+        spread = _number(float(np.std(middles, ddof=1))) if len(middles) > 1 else ""
         lines.append([world, task, told, spread])
     return _table(("world", "task", "truth by seed", "spread"), lines)
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,7 +102,7 @@ def colpret(table: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
     run = pl.col("run")
     pythia = r"^pythia-([\d.]+[mb])"
     sizes = {k: v for k, v in PYTHIA.items() if k not in EARLIER}
-    told = {
+    told: dict[str, tuple[str, Mapping[str, float], pl.Expr | None]] = {
         "GPT-3": (r"^GPT-3 (\S+)$", GPT3, None),
         # Perplexities.
         "OPT": (r"^OPT-(\S+)$", OPT, pl.col("loss").log()),
@@ -161,7 +161,8 @@ def larger(
         most = SMALLER * end["params"] * end["tokens"]
         others = points.filter(flops.max().over("run") <= most).rename({"run": "model"})
         sizes = others["params"].n_unique()
-        moves = others["tokens"].max() > 1.5 * others["tokens"].min() if others.height else False
+        most_tokens, least_tokens = pl.col("tokens").max(), pl.col("tokens").min()
+        moves = bool(others.select(most_tokens > 1.5 * least_tokens).item())  # of none: null, False
         few = others.height < FEWEST_RUNS or sizes < FEWEST_SIZES if moves else sizes < FEWEST_ALONE
         if few:
             continue

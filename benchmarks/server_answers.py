@@ -43,6 +43,7 @@ def answer(kind: str, n: int) -> dict[str, Any]:
     choices: list[dict[str, Any]] = []
     for i in range(n):
         choice: dict[str, Any] = {"index": i, "finish_reason": "stop"}
+        told: dict[str, Any]
         if kind == "chat":
             shown = [{"token": "5", "logprob": -0.1}, {"token": "6", "logprob": -2.5}]
             told = {"content": [{"token": "5", "logprob": -0.1, "top_logprobs": shown}]}

@@ -165,14 +165,14 @@ def forecasts(
     fitted = fit_emergence(emergence_data(seen))
     made: list[tuple[str, str, float, tuple[float, float]]] = []
     for definition in ("elbow", "above"):
-        point = emergence_point(fitted, definition)  # type: ignore[arg-type]
+        point = emergence_point(fitted, definition)
         made.append((f"finetuning, {definition}", str(point.status), point.value, point.interval))
     plain = plain_relu(emergence_data(seen))
     made.append(("finetuning, plain ReLU, elbow", "", plain, (np.nan, np.nan)))
     made.append(("few-shot alone, above", "", *alone(few)))
     out = []
     for method, status, value, (low, high) in made:
-        true = [elbow, elbow] if "elbow" in method else [losses[0], losses[-1]]
+        true = (elbow, elbow) if "elbow" in method else (losses[0], losses[-1])
         out.append(
             {
                 "world": world,

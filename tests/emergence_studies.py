@@ -44,12 +44,12 @@ def paper_like(rng: np.random.Generator, **changes: float | bool) -> tuple[Truth
     if changes.pop("format_skill", False):
         # The task itself would emerge .1 nats before its format, just beyond or inside the data.
         own |= {"elbow": elbow + 0.1, "format_loss": elbow}
-    truth = Truth(**(own | changes))  # type: ignore[arg-type]
+    truth = Truth(**(own | changes))
     near = rng.uniform(0.03, 0.12)
     losses = elbow + np.linspace(0.5, near, CHECKPOINTS) + 0.01 * rng.standard_normal(CHECKPOINTS)
     losses = np.maximum(losses, elbow + 0.02)
     amounts = tuple(examples // 4**k for k in range(5))
-    table = simulate_study(truth, rng, losses=losses, amounts=amounts, items=items)
+    table = simulate_study(truth, rng, losses=losses.tolist(), amounts=amounts, items=items)
     return truth, emergence_data(table)
 
 
@@ -157,5 +157,5 @@ AMOUNTS = (30, 120, 480, 1900, 7500)
 
 
 def study(truth: Truth = TRUTH, seed: int = 0, **options: Any) -> pl.DataFrame:
-    options = {"losses": LOSSES, "amounts": AMOUNTS} | options
+    options = {"losses": LOSSES, "amounts": AMOUNTS, **options}
     return simulate_study(truth, np.random.default_rng(seed), **options)

@@ -80,10 +80,11 @@ def olmo_ladder() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def olmo_column(rows: pl.DataFrame, kind: str, task: str, suffix: str) -> np.ndarray:
     if task == "mmlu":
-        return sum(
+        parts = (
             weight * rows[f"eval/{kind}/mmlu_{part}_test_rc_5shot_{suffix}"].to_numpy()
             for part, weight in MMLU_WEIGHTS.items()
         )
+        return sum(parts, start=np.zeros(rows.height))
     return rows[f"eval/{kind}/{OLMO_TASKS[task][0]}_rc_5shot_{suffix}"].to_numpy()
 
 

@@ -68,11 +68,11 @@ def imports(module: str) -> dict[str, int]:
     return found
 
 
-def outside() -> set[str]:
-    """The external packages that modules import, also for types only."""
+def outside(*folders: Path) -> set[str]:
+    """The packages that files below these folders import, also for types only."""
     found = set()
-    for module in modules():
-        for node, _ in _statements(tree(module), False):
+    for path in (path for folder in folders for path in folder.rglob("*.py")):
+        for node, _ in _statements(ast.parse(path.read_text(encoding="utf-8")), False):
             if isinstance(node, ast.Import):
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif not node.level:

@@ -14,6 +14,8 @@ import pytest
 import augury
 from tests.structure import outside
 
+ROOT = Path(__file__).parent.parent
+
 
 def test_import_stays_light() -> None:
     heavy = "torch,transformers,ray,vllm,peft,jax,scipy,numpy,polars,altair,pandas"
@@ -33,7 +35,7 @@ def test_a_process_of_a_study_loads_no_statistics() -> None:
 @pytest.mark.slow
 def test_mypy_reads_no_package_that_only_an_extra_brings() -> None:
     """So that `make lint` gives the same result with and without the extras."""
-    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     required = project["project"]["dependencies"] + project["dependency-groups"]["test"]
     names = {re.split(r"[^\w-]", requirement)[0].lower() for requirement in required}
     names |= {"markupsafe", "pydantic-core", "pydantic_core"}  # installed with jinja2 and pydantic
@@ -44,7 +46,9 @@ def test_mypy_reads_no_package_that_only_an_extra_brings() -> None:
         if override.get("follow_imports") == "skip"
         for pattern in override["module"]
     }
-    assert outside() - sys.stdlib_module_names - there - skipped == {"augury"}
+    read = {"augury", "benchmarks", "tests"}
+    found = outside(*(ROOT / folder for folder in ("src", "benchmarks")))
+    assert found - sys.stdlib_module_names - there - skipped == read
 
 
 # Functions that fit, forecast or measure and must name the source of their method.

@@ -128,14 +128,14 @@ def _inspect(told: dict[str, Any], path: Path) -> Counted:
         reducer = total["reducer"]
         scorer = total["name"] if reducer in (None, "mean") else f"{total['name']}/{reducer}"
         for name, value in total["metrics"].items():
-            key = ("", f"{scorer}/{name}", None)
+            key: Key = ("", f"{scorer}/{name}", None)
             if name in ("stderr", "bootstrap_stderr"):
                 continue
             _put(made, key, math.nan if value == "nan" else value)
     scores: dict[Key, list[float | None]] = defaultdict(list)
     for sample in told["instances"]:
         for scorer, value in sample["scores"].items():
-            parts = {None: value}
+            parts: dict[str | None, Any] = {None: value}
             if isinstance(value, dict | list):
                 pairs = value.items() if isinstance(value, dict) else enumerate(value)
                 parts = {str(k): v for k, v in pairs}

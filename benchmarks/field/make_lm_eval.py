@@ -30,7 +30,8 @@ SETS = (
     ("toy_loose", "toy_brier"), ("toy_filters",), ("toy_tag",), ("toy_group", "toy_part_law"),
     ("toy_part_*",), ("toy_gsm", "toy_judged", "toy_translate", "toy_repeats", "toy_mc_many"),
 )  # fmt: skip
-ALONE = (  # options that people change between two evaluations of one model, each alone
+# Options that people change between two evaluations of one model, each alone.
+ALONE: tuple[dict[str, Any], ...] = (
     {}, {"apply_chat_template": True}, {"system_instruction": "Be brief."}, {"num_fewshot": 3},
     {"limit": 5}, {"gen_kwargs": "temperature=0.5,do_sample=True"},
     {"apply_chat_template": True, "num_fewshot": 4, "fewshot_as_multiturn": True},
@@ -128,9 +129,9 @@ def toy_model(version: tuple[int, ...]) -> type:
             return "toy-tokenizer"
 
     if version >= (0, 4, 5):
-        Toy.chat_template = lambda self, asked=False: "{{ toy }}" if asked else None  # type: ignore[attr-defined]
+        Toy.chat_template = lambda self, asked=False: "{{ toy }}" if asked else None
     else:
-        Toy.chat_template = "{{ toy }}"  # type: ignore[attr-defined]
+        Toy.chat_template = "{{ toy }}"
     made: type = register_model("toy")(Toy)
     return made
 

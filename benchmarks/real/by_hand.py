@@ -38,7 +38,8 @@ def rates(
 
 def _sum_of_ways(ahead: Any, pieces: list[str], answer: str, longest: int) -> float:
     """The probability of all texts that are the answer, ignoring white space around it."""
-    total, best, open_ways = 0.0, 0.0, [([], "", 1.0)]
+    total, best = 0.0, 0.0
+    open_ways: list[tuple[list[int], str, float]] = [([], "", 1.0)]
     while open_ways:
         open_ways.sort(key=lambda way: way[2])
         said, text, p = open_ways.pop()

@@ -393,7 +393,7 @@ def single_curves() -> Iterator[Case]:
             continue
         axis = "x"
         yield Case(
-            "one curve", case.corpus, case.name, float(case.seen[axis].max()),  # type: ignore
+            "one curve", case.corpus, case.name, float(case.seen[axis].max()),  # type: ignore[arg-type]
             "log", axis, case.seen.with_columns(y="loss"),
             case.at.with_columns(y=pl.Series(case.truth)), case.half,
         )  # fmt: skip

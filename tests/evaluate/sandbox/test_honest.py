@@ -161,7 +161,8 @@ def test_honest_scripts_pass(sandbox: Sandbox) -> None:
 
 
 def test_honest_values_cross(sandbox: Sandbox) -> None:
-    right, wrong = [], []
+    right: list[Program] = []
+    wrong: list[Program] = []
     for name, (imports, value, test) in VALUES.items():
         code = f"{imports}\ndef f():\n    return {value}\n"
         # The tests import the modules that they name, and nothing from the program.
