@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def simulate_study(
     truth: Truth,
     rng: np.random.Generator,
     *,
-    losses: Sequence[float] | Callable[[], Sequence[float]],
+    losses: ArrayLike | Callable[[], ArrayLike],
     amounts: Sequence[int] = (400, 800, 1600, 3200, 7000),
     subsets: int = 2,
     shots: int = 5,
