@@ -283,7 +283,8 @@ def test_a_pass_rate_section_from_counts() -> None:
     low, high = found[-1].methods["average"].interval
     verdict = pass_rate_verdict("t", found[-1], seen)
     assert rate_interval(found[-1].methods["average"].value, low, high).interval in verdict.lead
-    assert verdict.details[0] == "That is 2x larger than the largest model measured."
+    assert verdict.details[0].startswith(f"Of this interval, {found[-1].run_share:.0%} of the ")
+    assert verdict.details[1] == "That is 2x larger than the largest model measured."
 
 
 def test_the_page_is_served_on_loopback_and_follows_changes(tmp_path: Path) -> None:

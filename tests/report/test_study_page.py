@@ -33,7 +33,11 @@ def test_the_target_is_answered_before_what_was_held_out(
     story = story_of(tmp_path)
     assert "1 billion parameters" in story.title
     assert story.answer[0].startswith("At 1 billion parameters and 20 billion tokens")
-    beyond, held_out = story.answer[1:]
+    spread, beyond, held_out = story.answer[1:]
+    near, far = story.forecasts
+    assert spread.startswith(f"Of this interval, {far.run_share:.0%} of the squared width is run")
+    assert spread.endswith(f"; for the mean of many runs it is {far.said_of_mean.interval}.")
+    assert f" %; {near.run_share:.0%} of the squared width is run-to-run spread)" in held_out
     assert beyond == "That is 125x larger than the largest model measured."
     assert held_out.startswith("At 16 million parameters and 320 million tokens: 3.1 %")
     assert held_out.endswith("of 2 runs measured afterwards inside.")
@@ -44,6 +48,9 @@ def test_the_target_is_answered_before_what_was_held_out(
     assert [len(outlook.truth) for outlook in story.forecasts] == [2, 0]
     text = html_of(story)
     assert "× their range" in text
+    for outlook in story.forecasts:
+        assert f"{outlook.run_share:.0%} of the squared width" in text
+        assert outlook.said_of_mean.interval.replace(" %", "\u00a0%") in text
     assert not unknown(text)
 
 
@@ -151,6 +158,8 @@ def test_a_study_of_a_loss_forecasts_it_and_shows_what_came(
         "At 1 billion parameters, the pretraining loss of a new model will be 2.0"
     )
     assert "nats per token (90% interval: " in story.answer[0]
+    spread = " of the squared width is run-to-run spread; for the mean of many runs it is 1.89 to "
+    assert spread in story.answer[1]
     assert story.answer[-1].startswith("At 32 million parameters: 2.7")
     (first, _, *_rest) = story.forecasts
     assert not any(outlook.is_rate for outlook in story.forecasts)

@@ -13,9 +13,20 @@ import polars as pl
 import pytest
 
 from augury.errors import DataError, UsageError
+from augury.forecast.prediction import run_share
 from augury.study import Ledger, Study, make_plan, read_study, run_study, scoreboard
-from augury.study.results.store import alone
-from augury.study.run.status import plan_of, plan_text, scoreboard_text, status_of, status_text
+from augury.study.page import answers_of
+from augury.study.results.forecast_records import read_forecast
+from augury.study.results.ledger import HEAD, RECORD
+from augury.study.results.store import alone, file_digest
+from augury.study.run.status import (
+    RUN_TO_RUN,
+    plan_of,
+    plan_text,
+    scoreboard_text,
+    status_of,
+    status_text,
+)
 from tests.study.helpers import inside, results, table_study
 
 FORECAST = ["fit pass-rate", "forecast the scores"]
@@ -247,6 +258,52 @@ def test_truth_that_comes_later_scores_a_forecast_made_without_it(
     rows = scoreboard([tmp_path])
     assert len(rows) == 2
     assert all(row.blind and row.held is not None for row in rows)
+
+
+def test_the_record_says_how_much_of_a_width_is_run_to_run_spread(finished: Path) -> None:
+    (unit,) = finished.glob("units/*/forecast.json")
+    (made,) = read_forecast(unit.parent).forecasts
+    assert made.run_share == run_share(made.mean_interval, made.run_interval)
+    rows = scoreboard([finished])
+    assert {(row.run_share, row.mean_interval) for row in rows} == {
+        (made.run_share, made.mean_interval)
+    }
+    text = scoreboard_text(rows)
+    assert text.count(f" {made.run_share:.0%} ") == len(rows) == 2
+    assert RUN_TO_RUN in text
+    board = Study(finished).scoreboard()
+    assert board["run_share"].to_list() == [made.run_share] * 2
+    assert board.select("mean_low", "mean_high").row(0) == made.mean_interval
+
+
+def test_a_record_from_before_run_shares_stays_valid_and_as_it_is(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = study.glob("units/*/forecast.json")
+    old = json.loads(path.read_text())
+    for forecast in old["forecasts"]:
+        del forecast["run_share"]
+    path.write_text(json.dumps(old))
+    lines = Ledger(study).lines
+    for name in (RECORD, HEAD):
+        (study / name).unlink()
+    ledger = Ledger(study)
+    for line in lines:
+        line.pop("run_share", None)
+        if line["kind"] == "forecast":
+            line["result_sha256"] = file_digest(path)
+        ledger.append([{**line, "previous": ledger.head}])
+    before = (study / RECORD).read_bytes()
+    assert b"run_share" not in before
+    engine = inside(monkeypatch, study)
+    assert run_study(study).complete
+    assert engine.begun == []
+    assert (study / RECORD).read_bytes() == before
+    rows = scoreboard([study])
+    assert [(row.run_share, row.held) for row in rows] == [(None, row.held) for row in rows]
+    assert all(row.held is not None for row in rows)
+    assert RUN_TO_RUN not in scoreboard_text(rows)
+    assert not any("spread" in text for text in answers_of(study))
 
 
 def test_a_study_in_python(finished: Path) -> None:

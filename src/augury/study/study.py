@@ -131,14 +131,15 @@ class Study(Shown):
             DataError: the record was tampered with or cut; it names the line.
         """
         rows = [row.model_dump() for row in scoreboard([self.folder])]
-        taken = [(*row.pop("interval"), row.pop("inputs")) for row in rows]
+        taken = [(row.pop("interval"), row.pop("mean_interval"), row.pop("inputs")) for row in rows]
         return pl.DataFrame(
             [
-                {**row, "low": low, "high": high, **inputs}
-                for row, (low, high, inputs) in zip(rows, taken, strict=True)
+                {**row, "low": run[0], "high": run[1], "mean_low": mean[0], "mean_high": mean[1],
+                 **inputs}
+                for row, (run, mean, inputs) in zip(rows, taken, strict=True)
             ],
             infer_schema_length=None,
-        )
+        )  # fmt: skip
 
     def _card(self) -> Card:
         units, done = self.plan().units, Store(self.folder).done()

@@ -205,11 +205,15 @@ def _forecasts(forecasts: tuple[Outlook, ...]) -> dict[str, Any] | None:
 
 
 def _outlook_row(f: Outlook) -> dict[str, str]:
+    from augury.forecast.prediction import run_share_text
+
     said = f.said
+    spread = "" if f.run_share is None else f"; {run_share_text(f.run_share)}"
     return {
         "forecast of": f.what,
         "value": said.value,
-        "interval": f"{said.interval} ({f.level:.0%})",
+        "interval": f"{said.interval} ({f.level:.0%}){spread}",
+        "mean of many runs": "" if f.run_share is None else f.said_of_mean.interval,
         "beyond the data": "" if f.extrapolation != f.extrapolation
         else "inside" if f.extrapolation <= 0
         else f"{f.extrapolation:.2g} × their range",

@@ -23,7 +23,7 @@ from augury.report.page.draw import (
 )
 from augury.report.page.palette import GREEN
 from augury.report.page.story import Figure, Outlook, Section, StoryVerdict
-from augury.report.page.verdict import rate_verdict
+from augury.report.page.verdict import rate_verdict, spread_details
 from augury.report.page.words import number, place_text, rate, rate_interval
 
 if TYPE_CHECKING:
@@ -224,6 +224,8 @@ def pass_rate_outlook(
         tuple(truth),
         made,
         is_rate=True,
+        mean_interval=forecast.mean_interval,
+        run_share=forecast.run_share,
     )
 
 
@@ -238,7 +240,8 @@ def pass_rate_verdict(task: str, forecast: PassRateForecast, series: RateSeries)
         f"It is based on {_count(forecast.models, 'model')} and "
         f"{_count(forecast.instances, 'instance')}; growth so far: {forecast.growth.kind}."
     )
-    return replace(said, details=(*said.details, basis))
+    spread = spread_details(shown.value, forecast.mean_interval, forecast.run_share, is_rate=True)
+    return replace(said, details=(*spread, *said.details, basis))
 
 
 def _row(f: PassRateForecast, scale: str, method: str) -> dict[str, Any]:

@@ -118,6 +118,28 @@ def value_verdict(
     return StoryVerdict(lead, tuple(details), about=about)
 
 
+def spread_details(
+    value: float, mean: tuple[float, float], share: float | None, *, is_rate: bool = False
+) -> tuple[str, ...]:
+    """Say how much of a new run's interval is run-to-run spread, and the interval without it.
+
+    Args:
+        value: the forecast.
+        mean: its interval for the mean of many runs.
+        share: of the squared width that is run-to-run spread; None if unknown: nothing is said.
+        is_rate: whether to write rates.
+    """
+    from augury.forecast.prediction import run_share_text
+
+    if share is None:
+        return ()
+    said = (rate_interval if is_rate else interval_text)(value, *mean)
+    return (
+        f"Of this interval, {run_share_text(share)}; for the mean of many runs it is "
+        f"{said.interval}.",
+    )
+
+
 def _what_would_help(
     scale: str | None, place: Mapping[str, float], measured: Mapping[str, float] | None
 ) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 
 from augury.fitting.result import Status
 from augury.report.page.story import StoryVerdict
-from augury.report.page.verdict import rate_verdict
+from augury.report.page.verdict import rate_verdict, spread_details
 from augury.report.page.words import (
     INPUT_NAMES,
     beyond_text,
@@ -121,8 +121,11 @@ def _rate_verdicts(
         failure=(record.status, record.remedy) if failed else ("", ""),
         verb="pass" if record.task else "score",
     )
-    others = [] if failed else [_other_place(one, _held(score, one)) for one in rest]
-    return [replace(verdict, details=(*verdict.details, *others))]
+    if failed:
+        return [verdict]
+    spread = _spread(first, is_rate=True)
+    others = [_other_place(one, _held(score, one)) for one in rest]
+    return [replace(verdict, details=(*spread, *verdict.details, *others))]
 
 
 def _loss_verdict(
@@ -138,7 +141,7 @@ def _loss_verdict(
             f"No forecast of the loss at {where}: {record.status}.", (record.remedy,), False
         )
     said = interval_text(known(first.value), *ends_of(first.run_interval))
-    details = []
+    details = [*_spread(first)]
     if {"params"} <= measured.keys() & first.inputs.keys():
         details.append(f"That is {beyond_text(measured['params'], first.inputs['params'])}.")
     held = _held(score, first)
@@ -148,7 +151,9 @@ def _loss_verdict(
         came = _held(score, one)
         text = interval_text(known(one.value), *ends_of(one.run_interval))
         inside = f"; {sum(came)} of {len(came)} runs measured afterwards inside" if came else ""
-        details.append(f"At {place_text(one.inputs)}: {text.value} ({text.interval}){inside}.")
+        details.append(
+            f"At {place_text(one.inputs)}: {text.value} ({text.interval}{_share(one)}){inside}."
+        )
     return StoryVerdict(
         f"At {where}, the pretraining loss of a new model will be {said.value} nats per token "
         f"({first.level:.0%} interval: {said.interval}).",
@@ -169,7 +174,19 @@ def _held(score: PassRateScoreRecord | None, made: ForecastRecord) -> list[bool]
 def _other_place(made: ForecastRecord, held: list[bool]) -> str:
     said = rate_interval(known(made.value), *ends_of(made.run_interval))
     came = f"; {sum(held)} of {len(held)} runs measured afterwards inside" if held else ""
-    return f"At {place_text(made.inputs)}: {said.value} ({said.interval}){came}."
+    return f"At {place_text(made.inputs)}: {said.value} ({said.interval}{_share(made)}){came}."
+
+
+def _spread(made: ForecastRecord, *, is_rate: bool = False) -> tuple[str, ...]:
+    return spread_details(
+        known(made.value), ends_of(made.mean_interval), made.run_share, is_rate=is_rate
+    )
+
+
+def _share(made: ForecastRecord) -> str:
+    from augury.forecast.prediction import run_share_text
+
+    return "" if made.run_share is None else f"; {run_share_text(made.run_share)}"
 
 
 def _emergence_verdict(record: EmergenceRecord, score: EmergenceScoreRecord | None) -> StoryVerdict:

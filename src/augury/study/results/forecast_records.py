@@ -36,6 +36,8 @@ class ForecastRecord(RecordPart):
         extrapolation: in ranges of the data beyond it; 0 inside.
         level: of the intervals.
         never: probability that no amount of this input is enough, for emergence.
+        run_share: share of the squared width of `run_interval` that is spread between runs, which
+            no forecast can remove; None if it is unknown, or the record is older.
     """
 
     method: str = ""
@@ -46,6 +48,7 @@ class ForecastRecord(RecordPart):
     extrapolation: Known = None
     level: float
     never: Known = None
+    run_share: Known = None
 
 
 class FitRecord(Record):

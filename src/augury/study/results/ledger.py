@@ -36,6 +36,7 @@ class ForecastLine(RecordPart):
         unit: key of the unit that made it.
         result_sha256: of the `forecast.json` it comes from.
         blind: whether no truth was known when it was recorded.
+        run_share: as in `ForecastRecord`; lines of older versions have none.
     """
 
     line: int
@@ -54,6 +55,7 @@ class ForecastLine(RecordPart):
     run_interval: Interval
     level: float
     extrapolation: Known = None
+    run_share: Known = None
 
 
 class ScoreLine(RecordPart):

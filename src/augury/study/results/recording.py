@@ -21,6 +21,9 @@ class ScoreboardRow(RecordPart):
         time: when it was recorded, UTC.
         blind: whether that was before the truth was measured.
         interval: for one new run.
+        mean_interval: for the mean of many runs.
+        run_share: share of the squared width of `interval` that is spread between runs; None if it
+            is unknown.
         model, seed, truth, held, error: None while nothing was measured; error is the log of truth
             over forecast, for emergence their difference.
     """
@@ -36,6 +39,8 @@ class ScoreboardRow(RecordPart):
     inputs: Mapping[str, float]
     value: Known
     interval: Interval
+    mean_interval: Interval = (None, None)
+    run_share: Known = None
     level: float
     extrapolation: Known
     model: str | None = None
@@ -62,7 +67,7 @@ def write_forecast(
     result = store.result(unit.key)
     found = read_forecast(result)
     wanted = {"method", "inputs", "value", "mean_interval", "run_interval", "level",
-              "extrapolation"}  # fmt: skip
+              "extrapolation", "run_share"}  # fmt: skip
     ledger.append(
         [
             {
@@ -139,7 +144,7 @@ def scoreboard(folders: Sequence[str | Path]) -> list[ScoreboardRow]:
             scores.setdefault(score.of_line, []).append(score)
         for line in ledger.forecasts:
             about = {
-                **line.model_dump(exclude={"mean_interval", "run_interval"}),
+                **line.model_dump(exclude={"run_interval"}),
                 "folder": str(folder),
                 "interval": line.run_interval,
             }

@@ -23,6 +23,8 @@ from augury.study.units.unit import Cost, total
 
 # Number of results read to learn how long units of a kind take here.
 SAMPLED = 50
+# What a column of the scoreboard means.
+RUN_TO_RUN = "run-to-run: share of the interval's squared width that no forecast can remove."
 
 
 class KindCost(RecordPart):
@@ -229,22 +231,26 @@ def scoreboard_text(rows: Sequence[ScoreboardRow]) -> str:
         return "no forecast is on record yet"
     lines = [
         f"{'study':14s} {'line':>4s} {'written down':20s} {'task':14s} {'method':14s} {'at':26s} "
-        f"{'forecast':>9s} {'interval':>20s} {'truth':>9s}  held"
+        f"{'forecast':>9s} {'interval':>20s} {'run-to-run':>10s} {'truth':>9s}  held"
     ]
     for row in rows:
         low, high = row.interval
         interval = f"[{_number(low)}, {_number(high)}]"
         unknown = "said nothing" if row.value is None else "not measured"
         held = {None: unknown, True: "yes", False: "NO"}[row.held]
+        spread = "?" if row.run_share is None else f"{row.run_share:.0%}"
         when = "" if row.blind or row.held is None else "  (after the fact)"
         lines.append(
             f"{row.study[:14]:14s} {row.line:4d} {row.time:20s} "
             f"{(row.task or '')[:14]:14s} {row.method[:14]:14s} {_place(row):26s} "
-            f"{_number(row.value):>9s} {interval:>20s} {_number(row.truth):>9s}  {held}{when}"
+            f"{_number(row.value):>9s} {interval:>20s} {spread:>10s} {_number(row.truth):>9s}  "
+            f"{held}{when}"
         )
     scored = [row for row in rows if row.held is not None]
     blind = [row for row in scored if row.blind]
     lines.append("")
+    if any(row.run_share is not None for row in rows):
+        lines.append(RUN_TO_RUN)
     if scored:
         failed = sum(not row.held for row in scored)
         lines.append(

@@ -204,6 +204,7 @@ def _forecast_counts(table: pl.DataFrame, asked: Mapping[str, Any], grid: pl.Dat
             mean_interval=one.mean_interval if answer is one.leading else (None, None),
             extrapolation=one.extrapolation,
             level=answer.level,
+            run_share=one.run_share if answer is one.leading else None,
         )
         for point, one in zip(asked_at, found, strict=True)
         for name, answer in one.methods.items()
