@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from augury.evaluate import exact_scores
 from augury.forecast import rare
 from augury.forecast.rare import elicitation_logprobs, forecast_rare
 from augury.lab import LabBackend, ModelConfig, RunConfig, lab_instances, train
+from tests.sequential import coverage
 
 Rng = np.random.Generator
 
@@ -45,16 +46,16 @@ def actual(logs: Any) -> tuple[float, float]:
     return float(np.exp(logs.max())), float(-np.expm1(np.log1p(-np.exp(logs)).sum()))
 
 
-def coverage(sample: Callable[[Rng], tuple[Any, Any]], times: int) -> tuple[float, float]:
-    """Shares of both forecasts' intervals that held."""
-    rng, largest, any_ = np.random.default_rng(4), [], []
+def draws(sample: Callable[[Rng], tuple[Any, Any]], times: int) -> Iterator[tuple[bool, bool]]:
+    """Which intervals of both forecasts held."""
+    rng = np.random.default_rng(4)
     for _ in range(times):
         known, to_come = sample(rng)
         found = forecast_rare(known, len(to_come))
         top, at_all = actual(to_come)
-        largest.append(found.largest.interval[0] <= top <= found.largest.interval[1])
-        any_.append(found.any.interval[0] - 1e-9 <= at_all <= found.any.interval[1] + 1e-9)
-    return float(np.mean(largest)), float(np.mean(any_))
+        largest = found.largest.interval[0] <= top <= found.largest.interval[1]
+        any_ = found.any.interval[0] - 1e-9 <= at_all <= found.any.interval[1] + 1e-9
+        yield largest, any_
 
 
 @pytest.mark.slow
@@ -68,8 +69,8 @@ def test_intervals_cover_from_few_queries_to_many(
     With 100 queries the tail has ten, and intervals are too wide rather than too narrow.
     """
     monkeypatch.setattr(rare, "DRAWS", 500)
-    for held in coverage(lambda rng: (draw(rng, m), draw(rng, n)), 80):
-        assert held >= 0.85
+    held = coverage(draws(lambda rng: (draw(rng, m), draw(rng, n)), 80), of=80, least=0.85)
+    assert held.passed, held
 
 
 @pytest.mark.slow
@@ -89,8 +90,8 @@ def test_instances_kept_back_of_lab_tasks(tmp_path: Path, monkeypatch: pytest.Mo
         order = rng.permutation(len(own))
         return own[order[:200]], own[order[200:]]
 
-    for held in coverage(split, 120):
-        assert held >= 0.85
+    held = coverage(draws(split, 120), of=120, least=0.85)
+    assert held.passed, held
 
 
 def test_the_slope_and_the_median_are_those_of_the_law() -> None:
