@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,14 +127,13 @@ ASKED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_sweep_in_processes_fails_as_a_whole_and_resumes(
+def test_processes_fail_as_a_whole(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A process is killed; then all of it is interrupted; then the sweep goes on."""
+    """A process is killed; then all of it is interrupted."""
     import psutil
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    out = tmp_path / "study"
 
     def mine() -> list[Any]:
         found = psutil.Process().children(recursive=True)
@@ -144,36 +147,65 @@ def test_a_sweep_in_processes_fails_as_a_whole_and_resumes(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    def sweep(**options: Any) -> Any:
-        return finetune_sweep([f"hf:{model}"], TASK, out=out, **ASKED, **options)
-
-    def train(then: Callable[..., None], steps: int) -> None:
+    def train(then: Callable[..., None]) -> None:
         finetune_in_processes(
-            2, model, None, pairs(16, 1), pairs(8, 2), Recipe(0.01, steps=steps, patience=10_000),
+            2, model, None, pairs(16, 1), pairs(8, 2), Recipe(0.01, steps=100_000, patience=10_000),
             np.random.default_rng(0), method="full", out=tmp_path / "trained", look=then,
         )  # fmt: skip
 
     with pytest.raises(ProcessError, match="process 1 of 2 was ended by SIGKILL, for instance"):
-        train(kill, 100_000)
+        train(kill)
     with pytest.raises(KeyboardInterrupt):
-        train(interrupt, 100_000)
+        train(interrupt)
     assert not mine()
     assert list(tmp_path.iterdir()) == []
 
-    several = sweep(processes=2)
+
+@pytest.mark.parametrize("launched", [False, pytest.param(True, marks=pytest.mark.claims)])
+def test_a_sweep_hands_every_run_to_the_processes_and_resumes_in_one(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, launched: bool
+) -> None:
+    """That several processes take the steps of one is shown above."""
+    asked = []
+
+    def counted(processes: int, *args: Any, **options: Any) -> Any:
+        asked.append(processes)
+        train = partial(finetune_in_processes, processes) if launched else finetune_transformers
+        return train(*args, **options)
+
+    monkeypatch.setattr("augury.finetune.processes.finetune_in_processes", counted)
+    out = tmp_path / "study"
+
+    def sweep(processes: int) -> Any:
+        return finetune_sweep([f"hf:{model}"], TASK, out=out, processes=processes, **ASKED)
+
+    several = sweep(2)
+    assert asked == [2]
     records = sorted(out.glob("measurements/*/record.json"))
     texts = [path.read_text() for path in records]
     assert [json.loads(text)["processes"] for text in texts] == [2, 2]
-    assert sweep(processes=1).equals(several)  # read, not computed again
+    assert sweep(1).equals(several)  # read, not computed again
     assert [path.read_text() for path in records] == texts
 
 
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.claims)])
 def test_an_example_that_does_not_fit_is_the_same_error_in_processes(
-    model: Path, tmp_path: Path
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int
 ) -> None:
+    """One process is started without the launcher, which takes longer than it."""
+
+    @contextmanager
+    def started(processes: int, folder: Path, log: Any) -> Iterator[Any]:
+        monkeypatch.setenv("RANK", "0")
+        command = [sys.executable, "-m", "augury.finetune.process", str(folder)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True) as process:
+            yield process
+
+    if processes == 1:
+        monkeypatch.setattr("augury.finetune.processes._launched", started)
     long = [("the " + "cat " * 70, "dog")]
     said = []
-    for train in (finetune_transformers, _in(2)):
+    for train in (finetune_transformers, _in(processes)):
         with pytest.raises(DataError, match="tokens; expected at most 64") as got:
             train(
                 model, None, long * 2, pairs(2, 1), Recipe(0.01, steps=1), np.random.default_rng(0),
