@@ -14,7 +14,7 @@ from augury.forecast.emergence import Truth, emergence_data, fit_emergence, simu
 from augury.laws import parse_law
 from augury.study import Study, make_plan, read_study, run_study
 from augury.study.results.forecast_records import EmergenceRecord
-from augury.study.units.emergence import _reach, score_emergence
+from augury.study.units.emergence import _reach, quantiles_of, score_emergence
 from augury.study.units.rows import distinct_losses
 from tests.study.helpers import inside
 
@@ -74,6 +74,18 @@ def test_a_forecast_that_says_nothing_neither_holds_nor_fails() -> None:
     (score,) = score_emergence(silent, _models({2.2: 0.25, 1.5: 0.4}), ASKED).scores
     assert score.held is None
     assert score.error is None
+
+
+def test_draws_at_which_it_never_emerges_are_no_quantiles() -> None:
+    """Twenty of a thousand: the best model of all has emerged with a probability of .98."""
+    draws = np.append(np.random.default_rng(0).normal(-1.9, 0.1, 980), np.full(20, np.inf))
+    kept = quantiles_of(draws)
+    assert len(kept.at) == len(kept.loss)
+    assert np.isfinite(kept.loss).all()
+    forecast = EmergenceRecord.model_validate({**FORECAST, "quantiles": kept})
+    (model,) = score_emergence(forecast, _models({0.1: 0.4}), ASKED).models
+    assert model.probability == pytest.approx(0.98, abs=0.006)
+    assert EmergenceRecord.model_validate_json(forecast.model_dump_json()) == forecast
 
 
 @pytest.mark.slow

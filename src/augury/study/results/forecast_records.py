@@ -144,7 +144,7 @@ class EmergencePointRecord(RecordPart):
 
 
 class QuantilesRecord(RecordPart):
-    """Quantiles of the point of emergence: probabilities and losses."""
+    """Finite quantiles of the point of emergence: probabilities and losses."""
 
     at: tuple[float, ...] = ()
     loss: tuple[float, ...] = ()

@@ -13,6 +13,7 @@ from augury.data.scores import add_value, whole_tasks
 from augury.errors import AuguryError, DataError
 from augury.fitting.result import Status
 from augury.fitting.single import fit
+from augury.fitting.space import Floats
 from augury.forecast.emergence import (
     EmergenceFit,
     Reach,
@@ -41,7 +42,7 @@ from augury.study.results.store import Store
 from augury.study.units.rows import distinct_losses, join_rows
 
 # Quantiles of the point that are kept: enough to compute how likely any model has emerged.
-QUANTILES = tuple(float(q) for q in np.linspace(0.005, 0.995, 199))
+QUANTILES = np.linspace(0.005, 0.995, 199)
 # Number of finetuning amounts at which the curve and its elbow are drawn, besides none.
 CURVE = 80
 NO_LOSS_LAW = "no [forecast] loss_law: the point is a loss, not a number of parameters"
@@ -54,10 +55,7 @@ def forecast_emergence(store: Store, unit: UnitRecord, work: Path) -> None:
     found = fit_emergence(emergence_data(rows), level=asked["level"], seed=asked["seed"])
     elbow, above = emergence_point(found), emergence_point(found, "above")
     usable = bool(np.isfinite(above.value))
-    quantiles: list[float] = []
-    if usable:
-        draws = found.point_draws(distance=ABOVE_CHANCE)
-        quantiles = [float(-x) for x in np.quantile(draws, QUANTILES)]
+    quantiles = quantiles_of(found.point_draws(distance=ABOVE_CHANCE)) if usable else None
     reach, notes = _reach(found, join_rows(store, unit.needs), asked) if usable else ([], [])
     point = ForecastRecord(
         method="emergence",
@@ -79,12 +77,20 @@ def forecast_emergence(store: Store, unit: UnitRecord, work: Path) -> None:
         elbow=EmergencePointRecord.model_validate(elbow.to_dict()),
         above=EmergencePointRecord.model_validate(above.to_dict()),
         distance=ABOVE_CHANCE,
-        quantiles=QuantilesRecord(at=QUANTILES, loss=tuple(quantiles)),
+        quantiles=quantiles or QuantilesRecord(),
         forecasts=(point, *reach),
     )
     save_record(work / "forecast.json", record)
     rows.write_parquet(work / "observed.parquet")
     _elbows(found).write_parquet(work / "elbows.parquet")
+
+
+def quantiles_of(draws: Floats) -> QuantilesRecord:
+    """Return quantiles of the point's draws of progress, without those at which it never comes."""
+    with np.errstate(invalid="ignore"):  # between two infinite draws
+        losses = -np.quantile(draws, QUANTILES)
+    kept = np.isfinite(losses)
+    return QuantilesRecord(at=tuple(QUANTILES[kept].tolist()), loss=tuple(losses[kept].tolist()))
 
 
 def score_emergence(
