@@ -356,6 +356,11 @@ NOTES: Mapping[str, NoteKind] = {
         "By its law, one series never reaches the other's value.",
         "Compare at a smaller scale, or measure the worse series at a larger one.",
     ),
+    "misfit-as-spread": NoteKind(
+        "forecast",
+        "No mixture was run twice: what the law misses counts as run-to-run spread.",
+        "Train one mixture with several seeds, to see how far runs differ.",
+    ),
     "untried-mixture": NoteKind(
         "forecast",
         "The best mixture is far from those that were tried.",

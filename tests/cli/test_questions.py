@@ -193,8 +193,10 @@ def test_mix(augury: Any, tmp_path: Path) -> None:
     answer = json.loads(said.out)
     assert answer["shares"].keys() == {"web", "code", "books"}
     assert sum(answer["shares"].values()) == pytest.approx(1.0)
-    low, high = answer["predicted"]["web_loss"]["interval"]
-    assert low < answer["predicted"]["web_loss"]["value"] < high
+    made = answer["predicted"]["web_loss"]
+    (low, high), (mean_low, mean_high) = made["interval"], made["mean_interval"]
+    assert low < mean_low < made["value"] < mean_high < high
+    assert 0 < made["run_share"] < 1
     assert answer["runners_up"]
     for name in ("mixture", "effects"):
         assert (tmp_path / "o" / "figures" / f"{name}.svg").exists()

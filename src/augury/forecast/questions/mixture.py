@@ -23,7 +23,7 @@ from augury.fitting.problem import problem_of
 from augury.fitting.single import optimum
 from augury.fitting.space import Floats
 from augury.fitting.uncertainty import bootstrap
-from augury.forecast.prediction import known, predictive
+from augury.forecast.prediction import known, predictive, run_share, run_share_text
 from augury.forecast.questions.answers import Answer, AnswerStatus, Estimate
 from augury.laws import Law, parse_law
 from augury.laws.base import attributes
@@ -47,6 +47,43 @@ PREFIX = "share_"
 
 
 @dataclass(frozen=True)
+class PredictedResult:
+    """What a mixture gives in one column.
+
+    Attributes:
+        value: the law's.
+        interval: for one new run.
+        mean_interval: for the mean of many runs.
+        run_share: share of the squared width of `interval` that is spread between runs: no forecast
+            can remove it. What the law misses counts as such.
+    """
+
+    value: float
+    interval: tuple[float, float]
+    mean_interval: tuple[float, float]
+    run_share: float | None
+
+    @classmethod
+    def of_draws(cls, value: float, mean: Floats, run: Floats, level: float) -> PredictedResult:
+        """Build it from (S,) draws of the mean, and of new runs."""
+        of_run, of_mean = (Estimate.of_draws(value, x, level).interval for x in (run, mean))
+        return cls(value, of_run, of_mean, run_share(of_mean, of_run))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a dictionary ready for JSON."""
+        return {
+            "value": known(self.value),
+            "interval": [known(x) for x in self.interval],
+            "mean_interval": [known(x) for x in self.mean_interval],
+            "run_share": self.run_share,
+        }
+
+    def __str__(self) -> str:
+        run, mean = Estimate(self.value, self.interval), self.mean_interval
+        return f"{run}, mean [{mean[0]:.4g}, {mean[1]:.4g}]   {run_share_text(self.run_share)}"
+
+
+@dataclass(frozen=True)
 class MixtureAnswer(Answer):
     """The best mixture.
 
@@ -54,7 +91,8 @@ class MixtureAnswer(Answer):
         goal: "minimise" or "maximise".
         columns: whose mean is minimised or maximised.
         shares: of every domain in the best mixture; intervals are those of the optimum over draws.
-        predicted: per column, and "mean": the result of the best mixture.
+        predicted: per column, and "mean": the result of the best mixture, with intervals for one
+            new run and for the mean of many.
         law: chosen by cross-validation; `scores` has the error of each (root mean square of
             logarithms), including the constant.
         runners_up: what the other laws would choose, and what they predict for it.
@@ -68,7 +106,7 @@ class MixtureAnswer(Answer):
     goal: str
     columns: tuple[str, ...]
     shares: Mapping[str, Estimate]
-    predicted: Mapping[str, Estimate]
+    predicted: Mapping[str, PredictedResult]
     law: str
     scores: Mapping[str, float]
     runners_up: tuple[Mapping[str, Any], ...]
@@ -407,24 +445,28 @@ def _search(targets: list[_Target], low: Floats, high: Floats) -> Floats:
 
 def _predict(
     targets: Mapping[str, _Target], share: Floats, level: float, seed: int, *, falls: bool
-) -> dict[str, Estimate]:
-    """Predict a mixture's result in every column and their mean: intervals for one new run."""
+) -> dict[str, PredictedResult]:
+    """Predict a mixture's result in every column and their mean."""
     size = min(len(t.parameters) for t in targets.values()) - 1
     rng = np.random.default_rng(seed)
     # One run's residuals per draw: a run that deviates does so in all columns.
     count = len(next(iter(targets.values())).residuals)
     run = rng.integers(count, size=(size, PER_DRAW))
-    values, draws, found = [], [], {}
+    values, means, runs, found = [], [], [], {}
     for column, target in targets.items():
         value = float(target.at(share[None], slice(0, 1))[0, 0])
         mean = target.at(share[None], slice(1, size + 1))
-        strayed = (mean * np.exp(target.residuals[run])).ravel()
-        value, strayed = (value, strayed) if falls else (1.0 - value, 1.0 - strayed)
+        strayed = mean * np.exp(target.residuals[run])
+        if not falls:
+            value, mean, strayed = 1.0 - value, 1.0 - mean, 1.0 - strayed
         values.append(value)
-        draws.append(strayed)
-        found[column] = Estimate.of_draws(value, strayed, level)
+        means.append(mean.ravel())
+        runs.append(strayed.ravel())
+        found[column] = PredictedResult.of_draws(value, means[-1], runs[-1], level)
     if len(targets) > 1:
-        found["mean"] = Estimate.of_draws(float(np.mean(values)), np.mean(draws, axis=0), level)
+        found["mean"] = PredictedResult.of_draws(
+            float(np.mean(values)), np.mean(means, axis=0), np.mean(runs, axis=0), level
+        )
     return found
 
 
@@ -492,6 +534,12 @@ def _notes(
     if gap > 2 * float(np.median(usual.min(1))) and not over:
         said = "No run of the table has a mixture near the best one: train it small before large."
         notes.append(Note("untried-mixture", "info", said, {"distance": gap}))
+    if len(np.unique(shares, axis=0)) == len(shares):
+        said = (
+            "No mixture was run twice: what the law misses counts as run-to-run spread, and the "
+            "interval for the mean of many runs holds only if the law does."
+        )
+        notes.append(Note("misfit-as-spread", "info", said))
     if scores[chosen] >= scores["constant"]:
         said = "In cross-validation no law beats the mean of the runs: mixtures seem not to matter."
         notes.append(Note("no-effect", "serious", said, dict(scores)))
