@@ -1,4 +1,4 @@
-"""The table of docs/laws.md is made from its record."""
+"""Tables of docs/ are made from their records."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import polars as pl
-from benchmarks import choices, intrinsic, pruning
+from benchmarks import choices, demo_seeds, intrinsic, pruning
 from benchmarks.law_figures import FIGURES, PAGE, RECORD, page_of
 
 
@@ -51,3 +51,9 @@ def test_few_dimensions_do_for_every_size() -> None:
 def test_the_table_of_choices_is_the_record() -> None:
     record = json.loads(choices.RECORD.read_text(encoding="utf-8"))
     assert choices.table_of(record) in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_table_of_the_demo_over_seeds_is_the_record() -> None:
+    rows = json.loads(demo_seeds.RECORD.read_text(encoding="utf-8"))
+    text = demo_seeds.PAGE.read_text(encoding="utf-8")
+    assert demo_seeds.page_of(text, rows) == text, "run `python -m benchmarks.demo_seeds`"
