@@ -171,6 +171,11 @@ NOTES: Mapping[str, NoteKind] = {
         "wordings.",
         "Ask some models in other wordings too, and name them in the column `prompt`.",
     ),
+    "wordings-left-out": NoteKind(
+        "forecast",
+        "Some wordings were not asked of every model: the forecast is made without them.",
+        "Ask every model in them, or leave out the models that lack them with --where.",
+    ),
     "wordings-apart": NoteKind(
         "forecast",
         "No model was asked in more than one wording: the spread of wordings counts as spread "

@@ -85,9 +85,27 @@ def test_a_pass_rate_is_the_mean_over_wordings() -> None:
     wide = each.pivot("prompt", index="model", values="passes").drop("model").to_numpy()
     level = -to_f(wide).mean(0)
     assert words.spread == pytest.approx(level.std(ddof=1), rel=0.1)  # ours weighs by precision
+
+
+def test_wordings_that_a_model_lacks_are_left_out_if_two_others_remain() -> None:
+    table, _ = counts(0, 4, 0.3)
     lacking = table.filter((pl.col("model") != "m3") | (pl.col("prompt") != "w1"))
+    unasked = table.with_columns(
+        pl.when((pl.col("model") == "m3") & (pl.col("prompt") == "w1")).then(0.0)
+        .otherwise(pl.col(name)).alias(name) for name in ("passes", "samples")
+    )  # fmt: skip
+    without = series(table.filter(pl.col("prompt") != "w1"), ("params",))
+    for part in (lacking, unasked):
+        found = series(part, ("params",))
+        assert found.left_out == (("w1", "m3"),)
+        assert found.rate == pytest.approx(without.rate)
+        assert found.wordings() == without.wordings()
+    (made,) = forecast_pass_rate(lacking, [{"params": FAR}])
+    (note,) = [note for note in made.notes if note.code == "wordings-left-out"]
+    assert note.message.startswith("1 wording not asked of every model, left out: 'w1'")
+    two = lacking.filter(pl.col("prompt").is_in(["w0", "w1"]))
     with pytest.raises(DataError, match="model 'm3' was not asked in every wording"):
-        series(lacking, ("params",))
+        series(two, ("params",))
 
 
 @pytest.mark.slow

@@ -173,7 +173,8 @@ def forecast_pass_rate(
             `logprob`), the scale, and `chance` if random guessing passes. `reference_logprob`, the
             log-likelihood of the reference answer, helps if instances never pass. Rows that
             differ only in `prompt` are wordings of the benchmark: the forecast is for the mean over
-            wordings, of which those measured are a sample.
+            wordings, of which those measured are a sample. Those that some model was not asked in
+            are left out if two others remain; a note names them.
         at: points, each with every scale.
         scale: columns along which models grow: params, flops or loss, or several.
         level: level of the intervals, which are for the rate of one new model on these instances.
@@ -229,7 +230,12 @@ def forecast_pass_rate(
     }
     mean = counted(averaged.mean)
     kind = growth(found, level)
-    notes = (*cut_draws_notes(table), *_notes(found, smooth, kind), *notes_of(words))
+    notes = (
+        *cut_draws_notes(table),
+        *_notes(found, smooth, kind),
+        *notes_of(words),
+        *_left_out(found),
+    )
     about: dict[str, tuple[str, ...]] = {
         "average": AVERAGE_NOTES,
         "line": LINE_NOTES,
@@ -381,6 +387,15 @@ def _beyond(found: RateSeries, x: Floats) -> float:
     at = found.along(x[None])[0]
     outside = np.maximum(at - high, low - at) / np.maximum(high - low, 1e-9)
     return float(max(outside.max(), 0.0))
+
+
+def _left_out(found: RateSeries) -> tuple[Note, ...]:
+    if not found.left_out:
+        return ()
+    each = ", ".join(f"'{word}' (of model '{model}')" for word, model in found.left_out)
+    count = len(found.left_out)
+    said = f"{count} wording{'s' * (count > 1)} not asked of every model, left out: {each}"
+    return (Note("wordings-left-out", "warning", said, {"wordings": dict(found.left_out)}),)
 
 
 def _notes(found: RateSeries, smooth: Smooth, kind: Growth) -> tuple[Note, ...]:

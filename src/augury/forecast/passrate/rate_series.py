@@ -45,6 +45,7 @@ class RateSeries:
         run: (M,) training run of each model: checkpoints of one run share a label.
         wording: (S,) which wording of the benchmark each instance is asked in, from 0; None if the
             table tells of none. An instance asked in two wordings counts as two.
+        left_out: wordings that are not used, each with a model that was not asked in it.
     """
 
     scales: tuple[str, ...]
@@ -58,6 +59,7 @@ class RateSeries:
     stopped: float
     run: NDArray[np.int64]
     wording: NDArray[np.int64] | None = None
+    left_out: tuple[tuple[str | None, str], ...] = ()
 
     @property
     def z(self) -> Floats:
@@ -100,6 +102,7 @@ class RateSeries:
             self.stopped,
             self.run[rows],
             self.wording,
+            self.left_out,
         )
 
     def wordings(self) -> Wordings | None:
@@ -166,12 +169,14 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
     Args:
         table: rows of instances with `passes` and `samples`, or with the exact `logprob`. Rows
             without `instance` are means; they are left out if other rows have one. One task, in
-            one or several wordings (`prompt`), all of them asked of every model.
+            one or several wordings (`prompt`). Wordings that some model was not asked in are left
+            out if two others remain.
         scales: columns along which models grow, such as ("params",) or ("params", "tokens").
 
     Raises:
         DataError: a column is missing, a scale is not the same for all rows of a model, counts do
-            not fit, or there is more than one task.
+            not fit, there is more than one task, or fewer than two wordings were asked of every
+            model and others of some.
         UsageError: fewer than three models.
     """
     for name in (*scales, "model"):
@@ -202,7 +207,7 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
             f"a trend needs at least three models; there {'is' if models.height == 1 else 'are'} "
             f"{models.height} with these settings"
         )
-    words = wordings_in(table)
+    table, words, left_out = _common_wordings(table, models)
     asked = ["instance", PROMPT] if words else ["instance"]
     names = table.select(asked).unique(maintain_order=True).rows()
     row = {key: i for i, key in enumerate(models.iter_rows())}
@@ -228,15 +233,6 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
             into[at, to] = table[name].cast(pl.Float64).to_numpy()
     samples = np.nan_to_num(samples)
     passes = np.nan_to_num(passes)
-    for w, word in enumerate(words):
-        lacking = ~(samples[:, wording == w] > 0).any(1)
-        if lacking.any():
-            raise DataError(
-                f"model '{models['model'][int(lacking.argmax())]}' was not asked in every wording",
-                column=PROMPT,
-                value=word,
-                expected="every model in the same wordings; choose with --where",
-            )
     stopped = _stop(table, passes, samples)
     chance = 0.0
     if "chance" in table.columns:
@@ -254,7 +250,39 @@ def series(table: pl.DataFrame, scales: Sequence[str]) -> RateSeries:
         stopped,
         run_ids(models),
         wording,
+        left_out,
     )
+
+
+def _common_wordings(
+    table: pl.DataFrame, models: pl.DataFrame
+) -> tuple[pl.DataFrame, list[str | None], tuple[tuple[str | None, str], ...]]:
+    """Leave out the wordings that some model was not asked in, if two others remain.
+
+    A model's rate is a mean over wordings, so all models need the same ones. With a single wording
+    left, their spread would be unknown though the table tells of it.
+    """
+    words = wordings_in(table)
+    lacking: dict[str | None, str] = {}
+    for word in words:
+        asked = table.filter(
+            pl.col(PROMPT).eq_missing(pl.lit(word, pl.String)), pl.col("samples") > 0
+        )
+        others = models.join(asked, on=models.columns, how="anti", nulls_equal=True)
+        if others.height:
+            lacking[word] = str(others["model"][0])
+    kept = [word for word in words if word not in lacking]
+    if lacking and len(kept) < 2:
+        word, model = next(iter(lacking.items()))
+        raise DataError(
+            f"model '{model}' was not asked in every wording",
+            column=PROMPT,
+            value=word,
+            expected="at least two wordings asked of every model; choose with --where",
+        )
+    if lacking:
+        table = table.filter(pl.col(PROMPT).is_in(kept, nulls_equal=True))
+    return table, kept, tuple(lacking.items())
 
 
 def _counted(table: pl.DataFrame) -> pl.DataFrame:
