@@ -24,8 +24,8 @@ GROUP = "augury.readers"
 class Reader:
     """How files of one tool become rows.
 
-    kind: its name: `augury read KIND`.
-        kind: what it is called: `augury read KIND`.
+    Attributes:
+        kind: its name: `augury read KIND`.
         matches: whether a file in a folder may be of this kind, by its name. Files given one by one
             are read without this check.
         read: returns a file's part or parts. Raises `DataError` if nothing in the file can be

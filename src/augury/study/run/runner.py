@@ -102,8 +102,7 @@ def run_study(
             measured: the record's hash can then be put where nobody can change it. The next run
             does the rest.
 
-    What was done, kept, and what failed. A unit that fails is retried once (`run.retries` in the
-    file); the rest continues.
+    Returns:
         What was done, kept, and what failed. A unit that fails is tried again once (`run.retries`
         in the file); the rest continues.
 
