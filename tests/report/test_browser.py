@@ -35,6 +35,11 @@ MARKS = """[...document.querySelectorAll('.chart')].map((box) => [
   [...box.querySelectorAll('.role-mark path, .role-mark line')]
     .filter((mark) => mark.getBoundingClientRect().width + mark.getBoundingClientRect().height > 1)
     .length])"""
+# Names in legends that end outside their picture.
+CUT = """[...document.querySelectorAll('.chart svg')].flatMap((svg) =>
+  [...svg.querySelectorAll('.role-legend text')]
+    .filter((name) => name.getBoundingClientRect().right > svg.getBoundingClientRect().right + 1)
+    .map((name) => svg.closest('.chart').dataset.name + ': ' + name.textContent))"""
 LOOKS = [(w, scheme) for w in (1280, 390) for scheme in ("light", "dark")]
 
 
@@ -80,6 +85,7 @@ def test_every_chart_is_drawn_and_nothing_is_asked_for(
         assert state == "yes", name
         assert marks > 0, f"{name} is empty"
         assert 0 < wide <= width, name
+    assert tab.evaluate(CUT) == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(22, 24, 28)")
@@ -156,6 +162,7 @@ def test_pages_of_checkpoints_and_of_fits_are_whole_on_a_phone(
             tab = opened(browser, written, viewport=view, color_scheme=scheme)
             assert all(state == "yes" and n for _, state, _, n in tab.evaluate(MARKS)), name
             assert tab.evaluate("document.documentElement.scrollWidth") <= width
+            assert tab.evaluate(CUT) == []
             kept = BUILD / "screenshots" / f"{name}-{width}-{scheme}.png"
             tab.screenshot(path=kept, full_page=True)
             tab.context.close()

@@ -15,8 +15,10 @@ import pytest
 from augury.report.page.html import html_of
 from augury.report.page.outlook import emergence_figures
 from augury.report.page.story import Outlook, Story
-from augury.study import run_study
+from augury.report.page.words import rate_interval
+from augury.study import run_study, scoreboard
 from augury.study.page import story_of
+from augury.study.page.words import known
 from tests.study.helpers import inside, table_study
 
 TARGET = "[target]\nparams = 1e9\ntokens = 2e10\n"
@@ -36,7 +38,13 @@ def test_the_target_is_answered_before_what_was_held_out(
     spread, beyond, held_out = story.answer[1:]
     near, far = story.forecasts
     assert spread.startswith(f"Of this interval, {far.run_share:.0%} of the squared width is run")
-    assert spread.endswith(f"; for the mean of many runs it is {far.said_of_mean.interval}.")
+    (mean,) = {
+        row.mean_interval
+        for row in scoreboard([tmp_path])
+        if row.inputs["params"] == 1e9 and row.run_share is not None
+    }
+    said = rate_interval(far.value, *map(known, mean))
+    assert spread.endswith(f"; for the mean of many runs it is {said.interval}.")
     assert f" %; {near.run_share:.0%} of the squared width is run-to-run spread)" in held_out
     assert beyond == "That is 125x larger than the largest model measured."
     assert held_out.startswith("At 16 million parameters and 320 million tokens: 3.1 %")
@@ -49,8 +57,8 @@ def test_the_target_is_answered_before_what_was_held_out(
     text = html_of(story)
     assert "× their range" in text
     for outlook in story.forecasts:
-        assert f"{outlook.run_share:.0%} of the squared width" in text
-        assert outlook.said_of_mean.interval.replace(" %", "\u00a0%") in text
+        assert f'data-of="run-to-run">{outlook.run_share:.0%}' in text
+    assert "Run-to-run: the share of" in text
     assert not unknown(text)
 
 

@@ -205,15 +205,12 @@ def _forecasts(forecasts: tuple[Outlook, ...]) -> dict[str, Any] | None:
 
 
 def _outlook_row(f: Outlook) -> dict[str, str]:
-    from augury.forecast.prediction import run_share_text
-
     said = f.said
-    spread = "" if f.run_share is None else f"; {run_share_text(f.run_share)}"
     return {
         "forecast of": f.what,
         "value": said.value,
-        "interval": f"{said.interval} ({f.level:.0%}){spread}",
-        "mean of many runs": "" if f.run_share is None else f.said_of_mean.interval,
+        "interval": f"{said.interval} ({f.level:.0%})",
+        "run-to-run": "" if f.run_share is None else f"{f.run_share:.0%}",
         "beyond the data": "" if f.extrapolation != f.extrapolation
         else "inside" if f.extrapolation <= 0
         else f"{f.extrapolation:.2g} × their range",
@@ -237,12 +234,20 @@ def _held_text(f: Outlook) -> str:
 
 
 def _results_text(forecasts: tuple[Outlook, ...]) -> str:
-    """Summarise how all forecasts turned out, including those of other methods."""
+    """Explain a column, and summarise how all forecasts, also of other methods, turned out."""
+    spread = ""
+    if any(f.run_share is not None for f in forecasts):
+        spread = (
+            " Run-to-run: the share of the interval's squared width that is spread between runs, "
+            "which no forecast can remove."
+        )
     every = [own for f in forecasts for own in (f, *f.others) if own.held is not None]
     if not every:
-        return ""
+        return spread
     held, count = sum(f.held or 0 for f in every), sum(len(f.truth) for f in every)
-    return f" Of {count} that were measured afterwards, {held} held and {count - held} failed."
+    return (
+        f"{spread} Of {count} that were measured afterwards, {held} held and {count - held} failed."
+    )
 
 
 def _data_table(data: pl.DataFrame) -> dict[str, Any]:

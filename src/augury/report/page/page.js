@@ -5,9 +5,13 @@
   const PHONE = 640; // below this width a group of more rows than SHORT is folded
   const SHORT = 10;
   const NAMES = 0.42; // of the width, at most, for names along the left
+  const SYMBOL = 20; // before a name in a legend
 
-  function fitted(spec, width) {
-    spec.config.legend.columns = Math.max(1, Math.floor(width / spec.usermeta.key));
+  // `room`: what is left for a legend, which begins where names along the left end.
+  function fitted(spec, width, room = width) {
+    const legend = spec.config.legend;
+    legend.columns = Math.max(1, Math.floor(room / spec.usermeta.key));
+    if (room < width) legend.labelLimit = Math.min(legend.labelLimit, room - SYMBOL);
     const axis = spec.config.axisY;
     axis.labelLimit = Math.min(axis.labelLimit, Math.floor(width * NAMES));
     if (spec.concat) {
@@ -22,18 +26,33 @@
     return spec;
   }
 
-  async function draw(box) {
+  async function embed(box, room) {
     const spec = JSON.parse(document.getElementById(box.dataset.spec).textContent);
+    const drawn = await window.vegaEmbed(box, fitted(spec, box.clientWidth, room), {
+      actions: false,
+      mode: "vega-lite", // otherwise a concatenation without a schema counts as Vega
+      ast: true, // interpret expressions: the page allows no code but its own
+      renderer: "svg",
+    });
+    if (box.view) box.view.finalize();
+    box.view = drawn.view;
+  }
+
+  // The room of a legend that is cut off; undefined if none is.
+  function cut(box) {
+    const end = box.querySelector("svg").getBoundingClientRect().right;
+    for (const legend of box.querySelectorAll(".role-legend")) {
+      const { left, right } = legend.getBoundingClientRect();
+      if (right > end + 1) return end - left;
+    }
+  }
+
+  async function draw(box) {
     box.dataset.width = box.clientWidth;
     try {
-      const drawn = await window.vegaEmbed(box, fitted(spec, box.clientWidth), {
-        actions: false,
-        mode: "vega-lite", // otherwise a concatenation without a schema counts as Vega
-        ast: true, // interpret expressions: the page allows no code but its own
-        renderer: "svg",
-      });
-      if (box.view) box.view.finalize();
-      box.view = drawn.view;
+      await embed(box);
+      const room = cut(box);
+      if (room) await embed(box, room);
       // The box describes the chart in words; hundreds of unnamed marks would only get in the way.
       box.querySelector("svg").setAttribute("aria-hidden", "true");
       box.dataset.drawn = "yes";

@@ -224,7 +224,6 @@ def pass_rate_outlook(
         tuple(truth),
         made,
         is_rate=True,
-        mean_interval=forecast.mean_interval,
         run_share=forecast.run_share,
     )
 

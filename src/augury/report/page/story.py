@@ -6,7 +6,6 @@ the other modules of this package, or by hand.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -93,7 +92,6 @@ class Outlook:
         is_rate: whether it is a pass rate, shown in per cent.
         is_loss: whether it is a loss at which an ability emerges.
         others: forecasts by other methods, folded on the page.
-        mean_interval: for the mean of many runs; NaN if unknown.
         run_share: share of the squared width of `interval` that is spread between runs; None if
             unknown.
     """
@@ -108,7 +106,6 @@ class Outlook:
     is_rate: bool = False
     is_loss: bool = False
     others: tuple[Outlook, ...] = ()
-    mean_interval: tuple[float, float] = (math.nan, math.nan)
     run_share: float | None = None
 
     @property
@@ -116,12 +113,6 @@ class Outlook:
         """Value and interval in words, in one unit."""
         say = rate_interval if self.is_rate else interval_text
         return say(self.value, *self.interval)
-
-    @property
-    def said_of_mean(self) -> IntervalText:
-        """The same for the mean of many runs."""
-        say = rate_interval if self.is_rate else interval_text
-        return say(self.value, *self.mean_interval)
 
     def say(self, x: float) -> str:
         """Format a true value in words, in the unit of the forecast."""

@@ -220,7 +220,6 @@ def _outlook(rows: list[ScoreboardRow], *, named: bool = False) -> Outlook:
         + ("" if row.blind else ", when the truth was known"),
         is_rate=row.question == "pass-rate",
         is_loss=row.question == "emergence" and row.method in ("emergence", "emergence-in-loss"),
-        mean_interval=ends_of(row.mean_interval),
         run_share=row.run_share,
     )
 
