@@ -17,6 +17,7 @@ import pytest
 
 from augury.cli import app
 from augury.cli.arguments import parse_point, read_rows
+from augury.cli.printing import is_quiet
 from augury.cli.setup import EXTRAS
 from augury.data.common_names import SCALES, column_names, guess_columns
 from augury.errors import UsageError
@@ -230,6 +231,7 @@ def test_quiet_and_verbose_before_the_command_and_after_it(
     assert "reading 'N' as params" in usual.err
     for quiet in (augury(*fit, "-q"), augury("--quiet", *fit)):
         assert (quiet.status, quiet.out, quiet.err) == (0, usual.out, "")
+        assert not is_quiet()  # for what this process does next
     told = augury(*fit, "-v")
     assert told.out == usual.out
     assert f"{path}: 40 rows, columns params, tokens, loss, flops" in told.err

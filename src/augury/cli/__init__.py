@@ -25,7 +25,7 @@ from augury.cli import (  # noqa: F401 # registered
 )
 from augury.cli.application import app, command_of
 from augury.cli.disk_problems import disk_problem
-from augury.cli.printing import is_verbose
+from augury.cli.printing import NORMAL, is_verbose, set_talk
 from augury.errors import AuguryError
 from augury.runtime.garbage import collect_garbage_less
 
@@ -65,3 +65,5 @@ def main() -> None:
             traceback.print_exc()
         print(f"augury: {problem}", file=sys.stderr)
         sys.exit(2)
+    finally:
+        set_talk(NORMAL)  # -q and -v are of this command line, not of the process

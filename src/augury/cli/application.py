@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from augury.cli.printing import NORMAL, QUIET, VERBOSE, set_talk
+from augury.cli.printing import QUIET, VERBOSE, set_talk
 
 # Groups of `augury --help`, in this order.
 GROUPS = ("Measure", "Analyse", "Forecast", "Study", "Setup")
@@ -61,10 +61,6 @@ class GroupedCommands(TyperGroup):
         talk = talk_options()
         for command in (self, *self.commands.values()):
             command.params += talk
-
-    def parse_args(self, ctx: Any, args: list[str]) -> Any:
-        set_talk(NORMAL)  # settings of the process's last command line
-        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         width = max(len(name) for name in self.commands) + 2
