@@ -92,7 +92,7 @@ def each_kind(studies: list[EmergenceData]) -> None:
 def study(seed: int) -> EmergenceData:
     """Ten checkpoints, five amounts, two subsets: 100 scores."""
     rng = np.random.default_rng(seed)
-    losses = np.linspace(2.4, 1.95, 10).tolist()
+    losses = np.linspace(2.4, 1.95, 10)
     table = simulate_study(Truth(), rng, losses=losses, amounts=(30, 120, 480, 1900, 7500))
     return emergence_data(table)
 

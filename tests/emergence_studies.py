@@ -49,7 +49,7 @@ def paper_like(rng: np.random.Generator, **changes: float | bool) -> tuple[Truth
     losses = elbow + np.linspace(0.5, near, CHECKPOINTS) + 0.01 * rng.standard_normal(CHECKPOINTS)
     losses = np.maximum(losses, elbow + 0.02)
     amounts = tuple(examples // 4**k for k in range(5))
-    table = simulate_study(truth, rng, losses=losses.tolist(), amounts=amounts, items=items)
+    table = simulate_study(truth, rng, losses=losses, amounts=amounts, items=items)
     return truth, emergence_data(table)
 
 

@@ -103,6 +103,10 @@ def test_wordings_that_a_model_lacks_are_left_out_if_two_others_remain() -> None
     (made,) = forecast_pass_rate(lacking, [{"params": FAR}])
     (note,) = [note for note in made.notes if note.code == "wordings-left-out"]
     assert note.message.startswith("1 wording not asked of every model, left out: 'w1'")
+    nameless = lacking.with_columns(prompt=pl.col("prompt").replace("w1", None))
+    (made,) = forecast_pass_rate(nameless, [{"params": FAR}])
+    (note,) = [note for note in made.notes if note.code == "wordings-left-out"]
+    assert note.message.endswith("left out: rows without a name (of model 'm3')")
     two = lacking.filter(pl.col("prompt").is_in(["w0", "w1"]))
     with pytest.raises(DataError, match="model 'm3' was not asked in every wording"):
         series(two, ("params",))

@@ -392,7 +392,10 @@ def _beyond(found: RateSeries, x: Floats) -> float:
 def _left_out(found: RateSeries) -> tuple[Note, ...]:
     if not found.left_out:
         return ()
-    each = ", ".join(f"'{word}' (of model '{model}')" for word, model in found.left_out)
+    each = ", ".join(
+        f"{'rows without a name' if word is None else repr(word)} (of model '{model}')"
+        for word, model in found.left_out
+    )
     count = len(found.left_out)
     said = f"{count} wording{'s' * (count > 1)} not asked of every model, left out: {each}"
     return (Note("wordings-left-out", "warning", said, {"wordings": dict(found.left_out)}),)

@@ -2,7 +2,8 @@
 
 from augury.forecast.questions.answers import Answer, AnswerStatus, Estimate
 from augury.forecast.questions.isoflop import isoflop_optimum
-from augury.forecast.questions.mixture import MixtureAnswer, find_mixture
+from augury.forecast.questions.mixture import find_mixture
+from augury.forecast.questions.mixture_answer import MixtureAnswer
 from augury.forecast.questions.optimal import ComputeOptimum, find_optimum
 from augury.forecast.questions.ranking import MixtureRanking, rank_mixtures
 from augury.forecast.questions.repeat import RepeatAnswer, value_repeats
