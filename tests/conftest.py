@@ -4,11 +4,13 @@ A rule of pytest's own would skip in silence what nobody runs any more: `.ci/run
 AUGURY_NO_SKIPS where everything that tests can need is installed.
 """
 
+import gc
 import os
 import random
 import sys
 from collections.abc import Callable, Generator
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -61,6 +63,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     rng = random.Random(seed)  # the same order in every worker
     order = {path: rng.random() for path in sorted({item.path for item in items})}
     items.sort(key=lambda item: (order[item.path], rng.random()))
+
+
+# Linux ends a process that needs more than 65,530 memory maps, and every compiled program takes two
+# or three: one process that runs the whole suite would get there.
+MAPS = Path("/proc/self/maps")
+MOST_MAPS = 40_000
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Between files, forget compiled programs if there are too many."""
+    jax = sys.modules.get("jax")
+    if jax is None or nextitem is None or nextitem.path == item.path or not MAPS.exists():
+        return
+    if MAPS.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
+        gc.collect()
 
 
 def _refuse(report: Any) -> None:
