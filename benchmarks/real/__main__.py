@@ -287,8 +287,7 @@ def seeds_told(record: dict[str, Any]) -> str:
         )
     return (
         f"Seed 0 is the table above. Over {len(runs)} other seeds, 90 % intervals that held the sum by "
-        "hand:\n\n"
-        + "\n".join(lines)
+        "hand:\n\n" + "\n".join(lines)
     )
 
 

@@ -192,6 +192,29 @@ def test_common_names_are_read_where_a_command_can_do_without(tmp_path: Path) ->
     assert data.select("params", "tokens", "loss").rows() == [(1e6, 2e7, 3.5), (2e6, None, 3.3)]
 
 
+def test_what_looks_like_a_missing_scale_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in the table of Gemstones, whose laws would else be chosen without the sizes."""
+    path = tmp_path / "sizes.csv"
+    path.write_text("params_active_precise,tokens,tokens_per_step,loss\n1e6,2e7,5e3,3.5\n")
+    read_rows(path, None, None, (), "loss", wished=SCALES)
+    assert capsys.readouterr().err == (
+        f"augury: note: {path}: no column is read as params; if this is it: "
+        '--map "params=params_active_precise"\n'
+    )
+    read_rows(path, ["params=params_active_precise"], None, (), "loss", wished=SCALES)
+    assert capsys.readouterr().err == ""
+
+
+def test_trends_say_that_nothing_can_be_tested(augury: Any, tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text("run,tokens,task,value\na-1,1e9,x,.1\na-2,2e9,x,.2\na-3,3e9,x,.3\n")
+    said = augury("trends", path, "--json")
+    assert (said.status, json.loads(said.out)) == (0, [])
+    assert "nothing to test: by column run, no run has two checkpoints" in said.err
+
+
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
 def test_a_table_on_standard_input(
     augury: Any, table: Path, tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch

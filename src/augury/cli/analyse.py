@@ -11,8 +11,8 @@ from augury.cli import startup
 from augury.cli.application import ANALYSE, app
 from augury.cli.arguments import needed_columns, parse_point, read_rows
 from augury.cli.completing import complete_law
-from augury.cli.options import AsJson, Level, LikelihoodName, Map, Scale, Seed, Table, Where
-from augury.cli.printing import print_answer, print_json
+from augury.cli.options import AsJson, Level, LikelihoodName, Map, Scale, Seed, Table, Tasks, Where
+from augury.cli.printing import note, print_answer, print_json
 from augury.cli.saving import check_out, save_with_figures
 from augury.errors import UsageError
 
@@ -38,6 +38,7 @@ def fit(
     ] = None,
     map_: Map = None,
     scale: Scale = None,
+    tasks: Tasks = None,
     where: Where = None,
     likelihood: LikelihoodName = None,
     bootstrap: Annotated[
@@ -75,6 +76,7 @@ def fit(
             table,
             map_,
             scale,
+            tasks,
             where,
             likelihood,
             by,
@@ -88,7 +90,7 @@ def fit(
     parsed = parse_law(law)
     columns = [x.strip() for x in (by or "").split(",") if x.strip()]
     needed = [*needed_columns(parsed), *columns]
-    data = read_rows(table, map_, where, needed, parsed.output, scale)
+    data = read_rows(table, map_, where, needed, parsed.output, scale, tasks=tasks)
     if columns:
         if uncertainty != "laplace" or out is not None or points:
             raise UsageError(
@@ -240,6 +242,7 @@ def trends(
     ] = "family",
     map_: Map = None,
     scale: Scale = None,
+    tasks: Tasks = None,
     where: Where = None,
     rate: Annotated[float, typer.Option(help="False-discovery rate.")] = 0.1,
     ahead: Annotated[
@@ -257,11 +260,17 @@ def trends(
     from augury.forecast.trends import trends as find_trends
 
     check_out(out)
-    data = read_rows(table, map_, where, ("task",), "value", scale, wished=SCALES)
+    data = read_rows(table, map_, where, ("task",), "value", scale, SCALES, tasks)
     families = [b.strip() for b in by.split(",")]
     with startup.computing("testing the trends"):
         found = find_trends(data, by=families, rate=rate, level=level)
         coming = ahead_of(data, factor=ahead, by=families, level=level)
+    if not found.trends:
+        runs = "column run" if "run" in data.columns else "columns model, family, seed and params"
+        note(
+            f"{table}: nothing to test: by {runs}, no run has two checkpoints, and there are fewer "
+            "than five runs of different sizes"
+        )
     next_of = [
         coming.get((t.family, t.task, t.metric, "size" if t.axis == "params" else "training"))
         for t in found.trends

@@ -30,20 +30,21 @@ def read_rows(
     output: str | None,
     scale: list[str] | None = None,
     wished: Sequence[str] = (),
+    tasks: list[str] | None = None,
 ) -> pl.DataFrame:
     """Read a table with the columns a command needs; report guesses on standard error.
 
     Args:
         table: a file, a study's folder, or "-" for standard input.
-        map_, where, scale: as the options of these names.
+        map_, where, scale, tasks: as the options of these names.
         needed: required columns.
         output: the column to predict, which scores and counts can replace. None if not needed.
-        wished: columns that are looked for under common names, and may be missing; by default
-            none.
+        wished: columns that are looked for under common names, and may be missing; a note names
+            what looks like one of them. By default none.
     """
     from augury.data import parse_map, read_table
-    from augury.data.common_names import column_names, guess_columns
-    from augury.data.read import parse_scale, repeated_rows
+    from augury.data.common_names import column_names, guess_columns, likely_missed
+    from augury.data.read import parse_scale, parse_tasks, repeated_rows
     from augury.data.scores import has_scores
 
     columns = parse_map(map_ or [])
@@ -51,7 +52,12 @@ def read_rows(
         shown = "standard input" if path != table else str(table)
         there = column_names(path)
         found = [n for n in wished if guess_columns(there, [n], columns)]
-        guessed = guess_columns(there, [*needed, *found], columns, output)
+        asked = parse_tasks(tasks or [], there)
+        made = {"task", "value"} if asked else set()
+        needed = [name for name in needed if name not in made]
+        guessed = guess_columns(
+            there, [*needed, *found], columns, None if output in made else output
+        )
         if guessed:
             said = ", ".join(f"'{theirs}' as {ours}" for ours, theirs in guessed.items())
             note(f"{shown}: reading {said}; --map says otherwise")
@@ -63,12 +69,15 @@ def read_rows(
                 where=where,
                 require=require,
                 scale=parse_scale(scale or []),
+                tasks=asked,
             )
 
         data = read(list(needed))
         if output is not None and output not in data.columns and not has_scores(data.columns):
             read([output])
     detail(f"{shown}: {data.height} rows, columns {', '.join(data.columns)}")
+    for name, options in likely_missed(data.columns, wished).items():
+        note(f"{shown}: no column is read as {name}; if this is it: {options}")
     again = repeated_rows(data)
     if again is not None:
         note(f"{shown}: {again}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from augury.cli.arguments import read_rows
-from augury.cli.options import AsJson, Level, Map, Scale, Seed, Where
+from augury.cli.options import AsJson, Level, Map, Scale, Seed, Tasks, Where
 from augury.cli.printing import print_answer, print_json
 from augury.cli.saving import check_out, save_with_figures
 
@@ -26,6 +26,7 @@ AnyLevel = Annotated[float | None, typer.Option(help="Level of the intervals. De
 SHARED: dict[str, tuple[Any, Any]] = {
     "map_": (Map, None),
     "scale": (Scale, None),
+    "tasks": (Tasks, None),
     "where": (Where, None),
     "level": (Level, 0.9),
     "any_level": (AnyLevel, None),
@@ -41,6 +42,7 @@ class Asked:
 
     map_: list[str] | None = None
     scale: list[str] | None = None
+    tasks: list[str] | None = None
     where: str | None = None
     level: Any = 0.9
     seed: int = 0
@@ -55,7 +57,7 @@ class Asked:
     def rows(self, table: Path, needed: Sequence[str], output: str | None) -> pl.DataFrame:
         """Read the rows of a table, as `read_rows` does; `--out` is checked first."""
         check_out(self.out)
-        return read_rows(table, self.map_, self.where, needed, output, self.scale)
+        return read_rows(table, self.map_, self.where, needed, output, self.scale, tasks=self.tasks)
 
     def show(self, answer: Answer, as_json: Any = None) -> None:
         """Write the answer and its figures if requested, and print it.

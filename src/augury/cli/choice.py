@@ -15,6 +15,7 @@ def fit_chosen(
     table: Path,
     map_: list[str] | None,
     scale: list[str] | None,
+    tasks: list[str] | None,
     where: str | None,
     likelihood: str | None,
     groups: str | None,
@@ -29,7 +30,7 @@ def fit_chosen(
     from augury.data.common_names import SCALES
     from augury.forecast.choosing import choose
 
-    data = read_rows(table, map_, where, (), "loss", scale, wished=SCALES)
+    data = read_rows(table, map_, where, (), "loss", scale, SCALES, tasks)
     with startup.computing("choosing a law"):
         choice = choose(data, groups=groups, likelihood=likelihood, level=level, seed=seed)
         asked = [choice.forecasts(point) for point in points]

@@ -10,7 +10,7 @@ import typer
 from augury.cli import startup
 from augury.cli.application import FORECAST, app
 from augury.cli.arguments import parse_point, read_rows
-from augury.cli.options import AsJson, Level, Map, Scale, Seed, Table, Where
+from augury.cli.options import AsJson, Level, Map, Scale, Seed, Table, Tasks, Where
 from augury.cli.printing import print_json
 from augury.errors import UsageError
 
@@ -22,8 +22,9 @@ def forecast(
         list[str], typer.Option(help='Where: "params=7B,tokens=4T". Repeat for more points.')
     ],
     output: Annotated[
-        str, typer.Option(help="Column to forecast: loss, or value for scores of tasks.")
-    ] = "loss",
+        str | None,
+        typer.Option(help="Column to forecast. Default: loss; value if --tasks is given."),
+    ] = None,
     over: Annotated[
         str | None,
         typer.Option(
@@ -32,6 +33,7 @@ def forecast(
     ] = None,
     map_: Map = None,
     scale: Scale = None,
+    tasks: Tasks = None,
     where: Where = None,
     level: Level = 0.9,
     as_json: AsJson = False,
@@ -40,7 +42,8 @@ def forecast(
     from augury.data.common_names import SCALES
     from augury.forecast.ahead import forecast_ahead
 
-    data = read_rows(table, map_, where, (), output, scale, wished=SCALES)
+    output = output or ("value" if tasks else "loss")
+    data = read_rows(table, map_, where, (), output, scale, SCALES, tasks)
     found = forecast_ahead(
         data, [parse_point(text) for text in at], output=output, over=over, level=level
     )

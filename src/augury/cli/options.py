@@ -18,6 +18,12 @@ Scale = Annotated[
         "--scale", help='Multiply a column: "tokens=1e9" if it is in billions. Repeatable.'
     ),
 ]
+Tasks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tasks", help='Columns that hold the scores of a task each: "MMLU,ARC-C", "icl/*".'
+    ),
+]
 Where = Annotated[str | None, typer.Option(help='Rows to keep, SQL: "loss < 3.43".')]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 Level = Annotated[float, typer.Option(help="Level of the intervals.")]

@@ -74,7 +74,7 @@ def optimal(
 
 
 @app.command(rich_help_panel=FORECAST)
-@with_shared("map_", "scale", "where", "level", "seed", "out", "as_json")
+@with_shared("map_", "scale", "tasks", "where", "level", "seed", "out", "as_json")
 def ladder(
     asked: Asked,
     table: Annotated[Path, typer.Argument(help="Runs, tasks and checkpoints: a table.")],

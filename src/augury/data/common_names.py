@@ -26,6 +26,7 @@ SYMBOLS = ("N", "D", "C")
 # Words in these names that carry no meaning on their own.
 GENERAL_WORDS = frozenset(("n", "num", "final", "val", "eval", "validation", "train"))
 GENERAL_WORDS |= {"training", "model", "non", "embedding"}
+PER = "per"
 UNITS = {"m": "1e6", "million": "1e6", "millions": "1e6", "b": "1e9", "billion": "1e9"}
 UNITS |= {"billions": "1e9", "t": "1e12", "trillion": "1e12", "trillions": "1e12"}
 # Each follows from the other two: C = 6 N D.
@@ -82,11 +83,21 @@ def guess_columns(
     return {} if missing(found) else found
 
 
+def likely_missed(there: Collection[str], wished: Iterable[str]) -> dict[str, str]:
+    """Return options for columns that a table lacks and that another of its columns looks like."""
+    if len(DERIVED & set(there)) >= 2:
+        return {}
+    others = [name for name in there if name not in COMMON_NAMES]
+    found = {name: mapping_like(others, name) for name in wished if name not in there}
+    return {name: options for name, options in found.items() if options is not None}
+
+
 def mapping_like(there: Iterable[str], ours: str) -> str | None:
     """Return options for a missing column: --map "params=Params (M)" --scale params=1e6."""
     words = {w for name in COMMON_NAMES.get(ours, (ours,)) for w in plain_name(name).split("_")}
     words -= GENERAL_WORDS
-    alike = {name: words.intersection(_words_of(name)) for name in there}
+    # "tokens_per_step" is another quantity.
+    alike = {n: words & found for n in there if PER not in (found := _words_of(n))}
     best = max(alike, key=lambda name: len(alike[name]), default=None)
     if best is None or not alike[best]:
         return None

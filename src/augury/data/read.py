@@ -12,6 +12,7 @@ import polars as pl
 from augury.data.compute import training_flops
 from augury.data.table import ROW, cast_columns, check_table, fill_compute
 from augury.data.table_text import decode_table, first_line, read_delimited, read_json_lines
+from augury.data.wide import task_rows
 from augury.errors import DataError, UsageError
 
 # How far, in decades, compute may be from a power of a thousand times 6 N D: attention and other
@@ -27,6 +28,7 @@ def read_table(
     where: str | None = None,
     require: Sequence[str] = (),
     scale: Mapping[str, float] | None = None,
+    tasks: Sequence[str] = (),
 ) -> pl.DataFrame:
     """Read a table: map, derive, filter and check its columns.
 
@@ -42,6 +44,8 @@ def read_table(
         where: an SQL expression over the columns (Polars), such as "loss < 3.43 and step > 0".
         require: columns that must be present, given or derived (flops, tokens, params), and filled.
         scale: factor that multiplies a column, as in {"tokens": 1e9} for tokens in billions.
+        tasks: columns that hold the scores of one task each, or patterns such as "icl/*": they
+            become rows of `task` and `value`, and empty cells are left out.
 
     Returns:
         The table: schema columns typed, unknown ones unchanged; with `where`, also `row`, the row
@@ -50,7 +54,8 @@ def read_table(
     Raises:
         DataError: the file cannot be read, or a value breaks a rule; one line with file, row
             (counted from 1, without the header), column, value and what was expected.
-        UsageError: `columns`, `where` or `scale` do not fit the table, or the suffix is unknown.
+        UsageError: `columns`, `where`, `scale` or `tasks` do not fit the table, or the suffix is
+            unknown.
 
     Examples:
         >>> runs = augury.read_table("runs.csv", where="params < 1e9", require=["flops"])
@@ -63,7 +68,10 @@ def read_table(
     if raw.is_empty():
         raise DataError("there are no rows", source=source, expected="a header and rows")
     raw = _filled_rows(raw.with_row_index(ROW, offset=1))
-    table = _scaled(cast_columns(_mapped(raw, columns or {}, source), source), scale or {}, source)
+    table = _mapped(raw, columns or {}, source)
+    if tasks:
+        table = task_rows(table, tasks, source)
+    table = _scaled(cast_columns(table, source), scale or {}, source)
     _check_units(table, source)
     table = fill_compute(table)
     if where is not None:
@@ -163,6 +171,12 @@ def parse_scale(pairs: Sequence[str]) -> dict[str, float]:
         if not (math.isfinite(found[name.strip()]) and found[name.strip()] > 0):
             raise UsageError(f"--scale '{pair}': expected a positive number")
     return found
+
+
+def parse_tasks(texts: Sequence[str], there: Sequence[str]) -> tuple[str, ...]:
+    """Parse ["MMLU,ARC-C", "icl/*"]; a column of the table may have a comma in its name."""
+    names = (x for text in texts for x in ([text] if text in there else text.split(",")))
+    return tuple(name.strip() for name in names if name.strip())
 
 
 def parse_map(pairs: Sequence[str]) -> dict[str, str]:

@@ -24,6 +24,7 @@ ROW = "__row__"
 # An untrained model has none of these; a law that takes one takes its logarithm.
 FROM_NOTHING = ("tokens", "flops")
 EXACT = 2**53  # beyond this, a float cannot represent every whole number
+EACH_A_TASK = '--tasks "A,B" if columns A and B hold the scores of a task each'
 WRITTEN = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 CELLS = (".csv", ".tsv")  # formats in which a cell holds one value
 TRUE, FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
@@ -47,7 +48,7 @@ def cast_columns(table: pl.DataFrame, source: str | None) -> pl.DataFrame:
         elif column.kind == "flag":
             columns.append(_flags(series, table, column, source))
         else:
-            columns.append(_numbers(series, table, column, source))
+            columns.append(read_numbers(series, table, column, source))
     return pl.DataFrame(columns)
 
 
@@ -80,9 +81,14 @@ def _flags(series: pl.Series, table: pl.DataFrame, column: Column, source: str |
                                 default=None, return_dtype=pl.Boolean)  # fmt: skip
 
 
-def _numbers(
+def read_numbers(
     series: pl.Series, table: pl.DataFrame, column: Column, source: str | None
 ) -> pl.Series:
+    """Return a column as numbers; text that is one becomes one.
+
+    Raises:
+        DataError: a cell is not a number; it names row, column and value.
+    """
     values = series
     if series.dtype == pl.String:
         values = series.str.strip_chars()
@@ -174,7 +180,7 @@ def check_table(
     for name in require:
         if name not in table.columns:
             there = [c for c in table.columns if c != ROW]
-            options = mapping_like(there, name)
+            options = EACH_A_TASK if name == "task" else mapping_like(there, name)
             example = "" if options is None else f" ({options})"
             raise DataError(
                 "the column is missing",
