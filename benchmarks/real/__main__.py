@@ -286,8 +286,8 @@ def seeds_told(record: dict[str, Any]) -> str:
             f"({sum(each) / len(each):.0%}) |"
         )
     return (
-        f"Seed 0 is the table above. Over {len(runs)} other seeds, 90 % intervals that held the sum by "
-        "hand:\n\n" + "\n".join(lines)
+        f"Seed 0 is the table above. Over {len(runs)} other seeds, 90 % intervals that held the "
+        "sum by hand:\n\n" + "\n".join(lines)
     )
 
 
