@@ -16,7 +16,10 @@ from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.fitting import Fit
 from augury.fitting.influence import influence_of
-from augury.report.page.result import save_figures
+from augury.forecast.questions import ladder_outlook
+from augury.report.page.questions.tasks import tasks_figures
+from augury.report.page.result import figures_of, save_figures
+from augury.report.page.write import WIDER_NAMES, standalone_spec
 from tests.report.test_stories import losses
 
 
@@ -52,6 +55,19 @@ def test_a_saved_fit_has_its_figures_beside_it(fitted: Fit, tmp_path: Path) -> N
     assert all(path.read_text().startswith("<svg") for path in paths)
     residuals = pl.read_csv(tmp_path / "figures" / "residuals.csv")
     assert residuals.height == fitted.n
+
+
+def test_names_beside_rows_have_room_in_wider_fonts(fitted: Fit) -> None:
+    """Names of 30 letters were cut off at the left of the exported picture of a ladder's tasks."""
+    runs = [
+        {"model": f"m{i}", "params": n, "tokens": 20 * n, "task": t, "value": 0.3 + 0.04 * i}
+        for i, n in enumerate((1e7, 2e7, 4e7, 8e7, 1.6e8))
+        for t in ("bbh_salient_translation_error_detection", "boolq")
+    ]
+    (tasks,) = tasks_figures(ladder_outlook(pl.DataFrame(runs), {"params": 1e9, "tokens": 2e10}))
+    (_, residuals, *_) = figures_of(fitted)
+    left = [standalone_spec(figure)["padding"]["left"] for figure in (tasks, residuals)]
+    assert left[0] - left[1] == WIDER_NAMES > 0.12 * 220  # of the longest name that is not cut
 
 
 @pytest.mark.slow

@@ -17,6 +17,8 @@ from augury.runtime.atomic import atomic_file, atomic_folder
 
 # Width of an exported chart in points: a text column of a paper or half a slide.
 WIDTH = 640
+# What names beside rows need beyond what is measured, in the widest of the fonts of browsers.
+WIDER_NAMES = 28
 # Pixels of the PNG per point.
 SCALE = 2.0
 KINDS = ("svg", "png", "pdf")
@@ -78,12 +80,24 @@ def svg_of(figure: Figure) -> str:
     return svg
 
 
+def _names_rows(spec: Any) -> bool:
+    """Return whether some y axis has names instead of numbers."""
+    if isinstance(spec, list):
+        return any(map(_names_rows, spec))
+    if not isinstance(spec, dict):
+        return False
+    y = spec.get("y")
+    named = isinstance(y, dict) and y.get("type") == "nominal" and y.get("axis", {}) is not None
+    return named or any(map(_names_rows, spec.values()))
+
+
 def standalone_spec(figure: Figure) -> dict[str, Any]:
     """Return a figure as a separate chart: with its title, on white, of fixed width."""
     spec = copy.deepcopy(chart_spec(figure))
     spec["background"] = PAPER
     spec["config"].pop("background", None)
-    spec["padding"] = 12
+    more = WIDER_NAMES if _names_rows(spec) else 0
+    spec["padding"] = {"left": 12 + more, "right": 12, "top": 12, "bottom": 12}
     if spec.get("width") == "container":
         spec["width"] = WIDTH
     spec["config"]["legend"]["columns"] = max(1, int(WIDTH // spec["usermeta"]["key"]))

@@ -23,7 +23,8 @@ def tasks_figures(answer: LadderOutlook) -> tuple[Figure, ...]:
     title = "Score"
 
     def x(field: str) -> alt.X:
-        return alt.X(f"{field}:Q", scale=scale, title=title, axis=alt.Axis(format=".0%"))
+        axis = alt.Axis(format=".0%", tickCount=6)
+        return alt.X(f"{field}:Q", scale=scale, title=title, axis=axis)
 
     y = alt.Y("task:N", sort=order, title=None)
     tip = tips(task="", now=".3f", value=".3f", low=".3f", high=".3f", probability_above=".1%")
