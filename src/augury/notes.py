@@ -145,6 +145,12 @@ NOTES: Mapping[str, NoteKind] = {
         "The forecast lies far beyond the data.",
         "Measure a larger model before you rely on it.",
     ),
+    "scores-at-chance": NoteKind(
+        "forecast",
+        "No score of a task is above guessing: such scores cannot show an ability coming, and the "
+        "interval does not allow for one.",
+        "Measure pass rates (`augury passuntil`), or finetune (`augury emergence`).",
+    ),
     "short-curve": NoteKind(
         "forecast",
         "A curve has so few points that its weights and interval come from few cuts.",

@@ -15,6 +15,7 @@ from augury.forecast.ahead.line import Ladder, Walk, last_value, line_ahead
 from augury.forecast.ahead.powers import powers_ahead
 from augury.forecast.ahead.runs import points_per_run
 from augury.forecast.links import LOG, LOGIT, POINTS, log_above
+from augury.forecast.questions import ladder_outlook
 
 STILL = Walk(share=0.0, step=0.0, spread=1.0)
 LEVELS = np.array([0.05, 0.5, 0.95])
@@ -110,6 +111,49 @@ def test_the_last_value_walks_as_the_ladder_did() -> None:
     assert found[1] == pytest.approx(y[-1])
     assert (found[2] - y[-1])[1] == pytest.approx(2 * (found[2] - y[-1])[0])
     assert (found[2] - y[-1])[0] == pytest.approx(1.68, rel=0.35)  # 40 steps of variance 1
+
+
+def rising(slope: float, chance: float | None = None, first: float = 0.0) -> pl.DataFrame:
+    """Scores of six models that rise by a slope each, over a sixfold range."""
+    scores = [{"params": i * 1e8, "tokens": i * 1e9, "value": min(first + slope * i, 1.0)}
+              for i in range(1, 7)]  # fmt: skip
+    return pl.DataFrame([row | {"task": "t", "chance": chance} for row in scores])
+
+
+@pytest.mark.parametrize("times", [3, 30, 3000])
+def test_a_line_far_above_one_leaves_an_interval(times: float) -> None:
+    """It was [1, 1]: lines far above 1 were averaged before they were cut off."""
+    at = {"params": times * 1e9, "tokens": times * 1e10}
+    (found,) = forecast_ahead(rising(0.15), at, output="value")
+    low, high = found.interval
+    assert 0.6 <= low < found.value <= high <= 1
+    assert high - low > 0.02
+    assert found.mean_interval[0] < found.mean_interval[1] <= 1
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        (rising(0.0), True),
+        (rising(0.003), False),  # a rate of 2 % that nobody can guess
+        (rising(0.003, chance=0.25, first=0.25), True),
+        (rising(0.02, chance=0.25, first=0.25), False),
+    ],
+)
+def test_scores_at_chance_cannot_show_what_is_coming(scores: pl.DataFrame, said: bool) -> None:
+    (found,) = forecast_ahead(scores, {"params": 1e9, "tokens": 1e10}, output="value")
+    notes = [note for note in found.notes if note.code == "scores-at-chance"]
+    assert [note.details["tasks"] for note in notes] == [["t"]] * said
+    rows = pl.concat(
+        [scores, rising(0.1, chance=scores["chance"][0]).with_columns(task=pl.lit("u"))]
+    )
+    outlook = ladder_outlook(
+        rows.with_columns(model=pl.col("params").cast(pl.String)), {"params": 1e9, "tokens": 1e10}
+    )
+    assert {one["task"]: one["at_chance"] for one in outlook.to_list()} == {"t": said, "u": False}
+    assert [note.code for note in outlook.notes if note.code == "scores-at-chance"] == [
+        "scores-at-chance"
+    ] * said
 
 
 @pytest.mark.parametrize("link", [POINTS, LOG, LOGIT, log_above(0.05)])

@@ -21,6 +21,8 @@ from augury.data.metrics import find_metric
 from augury.errors import DataError, UsageError
 
 Floats = NDArray[np.float64]
+# A score this far above guessing is one: two standard errors of a benchmark of 1,000 questions.
+ABOVE_CHANCE = 0.03
 # How far a standard error may differ from the binomial one of a share of n trials.
 BINOMIAL_TOLERANCE = 0.2
 Suited = Literal["binomial", "gaussian", "log-gaussian"]
@@ -108,6 +110,21 @@ def check_one_metric(table: pl.DataFrame) -> None:
                 f"there are scores {of}by {len(metrics)} metrics ({', '.join(metrics[:4])}); keep "
                 f"one: --where \"metric = '{metrics[0]}'\""
             )
+
+
+def at_chance(table: pl.DataFrame) -> bool:
+    """Return whether no score of a task exceeds guessing.
+
+    That is 0 where nothing can be guessed, or where `chance` is not given.
+    """
+    value = table["value"].drop_nulls()
+    if not len(value):
+        return False
+    chance = pl.lit(0.0)
+    if "chance" in table.columns:
+        chance = pl.col("chance").cast(pl.Float64).fill_null(0.0)
+    most = pl.when(chance > 0).then(chance + ABOVE_CHANCE).otherwise(0.0)
+    return bool(table.select((pl.col("value") <= most).all()).item())
 
 
 def counts_outcomes(table: pl.DataFrame) -> NDArray[np.bool_]:

@@ -26,6 +26,8 @@ class Link:
 
 
 POINTS = Link(lambda y: np.asarray(y, float), lambda v: v)
+# Of scores from 0 to 1: a line may go further, what it forecasts may not.
+SCORE = Link(POINTS.to, lambda v: np.clip(v, 0.0, 1.0))
 LOG = Link(lambda y: np.log(np.maximum(y, LEAST_RATE)), np.exp)
 LOGIT = Link(
     lambda y: np.asarray(logit(np.clip(y, EDGE, 1 - EDGE))), lambda v: np.asarray(expit(v))

@@ -8,7 +8,8 @@ both halves.
   the lowest loss seen, over the ladder's scale; and, at half the weight, a floor plus a power of
   each scale (`powers`), through all points and through the later ones.
 - A score: lines in points and in logits, through all points and through the later part, over the
-  same two, and, at a weight of one fifth, the last value.
+  same two, and, at a weight of one fifth, the last value. No line forecasts less than 0 or more
+  than 1: an average of lines far beyond 1 would be an interval of width zero.
 
 Tried on that half and left out: weights by how each part forecast the ladder's own past (.195
 against .187 for losses), the last value and lines through all points for losses, and only late
@@ -26,7 +27,7 @@ import numpy as np
 from augury.fitting.space import Floats
 from augury.forecast.ahead.line import Ladder, LineForecast, Walk, last_value, line_ahead
 from augury.forecast.ahead.powers import powers_ahead
-from augury.forecast.links import LOG, LOGIT, POINTS, Link, log_above
+from augury.forecast.links import LOG, LOGIT, SCORE, Link, log_above
 
 Kind = Literal["loss", "score"]
 
@@ -78,11 +79,11 @@ def average_ahead(kind: Kind, single: Ladder, plane: Ladder | None, levels: Floa
         return mean_of_quantiles([*found, *powers, *powers], LOG, levels)
     found = [
         (link, line_ahead(ladder, link, walk, near))
-        for link, walk in ((POINTS, SCORE_WALK), (LOGIT, LOGIT_WALK))
+        for link, walk in ((SCORE, SCORE_WALK), (LOGIT, LOGIT_WALK))
         for near in (None, LATE)
         for ladder in (single, wide)
     ]
-    return mean_of_quantiles(found, POINTS, levels, last_value(single, POINTS, levels))
+    return mean_of_quantiles(found, SCORE, levels, last_value(single, SCORE, levels))
 
 
 def mean_of_quantiles(

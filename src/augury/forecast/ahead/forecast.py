@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from augury.data import observations, run_ids
-from augury.data.scores import add_value, check_one_metric
+from augury.data.scores import add_value, at_chance, check_one_metric
 from augury.display import Card, Several, Shown
 from augury.errors import DataError, UsageError
 from augury.fitting.space import Floats
@@ -202,6 +202,7 @@ def _forecast_one(
     whose = "" if task is None else f"task '{task}': "
     axis = _axis(rows, over, whose)
     rows = rows.drop_nulls([axis, output])
+    early = at_chance_notes([task] if output == "value" and at_chance(rows) else [])
     if axis not in points.columns:
         raise UsageError(f"the ladder grows along {axis}; the point has no {axis}")
     y = rows[output].cast(pl.Float64).to_numpy()
@@ -219,8 +220,6 @@ def _forecast_one(
             expected="at least four points, at three or more different scales",
         )
     far = extrapolation(rows.select(axis), points.select(axis))
-    if kind == "score":
-        found = Averaged(np.clip(found.run, 0, 1), np.clip(found.mean, 0, 1))
     asked = wording_forecasts(words, found.run, levels, link)
     if words is not None:
         run, mean = (words.widen(q, levels, link) for q in (found.run, found.mean))
@@ -237,7 +236,7 @@ def _forecast_one(
             extrapolation=float(far[i]),
             level=level,
             models=rows.height,
-            notes=(*_notes(float(far[i])), *notes_of(words)),
+            notes=(*_notes(float(far[i])), *early, *notes_of(words)),
             wordings=asked[i],
         )
         for i in range(points.height)
@@ -311,6 +310,20 @@ def _kind(y: Floats, output: str, whose: str) -> Kind:
             expected="scores from 0 to 1" if output == "value" else "positive numbers",
         )
     return "loss"
+
+
+def at_chance_notes(tasks: Sequence[str | None]) -> tuple[Note, ...]:
+    """Return a warning about tasks whose scores cannot show an ability coming; () without tasks."""
+    if not tasks:
+        return ()
+    of = "" if tasks == [None] else f" of {', '.join(map(str, tasks[:5]))}"
+    more = f" and {len(tasks) - 5} more" if len(tasks) > 5 else ""
+    said = (
+        f"no score{of}{more} is above guessing: such scores cannot show an ability coming, and "
+        "their intervals do not allow for one; measure pass rates (`augury passuntil`), or "
+        "finetune (`augury emergence`)"
+    )
+    return (Note("scores-at-chance", "warning", said, {"tasks": list(tasks)}),)
 
 
 def _notes(far: float) -> tuple[Note, ...]:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from augury.data.scores import ABOVE_CHANCE
 from augury.forecast.emergence.density import expected, row_terms
 from augury.forecast.emergence.laws import elbow, natural, score_above_base, steepness
 from augury.forecast.emergence.observations import RARE, place_of, stacked
-from augury.forecast.emergence.result import ABOVE_CHANCE, EmergenceFit, EmergenceStatus, LawFit
+from augury.forecast.emergence.result import EmergenceFit, EmergenceStatus, LawFit
 from augury.forecast.emergence.search import Floats
 from augury.notes import Note
 from augury.runtime.compiling import jit

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from augury.data.scores import ABOVE_CHANCE
 from augury.display import Card, Shown
 from augury.errors import UsageError
 from augury.forecast.emergence.observations import Scale, progress_of
 from augury.forecast.emergence.result import (
-    ABOVE_CHANCE,
     EmergenceFit,
     EmergenceStatus,
     interval_of,

@@ -17,9 +17,6 @@ from augury.forecast.emergence.observations import EmergenceData, place_of
 from augury.forecast.emergence.search import Floats
 from augury.notes import Note
 
-# Default of "above": two standard errors of a benchmark of 1,000 questions.
-ABOVE_CHANCE = 0.03
-
 
 class EmergenceStatus(StrEnum):
     """How a study ended. Unless answered, its point is missing, wrong, or relies on the priors."""

@@ -11,11 +11,11 @@ import polars as pl
 import scipy
 
 from augury.data.compute import params_for_flops, tokens_for_flops, training_flops
-from augury.data.scores import check_one_metric
+from augury.data.scores import at_chance, check_one_metric
 from augury.data.table import run_ids
 from augury.display import Card
 from augury.errors import DataError, UsageError
-from augury.forecast.ahead import forecast_ahead
+from augury.forecast.ahead import at_chance_notes, forecast_ahead
 from augury.forecast.ladder import forecast_ladder
 from augury.forecast.links import ARCSINE
 from augury.forecast.prediction import extrapolation, known, run_share_text
@@ -53,6 +53,8 @@ class LadderOutlook(Answer):
         held: share of the backtest's forecasts inside their intervals; NaN without a backtest.
         extrapolation: of the target.
         wordings: by task, if the table tells wordings apart (`prompt`).
+        at_chance: tasks of which no score is above guessing: their intervals do not allow for an
+            ability that has yet to come.
     """
 
     at: Mapping[str, float]
@@ -62,6 +64,7 @@ class LadderOutlook(Answer):
     held: float
     extrapolation: float
     wordings: Mapping[str, WordingForecast]
+    at_chance: tuple[str, ...] = ()
 
     def to_list(self) -> list[dict[str, Any]]:
         """Return one record per task, ready for JSON."""
@@ -80,6 +83,7 @@ class LadderOutlook(Answer):
                 "threshold": self.threshold,
                 "now": row["now"],
                 "extrapolation": known(self.extrapolation),
+                "at_chance": row["task"] in self.at_chance,
             }
             for row in self.table.iter_rows(named=True)
         ]
@@ -195,10 +199,12 @@ def ladder_outlook(
     if few:
         said = f"Not every run has a score of {', '.join(few[:5])}: these are based on fewer runs."
         notes.append(Note("few-runs", "warning", said, {"tasks": few}))
+    own = table.group_by("task", maintain_order=True)
+    early = [str(task) for (task,), scores in own if at_chance(scores)]
     return LadderOutlook(
         level=level,
         status=status,
-        notes=(*notes, *notes_on_tasks(words)),
+        notes=(*notes, *at_chance_notes(early), *notes_on_tasks(words)),
         seed=seed,
         at=target,
         threshold=threshold,
@@ -209,6 +215,7 @@ def ladder_outlook(
         held=found.coverage,
         extrapolation=far,
         wordings=found.wordings,
+        at_chance=tuple(early),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from augury.data.scores import add_value, whole_tasks
+from augury.data.scores import ABOVE_CHANCE, add_value, whole_tasks
 from augury.errors import AuguryError, DataError
 from augury.fitting.result import Status
 from augury.fitting.single import fit
@@ -24,7 +24,6 @@ from augury.forecast.emergence import (
     in_params,
     in_tokens,
 )
-from augury.forecast.emergence.result import ABOVE_CHANCE
 from augury.laws import parse_law
 from augury.notes import Note
 from augury.study.results.forecast_records import (
