@@ -147,8 +147,8 @@ NOTES: Mapping[str, NoteKind] = {
     ),
     "scores-at-chance": NoteKind(
         "forecast",
-        "No score of a task is above guessing: such scores cannot show an ability coming, and the "
-        "interval does not allow for one.",
+        "No score of a task is clearly above guessing: such scores cannot show an ability coming, "
+        "and the interval does not allow for one.",
         "Measure pass rates (`augury passuntil`), or finetune (`augury emergence`).",
     ),
     "short-curve": NoteKind(

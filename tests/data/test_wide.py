@@ -1,5 +1,6 @@
 """Tables with one column of scores per task read as the same measurements in rows do."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,6 @@ def test_every_task_is_a_row(tmp_path: Path) -> None:
     )
 )
 def test_wide_and_long_tables_are_the_same(cells: list[tuple[float | None, ...]]) -> None:
-    import tempfile
-
     wide = [{"model": str(i), "params": i + 1.0} | dict(zip("xyz", row, strict=True))
             for i, row in enumerate(cells)]  # fmt: skip
     long = [

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from augury.data.scores import at_chance
 from augury.errors import DataError, UsageError
 from augury.forecast.ahead import forecast_ahead
 from augury.forecast.ahead.line import Ladder, Walk, last_value, line_ahead
@@ -150,10 +151,20 @@ def test_scores_at_chance_cannot_show_what_is_coming(scores: pl.DataFrame, said:
     outlook = ladder_outlook(
         rows.with_columns(model=pl.col("params").cast(pl.String)), {"params": 1e9, "tokens": 1e10}
     )
+    assert not at_chance(scores.with_columns(metric=pl.lit("brier")))  # 0 is as good as can be
     assert {one["task"]: one["at_chance"] for one in outlook.to_list()} == {"t": said, "u": False}
     assert [note.code for note in outlook.notes if note.code == "scores-at-chance"] == [
         "scores-at-chance"
     ] * said
+
+
+def test_instances_keep_what_guessing_scores() -> None:
+    rows = rising(0.0, chance=0.25, first=0.25).with_columns(
+        model=pl.col("params").cast(pl.String), instance=pl.lit("i")
+    )
+    both = pl.concat([rows, rows.with_columns(instance=pl.lit("j"))])
+    (found,) = forecast_ahead(both, {"params": 1e9, "tokens": 1e10}, output="value")
+    assert [note.code for note in found.notes if note.code == "scores-at-chance"]
 
 
 @pytest.mark.parametrize("link", [POINTS, LOG, LOGIT, log_above(0.05)])

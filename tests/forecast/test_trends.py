@@ -180,6 +180,18 @@ def test_the_arcsine_scale_evens_out_counting() -> None:
         assert RATE.back(RATE.forward(np.array([p])))[0] == pytest.approx(p)
 
 
+def test_the_outlook_of_a_line_far_above_one_is_an_interval() -> None:
+    """It was [1, 1]: lines far above 1 were averaged before they were cut off."""
+    tokens = np.arange(1, 10) * 1e9
+    table = pl.concat([
+        pl.DataFrame({"model": "m", "tokens": tokens, "task": task, "value": first + tokens / 1e10})
+        for task, first in (("a", 0.0), ("b", 0.05))
+    ])  # fmt: skip
+    found = outlook(table, factor=8.0)
+    assert (found["high"] <= 1).all()
+    assert (found["high"] - found["low"] > 1e-3).all()
+
+
 def test_the_outlook_follows_slopes_where_they_go_on_and_not_where_they_do_not() -> None:
     going_on = ladder(lambda x, z: 0.2 + 0.4 * x, noise=0.005)
     tested = backtest_outlook(going_on, 2.2e10)

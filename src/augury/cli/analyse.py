@@ -258,6 +258,7 @@ def trends(
     from augury.data.common_names import SCALES
     from augury.forecast.trends import ahead_of
     from augury.forecast.trends import trends as find_trends
+    from augury.forecast.trends.evidence import FEW_RUNS
 
     check_out(out)
     data = read_rows(table, map_, where, ("task",), "value", scale, SCALES, tasks)
@@ -269,7 +270,7 @@ def trends(
         runs = "column run" if "run" in data.columns else "columns model, family, seed and params"
         note(
             f"{table}: nothing to test: by {runs}, no run has two checkpoints, and there are fewer "
-            "than five runs of different sizes"
+            f"than {FEW_RUNS} runs of different sizes"
         )
     next_of = [
         coming.get((t.family, t.task, t.metric, "size" if t.axis == "params" else "training"))

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from augury.data.counts import rate
-from augury.data.metrics import find_metric
+from augury.data.metrics import find_metric, higher_is_better
 from augury.errors import DataError, UsageError
 
 Floats = NDArray[np.float64]
@@ -113,12 +113,13 @@ def check_one_metric(table: pl.DataFrame) -> None:
 
 
 def at_chance(table: pl.DataFrame) -> bool:
-    """Return whether no score of a task exceeds guessing.
+    """Return whether no score of a task clearly exceeds guessing.
 
-    That is 0 where nothing can be guessed, or where `chance` is not given.
+    Guessing gives 0 where `chance` is 0 or not told. No error rate is at chance.
     """
-    value = table["value"].drop_nulls()
-    if not len(value):
+    if not table["value"].count():
+        return False
+    if "metric" in table.columns and False in map(higher_is_better, table["metric"].unique()):
         return False
     chance = pl.lit(0.0)
     if "chance" in table.columns:

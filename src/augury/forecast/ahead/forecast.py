@@ -192,7 +192,8 @@ def _model_means(rows: pl.DataFrame) -> pl.DataFrame:
     rows = rows.filter(pl.col("instance").is_not_null())
     if not wordings_in(rows):
         keys = [n for n in keys if n != PROMPT]
-    return rows.group_by(keys, maintain_order=True).agg(pl.col("value").mean())
+    means = [n for n in ("value", "chance") if n in rows.columns]
+    return rows.group_by(keys, maintain_order=True).agg(pl.col(means).mean())
 
 
 def _forecast_one(
@@ -319,8 +320,8 @@ def at_chance_notes(tasks: Sequence[str | None]) -> tuple[Note, ...]:
     of = "" if tasks == [None] else f" of {', '.join(map(str, tasks[:5]))}"
     more = f" and {len(tasks) - 5} more" if len(tasks) > 5 else ""
     said = (
-        f"no score{of}{more} is above guessing: such scores cannot show an ability coming, and "
-        "their intervals do not allow for one; measure pass rates (`augury passuntil`), or "
+        f"no score{of}{more} is clearly above guessing: such scores cannot show an ability coming, "
+        "and their intervals do not allow for one; measure pass rates (`augury passuntil`), or "
         "finetune (`augury emergence`)"
     )
     return (Note("scores-at-chance", "warning", said, {"tasks": list(tasks)}),)

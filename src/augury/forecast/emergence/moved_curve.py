@@ -343,7 +343,7 @@ class MovedCurve:
         with np.errstate(all="ignore"):
             p = self.natural(z)
             levels = self._by_level(p)
-            # Arrays with one value per row may not fit into a core's cache; the others do.
+            # Arrays of all rows can be too large for a core's cache; the others are small.
             pieces = max(-(-len(z) * self.noise.width // PIECE), 1)
             ends = accumulate((len(part) for part in np.array_split(z, pieces)), initial=0)
             parts = [slice(a, b) for a, b in pairwise(ends)]

@@ -53,8 +53,8 @@ class LadderOutlook(Answer):
         held: share of the backtest's forecasts inside their intervals; NaN without a backtest.
         extrapolation: of the target.
         wordings: by task, if the table tells wordings apart (`prompt`).
-        at_chance: tasks of which no score is above guessing: their intervals do not allow for an
-            ability that has yet to come.
+        at_chance: tasks of which no score is clearly above guessing: their intervals do not allow
+            for an ability that has yet to come.
     """
 
     at: Mapping[str, float]

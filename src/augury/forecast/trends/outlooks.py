@@ -47,12 +47,14 @@ class TrendLine:
         other: coordinate on the other axis, which distinguishes the lines of a task.
         u: (k,) coordinate, ascending.
         y: (k,) scores on the scale of the analysis.
+        ends: the least and the largest score there is, on that scale.
     """
 
     task: int
     other: float
     u: Floats
     y: Floats
+    ends: tuple[float, float] = (-np.inf, np.inf)
 
 
 def lines_of(series: TrendSeries, axis: Axis) -> list[TrendLine]:
@@ -67,7 +69,13 @@ def lines_of(series: TrendSeries, axis: Axis) -> list[TrendLine]:
         if len(np.unique(along[own])) < len(own):  # two seeds of one size: not a function of size
             continue
         out += [
-            TrendLine(task, float(across[own[0]]), along[own], series.y[task, own])
+            TrendLine(
+                task,
+                float(across[own[0]]),
+                along[own],
+                series.y[task, own],
+                series.scales[task].ends,
+            )
             for task in range(len(series.y))
         ]
     return out
@@ -204,7 +212,8 @@ def _over_training(
         if known.sum() < FEWEST or not len(later):
             continue
         y = np.stack([lines[i].y for i in members])[:, known]
-        parts.append(ahead_of_tasks(u[known], y, later, levels).reshape(len(levels), -1))
+        ends = np.array([lines[i].ends for i in members])
+        parts.append(ahead_of_tasks(u[known], y, later, levels, ends).reshape(len(levels), -1))
         which.append(np.repeat(members, len(later)))
     order = np.argsort(np.concatenate(which), kind="stable")
     found = np.concatenate(parts, axis=1)[:, order]

@@ -30,11 +30,15 @@ PROGRESS = ("tokens", "step", "loss")
 
 @dataclass(frozen=True)
 class Scale:
-    """How a metric is analysed: `forward` to the scale of the analysis, `back` from it."""
+    """How a metric is analysed: `forward` to the scale of the analysis, `back` from it.
+
+    `ends` are the least and the largest value there is, on the scale of the analysis.
+    """
 
     name: str
     forward: Callable[[Floats], Floats]
     back: Callable[[Floats], Floats]
+    ends: tuple[float, float] = (-np.inf, np.inf)
 
     @property
     def link(self) -> Link:
@@ -42,7 +46,7 @@ class Scale:
         return Link(self.forward, self.back)
 
 
-RATE = Scale("rate", ARCSINE.to, ARCSINE.back)
+RATE = Scale("rate", ARCSINE.to, ARCSINE.back, (0.0, np.pi))
 POSITIVE = Scale("positive", np.log, np.exp)
 PLAIN = Scale("plain", lambda y: y, lambda y: y)
 

@@ -49,7 +49,9 @@ class SharedLines:
         return np.asarray(self.middle + t * np.sqrt(self.variance))
 
 
-def ahead_of_tasks(u: Floats, y: Floats, at: Floats, levels: Floats) -> Floats:
+def ahead_of_tasks(
+    u: Floats, y: Floats, at: Floats, levels: Floats, ends: Floats | None = None
+) -> Floats:
     """Return (K, T, m) quantiles of one new point of each task.
 
     Args:
@@ -57,15 +59,18 @@ def ahead_of_tasks(u: Floats, y: Floats, at: Floats, levels: Floats) -> Floats:
         y: (T, n) scores, on the scale of the analysis.
         at: (m,) coordinates beyond the end, ascending.
         levels: (K,) of the quantiles.
+        ends: (T, 2) least and largest score there is. No line forecasts more: an average of lines
+            far beyond 1 would be an interval of width zero.
     """
-    return np.asarray(
-        np.tensordot(_weights(u, y, float(at[-1] - u[-1])), _parts(u, y, at, levels), 1)
-    )
+    weights = _weights(u, y, float(at[-1] - u[-1]))
+    return np.asarray(np.tensordot(weights, _parts(u, y, at, levels, ends), 1))
 
 
-def _parts(u: Floats, y: Floats, at: Floats, levels: Floats) -> Floats:
+def _parts(u: Floats, y: Floats, at: Floats, levels: Floats, ends: Floats | None = None) -> Floats:
     """Return (P, K, T, m) quantiles of the lines and the last value."""
     lines = [shrunk_line(u, y, at, near).quantiles(levels) for near in NEAR]
+    if ends is not None:
+        lines = [np.clip(q, ends[:, :1], ends[:, 1:]) for q in lines]
     return np.array([*lines, _last_value(u, y, at).quantiles(levels)])
 
 

@@ -88,7 +88,7 @@ def _names_rows(spec: Any) -> bool:
         return False
     y = spec.get("y")
     named = isinstance(y, dict) and y.get("type") == "nominal" and y.get("axis", {}) is not None
-    return named or any(map(_names_rows, spec.values()))
+    return named or any(_names_rows(part) for key, part in spec.items() if key != "datasets")
 
 
 def standalone_spec(figure: Figure) -> dict[str, Any]:
